@@ -1,0 +1,58 @@
+"""The interface between ComponentRun and a component: paths, variables and exit codes.
+
+The rules come from "How we use Docker" (2016) and the common interface that grew out of it; docs/contract.md is the page
+for component developers. This module holds names only: one place for each fact.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# The data folder, as the component sees it.
+DATA_DIR: Final = "/data"
+CONFIG_FILE: Final = "config.json"
+IN_TABLES: Final = "in/tables"
+IN_FILES: Final = "in/files"
+IN_STATE: Final = "in/state.json"
+OUT_TABLES: Final = "out/tables"
+OUT_FILES: Final = "out/files"
+OUT_STATE: Final = "out/state.json"
+MANIFEST_SUFFIX: Final = ".manifest"
+
+# What the component's environment says about its run. KBC_ names for components written years ago; each has a twin
+# that starts with COMPONENTRUN_.
+ENV_PREFIX: Final = "KBC_"
+ENV_TWIN_PREFIX: Final = "COMPONENTRUN_"
+ENV_DATA_DIR: Final = "DATADIR"
+ENV_RUN_ID: Final = "RUNID"
+ENV_PROJECT_ID: Final = "PROJECTID"
+ENV_STACK_ID: Final = "STACKID"
+ENV_CONFIG_ID: Final = "CONFIGID"
+ENV_CONFIG_VERSION: Final = "CONFIGVERSION"
+ENV_CONFIG_ROW_ID: Final = "CONFIGROWID"
+ENV_COMPONENT_ID: Final = "COMPONENTID"
+ENV_BRANCH_ID: Final = "BRANCHID"
+ENV_STAGING_FILE_PROVIDER: Final = "STAGING_FILE_PROVIDER"
+ENV_COMPONENT_RUN_MODE: Final = "COMPONENT_RUN_MODE"
+ENV_DATA_TYPE_SUPPORT: Final = "DATA_TYPE_SUPPORT"
+
+# Exit codes of a component.
+EXIT_SUCCESS: Final = 0
+EXIT_USER_ERROR: Final = 1
+EXIT_APPLICATION_ERROR: Final = 2
+
+# Limits and defaults.
+DEFAULT_USER_ID: Final = 1000
+DEFAULT_MEMORY: Final = "256Mi"
+DEFAULT_CPU: Final = "1"
+DEFAULT_TIMEOUT_SECONDS: Final = 3600
+MAX_TIMEOUT_SECONDS: Final = 24 * 3600
+DEFAULT_ACTION: Final = "run"
+DEFAULT_BRANCH: Final = "default"
+DEFAULT_NETWORK: Final = "none"
+DEFAULT_DATA_SIZE: Final = "10Gi"
+SECRET_KEY_PREFIX: Final = "#"
+EVENT_MESSAGE_LIMIT: Final = 4_000
+"""Characters of a message; a longer one is cut with a mark."""
+EVENT_SIZE_LIMIT: Final = 200_000
+"""Bytes of one event."""

@@ -1,0 +1,132 @@
+"""What can go wrong, in words shared by all parts.
+
+Tree of the exceptions (each part raises only these across its border):
+
+    ComponentRunError
+    ├── UserError         the person who wrote the run, the configuration or the component can mend it
+    └── PlatformError     the people who run the platform can mend it
+        └── TransientError    trying again later may be enough
+
+Every error carries a `Reason` (one CamelCase word that alerts and scripts may match) and a sentence that names the thing,
+what was found, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+__all__ = ["ComponentRunError", "PlatformError", "Reason", "TransientError", "UserError"]
+
+
+class Reason(StrEnum):
+    """Why a run is where it is. Do not rename: alerts and scripts match these words.
+
+    The first group names states on the way, the second how a run ended.
+    """
+
+    # On the way
+    QUEUED = "Queued"
+    """The run was accepted and nothing was created for it yet."""
+    SUSPENDED = "Suspended"
+    """`spec.suspend` holds the run back before its start."""
+    PENDING = "Pending"
+    """The pod exists and waits for a node, a volume or an image."""
+    STAGING_IN = "StagingIn"
+    """Input is being brought into the data folder."""
+    RUNNING = "Running"
+    """The component runs."""
+    STAGING_OUT = "StagingOut"
+    """The component has ended; its output is being uploaded."""
+    PUBLISHING = "Publishing"
+    """The output is complete in Storage; its tables are being switched over. Past this point a run can't be cancelled."""
+    TERMINATING = "Terminating"
+    """It was decided to stop the component (timeout or cancel); it may still end by itself within its grace period."""
+
+    # The end
+    SUCCEEDED = "Succeeded"
+    """The component ended with exit code 0 and its tables are published."""
+    CANCELLED = "Cancelled"
+    """`spec.cancel` was set, or the run was deleted while it ran."""
+    USER_ERROR = "UserError"
+    """The component ended with exit code 1: its own message says what its user should change."""
+    APPLICATION_ERROR = "ApplicationError"
+    """The component ended with exit code 2 or above, or by a signal: its developer should look."""
+    OUT_OF_MEMORY = "OutOfMemory"
+    """The kernel killed the component, or a child of it, for using more memory than its limit."""
+    TIMEOUT = "Timeout"
+    """The component ran longer than `spec.timeout`."""
+    DISK_FULL = "DiskFull"
+    """The data folder grew beyond its size limit."""
+    EVICTED = "Evicted"
+    """The node ran short of something and the kubelet put the pod out."""
+    NODE_LOST = "NodeLost"
+    """The node stopped answering while the pod was on it."""
+    POD_DELETED = "PodDeleted"
+    """Somebody else deleted the pod."""
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    """The component's image can't be pulled: wrong name, no such tag, no permission, or the registry is away."""
+    START_FAILED = "StartFailed"
+    """The container could not be started: no such entrypoint, a root user where none is allowed, a broken mount."""
+    UNSCHEDULABLE = "Unschedulable"
+    """No node could take the pod for longer than the operator's pending limit."""
+    POD_REJECTED = "PodRejected"
+    """The API server refused to create the pod (pod security, quota, admission)."""
+    INVALID_SPEC = "InvalidSpec"
+    """The run, or something it names, says things that can't be done together."""
+    COMPONENT_NOT_FOUND = "ComponentNotFound"
+    """`spec.component` names no Component of the namespace."""
+    STORAGE_NOT_FOUND = "StorageNotFound"
+    """`spec.storage` names no Storage of the namespace, or the namespace has no default one."""
+    SECRET_NOT_FOUND = "SecretNotFound"
+    """A Secret that the run or its Storage names, or a key of it, is not there."""
+    INPUT_NOT_FOUND = "InputNotFound"
+    """An input table or object is not in Storage."""
+    INPUT_INVALID = "InputInvalid"
+    """An input can't be delivered as its mapping asks."""
+    STORAGE_BUCKET_NOT_FOUND = "StorageBucketNotFound"
+    """The bucket that the Storage names does not exist."""
+    STORAGE_ACCESS_DENIED = "StorageAccessDenied"
+    """The object store refused the Storage's credentials, or they lack a right."""
+    STORAGE_UNAVAILABLE = "StorageUnavailable"
+    """The object store did not answer, or answered with errors for too long."""
+    STAGE_IN_FAILED = "StageInFailed"
+    """Bringing the input into the pod failed."""
+    STAGE_OUT_FAILED = "StageOutFailed"
+    """Uploading the output failed."""
+    OUTPUT_MISSING = "OutputMissing"
+    """The output mapping names a file that the component did not write."""
+    OUTPUT_INVALID = "OutputInvalid"
+    """A file that the component wrote can't become a table: malformed CSV, wrong manifest, a link, a pipe."""
+    PUBLISH_FAILED = "PublishFailed"
+    """The output was uploaded, but the tables could not be switched over."""
+    INTERNAL = "Internal"
+    """A defect of ComponentRun itself."""
+
+
+class ComponentRunError(Exception):
+    """The root of all errors that cross a border between parts.
+
+    Attributes:
+        reason: one word that scripts match.
+        message: a sentence that a person understands.
+    """
+
+    default_reason: Final = Reason.INTERNAL
+
+    def __init__(self, message: str, reason: Reason | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason or self.default_reason
+
+
+class UserError(ComponentRunError):
+    """The person who wrote the run, the configuration or the component can mend it. Trying again changes nothing."""
+
+
+class PlatformError(ComponentRunError):
+    """The people who run the platform can mend it."""
+
+
+class TransientError(PlatformError):
+    """Trying again later may be enough (a store that is away, an API server that is busy)."""

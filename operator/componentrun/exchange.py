@@ -1,0 +1,269 @@
+"""What the operator and the agents tell each other: JSON documents that stand between a pod and its controller.
+
+Plain frozen dataclasses, because the agents must start in milliseconds and must not import pydantic. Way of a document:
+
+    operator --(plan object in Storage, capability URL in the grant)--> stage-in, stage-out
+    stage-in  --(termination message of its container)--> operator
+    stage-out --(result object under its own prefix, summary as termination message)--> operator
+
+`to_json` and `from_json` are inverse. A document that lacks a field raises `ValueError` naming it; fields it does not
+know are ignored, so that an operator and an agent one release apart understand each other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+__all__ = [
+    "GRANT_IN_KEY",
+    "GRANT_OUT_KEY",
+    "GRANT_FILE",
+    "GRANT_MOUNT",
+    "REDACT_KEY",
+    "STAGE_OUT_RESULT",
+    "GrantIn",
+    "GrantOut",
+    "OutputTable",
+    "PostPolicy",
+    "SliceRead",
+    "SliceWritten",
+    "StageInPlan",
+    "StageInResult",
+    "StageOutPlan",
+    "StageOutResult",
+    "TableRead",
+    "TableWritten",
+    "from_json",
+    "to_json",
+]
+
+GRANT_IN_KEY: Final = "grant-in"
+"""Key of the run's Secret that only the stage-in container mounts."""
+GRANT_OUT_KEY: Final = "grant-out"
+"""Key of the run's Secret that only the stage-out container mounts."""
+REDACT_KEY: Final = "redact"
+"""Key of the run's Secret that no container mounts: a JSON list of the values that must never appear in an event."""
+GRANT_MOUNT: Final = "/run/componentrun/grant"
+"""Where an agent's container mounts its own grant."""
+GRANT_FILE: Final = "grant.json"
+STAGE_OUT_RESULT: Final = "_result.json"
+"""Name of stage-out's result below the attempt's data prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRead:
+    """One object to read. `etag` is sent as If-Match, so that a replaced object is refused, never delivered."""
+
+    url: str
+    size: int
+    """Bytes."""
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableRead:
+    """One input table."""
+
+    source: str
+    """Table id (`in.c-main.foo`) or object key; for messages."""
+    path: str
+    """Where it goes, relative to the data folder: `in/tables/foo.csv`."""
+    columns: tuple[str, ...] | None
+    """Written as header line before the headerless slices; None: the one object brings its own header."""
+    slices: tuple[SliceRead, ...]
+    """Headerless, every one ends with a newline (stage-out sees to that), so their concatenation is the table."""
+    manifest: dict[str, Any] | None
+    """Content of `<path>.manifest`; None: no manifest is written."""
+    rows: int | None = None
+    """Rows of data if known."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageInPlan:
+    """All that stage-in needs except secrets."""
+
+    run: str
+    """namespace/name, for messages."""
+    tables: tuple[TableRead, ...]
+    config: dict[str, Any]
+    """Content of config.json; secrets are put in from the grant."""
+    state: dict[str, Any] = field(default_factory=dict)
+    """Content of in/state.json."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantIn:
+    """What stage-in may do: read its plan and, through the plan's URLs, the inputs."""
+
+    plan_url: str
+    secrets: dict[str, str] = field(default_factory=dict)
+    """Path below `parameters` (`db.#password`; list items by index) to the value to put there."""
+    ca_bundle: str | None = None
+    """PEM of the authorities that sign the store's certificate; None: the image's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostPolicy:
+    """A signed form: POST to `url` with these fields, then `key`, then the file, stores an object below the prefix."""
+
+    url: str
+    fields: dict[str, str]
+    key_prefix: str
+    """Every key must start with it; the store enforces that."""
+    max_bytes: int
+    """The largest object the policy allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantOut:
+    """What stage-out may do: read its plan, and store objects below its own prefix."""
+
+    plan_url: str
+    post: PostPolicy
+    ca_bundle: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTable:
+    """One line of the output mapping."""
+
+    source: str
+    """File (or folder of slices) below out/tables: `bar.csv`."""
+    destination: str
+    """Table id: `out.c-main.bar`."""
+    incremental: bool | None = None
+    """None: the manifest says, else False."""
+    primary_key: tuple[str, ...] | None = None
+    """None: the manifest says, else none."""
+    write_always: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StageOutPlan:
+    """All that stage-out needs."""
+
+    run: str
+    tables: tuple[OutputTable, ...]
+    default_bucket: str | None = None
+    """`out.c-main`: where files go that no mapping and no manifest places; None: they are named in a warning."""
+    max_bytes: int | None = None
+    """The most it may upload in all; None: the volume's own limit is the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceWritten:
+    """One object that stage-out stored."""
+
+    key: str
+    """Full object key."""
+    size: int
+    """Bytes."""
+    rows: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableWritten:
+    """One output table, complete in Storage but not yet published."""
+
+    source: str
+    destination: str
+    columns: tuple[str, ...]
+    primary_key: tuple[str, ...]
+    incremental: bool
+    write_always: bool
+    slices: tuple[SliceWritten, ...]
+    rows: int
+    size: int
+    """Bytes over all slices."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageInResult:
+    """How bringing the input ended; fits into a termination message (4,096 bytes)."""
+
+    ok: bool
+    tables: int = 0
+    rows: int = 0
+    size: int = 0
+    """Bytes."""
+    seconds: float = 0.0
+    reason: str | None = None
+    """A `Reason` where not ok."""
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageOutResult:
+    """How uploading ended. The whole document is an object; the termination message holds it without `tables`."""
+
+    ok: bool
+    tables: tuple[TableWritten, ...] = ()
+    state: dict[str, Any] | None = None
+    """Content of out/state.json; None: the component wrote none."""
+    warnings: tuple[str, ...] = ()
+    rows: int = 0
+    size: int = 0
+    """Bytes."""
+    seconds: float = 0.0
+    reason: str | None = None
+    message: str | None = None
+
+
+Document = TypeVar("Document")
+
+
+def to_json(document: Any) -> str:
+    """One line of JSON for any dataclass of this module."""
+    return json.dumps(dataclasses.asdict(document), ensure_ascii=False, separators=(",", ":"))
+
+
+def from_json(kind: type[Document], text: str | bytes) -> Document:
+    """Read a document back.
+
+    Raises:
+        ValueError: the text is no JSON object, or a field is missing or of the wrong shape (named in the message).
+    """
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{kind.__name__}: not JSON: {error}") from error
+    return typing.cast("Document", _build(kind, raw, kind.__name__))
+
+
+def _build(kind: Any, raw: Any, where: str) -> Any:
+    """Turn plain JSON into `kind`: a dataclass, a tuple of something, an optional, or a plain value."""
+    origin = typing.get_origin(kind)
+    if origin in {types.UnionType, typing.Union}:
+        inner = [option for option in typing.get_args(kind) if option is not type(None)]
+        return None if raw is None else _build(inner[0], raw, where)
+    if origin is tuple:
+        if not isinstance(raw, list):
+            raise ValueError(f"{where}: expected a list, found {type(raw).__name__}")
+        return tuple(_build(typing.get_args(kind)[0], item, f"{where}[{i}]") for i, item in enumerate(raw))
+    if dataclasses.is_dataclass(kind):
+        return _build_dataclass(kind, raw, where)
+    expected = origin or kind
+    if expected is float and isinstance(raw, int):
+        return float(raw)
+    if expected is not Any and (not isinstance(raw, expected) or (expected is int and isinstance(raw, bool))):
+        raise ValueError(f"{where}: expected {expected.__name__}, found {type(raw).__name__}")
+    return raw
+
+
+def _build_dataclass(kind: Any, raw: Any, where: str) -> Any:
+    if not isinstance(raw, dict):
+        raise ValueError(f"{where}: expected an object, found {type(raw).__name__}")
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for item in dataclasses.fields(kind):
+        if item.name in raw:
+            values[item.name] = _build(hints[item.name], raw[item.name], f"{where}.{item.name}")
+        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{where}.{item.name}: missing")
+    return kind(**values)
