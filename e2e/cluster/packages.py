@@ -1,0 +1,49 @@
+"""Debian packages that are missing are installed, and it is said which and why."""
+
+import os
+import shutil
+from collections.abc import Sequence
+
+from e2e.cluster import commands
+from e2e.cluster.errors import ClusterError
+from e2e.cluster.progress import say, step
+
+_updated: list[bool] = []
+
+
+def absent(names: Sequence[str]) -> list[str]:
+    """Those of `names` that dpkg doesn't know as installed."""
+    return [name for name in names if not commands.succeeds(["dpkg", "-s", name])]
+
+
+def install(names: Sequence[str], *, why: str) -> None:
+    """Install what is missing of `names` with apt-get (with sudo when not root).
+
+    Raises:
+        ClusterError: this is no Debian, or apt-get failed.
+    """
+    if shutil.which("dpkg") is None:
+        say(f"no dpkg here: trusting that {', '.join(names)} are installed some other way" if names else "")
+        return
+    wanted = absent(names)
+    if not wanted:
+        return
+    if shutil.which("apt-get") is None:
+        raise ClusterError(f"{', '.join(wanted)} missing ({why}), and there is no apt-get", hint="install them by hand")
+    prefix = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    hint = f"run `apt-get install {' '.join(wanted)}` by hand to see what is wrong"
+    with step(f"installing {', '.join(wanted)} with apt-get ({why})"):
+        if not _updated:
+            commands.run([*prefix, "apt-get", "update"], env=quiet, timeout=600, hint=hint)
+            _updated.append(True)
+        flags = ["--yes", "--no-install-recommends"]
+        commands.run([*prefix, "apt-get", "install", *flags, *wanted], env=quiet, timeout=900, hint=hint)
+    _stop_services(wanted, prefix)
+
+
+def _stop_services(names: Sequence[str], prefix: Sequence[str]) -> None:
+    """Debian starts a service as soon as it is installed; ours run with their own settings, on the same ports."""
+    if "docker-registry" in names and commands.succeeds(["systemctl", "is-active", "docker-registry"]):
+        say("stopping the docker-registry service that its package started: the cluster runs its own")
+        commands.run([*prefix, "systemctl", "disable", "--now", "docker-registry"])

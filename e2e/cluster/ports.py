@@ -1,0 +1,44 @@
+"""Which process holds a TCP port."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+LISTENING = "0A"
+
+
+def listening_inodes(table: str, port: int) -> set[str]:
+    """The socket inodes that listen on `port`, from the text of /proc/net/tcp or tcp6."""
+    found = set()
+    for line in table.splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+            found.add(fields[9])
+    return found
+
+
+def holder(port: int) -> tuple[int, str] | None:
+    """Pid and name of the process that listens on `port`; (0, ...) where it can't be seen; None if the port is free."""
+    inodes: set[str] = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        if Path(table).exists():
+            inodes |= listening_inodes(Path(table).read_text(), port)
+    if not inodes:
+        return None
+    for pid, socket in _open_sockets():
+        if socket in inodes:
+            return pid, Path(f"/proc/{pid}/comm").read_text().strip()
+    return 0, "a process of another user"
+
+
+def _open_sockets() -> Iterator[tuple[int, str]]:
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        try:
+            targets = [os.readlink(entry) for entry in (process / "fd").iterdir()]  # noqa: PTH115 - "socket:[1]" is no path
+        except OSError:
+            continue  # it ended meanwhile, or belongs to another user
+        for target in targets:
+            if target.startswith("socket:["):
+                yield int(process.name), target[8:-1]
