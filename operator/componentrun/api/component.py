@@ -1,0 +1,78 @@
+"""`Component`: a program that may be run, and what it may use. Written by the people who offer it."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from componentrun.api.common import ApiModel, Duration, ObjectMeta, Quantity
+
+__all__ = ["Component", "ComponentSpec", "EgressRule", "Network", "NetworkMode", "Resources", "Size"]
+
+NetworkMode = Literal["none", "no-internet", "bridge"]
+Size = Literal["xsmall", "small", "medium", "large"]
+Quantities = Annotated[dict[Literal["cpu", "memory", "ephemeral-storage"], Quantity], Field(max_length=3)]
+
+
+class Resources(ApiModel):
+    """CPU and memory of the component's container."""
+
+    limits: Quantities | None = None
+    """The most it may use. More memory than this and the kernel kills it."""
+    requests: Quantities | None = None
+    """What is set aside for it on the node; equal to the limits where not given."""
+
+
+class EgressRule(ApiModel):
+    """One destination outside that the component may reach."""
+
+    cidr: Annotated[str, Field(max_length=49, pattern=r"^[0-9a-fA-F:.]+/[0-9]{1,3}$")]
+    """Address block, e.g. `203.0.113.0/24`."""
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """TCP port; every port where not given."""
+
+
+class Network(ApiModel):
+    """What the run's pod may reach besides DNS and the object store. Nothing may ever connect to the pod."""
+
+    mode: NetworkMode = "none"
+    """`none`: nothing. `no-internet`: private addresses only. `bridge`: every address but the node's metadata service."""
+    egress: Annotated[tuple[EgressRule, ...], Field(max_length=20)] = ()
+    """Single destinations to open in addition."""
+
+
+class ComponentSpec(ApiModel):
+    """What the component is and what it may use."""
+
+    image: Annotated[str, Field(min_length=1, max_length=512)]
+    """Image without its tag, e.g. `registry.example.com/team/cleaner`; a reference with a digest is taken as it is."""
+    tag: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] = "latest"
+    """Tag that a run uses unless it names another."""
+    command: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] | None = None
+    """Replaces the image's entrypoint; the image's own where not given."""
+    args: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] | None = None
+    """Replaces the image's arguments; the image's own where not given."""
+    resources: Resources | None = None
+    """CPU and memory; one CPU and 256Mi where not given."""
+    network: Network | None = None
+    """What it may reach; where not given, nothing but DNS and the store. A run may ask for less, never for more."""
+    timeout: Duration | None = None
+    """How long it may run; one hour where not given, at most 24 hours."""
+    run_as_user: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    """Numeric user of the container; 1000 where not given. 0 (root) needs a namespace that does not enforce the restricted pod
+    security standard."""
+    read_only_root_filesystem: bool = False
+    """Mount the container's root read-only; /data and /tmp stay writable."""
+    data_size: Quantity | None = None
+    """Size limit of the data folder; 10Gi where not given."""
+
+
+class Component(ApiModel):
+    """A program that may be run: an image and what it may use."""
+
+    KIND: ClassVar = "Component"
+    PLURAL: ClassVar = "components"
+
+    metadata: ObjectMeta
+    spec: ComponentSpec

@@ -1,0 +1,320 @@
+"""`ComponentRun`: one run of a component. Written by orchestrators and people; its status by the operator."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from componentrun import contract
+from componentrun.api.common import (
+    ApiModel,
+    Condition,
+    Duration,
+    Labels,
+    LocalName,
+    ObjectMeta,
+    SecretKeyRef,
+)
+from componentrun.api.component import Network, Resources, Size
+
+__all__ = [
+    "Attempt",
+    "ComponentRun",
+    "ComponentRunSpec",
+    "ComponentRunStatus",
+    "Configuration",
+    "EventsStatus",
+    "Input",
+    "InputTable",
+    "Output",
+    "OutputTableMapping",
+    "Phase",
+    "PodTemplate",
+    "SecretValue",
+    "TableStatus",
+    "Termination",
+]
+
+Phase = Literal[
+    "Queued", "Suspended", "Pending", "StagingIn", "Running", "StagingOut", "Publishing", "Succeeded", "Failed", "Cancelled",
+]  # fmt: skip
+Argument = Annotated[str, Field(max_length=4096)]
+TableIdText = Annotated[str, Field(pattern=r"^(in|out)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", max_length=200)]
+BucketText = Annotated[str, Field(pattern=r"^(in|out)\.[A-Za-z0-9_-]+$", max_length=100)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_. -]*$", max_length=200)]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", max_length=63)]
+
+
+class SecretValue(ApiModel):
+    """One secret parameter: put into config.json inside the pod, and nowhere else."""
+
+    path: Annotated[str, Field(pattern=r"^[^.\s]+(\.[^.\s]+)*$", max_length=512)]
+    """Where it goes below `parameters`, e.g. `db.#password`; items of lists by their index."""
+    secret_key_ref: SecretKeyRef
+    """Where the value is."""
+
+
+class Configuration(ApiModel):
+    """What the component is told to do."""
+
+    id: Identifier | None = None
+    """Identifier of the configuration in the system that created the run."""
+    version: Annotated[str, Field(max_length=63)] | None = None
+    """Version of the configuration."""
+    row: Identifier | None = None
+    """Identifier of the configuration's row."""
+    branch: Identifier | None = None
+    """Branch of the configuration; `default` where not given."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Any JSON object; the component finds it as `parameters` in config.json."""
+    secrets: Annotated[tuple[SecretValue, ...], Field(max_length=64)] = ()
+    """Values from Secrets to put among the parameters."""
+    image_parameters: dict[str, Any] = Field(default_factory=dict)
+    """Any JSON object; the component finds it as `image_parameters` in config.json."""
+
+
+class InputTable(ApiModel):
+    """One table for the component to read."""
+
+    source: TableIdText | None = None
+    """Table in Storage, e.g. `in.c-main.foo`."""
+    object: Annotated[str, Field(pattern=r"^[^/\s][^\s]*$", max_length=512)] | None = None
+    """Instead of a table: key of a CSV object with a header line, below the Storage's prefix."""
+    destination: FileName | None = None
+    """File name below /data/in/tables; the table's (or object's) own name with `.csv` where not given."""
+
+
+class Input(ApiModel):
+    """What is put into the data folder."""
+
+    tables: Annotated[tuple[InputTable, ...], Field(max_length=1000)] = ()
+    """Tables to read."""
+
+
+class OutputTableMapping(ApiModel):
+    """One table for the component to write."""
+
+    source: FileName
+    """File (or folder of slices) below /data/out/tables, e.g. `bar.csv`."""
+    destination: TableIdText
+    """Table in Storage, e.g. `out.c-main.bar`."""
+    incremental: bool | None = None
+    """Add the rows instead of replacing the table; the file's manifest decides where not given."""
+    write_always: bool = False
+    """Publish the table even if the component fails."""
+
+
+class Output(ApiModel):
+    """What is taken from the data folder."""
+
+    tables: Annotated[tuple[OutputTableMapping, ...], Field(max_length=1000)] = ()
+    """Tables to publish. A file that is named here and missing is an error."""
+    default_bucket: BucketText | None = None
+    """Bucket for files that neither this mapping nor their manifest places, e.g. `out.c-main`."""
+
+
+class Toleration(ApiModel):
+    """A taint that the pod accepts."""
+
+    key: Annotated[str, Field(max_length=316)] | None = None
+    """Taint key; every key where not given."""
+    operator: Literal["Exists", "Equal"] | None = None
+    """How to compare; Equal where not given."""
+    value: Annotated[str, Field(max_length=63)] | None = None
+    """Taint value to match."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Effect to match; every effect where not given."""
+    toleration_seconds: int | None = None
+    """How long a NoExecute taint is borne."""
+
+
+class LocalObjectReference(ApiModel):
+    """Names an object of the same namespace."""
+
+    name: LocalName
+    """Its name."""
+
+
+class PodTemplate(ApiModel):
+    """What the run's pod carries besides what ComponentRun puts there. Security settings can't be changed here."""
+
+    labels: Labels | None = None
+    """Labels of the pod; those of ComponentRun win."""
+    annotations: Labels | None = None
+    """Annotations of the pod."""
+    node_selector: Labels | None = None
+    """Labels that the node must have."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] | None = None
+    """Taints that the pod accepts."""
+    affinity: dict[str, Any] | None = None
+    """Affinity of the pod, as in a pod's spec."""
+    runtime_class_name: LocalName | None = None
+    """Runtime class, e.g. for a sandboxed runtime."""
+    image_pull_secrets: Annotated[tuple[LocalObjectReference, ...], Field(max_length=8)] | None = None
+    """Secrets to log in at the component's registry with."""
+
+
+class ComponentRunSpec(ApiModel):
+    """What to run, on what, within which limits. Fixed once created, but for `suspend`, `cancel` and `ttlAfterFinished`."""
+
+    component: LocalName | None = None
+    """Component to run. Either this or `image`."""
+    image: Annotated[str, Field(min_length=1, max_length=640)] | None = None
+    """Image to run, with tag or digest. Either this or `component`."""
+    tag: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] | None = None
+    """Tag of the component's image; the Component's own where not given."""
+    command: Annotated[tuple[Argument, ...], Field(max_length=64)] | None = None
+    """Replaces the entrypoint of `image`."""
+    args: Annotated[tuple[Argument, ...], Field(max_length=64)] | None = None
+    """Replaces the arguments of `image`."""
+    action: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=63)] = contract.DEFAULT_ACTION
+    """What the component is asked to do; it finds the word in config.json."""
+    configuration: Configuration = Field(default_factory=Configuration)
+    """What the component is told."""
+    storage: LocalName | None = None
+    """Storage to use; the namespace's default one where not given."""
+    input: Input = Field(default_factory=Input)
+    """What goes in."""
+    output: Output = Field(default_factory=Output)
+    """What comes out."""
+    size: Size | None = None
+    """Named size: 1, 2, 4 or 14 CPUs, and 0.5, 1, 2 or 7.1 times the Component's memory."""
+    resources: Resources | None = None
+    """CPU and memory; the Component's where not given. Not together with `size`."""
+    timeout: Duration | None = None
+    """How long the component may run; the Component's where not given."""
+    network: Network | None = None
+    """What the pod may reach; the Component's where not given, and never more than the Component allows."""
+    priority_class_name: LocalName | None = None
+    """Priority class of the pod."""
+    suspend: bool = False
+    """Hold the run back; it starts when this is taken away. Without effect once the run has started."""
+    cancel: bool = False
+    """Stop the run. Its tables are not published. Can't be taken back."""
+    ttl_after_finished: Duration | None = None
+    """Delete the run this long after its end; kept where not given."""
+    pod_template: PodTemplate | None = None
+    """What the run's pod carries besides."""
+
+
+class Attempt(ApiModel):
+    """One pod that was made for the run."""
+
+    number: int
+    """1 for the first."""
+    pod: str
+    """Name of the pod."""
+    pod_uid: str | None = Field(None, alias="podUID")
+    """Its uid; not set until it was created."""
+    node: str | None = None
+    """Node it ran on."""
+    start_time: datetime
+    """When the attempt began."""
+    completion_time: datetime | None = None
+    """When it ended."""
+    reason: str | None = None
+    """How it ended."""
+    message: str | None = None
+    """How it ended, for people."""
+    exit_code: int | None = None
+    """Exit code of the component."""
+
+
+class Termination(ApiModel):
+    """The decision to stop the component, written down before anything is done about it."""
+
+    reason: str
+    """`Timeout` or `Cancelled`."""
+    message: str
+    """Why, for people."""
+    time: datetime
+    """When it was decided."""
+
+
+class TableStatus(ApiModel):
+    """One table that went in or came out."""
+
+    table: str
+    """Table id or object key."""
+    rows: int | None = None
+    """Rows, where known."""
+    bytes: int | None = None
+    """Bytes, without the header line."""
+
+
+class PhaseTime(ApiModel):
+    """When a phase began."""
+
+    phase: Phase
+    """Phase."""
+    start_time: datetime
+    """Its begin, with microseconds."""
+
+
+class EventsStatus(ApiModel):
+    """What the collector has delivered; written by the collector alone."""
+
+    count: int = 0
+    """Events written to Storage so far."""
+    delivered: bool = False
+    """Whether every line of every container is in Storage."""
+    message: str = ""
+    """Set where something could not be delivered."""
+
+
+class ComponentRunStatus(ApiModel):
+    """What became of the run."""
+
+    phase: Phase | None = None
+    """Where the run is, for people; scripts should read the conditions."""
+    result: Literal["Success", "Warning", "Error"] | None = None
+    """How it ended; Warning where it succeeded with something that a person should see."""
+    reason: str | None = None
+    """Reason of the condition Succeeded, for the printer column."""
+    message: str | None = None
+    """Message of the condition Succeeded."""
+    observed_generation: int | None = None
+    """The metadata.generation that the status is about."""
+    conditions: tuple[Condition, ...] = ()
+    """Succeeded, StagedIn, Published, EventsDelivered."""
+    attempts: tuple[Attempt, ...] = ()
+    """Pods that were made for the run."""
+    start_time: datetime | None = None
+    """When the first attempt began."""
+    completion_time: datetime | None = None
+    """When the run ended."""
+    exit_code: int | None = None
+    """Exit code of the component."""
+    last_words: str | None = None
+    """The end of what the component printed, where it failed."""
+    image: str | None = None
+    """Image that ran."""
+    image_digest: str | None = Field(None, alias="imageID")
+    """Digest of the image that ran."""
+    storage: str | None = None
+    """Storage in use."""
+    termination: Termination | None = None
+    """Set where the component was stopped."""
+    input_tables: tuple[TableStatus, ...] | None = None
+    """Tables that went in."""
+    output_tables: tuple[TableStatus, ...] | None = None
+    """Tables that were published."""
+    warnings: tuple[str, ...] | None = None
+    """What a person should see though the run succeeded."""
+    phases: tuple[PhaseTime, ...] = ()
+    """When each phase began."""
+    events: EventsStatus | None = None
+    """What the collector has delivered."""
+
+
+class ComponentRun(ApiModel):
+    """One run of a component: tables in, a container, tables out."""
+
+    KIND: ClassVar = "ComponentRun"
+    PLURAL: ClassVar = "componentruns"
+
+    metadata: ObjectMeta
+    spec: ComponentRunSpec
+    status: ComponentRunStatus = Field(default_factory=ComponentRunStatus)
