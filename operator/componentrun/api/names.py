@@ -1,0 +1,43 @@
+"""Names that stand on objects in the cluster: labels, annotations, containers, volumes. One place for each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from componentrun.api.common import GROUP
+
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "componentrun"
+
+RUN_LABEL: Final = f"{GROUP}/run"
+"""Name of the run; also the label by which pods are watched."""
+RUN_UID_LABEL: Final = f"{GROUP}/run-uid"
+ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
+COMPONENT_LABEL: Final = f"{GROUP}/component"
+CONFIGURATION_LABEL: Final = f"{GROUP}/configuration"
+STORAGE_LABEL: Final = f"{GROUP}/storage"
+NETWORK_CLASS_LABEL: Final = f"{GROUP}/network-class"
+"""Selects the pods that one NetworkPolicy is about; pods that may reach the same share a class."""
+
+TIMEOUT_ANNOTATION: Final = f"{GROUP}/timeout-seconds"
+"""On the pod: how long the component may run, fixed when the pod was made."""
+UPLOAD_ANNOTATION: Final = f"{GROUP}/upload-seconds"
+"""On the pod: how long stage-out may take."""
+
+STAGE_IN: Final = "stage-in"
+STAGE_OUT: Final = "stage-out"
+COMPONENT: Final = "component"
+"""Names of the containers."""
+
+DATA_VOLUME: Final = "data"
+GRANT_IN_VOLUME: Final = "grant-in"
+GRANT_OUT_VOLUME: Final = "grant-out"
+TMP_VOLUME: Final = "tmp"
+
+MAX_RUN_NAME: Final = 58
+"""Characters of a run's name, so that `<run>-<attempt>` is a label value, too."""
+
+
+def pod_name(run: str, attempt: int) -> str:
+    """Name of an attempt's pod, and of its Secret."""
+    return f"{run}-{attempt}"

@@ -1,0 +1,87 @@
+"""What the reconciler has seen when it asks `core.plan` what to do: plain frozen facts, no clients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from componentrun.api.componentrun import ComponentRun
+
+__all__ = ["ContainerView", "Limits", "Observed", "PodView"]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerView:
+    """One container's status."""
+
+    name: str
+    state: Literal["waiting", "running", "terminated"]
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    image_id: str = ""
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """One pod's status, sorted once so that no later step looks at raw JSON."""
+
+    name: str
+    uid: str
+    attempt: int
+    created: datetime
+    phase: str
+    """The pod's own phase; it ignores a sidecar's exit code, so decisions read the containers."""
+    node: str = ""
+    reason: str = ""
+    message: str = ""
+    scheduled: bool = False
+    unschedulable: str = ""
+    """The scheduler's message while no node fits."""
+    disruption: str = ""
+    """Reason of the condition DisruptionTarget (EvictionByEvictionAPI, PreemptionByScheduler, DeletionByTaintManager ...)."""
+    deleted_at: datetime | None = None
+    """metadata.deletionTimestamp: when the grace period ends."""
+    deletion_grace_seconds: int | None = None
+    gone: bool = False
+    """The object is deleted; this is what was seen last."""
+    timeout_seconds: int = 0
+    """From the pod's annotation."""
+    upload_seconds: int = 0
+    """From the pod's annotation."""
+    stage_in: ContainerView | None = None
+    stage_out: ContainerView | None = None
+    component: ContainerView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long the operator waits for what; seconds. Set in the chart."""
+
+    pending: float = 600
+    """For a node."""
+    image_pull: float = 60
+    """For an image whose pull fails, from the first failure seen (the pod's creation)."""
+    stop_grace: float = 30
+    """Between the first and the second deletion of a pod that is being stopped."""
+    events_wait: float = 60
+    """For the collector, before a finished pod is deleted all the same."""
+    start_retry: float = 120
+    """For a store or an API server that is away when a run starts or publishes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One run, its current attempt's pod if there is one (or was, see `PodView.gone`), and the time."""
+
+    run: ComponentRun
+    pod: PodView | None
+    now: datetime
+    limits: Limits
