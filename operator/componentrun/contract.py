@@ -1,7 +1,7 @@
 """The interface between ComponentRun and a component: paths, variables and exit codes.
 
-The rules come from "How we use Docker" (2016) and the common interface that grew out of it; docs/contract.md is the page
-for component developers. This module holds names only: one place for each fact.
+The rules come from "How we use Docker" (2016) and the common interface that grew out of it; docs/contract.md is the
+page for component developers. This module holds names only: one place for each fact.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ DEFAULT_ACTION: Final = "run"
 DEFAULT_BRANCH: Final = "default"
 DEFAULT_NETWORK: Final = "none"
 DEFAULT_DATA_SIZE: Final = "10Gi"
-SECRET_KEY_PREFIX: Final = "#"
+SECRET_KEY_PREFIX: Final = "#"  # noqa: S105 - a mark on keys, not a password
 EVENT_MESSAGE_LIMIT: Final = 4_000
 """Characters of a message; a longer one is cut with a mark."""
 EVENT_SIZE_LIMIT: Final = 200_000

@@ -7,8 +7,8 @@ Tree of the exceptions (each part raises only these across its border):
     └── PlatformError     the people who run the platform can mend it
         └── TransientError    trying again later may be enough
 
-Every error carries a `Reason` (one CamelCase word that alerts and scripts may match) and a sentence that names the thing,
-what was found, what was expected and what to do.
+Every error carries a `Reason` (one CamelCase word that alerts and scripts may match) and a sentence that names the
+thing, what was found, what was expected and what to do.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Reason(StrEnum):
     STAGING_OUT = "StagingOut"
     """The component has ended; its output is being uploaded."""
     PUBLISHING = "Publishing"
-    """The output is complete in Storage; its tables are being switched over. Past this point a run can't be cancelled."""
+    """The output is complete in Storage; its tables are being switched over. A cancel comes too late now."""
     TERMINATING = "Terminating"
-    """It was decided to stop the component (timeout or cancel); it may still end by itself within its grace period."""
+    """It was decided to stop the component (timeout or cancel); it may still end by itself within its grace."""
 
     # The end
     SUCCEEDED = "Succeeded"
@@ -78,7 +78,7 @@ class Reason(StrEnum):
     """`spec.component` names no Component of the namespace."""
     STORAGE_NOT_FOUND = "StorageNotFound"
     """`spec.storage` names no Storage of the namespace, or the namespace has no default one."""
-    SECRET_NOT_FOUND = "SecretNotFound"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a word, not a password
     """A Secret that the run or its Storage names, or a key of it, is not there."""
     INPUT_NOT_FOUND = "InputNotFound"
     """An input table or object is not in Storage."""
@@ -115,6 +115,7 @@ class ComponentRunError(Exception):
     default_reason: Final = Reason.INTERNAL
 
     def __init__(self, message: str, reason: Reason | None = None) -> None:
+        """Keep the sentence, and the reason where it is more exact than the class's own."""
         super().__init__(message)
         self.message = message
         self.reason = reason or self.default_reason

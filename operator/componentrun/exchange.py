@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 __all__ = [
-    "GRANT_IN_KEY",
-    "GRANT_OUT_KEY",
     "GRANT_FILE",
+    "GRANT_IN_KEY",
     "GRANT_MOUNT",
+    "GRANT_OUT_KEY",
     "REDACT_KEY",
     "STAGE_OUT_RESULT",
     "GrantIn",
@@ -258,7 +258,7 @@ def _build(kind: Any, raw: Any, where: str) -> Any:
 
 def _build_dataclass(kind: Any, raw: Any, where: str) -> Any:
     if not isinstance(raw, dict):
-        raise ValueError(f"{where}: expected an object, found {type(raw).__name__}")
+        raise ValueError(f"{where}: expected an object, found {type(raw).__name__}")  # noqa: TRY004 - wrong data, not a wrong call
     hints = typing.get_type_hints(kind)
     values = {}
     for item in dataclasses.fields(kind):

@@ -1,1 +1,1 @@
-"""The Kubernetes API: pydantic models are the source, the CRDs in crds/ are generated from them (`python -m componentrun.api`)."""
+"""The Kubernetes API: pydantic models are the source, crds/ is generated from them (`python -m componentrun.api`)."""

@@ -67,7 +67,7 @@ Quantity = Annotated[
     Field(
         pattern=_QUANTITY.pattern,
         max_length=20,
-        json_schema_extra={"x-kubernetes-int-or-string": True},
+        json_schema_extra={"x-kubernetes-int-or-string": True, "pattern": _QUANTITY.pattern},
     ),
 ]
 """A Kubernetes quantity: `500m`, `2`, `256Mi`."""

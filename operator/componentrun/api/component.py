@@ -37,7 +37,7 @@ class Network(ApiModel):
     """What the run's pod may reach besides DNS and the object store. Nothing may ever connect to the pod."""
 
     mode: NetworkMode = "none"
-    """`none`: nothing. `no-internet`: private addresses only. `bridge`: every address but the node's metadata service."""
+    """`none`: nothing. `no-internet`: private addresses. `bridge`: every address but the node's metadata service."""
     egress: Annotated[tuple[EgressRule, ...], Field(max_length=20)] = ()
     """Single destinations to open in addition."""
 
@@ -60,8 +60,8 @@ class ComponentSpec(ApiModel):
     timeout: Duration | None = None
     """How long it may run; one hour where not given, at most 24 hours."""
     run_as_user: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    """Numeric user of the container; 1000 where not given. 0 (root) needs a namespace that does not enforce the restricted pod
-    security standard."""
+    """Numeric user of the container; 1000 where not given. 0 (root) needs a namespace that does not enforce the
+    restricted pod security standard."""
     read_only_root_filesystem: bool = False
     """Mount the container's root read-only; /data and /tmp stay writable."""
     data_size: Quantity | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -38,7 +38,8 @@ __all__ = [
 ]
 
 Phase = Literal[
-    "Queued", "Suspended", "Pending", "StagingIn", "Running", "StagingOut", "Publishing", "Succeeded", "Failed", "Cancelled",
+    "Queued", "Suspended", "Pending", "StagingIn", "Running", "StagingOut", "Publishing",
+    "Succeeded", "Failed", "Cancelled",
 ]  # fmt: skip
 Argument = Annotated[str, Field(max_length=4096)]
 TableIdText = Annotated[str, Field(pattern=r"^(in|out)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", max_length=200)]
@@ -157,7 +158,7 @@ class PodTemplate(ApiModel):
 
 
 class ComponentRunSpec(ApiModel):
-    """What to run, on what, within which limits. Fixed once created, but for `suspend`, `cancel` and `ttlAfterFinished`."""
+    """What to run, on what, within which limits. Fixed once created but for `suspend`, `cancel`, `ttlAfterFinished`."""
 
     component: LocalName | None = None
     """Component to run. Either this or `image`."""

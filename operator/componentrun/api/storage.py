@@ -22,7 +22,7 @@ class StorageSpec(ApiModel):
     """An S3-compatible bucket and how to reach it."""
 
     endpoint: Annotated[str, Field(pattern=r"^https?://[^/\s]+$", max_length=512)] | None = None
-    """URL of the store as pods reach it, e.g. `https://minio.example.com:9000`; Amazon S3 of the region where not given."""
+    """URL of the store as pods reach it, e.g. `https://minio.example.com:9000`; Amazon S3 where not given."""
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", max_length=63)]
     """Name of the bucket. It must exist."""
     prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9_.=-]+/)*[A-Za-z0-9_.=-]*$", max_length=256)] = ""
@@ -34,8 +34,9 @@ class StorageSpec(ApiModel):
     ca_bundle: Annotated[str, Field(max_length=65536)] | None = None
     """PEM of the authorities that sign the store's certificate; the usual public ones where not given."""
     egress: Annotated[tuple[dict[str, Any], ...], Field(max_length=8)] = ()
-    """NetworkPolicy egress rules that open the way from pods to the store. Where not given, the addresses that the endpoint's
-    name resolves to are opened. Give them where the store is a Service of the cluster, or changes its addresses."""
+    """NetworkPolicy egress rules that open the way from pods to the store. Where not given, the addresses that the
+    endpoint's name resolves to are opened. Give them where the store is a Service of the cluster, or changes its
+    addresses."""
     default: bool = False
     """Whether runs that name no Storage use this one. At most one Storage of a namespace should say so."""
 

@@ -1,0 +1,45 @@
+"""The documents between operator and agents survive their way, and a broken one is named."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from componentrun import exchange
+from componentrun.exchange import from_json, to_json
+
+DOCUMENTS = [exchange.StageInPlan, exchange.GrantIn, exchange.StageOutPlan, exchange.GrantOut,
+             exchange.StageInResult, exchange.StageOutResult]  # fmt: skip
+json_objects = st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text(), max_size=3)
+st.register_type_strategy(dict[str, Any], json_objects)
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS)
+@given(data=st.data())
+def test_what_is_written_is_read_back(kind: Any, data: st.DataObject) -> None:
+    document = data.draw(st.from_type(kind).filter(lambda item: item == item))  # noqa: PLR0124 - NaN is not itself
+    assert from_json(kind, to_json(document)) == document
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "expected an object, found list"),
+        ("{}", r"StageInPlan\.run: missing"),
+        ('{"run":1}', r"StageInPlan\.run: expected str, found int"),
+        ('{"run":"a/b","tables":[{}],"config":{}}', r"StageInPlan\.tables\[0\]\.source: missing"),
+        ('{"run":"a/b","tables":{},"config":{}}', r"StageInPlan\.tables: expected a list, found dict"),
+    ],
+)
+def test_a_broken_document_is_refused_with_the_field(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_json(exchange.StageInPlan, text)
+
+
+def test_a_field_of_a_newer_release_is_ignored() -> None:
+    result = exchange.StageInResult(ok=True)
+    text = to_json(result).replace("{", '{"later":1,', 1)
+    assert from_json(exchange.StageInResult, text) == dataclasses.replace(result)
