@@ -1,28 +1,109 @@
-"""The command line: `python -m e2e.cluster up|down|status|env|build|store`."""
+"""A Kubernetes for development and tests.
+
+If KUBECONFIG names a cluster, that one is used; else a real one is built and started on this machine.
+"""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from e2e.cluster import builds, store
+from e2e.cluster import builds, connection, own, store, stranger
 from e2e.cluster.errors import ClusterError
+from e2e.cluster.progress import say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    chosen = _parser().parse_args(arguments)
+    verbs: Mapping[str, Callable[[argparse.Namespace], int]] = {
+        "up": _up,
+        "down": _down,
+        "status": _status,
+        "env": _env,
+        "build": _build,
+        "store": _store,
+        "stop": _stop,
+        "start": _start,
+    }
+    try:
+        return verbs[chosen.verb](chosen)
+    except ClusterError as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted; `up` goes on where this ended, `down` removes what was started")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m e2e.cluster", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    building = verbs.add_parser("build", help="build tools that are not built yet")
-    building.add_argument("tools", nargs="*", default=list(builds.STANDARD), metavar="TOOL")
-    verbs.add_parser("store", help="start only the object store")
-    chosen = parser.parse_args(arguments)
-    try:
-        if chosen.verb == "build":
-            print(builds.build(chosen.tools))
-        else:
-            print(store.up().endpoint)
-    except ClusterError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    up = verbs.add_parser("up", help="bring the cluster up, or repair it")
+    up.add_argument("--pod-pids-limit", type=int, help="processes that one pod may have (kept until the next time)")
+    verbs.add_parser("down", help="take the cluster and the store down, leaving nothing but logs and builds")
+    verbs.add_parser("status", help="how each part is; exits 1 if one is not well")
+    verbs.add_parser("env", help='for a shell: eval "$(python -m e2e.cluster env)"')
+    build = verbs.add_parser("build", help="build tools that are not built yet, and print where they are")
+    build.add_argument("tools", nargs="*", default=list(builds.STANDARD), metavar="TOOL", help=", ".join(builds.TOOLS))
+    verbs.add_parser("store", help="start only the object store, and print its URL")
+    for verb in ("stop", "start"):
+        single = verbs.add_parser(verb, help=f"{verb} one part of our own cluster, to test failures")
+        single.add_argument("part")
+    return parser
+
+
+def _up(chosen: argparse.Namespace) -> int:
+    kubeconfig = connection.stranger_kubeconfig()
+    found = own.up(chosen.pod_pids_limit) if kubeconfig is None else stranger.up(kubeconfig)
+    print(f"kubeconfig  {found.kubeconfig}")
+    print(f"images      {found.registry or found.image_load_command}")
+    print(f"store       {found.store_endpoint}, bucket {found.store_bucket}")
+    print(f"logs        {found.logs}")
+    return 0
+
+
+def _down(_: argparse.Namespace) -> int:
+    kubeconfig = connection.stranger_kubeconfig()
+    was_up = own.down() if kubeconfig is None else stranger.down()
+    say("down" if was_up else "nothing was up")
+    return 0
+
+
+def _status(_: argparse.Namespace) -> int:
+    kubeconfig = connection.stranger_kubeconfig()
+    if kubeconfig is None:
+        found = own.health()
+    else:
+        found = [own.Health(f"cluster of {kubeconfig}", stranger.problem(kubeconfig))]
+    for line in found:
+        print(f"{line.name:24} {line.problem or 'ok'}")
+    return int(any(line.problem for line in found))
+
+
+def _env(_: argparse.Namespace) -> int:
+    print(connection.exports(connection.load()))
+    return 0
+
+
+def _build(chosen: argparse.Namespace) -> int:
+    print(builds.build(chosen.tools))
+    return 0
+
+
+def _store(_: argparse.Namespace) -> int:
+    print(store.up().endpoint)
+    return 0
+
+
+def _stop(chosen: argparse.Namespace) -> int:
+    say("stopped" if own.plan().named(chosen.part).end() else "it was not running")
+    return 0
+
+
+def _start(chosen: argparse.Namespace) -> int:
+    part = own.plan().named(chosen.part)
+    say("started" if part.begin() else "it was running and well")
+    part.await_ready()
     return 0
 
 
