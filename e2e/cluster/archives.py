@@ -1,55 +1,108 @@
-"""Container images of one static program, without a builder: an OCI archive that containerd imports."""
+"""Container images of one static program, without a builder: imported into containerd, or pushed to a registry."""
 
 import gzip
 import hashlib
+import http
 import io
 import json
 import platform
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import urllib3
+
+from e2e.cluster.errors import ClusterError
+
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 EPOCH = 0
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in pieces: `blobs` by their digest, without the manifest."""
+
+    manifest: bytes
+    blobs: dict[str, bytes]
 
 
 def reference(program: Path) -> str:
     """The name of the image of `program`; it changes with the program's bytes."""
-    with program.open("rb") as stream:
-        return f"localhost/componentrun/{program.name}:{hashlib.file_digest(stream, 'sha256').hexdigest()[:12]}"
+    return f"localhost/componentrun/{program.name}:{_tag(program)}"
+
+
+def image(program: Path) -> Image:
+    """An image that holds and starts `program`, and nothing else."""
+    layer = _tar({program.name: program.read_bytes()}, mode=0o755)
+    config = _json(
+        {
+            "architecture": ARCHITECTURES[platform.machine()],
+            "os": "linux",
+            "config": {"Entrypoint": [f"/{program.name}"]},
+            "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
+        }
+    )
+    packed = gzip.compress(layer, 1, mtime=EPOCH)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": _descriptor(config, CONFIG),
+        "layers": [_descriptor(packed, LAYER)],
+    }
+    return Image(_json(manifest), {_digest(config): config, _digest(packed): packed})
 
 
 def archive(program: Path, name: str) -> bytes:
-    """An OCI archive of an image called `name` that holds and starts `program`, and nothing else."""
-    layer = _tar({program.name: program.read_bytes()}, mode=0o755)
-    blobs: dict[str, bytes] = {}
-    config = _add(
-        blobs,
-        _json(
-            {
-                "architecture": ARCHITECTURES[platform.machine()],
-                "os": "linux",
-                "config": {"Entrypoint": [f"/{program.name}"]},
-                "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
-            }
-        ),
-        "application/vnd.oci.image.config.v1+json",
-    )
-    packed = _add(blobs, gzip.compress(layer, 1, mtime=EPOCH), "application/vnd.oci.image.layer.v1.tar+gzip")
-    manifest_type = "application/vnd.oci.image.manifest.v1+json"
-    content = {"schemaVersion": 2, "mediaType": manifest_type, "config": config, "layers": [packed]}
-    manifest = _add(blobs, _json(content), manifest_type)
-    manifest["annotations"] = {"io.containerd.image.name": name}
-    files = {f"blobs/sha256/{digest}": content for digest, content in blobs.items()}
+    """An OCI archive of the image of `program`, to be imported under `name`."""
+    made = image(program)
+    entry = _descriptor(made.manifest, MANIFEST) | {"annotations": {"io.containerd.image.name": name}}
+    blobs = made.blobs | {_digest(made.manifest): made.manifest}
+    files = {f"blobs/{digest.replace(':', '/')}": content for digest, content in blobs.items()}
     files["oci-layout"] = _json({"imageLayoutVersion": "1.0.0"})
-    files["index.json"] = _json({"schemaVersion": 2, "manifests": [manifest]})
+    files["index.json"] = _json({"schemaVersion": 2, "manifests": [entry]})
     return _tar(files, mode=0o644)
 
 
-def _add(blobs: dict[str, bytes], content: bytes, media_type: str) -> dict[str, Any]:
-    digest = hashlib.sha256(content).hexdigest()
-    blobs[digest] = content
-    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content)}
+def push(program: Path, registry: str, *, scheme: str = "http") -> str:
+    """Push the image of `program` to `registry` (host:port) and return the name to pull it by."""
+    made = image(program)
+    repository = f"{scheme}://{registry}/v2/componentrun/{program.name}"
+    with urllib3.PoolManager() as pool:
+        for digest, content in made.blobs.items():
+            begun = pool.request("POST", f"{repository}/blobs/uploads/")
+            _expect(begun, http.HTTPStatus.ACCEPTED)
+            place = begun.headers["Location"]
+            url = place if "://" in place else f"{scheme}://{registry}{place}"
+            joined = f"{url}{'&' if '?' in url else '?'}digest={digest}"
+            _expect(pool.request("PUT", joined, body=content), http.HTTPStatus.CREATED)
+        tag = _tag(program)
+        headers = {"Content-Type": MANIFEST}
+        answer = pool.request("PUT", f"{repository}/manifests/{tag}", body=made.manifest, headers=headers)
+        _expect(answer, http.HTTPStatus.CREATED)
+    return f"{registry}/componentrun/{program.name}:{tag}"
+
+
+def _expect(answer: urllib3.BaseHTTPResponse, wanted: http.HTTPStatus) -> None:
+    if answer.status != wanted:
+        said = answer.data[:500].decode(errors="replace")
+        raise ClusterError(f"the registry answered {answer.status} to a push, expected {wanted.value}: {said}")
+
+
+def _tag(program: Path) -> str:
+    with program.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:12]
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _descriptor(content: bytes, media_type: str) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": _digest(content), "size": len(content)}
 
 
 def _tar(files: dict[str, bytes], *, mode: int) -> bytes:

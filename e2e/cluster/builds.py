@@ -70,6 +70,7 @@ TOOLS = {
         Tool("coredns", ("coredns",)),
         Tool("helm", ("helm",)),
         # Built only when asked for, by name:
+        Tool("probe", ("probe",), targets=(".",)),
         Tool("kubectl", ("kubectl",), folder="kubernetes", targets=("k8s.io/kubernetes/cmd/kubectl",)),
         Tool("versitygw", ("versitygw",)),
         Tool("kwok", ("kwok",)),
