@@ -1,0 +1,25 @@
+"""Tables, events and grants on an S3-compatible object store.
+
+What comes in: a `StoreSettings` (from a Storage object and its Secret) and the documents of `componentrun.exchange`.
+What goes out: pointers that change by compare-and-swap, plans and grants for the agents, events for readers.
+Done elsewhere: moving bytes into and out of a pod (`componentrun.agent`), deciding when to publish (`core`).
+
+Modules, lowest first:
+
+    layout        where every object lies; table ids
+    settings      how to reach a Storage
+    failures      what the client's exceptions mean
+    connection    the one border to obstore
+    pointer       what a table is, and the pure rules of a load
+    tables        reading, listing and deleting tables
+    commit        publishing: journal, then compare-and-swap
+    grants        the one module that signs
+    plans         what an attempt may read and write, as documents for the agents
+    events        event segments
+    state         state of a configuration between runs
+    upload, download   tables from and to files, without a pod
+    sweep         deleting what no pointer names
+    doctor        can this store do what is needed?
+
+Only errors of `componentrun.errors` (and subclasses of them) leave this package.
+"""

@@ -1,0 +1,242 @@
+"""The border to the object store: every read, write and listing of the operator goes through a `Store`.
+
+Keys are full object keys. All methods raise only errors of `componentrun.errors` (see `failures`).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import obstore
+from obstore.store import S3Store
+
+from componentrun.storage.failures import STORE_EXCEPTIONS, MissingError, translate
+from componentrun.storage.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+    from datetime import datetime
+
+    from obstore import ObjectMeta, PutMode
+    from obstore.store import ClientConfig, ObjectStore, S3Credential
+
+    from componentrun.storage.layout import Layout
+
+__all__ = ["ObjectInfo", "Store", "StoreSettings", "Stored", "open_store", "plain_etag", "quoted_etag"]
+
+_CONNECT_TIMEOUT: Final = timedelta(seconds=5)
+_STALL_TIMEOUT: Final = timedelta(seconds=30)
+_REQUEST_TIMEOUT: Final = timedelta(hours=1)
+"""The whole of one request, body included: a download of gigabytes is one. A stall is noticed by `_STALL_TIMEOUT`."""
+_MAX_RETRIES: Final = 4
+_RETRY_BUDGET: Final = timedelta(seconds=20)
+"""No retry starts later than this: above the client library, the reconciler tries again on its own clock."""
+_LIST_CHUNK: Final = 1000
+_STREAM_CHUNK: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object's content with the ETag that a compare-and-swap needs."""
+
+    data: bytes
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """An object without its content."""
+
+    key: str
+    size: int
+    """Bytes."""
+    etag: str
+    modified: datetime
+
+
+def quoted_etag(etag: str) -> str:
+    """The ETag in the form that HTTP headers carry: in double quotes."""
+    return f'"{plain_etag(etag)}"'
+
+
+def plain_etag(etag: str) -> str:
+    """The ETag without the mark of a weak one and without quotes, for comparing what different clients report."""
+    return etag.removeprefix("W/").strip('"')
+
+
+class Store:
+    """One Storage's objects."""
+
+    def __init__(self, settings: StoreSettings, backend: ObjectStore) -> None:
+        """Use `open_store` instead, but for tests.
+
+        Args:
+            settings: which Storage; for keys and messages.
+            backend: the client that does it; tests give one that lives in memory.
+        """
+        self.settings = settings
+        self._backend = backend
+
+    def __repr__(self) -> str:
+        """Which Storage; no keys."""
+        return f"Store({self.settings!r})"
+
+    @property
+    def layout(self) -> Layout:
+        """Where the objects lie."""
+        return self.settings.layout
+
+    @contextmanager
+    def _border(self, operation: str, key: str | None) -> Iterator[None]:
+        try:
+            yield
+        except STORE_EXCEPTIONS as error:
+            # The cause is left out on purpose: a store's refusal quotes the access key and the signature it computed.
+            raise translate(error, self.settings, operation, key) from None
+
+    async def get(self, key: str) -> Stored:
+        """Content of a small object.
+
+        Raises:
+            MissingError: there is none.
+        """
+        with self._border("read", key):
+            result = await obstore.get_async(self._backend, key)
+            data = await result.bytes_async()
+            return Stored(bytes(data), _etag(result.meta))
+
+    async def find(self, key: str) -> Stored | None:
+        """Content of a small object; None where there is none."""
+        try:
+            return await self.get(key)
+        except MissingError:
+            return None
+
+    async def head(self, key: str) -> ObjectInfo | None:
+        """Size and ETag of an object; None where there is none."""
+        try:
+            with self._border("look at", key):
+                return _info(await obstore.head_async(self._backend, key))
+        except MissingError:
+            return None
+
+    async def stream(self, key: str, *, etag: str | None = None) -> AsyncIterator[bytes]:
+        """Content of an object in chunks of some MiB.
+
+        Raises:
+            MissingError: there is none.
+            StaleError: its ETag is not `etag`.
+        """
+        with self._border("read", key):
+            options = {"if_match": quoted_etag(etag)} if etag is not None else None
+            result = await obstore.get_async(self._backend, key, options=options)  # type: ignore[arg-type]
+            async for chunk in result.stream(min_chunk_size=_STREAM_CHUNK):
+                yield chunk
+
+    async def create(self, key: str, data: bytes) -> str:
+        """Store an object that must not be there yet; its ETag.
+
+        Raises:
+            ExistsError: it is there. That may be this very write, where an answer was lost and the client tried again:
+                callers compare the content.
+        """
+        return await self._put("create", key, data, mode="create")
+
+    async def swap(self, key: str, data: bytes, etag: str) -> str:
+        """Replace an object that must still have this ETag; its new ETag.
+
+        Raises:
+            StaleError: it has another, or is gone. That may be this very write, as with `create`.
+        """
+        return await self._put("replace", key, data, mode={"e_tag": etag})
+
+    async def put(self, key: str, data: bytes) -> str:
+        """Store an object, whether it is there or not; its ETag."""
+        return await self._put("write", key, data, mode="overwrite")
+
+    async def _put(self, operation: str, key: str, data: bytes, *, mode: PutMode) -> str:
+        with self._border(operation, key):
+            result = await obstore.put_async(self._backend, key, data, mode=mode, use_multipart=False)
+            return result["e_tag"] or ""
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; those that are not there are no error."""
+        if keys:
+            with self._border("delete", keys[0]):
+                await obstore.delete_async(self._backend, list(keys))
+
+    async def objects(self, prefix: str, *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
+        """Objects below a prefix that ends with a slash, in the order of their keys.
+
+        Args:
+            prefix: where to look.
+            after: only keys that sort behind this one.
+        """
+        with self._border("list", prefix):
+            stream = obstore.list(self._backend, prefix, offset=after, chunk_size=_LIST_CHUNK)
+            async for chunk in stream:
+                for meta in chunk:
+                    yield _info(meta)
+
+    async def folders(self, prefix: str) -> list[str]:
+        """The next parts of the keys below a prefix, each with a slash at its end."""
+        with self._border("list", prefix):
+            result = await obstore.list_with_delimiter_async(self._backend, prefix)
+            return [f"{folder}/" for folder in result["common_prefixes"]]
+
+
+def open_store(settings: StoreSettings) -> Store:
+    """Make the client of a Storage. Nothing is sent yet, so nothing can be refused yet."""
+    client: ClientConfig = {
+        "allow_http": not settings.secure,
+        "connect_timeout": _CONNECT_TIMEOUT,
+        "read_timeout": _STALL_TIMEOUT,
+        "timeout": _REQUEST_TIMEOUT,
+        "user_agent": "componentrun",
+    }
+    if settings.ca_bundle is not None:
+        client["root_certificate"] = settings.ca_bundle
+    backend = S3Store(
+        settings.bucket,
+        endpoint=settings.bucket_url if settings.virtual_hosted else settings.base_url,
+        region=settings.region,
+        virtual_hosted_style_request=settings.virtual_hosted,
+        client_options=client,
+        retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": _RETRY_BUDGET},
+        credential_provider=_static_credentials(settings),
+    )
+    return Store(settings, backend)
+
+
+class _StaticCredentials:
+    """Hands out fixed keys. Given as a provider so that no AWS_ variable of this process mixes in."""
+
+    def __init__(self, credential: S3Credential) -> None:
+        self._credential = credential
+
+    def __call__(self) -> S3Credential:
+        return self._credential
+
+
+def _static_credentials(settings: StoreSettings) -> _StaticCredentials | None:
+    if settings.access_key is None or settings.secret_key is None:
+        return None
+    return _StaticCredentials(
+        {
+            "access_key_id": settings.access_key,
+            "secret_access_key": settings.secret_key,
+            "token": settings.session_token,
+            "expires_at": None,
+        }
+    )
+
+
+def _etag(meta: ObjectMeta) -> str:
+    return meta["e_tag"] or ""
+
+
+def _info(meta: ObjectMeta) -> ObjectInfo:
+    return ObjectInfo(meta["path"], meta["size"], _etag(meta), meta["last_modified"])

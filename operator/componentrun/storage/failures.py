@@ -1,0 +1,131 @@
+"""The one place that knows what the object store's client raises, and what it means here.
+
+    obstore                                     here
+    FileNotFoundError, missing bucket           PlatformError(StorageBucketNotFound)
+    FileNotFoundError, missing object           MissingError
+    AlreadyExistsError                          ExistsError
+    PreconditionError                           StaleError
+    PermissionDenied-, UnauthenticatedError     PlatformError(StorageAccessDenied)
+    GenericError by its HTTP status             one of the above, or TransientError(StorageUnavailable)
+    InvalidPathError, ValueError, the rest      PlatformError(Internal)
+
+A message names the operation, the object, the bucket, the endpoint and what to do; never an access key or a signed URL.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from obstore import exceptions as store_errors
+
+from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
+
+if TYPE_CHECKING:
+    from componentrun.storage.settings import StoreSettings
+
+__all__ = ["STORE_EXCEPTIONS", "ExistsError", "MissingError", "StaleError", "translate"]
+
+
+class MissingError(PlatformError):
+    """There is no object with this key."""
+
+
+class ExistsError(TransientError):
+    """There is an object with this key already, and it was to be created."""
+
+
+class StaleError(TransientError):
+    """The object is not the one that was read before: somebody else has written it since."""
+
+
+STORE_EXCEPTIONS: Final = (store_errors.BaseError, OSError, ValueError)
+"""All that obstore's functions raise (OSError: FileNotFoundError, and what a network stack adds)."""
+
+_OUTCOMES: Final[tuple[tuple[type[Exception], type[PlatformError], str], ...]] = (
+    (FileNotFoundError, MissingError, "there is no such object"),
+    (store_errors.AlreadyExistsError, ExistsError, "it exists already"),
+    (store_errors.PreconditionError, StaleError, "it was changed by somebody else since it was read"),
+    (store_errors.NotModifiedError, StaleError, "it was changed by somebody else since it was read"),
+)
+_STATUS: Final = re.compile(r"non-2xx status code: (\d{3})")
+_CODE: Final = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
+_NO_CONNECTION: Final = re.compile(r"kind: (Connect|Timeout|Interrupted|Request|Decode|Unknown)")
+_DETAIL: Final = re.compile(
+    r"(dns error|tcp connect error|certificate[^\n\"]{0,120}|UnknownIssuer|operation timed out|TimedOut)"
+)
+_DENIED: Final = frozenset({401, 403})
+_WRONG_KEYS: Final = {
+    "InvalidAccessKeyId": "the store does not know the access key",
+    "SignatureDoesNotMatch": "the secret key does not belong to the access key",
+    "ExpiredToken": "the session token has expired",
+    "InvalidToken": "the session token is not valid",
+    "RequestTimeTooSkewed": "this machine's clock and the store's differ too much",
+    "AuthorizationHeaderMalformed": "the store wants requests signed for another region",
+}
+
+
+def translate(error: Exception, settings: StoreSettings, operation: str, key: str | None) -> ComponentRunError:
+    """Say what an exception of the client library means.
+
+    Args:
+        error: what was raised.
+        settings: the Storage that was asked.
+        operation: a verb for the message: `read`, `list`, `create`.
+        key: the object it was about; None: the bucket.
+    """
+    text = str(error)
+    status = _number(_STATUS.search(text))
+    code = _word(_CODE.search(text))
+    told = f"can't {operation} {settings.where(key)}"
+    if code == "NoSuchBucket" or (status == 404 and key is None):  # noqa: PLR2004 - HTTP
+        return _no_bucket(told, settings)
+    if isinstance(error, store_errors.PermissionDeniedError | store_errors.UnauthenticatedError) or status in _DENIED:
+        return _denied(told, settings, code)
+    for kind, meaning, sentence in _OUTCOMES:
+        if isinstance(error, kind):
+            return meaning(f"{told}: {sentence}", Reason.PUBLISH_FAILED)
+    if status is not None or code or _NO_CONNECTION.search(text) or isinstance(error, ConnectionError | TimeoutError):
+        return _unavailable(told, settings, status, code or _word(_DETAIL.search(text)))
+    return PlatformError(f"{told}: {type(error).__name__}: {_first_line(text)}", Reason.INTERNAL)
+
+
+def _no_bucket(told: str, settings: StoreSettings) -> PlatformError:
+    return PlatformError(
+        f"{told}: {settings.title} names the bucket `{settings.bucket}`, which does not exist there. "
+        "Create the bucket, or correct `bucket` and `endpoint` of the Storage",
+        Reason.STORAGE_BUCKET_NOT_FOUND,
+    )
+
+
+def _denied(told: str, settings: StoreSettings, code: str) -> PlatformError:
+    why = _WRONG_KEYS.get(code, "the store refused the credentials, or they lack a right")
+    credentials = "the Secret of its keys" if settings.access_key else "the identity of this machine or service account"
+    return PlatformError(
+        f"{told}: {why}{f' ({code})' if code else ''}. Check {credentials} for {settings.title} "
+        "(it needs to list, read, write and delete below its prefix)",
+        Reason.STORAGE_ACCESS_DENIED,
+    )
+
+
+def _unavailable(told: str, settings: StoreSettings, status: int | None, detail: str) -> TransientError:
+    answer = f"answered with HTTP {status}" if status is not None else "did not answer"
+    return TransientError(
+        f"{told}: the store {answer}{f' ({detail})' if detail else ''}. "
+        f"It will be tried again; if this lasts, check the store and the endpoint of {settings.title}",
+        Reason.STORAGE_UNAVAILABLE,
+    )
+
+
+def _number(match: re.Match[str] | None) -> int | None:
+    return int(match[1]) if match else None
+
+
+def _word(match: re.Match[str] | None) -> str:
+    return match[1] if match else ""
+
+
+def _first_line(text: str) -> str:
+    line = text.partition("\n")[0]
+    # An unforeseen message may quote a URL; its query could be a signature.
+    return re.sub(r"\?\S*", "?...", line)[:300]

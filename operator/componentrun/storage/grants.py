@@ -1,0 +1,151 @@
+"""What the agents may do, as URLs and forms that are good for exactly that. The only module that signs.
+
+Signing sends nothing: it is computed from the keys, the region and the time. Only where the Storage has no keys of its
+own and the identity of the machine or service account is used, `Signer.refresh` fetches temporary keys first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from minio import Minio
+from minio.credentials.providers import ChainedProvider, EnvAWSProvider, IamAwsProvider, Provider, StaticProvider
+from minio.datatypes import PostPolicy as MinioPolicy
+from minio.error import MinioException
+from urllib3.exceptions import HTTPError
+
+from componentrun.errors import PlatformError, Reason
+from componentrun.exchange import PostPolicy
+
+if TYPE_CHECKING:
+    from minio.credentials.credentials import Credentials
+
+    from componentrun.storage.settings import StoreSettings
+
+__all__ = ["MAX_EXPIRY", "MAX_POST_BYTES", "Signer"]
+
+MAX_EXPIRY: Final = timedelta(days=7)
+"""S3 accepts no signature for longer."""
+MAX_POST_BYTES: Final = 5 * 1024**3
+"""S3 stores no larger object by one request."""
+_RENEW_BEFORE: Final = timedelta(minutes=10)
+_PROVIDER_ERRORS: Final = (ValueError, KeyError, OSError, HTTPError, MinioException)
+"""What a provider raises is what its way to the keys raised: a missing file, a service that is away, an odd answer."""
+
+
+class Signer:
+    """Signs for one Storage; made once for it. Its repr shows no key."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        """Nothing is sent yet."""
+        self._settings = settings
+        self._source = _provider(settings)
+        self._keys = _Keys()
+        if settings.access_key is not None:
+            self._keys.current = self._source.retrieve()
+        self._client = Minio(
+            settings.base_url.partition("://")[2],
+            secure=settings.secure,
+            region=settings.region,
+            credentials=self._keys,
+        )
+        if settings.virtual_hosted:
+            self._client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
+        else:
+            self._client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
+
+    def __repr__(self) -> str:
+        """Which Storage; no keys."""
+        return f"Signer({self._settings!r})"
+
+    @property
+    def valid_until(self) -> datetime | None:
+        """When everything signed now ends at the latest, because the keys do; None: the keys don't end."""
+        ends = self._keys.current.expiration if self._keys.current is not None else None
+        return ends.replace(tzinfo=UTC) if ends is not None else None
+
+    async def refresh(self) -> None:
+        """Fetch temporary keys, where the identity of the machine is used and what is there ends soon.
+
+        Raises:
+            PlatformError: (StorageAccessDenied) there is no such identity.
+        """
+        ends = self.valid_until
+        if self._keys.current is not None and (ends is None or ends - datetime.now(UTC) > _RENEW_BEFORE):
+            return
+        try:
+            self._keys.current = await asyncio.to_thread(self._source.retrieve)
+        except _PROVIDER_ERRORS as error:
+            raise PlatformError(
+                f"{self._settings.title} names no keys, and this machine or service account has no identity "
+                f"that the store would know ({type(error).__name__}). Give the Storage a Secret with keys, or the "
+                "operator's service account a role",
+                Reason.STORAGE_ACCESS_DENIED,
+            ) from None
+
+    def sign_get(self, key: str, expires: timedelta) -> str:
+        """A URL that reads this object and nothing else, until `expires` from now.
+
+        Raises:
+            PlatformError: (Internal) `expires` is not within a second and 7 days, or `refresh` was not called.
+        """
+        self._check_expiry(expires)
+        return str(self._client.presigned_get_object(self._settings.bucket, key, expires=expires))
+
+    def post_policy(self, prefix: str, max_bytes: int, expires: timedelta) -> PostPolicy:
+        """A form that stores objects below `prefix` and does nothing else, until `expires` from now.
+
+        Args:
+            prefix: full key prefix with a slash at its end.
+            max_bytes: size of the largest object; at most 5 GiB.
+            expires: at most 7 days.
+
+        Raises:
+            PlatformError: (Internal) an argument is out of its bounds, or `refresh` was not called.
+        """
+        self._check_expiry(expires)
+        if not prefix.endswith("/"):
+            raise PlatformError(
+                f"a grant for `{prefix}` would hold for its neighbours, too: expected a slash at its end"
+            )
+        if max_bytes < 1:
+            raise PlatformError(f"a grant for objects of up to {max_bytes} bytes: expected at least 1")
+        largest = min(max_bytes, MAX_POST_BYTES)
+        policy = MinioPolicy(self._settings.bucket, datetime.now(UTC) + expires)
+        policy.add_starts_with_condition("key", prefix)
+        policy.add_content_length_range_condition(0, largest)
+        fields = self._client.presigned_post_policy(policy)
+        return PostPolicy(url=self._post_url(), fields=dict(fields), key_prefix=prefix, max_bytes=largest)
+
+    def _post_url(self) -> str:
+        url = self._settings.bucket_url
+        return f"{url}/" if self._settings.virtual_hosted else url
+
+    def _check_expiry(self, expires: timedelta) -> None:
+        if not timedelta(seconds=1) <= expires <= MAX_EXPIRY:
+            raise PlatformError(f"a grant for {expires}: expected between a second and 7 days")
+
+
+class _Keys(Provider):
+    """Keys as they were fetched last, so that signing never sends anything."""
+
+    def __init__(self) -> None:
+        self.current: Credentials | None = None
+
+    def retrieve(self) -> Credentials:
+        """The keys.
+
+        Raises:
+            PlatformError: (Internal) none were fetched yet.
+        """
+        if self.current is None:
+            raise PlatformError("there are no keys to sign with yet: `Signer.refresh` comes first")
+        return self.current
+
+
+def _provider(settings: StoreSettings) -> Provider:
+    if settings.access_key is not None and settings.secret_key is not None:
+        return StaticProvider(settings.access_key, settings.secret_key, settings.session_token)
+    return ChainedProvider([EnvAWSProvider(), IamAwsProvider()])

@@ -1,0 +1,280 @@
+"""What a table is, and what a load makes of it. Pure: no store, no clock.
+
+A table is a small document, its pointer. It names the columns and, in order, the segments whose slices hold the rows:
+headerless CSV, every slice ending with a newline. Loading never copies or changes a slice; it writes another pointer.
+
+Columns are found by name: each segment keeps the columns it was written with, and where a later segment brought further
+columns, the earlier rows have the empty string there.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from componentrun.errors import PlatformError, Reason, UserError
+
+__all__ = [
+    "POINTER_FORMAT",
+    "RECENT_COMMITS",
+    "Column",
+    "Commit",
+    "Pointer",
+    "Segment",
+    "Slice",
+    "StorageModel",
+    "TableLoad",
+    "apply_load",
+    "check_load",
+    "merge_load",
+    "parse_document",
+]
+
+POINTER_FORMAT: Final = 1
+RECENT_COMMITS: Final = 100
+"""Run uids that a pointer remembers: an interrupted commit is known again unless that many others came since."""
+
+
+class StorageModel(BaseModel):
+    """Base of the documents in Storage: camelCase, frozen, fields of a later release ignored."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    def to_bytes(self) -> bytes:
+        """The document as it is stored: JSON in UTF-8."""
+        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+Model = TypeVar("Model", bound=StorageModel)
+
+
+class Column(StorageModel):
+    """One column of a table."""
+
+    name: str
+    type: str | None = None
+    """Not used yet; None: text."""
+
+
+class Slice(StorageModel):
+    """One immutable object of headerless CSV."""
+
+    key: str
+    size: int
+    """Bytes; never 0."""
+    rows: int
+    etag: str
+    """In quotes, as HTTP carries it."""
+
+
+class Segment(StorageModel):
+    """Rows that one run added."""
+
+    kind: Literal["rows"] = "rows"
+    run: str
+    attempt: int
+    columns: tuple[str, ...]
+    """As they stand in the slices."""
+    slices: tuple[Slice, ...]
+
+
+class Commit(StorageModel):
+    """Who changes a table, and when."""
+
+    run: str
+    """Run uid."""
+    attempt: int
+    time: datetime
+
+
+class TableLoad(StorageModel):
+    """What one run brings for one table."""
+
+    table: str
+    """Table id."""
+    source: str = ""
+    """File that the component wrote; for messages."""
+    columns: tuple[str, ...]
+    primary_key: tuple[str, ...] = ()
+    """Empty: an incremental load keeps the table's."""
+    incremental: bool = False
+    slices: tuple[Slice, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows of data."""
+        return sum(part.rows for part in self.slices)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(part.size for part in self.slices)
+
+
+class Pointer(StorageModel):
+    """The whole state of a table: `table.json`."""
+
+    format: int = POINTER_FORMAT
+    id: str
+    """Table id."""
+    version: int
+    """1 for the first load, one more for each after it."""
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    """A later row replaces an earlier one that agrees in these; resolved when the table is read."""
+    segments: tuple[Segment, ...] = ()
+    rows: int
+    """Rows in the slices: where there is a primary key, an upper bound of what a reader sees."""
+    bytes: int
+    """Bytes in the slices."""
+    created: datetime
+    last_change: datetime
+    committed_by: Commit
+    recent_commits: tuple[str, ...] = ()
+    """Uids of the last runs that changed this table, newest first."""
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns in their order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def slices(self) -> tuple[Slice, ...]:
+        """All slices in the order of the rows."""
+        return tuple(part for segment in self.segments for part in segment.slices)
+
+    def has_commit(self, run: str) -> bool:
+        """Whether this run's load is in the table already."""
+        return run in self.recent_commits or any(segment.run == run for segment in self.segments)
+
+
+def parse_document(kind: type[Model], data: bytes, where: str, newest_format: int) -> Model:
+    """Read a document back.
+
+    Raises:
+        PlatformError: (Internal) it is not of this kind, or of a release later than this one; the message says which.
+    """
+    try:
+        document = kind.model_validate_json(data)
+    except ValidationError as error:
+        first: Any = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise PlatformError(
+            f"{where} is no valid {kind.__name__.lower()}: {field or 'the document'}: {first['msg']}"
+        ) from None
+    found = getattr(document, "format", newest_format)
+    if found > newest_format:
+        raise PlatformError(
+            f"{where} has format {found}; this release of ComponentRun reads formats up to {newest_format}. "
+            "Upgrade the operator"
+        )
+    return document
+
+
+def check_load(pointer: Pointer | None, load: TableLoad) -> None:
+    """Whether a load fits its table.
+
+    Columns may be added (behind the existing ones, where the load is incremental), never removed or renamed; a primary
+    key consists of columns, and an incremental load can't change it.
+
+    Raises:
+        UserError: (OutputInvalid) it doesn't; the message names table, file, columns, and what to do.
+    """
+    told = f"{load.table}: `{load.source}`" if load.source else load.table
+    _check_names(told, load)
+    if pointer is None:
+        return
+    existing = pointer.column_names
+    missing = [name for name in existing if name not in load.columns]
+    if missing:
+        raise UserError(
+            f"{told} lacks {_columns(missing)} of the table; found {_listed(load.columns)}. Columns may be added, "
+            "not removed or renamed: write the missing ones (empty where there is no value), or delete the table first",
+            Reason.OUTPUT_INVALID,
+        )
+    if not load.incremental:
+        return
+    if load.columns[: len(existing)] != existing:
+        raise UserError(
+            f"{told} has its columns in another order than the table: found {_listed(load.columns)}, "
+            f"expected {_listed(existing)} first and new columns behind them",
+            Reason.OUTPUT_INVALID,
+        )
+    if load.primary_key and load.primary_key != pointer.primary_key:
+        raise UserError(
+            f"{told} has the primary key {_listed(load.primary_key)}, the table has {_listed(pointer.primary_key)}; "
+            "an incremental load can't change it: leave it out, or load the table in full once",
+            Reason.OUTPUT_INVALID,
+        )
+
+
+def _check_names(told: str, load: TableLoad) -> None:
+    if not load.columns or "" in load.columns:
+        raise UserError(
+            f"{told} has {'a column without a' if load.columns else 'no column'} name", Reason.OUTPUT_INVALID
+        )
+    repeated = sorted({name for name in load.columns if load.columns.count(name) > 1})
+    if repeated:
+        raise UserError(f"{told} has {_columns(repeated)} more than once", Reason.OUTPUT_INVALID)
+    strange = [name for name in load.primary_key if name not in load.columns]
+    if strange:
+        raise UserError(
+            f"{told} has {_columns(strange)} in its primary key, but not among its columns {_listed(load.columns)}",
+            Reason.OUTPUT_INVALID,
+        )
+
+
+def merge_load(pointer: Pointer | None, load: TableLoad, commit: Commit) -> Pointer:
+    """The table after a load. Never refuses: what has been decided in a journal must be carried out.
+
+    Where somebody else changed the table's columns between `check_load` and this, the table has the columns of both.
+    """
+    names = load.columns
+    primary_key = load.primary_key
+    segments: tuple[Segment, ...] = ()
+    if pointer is not None and load.incremental:
+        names = pointer.column_names + tuple(name for name in load.columns if name not in pointer.column_names)
+        primary_key = pointer.primary_key
+        segments = pointer.segments
+    if load.slices:
+        segments += (Segment(run=commit.run, attempt=commit.attempt, columns=load.columns, slices=load.slices),)
+    known = {column.name: column for column in pointer.columns} if pointer is not None else {}
+    slices = [part for segment in segments for part in segment.slices]
+    return Pointer(
+        id=load.table,
+        version=pointer.version + 1 if pointer is not None else 1,
+        columns=tuple(known.get(name, Column(name=name)) for name in names),
+        primary_key=primary_key,
+        segments=segments,
+        rows=sum(part.rows for part in slices),
+        bytes=sum(part.size for part in slices),
+        created=pointer.created if pointer is not None else commit.time,
+        last_change=max(commit.time, pointer.last_change) if pointer is not None else commit.time,
+        committed_by=commit,
+        recent_commits=_remember(pointer.recent_commits if pointer is not None else (), commit.run),
+    )
+
+
+def apply_load(pointer: Pointer | None, load: TableLoad, commit: Commit) -> Pointer:
+    """The table after a load that fits it: full replaces its rows, incremental adds to them.
+
+    Raises:
+        UserError: (OutputInvalid) see `check_load`.
+    """
+    check_load(pointer, load)
+    return merge_load(pointer, load, commit)
+
+
+def _remember(runs: tuple[str, ...], run: str) -> tuple[str, ...]:
+    return (run, *(other for other in runs if other != run))[:RECENT_COMMITS]
+
+
+def _columns(names: list[str]) -> str:
+    return f"the column{'s' if len(names) > 1 else ''} {_listed(names)}"
+
+
+def _listed(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"
