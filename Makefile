@@ -1,0 +1,70 @@
+# What a person types. `make help` lists it. Everything needed is installed by these targets themselves.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+HOME_CACHE := $(or $(COMPONENTRUN_HOME),$(HOME)/.cache/componentrun)
+BOOTSTRAP := $(HOME_CACHE)/uv/bin/uv
+UV := $(BOOTSTRAP)
+RUN := $(UV) run --frozen
+PYTHON ?= python3
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# uv, pinned, in an environment of its own: nothing is installed into the system's Python.
+$(BOOTSTRAP): requirements-bootstrap.txt
+	@echo "==> installing uv into $(HOME_CACHE)/uv"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; found: $$($(PYTHON) --version 2>&1). Set PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -m venv $(HOME_CACHE)/uv >/dev/null 2>&1 || \
+	  { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv --clear $(HOME_CACHE)/uv; }
+	@$(HOME_CACHE)/uv/bin/pip install --quiet --disable-pip-version-check -r requirements-bootstrap.txt
+	@touch $@
+
+.venv/.synced: $(BOOTSTRAP) pyproject.toml uv.lock
+	@$(UV) sync --frozen --quiet
+	@touch $@
+
+.PHONY: env
+env: .venv/.synced
+
+.PHONY: demo
+demo: env ## Bring everything up and run a component on 336,776 real flights
+	@$(RUN) python -m e2e.demo
+
+.PHONY: test
+test: env ## All tests: lint, types, unit, integration, end to end on the real cluster
+	@$(RUN) python -m e2e.check
+
+.PHONY: lint
+lint: env ## Format, lint rules, import rules, types
+	@$(RUN) python -m e2e.check lint
+
+.PHONY: unit
+unit: env ## Unit tests alone: no cluster, no store
+	@$(RUN) python -m e2e.check unit
+
+.PHONY: format
+format: env ## Rewrite the sources in the project's format
+	@$(RUN) ruff format . && $(RUN) ruff check --fix .
+
+.PHONY: generate
+generate: env ## Write what is generated: CRDs, reference pages, the chart's table
+	@$(RUN) python -m e2e.generate
+
+.PHONY: cluster
+cluster: env ## Start (or repair) the cluster; with KUBECONFIG set, use that one
+	@$(RUN) python -m e2e.cluster up
+
+.PHONY: cluster-down
+cluster-down: env ## Stop the cluster and leave nothing behind
+	@$(RUN) python -m e2e.cluster down
+
+.PHONY: install
+install: env ## Build the images and install the operator on the cluster
+	@$(RUN) python -m e2e.install
+
+.PHONY: bench
+bench: env ## Benchmarks with ratios (ONLY=name for one)
+	@$(RUN) python -m benchmarks $(ONLY)

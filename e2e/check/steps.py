@@ -1,0 +1,51 @@
+"""The steps of `make test`: what each runs, and what it needs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["STEPS", "Step", "steps_for"]
+
+PYTEST: Final = ("pytest", "-q", "--durations=5")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a group."""
+
+    group: str
+    title: str
+    command: tuple[str, ...]
+
+
+STEPS: Final = (
+    Step("lint", "format", ("ruff", "format", "--check", "--quiet", ".")),
+    Step("lint", "lint rules", ("ruff", "check", "--quiet", ".")),
+    Step("lint", "import rules", ("lint-imports", "--no-logo")),
+    Step("lint", "types", ("mypy", "operator", "e2e", "benchmarks")),
+    Step("unit", "unit tests", (*PYTEST, "-n", "2", "tests/unit")),
+    Step("e2e", "cluster", ("python", "-m", "e2e.cluster", "up")),
+    Step("e2e", "images and operator", ("python", "-m", "e2e.install")),
+    Step("integration", "packaging tests", (*PYTEST, "tests/packaging")),
+    Step("integration", "integration tests", (*PYTEST, "tests/integration")),
+    Step("e2e", "end-to-end tests", (*PYTEST, "-n", "4", "e2e/cases")),
+)
+
+
+def steps_for(groups: tuple[str, ...]) -> tuple[Step, ...]:
+    """The steps of these groups; all where none is named.
+
+    Raises:
+        ValueError: there is no such group.
+    """
+    known = tuple(dict.fromkeys(step.group for step in STEPS))
+    if unknown := [group for group in groups if group not in known]:
+        raise ValueError(f"no group of checks is called {unknown[0]!r}; there are: {', '.join(known)}")
+    return tuple(step for step in STEPS if not groups or step.group in groups)
+
+
+def environment() -> dict[str, str]:
+    """The environment of every step: this one, with colours off where nobody looks."""
+    return {**os.environ, "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,1 @@
+"""Writes everything that is generated; tests compare the committed files with what this would write."""
