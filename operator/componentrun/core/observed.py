@@ -75,6 +75,12 @@ class Limits:
     """For the collector, before a finished pod is deleted all the same."""
     start_retry: float = 120
     """For a store or an API server that is away when a run starts or publishes."""
+    stage_in: float = 3600
+    """For stage-in and what follows it, from its start to the component's."""
+    pod_missing: float = 30
+    """For a pod that was created but is not in the cache, from the attempt's start."""
+    node_lost: float = 60
+    """For a pod that is still there though its deletion, or its upload, should be over."""
 
 
 @dataclass(frozen=True, slots=True)
