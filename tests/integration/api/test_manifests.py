@@ -1,0 +1,171 @@
+"""What the API server says to wrong manifests: refused, and the message names the field."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from e2e.cluster import connection as cluster_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from e2e.cluster.connection import Connection
+
+pytestmark = pytest.mark.cluster
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def connection() -> Connection:
+    return cluster_connection.load()
+
+
+@pytest.fixture(scope="module")
+def namespace(connection: Connection) -> Iterator[str]:
+    name = f"manifests-{uuid.uuid4().hex[:8]}"
+    kubectl(connection, "apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+    kubectl(connection, "wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+    kubectl(connection, "create", "namespace", name)
+    yield name
+    kubectl(connection, "delete", "namespace", name, "--wait=false")
+
+
+def kubectl(connection: Connection, *arguments: str, document: Any = None) -> str:
+    done = subprocess.run(
+        [str(connection.bin_dir / "kubectl"), "--kubeconfig", str(connection.kubeconfig), *arguments],
+        input=None if document is None else yaml.safe_dump(document), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise AssertionError(done.stderr)
+    return done.stdout
+
+
+def run(namespace: str, spec: dict[str, Any], name: str | None = None) -> dict[str, Any]:
+    return {
+        "apiVersion": "componentrun.dev/v1alpha1",
+        "kind": "ComponentRun",
+        "metadata": {"name": name or f"run-{uuid.uuid4().hex[:8]}", "namespace": namespace},
+        "spec": spec,
+    }
+
+
+GOOD: dict[str, Any] = {
+    "component": "delays",
+    "configuration": {"parameters": {"limit": 3, "list": [1, {"a": None}]}, "secrets": []},
+    "input": {"tables": [{"source": "in.c-main.flights"}]},
+    "output": {"tables": [{"source": "delays.csv", "destination": "out.c-main.delays"}]},
+    "resources": {"limits": {"cpu": 1, "memory": "256Mi"}},
+    "timeout": "15m",
+}
+
+
+def with_changes(**changes: Any) -> dict[str, Any]:
+    spec = copy.deepcopy(GOOD)
+    for key, value in changes.items():
+        if value is None:
+            del spec[key]
+        else:
+            spec[key] = value
+    return spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (with_changes(image="a:b"), "give either spec.component (the name of a Component) or spec.image"),
+        (with_changes(component=None), "give either spec.component (the name of a Component) or spec.image"),
+        (with_changes(size="small"), "give either spec.size or spec.resources"),
+        (with_changes(resources=None, size="huge"), 'spec.size: Unsupported value: "huge"'),
+        (with_changes(timeout="90"), "spec.timeout"),
+        (with_changes(timeout="25h"), "spec.timeout must be more than 0s and at most 24h"),
+        (with_changes(timeout="0s"), "spec.timeout must be more than 0s and at most 24h"),
+        (with_changes(command=["sh"]), "spec.command and spec.args go with spec.image"),
+        (with_changes(component=None, image="a:b", tag="c"), "spec.tag belongs to spec.component"),
+        (with_changes(input={"tables": [{"source": "flights"}]}), "spec.input.tables[0].source"),
+        (with_changes(input={"tables": [{}]}), "spec.input.tables: give each either source"),
+        (with_changes(output={"tables": [{"source": "a.csv"}]}), "spec.output.tables[0].destination: Required value"),
+        (with_changes(output={"tables": [{"source": "../a", "destination": "out.c-a.b"}]}),
+         "spec.output.tables[0].source"),
+        (with_changes(resources={"limits": {"memory": "lots"}}), "spec.resources.limits.memory"),
+        (with_changes(network={"mode": "host"}), 'spec.network.mode: Unsupported value: "host"'),
+        (with_changes(colour="red"), 'unknown field "spec.colour"'),
+        (with_changes(configuration={"secrets": [{"path": "#a"}]}), "spec.configuration.secrets[0].secretKeyRef"),
+    ],
+)  # fmt: skip
+def test_a_wrong_run_is_refused_and_the_field_is_named(
+    connection: Connection, namespace: str, spec: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(AssertionError) as refused:
+        kubectl(connection, "apply", "-f", "-", document=run(namespace, spec))
+    assert message in str(refused.value)
+
+
+def test_a_good_run_is_accepted_and_its_parameters_are_kept(connection: Connection, namespace: str) -> None:
+    wanted = run(namespace, GOOD)
+    kubectl(connection, "create", "-f", "-", document=wanted)
+    stored = yaml.safe_load(
+        kubectl(connection, "get", "crun", wanted["metadata"]["name"], "-n", namespace, "-o", "yaml")
+    )
+    assert stored["spec"]["configuration"]["parameters"] == GOOD["configuration"]["parameters"]
+    assert stored["spec"]["action"] == "run"
+
+
+def test_a_name_too_long_for_a_label_is_refused(connection: Connection, namespace: str) -> None:
+    with pytest.raises(AssertionError, match=r"metadata.name: at most 58 characters"):
+        kubectl(connection, "create", "-f", "-", document=run(namespace, GOOD, "a" * 59))
+
+
+def test_the_spec_is_fixed_but_for_three_fields(connection: Connection, namespace: str) -> None:
+    wanted = run(namespace, GOOD)
+    name = wanted["metadata"]["name"]
+    kubectl(connection, "create", "-f", "-", document=wanted)
+
+    def patch(spec: str) -> str:
+        patch = f'{{"spec": {spec}}}'
+        return kubectl(connection, "patch", "crun", name, "-n", namespace, "--type=merge", "-p", patch)
+
+    for change, field in (
+        ('{"timeout": "1h"}', "spec.timeout"),
+        ('{"component": "other"}', "spec.component"),
+        ('{"input": {"tables": []}}', "spec.input"),
+        ('{"storage": "other"}', "spec.storage"),
+    ):
+        with pytest.raises(AssertionError, match=rf"{field} can't be changed once the run is created"):
+            patch(change)
+    patch('{"suspend": true}')
+    patch('{"ttlAfterFinished": "1h"}')
+    patch('{"cancel": true}')
+    with pytest.raises(AssertionError, match=r"spec.cancel can't be taken back"):
+        patch('{"cancel": false}')
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "message"),
+    [
+        ("Storage", {"bucket": "A"}, "spec.bucket"),
+        ("Storage", {"bucket": "tables", "endpoint": "minio:9000"}, "spec.endpoint"),
+        ("Storage", {"endpoint": "http://minio:9000"}, "spec.bucket: Required value"),
+        ("Component", {"image": ""}, "spec.image"),
+        ("Component", {"image": "a", "tag": "a/b"}, "spec.tag"),
+        ("Component", {"image": "a", "runAsUser": -1}, "spec.runAsUser"),
+    ],
+)
+def test_a_wrong_component_or_storage_is_refused(
+    connection: Connection, namespace: str, kind: str, spec: dict[str, Any], message: str
+) -> None:
+    document = {
+        "apiVersion": "componentrun.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "wrong", "namespace": namespace},
+        "spec": spec,
+    }
+    with pytest.raises(AssertionError) as refused:
+        kubectl(connection, "apply", "-f", "-", document=document)
+    assert message in str(refused.value)
