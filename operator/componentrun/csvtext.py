@@ -47,27 +47,14 @@ MAX_ROW_BYTES: Final = 16 * 2**20
 _BOM: Final = b"\xef\xbb\xbf"
 # Fits into a core's second-level cache together with what is made of it; measured: half a MiB is fastest.
 _CHUNK_BYTES: Final = 512 * 2**10
+_FAST_BYTES: Final = 2 * 2**20
 # Counting quotes alone needs less per call than checking does.
 _SCAN_BYTES: Final = 2**20
 
-# Stand-ins for a closing quote, a separator and an opening quote in one: three bytes for three bytes, because a
-# replacement of the same length is made in place.
-_FIELD_MARK: Final = b"\x00"
-_ROW_MARK: Final = b"\x01"
-_FIELD_JOINT: Final = (b'","', _FIELD_MARK + b"xx")
-_ROW_JOINT: Final = (b'"\n"', _ROW_MARK + b"xx")
-_CRLF_JOINT: Final = (b'"\r\n"', _ROW_MARK + b"xxx")
-_MARKS_TO_SEPARATORS: Final = bytes.maketrans(_FIELD_MARK + _ROW_MARK, b",\n")
-
-
-def _all_but(kept: bytes) -> bytes:
-    return bytes(sorted(set(range(256)) - set(kept)))
-
-
-_NO_SEPARATORS: Final = _all_but(b",\n")
-_NO_STRUCTURE: Final = _all_but(b',\n"' + _FIELD_MARK + _ROW_MARK)
-# Joining quoted fields pays where more than every twentieth byte is a quote: a writer that quotes everything.
-_DENSE_QUOTES: Final = 20
+_NO_SEPARATORS: Final = bytes(sorted(set(range(256)) - set(b",\n")))
+# Everything that may not touch a quote from outside becomes one sign. (A lone CR is refused elsewhere.)
+_OTHER: Final = b"x"
+_TO_CLASSES: Final = bytes(sign if sign in b',"\r\n' else _OTHER[0] for sign in range(256))
 
 _FIELD: Final = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"|[^",\r\n]*+')
 _LINE_END: Final = re.compile(rb"\r?\n|\r?\Z")
@@ -153,9 +140,9 @@ def read_header(read: Read, size: int, file: str) -> Header:
     if end - start > MAX_ROW_BYTES:
         raise CsvError(file, 1, f"the header is longer than {MAX_ROW_BYTES} bytes; is a quote not closed?")
     text = read(end - start, start)
-    fields, _ = _strict_row(text, 0, lambda position, problem: _fail(read, start + position, file, problem))
+    fields = _fields(text, 0, lambda position, problem: _fail(read, start + position, file, problem))
     try:
-        columns = tuple(_unquoted(field.decode()) for field in fields)
+        columns = tuple(_unquoted(field.decode()) for field, _ in fields)
     except UnicodeDecodeError as error:
         raise CsvError(file, 1, f"the header is not UTF-8 ({error.reason})") from error
     check_columns(columns, file, 1)
@@ -240,10 +227,12 @@ def check_rows(read: Read, start: int, end: int, columns: Sequence[str], file: s
     rows = 0
     width = len(columns)
     for offset, chunk in _chunks(read, start, end, file):
-        whole = chunk if chunk.endswith(b"\n") else chunk + b"\n"
-        found = _well_formed_rows(whole, width)
+        found = None
+        if len(chunk) <= _FAST_BYTES:
+            found = _well_formed_rows(chunk if chunk.endswith(b"\n") else chunk + b"\n", width)
         if found is None:
-            _explain(read, offset, chunk, columns, file)
+            # Something is wrong, or one row is so long that splitting it at its quotes could take hundreds of MiB.
+            found = _parse_rows(read, offset, chunk, columns, file)
         rows += found
     return rows
 
@@ -264,7 +253,7 @@ def _chunks(read: Read, start: int, end: int, file: str) -> Iterator[tuple[int, 
         elif len(block) >= MAX_ROW_BYTES:
             _fail(read, start, file, f"the row is longer than {MAX_ROW_BYTES} bytes; is a quote not closed?")
         else:
-            length *= 4
+            length = min(4 * length, MAX_ROW_BYTES)
 
 
 def _last_border(block: bytes) -> int:
@@ -302,94 +291,46 @@ def _well_formed_rows(chunk: bytes, width: int) -> int | None:
             chunk.decode()
         except UnicodeDecodeError:
             return None
-    if b'"' not in chunk:
-        separators = chunk.translate(None, _NO_SEPARATORS)
-        outside = chunk
-    else:
-        split = _split_quoted(chunk)
-        if split is None:
+    outside = chunk
+    if b'"' in chunk:
+        parts = chunk.split(b'"')
+        # One quote stands for each quoted stretch from here on.
+        outside = b'"'.join(parts[::2])
+        classes = outside.translate(_TO_CLASSES)
+        if len(parts) % 2 == 0 or _OTHER + b'"' in classes or b'"' + _OTHER in classes:
             return None
-        separators, outside = split
     if b"\r" in outside and outside.count(b"\r") != outside.count(b"\r\n"):
         return None
+    separators = outside.translate(None, _NO_SEPARATORS)
     rows = len(separators) // width
     return rows if separators == (b"," * (width - 1) + b"\n") * rows else None
 
 
-def _split_quoted(chunk: bytes) -> tuple[bytes, bytes] | None:
-    """Separators between fields and rows in order, and the text outside quotes; None where a quote stands wrong."""
-    if chunk.count(b'"') * _DENSE_QUOTES > len(chunk) and _FIELD_MARK not in chunk and _ROW_MARK not in chunk:
-        joined = _join_quoted(chunk)
-        if joined is not None:
-            return joined
-    parts = chunk.split(b'"')
-    if not _quotes_at_borders(parts):
-        return None
-    outside = b"".join(parts[::2])
-    return outside.translate(None, _NO_SEPARATORS), outside
-
-
-def _join_quoted(chunk: bytes) -> tuple[bytes, bytes] | None:
-    """The same for text where nearly everything is quoted, several times faster; None: it can't tell.
-
-    `","` becomes a mark in one pass, which leaves few quotes to split at. That is right where the mark ends up inside
-    quotes (a field was closed and the next one opened), and taking away two quotes changes no parity elsewhere. A mark
-    outside quotes (a field whose value is a comma) means that it can't tell.
-    """
-    text = chunk.replace(*_FIELD_JOINT).replace(*_ROW_JOINT)
-    if b"\r" in text:
-        text = text.replace(*_CRLF_JOINT)
-    parts = text.split(b'"')
-    outside = b"".join(parts[::2])
-    if _FIELD_MARK in outside or _ROW_MARK in outside or not _quotes_at_borders(parts):
-        return None
-    structure = text.translate(None, _NO_STRUCTURE).replace(b'""', b"")
-    pieces = structure.split(b'"')
-    # Inside quotes only the marks separate; commas and newlines there are values.
-    pieces[1::2] = [piece.translate(None, b",\n") for piece in pieces[1::2]]
-    return b"".join(pieces).translate(_MARKS_TO_SEPARATORS), outside
-
-
-def _quotes_at_borders(parts: list[bytes]) -> bool:
-    """Whether text split at its quotes opens fields only after a separator and closes them only before one.
-
-    Even parts are outside quotes; an empty one between two quotes is a doubled quote.
-    """
-    if len(parts) % 2 == 0:
-        return False
-    first, last = parts[0], parts[-1]
-    if (first and not first.endswith(_BEFORE_QUOTE)) or not last.startswith(_AFTER_QUOTE):
-        return False
-    # Most are the same few (`,`, a line end, nothing), and a set finds them without a Python loop.
-    return all(part.startswith(_AFTER_QUOTE) and part.endswith(_BEFORE_QUOTE) for part in set(parts[2:-1:2]) if part)
-
-
-_BEFORE_QUOTE: Final = (b",", b"\n")
-_AFTER_QUOTE: Final = (b",", b"\n", b"\r\n")
-
-
-def _explain(read: Read, offset: int, chunk: bytes, columns: Sequence[str], file: str) -> NoReturn:
-    """Parse a chunk that is wrong field by field and raise for the first fault."""
+def _parse_rows(read: Read, offset: int, chunk: bytes, columns: Sequence[str], file: str) -> int:
+    """Parse a chunk field by field: the number of its rows, or a `CsvError` that explains the first fault."""
 
     def fail(position: int, problem: str) -> NoReturn:
         _fail(read, offset + position, file, problem)
 
-    end = len(chunk)
+    valid = len(chunk)
     try:
         chunk.decode()
     except UnicodeDecodeError as error:
         # A fault of structure that comes before it is named first.
-        end = error.start
-    position = 0
+        valid = error.start
+    rows = position = 0
     while position < len(chunk):
-        fields, after = _strict_row(chunk, position, fail)
-        if after > end:
-            fail(end, f"byte 0x{chunk[end]:02x} is not UTF-8; expected UTF-8 text")
-        if len(fields) != len(columns):
-            found = f"found {len(fields)} field{'' if len(fields) == 1 else 's'}"
+        fields = 0
+        after = position
+        for _, after in _fields(chunk, position, fail):  # noqa: B007 - the last one counts
+            fields += 1
+        if after > valid:
+            fail(valid, f"byte 0x{chunk[valid]:02x} is not UTF-8; expected UTF-8 text")
+        if fields != len(columns):
+            found = f"found {fields} field{'' if fields == 1 else 's'}"
             fail(position, f"{found}, expected {len(columns)} ({_shortened(columns)})")
-        position = after
-    raise AssertionError(f"{file}: the fast check refused what the parser accepts at byte {offset}")
+        rows, position = rows + 1, after
+    return rows
 
 
 def _shortened(columns: Sequence[str], most: int = 8) -> str:
@@ -397,20 +338,17 @@ def _shortened(columns: Sequence[str], most: int = 8) -> str:
     return shown if len(columns) <= most else f"{shown}, and {len(columns) - most} more"
 
 
-def _strict_row(text: bytes, start: int, fail: Callable[[int, str], NoReturn]) -> tuple[list[bytes], int]:
-    """The raw fields of the row at `start`, and the offset after its end."""
-    fields = []
-    position = start
-    while True:
-        match = _FIELD.match(text, position)
-        assert match is not None  # noqa: S101 - the second alternative matches nothing at all
-        fields.append(match.group())
+def _fields(text: bytes, start: int, fail: Callable[[int, str], NoReturn]) -> Iterator[tuple[bytes, int]]:
+    """The raw fields of the row at `start`, each with the offset after it and its separator."""
+    while match := _FIELD.match(text, start):
         after = match.end()
         if line_end := _LINE_END.match(text, after):
-            return fields, line_end.end()
+            yield match.group(), line_end.end()
+            return
         if text[after : after + 1] != b",":
             fail(after, _misplaced(text, match))
-        position = after + 1
+        start = after + 1
+        yield match.group(), start
 
 
 def _misplaced(text: bytes, match: re.Match[bytes]) -> str:
