@@ -51,8 +51,8 @@ def choose(storages: Iterable[Storage], wanted: str | None, namespace: str) -> S
         return default[0]
     if not default:
         raise UserError(
-            f"no Storage of namespace `{namespace}` is the default one (there: {names}); set `default: true` in one, or "
-            "name one in spec.storage",
+            f"no Storage of namespace `{namespace}` is the default one (there: {names}); set `default: true` in one, "
+            "or name one in spec.storage",
             Reason.STORAGE_NOT_FOUND,
         )
     several = ", ".join(f"`{item.metadata.name}`" for item in default)
@@ -67,12 +67,13 @@ def settings_of(storage: Storage, secret: Mapping[str, Any] | None, *, endpoint:
 
     Args:
         storage: the object.
-        secret: the Secret object that `spec.credentials` names, as the API server returns it; None where it names none,
-            or where there is no such Secret.
+        secret: the Secret object that `spec.credentials` names, as the API server returns it; None where it names
+            none, or where there is no such Secret.
         endpoint: used instead of the Storage's own, by clients that know the store by another name.
 
     Raises:
-        UserError: (SecretNotFound) the Secret, or a key of it, is missing or not base64; (InvalidSpec) a value is malformed.
+        UserError: (SecretNotFound) the Secret, or a key of it, is missing or not base64; (InvalidSpec) a value is
+            malformed.
     """
     credentials = storage.spec.credentials
     keys: dict[str, str | None] = dict.fromkeys((ACCESS_KEY, SECRET_KEY, SESSION_TOKEN))
