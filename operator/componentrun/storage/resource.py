@@ -79,7 +79,8 @@ def settings_of(storage: Storage, secret: Mapping[str, Any] | None, *, endpoint:
     keys: dict[str, str | None] = dict.fromkeys((ACCESS_KEY, SECRET_KEY, SESSION_TOKEN))
     if credentials is not None:
         told = (
-            f"Secret `{credentials.secret_name}` of Storage `{storage.metadata.name}` in `{storage.metadata.namespace}`"
+            f"Secret `{credentials.secret_name}` of Storage `{storage.metadata.name}`"
+            f" in namespace `{storage.metadata.namespace}`"
         )
         if secret is None:
             raise UserError(

@@ -55,7 +55,7 @@ def test_the_secret_becomes_keys_that_no_repr_shows() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (None, "`keys` of Storage `main` in namespace `team` is not there"),
+        (None, "`keys` of Storage `main` in namespace `team` is not there; create it"),
         (secret(accessKeyId="a"), r"lacks the key `secretAccessKey` \(it has: `accessKeyId`\)"),
         ({"data": {"accessKeyId": "%"}}, "not base64"),
     ],
