@@ -10,7 +10,6 @@ from e2e.cluster import commands, layout
 CHAINS = ("KUBE-ROUTER-", "KUBE-POD-FW-", "KUBE-NWPLCY-", "KUBE-KUBELET-CANARY", "KUBE-PROXY-CANARY", "KUBE-FIREWALL")
 COMMENTS = (
     "kube-router netpol",
-    "rule to explicitly ACCEPT traffic that comply to network policies",
     f'name: \\"{layout.NETWORK}\\"',
 )
 """What marks a rule as ours where it stands in a chain of the system."""
@@ -28,7 +27,7 @@ def _block_removal(block: str) -> str:
     lines = block.splitlines()
     rules = [line for line in lines if line.startswith("-A ")]
     chains = [line[1:].split()[0] for line in lines if line.startswith(":")]
-    pod_chains = {_target(rule) for rule in rules if COMMENTS[2] in rule and _target(rule).startswith("CNI-")}
+    pod_chains = {_target(rule) for rule in rules if COMMENTS[1] in rule and _target(rule).startswith("CNI-")}
     ours = [chain for chain in chains if chain.startswith(CHAINS) or chain in pod_chains]
     outside = [rule for rule in rules if rule.split()[1] not in ours and _is_ours(rule, ours)]
     if not ours and not outside:

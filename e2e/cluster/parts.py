@@ -9,6 +9,7 @@ from e2e.cluster import address, archives, commands, configs, layout, paths, pki
 from e2e.cluster.errors import ClusterError
 
 DEFAULT_POD_PIDS_LIMIT = 4096
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 STUB_RESOLVER = Path("/run/systemd/resolve/resolv.conf")
 """Where systemd-resolved runs, /etc/resolv.conf names a loopback address, which means nothing inside a pod."""
 
@@ -39,9 +40,12 @@ class Part:
 
     @property
     def mark(self) -> str:
-        """Changes when the part would be started differently than it was."""
+        """Changes when the part would be started differently than it was.
+
+        The environment is left out: a proxy setting that one shell has and another has not must restart nothing.
+        """
         binary = str(Path(self.command[0]).resolve())
-        return processes.fingerprint([binary, *self.command], self.env, [file.read_text() for file in self.files])
+        return processes.fingerprint([binary, *self.command], {}, [file.read_text() for file in self.files])
 
     def problem(self) -> str | None:
         """None if it runs and is well."""
@@ -148,7 +152,7 @@ def _binary(name: str) -> Path:
 
 def _environment(*, proxies: bool = False) -> dict[str, str]:
     """What a part's environment holds. Only containerd gets proxy settings: it pulls from far away."""
-    kept = {"PATH": f"{paths.links()}:{os.environ.get('PATH', os.defpath)}", "HOME": str(Path.home())}
+    kept = {"PATH": f"{paths.links()}:{SYSTEM_PATH}", "HOME": str(Path.home())}
     if proxies:
         kept |= {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
         if any(name.lower() != "no_proxy" for name in kept if name.lower().endswith("_proxy")):
