@@ -1,0 +1,44 @@
+"""Fixtures of the end-to-end cases: the real cluster with the operator installed, and a namespace for each test.
+
+Nothing is faked here. `make test` has brought the cluster up and installed the operator before; run alone, these
+tests say what is missing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from e2e import tenant as tenants
+from e2e.cluster import connection as cluster_connection
+from e2e.images import ensure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from e2e.cluster.connection import Connection
+    from e2e.tenant import Tenant
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def connection() -> Connection:
+    return cluster_connection.load()
+
+
+@pytest.fixture(scope="session")
+def components(connection: Connection) -> str:
+    """Reference of the image with the small components of the tests."""
+    return ensure(connection, ["test-components"])["test-components"]
+
+
+@pytest.fixture
+def tenant(connection: Connection) -> Iterator[Tenant]:
+    made = tenants.create(connection)
+    yield made
+    made.delete()

@@ -1,0 +1,244 @@
+"""One tenant: create runs, wait for them, look at what they left."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import subprocess
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import kubernetes
+import kubernetes.client
+import kubernetes.config
+import kubernetes.watch
+
+from componentrun.api.common import API_VERSION, GROUP, VERSION
+from componentrun.storage.connection import Store, open_store
+from componentrun.storage.events import Event, read_events
+from componentrun.storage.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from e2e.cluster.connection import Connection
+
+__all__ = ["Tenant", "create"]
+
+TERMINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
+CREDENTIALS: Final = "store-keys"
+STORAGE: Final = "main"
+SMALL: Final = {"limits": {"cpu": "200m", "memory": "128Mi"}}
+"""Enough for a shell component, and little enough that several fit on a small machine."""
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A namespace that enforces the restricted pod security standard, with a default Storage of its own prefix."""
+
+    connection: Connection
+    namespace: str
+    prefix: str = field(default="")
+
+    # --- the cluster
+
+    @cached_property
+    def api(self) -> Any:
+        """A client with the administrator's access."""
+        configuration: Any = kubernetes.config  # without types in the client
+        return configuration.new_client_from_config(str(self.connection.kubeconfig))
+
+    @cached_property
+    def custom(self) -> Any:
+        """Client for runs, Components and Storages."""
+        return kubernetes.client.CustomObjectsApi(self.api)
+
+    @cached_property
+    def core(self) -> Any:
+        """Client for pods, Secrets and namespaces."""
+        return kubernetes.client.CoreV1Api(self.api)
+
+    def kubectl(
+        self, *arguments: str, stdin: str | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run kubectl in the namespace.
+
+        Raises:
+            AssertionError: it failed (with what it said).
+        """
+        command = [
+            str(self.connection.bin_dir / "kubectl"), "--kubeconfig", str(self.connection.kubeconfig),
+            "--namespace", self.namespace, *arguments,
+        ]  # fmt: skip
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        if check and done.returncode:
+            raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
+        return done
+
+    def cli(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+        """Run `componentrun` as a user would, in this namespace. Its exit code is the caller's to look at."""
+        environment = {**os.environ, "KUBECONFIG": str(self.connection.kubeconfig), "COLUMNS": "160", "NO_COLOR": "1"}
+        return subprocess.run(
+            ["componentrun", "--namespace", self.namespace, *arguments],
+            capture_output=True, text=True, check=False, timeout=timeout, env=environment,
+        )  # fmt: skip
+
+    def apply(self, kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """Create an object of ours."""
+        body = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": dict(spec)}
+        created = self.custom.create_namespaced_custom_object(
+            GROUP, VERSION, self.namespace, f"{kind.lower()}s", body, field_validation="Strict"
+        )
+        return dict(created)
+
+    def secret(self, name: str, values: Mapping[str, str]) -> None:
+        """Create a Secret."""
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+        body = {"metadata": {"name": name}, "data": data}
+        self.core.create_namespaced_secret(self.namespace, body)
+
+    # --- runs
+
+    def run(self, image: str, *command: str, name: str | None = None, **spec: Any) -> str:
+        """Create a run of an image; returns its name. `spec` may set or (with None) unset any field."""
+        name = name or f"r-{uuid.uuid4().hex[:8]}"
+        full: dict[str, Any] = {"image": image, "resources": SMALL, "timeout": "2m", **spec}
+        if command:
+            full["command"] = list(command)
+        self.apply("ComponentRun", name, {key: value for key, value in full.items() if value is not None})
+        return name
+
+    def get(self, name: str) -> dict[str, Any]:
+        """The run as the API server has it."""
+        return dict(self.custom.get_namespaced_custom_object(GROUP, VERSION, self.namespace, "componentruns", name))
+
+    def patch(self, name: str, spec: Mapping[str, Any]) -> None:
+        """Change the run's spec."""
+        self.custom.patch_namespaced_custom_object(
+            GROUP, VERSION, self.namespace, "componentruns", name, {"spec": dict(spec)}
+        )
+
+    def wait(
+        self, name: str, until: Callable[[dict[str, Any]], bool] | None = None, *, timeout: float = 120
+    ) -> dict[str, Any]:
+        """Watch the run until `until(run)` holds (where not given: until it has ended); returns it.
+
+        Raises:
+            TimeoutError: it did not get there; the message holds the last status.
+        """
+        until = until or (lambda run: phase_of(run) in TERMINAL)
+        deadline = time.monotonic() + timeout
+        last = self.get(name)
+        while not until(last):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"run {self.namespace}/{name} after {timeout:.0f} s: {last.get('status')}")
+            last = self._next(name, last["metadata"]["resourceVersion"], left)
+        return last
+
+    def _next(self, name: str, version: str, seconds: float) -> dict[str, Any]:
+        watch_class: Any = kubernetes.watch.Watch  # without types in the client
+        watch = watch_class()
+        try:
+            for event in watch.stream(
+                self.custom.list_namespaced_custom_object, GROUP, VERSION, self.namespace, "componentruns",
+                field_selector=f"metadata.name={name}", resource_version=version, timeout_seconds=max(1, int(seconds)),
+            ):  # fmt: skip
+                return dict(event["object"])
+        except kubernetes.client.ApiException as error:
+            if error.status != 410:  # too old: read it again
+                raise
+        return self.get(name)
+
+    def pods(self, name: str) -> list[Any]:
+        """The pods that exist for a run."""
+        found = self.core.list_namespaced_pod(self.namespace, label_selector=f"{GROUP}/run={name}")
+        return list(found.items)
+
+    # --- the store
+
+    @cached_property
+    def store(self) -> Store:
+        """The tenant's Storage, opened with the platform's keys."""
+        return open_store(self.settings)
+
+    @property
+    def settings(self) -> StoreSettings:
+        """How to reach the tenant's Storage."""
+        return StoreSettings(
+            bucket=self.connection.store_bucket,
+            endpoint=self.connection.store_endpoint,
+            prefix=self.prefix,
+            region=self.connection.store_region,
+            access_key=self.connection.store_access_key,
+            secret_key=self.connection.store_secret_key,
+            name=STORAGE,
+        )
+
+    def put_table(self, table: str, csv: str) -> None:
+        """Put a table into Storage with the command line tool."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "table.csv"
+            path.write_text(csv, encoding="utf-8")
+            done = self.cli("table", "put", str(path), table)
+        assert done.returncode == 0, done.stderr
+
+    def table(self, table: str) -> str | None:
+        """A table's CSV text as the command line tool gives it; None where there is none."""
+        done = self.cli("table", "get", table, "-o", "-")
+        if done.returncode and "no table" in done.stderr:
+            return None
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def events(self, name: str) -> list[Event]:
+        """All events of a run so far."""
+        uid = self.get(name)["metadata"]["uid"]
+
+        async def read() -> list[Event]:
+            return [event async for event in read_events(open_store(self.settings), uid)]
+
+        return asyncio.run(read())
+
+    def delete(self) -> None:
+        """Delete the namespace, without waiting for its end."""
+        self.core.delete_namespace(self.namespace)
+
+
+def phase_of(run: Mapping[str, Any]) -> str | None:
+    """Phase of a run as the API server has it."""
+    phase: str | None = (run.get("status") or {}).get("phase")
+    return phase
+
+
+def create(connection: Connection, base: str = "t", **storage: Any) -> Tenant:
+    """Make a namespace with a default Storage; `storage` overrides fields of its spec."""
+    name = f"{base}-{uuid.uuid4().hex[:8]}"
+    tenant = Tenant(connection, name, f"e2e/{name}")
+    tenant.core.create_namespace(
+        {"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    )
+    tenant.secret(
+        CREDENTIALS,
+        {"accessKeyId": connection.store_access_key, "secretAccessKey": connection.store_secret_key},
+    )
+    tenant.apply(
+        "Storage",
+        STORAGE,
+        {
+            "endpoint": connection.store_endpoint,
+            "bucket": connection.store_bucket,
+            "prefix": tenant.prefix,
+            "region": connection.store_region,
+            "credentials": {"secretName": CREDENTIALS},
+            "default": True,
+            **storage,
+        },
+    )
+    return tenant
