@@ -151,8 +151,8 @@ def loads_of(tables: Iterable[TableWritten], own_prefix: str, *, write_always_on
         for load in several[1:]:
             if not load.incremental:
                 raise UserError(
-                    f"`{several[0].source}` and `{load.source}` both become `{table}`, where the latter would replace the "
-                    f"former; give `{load.source}` another destination, or make it incremental",
+                    f"`{several[0].source}` and `{load.source}` both become `{table}`, where the latter would replace "
+                    f"the former; give `{load.source}` another destination, or make it incremental",
                     Reason.OUTPUT_INVALID,
                 )
     return loads

@@ -61,6 +61,11 @@ class Signer:
         return f"Signer({self._settings!r})"
 
     @property
+    def title(self) -> str:
+        """The Storage, as messages call it."""
+        return self._settings.title
+
+    @property
     def valid_until(self) -> datetime | None:
         """When everything signed now ends at the latest, because the keys do; None: the keys don't end."""
         ends = self._keys.current.expiration if self._keys.current is not None else None

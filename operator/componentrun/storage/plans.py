@@ -1,0 +1,264 @@
+"""What an attempt may read and write: plan objects in the store, and the two grants that lead to them.
+
+Done elsewhere: carrying the plans out (`agent`), and putting the grants into the run's Secret (`controller`).
+A plan holds capability URLs, so it lies below `runs/`, which no input may name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.contract import IN_TABLES, MANIFEST_SUFFIX
+from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.exchange import GrantIn, GrantOut, SliceRead, StageInPlan, StageOutPlan, TableRead, to_json
+from componentrun.storage.connection import ObjectInfo, quoted_etag
+from componentrun.storage.grants import MAX_POST_BYTES
+from componentrun.storage.layout import TableId
+from componentrun.storage.tables import gather_bounded, need_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from componentrun.exchange import OutputTable
+    from componentrun.storage.connection import Store
+    from componentrun.storage.grants import Signer
+    from componentrun.storage.pointer import Pointer
+
+__all__ = ["AttemptPlan", "AttemptRequest", "InputSource", "InputStatus", "prepare_attempt"]
+
+_FILE_NAME: Final = re.compile(r"[^/\\\x00-\x1f\x7f]{1,240}")
+_TIME: Final = "%Y-%m-%dT%H:%M:%S%z"
+
+
+@dataclass(frozen=True, slots=True)
+class InputSource:
+    """One input table: a table's id, or the key of a plain CSV object below the Storage's prefix."""
+
+    table: str | None = None
+    """`in.c-main.foo`; either this or `object`."""
+    object: str | None = None
+    """`files/foo.csv`; it brings its own header line."""
+    destination: str | None = None
+    """File name below in/tables; None: the table's or object's own name, with `.csv`."""
+
+    @property
+    def label(self) -> str:
+        """What messages and the status call it."""
+        return self.table or self.object or "an input"
+
+    @property
+    def file_name(self) -> str:
+        """File name below in/tables."""
+        if self.destination is not None:
+            return self.destination
+        if self.table is not None:
+            return f"{self.table.rpartition('.')[2]}.csv"
+        name = (self.object or "").rpartition("/")[2]
+        return name if name.endswith(".csv") else f"{name}.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRequest:
+    """What an attempt needs from Storage."""
+
+    run: str
+    """Uid."""
+    title: str
+    """namespace/name, for messages."""
+    attempt: int
+    expires_in: timedelta
+    """How long what stage-in holds is good for: when the run must have ended."""
+    expires_out: timedelta
+    """How long what stage-out holds is good for: the same and the upload's budget."""
+    inputs: Sequence[InputSource] = ()
+    outputs: Sequence[OutputTable] = ()
+    default_bucket: str | None = None
+    max_output_bytes: int | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    """Content of config.json, without secrets."""
+    state: dict[str, Any] = field(default_factory=dict)
+    """Content of in/state.json."""
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """Path below `parameters` to value; these go into the grant, never into a plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputStatus:
+    """One input, for the run's status."""
+
+    source: str
+    rows: int | None
+    """None: not known without reading it (a plain object)."""
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPlan:
+    """The two grants of an attempt, and what its inputs are."""
+
+    grant_in: GrantIn = field(repr=False)
+    grant_out: GrantOut = field(repr=False)
+    inputs: tuple[InputStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    source: InputSource
+    path: str
+    what: Pointer | ObjectInfo
+
+
+async def prepare_attempt(store: Store, signer: Signer, request: AttemptRequest) -> AttemptPlan:
+    """Look the inputs up, write both plans and sign the grants. May be repeated: the plans are written anew.
+
+    Raises:
+        UserError: (InputNotFound) an input is not there; (InvalidSpec, InputInvalid) it can't be asked for like this.
+        PlatformError: the store refused, see `failures`.
+    """
+    _check_destinations(request.inputs)
+    await signer.refresh()
+    _check_keys_last(signer, request)
+
+    async def look_up(source: InputSource) -> _Found:
+        return await _look_up(store, source)
+
+    found = await gather_bounded(look_up, request.inputs)
+    # Signing thousands of slices takes a tenth of a second that other runs should not wait for.
+    tables = await asyncio.to_thread(lambda: tuple(_table_read(item, store, signer, request) for item in found))
+    plan_in = StageInPlan(run=request.title, tables=tables, config=request.config, state=request.state)
+    plan_out = StageOutPlan(
+        run=request.title,
+        tables=tuple(request.outputs),
+        default_bucket=request.default_bucket,
+        max_bytes=request.max_output_bytes,
+    )
+    key_in = store.layout.stage_in_plan(request.run, request.attempt)
+    key_out = store.layout.stage_out_plan(request.run, request.attempt)
+    await gather_bounded(lambda item: store.put(*item), [(key_in, _encode(plan_in)), (key_out, _encode(plan_out))])
+    own_prefix = store.layout.data(request.run, request.attempt)
+    largest = min(request.max_output_bytes or MAX_POST_BYTES, MAX_POST_BYTES)
+    ca_bundle = store.settings.ca_bundle
+    return AttemptPlan(
+        grant_in=GrantIn(signer.sign_get(key_in, request.expires_in), dict(request.secrets), ca_bundle),
+        grant_out=GrantOut(
+            plan_url=signer.sign_get(key_out, request.expires_out),
+            post=signer.post_policy(own_prefix, largest, request.expires_out),
+            ca_bundle=ca_bundle,
+        ),
+        inputs=tuple(_status(item) for item in found),
+    )
+
+
+def _encode(plan: StageInPlan | StageOutPlan) -> bytes:
+    return to_json(plan).encode()
+
+
+def _check_destinations(inputs: Sequence[InputSource]) -> None:
+    """Refuse file names that leave the folder, and two inputs that would write one file."""
+    taken: dict[str, str] = {}
+    for source in inputs:
+        name = source.file_name
+        if not _FILE_NAME.fullmatch(name) or name in {".", ".."}:
+            raise UserError(
+                f"the destination of input `{source.label}` is {name!r}; expected a file name of up to 240 characters, "
+                "without slashes and control characters",
+                Reason.INVALID_SPEC,
+            )
+        for file in (name, name + MANIFEST_SUFFIX):
+            if file in taken:
+                raise UserError(
+                    f"the inputs `{taken[file]}` and `{source.label}` would both write `{IN_TABLES}/{file}`; "
+                    "give one of them another `destination`",
+                    Reason.INVALID_SPEC,
+                )
+            taken[file] = source.label
+
+
+def _check_keys_last(signer: Signer, request: AttemptRequest) -> None:
+    """A signature ends with the keys that made it: refuse now what would fail in the middle of the run."""
+    ends = signer.valid_until
+    left = ends - datetime.now(UTC) if ends is not None else None
+    if left is not None and left < request.expires_out:
+        raise PlatformError(
+            f"the keys of {signer.title} end in {int(left.total_seconds())} s, but run {request.title} may need them "
+            f"for {int(request.expires_out.total_seconds())} s. Shorten its `timeout`, or give the Storage others",
+            Reason.STORAGE_ACCESS_DENIED,
+        )
+
+
+async def _look_up(store: Store, source: InputSource) -> _Found:
+    path = f"{IN_TABLES}/{source.file_name}"
+    if source.table is not None:
+        versioned = await need_table(store, TableId.parse(source.table))
+        return _Found(source, path, versioned.pointer)
+    if source.object is None:
+        raise UserError("an input names neither a table nor an object", Reason.INVALID_SPEC)
+    key = store.layout.object(source.object)
+    info = await store.head(key)
+    if info is None:
+        raise UserError(
+            f"there is no object `{source.object}` in {store.settings.title} ({store.settings.where(key)})",
+            Reason.INPUT_NOT_FOUND,
+        )
+    return _Found(source, path, info)
+
+
+def _table_read(found: _Found, store: Store, signer: Signer, request: AttemptRequest) -> TableRead:
+    what = found.what
+    if isinstance(what, ObjectInfo):
+        return _object_read(found, what, signer, request)
+    _check_one_width(found.source.label, what)
+    return TableRead(
+        source=found.source.label,
+        path=found.path,
+        columns=what.column_names,
+        slices=tuple(
+            SliceRead(signer.sign_get(part.key, request.expires_in), part.size, quoted_etag(part.etag))
+            for part in what.slices
+        ),
+        manifest=_manifest(what, store),
+        rows=what.rows,
+    )
+
+
+def _object_read(found: _Found, info: ObjectInfo, signer: Signer, request: AttemptRequest) -> TableRead:
+    read = SliceRead(signer.sign_get(info.key, request.expires_in), info.size, quoted_etag(info.etag))
+    return TableRead(found.source.label, found.path, columns=None, slices=(read,), manifest=None)
+
+
+def _check_one_width(label: str, pointer: Pointer) -> None:
+    """stage-in concatenates slices unparsed, so all must have the table's columns."""
+    for segment in pointer.segments:
+        if segment.columns != pointer.column_names:
+            added = [name for name in pointer.column_names if name not in segment.columns]
+            raise UserError(
+                f"`{label}` got the columns {', '.join(f'`{name}`' for name in added)} after run {segment.run} had "
+                "loaded rows without them; such a table can't be an input yet. Load it in full once",
+                Reason.INPUT_INVALID,
+            )
+
+
+def _manifest(pointer: Pointer, store: Store) -> dict[str, Any]:
+    table = TableId.parse(pointer.id)
+    return {
+        "id": pointer.id,
+        "uri": f"s3://{store.settings.bucket}/{store.layout.pointer(table)}",
+        "name": table.table,
+        "primary_key": list(pointer.primary_key),
+        "columns": list(pointer.column_names),
+        "created": pointer.created.strftime(_TIME),
+        "last_change_date": pointer.last_change.strftime(_TIME),
+        "metadata": [],
+    }
+
+
+def _status(found: _Found) -> InputStatus:
+    what = found.what
+    if isinstance(what, ObjectInfo):
+        return InputStatus(found.source.label, None, what.size)
+    return InputStatus(found.source.label, what.rows, what.bytes)

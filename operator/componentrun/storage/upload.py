@@ -1,0 +1,143 @@
+"""A local CSV file as a table, without a pod: the same rules as for what a component writes.
+
+The load is published as that of a run whose uid is made up here, so that it is as atomic and repeatable as any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from componentrun.csvtext import check_rows, count_rows, cut, read_header
+from componentrun.errors import Reason, UserError
+from componentrun.exchange import SliceWritten, StageOutResult, TableWritten
+from componentrun.storage.commit import publish
+from componentrun.storage.tables import gather_bounded, read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from componentrun.csvtext import Header, Slice
+    from componentrun.storage.connection import Store
+    from componentrun.storage.layout import TableId
+    from componentrun.storage.pointer import Pointer
+
+__all__ = ["Loaded", "new_run_uid", "upload_table"]
+
+_SLICE_BYTES: Final = 32 * 1024 * 1024
+_READ_AHEAD: Final = 4
+"""Slices in memory at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What an upload did."""
+
+    run: str
+    """The made-up uid."""
+    rows: int
+    bytes: int
+    pointer: Pointer
+    """The table afterwards."""
+
+
+def new_run_uid() -> str:
+    """A uid for a load that no run stands behind."""
+    return f"load-{uuid.uuid4()}"
+
+
+async def upload_table(
+    store: Store,
+    path: Path,
+    table: TableId,
+    *,
+    primary_key: tuple[str, ...] = (),
+    incremental: bool = False,
+    run: str | None = None,
+) -> Loaded:
+    """Load a CSV file (UTF-8, header line, LF or CRLF) into a table.
+
+    Args:
+        store: the Storage.
+        path: the file.
+        table: where to; made if it is not there.
+        primary_key: of the table.
+        incremental: add the rows instead of replacing the table.
+        run: uid to load as; an interrupted upload that is repeated with the same uid is not loaded twice.
+
+    Raises:
+        UserError: (OutputInvalid) the file is no well-formed CSV, or does not fit the table; the message names file and
+            line. Nothing was changed.
+        TransientError: the store is away; repeat with the same `run`.
+    """
+    uid = run or new_run_uid()
+    descriptor = _open(path)
+    try:
+        written = await _store_file(store, descriptor, path.name, table, uid)
+    finally:
+        os.close(descriptor)
+    header, slices = written
+    load = TableWritten(
+        source=path.name,
+        destination=str(table),
+        columns=header.columns,
+        primary_key=primary_key,
+        incremental=incremental,
+        write_always=False,
+        slices=slices,
+        rows=sum(part.rows for part in slices),
+        size=sum(part.size for part in slices),
+    )
+    await publish(store, uid, 1, StageOutResult(ok=True, tables=(load,)))
+    found = await read_table(store, table)
+    if found is None:
+        raise UserError(f"`{table}` was deleted by somebody else right after it was loaded", Reason.INPUT_NOT_FOUND)
+    return Loaded(uid, load.rows, load.size, found.pointer)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UserError(f"can't read `{path}`: {error.strerror}", Reason.INPUT_NOT_FOUND) from error
+
+
+async def _store_file(
+    store: Store, descriptor: int, name: str, table: TableId, run: str
+) -> tuple[Header, tuple[SliceWritten, ...]]:
+    """Check the whole file, then store its rows in slices."""
+
+    def read(length: int, offset: int) -> bytes:
+        return os.pread(descriptor, length, offset)
+
+    size = os.fstat(descriptor).st_size
+    header = read_header(read, size, name)
+    await asyncio.to_thread(check_rows, read, header.data_offset, size, header.columns, name)
+    parts = max(1, -(-(size - header.data_offset) // _SLICE_BYTES))
+    pieces = await asyncio.to_thread(lambda: list(cut(read, header.data_offset, size, parts)))
+    folder = f"{store.layout.data(run, 1)}{table.bucket_id}/{table.table}/"
+    gate = asyncio.Semaphore(_READ_AHEAD)
+
+    async def store_piece(item: tuple[int, Slice]) -> SliceWritten:
+        async with gate:
+            number, piece = item
+            return await _store_piece(store, read, f"{folder}{number:05d}.csv", piece)
+
+    return header, tuple(await gather_bounded(store_piece, enumerate(pieces)))
+
+
+async def _store_piece(store: Store, read: Callable[[int, int], bytes], key: str, piece: Slice) -> SliceWritten:
+    data, rows = await asyncio.to_thread(_load_piece, read, piece)
+    etag = await store.put(key, data)
+    return SliceWritten(key, len(data), rows, etag)
+
+
+def _load_piece(read: Callable[[int, int], bytes], piece: Slice) -> tuple[bytes, int]:
+    data = read(piece.size, piece.offset)
+    if not data.endswith(b"\n"):
+        data += b"\n"
+    return data, count_rows(read, piece.offset, piece.offset + piece.size)
