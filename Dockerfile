@@ -1,0 +1,54 @@
+# One image for the operator, the collector, the agents and the command line.
+#
+#   docker build -t registry.example.com/componentrun:0.1.0 .
+#
+# BASE may be any Debian or Ubuntu image, with Python 3.11 or newer or with an apt that has it
+# (`--build-arg BASE=python:3.11-slim-bookworm`). The end-to-end tests build one with mmdebstrap.
+ARG BASE=debian:bookworm-slim
+
+# --- what every stage starts from: Python and the public certificate authorities, nothing else
+FROM ${BASE} AS python
+RUN { command -v python3 && test -e /etc/ssl/certs/ca-certificates.crt; } >/dev/null \
+ || { apt-get update \
+   && apt-get install --yes --no-install-recommends python3 ca-certificates \
+   && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log; }
+
+# --- dependencies, exactly as in uv.lock (uv checks every hash); compiled, so that a read-only root costs no start time
+FROM python AS dependencies
+RUN python3 -m pip --version >/dev/null 2>&1 \
+ || { apt-get update && apt-get install --yes --no-install-recommends python3-pip; }
+WORKDIR /build
+COPY requirements-bootstrap.txt ./
+RUN python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --target /uv -r requirements-bootstrap.txt
+COPY pyproject.toml uv.lock ./
+RUN UV_PROJECT_ENVIRONMENT=/opt/componentrun UV_SYSTEM_CERTS=true PYC_INVALIDATION_MODE=UNCHECKED_HASH \
+    /uv/bin/uv sync --frozen --no-dev --no-install-project --no-cache --no-python-downloads \
+      --python "$(command -v python3)" --compile-bytecode --link-mode copy \
+ && find /opt/componentrun -name '*.pyi' -delete \
+ && find /opt/componentrun -type d \( -name tests -o -name test \) -path '*/site-packages/*' -prune -exec rm -rf {} + \
+ && ln -s "$(find /opt/componentrun/lib -name site-packages)" /site-packages
+
+# --- the code itself: a layer of its own, the only one that changes from day to day
+FROM dependencies AS code
+COPY operator/componentrun /code/componentrun
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /code/componentrun \
+ && mkdir -p /stage/opt/componentrun/bin "/stage$(readlink /site-packages)" \
+ && mv /code/componentrun "/stage$(readlink /site-packages)/" \
+ && printf '#!/opt/componentrun/bin/python3\nfrom componentrun.cli.app import main\n\nmain()\n' \
+    > /stage/opt/componentrun/bin/componentrun \
+ && chmod 0755 /stage/opt/componentrun/bin/componentrun
+
+FROM python
+LABEL org.opencontainers.image.title="ComponentRun" \
+      org.opencontainers.image.description="Run other people's code on your tables, safely, on Kubernetes" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=dependencies /opt/componentrun /opt/componentrun
+COPY --from=code /stage /
+# HOME is where DuckDB would look for extensions; the root may be read-only, /tmp is where a volume is mounted.
+ENV PATH=/opt/componentrun/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp
+USER 1000:1000
+WORKDIR /
+CMD ["componentrun", "--help"]

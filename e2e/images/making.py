@@ -1,0 +1,51 @@
+"""Build what changed, deliver what is missing."""
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from e2e.cluster import paths
+from e2e.cluster.connection import Connection
+from e2e.cluster.errors import ClusterError
+from e2e.cluster.progress import step
+from e2e.images import delivery, engines, staging
+from e2e.images.catalogue import IMAGES, Image
+
+
+def ensure(connection: Connection, names: Iterable[str] = tuple(IMAGES)) -> dict[str, str]:
+    """Make sure that the cluster can run the images; returns the reference of each, e.g. for a pod's spec.
+
+    Raises:
+        ClusterError: there is no such image, or a build or push failed.
+    """
+    return _all(connection, names)
+
+
+def build(names: Iterable[str] = tuple(IMAGES)) -> dict[str, str]:
+    """Build the images without a cluster; returns the reference that each has in the engine's own store."""
+    return _all(None, names)
+
+
+def _all(connection: Connection | None, names: Iterable[str]) -> dict[str, str]:
+    wanted = list(names)
+    unknown = [name for name in wanted if name not in IMAGES]
+    if unknown:
+        raise ClusterError(f"there is no image {', '.join(unknown)}", hint=f"there are: {', '.join(IMAGES)}")
+    engine = engines.find()
+    with paths.lock("images"):
+        return {name: _one(engine, connection, IMAGES[name]) for name in wanted}
+
+
+def _one(engine: engines.Engine, connection: Connection | None, image: Image) -> str:
+    with tempfile.TemporaryDirectory(prefix="componentrun-build-") as folder:
+        tag = staging.stage(image, Path(folder), engine.ingredients())
+        reference = f"{delivery.prefix(connection)}/{image.name}:{tag}"
+        if connection is not None and delivery.delivered(connection, reference):
+            return reference
+        if not engine.has(reference):
+            with step(f"building image {image.name}"):
+                engine.build(Path(folder), reference)
+    if connection is not None:
+        with step(f"bringing image {image.name} to the cluster"):
+            delivery.deliver(connection, engine, reference)
+    return reference
