@@ -1,0 +1,227 @@
+"""What was seen last: runs, their pods, Components, Storages.
+
+Fed by events, by listings and by the answers to our own writes (so that a stale event never repeats what was done). What
+is older than what is known is ignored: resource versions grow. Objects are kept as JSON text, which takes a tenth of the
+memory of parsed ones, and parsed when they are worked on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from componentrun.api import names
+from componentrun.api.componentrun import ComponentRun
+from componentrun.core.podview import read_pod
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from componentrun.core.observed import PodView
+
+__all__ = ["Caches", "Key", "ObjectCache", "PodCache", "RunCache", "version_of"]
+
+_NO_PHASE = "Queued"
+
+
+class Key(NamedTuple):
+    """Name of an object."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """As people write it: `namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+    @classmethod
+    def of(cls, obj: Mapping[str, Any]) -> Key:
+        """The key of an object of the API."""
+        return cls(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+
+
+def version_of(obj: Mapping[str, Any]) -> int:
+    """The resource version as the number that it is on every API server; 0 where it is none, which counts as old."""
+    text = str(obj["metadata"].get("resourceVersion", ""))
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    uid: str
+    version: int
+    document: bytes
+
+
+class ObjectCache:
+    """Objects of one kind by namespace and name."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self._objects: dict[Key, _Cached] = {}
+
+    def __len__(self) -> int:
+        """How many objects there are."""
+        return len(self._objects)
+
+    def seen(self, obj: Mapping[str, Any]) -> bool:
+        """Remember an object. False where this or something newer was known already."""
+        key = Key.of(obj)
+        known = self._objects.get(key)
+        version = version_of(obj)
+        if known is not None and version <= known.version:
+            return False
+        metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
+        document = json.dumps({**obj, "metadata": metadata}, ensure_ascii=False, separators=(",", ":")).encode()
+        self._objects[key] = _Cached(metadata.get("uid", ""), version, document)
+        return True
+
+    def gone(self, key: Key, uid: str) -> bool:
+        """Forget exactly this object. False where it was not known."""
+        known = self._objects.get(key)
+        if known is None or known.uid != uid:
+            return False
+        del self._objects[key]
+        return True
+
+    def document(self, key: Key) -> bytes | None:
+        """The object as JSON."""
+        known = self._objects.get(key)
+        return None if known is None else known.document
+
+    def of_namespace(self, namespace: str) -> Iterator[bytes]:
+        """All objects of a namespace as JSON."""
+        return (cached.document for key, cached in self._objects.items() if key.namespace == namespace)
+
+    def older_than(self, version: int) -> list[tuple[Key, str]]:
+        """Keys and uids of objects that were seen last at or before this version."""
+        return [(key, cached.uid) for key, cached in self._objects.items() if cached.version <= version]
+
+
+class RunCache(ObjectCache):
+    """Runs, and how many there are in each phase."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        super().__init__()
+        self._phases: dict[Key, str] = {}
+        self.by_phase: Counter[str] = Counter()
+
+    def seen(self, obj: Mapping[str, Any]) -> bool:
+        """Remember a run. False where this or something newer was known already."""
+        if not super().seen(obj):
+            return False
+        self._count(Key.of(obj), (obj.get("status") or {}).get("phase") or _NO_PHASE)
+        return True
+
+    def gone(self, key: Key, uid: str) -> bool:
+        """Forget exactly this run. False where it was not known."""
+        if not super().gone(key, uid):
+            return False
+        self._count(key, None)
+        return True
+
+    def get(self, key: Key) -> ComponentRun | None:
+        """The run."""
+        document = self.document(key)
+        return None if document is None else ComponentRun.model_validate_json(document)
+
+    def in_phases(self, phases: frozenset[str]) -> list[Key]:
+        """Keys of the runs that are in one of these phases."""
+        return [key for key, phase in self._phases.items() if phase in phases]
+
+    def _count(self, key: Key, phase: str | None) -> None:
+        before = self._phases.pop(key, None)
+        if before is not None:
+            self.by_phase[before] -= 1
+        if phase is not None:
+            self._phases[key] = phase
+            self.by_phase[phase] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _CachedPod:
+    run_uid: str
+    version: int
+    view: PodView
+
+
+class PodCache:
+    """Pods by their run. A pod that was deleted is kept as `gone` until its run has no more use for it."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self._pods: dict[Key, dict[str, _CachedPod]] = {}
+
+    def __len__(self) -> int:
+        """How many pods there are, with those that are gone."""
+        return sum(len(pods) for pods in self._pods.values())
+
+    def seen(self, obj: Mapping[str, Any]) -> bool:
+        """Remember a pod. False where this or something newer was known already."""
+        return self._remember(obj, gone=False)
+
+    def deleted(self, obj: Mapping[str, Any]) -> bool:
+        """Remember a pod that was deleted, in its last state. False where that was known already."""
+        return self._remember(obj, gone=True)
+
+    def vanished(self, run: Key, uid: str) -> bool:
+        """The pod is not there any more, and its last state was missed. False where it was not known, or as gone."""
+        known = self._pods.get(run, {}).get(uid)
+        if known is None or known.view.gone:
+            return False
+        self._pods[run][uid] = replace(known, view=replace(known.view, gone=True))
+        return True
+
+    def current(self, run: Key, run_uid: str) -> PodView | None:
+        """The pod of the run's latest attempt; one that is there before one that is gone."""
+        views = [pod.view for pod in self._pods.get(run, {}).values() if pod.run_uid == run_uid]
+        return max(views, key=lambda view: (view.attempt, not view.gone, view.created), default=None)
+
+    def forget(self, run: Key, *, only_gone: bool = False) -> None:
+        """The run needs its pods no more."""
+        pods = self._pods.pop(run, {})
+        left = {uid: pod for uid, pod in pods.items() if only_gone and not pod.view.gone}
+        if left:
+            self._pods[run] = left
+
+    def older_than(self, version: int) -> list[tuple[Key, str]]:
+        """Run and uid of pods that are not known as gone and were seen last at or before this version."""
+        return [
+            (key, uid)
+            for key, pods in self._pods.items()
+            for uid, pod in pods.items()
+            if pod.version <= version and not pod.view.gone
+        ]
+
+    def _remember(self, obj: Mapping[str, Any], *, gone: bool) -> bool:
+        run = run_of_pod(obj)
+        if run is None:
+            return False
+        uid = obj["metadata"]["uid"]
+        version = version_of(obj)
+        known = self._pods.get(run, {}).get(uid)
+        if known is not None and (known.view.gone or (version <= known.version and not gone)):
+            return False
+        run_uid = obj["metadata"]["labels"].get(names.RUN_UID_LABEL, "")
+        self._pods.setdefault(run, {})[uid] = _CachedPod(run_uid, version, read_pod(dict(obj), gone=gone))
+        return True
+
+
+def run_of_pod(obj: Mapping[str, Any]) -> Key | None:
+    """The run that a pod belongs to, by its label."""
+    metadata = obj["metadata"]
+    name = (metadata.get("labels") or {}).get(names.RUN_LABEL)
+    return None if name is None else Key(metadata.get("namespace", ""), name)
+
+
+@dataclass(frozen=True, slots=True)
+class Caches:
+    """All of them."""
+
+    runs: RunCache = field(default_factory=RunCache)
+    pods: PodCache = field(default_factory=PodCache)
+    components: ObjectCache = field(default_factory=ObjectCache)
+    storages: ObjectCache = field(default_factory=ObjectCache)

@@ -1,0 +1,107 @@
+"""Errors of the Kubernetes API in our own words: each says what was tried and what was answered.
+
+NotFoundError: 404. AlreadyExistsError: 409 on creation. ConflictError: 409 where somebody else changed the object, or
+it has another uid. InvalidError: 400 and 422. ForbiddenError: 401 and 403. QuotaExceededError: 403 of a ResourceQuota;
+transient, as room may come. UnavailableError: 429, 5xx, no connection or no answer in time; transient.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from componentrun.errors import PlatformError, TransientError
+
+__all__ = [
+    "AlreadyExistsError",
+    "ConflictError",
+    "ForbiddenError",
+    "InvalidError",
+    "KubeError",
+    "NotFoundError",
+    "QuotaExceededError",
+    "UnavailableError",
+    "error_for",
+]
+
+
+class KubeError(PlatformError):
+    """The Kubernetes API refused a request.
+
+    Attributes:
+        status: HTTP status; 0 where there was no answer.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        """Status 0: there was no answer."""
+        super().__init__(message)
+        self.status = status
+
+
+class NotFoundError(KubeError):
+    """The object, or the whole resource, does not exist."""
+
+
+class ConflictError(KubeError):
+    """The object was changed by somebody else since it was read, or is another one of the same name."""
+
+
+class AlreadyExistsError(KubeError):
+    """An object of this name exists."""
+
+
+class InvalidError(KubeError):
+    """The API server finds the object wrong; sending it again changes nothing."""
+
+
+class ForbiddenError(KubeError):
+    """Not allowed: a right is missing, or an admission rule (pod security, a webhook) refused the object."""
+
+
+class QuotaExceededError(KubeError, TransientError):
+    """A ResourceQuota of the namespace is used up for now."""
+
+
+class UnavailableError(KubeError, TransientError):
+    """No usable answer: too busy, broken, not reachable or too late."""
+
+
+_BY_STATUS: Final[dict[int, type[KubeError]]] = {
+    400: InvalidError,
+    401: ForbiddenError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    409: ConflictError,
+    410: NotFoundError,
+    422: InvalidError,
+    429: UnavailableError,
+}
+_SERVER_ERRORS: Final = 500
+_CONFLICT: Final = 409
+_FORBIDDEN: Final = 403
+_LONGEST: Final = 2_000
+
+
+def error_for(status: int, body: bytes, what: str) -> KubeError:
+    """The error for an answer that is no success; `what` says what was tried (`create pods default/a-1`)."""
+    document = _document(body)
+    message = str(document.get("message") or body[:_LONGEST].decode(errors="replace") or "no message")[:_LONGEST]
+    return _kind(status, str(document.get("reason", "")), message)(f"{what}: {status}: {message}", status)
+
+
+def _kind(status: int, reason: str, message: str) -> type[KubeError]:
+    if status == _CONFLICT and reason == "AlreadyExists":
+        return AlreadyExistsError
+    if status == _FORBIDDEN and "exceeded quota" in message:
+        return QuotaExceededError
+    if status >= _SERVER_ERRORS:
+        return UnavailableError
+    return _BY_STATUS.get(status, KubeError)
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return {}  # a proxy's page, not the API server's Status object; its text is shown as it is
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,174 @@
+"""Numbers for Prometheus.
+
+The names that controllers share (`workqueue_*`, `controller_runtime_*`, `rest_client_*`) are the ones that dashboards
+made for controller-runtime know. No label holds the name of a run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+import componentrun
+from componentrun.api.componentrun import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["CONTENT_TYPE", "CONTROLLER", "Metrics", "QueueMetrics"]
+
+CONTROLLER: Final = "componentrun"
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_MOST_COMPONENTS: Final = 200
+"""Different values of the label `component`; what comes later is counted as `other`."""
+_OTHER: Final = "other"
+_QUICK: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_LONG: Final = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
+_PHASES: Final = get_args(Phase)
+
+
+class QueueMetrics:
+    """What the work queue tells; see `workqueue.QueueObserver`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Define them in `registry`."""
+        labels = ("name",)
+        self._depth = Gauge("workqueue_depth", "Keys that wait", labels, registry=registry).labels(CONTROLLER)
+        self._adds = Counter("workqueue_adds", "Keys that were put in", labels, registry=registry).labels(CONTROLLER)
+        self._waited = Histogram(
+            "workqueue_queue_duration_seconds", "How long keys waited", labels, buckets=_QUICK, registry=registry
+        ).labels(CONTROLLER)
+        self._worked = Histogram(
+            "workqueue_work_duration_seconds", "How long work on a key took", labels, buckets=_QUICK, registry=registry
+        ).labels(CONTROLLER)
+        self._retries = Counter(
+            "workqueue_retries", "Keys that failed and came again", labels, registry=registry
+        ).labels(CONTROLLER)
+
+    def added(self) -> None:
+        """A key was put in."""
+        self._adds.inc()
+
+    def depth(self, waiting: int) -> None:
+        """So many keys wait."""
+        self._depth.set(waiting)
+
+    def taken(self, waited: float) -> None:
+        """A key was taken."""
+        self._waited.observe(waited)
+
+    def done(self, worked: float) -> None:
+        """Work on a key ended."""
+        self._worked.observe(worked)
+
+    def retried(self) -> None:
+        """A key will come again."""
+        self._retries.inc()
+
+
+class Metrics:
+    """All metrics of one operator, in a registry of its own."""
+
+    def __init__(self) -> None:
+        """Define them all."""
+        self.registry = CollectorRegistry()
+        self.queue = QueueMetrics(self.registry)
+        self._components: set[str] = set()
+        self._define_runs()
+        self._define_machinery()
+        info = Gauge("componentrun_build_info", "Version of the operator", ("version",), registry=self.registry)
+        info.labels(componentrun.__version__).set(1)
+
+    def _define_runs(self) -> None:
+        registry = self.registry
+        self._runs = Gauge("componentrun_runs", "Runs by phase", ("phase",), registry=registry)
+        self._results = Counter("componentrun_results", "Runs that ended", ("reason", "component"), registry=registry)
+        self._phases = Histogram(
+            "componentrun_phase_duration_seconds", "Time in a phase", ("phase",), buckets=_LONG, registry=registry
+        )
+        self._durations = Histogram(
+            "componentrun_run_duration_seconds", "From creation to end", buckets=_LONG, registry=registry
+        )
+        self.set_runs({})
+
+    def _define_machinery(self) -> None:
+        registry = self.registry
+        self._reconciles = Counter(
+            "controller_runtime_reconcile", "Reconciliations", ("controller", "result"), registry=registry
+        )
+        self._reconcile_time = Histogram(
+            "controller_runtime_reconcile_time_seconds", "Time of a reconciliation", ("controller",),
+            buckets=_QUICK, registry=registry,
+        ).labels(CONTROLLER)  # fmt: skip
+        self._panics = Counter(
+            "controller_runtime_reconcile_panics", "Unexpected exceptions (defects)", ("controller",), registry=registry
+        ).labels(CONTROLLER)
+        self._requests = Counter(
+            "rest_client_requests", "Requests to the API server", ("code", "method", "host"), registry=registry
+        )
+        self._store_requests = Counter(
+            "componentrun_store_requests", "Requests to object stores", ("operation", "outcome"), registry=registry
+        )
+        self._store_time = Histogram(
+            "componentrun_store_request_duration_seconds", "Time of a request to an object store", ("operation",),
+            buckets=_QUICK, registry=registry,
+        )  # fmt: skip
+        self._missed = Counter(
+            "componentrun_watch_missed", "Changes that only a listing found", ("resource",), registry=registry
+        )
+        self._watch_events = Counter(
+            "componentrun_watch_events", "Events that arrived", ("resource",), registry=registry
+        )
+
+    def set_runs(self, by_phase: Mapping[str, int]) -> None:
+        """How many runs there are in each phase, now."""
+        for phase in _PHASES:
+            self._runs.labels(phase).set(by_phase.get(phase, 0))
+
+    def run_ended(self, reason: str, component: str, seconds: float) -> None:
+        """A run's final status was written."""
+        self._results.labels(reason, self._component(component)).inc()
+        self._durations.observe(seconds)
+
+    def phases_ended(self, durations: Iterable[tuple[str, float]]) -> None:
+        """Phases that a status write closed, with their seconds."""
+        for phase, seconds in durations:
+            self._phases.labels(phase).observe(seconds)
+
+    def reconciled(self, result: str, seconds: float) -> None:
+        """A reconciliation ended: `success`, `requeue`, `requeue_after` or `error`."""
+        self._reconciles.labels(CONTROLLER, result).inc()
+        self._reconcile_time.observe(seconds)
+
+    def panicked(self) -> None:
+        """A reconciliation ended with an exception that nobody expected."""
+        self._panics.inc()
+
+    def request_done(self, method: str, code: str, host: str) -> None:
+        """The API server answered, or did not."""
+        self._requests.labels(code, method, host).inc()
+
+    def store_request_done(self, operation: str, outcome: str, seconds: float) -> None:
+        """An object store answered, or did not."""
+        self._store_requests.labels(operation, outcome).inc()
+        self._store_time.labels(operation).observe(seconds)
+
+    def watch_event(self, resource: str) -> None:
+        """An event arrived."""
+        self._watch_events.labels(resource).inc()
+
+    def watch_missed(self, resource: str, count: int) -> None:
+        """A listing found changes that no event had told."""
+        self._missed.labels(resource).inc(count)
+
+    def render(self) -> bytes:
+        """All of it in the text format."""
+        return generate_latest(self.registry)
+
+    def _component(self, name: str) -> str:
+        if name not in self._components and len(self._components) >= _MOST_COMPONENTS:
+            return _OTHER
+        self._components.add(name)
+        return name
