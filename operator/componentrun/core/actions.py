@@ -15,15 +15,21 @@ __all__ = ["Action", "DeletePod", "DeleteRun", "KubernetesEvent", "Plan", "Publi
 
 @dataclass(frozen=True, slots=True)
 class WriteStatus:
-    """Make this the run's status (all fields but `events`, which is the collector's). Nothing is written where nothing
-    changed. Written with the resourceVersion that was observed, so that a cancel in between is never overlooked."""
+    """Make this the run's status: all fields but `events`, which is the collector's.
+
+    Nothing is written where nothing changed. Written with the resourceVersion that was observed, so that a cancel in
+    between is never overlooked.
+    """
 
     status: ComponentRunStatus
 
 
 @dataclass(frozen=True, slots=True)
 class StartAttempt:
-    """Prepare Storage, network policy, Secret and pod of this attempt, then write the status. Stops at the first error."""
+    """Prepare Storage, network policy, pod and Secret of this attempt, then write the status.
+
+    Stops at the first error. Repeated where the pod is there but the status does not know it yet.
+    """
 
     number: int
 

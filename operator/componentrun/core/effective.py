@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun import contract
+from componentrun.api.common import duration_seconds, quantity_value
+from componentrun.core.configfile import check_secret_paths, config_json, environment, plain_secrets
+from componentrun.core.image import component_id, image_reference
+from componentrun.core.network import effective_network
+from componentrun.core.resources import container_resources
+from componentrun.errors import Reason, UserError
+from componentrun.exchange import OutputTable
 
 if TYPE_CHECKING:
     from componentrun.api.component import Component, Network
-    from componentrun.api.componentrun import ComponentRun
-    from componentrun.exchange import OutputTable
+    from componentrun.api.componentrun import ComponentRun, ComponentRunSpec, InputTable
 
 __all__ = ["EffectiveInput", "EffectiveRun", "resolve"]
+
+
+_FILE_NAME: Final = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_. -]*$")
+"""As the API's FileName: a name taken from an object's key must be one, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +40,7 @@ class EffectiveInput:
     @property
     def path(self) -> str:
         """Place relative to the data folder: `in/tables/foo.csv`."""
-        return f"in/tables/{self.destination}"
+        return f"{contract.IN_TABLES}/{self.destination}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,7 @@ class EffectiveRun:
     """The contract's variables, KBC_ and COMPONENTRUN_."""
     configuration_id: str | None = None
     configuration_row: str | None = None
-    branch: str = "default"
+    branch: str = contract.DEFAULT_BRANCH
     plain_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values of `#` keys that the author wrote in plain text: to be redacted like those from Secrets."""
 
@@ -79,4 +92,147 @@ def resolve(run: ComponentRun, component: Component | None, storage_name: str) -
     Raises:
         UserError: INVALID_SPEC naming the field's path, or COMPONENT_NOT_FOUND.
     """
-    raise NotImplementedError
+    spec = run.spec
+    _check_kind(spec, component)
+    check_secret_paths(spec.configuration)
+    image = image_reference(spec, component)
+    identifier = component_id(image, component)
+    limits, requests = container_resources(spec, component)
+    inputs = _inputs(spec.input.tables)
+    return EffectiveRun(
+        namespace=run.metadata.namespace,
+        name=run.metadata.name,
+        uid=run.metadata.uid,
+        storage=storage_name,
+        component_id=identifier,
+        image=image,
+        command=component.spec.command if component else spec.command,
+        args=component.spec.args if component else spec.args,
+        limits=limits,
+        requests=requests,
+        timeout_seconds=_timeout(spec, component),
+        network=effective_network(spec, component),
+        user_id=_user_id(component),
+        read_only_root=component.spec.read_only_root_filesystem if component else False,
+        data_size=_data_size(component),
+        inputs=inputs,
+        outputs=_outputs(spec),
+        default_bucket=spec.output.default_bucket,
+        config=config_json(run, inputs, spec.output),
+        env=environment(run, identifier),
+        configuration_id=spec.configuration.id,
+        configuration_row=spec.configuration.row,
+        branch=spec.configuration.branch or contract.DEFAULT_BRANCH,
+        plain_secrets=plain_secrets(spec.configuration),
+    )
+
+
+def _check_kind(spec: ComponentRunSpec, component: Component | None) -> None:
+    """Either a Component or an image; what belongs to the one is an error with the other."""
+    if bool(spec.component) == bool(spec.image):
+        raise UserError(
+            "spec.component: exactly one of spec.component and spec.image must be given", Reason.INVALID_SPEC
+        )
+    if not spec.component:
+        return
+    if component is None:
+        raise UserError(
+            f"spec.component: there is no Component `{spec.component}` in the namespace: create it, or name another",
+            Reason.COMPONENT_NOT_FOUND,
+        )
+    for name in ("command", "args"):
+        if getattr(spec, name) is not None:
+            raise UserError(
+                f"spec.{name}: belongs to spec.image; Component `{spec.component}` has its own: leave it out",
+                Reason.INVALID_SPEC,
+            )
+
+
+def _timeout(spec: ComponentRunSpec, component: Component | None) -> int:
+    text = spec.timeout or (component.spec.timeout if component else None)
+    if text is None:
+        return contract.DEFAULT_TIMEOUT_SECONDS
+    owner = "" if spec.timeout or component is None else f"Component `{component.metadata.name}`: "
+    try:
+        seconds = duration_seconds(text)
+    except ValueError as error:
+        raise UserError(f"{owner}spec.timeout: {error}", Reason.INVALID_SPEC) from error
+    if not 0 < seconds <= contract.MAX_TIMEOUT_SECONDS:
+        raise UserError(
+            f"{owner}spec.timeout: `{text}` is out of bounds: expected more than 0s and at most 24h",
+            Reason.INVALID_SPEC,
+        )
+    return seconds
+
+
+def _user_id(component: Component | None) -> int:
+    given = component.spec.run_as_user if component else None
+    return contract.DEFAULT_USER_ID if given is None else given
+
+
+def _data_size(component: Component | None) -> str:
+    size = (component.spec.data_size if component else None) or contract.DEFAULT_DATA_SIZE
+    if quantity_value(size) < 1:
+        name = component.metadata.name if component else ""
+        raise UserError(
+            f"Component `{name}`: spec.dataSize: `{size}` holds nothing: give a size such as `10Gi`",
+            Reason.INVALID_SPEC,
+        )
+    return size
+
+
+def _inputs(tables: tuple[InputTable, ...]) -> tuple[EffectiveInput, ...]:
+    """Inputs with their places. Two at one place, or one that is neither a table nor an object, are errors."""
+    placed: dict[str, int] = {}
+    inputs = []
+    for i, table in enumerate(tables):
+        path = f"spec.input.tables[{i}]"
+        if bool(table.source) == bool(table.object):
+            raise UserError(f"{path}: exactly one of source and object must be given", Reason.INVALID_SPEC)
+        destination = table.destination or _default_destination(table, path)
+        if destination in placed:
+            raise UserError(
+                f"{path}.destination: `{destination}` is also the file of spec.input.tables[{placed[destination]}]: "
+                "give one of them another name",
+                Reason.INVALID_SPEC,
+            )
+        placed[destination] = i
+        inputs.append(EffectiveInput(table.source, table.object, destination))
+    return tuple(inputs)
+
+
+def _default_destination(table: InputTable, path: str) -> str:
+    """`in.c-main.foo` is `foo.csv`; the object `exports/foo.csv` too."""
+    if table.source:
+        return table.source.rsplit(".", 1)[-1] + ".csv"
+    name = (table.object or "").rsplit("/", 1)[-1]
+    name = name if name.endswith(".csv") else f"{name}.csv"
+    if not _FILE_NAME.match(name):
+        raise UserError(
+            f"{path}.destination: `{name}`, taken from the object's key, can't be a file name here: give a destination",
+            Reason.INVALID_SPEC,
+        )
+    return name
+
+
+def _outputs(spec: ComponentRunSpec) -> tuple[OutputTable, ...]:
+    """The output mapping as stage-out gets it. Two files for one table are an error: one would undo the other."""
+    placed: dict[str, int] = {}
+    outputs = []
+    for i, table in enumerate(spec.output.tables):
+        if table.destination in placed:
+            raise UserError(
+                f"spec.output.tables[{i}].destination: `{table.destination}` is also the table of "
+                f"spec.output.tables[{placed[table.destination]}]: a table is written once a run",
+                Reason.INVALID_SPEC,
+            )
+        placed[table.destination] = i
+        outputs.append(
+            OutputTable(
+                source=table.source,
+                destination=table.destination,
+                incremental=table.incremental,
+                write_always=table.write_always,
+            )
+        )
+    return tuple(outputs)

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import hashlib
+import ipaddress
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api import names
+from componentrun.api.common import API_VERSION
+from componentrun.core.network import FORBIDDEN_BLOCKS, PRIVATE_BLOCKS, inside
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from componentrun.api.component import Network
     from componentrun.api.storage import Storage
+    from componentrun.core.network import Block
 
 __all__ = ["build_policy", "network_class", "policy_name"]
 
+_CLASS_LENGTH: Final = 16
+_EVERYWHERE: Final[tuple[Block, ...]] = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
+_DNS_PORTS: Final = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
+_CLUSTER_DNS: Final = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+    "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+}
+
 
 def network_class(network: Network, storage_name: str) -> str:
-    """Value of the class label: a hash of what may be reached. Addresses of the store are not part of it: they may change."""
-    raise NotImplementedError
+    """Value of the class label: a hash of what may be reached.
+
+    The store's addresses are not part of it: they may change, and the policy changes with them under the same class.
+    """
+    rules = sorted((rule.cidr, rule.port or 0) for rule in network.egress)
+    text = json.dumps([network.mode, rules, storage_name])
+    return hashlib.sha256(text.encode()).hexdigest()[:_CLASS_LENGTH]
 
 
 def policy_name(network: Network, storage_name: str) -> str:
     """Name of the class's NetworkPolicy."""
-    raise NotImplementedError
+    return f"{names.MANAGED_BY}-{network_class(network, storage_name)}"
 
 
 def build_policy(
@@ -30,12 +51,83 @@ def build_policy(
     store_addresses: Sequence[tuple[str, int]] = (),
     dns_cidrs: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The NetworkPolicy of a class, owned by the Storage.
+    """The NetworkPolicy of a class, owned by the Storage. Nothing may connect to its pods; out goes what is listed.
 
     Args:
-        network: what the run may reach.
+        network: what the run may reach, as `EffectiveRun.network`.
         storage: the store, whose `spec.egress` rules are taken as they are.
         store_addresses: IP and port of the store, resolved by the caller; used where the Storage gives no rules.
         dns_cidrs: further resolvers, e.g. `169.254.20.10/32` for a node-local cache.
     """
-    raise NotImplementedError
+    name = storage.metadata.name
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": policy_name(network, name),
+            "namespace": storage.metadata.namespace,
+            "labels": {
+                names.MANAGED_BY_LABEL: names.MANAGED_BY,
+                names.NETWORK_CLASS_LABEL: network_class(network, name),
+            },
+            "ownerReferences": [_owner(storage)],
+        },
+        "spec": {
+            "podSelector": {"matchLabels": {names.NETWORK_CLASS_LABEL: network_class(network, name)}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [],
+            "egress": [_dns(dns_cidrs), *_store(storage, store_addresses), *_component(network)],
+        },
+    }
+
+
+def _owner(storage: Storage) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": storage.KIND,
+        "name": storage.metadata.name,
+        "uid": storage.metadata.uid,
+    }
+
+
+def _dns(cidrs: Sequence[str]) -> dict[str, Any]:
+    peers: list[dict[str, Any]] = [dict(_CLUSTER_DNS)]
+    peers.extend({"ipBlock": {"cidr": cidr}} for cidr in cidrs)
+    return {"to": peers, "ports": [dict(port) for port in _DNS_PORTS]}
+
+
+def _store(storage: Storage, addresses: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    """The Storage's own rules, else one rule for each port with the addresses that answer there."""
+    if storage.spec.egress:
+        return [dict(rule) for rule in storage.spec.egress]
+    by_port: dict[int, list[str]] = {}
+    for address, port in sorted(set(addresses)):
+        by_port.setdefault(port, []).append(str(ipaddress.ip_network(address)))
+    return [
+        {"to": [{"ipBlock": {"cidr": cidr}} for cidr in cidrs], "ports": [{"protocol": "TCP", "port": port}]}
+        for port, cidrs in sorted(by_port.items())
+    ]
+
+
+def _component(network: Network) -> list[dict[str, Any]]:
+    """What the mode opens, then the single destinations."""
+    opened = {"none": (), "no-internet": PRIVATE_BLOCKS, "bridge": _EVERYWHERE}[network.mode]
+    rules = [{"to": _peers(opened)}] if opened else []
+    for rule in network.egress:
+        entry: dict[str, Any] = {"to": _peers([ipaddress.ip_network(rule.cidr)])}
+        if rule.port:
+            entry["ports"] = [{"protocol": "TCP", "port": rule.port}]
+        rules.append(entry)
+    return rules
+
+
+def _peers(blocks: Iterable[Block]) -> list[dict[str, Any]]:
+    """Address blocks without the parts that are never opened."""
+    peers = []
+    for block in blocks:
+        entry: dict[str, Any] = {"cidr": str(block)}
+        holes = [str(forbidden) for forbidden in FORBIDDEN_BLOCKS if inside(forbidden, [block])]
+        if holes:
+            entry["except"] = holes
+        peers.append({"ipBlock": entry})
+    return peers

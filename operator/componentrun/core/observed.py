@@ -46,7 +46,7 @@ class PodView:
     unschedulable: str = ""
     """The scheduler's message while no node fits."""
     disruption: str = ""
-    """Reason of the condition DisruptionTarget (EvictionByEvictionAPI, PreemptionByScheduler, DeletionByTaintManager ...)."""
+    """Reason of the condition DisruptionTarget: EvictionByEvictionAPI, PreemptionByScheduler, DeletionByTaintManager."""
     deleted_at: datetime | None = None
     """metadata.deletionTimestamp: when the grace period ends."""
     deletion_grace_seconds: int | None = None

@@ -1,9 +1,14 @@
-"""The pod of an attempt and its Secret, as plain JSON objects."""
+"""The pod of an attempt and its Secret, as plain JSON. One small module for each concern; this one joins them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
 from typing import TYPE_CHECKING, Any
+
+from componentrun import exchange
+from componentrun.api import names
+from componentrun.core import containers, podmeta, security, volumes
+from componentrun.core.podsettings import PodSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,28 +20,59 @@ if TYPE_CHECKING:
 __all__ = ["PodSettings", "build_pod", "build_secret"]
 
 
-@dataclass(frozen=True, slots=True)
-class PodSettings:
-    """What the platform decides about every pod. Set in the chart."""
-
-    upload_seconds: int = 600
-    """How long stage-out may take: the pod's termination grace period."""
-    stage_in_seconds: int = 3600
-    """How long images and stage-in may take; only for the backstop, see `Limits.stage_in`."""
-    agent_cpu_request: str = "50m"
-    agent_memory_request: str = "32Mi"
-    agent_memory_limit: str = "256Mi"
-    stack_id: str = "componentrun"
-    """KBC_STACKID: tells installations apart."""
-    agent_pull_secrets: tuple[str, ...] = ()
-    """Names of Secrets to log in at the agents' registry with; they must exist in the run's namespace."""
-
-
 def build_pod(
     effective: EffectiveRun, run: ComponentRun, attempt: int, agent_image: str, settings: PodSettings
 ) -> dict[str, Any]:
-    """The pod of an attempt: owned by the run, labelled as names.py says, fit for the restricted pod security standard."""
-    raise NotImplementedError
+    """The pod of an attempt: owned by the run, labelled as names.py says, fit for the restricted pod security standard.
+
+    Raises:
+        UserError: INVALID_SPEC where `spec.podTemplate` tries to change the pod's security.
+    """
+    name = names.pod_name(effective.name, attempt)
+    template = run.spec.pod_template
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": effective.namespace,
+            "labels": podmeta.pod_labels(effective, attempt, template),
+            "annotations": podmeta.pod_annotations(effective, settings, template),
+            "ownerReferences": [podmeta.owner(run)],
+        },
+        "spec": _spec(effective, run, name, agent_image, settings),
+    }
+
+
+def _spec(
+    effective: EffectiveRun, run: ComponentRun, name: str, agent_image: str, settings: PodSettings
+) -> dict[str, Any]:
+    return {
+        "hostname": podmeta.hostname(name),
+        # Never started again in place: a component runs once, and what comes next is the operator's decision.
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": settings.upload_seconds,
+        "activeDeadlineSeconds": backstop_seconds(effective, settings),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": security.pod_security(effective.user_id),
+        "initContainers": [
+            containers.stage_out(effective, agent_image, settings),
+            containers.stage_in(effective, agent_image, settings),
+        ],
+        "containers": [containers.component(effective, settings)],
+        "volumes": volumes.volumes(effective, secret=name),
+        **podmeta.scheduling(run, settings),
+    }
+
+
+def backstop_seconds(effective: EffectiveRun, settings: PodSettings) -> int:
+    """When the kubelet stops the pod if no operator does: later than any decision of the operator could be.
+
+    It is a poor stop (a component that ignores SIGTERM keeps the whole grace period, stage-out then gets 2 s), so it
+    must not come first.
+    """
+    return settings.stage_in_seconds + effective.timeout_seconds + 2 * settings.upload_seconds
 
 
 def build_secret(
@@ -48,5 +84,37 @@ def build_secret(
     grant_out: GrantOut,
     redact: Sequence[str],
 ) -> dict[str, Any]:
-    """The attempt's Secret: named like its pod and owned by it, immutable, with the keys grant-in, grant-out and redact."""
-    raise NotImplementedError
+    """The attempt's Secret, named like its pod and owned by it: it goes when the pod goes, without anybody's doing.
+
+    Immutable: the kubelet then reads it once and need not watch it.
+
+    Args:
+        run: the run.
+        attempt: 1 for the first.
+        pod_uid: of the pod that was created before.
+        grant_in: for stage-in's eyes only.
+        grant_out: for stage-out's eyes only.
+        redact: values that must never appear in an event or a status; mounted nowhere.
+    """
+    name = names.pod_name(run.metadata.name, attempt)
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": run.metadata.namespace,
+            "labels": {
+                names.MANAGED_BY_LABEL: names.MANAGED_BY,
+                names.RUN_LABEL: podmeta.label_value(run.metadata.name),
+                names.ATTEMPT_LABEL: str(attempt),
+            },
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": name, "uid": pod_uid}],
+        },
+        "type": "Opaque",
+        "immutable": True,
+        "stringData": {
+            exchange.GRANT_IN_KEY: exchange.to_json(grant_in),
+            exchange.GRANT_OUT_KEY: exchange.to_json(grant_out),
+            exchange.REDACT_KEY: json.dumps(list(redact), ensure_ascii=False),
+        },
+    }

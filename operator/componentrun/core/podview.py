@@ -1,20 +1,127 @@
-"""From a pod's raw JSON to the facts that decisions are made of."""
+"""From a pod's raw JSON to the facts that decisions are made of.
+
+Total: the API server's next release, a status that the kubelet has not filled in yet, or an object that somebody wrote by
+hand must not stop the reconciler. What is missing or of an unknown shape reads as not there.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api import names
+from componentrun.core.observed import ContainerView, PodView
 
 if TYPE_CHECKING:
-    from componentrun.core.observed import PodView
+    from collections.abc import Iterator
 
 __all__ = ["read_pod"]
 
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
 
 def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
-    """Sort a pod's status once. Total: a field that is missing or of an unknown shape reads as not there.
+    """Sort a pod's status once.
 
     Args:
         obj: the pod as the API server sends it (camelCase JSON).
         gone: whether this came with a DELETED event.
     """
-    raise NotImplementedError
+    metadata, status = _dict(obj, "metadata"), _dict(obj, "status")
+    labels, annotations = _dict(metadata, "labels"), _dict(metadata, "annotations")
+    conditions = {_text(item, "type"): item for item in _dicts(status, "conditions")}
+    scheduled = conditions.get("PodScheduled", {})
+    disruption = conditions.get("DisruptionTarget", {})
+    containers = {view.name: view for view in _containers(status)}
+    node = _text(_dict(obj, "spec"), "nodeName")
+    return PodView(
+        name=_text(metadata, "name"),
+        uid=_text(metadata, "uid"),
+        attempt=_number(labels.get(names.ATTEMPT_LABEL)) or 0,
+        created=_time(metadata.get("creationTimestamp")) or _EPOCH,
+        phase=_text(status, "phase") or "Unknown",
+        node=node,
+        reason=_text(status, "reason"),
+        message=_text(status, "message"),
+        scheduled=bool(node) or _text(scheduled, "status") == "True",
+        unschedulable=_unschedulable(scheduled),
+        disruption=_text(disruption, "reason") if _text(disruption, "status") == "True" else "",
+        deleted_at=_time(metadata.get("deletionTimestamp")),
+        deletion_grace_seconds=_number(metadata.get("deletionGracePeriodSeconds")),
+        gone=gone,
+        timeout_seconds=_number(annotations.get(names.TIMEOUT_ANNOTATION)) or 0,
+        upload_seconds=_number(annotations.get(names.UPLOAD_ANNOTATION)) or 0,
+        stage_in=containers.get(names.STAGE_IN),
+        stage_out=containers.get(names.STAGE_OUT),
+        component=containers.get(names.COMPONENT),
+    )
+
+
+def _unschedulable(condition: dict[str, Any]) -> str:
+    """The scheduler's message while the pod has no node; SchedulingGated and the like count, too."""
+    if _text(condition, "status") != "False":
+        return ""
+    return _text(condition, "message") or _text(condition, "reason") or "the scheduler gave no reason"
+
+
+def _containers(status: dict[str, Any]) -> Iterator[ContainerView]:
+    for field in ("initContainerStatuses", "containerStatuses"):
+        for item in _dicts(status, field):
+            yield _container(item)
+
+
+def _container(item: dict[str, Any]) -> ContainerView:
+    state = _dict(item, "state")
+    terminated, running, waiting = (_dict(state, key) for key in ("terminated", "running", "waiting"))
+    common = {
+        "name": _text(item, "name"),
+        "image_id": _text(item, "imageID"),
+        "restarts": _number(item.get("restartCount")) or 0,
+    }
+    if "terminated" in state:
+        return ContainerView(
+            state="terminated",
+            reason=_text(terminated, "reason"),
+            message=_text(terminated, "message"),
+            exit_code=_number(terminated.get("exitCode")),
+            signal=_number(terminated.get("signal")) or None,
+            started_at=_time(terminated.get("startedAt")),
+            finished_at=_time(terminated.get("finishedAt")),
+            **common,
+        )
+    if "running" in state:
+        return ContainerView(state="running", started_at=_time(running.get("startedAt")), **common)
+    return ContainerView(state="waiting", reason=_text(waiting, "reason"), message=_text(waiting, "message"), **common)
+
+
+def _dict(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(parent: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    value = parent.get(key)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _text(parent: dict[str, Any], key: str) -> str:
+    value = parent.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _time(value: Any) -> datetime | None:
+    """A time of the API; the epoch and earlier (`0001-01-01T00:00:00Z` is Go's zero) read as not there."""
+    try:
+        time = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    return time if time > _EPOCH else None

@@ -1,0 +1,145 @@
+"""What the component reads about its run: config.json and the environment (contract, Data folder)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun import contract
+from componentrun.errors import Reason, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from componentrun.api.componentrun import ComponentRun, Configuration, Output
+    from componentrun.core.effective import EffectiveInput
+
+__all__ = ["check_secret_paths", "config_json", "environment", "plain_secrets"]
+
+_STAGING_PROVIDER: Final = "aws"
+"""What components know an S3-compatible store as."""
+_RUN_MODE: Final = "run"
+_TYPE_SUPPORT: Final = "none"
+"""Columns are text; components then write and expect the old form of manifests."""
+
+
+def config_json(run: ComponentRun, inputs: Sequence[EffectiveInput], output: Output) -> dict[str, Any]:
+    """Content of config.json: exactly these five keys, so that `runtime`, `processors` and the like never get in."""
+    configuration = run.spec.configuration
+    return {
+        "parameters": configuration.parameters,
+        "storage": {
+            "input": {
+                "tables": [{"source": i.table or i.object, "destination": i.destination} for i in inputs],
+                "files": [],
+            },
+            "output": _output_mapping(output),
+        },
+        "image_parameters": configuration.image_parameters,
+        "authorization": {},
+        "action": run.spec.action,
+    }
+
+
+def _output_mapping(output: Output) -> dict[str, Any]:
+    tables = []
+    for table in output.tables:
+        entry: dict[str, Any] = {"source": table.source, "destination": table.destination}
+        if table.incremental is not None:
+            entry["incremental"] = table.incremental
+        if table.write_always:
+            entry["write_always"] = True
+        tables.append(entry)
+    mapping: dict[str, Any] = {"tables": tables, "files": []}
+    if output.default_bucket:
+        mapping["default_bucket"] = output.default_bucket
+    return mapping
+
+
+def environment(run: ComponentRun, component_id: str) -> dict[str, str]:
+    """The contract's variables in both forms, KBC_ and COMPONENTRUN_. What the run does not say is not set."""
+    configuration = run.spec.configuration
+    values = {
+        contract.ENV_DATA_DIR: f"{contract.DATA_DIR}/",
+        contract.ENV_RUN_ID: run.metadata.name,
+        contract.ENV_PROJECT_ID: run.metadata.namespace,
+        contract.ENV_CONFIG_ID: configuration.id,
+        contract.ENV_CONFIG_VERSION: configuration.version,
+        contract.ENV_CONFIG_ROW_ID: configuration.row,
+        contract.ENV_COMPONENT_ID: component_id,
+        contract.ENV_BRANCH_ID: configuration.branch or contract.DEFAULT_BRANCH,
+        contract.ENV_STAGING_FILE_PROVIDER: _STAGING_PROVIDER,
+        contract.ENV_COMPONENT_RUN_MODE: _RUN_MODE,
+        contract.ENV_DATA_TYPE_SUPPORT: _TYPE_SUPPORT,
+    }
+    return {
+        prefix + name: value
+        for name, value in values.items()
+        if value is not None
+        for prefix in (contract.ENV_PREFIX, contract.ENV_TWIN_PREFIX)
+    }
+
+
+def plain_secrets(configuration: Configuration) -> tuple[str, ...]:
+    """Texts below `#` keys that stand in the run in plain text; each once."""
+    found = [
+        *_secret_texts(configuration.parameters, secret=False),
+        *_secret_texts(configuration.image_parameters, secret=False),
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def _secret_texts(value: Any, *, secret: bool) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _secret_texts(item, secret=secret or key.startswith(contract.SECRET_KEY_PREFIX))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secret_texts(item, secret=secret)
+    elif secret and isinstance(value, str) and value:
+        yield value
+
+
+def check_secret_paths(configuration: Configuration) -> None:
+    """Every secret's path must lead to a place in `parameters`, and to its own.
+
+    Raises:
+        UserError: INVALID_SPEC naming the secret.
+    """
+    seen: dict[str, int] = {}
+    for i, secret in enumerate(configuration.secrets):
+        where = f"spec.configuration.secrets[{i}].path"
+        if secret.path in seen:
+            raise UserError(
+                f"{where}: `{secret.path}` is also the path of secrets[{seen[secret.path]}]: give each its own",
+                Reason.INVALID_SPEC,
+            )
+        seen[secret.path] = i
+        _check_path(configuration.parameters, secret.path, where)
+
+
+def _check_path(parameters: dict[str, Any], path: str, where: str) -> None:
+    place: Any = parameters
+    *parents, last = path.split(".")
+    for part in parents:
+        place = _child(place, part, path, where)
+        if place is None:
+            return  # not there: stage-in creates the objects on the way
+    if not isinstance(place, dict):
+        _child(place, last, path, where)
+
+
+def _child(place: Any, part: str, path: str, where: str) -> Any:
+    """The value one step down; None where stage-in may create it."""
+    if isinstance(place, dict):
+        return place.get(part)
+    if isinstance(place, list):
+        if part.isdecimal() and int(part) < len(place):
+            return place[int(part)]
+        found = f"a list of {len(place)}"
+    else:
+        found = "a plain value"
+    raise UserError(
+        f"{where}: `{path}` leads nowhere: before `{part}` the parameters hold {found}; expected an object"
+        " or, in a list, an index that it has",
+        Reason.INVALID_SPEC,
+    )

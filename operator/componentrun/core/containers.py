@@ -1,0 +1,98 @@
+"""The three containers of a run's pod."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun import contract
+from componentrun.api import names
+from componentrun.api.common import quantity_value
+from componentrun.core.security import container_security
+from componentrun.core.volumes import mounts
+
+if TYPE_CHECKING:
+    from componentrun.core.effective import EffectiveRun
+    from componentrun.core.podsettings import PodSettings
+
+__all__ = ["STAGE_IN_COMMAND", "STAGE_OUT_IDLE", "component", "stage_in", "stage_out"]
+
+STAGE_IN_COMMAND: Final = ["python3", "-m", "componentrun.agent", "stage-in"]
+STAGE_OUT_IDLE: Final = [
+    "/bin/sh",
+    "-c",
+    "trap 'exec python3 -m componentrun.agent stage-out' TERM; sleep infinity & wait",
+]
+"""Waits as a shell of a few hundred KiB; SIGTERM, sent when the component has ended, turns it into the uploader."""
+
+_EPHEMERAL: Final = "ephemeral-storage"
+_AGENT_SCRATCH_BYTES: Final = 2 * 2**30
+"""What the agents may use beside the data folder: a /tmp each."""
+_AGENT_EPHEMERAL_REQUEST: Final = "16Mi"
+
+
+def stage_in(effective: EffectiveRun, image: str, settings: PodSettings) -> dict[str, Any]:
+    """Brings the input, then ends; the component starts after it."""
+    del effective
+    return _agent(names.STAGE_IN, STAGE_IN_COMMAND, image, settings)
+
+
+def stage_out(effective: EffectiveRun, image: str, settings: PodSettings) -> dict[str, Any]:
+    """A native sidecar, the first of all: it has to listen for SIGTERM before the component can possibly end."""
+    container = _agent(names.STAGE_OUT, STAGE_OUT_IDLE, image, settings) | {"restartPolicy": "Always"}
+    if _EPHEMERAL in effective.limits:
+        # The kubelet adds up the containers' limits and counts the data folder against the sum. Without room for it
+        # here, a limit meant for the component's own files would evict the pod as soon as its tables are larger.
+        room = quantity_value(effective.data_size) + _AGENT_SCRATCH_BYTES
+        container["resources"]["limits"][_EPHEMERAL] = str(round(room))
+    return container
+
+
+def component(effective: EffectiveRun, settings: PodSettings) -> dict[str, Any]:
+    """The user's image as it is: no wrapper, its own entrypoint unless the run or its Component replace it."""
+    env = effective.env | {
+        prefix + contract.ENV_STACK_ID: settings.stack_id for prefix in (contract.ENV_PREFIX, contract.ENV_TWIN_PREFIX)
+    }
+    container: dict[str, Any] = {
+        "name": names.COMPONENT,
+        "image": effective.image,
+        "imagePullPolicy": "IfNotPresent",
+        "env": [{"name": name, "value": _literal(value)} for name, value in sorted(env.items())],
+        "resources": {"limits": dict(effective.limits), "requests": dict(effective.requests)},
+        "securityContext": container_security(read_only_root=effective.read_only_root),
+        "volumeMounts": mounts(names.COMPONENT, read_only_root=effective.read_only_root),
+        # The end of its log becomes its last words, unless it writes a message itself.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    if effective.command is not None:
+        container["command"] = [_literal(part) for part in effective.command]
+    if effective.args is not None:
+        container["args"] = [_literal(part) for part in effective.args]
+    return container
+
+
+def _agent(name: str, command: list[str], image: str, settings: PodSettings) -> dict[str, Any]:
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(command),
+        "resources": {
+            "requests": {
+                "cpu": settings.agent_cpu_request,
+                "memory": settings.agent_memory_request,
+                _EPHEMERAL: _AGENT_EPHEMERAL_REQUEST,
+            },
+            # No CPU limit: it makes the interpreter's start slow, and that is most of what an agent does.
+            # No ephemeral-storage limit: the kubelet would count the data folder against it.
+            "limits": {"memory": settings.agent_memory_limit},
+        },
+        "securityContext": container_security(read_only_root=True),
+        "volumeMounts": mounts(name, read_only_root=True),
+        # Its message is its result: never a piece of its log instead.
+        "terminationMessagePolicy": "File",
+    }
+
+
+def _literal(text: str) -> str:
+    """The text as it was written: Kubernetes reads `$(NAME)` as a variable and `$$` as one dollar (third_party/forked/golang/expansion)."""
+    return text.replace("$", "$$") if "$(" in text or "$$" in text else text

@@ -1,0 +1,78 @@
+"""CPU and memory of the component's container: a named size, explicit figures, or the defaults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from componentrun import contract
+from componentrun.api.common import quantity_value
+from componentrun.errors import Reason, UserError
+
+if TYPE_CHECKING:
+    from componentrun.api.component import Component, Resources
+    from componentrun.api.componentrun import ComponentRunSpec
+
+__all__ = ["SIZES", "container_resources"]
+
+SIZES: Final[dict[str, tuple[int, float]]] = {
+    "xsmall": (1, 0.5),
+    "small": (2, 1.0),
+    "medium": (4, 2.0),
+    "large": (14, 7.1),
+}
+"""CPUs and factor of the Component's memory (contract, Limits)."""
+
+_MEBIBYTE: Final = 2**20
+
+
+def container_resources(spec: ComponentRunSpec, component: Component | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Limits and requests, both as Kubernetes quantities.
+
+    Limits: the size's, else the run's over the Component's over 1 CPU and 256Mi. Requests: what was given, else limits.
+
+    Raises:
+        UserError: INVALID_SPEC naming the field: size and resources at once, a request above its limit, a limit of 0.
+    """
+    if spec.size and spec.resources:
+        raise UserError(
+            f"spec.resources: given together with spec.size `{spec.size}`: leave one of them out", Reason.INVALID_SPEC
+        )
+    own = component.spec.resources if component else None
+    limits = {"cpu": contract.DEFAULT_CPU, "memory": contract.DEFAULT_MEMORY} | _limits(own)
+    requests = _requests(own)
+    if spec.size:
+        cpus, factor = SIZES[spec.size]
+        limits |= {"cpu": str(cpus), "memory": _times(limits["memory"], factor)}
+        requests = {}  # the Component's requests were made for another size
+    elif spec.resources:
+        given = _limits(spec.resources)
+        limits |= given
+        requests = {name: value for name, value in requests.items() if name not in given} | _requests(spec.resources)
+    _check(limits, requests, "spec.resources" if spec.resources else "the Component's spec.resources")
+    return limits, limits | requests
+
+
+def _limits(resources: Resources | None) -> dict[str, str]:
+    return {str(k): v for k, v in ((resources and resources.limits) or {}).items()}
+
+
+def _requests(resources: Resources | None) -> dict[str, str]:
+    return {str(k): v for k, v in ((resources and resources.requests) or {}).items()}
+
+
+def _times(memory: str, factor: float) -> str:
+    """A multiple of a memory quantity, in whole mebibytes and never less than one."""
+    return f"{max(1, round(quantity_value(memory) * factor / _MEBIBYTE))}Mi"
+
+
+def _check(limits: dict[str, str], requests: dict[str, str], path: str) -> None:
+    for name, value in limits.items():
+        if quantity_value(value) <= 0:
+            raise UserError(f"{path}.limits.{name}: `{value}` is nothing: give more than 0", Reason.INVALID_SPEC)
+    for name, value in requests.items():
+        if name in limits and quantity_value(value) > quantity_value(limits[name]):
+            raise UserError(
+                f"{path}.requests.{name}: `{value}` is more than the limit `{limits[name]}`: "
+                "lower the request or raise the limit",
+                Reason.INVALID_SPEC,
+            )
