@@ -105,12 +105,12 @@ class Tenant:
 
     # --- runs
 
-    def run(self, image: str, *command: str, name: str | None = None, **spec: Any) -> str:
-        """Create a run of an image; returns its name. `spec` may set or (with None) unset any field."""
+    def run(self, image: str, *args: str, name: str | None = None, **spec: Any) -> str:
+        """Create a run of an image with these arguments; returns its name. `spec` sets any field, or unsets it by None."""
         name = name or f"r-{uuid.uuid4().hex[:8]}"
         full: dict[str, Any] = {"image": image, "resources": SMALL, "timeout": "2m", **spec}
-        if command:
-            full["command"] = list(command)
+        if args:
+            full["args"] = list(args)
         self.apply("ComponentRun", name, {key: value for key, value in full.items() if value is not None})
         return name
 

@@ -1,0 +1,135 @@
+"""Bad input and bad luck: each ends the run with its own reason and a sentence that says what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from e2e import tenant as tenants
+
+if TYPE_CHECKING:
+    from e2e.cluster.connection import Connection
+    from e2e.tenant import Tenant
+
+RESULT = {"tables": [{"source": "result.csv", "destination": "out.c-main.result"}]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "spec", "reason", "exit_code", "words"),
+    [
+        (["exit1"], {}, "UserError", 1, "The column 'price' is missing in orders.csv"),
+        (["exit2"], {}, "ApplicationError", 2, "exit code 2"),
+        (["exit", "42"], {}, "ApplicationError", 42, "exit code 42"),
+        (["no-output"], {"output": RESULT}, "OutputMissing", 0, "result.csv"),
+        (["malformed"], {"output": RESULT}, "OutputInvalid", 0, "result.csv"),
+        (["oom"], {}, "OutOfMemory", None, "128Mi"),
+        (["oom-child"], {}, "OutOfMemory", 0, "128Mi"),
+        (["no-such-program"], {}, "StartFailed", None, "no-such-program"),
+        (["links", "grant"], {"output": RESULT}, "OutputInvalid", 0, "result.csv"),
+        (["links", "folder"], {"output": RESULT}, "OutputInvalid", 0, "result.csv"),
+        (["links", "fifo"], {"output": RESULT}, "OutputInvalid", 0, "result.csv"),
+        (["links", "parent"], {"output": RESULT}, "OutputInvalid", 0, "out/tables"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else None,
+)
+def test_what_a_component_does_wrong_has_its_reason(
+    tenant: Tenant, components: str, arguments: list[str], spec: dict[str, Any], reason: str, exit_code: int | None,
+    words: str,
+) -> None:  # fmt: skip
+    status = tenant.wait(tenant.run(components, *arguments, **spec))["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", reason), status
+    assert words in status["message"], status["message"]
+    if exit_code is not None:
+        assert status["exitCode"] == exit_code
+    assert tenant.table("out.c-main.result") is None
+    succeeded = next(item for item in status["conditions"] if item["type"] == "Succeeded")
+    assert (succeeded["status"], succeeded["reason"], succeeded["message"]) == ("False", reason, status["message"])
+
+
+def test_an_application_error_keeps_the_last_words(tenant: Tenant, components: str) -> None:
+    status = tenant.wait(tenant.run(components, "exit2"))["status"]
+    assert "ZeroDivisionError: division by zero" in status["lastWords"]
+
+
+def test_an_image_that_does_not_exist(tenant: Tenant, components: str) -> None:
+    image = components.rsplit(":", 1)[0] + ":no-such-tag"
+    status = tenant.wait(tenant.run(image, "true"))["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "ImagePullFailed"), status
+    assert image in status["message"]
+
+
+def test_a_missing_table_is_named_with_what_is_there(tenant: Tenant, components: str) -> None:
+    tenant.put_table("in.c-main.flights", "a\n1\n")
+    status = tenant.wait(
+        tenant.run(components, "copy", input={"tables": [{"source": "in.c-main.flight"}]})
+    )["status"]  # fmt: skip
+    assert (status["phase"], status["reason"]) == ("Failed", "InputNotFound"), status
+    assert "in.c-main.flight" in status["message"]
+    assert "in.c-main.flights" in status["message"]
+    assert not status.get("attempts") or not tenant.pods(status["attempts"][0]["pod"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "words"),
+    [
+        ({"image": None, "component": "no-such"}, "ComponentNotFound", "no-such"),
+        ({"storage": "no-such"}, "StorageNotFound", "`main`"),
+        (
+            {
+                "configuration": {
+                    "secrets": [{"path": "#password", "secretKeyRef": {"name": "no-such", "key": "password"}}]
+                }
+            },
+            "SecretNotFound",
+            "no-such",
+        ),
+    ],
+)
+def test_what_the_run_names_must_be_there(
+    tenant: Tenant, components: str, spec: dict[str, Any], reason: str, words: str
+) -> None:
+    status = tenant.wait(tenant.run(components, **spec))["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", reason), status
+    assert words in status["message"]
+
+
+@pytest.mark.parametrize(
+    ("storage", "keys", "reason", "words"),
+    [
+        ({"bucket": "no-such-bucket"}, None, "StorageBucketNotFound", "no-such-bucket"),
+        ({}, ("nobody", "wrong-secret-key"), "StorageAccessDenied", "main"),
+        ({"credentials": {"secretName": "missing"}}, None, "SecretNotFound", "missing"),
+    ],
+    ids=["bucket", "credentials", "secret"],
+)
+def test_a_storage_that_will_not_do(
+    connection: Connection, components: str, storage: dict[str, Any], keys: tuple[str, str] | None, reason: str,
+    words: str,
+) -> None:  # fmt: skip
+    if keys:
+        storage = {**storage, "credentials": {"secretName": "wrong"}}
+    tenant = tenants.create(connection, **storage)
+    try:
+        if keys:
+            tenant.secret("wrong", {"accessKeyId": keys[0], "secretAccessKey": keys[1]})
+        name = tenant.run(components, "copy", input={"tables": [{"source": "in.c-main.a"}]})
+        status = tenant.wait(name)["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", reason), status
+        assert words in status["message"]
+        assert "wrong-secret-key" not in str(tenant.get(name))
+    finally:
+        tenant.delete()
+
+
+def test_a_failed_run_changes_nothing_but_its_write_always_tables(tenant: Tenant, components: str) -> None:
+    output = {
+        "tables": [
+            {"source": "result.csv", "destination": "out.c-main.result"},
+            {"source": "log.csv", "destination": "out.c-main.log", "writeAlways": True},
+        ]
+    }
+    status = tenant.wait(tenant.run(components, "write-then-fail", output=output))["status"]
+    assert (status["phase"], status["reason"], status["exitCode"]) == ("Failed", "ApplicationError", 2), status
+    assert tenant.table("out.c-main.result") is None
+    assert tenant.table("out.c-main.log") == "time,message\n0,began\n"
