@@ -106,7 +106,7 @@ class Tenant:
     # --- runs
 
     def run(self, image: str, *args: str, name: str | None = None, **spec: Any) -> str:
-        """Create a run of an image with these arguments; returns its name. `spec` sets any field, or unsets it by None."""
+        """Create a run of an image with these arguments; returns its name. `spec` sets fields, or unsets by None."""
         name = name or f"r-{uuid.uuid4().hex[:8]}"
         full: dict[str, Any] = {"image": image, "resources": SMALL, "timeout": "2m", **spec}
         if args:

@@ -1,0 +1,71 @@
+"""The command line as a user types it, against the real cluster."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from e2e.tenant import Tenant
+
+FLAGS = ["--cpu", "200m", "--memory", "128Mi", "--timeout", "2m"]
+
+
+@pytest.mark.parametrize(("program", "code"), [("true", 0), ("exit1", 1), ("exit2", 2)])
+def test_submit_and_wait_exits_as_the_run_did(tenant: Tenant, components: str, program: str, code: int) -> None:
+    done = tenant.cli("submit", "--image", components, *FLAGS, "--wait", "--", f"/component/{program}")
+    assert done.returncode == code, done.stderr + done.stdout
+
+
+def test_follow_shows_phases_and_lines_as_they_come(tenant: Tenant, components: str) -> None:
+    done = tenant.cli("submit", "--image", components, *FLAGS, "--follow", "--", "/component/chatty", "5")
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told
+    for words in ("line 1 of 5", "line 5 of 5", "Running", "Succeeded"):
+        assert words in told
+
+
+def test_a_table_survives_put_head_and_get(tenant: Tenant, tmp_path: Path) -> None:
+    path = tmp_path / "words.csv"
+    path.write_bytes('\ufeffid,text\r\n1,"a\r\nb"\r\n2,c'.encode())
+    assert tenant.cli("table", "put", str(path), "in.c-main.words").returncode == 0
+    listed = json.loads(tenant.cli("table", "ls", "-o", "json").stdout)
+    assert "in.c-main.words" in json.dumps(listed)
+    assert "2,c" in tenant.cli("table", "get", "in.c-main.words", "-o", "-").stdout
+    assert "id" in tenant.cli("table", "head", "in.c-main.words").stdout
+
+
+def test_get_list_events_and_doctor_tell_what_is_there(tenant: Tenant, components: str) -> None:
+    name = tenant.run(components, "exit1")
+    tenant.wait(name)
+    tenant.wait(name, lambda run: (run["status"].get("events") or {}).get("delivered", False))
+    shown = tenant.cli("get", name).stdout
+    assert "UserError" in shown
+    assert "price" in shown
+    assert name in tenant.cli("list").stdout
+    assert json.loads(tenant.cli("get", name, "-o", "json").stdout)["metadata"]["name"] == name
+    assert "price" in tenant.cli("events", name).stdout
+    doctor = tenant.cli("doctor")
+    assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+
+
+def test_what_is_not_there_is_named_with_a_hint(tenant: Tenant) -> None:
+    for arguments, words in (
+        (("get", "no-such-run"), "no-such-run"),
+        (("table", "get", "in.c-main.none"), "in.c-main.none"),
+    ):
+        done = tenant.cli(*arguments)
+        assert done.returncode != 0
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_cancel(tenant: Tenant, components: str) -> None:
+    name = tenant.run(components, "sleep-for", "300")
+    tenant.wait(name, lambda run: (run.get("status") or {}).get("phase") == "Running")
+    done = tenant.cli("cancel", name, "--wait")
+    assert tenant.get(name)["status"]["phase"] == "Cancelled", done.stderr

@@ -1,0 +1,58 @@
+"""What a component prints is an event in Storage while it runs, once and in order."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from e2e.tenant.tenant import phase_of
+
+if TYPE_CHECKING:
+    from e2e.tenant import Tenant
+
+
+def test_lines_arrive_while_the_run_goes_on(tenant: Tenant, components: str) -> None:
+    name = tenant.run(components, "chatty", "60", "4")
+    tenant.wait(name, lambda run: phase_of(run) == "Running")
+    deadline = time.monotonic() + 15
+    while not [event for event in tenant.events(name) if event.source == "component"]:
+        assert time.monotonic() < deadline, "no line became an event while the component ran"
+    assert phase_of(tenant.get(name)) == "Running"
+    tenant.wait(name)
+
+
+def test_every_line_once_and_in_order_with_the_life_cycle_around(tenant: Tenant, components: str) -> None:
+    name = tenant.run(components, "chatty", "3000")
+    tenant.wait(name)
+    run = tenant.wait(name, lambda run: (run["status"].get("events") or {}).get("delivered", False))
+    events = tenant.events(name)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert run["status"]["events"]["count"] == len(events)
+    lines = [event.message for event in events if event.source == "component"]
+    assert sorted(lines) == sorted(f"line {number} of 3000" for number in range(1, 3001))
+    stdout = [line for line in lines if int(line.split()[1]) % 10]
+    assert stdout == [f"line {number} of 3000" for number in range(1, 3001) if number % 10]
+    assert events[-1].source == "operator"
+    assert events[-1].type == "success"
+
+
+def test_odd_lines_stay_readable(tenant: Tenant, components: str) -> None:
+    name = tenant.run(components, "logs")
+    tenant.wait(name)
+    tenant.wait(name, lambda run: (run["status"].get("events") or {}).get("delivered", False))
+    events = {event.message: event for event in tenant.events(name) if event.source == "component"}
+    assert "a plain line" in events
+    assert events["a structured line"].type == "warn"
+    assert events["a structured line"].params["rows"] == 7
+    assert any(message.startswith("xxxx") and len(message) <= 4100 for message in events)
+    assert any(message.startswith("bytes that are no UTF-8") for message in events)
+    assert "no newline at the end" in events
+
+
+def test_a_run_that_never_had_a_pod_has_events_too(tenant: Tenant, components: str) -> None:
+    name = tenant.run(components, "copy", input={"tables": [{"source": "in.c-main.none"}]})
+    tenant.wait(name)
+    tenant.wait(name, lambda run: (run["status"].get("events") or {}).get("delivered", False))
+    last = tenant.events(name)[-1]
+    assert (last.source, last.type) == ("operator", "error")
+    assert "in.c-main.none" in last.message
