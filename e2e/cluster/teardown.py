@@ -40,7 +40,7 @@ def down() -> bool:
         machine.restore_sysctls(before["sysctls"])
     with step("removing folders"):
         _remove_folders(before["folders"])
-        shutil.rmtree(paths.cluster())
+        _remove_state()
     return True
 
 
@@ -114,6 +114,16 @@ def _removal_problem(top: Path) -> str | None:
         except OSError as error:
             return str(error)
     return None
+
+
+def _remove_state() -> None:
+    """Delete our own folder; what says how the machine was goes last, so that a `down` that failed can be repeated."""
+    for entry in paths.cluster().iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry != machine.before_file():
+            entry.unlink()
+    shutil.rmtree(paths.cluster())
 
 
 def _remove_folders(there_before: list[str]) -> None:

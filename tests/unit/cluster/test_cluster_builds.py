@@ -1,0 +1,77 @@
+"""The build cache: what changes a key, and what counts as finished."""
+
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster import builds, golang, paths
+from e2e.cluster.errors import ClusterError
+
+FILES = [("go.mod", b"module x\n"), ("go.sum", b"a h1:b\n")]
+
+
+def test_the_key_stays_the_same_for_the_same_input_in_any_order() -> None:
+    assert builds.key(FILES, "go1.26.8", ["-trimpath"]) == builds.key(FILES[::-1], "go1.26.8", ["-trimpath"])
+
+
+@pytest.mark.parametrize(
+    ("files", "version", "flags"),
+    [
+        ([("go.mod", b"module y\n"), FILES[1]], "go1.26.8", ["-trimpath"]),
+        ([FILES[0], ("go.sum", b"a h1:c\n")], "go1.26.8", ["-trimpath"]),
+        ([("go.mod", b"module x\na"), ("go.sum", b" h1:b\n")], "go1.26.8", ["-trimpath"]),
+        (FILES, "go1.26.9", ["-trimpath"]),
+        (FILES, "go1.26.8", ["-trimpath", "-tags", "seccomp"]),
+    ],
+)
+def test_the_key_changes_with_pins_toolchain_and_flags(
+    files: list[tuple[str, bytes]], version: str, flags: list[str]
+) -> None:
+    assert builds.key(files, version, flags) != builds.key(FILES, "go1.26.8", ["-trimpath"])
+
+
+def test_every_tool_has_its_pins_committed() -> None:
+    for tool in builds.TOOLS.values():
+        assert (tool.source / "go.mod").is_file(), tool.name
+        if tool.targets != (".",):
+            assert (tool.source / "go.sum").is_file(), tool.name
+
+
+def test_the_kubernetes_binaries_are_told_their_version() -> None:
+    linker = builds.flags(builds.TOOLS["kubernetes"])[-1]
+    version = builds.pinned_version((builds.TOOLS_FOLDER / "kubernetes" / "go.mod").read_text(), "k8s.io/kubernetes")
+    assert f"version.gitVersion={version}" in linker
+    assert "version.gitMajor=1 " in linker
+
+
+def test_only_runc_is_built_with_the_c_compiler() -> None:
+    assert [tool.name for tool in builds.TOOLS.values() if tool.cgo] == ["runc"]
+    assert "seccomp" in builds.flags(builds.TOOLS["runc"])
+
+
+def test_a_tool_that_does_not_exist_is_named_with_those_that_do() -> None:
+    with pytest.raises(ClusterError, match=r"no tool `minoi`(.|\n)*minio"):
+        builds.build(["minoi"])
+
+
+def test_a_build_that_brings_no_binary_leaves_nothing_that_looks_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(paths.HOME_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(builds, "_compile", lambda *_: None)
+    with pytest.raises(ClusterError, match="the build of pause brought"):
+        builds.build(["pause"])
+    assert not [entry for entry in paths.builds().iterdir() if not entry.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("printed", "version"),
+    [("go version go1.26.8 linux/amd64", (1, 26, 8)), ("go version go1.27rc1 linux/arm64", (1, 27))],
+)
+def test_the_version_of_go_is_read(printed: str, version: tuple[int, ...]) -> None:
+    assert golang.version_of(printed) == version
+
+
+def test_something_that_is_not_go_is_an_error() -> None:
+    with pytest.raises(ClusterError, match="expected something like"):
+        golang.version_of("command not found")

@@ -1,0 +1,150 @@
+"""Which cluster is used, and how it is described to others."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster import connection, paths, store, stranger
+from e2e.cluster.errors import ClusterError
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(paths.HOME_VARIABLE, str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def ours(home: Path) -> connection.Connection:
+    return connection.Connection(
+        kubeconfig=paths.own_kubeconfig(),
+        registry="192.0.2.2:5000",
+        image_load_command=None,
+        store_endpoint="https://192.0.2.2:9000",
+        store_access_key="operator",
+        store_secret_key="secret",
+        store_bucket="componentrun",
+        store_region="us-east-1",
+        bin_dir=home / "links",
+        logs=home / "logs",
+        own=True,
+        node_name="node1",
+    )
+
+
+def touch(file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("")
+    return file
+
+
+def test_what_was_saved_is_loaded_and_is_for_its_owner_only(ours: connection.Connection) -> None:
+    connection.save(ours)
+    assert connection.load({}) == ours
+    assert connection.file_of(None).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.usefixtures("home")
+def test_without_a_cluster_the_error_says_what_to_run() -> None:
+    with pytest.raises(ClusterError, match=r"our own cluster(.|\n)*e2e.cluster up"):
+        connection.load({})
+
+
+@pytest.mark.usefixtures("home")
+def test_our_own_kubeconfig_is_no_stranger() -> None:
+    own = touch(paths.own_kubeconfig())
+    assert connection.stranger_kubeconfig({"KUBECONFIG": str(own)}) is None
+    assert connection.stranger_kubeconfig({}) is None
+
+
+def test_a_copy_of_our_kubeconfig_is_a_strangers(ours: connection.Connection, tmp_path: Path) -> None:
+    copy = touch(tmp_path / "copy")
+    connection.save(ours)
+    with pytest.raises(ClusterError, match="nothing is known about the cluster of"):
+        connection.load({"KUBECONFIG": str(copy)})
+    theirs = replace(ours, kubeconfig=copy, own=False)
+    connection.save(theirs)
+    assert connection.load({"KUBECONFIG": str(copy)}) == theirs
+    assert connection.load({}) == ours
+
+
+def test_the_strangers_cluster_of_yesterday_is_not_taken_for_todays(
+    ours: connection.Connection, tmp_path: Path
+) -> None:
+    connection.save(replace(ours, kubeconfig=touch(tmp_path / "yesterday"), own=False))
+    with pytest.raises(ClusterError, match="yesterday, KUBECONFIG names"):
+        connection.load({"KUBECONFIG": str(touch(tmp_path / "today"))})
+
+
+@pytest.mark.usefixtures("home")
+def test_several_kubeconfigs_and_absent_ones_are_refused() -> None:
+    with pytest.raises(ClusterError, match="several files"):
+        connection.stranger_kubeconfig({"KUBECONFIG": "/a:/b"})
+    with pytest.raises(ClusterError, match="no such file"):
+        connection.stranger_kubeconfig({"KUBECONFIG": "/nowhere/kubeconfig"})
+
+
+@pytest.mark.usefixtures("home")
+def test_a_file_of_another_version_is_refused() -> None:
+    with pytest.raises(ClusterError, match="another version"):
+        connection.parse({"kubeconfig": "x"}, Path("connection.json"))
+
+
+def test_the_shell_gets_kubeconfig_and_path(ours: connection.Connection) -> None:
+    text = connection.exports(ours, {})
+    assert text.splitlines() == [f"export KUBECONFIG={ours.kubeconfig}", f"export PATH={ours.bin_dir}:$PATH"]
+
+
+def test_behind_a_proxy_the_store_is_reached_directly(ours: connection.Connection) -> None:
+    assert "export NO_PROXY=192.0.2.2,127.0.0.1,localhost" in connection.exports(ours, {"HTTPS_PROXY": "http://proxy"})
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({}, "nothing says how images get there"),
+        ({"IMAGE_REGISTRY": "http://192.0.2.2:5000"}, "not a URL"),
+        ({"IMAGE_LOAD_COMMAND": "kind load"}, r"no \{archive\}"),
+    ],
+)
+def test_a_strangers_cluster_needs_a_way_for_images(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(ClusterError, match=message):
+        stranger.images(environment)
+
+
+def test_registry_and_load_command_are_read() -> None:
+    found = stranger.images({"IMAGE_REGISTRY": "r:5000/x/", "IMAGE_LOAD_COMMAND": "kind load image-archive {archive}"})
+    assert found == stranger.Images("r:5000/x", "kind load image-archive {archive}")
+
+
+STORE = {
+    "STORE_ENDPOINT": "https://s3.example.com/",
+    "STORE_ACCESS_KEY": "a",
+    "STORE_SECRET_KEY": "s",
+    "STORE_BUCKET": "b",
+}
+
+
+def test_the_strangers_store_is_all_or_nothing() -> None:
+    assert stranger.given_store({}) is None
+    with pytest.raises(ClusterError, match="STORE_SECRET_KEY"):
+        stranger.given_store({name: value for name, value in STORE.items() if name != "STORE_SECRET_KEY"})
+
+
+def test_the_strangers_store_is_described() -> None:
+    found = stranger.given_store(STORE)
+    assert found == store.Store("https://s3.example.com", "a", "s", "b", "us-east-1")
+    with pytest.raises(ClusterError, match="expected a URL"):
+        stranger.given_store(STORE | {"STORE_ENDPOINT": "s3.example.com"})
+
+
+@pytest.mark.usefixtures("home")
+def test_a_store_that_is_not_up_is_an_error() -> None:
+    with pytest.raises(ClusterError, match="isn't running"):
+        store.load()
+
+
+def test_the_operator_may_use_its_buckets_only() -> None:
+    (statement,) = store.policy("b")["Statement"]
+    assert statement["Resource"] == [f"arn:aws:s3:::{name}" for name in ("b", "b/*", "b-*", "b-*/*")]
