@@ -1,8 +1,8 @@
 """What was seen last: runs, their pods, Components, Storages.
 
-Fed by events, by listings and by the answers to our own writes (so that a stale event never repeats what was done). What
-is older than what is known is ignored: resource versions grow. Objects are kept as JSON text, which takes a tenth of the
-memory of parsed ones, and parsed when they are worked on.
+Fed by events, by listings and by the answers to our own writes (so that a stale event never repeats what was done).
+What is older than what is known is ignored: resource versions grow. Objects are kept as JSON text, which takes a tenth
+of the memory of parsed ones, and parsed when they are worked on.
 """
 
 from __future__ import annotations
@@ -85,6 +85,12 @@ class ObjectCache:
             return False
         del self._objects[key]
         return True
+
+    def drop(self, key: Key) -> None:
+        """The API server knows no such object any more."""
+        known = self._objects.get(key)
+        if known is not None:
+            self.gone(key, known.uid)
 
     def document(self, key: Key) -> bytes | None:
         """The object as JSON."""

@@ -35,11 +35,11 @@ _LIST_CHUNK = 500
 class _NoDiffBase(kopf.DiffBaseStorage):
     """Keeps nothing: without handlers that need a difference, building one is a third of kopf's time for an event."""
 
-    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002, PLR6301 - kopf's signature
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002 - kopf's signature
         """Nothing was stored."""
         return None
 
-    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:  # noqa: ARG002, PLR6301
+    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:  # noqa: ARG002
         """Nothing to compare."""
         return kopf.BodyEssence()
 
@@ -48,7 +48,7 @@ class _NoDiffBase(kopf.DiffBaseStorage):
 
 
 def make_settings() -> kopf.OperatorSettings:
-    """kopf's settings: it only watches."""
+    """Kopf's settings: it only watches."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
@@ -65,26 +65,24 @@ def make_settings() -> kopf.OperatorSettings:
 
 
 def make_registry(caches: Caches, queue: WorkQueue[Key], metrics: Metrics, kube: Kube) -> kopf.OperatorRegistry:
-    """kopf's handlers for these caches and this queue."""
+    """Kopf's handlers for these caches and this queue."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry, id="login")
     async def login(**_: Any) -> kopf.ConnectionInfo:
-        return await kube.connection_info()
+        return await _connection_info(kube)
 
     @kopf.on.event(GROUP, VERSION, "componentruns", registry=registry, id="runs")
-    async def run_event(event: kopf.RawEvent, **_: Any) -> None:  # noqa: RUF029 - kopf runs plain functions in threads
+    async def run_event(event: kopf.RawEvent, **_: Any) -> None:
         metrics.watch_event("componentruns")
         obj: Any = event["object"]
         key = Key.of(obj)
-        changed = (
-            caches.runs.gone(key, obj["metadata"]["uid"]) if event["type"] == _DELETED else caches.runs.seen(obj)
-        )
+        changed = caches.runs.gone(key, obj["metadata"]["uid"]) if event["type"] == _DELETED else caches.runs.seen(obj)
         if changed:
             queue.add(key)
 
     @kopf.on.event("", "v1", "pods", labels={names.RUN_LABEL: kopf.PRESENT}, registry=registry, id="pods")
-    async def pod_event(event: kopf.RawEvent, **_: Any) -> None:  # noqa: RUF029 - as above
+    async def pod_event(event: kopf.RawEvent, **_: Any) -> None:
         metrics.watch_event("pods")
         obj: Any = event["object"]
         changed = caches.pods.deleted(obj) if event["type"] == _DELETED else caches.pods.seen(obj)
@@ -101,7 +99,7 @@ def make_registry(caches: Caches, queue: WorkQueue[Key], metrics: Metrics, kube:
 def _cache_only(cache: Any, plural: str, metrics: Metrics) -> Callable[..., Any]:
     """A handler for what runs only refer to: nothing is started by its change."""
 
-    async def handle(event: kopf.RawEvent, **_: Any) -> None:  # noqa: RUF029 - kopf runs plain functions in threads
+    async def handle(event: kopf.RawEvent, **_: Any) -> None:
         metrics.watch_event(plural)
         obj: Any = event["object"]
         if event["type"] == _DELETED:
@@ -110,3 +108,20 @@ def _cache_only(cache: Any, plural: str, metrics: Metrics) -> Callable[..., Any]
             cache.seen(obj)
 
     return handle
+
+
+async def _connection_info(kube: Kube) -> kopf.ConnectionInfo:
+    """How our own client reaches the API server; kopf asks again when its token is refused."""
+    configuration = kube.configuration
+    header = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or ""
+    scheme, _, token = header.rpartition(" ")
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        scheme=scheme.capitalize() or None,
+        token=token or None,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        proxy_url=configuration.proxy,
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from componentrun.errors import PlatformError, TransientError
+from componentrun.errors import PlatformError, Reason, TransientError
 
 __all__ = [
     "AlreadyExistsError",
@@ -32,9 +32,9 @@ class KubeError(PlatformError):
         status: HTTP status; 0 where there was no answer.
     """
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, reason: Reason | None = None) -> None:
         """Status 0: there was no answer."""
-        super().__init__(message)
+        super().__init__(message, reason)
         self.status = status
 
 

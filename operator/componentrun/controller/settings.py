@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
 
-from componentrun.api.common import duration_seconds
+from componentrun.api.common import duration_seconds, quantity_value
 from componentrun.core.observed import Limits
+from componentrun.core.podsettings import PodSettings
 from componentrun.errors import PlatformError
 
 if TYPE_CHECKING:
@@ -50,12 +51,12 @@ class Settings:
     """Port of the same."""
     limits: Limits = field(default_factory=Limits)
     """How long to wait for what."""
-    upload_seconds: int = 600
-    """How long stage-out may take; the pod's grace period. Some autoscalers cap it at 600 s."""
     dns_cidrs: tuple[str, ...] = ()
     """Where pods may send DNS queries to besides the cluster's own DNS pods (node-local caches)."""
     log_level: LogLevel = "INFO"
     log_format: LogFormat = "json"
+    pod: PodSettings = field(default_factory=PodSettings)
+    """What holds for every pod."""
     workers: int = 32
     """Runs that are worked on at the same time; each one mostly waits for the API server or the store."""
     resync_seconds: float = 300
@@ -75,7 +76,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         host=reader.read("HOST", _address, "0.0.0.0"),  # noqa: S104 - see Settings.host
         port=reader.read("PORT", _whole(1, _MAX_PORT), 8080),
         limits=_limits(reader),
-        upload_seconds=int(reader.read("UPLOAD_SECONDS", _seconds(2, _MAX_UPLOAD_SECONDS), 600.0)),
+        pod=_pod(reader),
         dns_cidrs=reader.read("DNS_CIDRS", _cidrs, ()),
         log_level=cast("LogLevel", reader.read("LOG_LEVEL", _one_of(_LEVELS, str.upper), "INFO")),
         log_format=cast("LogFormat", reader.read("LOG_FORMAT", _one_of(_FORMATS, str.lower), "json")),
@@ -94,6 +95,19 @@ def _limits(reader: _Reader) -> Limits:
         if isinstance(item.default, int | float)
     }
     return Limits(**values)
+
+
+def _pod(reader: _Reader) -> PodSettings:
+    default = PodSettings()
+    return PodSettings(
+        upload_seconds=int(reader.read("UPLOAD_SECONDS", _seconds(2, _MAX_UPLOAD_SECONDS), 600.0)),
+        stage_in_seconds=int(reader.read("STAGE_IN_SECONDS", _seconds(1, _MAX_LIMIT_SECONDS), 3600.0)),
+        agent_cpu_request=reader.read("AGENT_CPU_REQUEST", _quantity, default.agent_cpu_request),
+        agent_memory_request=reader.read("AGENT_MEMORY_REQUEST", _quantity, default.agent_memory_request),
+        agent_memory_limit=reader.read("AGENT_MEMORY_LIMIT", _quantity, default.agent_memory_limit),
+        stack_id=reader.read("STACK_ID", _image, default.stack_id),
+        agent_pull_secrets=reader.read("AGENT_PULL_SECRETS", _words, ()),
+    )
 
 
 class _Reader:
@@ -124,6 +138,11 @@ class _Reader:
 def _image(text: str) -> str:
     if any(character.isspace() for character in text):
         raise ValueError("an image reference such as `registry.example.com/componentrun/agent:0.1.0`")
+    return text
+
+
+def _quantity(text: str) -> str:
+    quantity_value(text)
     return text
 
 

@@ -5,15 +5,17 @@ Keys are full object keys. All methods raise only errors of `componentrun.errors
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import obstore
 from obstore.store import S3Store
 
-from componentrun.storage.failures import STORE_EXCEPTIONS, MissingError, translate
+from componentrun.errors import TransientError
+from componentrun.storage.failures import STORE_EXCEPTIONS, ExistsError, MissingError, StaleError, translate
 from componentrun.storage.settings import StoreSettings
 
 if TYPE_CHECKING:
@@ -25,7 +27,16 @@ if TYPE_CHECKING:
 
     from componentrun.storage.layout import Layout
 
-__all__ = ["ObjectInfo", "Store", "StoreSettings", "Stored", "open_store", "plain_etag", "quoted_etag"]
+__all__ = [
+    "ObjectInfo",
+    "Store",
+    "StoreObserver",
+    "StoreSettings",
+    "Stored",
+    "open_store",
+    "plain_etag",
+    "quoted_etag",
+]
 
 _CONNECT_TIMEOUT: Final = timedelta(seconds=5)
 _STALL_TIMEOUT: Final = timedelta(seconds=30)
@@ -67,18 +78,27 @@ def plain_etag(etag: str) -> str:
     return etag.removeprefix("W/").strip('"')
 
 
+class StoreObserver(Protocol):
+    """Told about every request, for metrics."""
+
+    def store_request_done(self, operation: str, outcome: str, seconds: float) -> None:
+        """A request ended: `ok`, `missing`, `conflict`, `unavailable` or `refused`."""
+
+
 class Store:
     """One Storage's objects."""
 
-    def __init__(self, settings: StoreSettings, backend: ObjectStore) -> None:
+    def __init__(self, settings: StoreSettings, backend: ObjectStore, observer: StoreObserver | None = None) -> None:
         """Use `open_store` instead, but for tests.
 
         Args:
             settings: which Storage; for keys and messages.
             backend: the client that does it; tests give one that lives in memory.
+            observer: told about every request.
         """
         self.settings = settings
         self._backend = backend
+        self._observer = observer
 
     def __repr__(self) -> str:
         """Which Storage; no keys."""
@@ -91,11 +111,18 @@ class Store:
 
     @contextmanager
     def _border(self, operation: str, key: str | None) -> Iterator[None]:
+        started = time.monotonic()
+        outcome = "ok"
         try:
             yield
         except STORE_EXCEPTIONS as error:
+            translated = translate(error, self.settings, operation, key)
+            outcome = _outcome(translated)
             # The cause is left out on purpose: a store's refusal quotes the access key and the signature it computed.
-            raise translate(error, self.settings, operation, key) from None
+            raise translated from None
+        finally:
+            if self._observer is not None:
+                self._observer.store_request_done(operation, outcome, time.monotonic() - started)
 
     async def get(self, key: str) -> Stored:
         """Content of a small object.
@@ -188,7 +215,7 @@ class Store:
             return [f"{folder}/" for folder in result["common_prefixes"]]
 
 
-def open_store(settings: StoreSettings) -> Store:
+def open_store(settings: StoreSettings, *, observer: StoreObserver | None = None) -> Store:
     """Make the client of a Storage. Nothing is sent yet, so nothing can be refused yet."""
     client: ClientConfig = {
         "allow_http": not settings.secure,
@@ -208,7 +235,7 @@ def open_store(settings: StoreSettings) -> Store:
         retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": _RETRY_BUDGET},
         credential_provider=_static_credentials(settings),
     )
-    return Store(settings, backend)
+    return Store(settings, backend, observer)
 
 
 class _StaticCredentials:
@@ -240,3 +267,12 @@ def _etag(meta: ObjectMeta) -> str:
 
 def _info(meta: ObjectMeta) -> ObjectInfo:
     return ObjectInfo(meta["path"], meta["size"], _etag(meta), meta["last_modified"])
+
+
+def _outcome(error: Exception) -> str:
+    """One word for metrics."""
+    if isinstance(error, MissingError):
+        return "missing"
+    if isinstance(error, ExistsError | StaleError):
+        return "conflict"
+    return "unavailable" if isinstance(error, TransientError) else "refused"

@@ -1,0 +1,77 @@
+"""The action Publish: what stage-out uploaded becomes tables, through `storage.commit`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from componentrun.api.componentrun import TableStatus
+from componentrun.core import status as core_status
+from componentrun.core.image import component_id
+from componentrun.errors import PlatformError, Reason
+from componentrun.exchange import StageOutResult, from_json
+from componentrun.storage.commit import publish
+from componentrun.storage.state import write_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
+    from componentrun.controller.stores import OpenStorage, Stores
+
+__all__ = ["Publisher"]
+
+
+class Publisher:
+    """Publishes attempts."""
+
+    def __init__(self, stores: Stores, clock: Callable[[], datetime]) -> None:
+        """The clock gives the time that goes into the status."""
+        self._stores = stores
+        self._clock = clock
+
+    async def publish(self, run: ComponentRun, attempt: int, *, write_always_only: bool) -> ComponentRunStatus:
+        """Have the attempt's tables published; the status to write then. May be repeated.
+
+        Raises:
+            UserError: a table does not fit what is there; nothing was changed.
+            PlatformError: what was uploaded is not what stage-out said; nothing was changed.
+            TransientError: the store is away; try again.
+        """
+        opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
+        result = await _result(opened, run, attempt)
+        uid = run.metadata.uid
+        done = await publish(opened.store, uid, attempt, result, write_always_only=write_always_only)
+        await _remember_state(opened, run, result, write_always_only=write_always_only)
+        tables = [TableStatus(table=item.table, rows=item.rows, bytes=item.bytes) for item in done.tables]
+        return core_status.published(run, tables=tables, warnings=result.warnings, now=self._clock())
+
+
+async def _result(opened: OpenStorage, run: ComponentRun, attempt: int) -> StageOutResult:
+    """What stage-out says about its attempt.
+
+    Raises:
+        PlatformError: (StageOutFailed) it says nothing, or nothing that can be read.
+    """
+    store = opened.store
+    key = store.layout.result(run.metadata.uid, attempt)
+    stored = await store.find(key)
+    if stored is None:
+        raise PlatformError(f"stage-out left no result at {store.settings.where(key)}", Reason.STAGE_OUT_FAILED)
+    try:
+        return from_json(StageOutResult, stored.data)
+    except ValueError as error:
+        raise PlatformError(
+            f"stage-out's result {store.settings.where(key)} can't be read: {error}", Reason.STAGE_OUT_FAILED
+        ) from error
+
+
+async def _remember_state(
+    opened: OpenStorage, run: ComponentRun, result: StageOutResult, *, write_always_only: bool
+) -> None:
+    """Hand out/state.json to the configuration's next run; a run that failed leaves the state as it was."""
+    configuration = run.spec.configuration
+    if result.state is None or write_always_only or configuration.id is None:
+        return
+    component = run.spec.component or component_id(run.spec.image or "", None)
+    await write_state(opened.store, component, configuration.id, result.state, configuration.row)

@@ -1,0 +1,198 @@
+"""From what was seen to what is done: caches -> `core.plan` -> actions, in order, up to the first error.
+
+Nothing is decided here. Every action may be repeated, so after any error, and after a restart, the same is asked again.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from typing import TYPE_CHECKING, Final
+
+from componentrun.api import names
+from componentrun.controller.caches import Key
+from componentrun.controller.kube import PODS, RUNS, Kube
+from componentrun.controller.kubeerrors import ConflictError, NotFoundError
+from componentrun.controller.logs import RunLogger
+from componentrun.controller.stores import find_secret
+from componentrun.core import plan as core_plan
+from componentrun.core import status as core_status
+from componentrun.core.actions import DeletePod, DeleteRun, KubernetesEvent, Publish, StartAttempt, WriteStatus
+from componentrun.core.observed import Observed
+from componentrun.core.redaction import needs_redaction, redact_status
+from componentrun.errors import ComponentRunError, PlatformError, Reason
+from componentrun.exchange import REDACT_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
+    from componentrun.controller.caches import Caches
+    from componentrun.controller.publishing import Publisher
+    from componentrun.controller.starting import Starter
+    from componentrun.controller.statuswriter import StatusWriter
+    from componentrun.core.actions import Action
+    from componentrun.core.observed import Limits
+
+__all__ = ["Reconciler", "RetryError"]
+
+_log = logging.getLogger(__name__)
+
+_KILL_SECONDS: Final = 2
+"""Grace of a pod whose run had to be given up."""
+
+
+class RetryError(Exception):
+    """The status says what happened; try again after a pause."""
+
+
+class Reconciler:
+    """Brings one run a step further."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        caches: Caches,
+        starter: Starter,
+        publisher: Publisher,
+        writer: StatusWriter,
+        limits: Limits,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """The clock gives the time that decisions are made by."""
+        self._kube = kube
+        self._caches = caches
+        self._starter = starter
+        self._publisher = publisher
+        self._writer = writer
+        self._limits = limits
+        self._clock = clock
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Do what is to be done about a run now; seconds until it should be looked at again if nothing happens before.
+
+        Raises:
+            ConflictError: the run has changed; look again at once.
+            RetryError, TransientError: look again after a pause.
+            ComponentRunError: something that more tries will hardly change.
+        """
+        run = self._caches.runs.get(key)
+        if run is None:
+            self._caches.pods.forget(key)
+            return None
+        pod = self._caches.pods.current(key, run.metadata.uid)
+        plan = core_plan.plan(Observed(run, pod, self._clock(), self._limits))
+        try:
+            for action in plan.actions:
+                run = await self._carry_out(run, action)
+        except ConflictError:
+            await self.refresh(key)
+            raise
+        if core_status.is_terminal(run.status):
+            self._caches.pods.forget(key, only_gone=True)
+        return None if plan.wake_at is None else max((plan.wake_at - self._clock()).total_seconds(), 0.001)
+
+    async def refresh(self, key: Key) -> None:
+        """Read the run anew: what is cached has turned out to be old."""
+        try:
+            self._caches.runs.seen(await self._kube.get(RUNS, *key))
+        except NotFoundError:
+            self._caches.runs.drop(key)
+
+    async def give_up(self, key: Key, error: Exception) -> None:
+        """End a run that can't be brought further, so that nobody waits for it for ever."""
+        await self.refresh(key)
+        run = self._caches.runs.get(key)
+        if run is None or core_status.is_terminal(run.status):
+            return
+        told = error.message if isinstance(error, ComponentRunError) else f"{type(error).__name__}: {error}"
+        final = PlatformError(f"the operator could not bring the run further: {told}", Reason.INTERNAL)
+        await self._write(run, core_status.start_failed(run, final, limits=self._limits, now=self._clock()))
+        pod = self._caches.pods.current(key, run.metadata.uid)
+        if pod is not None and not pod.gone:
+            await self._delete_pod(run, DeletePod(pod.name, pod.uid, _KILL_SECONDS))
+
+    async def _carry_out(self, run: ComponentRun, action: Action) -> ComponentRun:
+        match action:
+            case WriteStatus():
+                return await self._write(run, action.status, tell=False)
+            case StartAttempt():
+                return await self._start(run, action)
+            case Publish():
+                return await self._publish(run, action)
+            case DeletePod():
+                await self._delete_pod(run, action)
+            case DeleteRun():
+                await self._delete_run(run)
+            case KubernetesEvent():
+                await self._writer.tell(run, action)
+        return run
+
+    async def _start(self, run: ComponentRun, action: StartAttempt) -> ComponentRun:
+        try:
+            status = await self._starter.start(run, action.number)
+        except ComponentRunError as error:
+            status = core_status.start_failed(run, error, limits=self._limits, now=self._clock())
+            return await self._failed(run, status, error)
+        return await self._write(run, status)
+
+    async def _publish(self, run: ComponentRun, action: Publish) -> ComponentRun:
+        try:
+            status = await self._publisher.publish(run, action.attempt, write_always_only=action.write_always_only)
+        except ComponentRunError as error:
+            status = core_status.publish_failed(run, error, limits=self._limits, now=self._clock())
+            return await self._failed(run, status, error)
+        return await self._write(run, status)
+
+    async def _failed(self, run: ComponentRun, status: ComponentRunStatus, error: ComponentRunError) -> ComponentRun:
+        """Write what an error made of the run; it is tried again unless that is the end."""
+        run = await self._write(run, status)
+        if core_status.is_terminal(run.status):
+            return run
+        _logger(run).warning("%s; it will be tried again", error.message)
+        raise RetryError(error.message) from error
+
+    async def _write(self, run: ComponentRun, status: ComponentRunStatus, *, tell: bool = True) -> ComponentRun:
+        """Write the status; tell `kubectl describe` about it where the plan does not do so itself."""
+        if needs_redaction(run.status, status):
+            status = redact_status(status, await self._redacted_values(run, status))
+        written = await self._writer.write(run, status)
+        event = core_status.lifecycle_event(run.status, written.status) if tell else None
+        if event is not None:
+            await self._writer.tell(written, event)
+        return written
+
+    async def _redacted_values(self, run: ComponentRun, status: ComponentRunStatus) -> list[str] | None:
+        """The values that must not appear, from the attempt's Secret; None where that is gone."""
+        number = status.attempts[-1].number if status.attempts else 1
+        name = names.pod_name(run.metadata.name, number)
+        secret = await find_secret(self._kube, run.metadata.namespace, name)
+        entry = ((secret or {}).get("data") or {}).get(REDACT_KEY)
+        return None if entry is None else [str(value) for value in json.loads(base64.b64decode(entry))]
+
+    async def _delete_pod(self, run: ComponentRun, action: DeletePod) -> None:
+        namespace = run.metadata.namespace
+        try:
+            await self._kube.delete(PODS, namespace, action.name, action.uid, action.grace_seconds)
+        except NotFoundError:
+            # Its event was missed, or is on its way: from now on it counts as gone.
+            if self._caches.pods.vanished(Key(namespace, run.metadata.name), action.uid):
+                _logger(run).info("pod %s was gone already", action.name)
+        except ConflictError:
+            # Another pod of that name: ours is gone.
+            self._caches.pods.vanished(Key(namespace, run.metadata.name), action.uid)
+
+    async def _delete_run(self, run: ComponentRun) -> None:
+        key = Key(run.metadata.namespace, run.metadata.name)
+        try:
+            await self._kube.delete(RUNS, *key, run.metadata.uid)
+        except (NotFoundError, ConflictError):
+            await self.refresh(key)
+        else:
+            _logger(run).info("deleted, as its ttlAfterFinished is over")
+
+
+def _logger(run: ComponentRun) -> RunLogger:
+    return RunLogger(_log, run.metadata.namespace, run.metadata.name)

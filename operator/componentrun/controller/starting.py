@@ -1,0 +1,256 @@
+"""The action StartAttempt: everything that must be there for a pod to run, in an order that is safe to repeat.
+
+    1. decide     Component, Storage, secrets -> `core.effective.resolve`
+    2. plan       inputs are looked up, plans are written to the store, grants are signed
+    3. policy     the class's NetworkPolicy is in force
+    4. pod        owned by the run; a pod of this name that is there already must be ours
+    5. Secret     owned by the pod, so that it goes with it; the kubelet waits until it is there
+    6. status     the caller writes what `core.status.attempt_started` says
+
+Killed between any two, the next try finds what is there and goes on: the plans are written anew below the same keys, so
+the grant in a Secret that is there already leads to them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api import names
+from componentrun.api.component import Component
+from componentrun.api.componentrun import TableStatus
+from componentrun.controller.caches import Key
+from componentrun.controller.kube import COMPONENTS, PODS, SECRETS, Kube
+from componentrun.controller.kubeerrors import (
+    AlreadyExistsError,
+    ForbiddenError,
+    InvalidError,
+    KubeError,
+    NotFoundError,
+    QuotaExceededError,
+)
+from componentrun.controller.stores import find_secret
+from componentrun.core import status as core_status
+from componentrun.core.effective import EffectiveRun, resolve
+from componentrun.core.podbuilder import PodSettings, build_pod, build_secret
+from componentrun.errors import PlatformError, Reason, TransientError, UserError
+from componentrun.storage.grants import MAX_EXPIRY
+from componentrun.storage.plans import AttemptPlan, AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.state import read_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
+    from componentrun.controller.caches import Caches
+    from componentrun.controller.policies import Policies
+    from componentrun.controller.stores import OpenStorage, Stores
+    from componentrun.core.observed import Limits
+
+__all__ = ["StartSettings", "Starter"]
+
+_SPARE: Final = timedelta(minutes=15)
+"""Added to the life of a grant: for clocks that differ, and for an operator that is away for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartSettings:
+    """What holds for every attempt."""
+
+    agent_image: str
+    pod: PodSettings
+    limits: Limits
+
+
+class Starter:
+    """Starts attempts."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        caches: Caches,
+        stores: Stores,
+        policies: Policies,
+        settings: StartSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """The clock gives the time that goes into the status."""
+        self._kube = kube
+        self._caches = caches
+        self._stores = stores
+        self._policies = policies
+        self._settings = settings
+        self._clock = clock
+
+    async def start(self, run: ComponentRun, number: int) -> ComponentRunStatus:
+        """Have the attempt's pod and Secret; the status to write then.
+
+        Raises:
+            UserError: what the run asks for can't be.
+            PlatformError: a store or the API server refused.
+            TransientError: something is away, or a quota is used up; try again.
+        """
+        opened = await self._stores.open(run.metadata.namespace, run.spec.storage)
+        effective = resolve(run, await self._component(run), opened.storage.metadata.name)
+        secrets = await self._secrets(run)
+        plan = await self._plan(run, number, effective, opened, secrets)
+        await self._policies.ensure(effective.network, opened.storage, opened.store.settings.base_url)
+        pod = await self._pod(run, number, effective)
+        redact = tuple(dict.fromkeys((*effective.plain_secrets, *secrets.values())))
+        await self._secret(run, number, pod, plan, redact)
+        return core_status.attempt_started(
+            run,
+            effective,
+            number=number,
+            pod_uid=pod["metadata"]["uid"],
+            input_tables=[TableStatus(table=item.source, rows=item.rows, bytes=item.bytes) for item in plan.inputs],
+            now=self._clock(),
+        )
+
+    async def _component(self, run: ComponentRun) -> Component | None:
+        name = run.spec.component
+        if name is None:
+            return None
+        key = Key(run.metadata.namespace, name)
+        document = self._caches.components.document(key)
+        if document is None:
+            # The run may have been created together with its Component, and its event came first.
+            try:
+                self._caches.components.seen(await self._kube.get(COMPONENTS, *key))
+            except NotFoundError:
+                return None
+            document = self._caches.components.document(key)
+        return None if document is None else Component.model_validate_json(document)
+
+    async def _secrets(self, run: ComponentRun) -> dict[str, str]:
+        """Path below `parameters` to value. Each Secret is read once."""
+        wanted = run.spec.configuration.secrets
+        secret_names = sorted({item.secret_key_ref.name for item in wanted})
+        found = await asyncio.gather(*(find_secret(self._kube, run.metadata.namespace, name) for name in secret_names))
+        secrets = dict(zip(secret_names, found, strict=True))
+        return {
+            item.path: _secret_value(
+                secrets[item.secret_key_ref.name],
+                Key(run.metadata.namespace, item.secret_key_ref.name),
+                item.secret_key_ref.key,
+                item.path,
+            )
+            for item in wanted
+        }
+
+    async def _plan(
+        self,
+        run: ComponentRun,
+        number: int,
+        effective: EffectiveRun,
+        opened: OpenStorage,
+        secrets: dict[str, str],
+    ) -> AttemptPlan:
+        state = {}
+        if effective.configuration_id is not None:
+            state = await read_state(
+                opened.store, effective.component_id, effective.configuration_id, effective.configuration_row
+            )
+        expires_in, expires_out = self._expiry(effective)
+        request = AttemptRequest(
+            run=run.metadata.uid,
+            title=f"{run.metadata.namespace}/{run.metadata.name}",
+            attempt=number,
+            expires_in=expires_in,
+            expires_out=expires_out,
+            inputs=[InputSource(item.table, item.object, item.destination) for item in effective.inputs],
+            outputs=effective.outputs,
+            default_bucket=effective.default_bucket,
+            config=effective.config,
+            state=state,
+            secrets=secrets,
+        )
+        return await prepare_attempt(opened.store, opened.signer, request)
+
+    def _expiry(self, effective: EffectiveRun) -> tuple[timedelta, timedelta]:
+        """How long the two grants are good for: until what they are for must have ended."""
+        limits, pod = self._settings.limits, self._settings.pod
+        before = timedelta(seconds=limits.pending + limits.image_pull + pod.stage_in_seconds) + _SPARE
+        after = timedelta(seconds=effective.timeout_seconds + limits.stop_grace + pod.upload_seconds)
+        return min(before, MAX_EXPIRY), min(before + after, MAX_EXPIRY)
+
+    async def _pod(self, run: ComponentRun, number: int, effective: EffectiveRun) -> dict[str, Any]:
+        settings = self._settings
+        body = build_pod(effective, run, number, settings.agent_image, settings.pod)
+        namespace, name = run.metadata.namespace, names.pod_name(run.metadata.name, number)
+        try:
+            pod = await self._kube.create(PODS, namespace, body)
+        except AlreadyExistsError:
+            pod = await self._kube.get(PODS, namespace, name)
+            _check_owner("pod", pod, run.metadata.uid)
+        except QuotaExceededError as error:
+            raise QuotaExceededError(error.message, error.status, Reason.QUEUED) from error
+        except (ForbiddenError, InvalidError) as error:
+            raise PlatformError(f"the pod was refused: {error.message}", Reason.POD_REJECTED) from error
+        self._caches.pods.seen(pod)
+        return pod
+
+    async def _secret(
+        self, run: ComponentRun, number: int, pod: dict[str, Any], plan: AttemptPlan, redact: tuple[str, ...]
+    ) -> None:
+        uid = pod["metadata"]["uid"]
+        body = build_secret(run, number, pod_uid=uid, grant_in=plan.grant_in, grant_out=plan.grant_out, redact=redact)
+        namespace, name = run.metadata.namespace, names.pod_name(run.metadata.name, number)
+        try:
+            await self._kube.create(SECRETS, namespace, body)
+        except AlreadyExistsError:
+            _check_owner("Secret", await self._kube.get(SECRETS, namespace, name), uid)
+        except (ForbiddenError, InvalidError) as error:
+            raise _without_body(error) from None
+
+
+def _check_owner(what: str, obj: dict[str, Any], uid: str) -> None:
+    """Refuse an object that is not ours though it has our name.
+
+    Raises:
+        TransientError: it is on its way out; it belonged to an earlier run of the same name.
+        PlatformError: it is somebody else's.
+    """
+    metadata = obj["metadata"]
+    if any(owner.get("uid") == uid for owner in metadata.get("ownerReferences") or []):
+        return
+    title = f"a {what} `{metadata['name']}` of namespace `{metadata['namespace']}`"
+    ours = (metadata.get("labels") or {}).get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
+    if ours or metadata.get("deletionTimestamp"):
+        raise TransientError(f"{title} is left from an earlier run of the same name and not gone yet", Reason.QUEUED)
+    raise PlatformError(
+        f"{title} exists and does not belong to this run; delete it, or give the run another name",
+        Reason.POD_REJECTED,
+    )
+
+
+def _secret_value(secret: dict[str, Any] | None, key: Key, entry: str, path: str) -> str:
+    """The text of one entry of a Secret.
+
+    Raises:
+        UserError: (SecretNotFound) the Secret or the entry is missing, or is no text.
+    """
+    told = f"the parameter `{path}` is to come from key `{entry}` of Secret `{key}`"
+    if secret is None:
+        raise UserError(f"{told}, and there is no such Secret", Reason.SECRET_NOT_FOUND)
+    data = secret.get("data") or {}
+    if entry not in data:
+        there = ", ".join(f"`{name}`" for name in sorted(data)) or "none"
+        raise UserError(f"{told}, which has no such key (it has: {there})", Reason.SECRET_NOT_FOUND)
+    try:
+        return base64.b64decode(data[entry], validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise UserError(f"{told}, and that is no UTF-8 text", Reason.SECRET_NOT_FOUND) from None
+
+
+def _without_body(error: KubeError) -> PlatformError:
+    """A refusal of a Secret may quote it; only the status is told."""
+    return PlatformError(
+        f"the API server refused the attempt's Secret ({error.status}); see its log and the operator's rights",
+        Reason.POD_REJECTED,
+    )

@@ -1,0 +1,136 @@
+"""Writing a run's status, and what follows a write that succeeded: the cache, metrics, the log, a Kubernetes Event.
+
+`status.events` belongs to the collector: it is neither compared nor written.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api.common import API_VERSION
+from componentrun.api.componentrun import ComponentRun
+from componentrun.controller.kube import EVENTS, RUNS, Kube
+from componentrun.controller.kubeerrors import AlreadyExistsError, KubeError
+from componentrun.controller.logs import RunLogger
+from componentrun.core import status as core_status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from componentrun.api.componentrun import ComponentRunStatus
+    from componentrun.controller.caches import Caches
+    from componentrun.controller.metrics import Metrics
+    from componentrun.core.actions import KubernetesEvent
+
+__all__ = ["StatusWriter", "merge_patch"]
+
+_log = logging.getLogger(__name__)
+
+_REPORTER: Final = "componentrun.dev/operator"
+_LONGEST_NOTE: Final = 1000
+_ENDS: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
+
+
+class StatusWriter:
+    """Writes statuses."""
+
+    def __init__(self, kube: Kube, caches: Caches, metrics: Metrics, instance: str) -> None:
+        """`instance` names this process in Kubernetes Events."""
+        self._kube = kube
+        self._caches = caches
+        self._metrics = metrics
+        self._instance = instance
+
+    async def write(self, run: ComponentRun, status: ComponentRunStatus) -> ComponentRun:
+        """Make this the run's status; the run as it is then. Nothing is sent where nothing changed.
+
+        Raises:
+            ConflictError: the run was changed since it was read.
+            NotFoundError: the run is gone.
+            KubeError: the API server refused or is away.
+        """
+        change = merge_patch(core_status.without_events(run.status), core_status.without_events(status))
+        if not change:
+            return run
+        metadata = run.metadata
+        body = {"metadata": {"resourceVersion": metadata.resource_version}, "status": change}
+        answer = await self._kube.patch(RUNS, metadata.namespace, metadata.name, body, "status")
+        self._caches.runs.seen(answer)
+        written = ComponentRun.model_validate(answer)
+        self._count(run, written)
+        return written
+
+    async def tell(self, run: ComponentRun, event: KubernetesEvent) -> None:
+        """Write a Kubernetes Event. It is a courtesy: where it fails, the log says so and the run goes on."""
+        try:
+            await self._kube.create(EVENTS, run.metadata.namespace, _event(run, event, self._instance))
+        except AlreadyExistsError:
+            return  # told by an earlier try
+        except KubeError as error:
+            _logger(run).warning("the Kubernetes Event %s was not written: %s", event.reason, error.message)
+
+    def _count(self, before: ComponentRun, after: ComponentRun) -> None:
+        """Metrics and a log line for a write that succeeded."""
+        old, new = before.status, after.status
+        self._metrics.phases_ended(_phases_ended(old, new))
+        if new.phase != old.phase:
+            reason = f" ({new.reason})" if new.reason and new.reason != new.phase else ""
+            _logger(after).info("%s%s: %s", new.phase, reason, new.message or "")
+        if new.phase in _ENDS and old.phase not in _ENDS:
+            created = after.metadata.creation_timestamp or datetime.now(UTC)
+            ended = new.completion_time or datetime.now(UTC)
+            component = after.spec.component or "image"
+            self._metrics.run_ended(new.reason or "", component, (ended - created).total_seconds())
+
+
+def merge_patch(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch that makes `wanted` of `current`; empty where they are equal."""
+    change: dict[str, Any] = {name: None for name in current if name not in wanted}
+    for name, value in wanted.items():
+        before = current.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            inner = merge_patch(before, value)
+            if inner:
+                change[name] = inner
+        elif name not in current or before != value:
+            change[name] = value
+    return change
+
+
+def _phases_ended(old: ComponentRunStatus, new: ComponentRunStatus) -> Iterator[tuple[str, float]]:
+    """Phases that have an end now and had none before, with their seconds."""
+    ended_before = max(len(old.phases) - 1, 0)
+    for begun, following in list(zip(new.phases, new.phases[1:], strict=False))[ended_before:]:
+        yield begun.phase, (following.start_time - begun.start_time).total_seconds()
+
+
+def _event(run: ComponentRun, event: KubernetesEvent, instance: str) -> dict[str, Any]:
+    metadata = run.metadata
+    # The name is made of what the event says, so that telling it again is no second event.
+    told = sha256(f"{metadata.uid} {event.reason} {event.message}".encode()).hexdigest()[:16]
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": f"{metadata.name}.{told}", "namespace": metadata.namespace},
+        "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "type": event.type,
+        "reason": event.reason,
+        "action": "Reconcile",
+        "note": event.message[:_LONGEST_NOTE],
+        "regarding": {
+            "apiVersion": API_VERSION,
+            "kind": ComponentRun.KIND,
+            "namespace": metadata.namespace,
+            "name": metadata.name,
+            "uid": metadata.uid,
+        },
+        "reportingController": _REPORTER,
+        "reportingInstance": instance,
+    }
+
+
+def _logger(run: ComponentRun) -> RunLogger:
+    return RunLogger(_log, run.metadata.namespace, run.metadata.name)
