@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.csvtext import check_rows, count_rows, cut, read_header
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import SliceWritten, StageOutResult, TableWritten
-from componentrun.storage.commit import publish
+from componentrun.storage.commit import publish, resume
 from componentrun.storage.tables import gather_bounded, read_table
 
 if TYPE_CHECKING:
@@ -75,13 +75,28 @@ async def upload_table(
         TransientError: the store is away; repeat with the same `run`.
     """
     uid = run or new_run_uid()
+    published = await resume(store, uid)
+    # Once it is decided, its objects must not be written again: they are in the table, or will be in a moment.
+    if published is None:
+        load = await _store_table(store, path, table, uid, primary_key=primary_key, incremental=incremental)
+        published = await publish(store, uid, 1, StageOutResult(ok=True, tables=(load,)))
+    found = await read_table(store, table)
+    if found is None:
+        raise UserError(f"`{table}` was deleted by somebody else right after it was loaded", Reason.INPUT_NOT_FOUND)
+    rows = sum(item.rows for item in published.tables)
+    return Loaded(uid, rows, sum(item.bytes for item in published.tables), found.pointer)
+
+
+async def _store_table(
+    store: Store, path: Path, table: TableId, run: str, *, primary_key: tuple[str, ...], incremental: bool
+) -> TableWritten:
+    """Check and store a file's rows; nothing is published yet."""
     descriptor = _open(path)
     try:
-        written = await _store_file(store, descriptor, path.name, table, uid)
+        header, slices = await _store_file(store, descriptor, path.name, table, run)
     finally:
         os.close(descriptor)
-    header, slices = written
-    load = TableWritten(
+    return TableWritten(
         source=path.name,
         destination=str(table),
         columns=header.columns,
@@ -92,11 +107,6 @@ async def upload_table(
         rows=sum(part.rows for part in slices),
         size=sum(part.size for part in slices),
     )
-    await publish(store, uid, 1, StageOutResult(ok=True, tables=(load,)))
-    found = await read_table(store, table)
-    if found is None:
-        raise UserError(f"`{table}` was deleted by somebody else right after it was loaded", Reason.INPUT_NOT_FOUND)
-    return Loaded(uid, load.rows, load.size, found.pointer)
 
 
 def _open(path: Path) -> int:

@@ -1,0 +1,141 @@
+"""Loading a file into a table and reading it back, without a pod."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from componentrun.errors import Reason, UserError
+from componentrun.storage import upload
+from componentrun.storage.commit import publish
+from componentrun.storage.download import _filled, head_rows, read_csv
+from componentrun.storage.failures import StaleError
+from componentrun.storage.layout import TableId
+from componentrun.storage.state import read_state, write_state
+from componentrun.storage.tables import need_table
+from componentrun.storage.upload import upload_table
+from tests.unit.storage.scenarios import KilledError, MortalStore, content, result, uploaded, versions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from componentrun.storage.connection import Store
+
+FOO = TableId("in", "c-main", "foo")
+
+
+async def load(store: Store, folder: Path, data: bytes, **more: bool | str | tuple[str, ...]) -> upload.Loaded:
+    path = folder / "foo.csv"
+    path.write_bytes(data)
+    return await upload_table(store, path, FOO, **more)  # type: ignore[arg-type]
+
+
+async def whole(store: Store) -> bytes:
+    return b"".join([chunk async for chunk in read_csv(store, FOO)])
+
+
+@pytest.mark.parametrize(
+    ("data", "stored", "rows"),
+    [
+        (b"a,b\n1,2\n3,4\n", b"a,b\n1,2\n3,4\n", 2),
+        (b"a,b\n1,2", b"a,b\n1,2\n", 1),
+        (b"\xef\xbb\xbfa,b\r\n1,2\r\n", b"a,b\n1,2\r\n", 1),
+        (b"a,b\n", b"a,b\n", 0),
+        (b"a,b", b"a,b\n", 0),
+        (b'"a ""x""",b\n"1\n2",","\n', b'"a ""x""",b\n"1\n2",","\n', 1),
+    ],
+)
+async def test_a_file_becomes_a_table(store: Store, tmp_path: Path, data: bytes, stored: bytes, rows: int) -> None:
+    loaded = await load(store, tmp_path, data, primary_key=())
+    assert await whole(store) == stored
+    assert (loaded.rows, loaded.pointer.rows, loaded.pointer.version) == (rows, rows, 1)
+
+
+async def test_a_big_file_is_cut_at_row_borders(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload, "_SLICE_BYTES", 1000)
+    data = b"a,b\n" + b"".join(b'%d,"line\n%d"\n' % (number, number) for number in range(500))
+    loaded = await load(store, tmp_path, data.rstrip(b"\n"))
+    slices = (await need_table(store, FOO)).pointer.slices
+    assert len(slices) == 8
+    assert all(store_key.key.startswith(f"team/a/data/{loaded.run}-1/in.c-main/foo/") for store_key in slices)
+    assert sum(part.rows for part in slices) == loaded.rows == 500
+    assert await whole(store) == data
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "empty"),
+        (b"a,b\n1\n", "line 2: found 1 field, expected 2"),
+        (b"a,a\n1,2\n", "twice"),
+        (b"a,b\n1,\xff\n", "not UTF-8"),
+        (b'a,b\n1,"2\n', "line 2"),
+    ],
+)
+async def test_a_malformed_file_changes_nothing(store: Store, tmp_path: Path, data: bytes, told: str) -> None:
+    with pytest.raises(UserError, match=r"foo\.csv") as refusal:
+        await load(store, tmp_path, data)
+    assert told in refusal.value.message
+    assert await versions(store) == {}
+
+
+async def test_a_file_that_is_not_there_is_named(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No such file") as refusal:
+        await upload_table(store, tmp_path / "gone.csv", FOO)
+    assert refusal.value.reason is Reason.INPUT_NOT_FOUND
+
+
+async def test_an_upload_that_died_is_repeated_under_its_uid_and_loads_once(store: Store, tmp_path: Path) -> None:
+    await load(store, tmp_path, b"a\n0\n")
+    with pytest.raises((KilledError, BaseExceptionGroup)):
+        await load(MortalStore(store, 3, after=True), tmp_path, b"a\n1\n", incremental=True, run="load-1")
+    again = await load(store, tmp_path, b"a\n1\n", incremental=True, run="load-1")
+    assert await whole(store) == b"a\n0\n1\n"
+    assert (again.run, again.pointer.version) == ("load-1", 2)
+
+
+async def test_earlier_rows_are_empty_in_columns_that_came_later(store: Store) -> None:
+    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, str(FOO), ["1", '"x\ny"', "3"])))
+    wider = await uploaded(store, "r1", 1, str(FOO), ["4,5,6"], columns=("a", "b", "c"), incremental=True)
+    await publish(store, "r1", 1, result(wider))
+    assert await whole(store) == b'a,b,c\n1,,\n"x\ny",,\n3,,\n4,5,6\n'
+
+
+@given(st.lists(st.lists(st.sampled_from(["", "x", '"a\nb"', '"c\r\n""d"""', '""']), min_size=2, max_size=2)),
+       st.sampled_from(["\n", "\r\n"]), st.integers(1, 7))  # fmt: skip
+async def test_filling_up_works_wherever_the_chunks_are_cut(rows: list[list[str]], end: str, step: int) -> None:
+    text = "".join(",".join(row) + end for row in rows).encode()
+    wanted = "".join(",".join([*row, "", ""]) + end for row in rows).encode()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(text), step):
+            yield text[start : start + step]
+
+    assert b"".join([chunk async for chunk in _filled(chunks(), 2)]) == wanted
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 99])
+async def test_the_head_of_a_table_is_whole_rows(store: Store, rows: int) -> None:
+    lines = ["1", '"x\ny"', "3"]
+    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, str(FOO), lines)))
+    assert await head_rows(store, FOO, rows) == ("a\n" + "".join(f"{line}\n" for line in lines[:rows])).encode()
+
+
+async def test_a_slice_that_was_replaced_is_never_read(store: Store) -> None:
+    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, str(FOO), ["1"])))
+    await store.put((await need_table(store, FOO)).pointer.slices[0].key, b"9\n")
+    with pytest.raises(StaleError):
+        await content(store, str(FOO))
+
+
+async def test_state_is_kept_for_each_configuration(store: Store) -> None:
+    assert await read_state(store, "ex", "12") == {}
+    await write_state(store, "ex", "12", {"last": "ä"})
+    await write_state(store, "ex", "12", {"last": "row"}, row="1")
+    assert await read_state(store, "ex", "12") == {"last": "ä"}
+    assert await read_state(store, "ex", "12", row="1") == {"last": "row"}
+    assert await read_state(store, "ex", "13") == {}

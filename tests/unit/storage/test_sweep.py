@@ -1,0 +1,107 @@
+"""Sweeping: nothing that is named, young or being published; everything else, in the end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from componentrun.errors import PlatformError
+from componentrun.storage.commit import FencedError, publish, read_journal
+from componentrun.storage.sweep import MIN_KEEP, sweep
+from tests.unit.storage.scenarios import KilledError, MortalStore, content, result, uploaded
+
+if TYPE_CHECKING:
+    from componentrun.storage.connection import Store
+
+FOO = "in.c-main.foo"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = NOW + MIN_KEEP
+KEEP = MIN_KEEP
+
+
+async def folders(store: Store) -> list[str]:
+    return sorted(folder.split("/")[-2] for folder in await store.folders(store.layout.data_root()))
+
+
+async def test_what_a_pointer_names_stays(store: Store) -> None:
+    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, FOO, ["0"])))
+    await publish(store, "r1", 1, result(await uploaded(store, "r1", 1, FOO, ["1"], incremental=True)))
+    for moment in (NOW, LATER, LATER + KEEP):
+        assert (await sweep(store, KEEP, now=moment)).objects == 0
+    assert await content(store, FOO) == ["a", "0", "1"]
+
+
+async def test_what_was_replaced_goes_after_the_keep_time(store: Store) -> None:
+    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, FOO, ["0", "1", "2"])))
+    await sweep(store, KEEP, now=NOW)
+    await publish(store, "r1", 1, result(await uploaded(store, "r1", 1, FOO, ["1"])))
+    first = await sweep(store, KEEP, now=LATER)
+    assert (first.objects, first.waiting) == (0, 1), "it was named until now, however old it is"
+    assert (await sweep(store, KEEP, now=LATER + KEEP - timedelta(seconds=1))).objects == 0
+    done = await sweep(store, KEEP, now=LATER + KEEP)
+    assert (done.prefixes, done.objects, done.bytes, done.waiting) == (("team/a/data/r0-1/",), 2, 6, 0)
+    assert await folders(store) == ["r1-1"]
+    assert await content(store, FOO) == ["a", "1"]
+
+
+async def test_a_dry_run_tells_and_does_nothing(store: Store) -> None:
+    await uploaded(store, "r0", 1, FOO, ["0"])
+    await sweep(store, KEEP, now=NOW)
+    told = await sweep(store, KEEP, now=LATER, dry_run=True)
+    assert (told.objects, await folders(store), await read_journal(store, "r0")) == (1, ["r0-1"], None)
+    assert (await sweep(store, KEEP, now=LATER)).objects == 1
+
+
+async def test_what_was_swept_can_not_be_published_any_more(store: Store) -> None:
+    table = await uploaded(store, "r0", 1, FOO, ["0"])
+    await sweep(store, KEEP, now=NOW)
+    await sweep(store, KEEP, now=LATER)
+    with pytest.raises(FencedError, match="was swept"):
+        await publish(store, "r0", 1, result(table))
+
+
+async def test_a_run_that_is_being_published_is_left_alone(store: Store) -> None:
+    table = await uploaded(store, "r0", 1, FOO, ["0"])
+    with pytest.raises((KilledError, BaseExceptionGroup)):
+        await publish(MortalStore(store, 1, after=True), "r0", 1, result(table))
+    await sweep(store, KEEP, now=NOW)
+    assert (await sweep(store, KEEP, now=LATER)).objects == 0
+    await publish(store, "r0", 1, result(table))
+    assert await content(store, FOO) == ["a", "0"]
+
+
+async def test_a_commit_between_look_and_claim_wins(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = await uploaded(store, "r0", 1, FOO, ["0"])
+    await sweep(store, KEEP, now=NOW)
+    create = store.create
+
+    async def publish_first(key: str, data: bytes) -> str:
+        monkeypatch.setattr(store, "create", create)
+        await publish(store, "r0", 1, result(table))
+        return await create(key, data)
+
+    monkeypatch.setattr(store, "create", publish_first)
+    assert (await sweep(store, KEEP, now=LATER)).objects == 0
+    assert await content(store, FOO) == ["a", "0"]
+
+
+async def test_other_attempts_of_a_published_run_go(store: Store) -> None:
+    await uploaded(store, "r0", 1, FOO, ["lost"])
+    await publish(store, "r0", 2, result(await uploaded(store, "r0", 2, FOO, ["0"])))
+    await sweep(store, KEEP, now=NOW)
+    assert (await sweep(store, KEEP, now=LATER)).prefixes == ("team/a/data/r0-1/",)
+    assert await content(store, FOO) == ["a", "0"]
+
+
+async def test_objects_that_are_nobodys_are_not_touched(store: Store) -> None:
+    await store.put("team/a/data/notes/readme.txt", b"x")
+    await store.put("team/a/files/x.csv", b"x")
+    await sweep(store, KEEP, now=NOW)
+    assert (await sweep(store, KEEP, now=LATER)).objects == 0
+
+
+async def test_a_keep_time_shorter_than_the_longest_run_is_refused(store: Store) -> None:
+    with pytest.raises(PlatformError, match="at least"):
+        await sweep(store, MIN_KEEP - timedelta(seconds=1))
