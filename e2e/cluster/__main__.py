@@ -6,8 +6,9 @@ If KUBECONFIG names a cluster, that one is used; else a real one is built and st
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
-from e2e.cluster import builds, connection, own, store, stranger
+from e2e.cluster import builds, connection, images, own, store, stranger
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import say
 
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "env": _env,
         "build": _build,
         "store": _store,
+        "push": _push,
         "stop": _stop,
         "start": _start,
     }
@@ -46,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     build = verbs.add_parser("build", help="build tools that are not built yet, and print where they are")
     build.add_argument("tools", nargs="*", default=list(builds.STANDARD), metavar="TOOL", help=", ".join(builds.TOOLS))
     verbs.add_parser("store", help="start only the object store, and print its URL")
+    push = verbs.add_parser("push", help="bring an image onto the cluster, and print its name for a pod")
+    push.add_argument("archive", type=Path, help="an OCI archive with one image")
+    push.add_argument("name", help="repository:tag, without a registry")
     for verb in ("stop", "start"):
         single = verbs.add_parser(verb, help=f"{verb} one part of our own cluster, to test failures")
         single.add_argument("part")
@@ -92,6 +97,11 @@ def _build(chosen: argparse.Namespace) -> int:
 
 def _store(_: argparse.Namespace) -> int:
     print(store.up().endpoint)
+    return 0
+
+
+def _push(chosen: argparse.Namespace) -> int:
+    print(images.bring(connection.load(), chosen.archive, chosen.name))
     return 0
 
 

@@ -1,8 +1,7 @@
-"""Container images of one static program, without a builder: imported into containerd, or pushed to a registry."""
+"""Container images of one static program, as OCI archives, without a builder."""
 
 import gzip
 import hashlib
-import http
 import io
 import json
 import platform
@@ -10,10 +9,6 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import urllib3
-
-from e2e.cluster.errors import ClusterError
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 EPOCH = 0
@@ -32,7 +27,12 @@ class Image:
 
 def reference(program: Path) -> str:
     """The name of the image of `program`; it changes with the program's bytes."""
-    return f"localhost/componentrun/{program.name}:{_tag(program)}"
+    return f"localhost/{name(program)}"
+
+
+def name(program: Path) -> str:
+    """The same without a registry."""
+    return f"componentrun/{program.name}:{_tag(program)}"
 
 
 def image(program: Path) -> Image:
@@ -56,40 +56,15 @@ def image(program: Path) -> Image:
     return Image(_json(manifest), {_digest(config): config, _digest(packed): packed})
 
 
-def archive(program: Path, name: str) -> bytes:
-    """An OCI archive of the image of `program`, to be imported under `name`."""
+def archive(program: Path, called: str) -> bytes:
+    """An OCI archive of the image of `program`, to be imported as `called`."""
     made = image(program)
-    entry = _descriptor(made.manifest, MANIFEST) | {"annotations": {"io.containerd.image.name": name}}
+    entry = _descriptor(made.manifest, MANIFEST) | {"annotations": {"io.containerd.image.name": called}}
     blobs = made.blobs | {_digest(made.manifest): made.manifest}
     files = {f"blobs/{digest.replace(':', '/')}": content for digest, content in blobs.items()}
     files["oci-layout"] = _json({"imageLayoutVersion": "1.0.0"})
     files["index.json"] = _json({"schemaVersion": 2, "manifests": [entry]})
     return _tar(files, mode=0o644)
-
-
-def push(program: Path, registry: str, *, scheme: str = "http") -> str:
-    """Push the image of `program` to `registry` (host:port) and return the name to pull it by."""
-    made = image(program)
-    repository = f"{scheme}://{registry}/v2/componentrun/{program.name}"
-    with urllib3.PoolManager() as pool:
-        for digest, content in made.blobs.items():
-            begun = pool.request("POST", f"{repository}/blobs/uploads/")
-            _expect(begun, http.HTTPStatus.ACCEPTED)
-            place = begun.headers["Location"]
-            url = place if "://" in place else f"{scheme}://{registry}{place}"
-            joined = f"{url}{'&' if '?' in url else '?'}digest={digest}"
-            _expect(pool.request("PUT", joined, body=content), http.HTTPStatus.CREATED)
-        tag = _tag(program)
-        headers = {"Content-Type": MANIFEST}
-        answer = pool.request("PUT", f"{repository}/manifests/{tag}", body=made.manifest, headers=headers)
-        _expect(answer, http.HTTPStatus.CREATED)
-    return f"{registry}/componentrun/{program.name}:{tag}"
-
-
-def _expect(answer: urllib3.BaseHTTPResponse, wanted: http.HTTPStatus) -> None:
-    if answer.status != wanted:
-        said = answer.data[:500].decode(errors="replace")
-        raise ClusterError(f"the registry answered {answer.status} to a push, expected {wanted.value}: {said}")
 
 
 def _tag(program: Path) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from e2e.cluster import archives, builds
+from e2e.cluster import builds, images
 from e2e.cluster.connection import Connection, load
 
 pytestmark = pytest.mark.cluster
@@ -56,9 +56,7 @@ def connection() -> Connection:
 
 @pytest.fixture(scope="module")
 def playground(connection: Connection) -> Iterator[Playground]:
-    if connection.registry is None:
-        pytest.skip("the probe's image is pushed, and this cluster has no IMAGE_REGISTRY")
-    image = archives.push((builds.build(["probe"]) / "probe").resolve(), connection.registry)
+    image = images.bring_program(connection, (builds.build(["probe"]) / "probe").resolve())
     namespace = f"cluster-test-{uuid.uuid4().hex[:8]}"
     kubectl(connection, "create", "namespace", namespace)
     try:
