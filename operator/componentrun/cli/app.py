@@ -1,0 +1,81 @@
+"""The commands put together, and the one place where an error becomes a message and an exit code."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from componentrun import __version__
+from componentrun.cli import doctor, events, runs, submit, table
+from componentrun.cli.errors import EXIT_INTERRUPTED, exit_code_of, hint_of
+from componentrun.cli.render import Cell, Output
+from componentrun.errors import ComponentRunError
+
+__all__ = ["app", "main"]
+
+_DEBUG = "COMPONENTRUN_DEBUG"
+
+
+class ErrorGroup(TyperGroup):
+    """Runs a command; what it raises on purpose becomes a sentence and a hint on stderr, not a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was typed."""
+        try:
+            return super().invoke(ctx)
+        except ComponentRunError as error:
+            if ctx.params.get("debug"):
+                raise
+            _tell(error)
+            raise typer.Exit(exit_code_of(error)) from error
+        except KeyboardInterrupt as error:
+            Output().note("interrupted")
+            raise typer.Exit(EXIT_INTERRUPTED) from error
+
+
+def _tell(error: ComponentRunError) -> None:
+    output = Output()
+    output.note(Cell("error: ", "bold red"), error.message)
+    hint = hint_of(error)
+    if hint:
+        output.note()
+        output.note(Cell("hint: ", "bold cyan"), hint)
+
+
+app = typer.Typer(
+    name="componentrun",
+    cls=ErrorGroup,
+    help="Run other people's code on your tables, safely, on Kubernetes.",
+    no_args_is_help=True,
+    # Plain help: it starts faster, and reads the same in a pipe.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+@app.callback()
+def options(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", envvar=_DEBUG, help="Show where an error comes from.")] = False,
+) -> None:
+    """Run other people's code on your tables, safely, on Kubernetes."""
+
+
+@app.command()
+def version() -> None:
+    """Print the version of this command line."""
+    sys.stdout.write(f"componentrun {__version__}\n")
+
+
+submit.register(app)
+runs.register(app)
+events.register(app)
+app.add_typer(table.app, name="table")
+doctor.register(app)
+
+
+def main() -> None:
+    """Entry point."""
+    app()

@@ -1,0 +1,236 @@
+"""Waiting for a run and following it: one loop, looking once a second at the run and at what is new in its events.
+
+It ends when the run is over and, where events are shown, all of them are delivered (or the collector had its time).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from componentrun.cli.cluster import RUNS
+from componentrun.cli.errors import (
+    EXIT_FAULT,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_USER,
+    EnvironmentFault,
+    NotFoundError,
+    WaitTimeoutError,
+)
+from componentrun.cli.render import Cell, styled
+from componentrun.cli.session import Session, parse_run
+from componentrun.cli.words import clock, count, duration, size
+from componentrun.errors import PlatformError, Reason, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from componentrun.api.componentrun import ComponentRun, PhaseTime
+    from componentrun.cli.store import EventFeed, EventRecord
+
+__all__ = ["Follower", "exit_code", "follow_or_leave", "is_over", "print_event", "print_outcome"]
+
+PAUSE_SECONDS: Final = 1.0
+PATIENCE: Final = timedelta(seconds=60)
+"""How long cluster and store may be away while a run is followed."""
+DELIVERY_GRACE: Final = timedelta(seconds=30)
+"""How long after a run's end its last events are waited for."""
+
+_FINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
+_USER_REASONS: Final = frozenset(
+    {
+        Reason.USER_ERROR, Reason.OUTPUT_MISSING, Reason.OUTPUT_INVALID, Reason.INPUT_NOT_FOUND, Reason.INPUT_INVALID,
+        Reason.INVALID_SPEC, Reason.COMPONENT_NOT_FOUND, Reason.STORAGE_NOT_FOUND, Reason.SECRET_NOT_FOUND,
+    }
+)  # fmt: skip
+"""Who wrote the run, its configuration or the component can mend these."""
+
+
+def is_over(run: ComponentRun) -> bool:
+    """Whether nothing more will happen to the run."""
+    return run.status.phase in _FINAL
+
+
+def exit_code(run: ComponentRun) -> int:
+    """0 succeeded, 1 its user can mend it, 2 anything else."""
+    if run.status.phase == "Succeeded":
+        return EXIT_OK
+    return EXIT_USER if run.status.reason in _USER_REASONS else EXIT_FAULT
+
+
+@dataclass
+class Follower:
+    """Follows one run until it is over."""
+
+    session: Session
+    run: ComponentRun
+    feed: EventFeed | None = None
+    """Its events; None: they are not shown."""
+    events_optional: bool = False
+    """Whether to go on without events where Storage can't be read from here."""
+    phases: bool = True
+    """Whether to tell of each phase on stderr."""
+    deadline: datetime | None = None
+    """When to stop waiting; None: never."""
+    show: Callable[[EventRecord], None] | None = None
+    """What to do with an event; None: print it as a line."""
+    _told: set[tuple[str, datetime]] = field(default_factory=set)
+    _away_since: datetime | None = None
+    _over_since: datetime | None = None
+
+    def follow(self) -> ComponentRun:
+        """The run when it is over.
+
+        Raises:
+            WaitTimeoutError: it is not over at the deadline.
+            NotFoundError: somebody has deleted it.
+            PlatformError: cluster or store were away for longer than `PATIENCE`.
+        """
+        while True:
+            complete = self._patiently(self._look)
+            if complete:
+                return self.run
+            if self.deadline is not None and self.session.now() >= self.deadline:
+                raise self._too_late()
+            self.session.makers.sleep(PAUSE_SECONDS)
+
+    def _look(self) -> bool:
+        """One look at the run and its events; whether there will be no more of them."""
+        self.run = self._read_run()
+        # Decided before the events are read: what was delivered by then is read below.
+        complete = is_over(self.run) and self._delivered()
+        if self.phases:
+            self._tell_phases()
+        self._show_events()
+        return complete
+
+    def _show_events(self) -> None:
+        try:
+            for event in self.feed.read() if self.feed is not None else ():
+                self._show(event)
+        except PlatformError as error:
+            if not self.events_optional:
+                raise
+            self.feed = None
+            self.session.output.note(
+                Cell("warning: ", "yellow"), f"{error.message}; the run is followed without its events"
+            )
+
+    def _show(self, event: EventRecord) -> None:
+        if self.show is None:
+            print_event(self.session, event)
+        else:
+            self.show(event)
+
+    def _read_run(self) -> ComponentRun:
+        name, uid = self.run.metadata.name, self.run.metadata.uid
+        gone = "nothing more can be known of it; its tables are as it left them"
+        try:
+            run = parse_run(self.session.cluster.get(RUNS, name))
+        except NotFoundError as error:
+            raise NotFoundError(f"ComponentRun `{name}` was deleted while it was followed", gone) from error
+        if uid and run.metadata.uid != uid:
+            raise NotFoundError(f"ComponentRun `{name}` was deleted and created again while it was followed", gone)
+        return run
+
+    def _delivered(self) -> bool:
+        events, now = self.run.status.events, self.session.now()
+        if self.feed is None or (events is not None and events.delivered):
+            return True
+        self._over_since = self._over_since or now
+        if now - self._over_since < DELIVERY_GRACE:
+            return False
+        self.session.output.note(
+            Cell("warning: ", "yellow"),
+            f"the last events of `{self.run.metadata.name}` were not delivered within {DELIVERY_GRACE.seconds}s "
+            "of its end; `componentrun doctor` tells whether the collector runs",
+        )
+        return True
+
+    def _tell_phases(self) -> None:
+        for phase in self.run.status.phases:
+            key = (phase.phase, phase.start_time)
+            if key not in self._told:
+                self._told.add(key)
+                self.session.output.note(
+                    Cell(clock(phase.start_time), "dim"), " ", styled(phase.phase), *self._detail(phase)
+                )
+
+    def _detail(self, phase: PhaseTime) -> list[str]:
+        status = self.run.status
+        told = phase is status.phases[-1] and phase.phase not in _FINAL and status.message
+        return [f": {status.message}"] if told else []
+
+    def _patiently(self, look: Callable[[], bool]) -> bool:
+        """Bear that cluster or store are away for a while."""
+        try:
+            complete = look()
+        except (EnvironmentFault, TransientError) as error:
+            now = self.session.now()
+            if self._away_since is None:
+                self._away_since = now
+                self.session.output.note(
+                    Cell("warning: ", "yellow"), f"{error.message}; trying again for {PATIENCE.seconds}s"
+                )
+            if now - self._away_since >= PATIENCE:
+                raise
+            return False
+        self._away_since = None
+        return complete
+
+    def _too_late(self) -> WaitTimeoutError:
+        name, status = self.run.metadata.name, self.run.status
+        told = f" ({status.message})" if status.message else ""
+        return WaitTimeoutError(
+            f"ComponentRun `{name}` is not over yet: it is `{status.phase or 'Queued'}`{told}",
+            f"it goes on; `componentrun wait {name}` waits again, `componentrun cancel {name}` stops it",
+        )
+
+
+def print_event(session: Session, event: EventRecord) -> None:
+    """One event as a line."""
+    style = {"warn": "yellow", "error": "red", "success": "green"}.get(event.type, "")
+    lines = event.message.split("\n")
+    session.output.line(
+        Cell(clock(event.time), "dim"),
+        " ",
+        Cell(f"{event.type:<7}", style),
+        " ",
+        Cell(f"{event.source}: ", "dim"),
+        Cell(lines[0], style),
+    )
+    for line in lines[1:]:
+        session.output.line(" " * 21, Cell(line, style))
+
+
+def print_outcome(session: Session, run: ComponentRun) -> None:
+    """How a run ended, on stderr: a sentence, then the tables that it wrote."""
+    status, output = run.status, session.output
+    took = duration(status.start_time or run.metadata.creation_timestamp, status.completion_time, session.now())
+    why = f" ({status.reason})" if status.reason and status.reason != status.phase else ""
+    told = f": {status.message}" if status.message else ""
+    output.note(f"ComponentRun `{run.metadata.name}` ", styled(status.phase or "Queued"), f"{why} after {took}{told}")
+    for warning in status.warnings or ():
+        output.note(Cell("warning: ", "yellow"), warning)
+    for table in status.output_tables or ():
+        output.note(f"  {table.table}: {count(table.rows, 'row')}, {size(table.bytes)}")
+    if status.last_words and run.status.phase == "Failed":
+        output.note("last words:")
+        for line in status.last_words.rstrip("\n").split("\n"):
+            output.note("  | ", line)
+
+
+def follow_or_leave(follower: Follower) -> ComponentRun:
+    """Follow a run to its end; Ctrl-C leaves it running and says how to stop it."""
+    try:
+        return follower.follow()
+    except KeyboardInterrupt as error:
+        session, name = follower.session, follower.run.metadata.name
+        there = f" --namespace {session.cluster.namespace}"
+        session.output.note()
+        session.output.note(f"ComponentRun `{name}` goes on; `componentrun cancel {name}{there}` stops it")
+        raise typer.Exit(EXIT_INTERRUPTED) from error

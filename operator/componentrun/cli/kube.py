@@ -1,0 +1,184 @@
+"""`KubeCluster`: the border to Kubernetes on the official client.
+
+Objects stay plain JSON: the client's typed models know nothing of ours. Only this module imports `kubernetes`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import urllib3.exceptions
+from kubernetes import config
+from kubernetes.client.api_client import ApiClient
+from kubernetes.client.configuration import Configuration
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+
+from componentrun.cli.answers import Asked, explain
+from componentrun.cli.errors import BadRequestError, EnvironmentFault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from componentrun.cli.cluster import JsonObject, Resource
+
+__all__ = ["KubeCluster", "connect"]
+
+_CONNECT_SECONDS: Final = 5.0
+_READ_SECONDS: Final = 30.0
+_PAGE: Final = 500
+_OK: Final = range(200, 300)
+_MERGE_PATCH: Final = "application/merge-patch+json"
+_TOKEN_NAMESPACE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"  # noqa: S105 - a path
+
+
+class KubeCluster:
+    """One context of a kubeconfig."""
+
+    def __init__(self, client: ApiClient, namespace: str) -> None:
+        """Use `connect` instead, but for tests."""
+        self._client = client
+        self.namespace = namespace
+
+    @property
+    def server(self) -> str:
+        """URL of the API server."""
+        return str(self._client.configuration.host)
+
+    def version(self) -> str:
+        """Version of Kubernetes."""
+        return str(self._send("GET", "/version", verb="get", what=None)["gitVersion"])
+
+    def get(self, what: Resource, name: str) -> JsonObject:
+        """One object."""
+        return self._send("GET", what.path(self.namespace, name), verb="get", what=what, name=name)
+
+    def list(
+        self, what: Resource, *, selector: str = "", fields: Mapping[str, str] | None = None, everywhere: bool = False
+    ) -> list[JsonObject]:
+        """Objects, read in pages."""
+        query = {"limit": str(_PAGE)}
+        if selector:
+            query["labelSelector"] = selector
+        if fields:
+            query["fieldSelector"] = ",".join(f"{path}={value}" for path, value in fields.items())
+        path = what.path(None if everywhere else self.namespace)
+        found: list[JsonObject] = []
+        while True:
+            page = self._send("GET", path, verb="list", what=what, query=query)
+            # Items of a list do not carry these two; whoever prints one expects them.
+            head = {"apiVersion": page["apiVersion"], "kind": what.kind}
+            found += [head | item for item in page["items"]]
+            more = page["metadata"].get("continue")
+            if not more:
+                return found
+            query["continue"] = more
+
+    def create(self, what: Resource, manifest: JsonObject, *, dry_run: bool = False) -> JsonObject:
+        """Create an object; unknown fields are refused, not dropped."""
+        query = {"fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
+        path = what.path(self.namespace)
+        name = str(manifest.get("metadata", {}).get("name", ""))
+        return self._send("POST", path, verb="create", what=what, name=name, query=query, body=manifest)
+
+    def patch(self, what: Resource, name: str, patch: JsonObject) -> JsonObject:
+        """Merge `patch` into an object."""
+        path = what.path(self.namespace, name)
+        return self._send("PATCH", path, verb="patch", what=what, name=name, body=patch, content_type=_MERGE_PATCH)
+
+    def delete(self, what: Resource, name: str) -> None:
+        """Delete an object; what belongs to it goes with it."""
+        body = {"propagationPolicy": "Background"}
+        self._send("DELETE", what.path(self.namespace, name), verb="delete", what=what, name=name, body=body)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        verb: str,
+        what: Resource | None,
+        name: str = "",
+        query: Mapping[str, str] | None = None,
+        body: JsonObject | None = None,
+        content_type: str = "application/json",
+    ) -> JsonObject:
+        """One request; its answer as JSON."""
+        headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if body is not None else {})
+        request = self._client.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = self._client.call_api(*request, _request_timeout=(_CONNECT_SECONDS, _READ_SECONDS))
+            text = response.read()  # type: ignore[no-untyped-call]  # the client has no types
+        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
+            raise EnvironmentFault(
+                f"the cluster at {self.server} does not answer: {_cause(error)}",
+                "check that it is up and that this is the right one: `kubectl config current-context`; "
+                "`--context NAME` chooses another",
+            ) from error
+        if response.status not in _OK:
+            raise explain(response.status, text, Asked(verb, what, name, self.namespace, self.server))
+        return cast("JsonObject", json.loads(text))
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason of a failed connection, in a few words."""
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, BaseException):
+        return _cause(reason)
+    text = str(reason or error).strip().rpartition(": ")[2]
+    return re.sub(r"^\[Errno -?\d+\] ", "", text) or type(error).__name__
+
+
+def connect(context: str | None, namespace: str | None) -> KubeCluster:
+    """Choose cluster and namespace: from KUBECONFIG (or ~/.kube/config), else from the pod that this runs in.
+
+    Raises:
+        BadRequestError: there is no usable configuration.
+    """
+    if context is None and not _kubeconfig_there() and "KUBERNETES_SERVICE_HOST" in os.environ:
+        return _in_cluster(namespace)
+    try:
+        _, active = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]  # likewise
+        chosen = _context(context) if context is not None else active
+        client = config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]  # likewise
+    except ConfigException as error:
+        raise BadRequestError(
+            f"no cluster to talk to: {str(error).rstrip('.')}",
+            "set KUBECONFIG to the file that your cluster's administrator gave you, or pass `--context NAME`",
+        ) from error
+    return KubeCluster(client, namespace or chosen.get("context", {}).get("namespace") or "default")
+
+
+def _context(name: str) -> dict[str, Any]:
+    contexts, _ = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]  # likewise
+    for candidate in contexts:
+        if candidate["name"] == name:
+            return dict(candidate)
+    known = ", ".join(f"`{candidate['name']}`" for candidate in contexts)
+    raise BadRequestError(
+        f"the kubeconfig has no context `{name}`; it has {known}", "`kubectl config get-contexts` lists them"
+    )
+
+
+def _kubeconfig_there() -> bool:
+    paths = os.environ.get("KUBECONFIG", "~/.kube/config").split(os.pathsep)
+    return any(os.path.exists(os.path.expanduser(path)) for path in paths if path)  # noqa: PTH110, PTH111 - as the client looks
+
+
+def _in_cluster(namespace: str | None) -> KubeCluster:
+    settings = Configuration()
+    config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # likewise
+    if namespace is None:
+        with open(_TOKEN_NAMESPACE, encoding="utf-8") as file:  # noqa: PTH123
+            namespace = file.read().strip()
+    return KubeCluster(ApiClient(configuration=settings), namespace)

@@ -1,0 +1,272 @@
+"""From flags and a file's text to a ComponentRun, validated by the models before the API server sees it. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api.common import API_VERSION
+from componentrun.api.names import MAX_RUN_NAME
+from componentrun.cli import flags
+from componentrun.cli.errors import BadRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pydantic import ValidationError
+
+    from componentrun.cli.cluster import JsonObject
+
+__all__ = ["RunFlags", "build", "check", "generated_name", "parse"]
+
+_SUFFIX_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
+"""As Kubernetes generates names: no vowels, so no words; no letters that look like others."""
+_SUFFIX_LENGTH: Final = 5
+_CREATE_HINT: Final = "`componentrun submit --dry-run` prints the manifest without creating it"
+_METADATA: Final = frozenset(
+    {"name", "generateName", "namespace", "labels", "annotations", "finalizers", "ownerReferences"}
+)  # fmt: skip
+_TOP: Final = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
+
+
+@dataclass(frozen=True, slots=True)
+class RunFlags:
+    """What the flags of `submit` say, still as typed."""
+
+    component: str | None = None
+    image: str | None = None
+    tag: str | None = None
+    action: str | None = None
+    configuration: str | None = None
+    params: Sequence[str] = ()
+    parameters: Mapping[str, Any] | None = None
+    """Content of `--parameters FILE`."""
+    secrets: Sequence[str] = ()
+    inputs: Sequence[str] = ()
+    outputs: Sequence[str] = ()
+    default_bucket: str | None = None
+    storage: str | None = None
+    timeout: str | None = None
+    cpu: str | None = None
+    memory: str | None = None
+    size: str | None = None
+    network: str | None = None
+    ttl: str | None = None
+    labels: Sequence[str] = ()
+    name: str | None = None
+    command: Sequence[str] = field(default=())
+    """What stands behind `--`."""
+
+
+def parse(text: str, where: str) -> JsonObject:
+    """One ComponentRun from YAML or JSON.
+
+    Raises:
+        BadRequestError: the text is no YAML, or not exactly one ComponentRun.
+    """
+    import yaml  # noqa: PLC0415 - takes a while to load and only files need it
+
+    try:
+        found = [document for document in yaml.safe_load_all(text) if document is not None]
+    except yaml.YAMLError as error:
+        raise BadRequestError(
+            f"{where} is not YAML: {_one_line(str(error))}",
+            "indent with spaces; quote texts that hold `: ` or start with `#`",
+        ) from error
+    if len(found) != 1 or not isinstance(found[0], dict):
+        raise BadRequestError(
+            f"{where} holds {len(found)} documents; expected one ComponentRun", "submit the runs one by one"
+        )
+    manifest = found[0]
+    kind, version = manifest.get("kind"), manifest.get("apiVersion")
+    if kind != "ComponentRun" or version != API_VERSION:
+        raise BadRequestError(
+            f"{where} is a `{kind}` of `{version}`; expected a `ComponentRun` of `{API_VERSION}`",
+            "`kubectl apply -f` creates objects of other kinds",
+        )
+    return manifest
+
+
+def build(flags_: RunFlags, base: JsonObject | None = None) -> JsonObject:
+    """The manifest that the flags describe; where there is a file, flags win over what it says."""
+    manifest: JsonObject = {"apiVersion": API_VERSION, "kind": "ComponentRun", "metadata": {}, "spec": {}}
+    for key, value in (base or {}).items():
+        if key != "status":
+            manifest[key] = value
+    manifest["metadata"] = _metadata(flags_, manifest["metadata"] or {})
+    manifest["spec"] = _spec(flags_, dict(manifest["spec"] or {}))
+    if not manifest["metadata"].get("name"):
+        prefix = manifest["metadata"].pop("generateName", None)
+        manifest["metadata"] = {"name": generated_name(manifest["spec"], prefix)} | manifest["metadata"]
+    return manifest
+
+
+def _metadata(flags_: RunFlags, base: JsonObject) -> JsonObject:
+    metadata = dict(base)
+    if flags_.name:
+        metadata["name"] = flags_.name
+    if flags_.labels:
+        metadata["labels"] = dict(metadata.get("labels") or {}) | dict(
+            flags.pair("--label", text) for text in flags_.labels
+        )
+    return metadata
+
+
+def _spec(flags_: RunFlags, spec: JsonObject) -> JsonObject:
+    """Put the flags into `spec`."""
+    if flags_.component:
+        spec.pop("image", None)
+    if flags_.image:
+        spec.pop("component", None)
+    plain = {
+        "component": flags_.component, "image": flags_.image, "tag": flags_.tag, "action": flags_.action,
+        "storage": flags_.storage, "timeout": flags_.timeout, "size": flags_.size, "ttlAfterFinished": flags_.ttl,
+    }  # fmt: skip
+    spec |= {key: value for key, value in plain.items() if value is not None}
+    if flags_.command:
+        spec["command"] = list(flags_.command)
+    configuration = _configuration(flags_, dict(spec.get("configuration") or {}))
+    if configuration:
+        spec["configuration"] = configuration
+    if flags_.inputs:
+        spec["input"] = dict(spec.get("input") or {}) | {"tables": [flags.input_table(text) for text in flags_.inputs]}
+    output = dict(spec.get("output") or {})
+    if flags_.outputs:
+        output["tables"] = [flags.output_table(text) for text in flags_.outputs]
+    if flags_.default_bucket:
+        output["defaultBucket"] = flags_.default_bucket
+    if output:
+        spec["output"] = output
+    _limits(flags_, spec)
+    return spec
+
+
+def _limits(flags_: RunFlags, spec: JsonObject) -> None:
+    limits = {key: value for key, value in (("cpu", flags_.cpu), ("memory", flags_.memory)) if value is not None}
+    if limits and flags_.size:
+        raise BadRequestError("`--size` does not go together with `--cpu` and `--memory`", "leave one of them out")
+    if flags_.size:
+        spec.pop("resources", None)
+    if limits:
+        spec.pop("size", None)
+        resources = dict(spec.get("resources") or {})
+        spec["resources"] = resources | {"limits": dict(resources.get("limits") or {}) | limits}
+    if flags_.network:
+        spec["network"] = dict(spec.get("network") or {}) | {"mode": flags_.network}
+
+
+def _configuration(flags_: RunFlags, configuration: JsonObject) -> JsonObject:
+    if flags_.configuration:
+        configuration["id"] = flags_.configuration
+    if flags_.parameters is not None:
+        configuration["parameters"] = dict(flags_.parameters)
+    if flags_.params:
+        parameters = dict(configuration.get("parameters") or {})
+        for text in flags_.params:
+            flags.set_parameter(parameters, text)
+        configuration["parameters"] = parameters
+    if flags_.secrets:
+        configuration["secrets"] = [*(configuration.get("secrets") or []), *map(flags.secret, flags_.secrets)]
+    return configuration
+
+
+def generated_name(spec: Mapping[str, Any], prefix: str | None = None) -> str:
+    """`<component>-<5 characters>`; the image's own name stands in where there is no component."""
+    if prefix is None:
+        image = str(spec.get("image") or "run").partition("@")[0].rpartition("/")[2].partition(":")[0]
+        prefix = f"{spec.get('component') or image}-"
+    suffix = "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(_SUFFIX_LENGTH))
+    stem = re.sub(r"[^a-z0-9.-]+", "-", prefix.lower()).lstrip("-.")[: MAX_RUN_NAME - _SUFFIX_LENGTH]
+    return f"{stem or 'run-'}{suffix}"
+
+
+def check(manifest: JsonObject) -> None:
+    """Refuse what the API server would refuse, in words that name the field.
+
+    Raises:
+        BadRequestError: a field is unknown, missing or not what it has to be; all of them are named.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415 - the models take a while to load
+
+    from componentrun.api.componentrun import ComponentRun, ComponentRunSpec  # noqa: PLC0415
+
+    problems = [*_unknown(manifest, _TOP, ""), *_unknown(manifest["metadata"], _METADATA, "metadata.")]
+    schema = ComponentRunSpec.model_json_schema(by_alias=True)
+    problems += _unknown_below(manifest["spec"], schema, schema.get("$defs", {}), "spec")
+    try:
+        ComponentRun.model_validate(manifest)
+    except ValidationError as error:
+        problems += _sentences(error)
+    problems += _combinations(manifest)
+    if problems:
+        raise BadRequestError(
+            f"ComponentRun `{manifest['metadata'].get('name', '')}` is not valid: {'; '.join(problems)}", _CREATE_HINT
+        )
+
+
+def _combinations(manifest: JsonObject) -> Iterator[str]:
+    """What no single field can say; the CRD's rules say the same."""
+    spec, name = manifest["spec"], str(manifest["metadata"].get("name", ""))
+    if bool(spec.get("component")) == bool(spec.get("image")):
+        found = "both" if spec.get("component") else "neither"
+        yield f"`spec`: found {found} of `component` and `image`, expected one of them"
+    if len(name) > MAX_RUN_NAME:
+        yield f"`metadata.name`: {len(name)} characters, expected at most {MAX_RUN_NAME}"
+    if spec.get("size") and spec.get("resources"):
+        yield "`spec`: `size` does not go together with `resources`"
+    if spec.get("tag") and spec.get("image"):
+        yield "`spec.tag`: only for a `component`; write the tag into `image`"
+    if spec.get("command") and spec.get("component"):
+        yield "`spec.command`: only for an `image`; the Component says what it starts"
+
+
+def _unknown(value: Any, known: frozenset[str], path: str) -> Iterator[str]:
+    for key in value if isinstance(value, dict) else ():
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, 1)
+            yield f"`{path}{key}`: there is no such field{f'; did you mean `{close[0]}`?' if close else ''}"
+
+
+def _unknown_below(value: Any, schema: Mapping[str, Any], definitions: Mapping[str, Any], path: str) -> Iterator[str]:
+    """Unknown fields at any depth, as the schema of the models knows them."""
+    schema = _resolve(schema, definitions)
+    if isinstance(value, list) and "items" in schema:
+        for i, item in enumerate(value):
+            yield from _unknown_below(item, schema["items"], definitions, f"{path}[{i}]")
+    if isinstance(value, dict) and "properties" in schema:
+        properties = schema["properties"]
+        yield from _unknown(value, frozenset(properties), f"{path}.")
+        for key in value.keys() & properties.keys():
+            yield from _unknown_below(value[key], properties[key], definitions, f"{path}.{key}")
+
+
+def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Follow a reference, and take the one that is not `null` where a field is optional."""
+    for option in schema.get("anyOf", ()):
+        if option.get("type") != "null":
+            return _resolve(option, definitions)
+    reference = schema.get("$ref")
+    return _resolve(definitions[reference.rpartition("/")[2]], definitions) if reference else schema
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    return [f"`{_path(item['loc'])}`: {_problem(item)}" for item in error.errors(include_url=False)]
+
+
+def _path(location: Sequence[str | int]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.removeprefix(".")
+
+
+def _problem(item: Mapping[str, Any]) -> str:
+    found = repr(item["input"])
+    shown = f", found {found}" if len(found) <= 80 and item["type"] != "missing" else ""  # noqa: PLR2004 - a line's worth
+    message = str(item["msg"])
+    return f"{message[:1].lower()}{message[1:]}{shown}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

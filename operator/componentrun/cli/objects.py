@@ -1,0 +1,187 @@
+"""`ObjectStore`: the border to Storage on `componentrun.storage`.
+
+The Secret of its keys is read with the person's own rights.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from dataclasses import asdict
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any, Final, cast
+
+from componentrun.api.storage import Storage
+from componentrun.cli.cluster import SECRETS, Cluster, JsonObject
+from componentrun.cli.errors import NotFoundError
+from componentrun.cli.store import Check, EventRecord, Preview, TableInfo
+from componentrun.storage.connection import Store, open_store
+from componentrun.storage.download import head_rows, read_pointer_csv
+from componentrun.storage.events import Event, EventReader
+from componentrun.storage.layout import TableId
+from componentrun.storage.resource import settings_of
+from componentrun.storage.tables import delete_table, gather_bounded, list_tables, need_table, read_table
+from componentrun.storage.upload import upload_table
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from componentrun.storage.pointer import Pointer
+
+__all__ = ["ObjectStore", "open_storage"]
+
+_DOCTOR_HINT: Final = (
+    "correct the Storage (`kubectl edit storage`) or the Secret of its keys; "
+    "where the store has another name outside the cluster, `--endpoint URL` says which"
+)
+
+
+def open_storage(cluster: Cluster, storage: JsonObject, endpoint: str | None) -> ObjectStore:
+    """The store behind a Storage object.
+
+    Raises:
+        UserError: its Secret, or a key of it, is not there, or a value is malformed.
+    """
+    model = Storage.model_validate(storage)
+    secret = None
+    if model.spec.credentials is not None:
+        try:
+            secret = cluster.get(SECRETS, model.spec.credentials.secret_name)
+        except NotFoundError:
+            secret = None  # `settings_of` says which keys it has to hold
+    return ObjectStore(open_store(settings_of(model, secret, endpoint=endpoint)))
+
+
+class ObjectStore:
+    """One Storage."""
+
+    def __init__(self, store: Store) -> None:
+        """Use `open_storage` instead, but for tests."""
+        self._store = store
+        self._runner = asyncio.Runner()
+
+    @property
+    def name(self) -> str:
+        """Name of the Storage object."""
+        return self._store.settings.name
+
+    def tables(self, bucket: str | None = None) -> list[TableInfo]:
+        """All tables, or those of one bucket."""
+
+        async def read() -> list[TableInfo]:
+            ids = [table async for table in list_tables(self._store) if bucket in {None, table.bucket_id}]
+            found = await gather_bounded(lambda table: read_table(self._store, table), ids)
+            # A table may go between being listed and being read.
+            return [_info(item.pointer) for item in found if item is not None]
+
+        return self._runner.run(read())
+
+    def put(
+        self,
+        file: Path,
+        table: str,
+        *,
+        incremental: bool,
+        primary_key: Sequence[str],
+        progress: Callable[[int, int | None], None],
+    ) -> TableInfo:
+        """Load a CSV file into a table, at once."""
+        counting = cast("Store", _Counting(self._store, progress))
+        target = TableId.parse(table)
+        load = upload_table(counting, file, target, primary_key=tuple(primary_key), incremental=incremental)
+        return _info(self._runner.run(load).pointer)
+
+    def get(self, table: str, target: IO[bytes], progress: Callable[[int, int | None], None]) -> TableInfo:
+        """Write a table as CSV with a header line."""
+
+        async def copy() -> TableInfo:
+            found = await need_table(self._store, TableId.parse(table))
+            done = 0
+            async for chunk in read_pointer_csv(self._store, found.pointer):
+                target.write(chunk)
+                done += len(chunk)
+                progress(done, found.pointer.bytes)
+            return _info(found.pointer)
+
+        return self._runner.run(copy())
+
+    def head(self, table: str, rows: int) -> Preview:
+        """The first rows of a table."""
+        data = self._runner.run(head_rows(self._store, TableId.parse(table), rows))
+        header, *body = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+        return Preview(tuple(header), tuple(map(tuple, body)))
+
+    def remove(self, table: str) -> bool:
+        """Delete a table; whether it was there."""
+        return self._runner.run(delete_table(self._store, TableId.parse(table)))
+
+    def events(self, run: str) -> Feed:
+        """The events of a run, by its uid."""
+        return Feed(self._runner, EventReader(self._store, run))
+
+    def check(self) -> list[Check]:
+        """Whether the store can do what ComponentRun needs."""
+        from componentrun.storage.doctor import check_store  # noqa: PLC0415 - the signer takes a while to load
+        from componentrun.storage.grants import Signer  # noqa: PLC0415 - likewise
+
+        found = self._runner.run(check_store(self._store, Signer(self._store.settings)))
+        return [
+            Check(one.name, "ok" if one.ok else "fail", one.detail, "" if one.ok else _DOCTOR_HINT) for one in found
+        ]
+
+
+class Feed:
+    """A run's events, each once."""
+
+    def __init__(self, runner: asyncio.Runner, reader: EventReader) -> None:
+        """Start before the first event."""
+        self._runner = runner
+        self._reader = reader
+
+    def read(self) -> Iterator[EventRecord]:
+        """Events that are there now and were not read yet."""
+        stream = self._reader.read()
+        while (event := self._runner.run(_next(stream))) is not None:
+            yield _record(event)
+
+
+async def _next(stream: AsyncIterator[Event]) -> Event | None:
+    return await anext(stream, None)
+
+
+class _Counting:
+    """A store that tells how many bytes it has written."""
+
+    def __init__(self, store: Store, progress: Callable[[int, int | None], None]) -> None:
+        self._store = store
+        self._progress = progress
+        self._done = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def put(self, key: str, data: bytes) -> str:
+        etag = await self._store.put(key, data)
+        self._done += len(data)
+        self._progress(self._done, None)
+        return etag
+
+
+def _info(pointer: Pointer) -> TableInfo:
+    return TableInfo(
+        id=pointer.id,
+        columns=tuple(column.name for column in pointer.columns),
+        primary_key=pointer.primary_key,
+        rows=pointer.rows,
+        bytes=pointer.bytes,
+        version=pointer.version,
+        changed=pointer.last_change,
+        changed_by=pointer.committed_by.run,
+    )
+
+
+def _record(event: Event) -> EventRecord:
+    raw = {key: value for key, value in asdict(event).items() if value is not None}
+    return EventRecord(event.seq, datetime.fromisoformat(event.time), event.type, event.message, event.source, raw)

@@ -1,0 +1,49 @@
+"""Options that several commands share, each in one place."""
+
+from typing import Annotated
+
+import typer
+
+from componentrun.cli.render import Format, ListFormat
+
+Namespace = Annotated[
+    str | None,
+    typer.Option("--namespace", "-n", metavar="NAME", help="Namespace to work in; the context's own where not given."),
+]
+LongNamespace = Annotated[
+    str | None,
+    typer.Option("--namespace", metavar="NAME", help="Namespace to work in; the context's own where not given."),
+]
+Context = Annotated[
+    str | None,
+    typer.Option("--context", metavar="NAME", help="Context of the kubeconfig; the current one where not given."),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option("--storage", metavar="NAME", help="Storage to use; the namespace's default one where not given."),
+]
+Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint",
+        envvar="COMPONENTRUN_STORE_ENDPOINT",
+        metavar="URL",
+        help="URL of the object store as seen from here, where it has another name outside the cluster.",
+    ),
+]
+Output = Annotated[Format | None, typer.Option("--output", "-o", help="Print for programs instead of people.")]
+ListOutput = Annotated[
+    ListFormat | None,
+    typer.Option("--output", "-o", help="`wide`: more columns. `name`: names only. Or for programs."),
+]
+WaitTimeout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        help="Stop waiting after this long (`90s`, `15m`, `1h30m`) with exit code 124; the run goes on.",
+    ),
+]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="Name of the run; `@latest` is the newest one of the namespace.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -1,0 +1,133 @@
+"""What one invocation works with: cluster, store, clock, output. Made late, so that `--help` loads no client."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from componentrun.cli.cluster import RUNS, STORAGES, Cluster, JsonObject
+from componentrun.cli.errors import EnvironmentFault, NotFoundError
+from componentrun.cli.render import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import typer
+
+    from componentrun.api.componentrun import ComponentRun
+    from componentrun.cli.store import Store
+
+__all__ = ["LATEST", "Makers", "Session", "parse_run"]
+
+LATEST = "@latest"
+
+
+def _connect(context: str | None, namespace: str | None) -> Cluster:
+    from componentrun.cli.kube import connect  # noqa: PLC0415 - the client takes half a second to load
+
+    return connect(context, namespace)
+
+
+def _open_store(cluster: Cluster, storage: JsonObject, endpoint: str | None) -> Store:
+    from componentrun.cli.objects import open_storage  # noqa: PLC0415 - likewise
+
+    return open_storage(cluster, storage, endpoint)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Makers:
+    """How the things of a session are made; tests put their own here."""
+
+    cluster: Callable[[str | None, str | None], Cluster] = _connect
+    """From context and namespace."""
+    store: Callable[[Cluster, JsonObject, str | None], Store] = _open_store
+    """From the cluster, a Storage object and an endpoint that overrides its own."""
+    now: Callable[[], datetime] = _now
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass
+class Session:
+    """One invocation."""
+
+    makers: Makers = field(default_factory=Makers)
+    context: str | None = None
+    namespace: str | None = None
+    output: Output = field(default_factory=Output)
+    _cluster: Cluster | None = None
+
+    @classmethod
+    def of(cls, ctx: typer.Context, *, context: str | None, namespace: str | None) -> Session:
+        """The session of a command with what its options say."""
+        makers = ctx.find_object(Makers) or Makers()
+        return cls(makers, context, namespace)
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster; connected at the first use."""
+        if self._cluster is None:
+            self._cluster = self.makers.cluster(self.context, self.namespace)
+        return self._cluster
+
+    def now(self) -> datetime:
+        """The time."""
+        return self.makers.now()
+
+    def raw_run(self, name: str) -> JsonObject:
+        """A run by its name, or the newest one for `@latest`."""
+        return self._latest() if name == LATEST else self.cluster.get(RUNS, name)
+
+    def run(self, name: str) -> ComponentRun:
+        """A run by its name, or the newest one for `@latest`."""
+        return parse_run(self.raw_run(name))
+
+    def _latest(self) -> JsonObject:
+        runs = self.cluster.list(RUNS)
+        if not runs:
+            raise NotFoundError(
+                f"there are no runs in namespace `{self.cluster.namespace}`, so none is `{LATEST}`",
+                "`componentrun submit` creates one; `--namespace` looks elsewhere",
+            )
+        return max(runs, key=lambda run: (run["metadata"]["creationTimestamp"], run["metadata"]["name"]))
+
+    def store(self, name: str | None, endpoint: str | None) -> Store:
+        """A Storage by its name, or the namespace's default one."""
+        from componentrun.api.storage import Storage  # noqa: PLC0415 - the models take a while to load
+        from componentrun.storage.resource import choose  # noqa: PLC0415 - likewise
+
+        found = {storage["metadata"]["name"]: storage for storage in self.cluster.list(STORAGES)}
+        models = [Storage.model_validate(storage) for storage in found.values()]
+        chosen = choose(models, name, self.cluster.namespace)
+        return self.makers.store(self.cluster, found[chosen.metadata.name], endpoint)
+
+
+def parse_run(raw: JsonObject) -> ComponentRun:
+    """A run as the models know it.
+
+    Raises:
+        EnvironmentFault: it holds what this release does not understand.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415 - the models take a while to load
+
+    from componentrun.api.componentrun import ComponentRun  # noqa: PLC0415
+
+    try:
+        return ComponentRun.model_validate(_without_nulls(raw))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise EnvironmentFault(
+            f"ComponentRun `{raw['metadata'].get('name')}` has a `{where}` that this release does not "
+            f"understand: {first['msg']}",
+            "use the release of `componentrun` that the operator has: `componentrun doctor` tells both",
+        ) from error
+
+
+def _without_nulls(raw: JsonObject) -> dict[str, Any]:
+    return {key: value for key, value in raw.items() if value is not None}

@@ -1,0 +1,202 @@
+"""`table`: tables of Storage from and to this machine, without a run."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from componentrun.cli import options
+from componentrun.cli.errors import EXIT_OK, BadRequestError
+from componentrun.cli.events import number_of_rows
+from componentrun.cli.progress import bar
+from componentrun.cli.render import Cell, document
+from componentrun.cli.session import Session
+from componentrun.cli.store import Store, TableInfo
+from componentrun.cli.words import age, count, size
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Tables of Storage: put, get, list, look at.", no_args_is_help=True, rich_markup_mode=None)
+
+TableId = Annotated[str, typer.Argument(metavar="TABLE_ID", help="Id of the table: `in.c-main.customers`.")]
+
+
+def _open(
+    ctx: typer.Context, namespace: str | None, context: str | None, storage: str | None, endpoint: str | None
+) -> tuple[Session, Store]:
+    session = Session.of(ctx, context=context, namespace=namespace)
+    return session, session.store(storage, endpoint)
+
+
+@app.command()
+def put(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV in UTF-8 with a header line.")],
+    table_id: TableId,
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="Add the rows instead of replacing the table.")
+    ] = False,
+    primary_key: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Column of the primary key. May be repeated.")
+    ] = None,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """Load a CSV file into a table: at once and completely, or not at all."""
+    if not file.is_file():
+        found = "a folder" if file.is_dir() else "nothing"
+        raise BadRequestError(f"found {found} at `{file}`; expected a CSV file", "check the path")
+    session, store = _open(ctx, namespace, context, storage, endpoint)
+    with bar(session.output, f"put {table_id}", file.stat().st_size) as progress:
+        table = store.put(file, table_id, incremental=incremental, primary_key=primary_key or (), progress=progress)
+    session.output.note(f"`{table.id}` has {count(table.rows, 'row')} ({size(table.bytes)}), version {table.version}")
+
+
+@app.command()
+def get(
+    ctx: typer.Context,
+    table_id: TableId,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; `-` or nothing: stdout.")
+    ] = None,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """Write a table as CSV with a header line."""
+    session, store = _open(ctx, namespace, context, storage, endpoint)
+    if output is None or str(output) == "-":
+        table = _copy(session, store, table_id, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    else:
+        table = _save(session, store, table_id, output)
+        session.output.note(f"`{output}` has {count(table.rows, 'row')} ({size(table.bytes)} without its header)")
+    if table.primary_key:
+        keys = ", ".join(f"`{column}`" for column in table.primary_key)
+        session.output.note(
+            Cell("note: ", "yellow"),
+            f"`{table.id}` has the primary key {keys}; rows that a later load replaced are among these",
+        )
+
+
+def _save(session: Session, store: Store, table_id: str, target: Path) -> TableInfo:
+    """Write beside the target, then take its place: nobody finds half a file."""
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        with partial.open("wb") as file:
+            table = _copy(session, store, table_id, file)
+        partial.replace(target)
+    except OSError as error:
+        raise BadRequestError(
+            f"can't write `{target}`: {error.strerror}", "choose another place with `-o FILE`"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return table
+
+
+def _copy(session: Session, store: Store, table_id: str, target: IO[bytes]) -> TableInfo:
+    with bar(session.output, f"get {table_id}", None, quiet=target.isatty()) as progress:
+        return store.get(table_id, target, progress)
+
+
+@app.command()
+def ls(
+    ctx: typer.Context,
+    bucket: Annotated[
+        str | None, typer.Argument(metavar="[BUCKET]", help="Only tables of this bucket: `in.c-main`.")
+    ] = None,
+    output: options.Output = None,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """List tables."""
+    session, store = _open(ctx, namespace, context, storage, endpoint)
+    tables = sorted(store.tables(bucket), key=lambda table: table.id)
+    if output is not None:
+        session.output.raw(document([_plain(table) for table in tables], output))
+    elif tables:
+        now = session.now()
+        rows: list[Row] = [
+            [
+                table.id,
+                Cell(count(table.rows), right=True),
+                Cell(size(table.bytes), right=True),
+                Cell(str(len(table.columns)), right=True),
+                Cell(age(table.changed, now), right=True),
+                ",".join(table.primary_key) or "-",
+            ]
+            for table in tables
+        ]
+        session.output.table(("TABLE", "ROWS", "SIZE", "COLUMNS", "CHANGED", "PRIMARY KEY"), rows)
+    else:
+        session.output.note(f"no tables in {f'bucket `{bucket}` of ' if bucket else ''}Storage `{store.name}`")
+
+
+def _plain(table: TableInfo) -> dict[str, object]:
+    """A table for programs."""
+    raw = asdict(table)
+    changed = raw.pop("changed")
+    return raw | {
+        "columns": list(table.columns),
+        "primary_key": list(table.primary_key),
+        "changed": changed and changed.isoformat(),
+    }
+
+
+@app.command()
+def head(
+    ctx: typer.Context,
+    table_id: TableId,
+    rows: Annotated[str, typer.Option("--rows", "-n", metavar="NUMBER", help="How many rows.")] = "10",
+    output: options.Output = None,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.LongNamespace = None,
+    context: options.Context = None,
+) -> None:
+    """Show the first rows of a table."""
+    wanted = number_of_rows(rows)
+    session, store = _open(ctx, namespace, context, storage, endpoint)
+    preview = store.head(table_id, wanted)
+    if output is not None:
+        session.output.raw(document([dict(zip(preview.columns, row, strict=False)) for row in preview.rows], output))
+        return
+    # A line break inside a value would break the columns.
+    lines = [[Cell(value.replace("\r", "\\r").replace("\n", "\\n")) for value in row] for row in preview.rows]
+    session.output.table(preview.columns, lines)
+
+
+@app.command()
+def rm(
+    ctx: typer.Context,
+    table_id: TableId,
+    yes: options.Yes = False,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """Delete a table. It can't be brought back."""
+    session, store = _open(ctx, namespace, context, storage, endpoint)
+    if (
+        not yes
+        and sys.stdin.isatty()
+        and not typer.confirm(f"delete table {table_id} of Storage {store.name}?", err=True)
+    ):
+        raise typer.Exit(EXIT_OK)
+    if not yes and not sys.stdin.isatty():
+        raise BadRequestError(f"`{table_id}` was not deleted: nobody is there to ask", "`--yes` does it without asking")
+    if not store.remove(table_id):
+        raise BadRequestError(
+            f"there is no table `{table_id}` in Storage `{store.name}`",
+            "`componentrun table ls` shows the tables that are there",
+        )
+    session.output.note(f"`{table_id}` deleted")
