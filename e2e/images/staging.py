@@ -1,4 +1,4 @@
-"""An image's inputs, copied aside and hashed: what is hashed is what is built, also while somebody edits the work tree."""
+"""An image's inputs, copied aside and hashed: what is hashed is what is built, even while somebody edits the files."""
 
 import hashlib
 import shutil

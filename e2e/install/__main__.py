@@ -1,0 +1,33 @@
+"""Build the image and install the operator on the cluster: `python -m e2e.install [--uninstall]`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from e2e import images
+from e2e.cluster import connection
+from e2e.cluster.errors import ClusterError
+from e2e.cluster.progress import say
+from e2e.install import NAMESPACE, install, uninstall
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m e2e.install", description=__doc__)
+    parser.add_argument("--uninstall", action="store_true", help="take the operator away; runs stay")
+    chosen = parser.parse_args(arguments)
+    try:
+        cluster = connection.load()
+        if chosen.uninstall:
+            uninstall(cluster)
+        else:
+            install(cluster, images.ensure(cluster, ["componentrun"]))
+            print(f"the operator runs in namespace {NAMESPACE}")
+    except ClusterError as error:
+        say(f"error: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""What is generated in the chart: its copies of the resource definitions and dashboards, and the table of its values."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+CHART: Final = ROOT / "helm" / "componentrun"
+_BEGIN: Final = "<!-- values: generated from values.yaml by `make generate` -->"
+_END: Final = "<!-- values: end -->"
+_MARK: Final = "# --"
+
+
+@dataclass(frozen=True)
+class Value:
+    """One documented value of the chart."""
+
+    name: str
+    default: str
+    description: str
+
+
+def generated() -> dict[Path, str]:
+    """Every generated file of the chart with the content it should have.
+
+    Helm packs only what is below the chart's folder, and links do not survive everywhere: hence copies.
+    """
+    files = {CHART / "files" / "crds" / crd.name: crd.read_text() for crd in sorted((ROOT / "crds").glob("*.yaml"))}
+    for dashboard in sorted((ROOT / "dashboards").glob("*.json")):
+        files[CHART / "files" / "dashboards" / dashboard.name] = dashboard.read_text()
+    readme = CHART / "README.md"
+    head, _, rest = readme.read_text().partition(_BEGIN)
+    tail = rest.partition(_END)[2]
+    files[readme] = f"{head}{_BEGIN}\n{table()}{_END}{tail}"
+    return files
+
+
+def write() -> list[Path]:
+    """Write what is generated; returns the files that changed."""
+    changed = []
+    for file, content in generated().items():
+        if not file.is_file() or file.read_text() != content:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+            changed.append(file)
+    return changed
+
+
+def table() -> str:
+    """The values as a Markdown table."""
+    rows = [f"| `{value.name}` | `{value.default}` | {value.description} |\n" for value in values()]
+    return "| Value | Default | Meaning |\n| --- | --- | --- |\n" + "".join(rows)
+
+
+def values() -> list[Value]:
+    """Every value of values.yaml that has a comment, in its order."""
+    text = (CHART / "values.yaml").read_text()
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert isinstance(root, yaml.MappingNode), "values.yaml is a mapping"
+    return list(_walk(root, text.splitlines(), ""))
+
+
+def undocumented() -> list[str]:
+    """Values without a comment; there should be none."""
+    documented = {value.name for value in values()}
+    loaded = yaml.safe_load((CHART / "values.yaml").read_text())
+    return [
+        name
+        for name in _leaves(loaded, "")
+        if not any(name == known or name.startswith(f"{known}.") for known in documented)
+    ]
+
+
+def _walk(node: yaml.MappingNode, lines: list[str], prefix: str) -> Iterator[Value]:
+    for key, value in node.value:
+        name = f"{prefix}{key.value}"
+        description = _comment(lines, key.start_mark.line)
+        if description:
+            default = json.dumps(yaml.safe_load(yaml.serialize(value)))
+            yield Value(name, default, description)
+        elif isinstance(value, yaml.MappingNode):
+            yield from _walk(value, lines, f"{name}.")
+
+
+def _comment(lines: list[str], line: int) -> str:
+    """The `# --` comment right above a line; empty where there is none."""
+    words: list[str] = []
+    for above in reversed(lines[:line]):
+        text = above.strip()
+        if not text.startswith("#"):
+            return ""
+        if text.startswith(_MARK):
+            return " ".join([text.removeprefix(_MARK).strip(), *words])
+        words.insert(0, text.removeprefix("#").strip())
+    return ""
+
+
+def _leaves(value: object, prefix: str) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix
