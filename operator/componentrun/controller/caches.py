@@ -101,9 +101,21 @@ class ObjectCache:
         """All objects of a namespace as JSON."""
         return (cached.document for key, cached in self._objects.items() if key.namespace == namespace)
 
-    def older_than(self, version: int) -> list[tuple[Key, str]]:
-        """Keys and uids of objects that were seen last at or before this version."""
-        return [(key, cached.uid) for key, cached in self._objects.items() if cached.version <= version]
+    def vanished(self, key: Key, uid: str) -> bool:
+        """A listing lacks this object; the same as `gone`."""
+        return self.gone(key, uid)
+
+    def all_keys(self) -> list[Key]:
+        """Keys of all objects."""
+        return list(self._objects)
+
+    def older_than(self, version: int, namespace: str | None) -> list[tuple[Key, str]]:
+        """Keys and uids of objects (of a namespace, or of all) that were seen last at or before this version."""
+        return [
+            (key, cached.uid)
+            for key, cached in self._objects.items()
+            if cached.version <= version and namespace in {None, key.namespace}
+        ]
 
 
 class RunCache(ObjectCache):
@@ -173,12 +185,12 @@ class PodCache:
         """Remember a pod that was deleted, in its last state. False where that was known already."""
         return self._remember(obj, gone=True)
 
-    def vanished(self, run: Key, uid: str) -> bool:
-        """The pod is not there any more, and its last state was missed. False where it was not known, or as gone."""
-        known = self._pods.get(run, {}).get(uid)
+    def vanished(self, key: Key, uid: str) -> bool:
+        """A pod of the run is not there any more; its last state was missed. False where that changes nothing."""
+        known = self._pods.get(key, {}).get(uid)
         if known is None or known.view.gone:
             return False
-        self._pods[run][uid] = replace(known, view=replace(known.view, gone=True))
+        self._pods[key][uid] = replace(known, view=replace(known.view, gone=True))
         return True
 
     def current(self, run: Key, run_uid: str) -> PodView | None:
@@ -193,13 +205,13 @@ class PodCache:
         if left:
             self._pods[run] = left
 
-    def older_than(self, version: int) -> list[tuple[Key, str]]:
+    def older_than(self, version: int, namespace: str | None) -> list[tuple[Key, str]]:
         """Run and uid of pods that are not known as gone and were seen last at or before this version."""
         return [
             (key, uid)
             for key, pods in self._pods.items()
             for uid, pod in pods.items()
-            if pod.version <= version and not pod.view.gone
+            if pod.version <= version and not pod.view.gone and namespace in {None, key.namespace}
         ]
 
     def _remember(self, obj: Mapping[str, Any], *, gone: bool) -> bool:

@@ -1,0 +1,244 @@
+"""The operator as a whole: what is made of what, and the order of starting and stopping.
+
+start   health server -> API server answers -> CRDs are served -> everything is listed -> workers -> watches
+stop    not ready -> workers finish what they hold -> watches end -> connections close
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import kopf
+
+import componentrun
+from componentrun.api.common import API_VERSION, GROUP
+from componentrun.controller.caches import Caches, Key
+from componentrun.controller.handlers import make_registry, make_settings
+from componentrun.controller.health import HealthServer
+from componentrun.controller.kube import COMPONENTS, RUNS, STORAGES, Kube, connect
+from componentrun.controller.kubeerrors import KubeError, NotFoundError, UnavailableError
+from componentrun.controller.metrics import Metrics
+from componentrun.controller.policies import Policies, Resolver
+from componentrun.controller.publishing import Publisher
+from componentrun.controller.reconciler import Reconciler
+from componentrun.controller.resync import Resync
+from componentrun.controller.starting import Starter, StartSettings
+from componentrun.controller.statuswriter import StatusWriter
+from componentrun.controller.stores import Stores
+from componentrun.controller.workers import Workers
+from componentrun.controller.workqueue import WorkQueue
+
+if TYPE_CHECKING:
+    from componentrun.controller.settings import Settings
+
+__all__ = ["Operator", "run"]
+
+_log = logging.getLogger(__name__)
+
+_ASK_AGAIN_SECONDS: Final = 3.0
+_WATCH_AGAIN_SECONDS: Final = 2.0
+_STOP_SECONDS: Final = 20.0
+"""For what the workers hold; less than the pod's own grace period of 30 s."""
+_WATCHES_STOP_SECONDS: Final = 5.0
+
+
+class Operator:
+    """One operator process."""
+
+    def __init__(self, settings: Settings, kube: Kube, metrics: Metrics) -> None:
+        """Everything is made here; nothing is started."""
+        self._settings = settings
+        self._kube = kube
+        self._metrics = metrics
+        self._caches = caches = Caches()
+        self._queue: WorkQueue[Key] = WorkQueue(observer=metrics.queue)
+        self._stopping = asyncio.Event()
+        self._waiting_for = "the start"
+        self._watching = False
+        self._resync = Resync(kube, caches, self._queue, metrics, settings.namespaces)
+        self._workers = Workers(self._queue, _reconciler(settings, kube, caches, metrics), metrics)
+        self._health = HealthServer(settings.host, settings.port, self._unready, self._render)
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT.
+
+        Raises:
+            PlatformError: the operator can't work here at all.
+        """
+        self._listen_to_signals()
+        await self._health.start()
+        serving = asyncio.create_task(self._serve(), name="serve")
+        stopping = asyncio.create_task(self._stopping.wait(), name="stop signal")
+        try:
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+        finally:
+            self._waiting_for = "the end"
+            await self._workers.stop(_STOP_SECONDS)
+            serving.cancel()
+            stopping.cancel()
+            await asyncio.wait({serving, stopping}, timeout=_WATCHES_STOP_SECONDS)
+            await self._health.stop()
+            _log.info("stopped")
+
+    async def _serve(self) -> None:
+        await self._wait_for_api()
+        await self._wait_for_crds()
+        await self._first_listing()
+        self._workers.start(self._settings.workers)
+        self._waiting_for = ""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch(), name="watch")
+            group.create_task(self._resync_now_and_then(), name="resync")
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+
+    async def _wait_for_api(self) -> None:
+        self._waiting_for = f"the API server at {self._kube.host}"
+        while True:
+            try:
+                version = await self._kube.request("GET", "/version")
+            except UnavailableError as error:
+                _log.warning("waiting for %s: %s", self._waiting_for, error.message)
+                await asyncio.sleep(_ASK_AGAIN_SECONDS)
+            else:
+                _log.info("API server %s, Kubernetes %s", self._kube.host, version.get("gitVersion", "?"))
+                return
+
+    async def _wait_for_crds(self) -> None:
+        self._waiting_for = f"the custom resources of {API_VERSION}"
+        wanted = {RUNS.plural, f"{RUNS.plural}/status", COMPONENTS.plural, STORAGES.plural}
+        while missing := wanted - await self._served():
+            _log.warning(
+                "waiting for %s: the API server does not serve %s; install the CRDs (`kubectl apply -f crds/`)",
+                self._waiting_for,
+                ", ".join(sorted(missing)),
+            )
+            await asyncio.sleep(_ASK_AGAIN_SECONDS)
+
+    async def _served(self) -> set[str]:
+        """Names of the resources that are served in our version."""
+        try:
+            document = await self._kube.request("GET", f"/apis/{API_VERSION}")
+        except NotFoundError:
+            return set()
+        except UnavailableError as error:
+            _log.warning("the API server does not answer: %s", error.message)
+            return set()
+        return {str(item["name"]) for item in document.get("resources") or []}
+
+    async def _first_listing(self) -> None:
+        self._waiting_for = "the first listing"
+        while True:
+            try:
+                await self._resync.everything(first=True)
+            except KubeError as error:
+                _log.warning("waiting for %s: %s", self._waiting_for, error.message)
+                await asyncio.sleep(_ASK_AGAIN_SECONDS)
+            else:
+                break
+        where = ", ".join(self._settings.namespaces) or "all namespaces"
+        _log.info(
+            "componentrun %s watches %s in %s: %d runs, %d pods, %d Components, %d Storages",
+            componentrun.__version__,
+            GROUP,
+            where,
+            len(self._caches.runs),
+            len(self._caches.pods),
+            len(self._caches.components),
+            len(self._caches.storages),
+        )
+
+    async def _watch(self) -> None:
+        """Run kopf; start it again where it ends, which it does after errors that it finds unrecoverable."""
+        while True:
+            try:
+                await self._watch_once()
+                _log.error("the watches ended; starting them again")
+            except Exception:  # noqa: BLE001 - kopf ends with whatever its watches ended with
+                _log.exception("the watches failed; starting them again")
+            finally:
+                self._watching = False
+            await asyncio.sleep(_WATCH_AGAIN_SECONDS)
+            with contextlib.suppress(KubeError):  # the next listing tells; the watches list, too
+                await self._resync.everything()
+
+    async def _watch_once(self) -> None:
+        before = asyncio.all_tasks()
+        ready = asyncio.Event()
+        namespaces = self._settings.namespaces
+        where: dict[str, Any] = {"namespaces": namespaces} if namespaces else {"clusterwide": True}
+        tasks = await kopf.spawn_tasks(
+            registry=make_registry(self._caches, self._queue, self._metrics, self._kube),
+            settings=make_settings(),
+            standalone=True,
+            ready_flag=ready,
+            **where,
+        )
+        self._listen_to_signals()  # kopf took them
+        running = asyncio.create_task(kopf.run_tasks(tasks, ignored=before), name="kopf")
+        getting_ready = asyncio.create_task(ready.wait(), name="kopf is ready")
+        try:
+            await asyncio.wait({running, getting_ready}, return_when=asyncio.FIRST_COMPLETED)
+            self._watching = not running.done()
+            await running
+        finally:
+            getting_ready.cancel()
+            running.cancel()
+
+    async def _resync_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.resync_seconds)
+            try:
+                await self._resync.everything()
+            except KubeError as error:
+                _log.warning("listing failed, again in %.0f s: %s", self._settings.resync_seconds, error.message)
+
+    def _unready(self) -> str:
+        if self._waiting_for:
+            return f"waiting for {self._waiting_for}"
+        if not self._watching:
+            return "waiting for the watches"
+        return "" if self._workers.running else "a worker ended"
+
+    def _render(self) -> bytes:
+        self._metrics.set_runs(self._caches.runs.by_phase)
+        return self._metrics.render()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _reconciler(settings: Settings, kube: Kube, caches: Caches, metrics: Metrics) -> Reconciler:
+    stores = Stores(kube, caches.storages, metrics)
+    policies = Policies(kube, Resolver(), settings.dns_cidrs)
+    start = StartSettings(settings.agent_image, settings.pod, settings.limits)
+    instance = f"{socket.gethostname()}-{os.getpid()}"
+    return Reconciler(
+        kube,
+        caches,
+        Starter(kube, caches, stores, policies, start, _now),
+        Publisher(stores, _now),
+        StatusWriter(kube, caches, metrics, instance),
+        settings.limits,
+        _now,
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Connect and work until a signal comes."""
+    metrics = Metrics()
+    async with await connect(metrics) as kube:
+        await Operator(settings, kube, metrics).run()

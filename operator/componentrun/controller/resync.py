@@ -1,0 +1,99 @@
+"""Listing everything: at the start, so that the caches are known to be complete, and now and then afterwards.
+
+A watch that broke may have missed changes and deletions (kopf lists again then, but tells nobody what is gone). What a
+listing finds and no event had told is put on the queue, and every run that has not ended is looked at again.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from componentrun.api import names
+from componentrun.controller.caches import Caches, Key, run_of_pod
+from componentrun.controller.kube import COMPONENTS, PODS, RUNS, STORAGES, Kube, Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from componentrun.controller.metrics import Metrics
+    from componentrun.controller.workqueue import WorkQueue
+
+__all__ = ["Resync"]
+
+_log = logging.getLogger(__name__)
+
+_UNFINISHED: Final = frozenset({"Queued", "Suspended", "Pending", "StagingIn", "Running", "StagingOut", "Publishing"})
+
+
+class _Mirror(Protocol):
+    """A cache as a listing sees it."""
+
+    def seen(self, obj: Mapping[str, Any]) -> bool: ...
+
+    def vanished(self, key: Key, uid: str) -> bool: ...
+
+    def older_than(self, version: int, namespace: str | None) -> list[tuple[Key, str]]: ...
+
+
+class Resync:
+    """Compares the caches with the API server."""
+
+    def __init__(
+        self, kube: Kube, caches: Caches, queue: WorkQueue[Key], metrics: Metrics, namespaces: Sequence[str]
+    ) -> None:
+        """Without namespaces, all of them are listed."""
+        self._kube = kube
+        self._caches = caches
+        self._queue = queue
+        self._metrics = metrics
+        self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
+
+    async def everything(self, *, first: bool = False) -> None:
+        """List all that is watched. The first time, what is found was not missed by anybody.
+
+        Raises:
+            KubeError: the API server refused or is away; the caches are as they were, or better.
+        """
+        caches = self._caches
+        # What runs refer to comes before them, so that a run finds its Component and its Storage.
+        kinds: tuple[tuple[Resource, _Mirror, str], ...] = (
+            (COMPONENTS, caches.components, ""),
+            (STORAGES, caches.storages, ""),
+            (PODS, caches.pods, names.RUN_LABEL),
+            (RUNS, caches.runs, ""),
+        )
+        for resource, mirror, labels in kinds:
+            missed = 0
+            for namespace in self._namespaces:
+                missed += await self._one(resource, mirror, labels, namespace)
+            if missed and not first:
+                self._metrics.watch_missed(resource.plural, missed)
+                _log.info("a listing of %s found %d changes that no event had told", resource.plural, missed)
+        for key in caches.runs.all_keys() if first else caches.runs.in_phases(_UNFINISHED):
+            self._queue.add(key)
+
+    async def _one(self, resource: Resource, mirror: _Mirror, labels: str, namespace: str | None) -> int:
+        """List one kind in one namespace; how many changes were found."""
+        there: set[str] = set()
+        changed = 0
+        version = ""
+        async for page in self._kube.pages(resource, namespace, labels):
+            version = version or page.resource_version
+            for item in page.items:
+                there.add(item["metadata"]["uid"])
+                if mirror.seen(item):
+                    changed += 1
+                    self._enqueue(resource, item)
+        # What is newer than the listing may be missing in it.
+        for key, uid in mirror.older_than(int(version) if version.isdigit() else 0, namespace):
+            if uid not in there and mirror.vanished(key, uid):
+                changed += 1
+                self._queue.add(key)
+        return changed
+
+    def _enqueue(self, resource: Resource, item: dict[str, Any]) -> None:
+        if resource is RUNS:
+            self._queue.add(Key.of(item))
+        elif resource is PODS and (run := run_of_pod(item)) is not None:
+            self._queue.add(run)
