@@ -11,6 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from e2e.tenant import Tenant
 
+pytestmark = pytest.mark.disruptive
 SYSTEM = "componentrun-system"
 ROWS = 200
 
@@ -21,7 +22,6 @@ def kill(tenant: Tenant, part: str) -> None:
     tenant.kubectl("delete", "pod", "-n", SYSTEM, "-l", selector, "--grace-period=0", "--force", "--wait=false")
 
 
-@pytest.mark.xdist_group("restarts")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_runs_end_right_though_the_operator_is_killed_at_random_moments(
     tenant: Tenant, components: str, seed: int
@@ -42,7 +42,6 @@ def test_runs_end_right_though_the_operator_is_killed_at_random_moments(
     assert len(table.splitlines()) == 1 + ROWS * len(names), "published once each"
 
 
-@pytest.mark.xdist_group("restarts")
 def test_no_line_is_lost_or_doubled_though_the_collector_is_killed(tenant: Tenant, components: str) -> None:
     name = tenant.run(components, "chatty", "400", "25")
     tenant.wait(name, lambda run: (run.get("status") or {}).get("phase") == "Running")

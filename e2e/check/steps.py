@@ -30,7 +30,8 @@ STEPS: Final = (
     Step("e2e", "images and operator", ("python", "-m", "e2e.install")),
     Step("integration", "packaging tests", (*PYTEST, "tests/packaging")),
     Step("integration", "integration tests", (*PYTEST, "tests/integration")),
-    Step("e2e", "end-to-end tests", (*PYTEST, "-n", "4", "e2e/cases")),
+    Step("e2e", "end-to-end tests", (*PYTEST, "-n", "4", "-m", "not disruptive", "e2e/cases")),
+    Step("e2e", "end-to-end tests that kill parts", (*PYTEST, "-m", "disruptive", "e2e/cases")),
 )
 
 
