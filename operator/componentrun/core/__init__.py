@@ -10,24 +10,29 @@ Starting an attempt (action `StartAttempt`), in this order; the first error ends
     effective.resolve(run, component, storage_name) -> EffectiveRun      raises UserError
         .inputs/.outputs/.config/.plain_secrets/.network/... are what plan object, grants and pod are made of
     networkpolicy.network_class(network, storage_name) -> str
-    networkpolicy.build_policy(network, storage, store_addresses=..., dns_cidrs=...) -> dict     owned by the Storage
-    podbuilder.build_pod(effective, run, attempt, agent_image, settings) -> dict              create; 409: get, check run uid
-    podbuilder.build_secret(run, attempt, pod_uid=..., grant_in=..., grant_out=..., redact=...) -> dict    after the pod: owned by it
+    networkpolicy.build_policy(network, storage, store_addresses=..., dns_cidrs=...) -> dict   owned by the Storage
+    podbuilder.build_pod(effective, run, attempt, agent_image, settings) -> dict
+        raises UserError; create it; 409: get it and check its label run-uid
+    podbuilder.build_secret(run, attempt, pod_uid=..., grant_in=..., grant_out=..., redact=...) -> dict
+        after the pod, because it is owned by it; 409 is fine
     status.attempt_started(run, effective, number=..., pod_uid=..., input_tables=..., now=...) -> ComponentRunStatus
     status.start_failed(run, error, limits=..., now=...) -> ComponentRunStatus
-        not terminal where the error is a TransientError and `limits.start_retry` is not over: write it, try again with backoff
+        not terminal where the error is a TransientError and `limits.start_retry` is not over:
+        write it, try again with backoff
 
 Publishing (action `Publish`)
     status.published(run, tables=..., warnings=..., now=...) -> ComponentRunStatus            final
-    status.publish_failed(run, error, limits=..., now=...) -> ComponentRunStatus              as start_failed
+    status.publish_failed(run, error, limits=..., now=..., journal_written=...) -> ComponentRunStatus   as start_failed
 
 Around every status write
-    redaction.redact_status(status, values) -> ComponentRunStatus     values = the Secret's `redact` list; None where it can't be
-        read: then the component's own words are withheld. Call it where `needs_redaction(before, after)` says so.
-    status.without_events(status) -> dict[str, Any]                   the document to write: all but the collector's `events`
-    status.lifecycle_event(before, after) -> KubernetesEvent | None   for the final status that `published` & co. return
+    redaction.needs_redaction(before, after) -> bool
+    redaction.redact_status(status, values) -> ComponentRunStatus; redaction.redact_action(action, values) -> Action
+        values = the Secret's `redact` list; None where it can't be read: the component's own words are withheld then
+    status.without_events(status) -> dict[str, Any]                   the document to write: all but `events`
+    status.lifecycle_event(before, after) -> KubernetesEvent | None   for statuses that the controller makes itself
     status.is_terminal(status) -> bool
 
-What the controller must see to: pods are listed before the first reconcile (a pod that is not in the cache counts as deleted once its
-attempt is older than `limits.pod_missing`); a pod's DELETED event is observed once with `gone=True`, with the last object seen.
+What the controller must see to: pods are listed before the first reconcile (a pod that is not in the cache counts as
+deleted once its attempt is older than `limits.pod_missing`); a pod's DELETED event is observed once with `gone=True`,
+with the last object seen.
 """

@@ -94,5 +94,5 @@ def _agent(name: str, command: list[str], image: str, settings: PodSettings) -> 
 
 
 def _literal(text: str) -> str:
-    """The text as it was written: Kubernetes reads `$(NAME)` as a variable and `$$` as one dollar (third_party/forked/golang/expansion)."""
+    """The text so that it arrives as it was written: Kubernetes reads `$(NAME)` as a variable, `$$` as one dollar."""
     return text.replace("$", "$$") if "$(" in text or "$$" in text else text

@@ -46,7 +46,7 @@ class PodView:
     unschedulable: str = ""
     """The scheduler's message while no node fits."""
     disruption: str = ""
-    """Reason of the condition DisruptionTarget: EvictionByEvictionAPI, PreemptionByScheduler, DeletionByTaintManager."""
+    """Reason of the condition DisruptionTarget: EvictionByEvictionAPI, PreemptionByScheduler, ..."""
     deleted_at: datetime | None = None
     """metadata.deletionTimestamp: when the grace period ends."""
     deletion_grace_seconds: int | None = None
@@ -81,6 +81,8 @@ class Limits:
     """For a pod that was created but is not in the cache, from the attempt's start."""
     node_lost: float = 60
     """For a pod that is still there though its deletion, or its upload, should be over."""
+    publish_retry: float = 3600
+    """For a store that went away between the run's commit journal and its last table."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,233 @@
-"""What to do about a run: a pure function of what was observed."""
+"""What to do about a run: a pure function of what was observed.
+
+Level-triggered: it may be asked at any time, and its actions repeated. Rules that hold in every branch:
+
+- a terminal phase is never left, and a run whose object is being deleted is left alone (owner references clean up);
+- a decision is in the status before anything is done about it: a termination before a deletion, phase Publishing
+  (with the attempt's outcome) before publishing, the final status before the pod goes;
+- nothing is published once `spec.cancel` was seen, unless phase Publishing was in the status before that;
+- there is one attempt, and one pod for it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from componentrun.api.common import duration_seconds, duration_text
+from componentrun.api.componentrun import Termination
+from componentrun.contract import DEFAULT_TIMEOUT_SECONDS
+from componentrun.core import conditions, status
+from componentrun.core.actions import DeletePod, DeleteRun, Plan, Publish, StartAttempt, WriteStatus
+from componentrun.core.diagnosis import Diagnosis, diagnose, output_complete
+from componentrun.core.waiting import has_ended, next_look, stuck, timeout_at
+from componentrun.errors import Reason
 
 if TYPE_CHECKING:
-    from componentrun.core.actions import Plan
-    from componentrun.core.observed import Observed
+    from datetime import datetime
 
-__all__ = ["plan"]
+    from componentrun.api.componentrun import Attempt, ComponentRun, ComponentRunStatus
+    from componentrun.core.actions import Action
+    from componentrun.core.observed import Observed, PodView
+
+__all__ = ["KILL_GRACE_SECONDS", "plan"]
+
+KILL_GRACE_SECONDS: Final = 1
+"""Grace of a deletion that is to end it. Not 0: that removes the object before the kubelet has stopped the containers."""
+FIRST_ATTEMPT: Final = 1
 
 
 def plan(observed: Observed) -> Plan:
-    """What to do now, and when to look again. Level-triggered: it may be asked at any time, and its actions repeated."""
-    raise NotImplementedError
+    """What to do now, and when to look again if nothing happens before."""
+    run = observed.run
+    if run.metadata.deletion_timestamp is not None:
+        return Plan()
+    if status.is_terminal(run.status):
+        return _after_the_end(observed)
+    if not run.status.attempts:
+        return _before_the_start(observed)
+    if run.status.phase == "Publishing":
+        return _publish(observed, run.status.attempts[-1])
+    return _during_the_attempt(observed, run.status.attempts[-1])
+
+
+def _during_the_attempt(o: Observed, attempt: Attempt) -> Plan:
+    """A pod was made. Ended goes before stopped: what has ended by itself is not stopped any more."""
+    pod = _pod_of(o.pod, attempt)
+    if pod is None:
+        return _without_pod(o, attempt)
+    if has_ended(pod, o.limits, o.now):
+        return _conclude(o, pod)
+    if o.run.status.termination is not None:
+        return _stop(o, pod, o.run.status.termination)
+    termination = _reason_to_stop(o, pod)
+    if termination is not None:
+        return _begin_to_stop(o, pod, termination)
+    return _go_on(o, pod)
+
+
+def _before_the_start(o: Observed) -> Plan:
+    """Nothing is recorded. A pod may be there all the same: its operator died between the pod and the status."""
+    if o.pod is not None and (o.pod.gone or o.run.spec.cancel):
+        return _write(o, status.adopted(o.run, o.pod, o.now), wake_at=o.now)
+    if o.pod is not None:
+        return Plan((StartAttempt(max(o.pod.attempt, FIRST_ATTEMPT)),))
+    if o.run.spec.cancel:
+        message = "The run was cancelled before it started."
+        return _write(o, status.finished(o.run, Diagnosis(Reason.CANCELLED, message), now=o.now))
+    if o.run.spec.suspend:
+        return _write(o, status.suspended(o.run, o.now))
+    return Plan((StartAttempt(FIRST_ATTEMPT),))
+
+
+def _without_pod(o: Observed, attempt: Attempt) -> Plan:
+    """The attempt's pod is not in the cache: it is too new, or it was deleted while nobody watched."""
+    known_until = attempt.start_time + timedelta(seconds=o.limits.pod_missing)
+    if o.now < known_until:
+        return Plan(wake_at=known_until)
+    if o.run.spec.cancel:
+        return _write(o, status.finished(o.run, _cancelled("It was stopped before it was through"), now=o.now))
+    if (termination := o.run.status.termination) is not None:
+        reason = Reason.TIMEOUT if termination.reason == Reason.TIMEOUT else Reason.CANCELLED
+        return _write(o, status.finished(o.run, Diagnosis(reason, termination.message), now=o.now))
+    message = (
+        f"Pod `{attempt.pod}` was deleted while no operator was watching, so how it ended is not known. "
+        "Nothing was published."
+    )
+    return _write(o, status.finished(o.run, Diagnosis(Reason.POD_DELETED, message), now=o.now))
+
+
+def _go_on(o: Observed, pod: PodView) -> Plan:
+    """All is well so far: the phase follows the pod. Or there is no point in waiting for the component to start."""
+    problem = stuck(pod, o.limits, o.now)
+    if problem is None:
+        return _write(o, status.observed_phase(o.run, pod, o.now), wake_at=next_look(pod, o.limits))
+    return _write(o, _finished(o, pod, problem), *_kill(pod))
+
+
+def _reason_to_stop(o: Observed, pod: PodView) -> Termination | None:
+    """Cancel or timeout."""
+    if o.run.spec.cancel:
+        return Termination(reason=Reason.CANCELLED, message="The run was cancelled.", time=o.now)
+    deadline = timeout_at(pod)
+    if deadline is None or o.now < deadline:
+        return None
+    limit = duration_text(pod.timeout_seconds or DEFAULT_TIMEOUT_SECONDS)
+    message = f"The component ran longer than its timeout of {limit}. Raise `spec.timeout`, or have it do less."
+    return Termination(reason=Reason.TIMEOUT, message=message, time=o.now)
+
+
+def _begin_to_stop(o: Observed, pod: PodView, termination: Termination) -> Plan:
+    """The decision is written first, then the pod is told to end."""
+    decided = status.terminating(_looked_at(o, pod), termination)
+    actions, wake_at = _stop_actions(o, pod, termination)
+    return _write(o, decided, *actions, wake_at=wake_at)
+
+
+def _stop(o: Observed, pod: PodView, termination: Termination) -> Plan:
+    """The decision stands; see to it that the pod ends."""
+    actions, wake_at = _stop_actions(o, pod, termination)
+    return _write(o, status.observed_phase(o.run, pod, o.now), *actions, wake_at=wake_at)
+
+
+def _stop_actions(o: Observed, pod: PodView, termination: Termination) -> tuple[tuple[Action, ...], datetime]:
+    """Politely while the component may still end by itself, or its `writeAlways` tables are on their way; else not.
+
+    The first deletion gives the pod its whole grace period, the second one shortens it (seen: the kubelet obeys).
+    """
+    running = pod.component is not None and pod.component.state == "running"
+    ended = pod.component is not None and pod.component.state == "terminated"
+    patience = termination.time + timedelta(seconds=o.limits.stop_grace)
+    saving = ended and not o.run.spec.cancel and _writes_always(o)
+    if saving or (running and o.now < patience):
+        wake_at = patience if running else next_look(pod, o.limits)
+        return (() if pod.deleted_at is not None else (DeletePod(pod.name, pod.uid, None),)), wake_at
+    lost = (pod.deleted_at or o.now) + timedelta(seconds=o.limits.node_lost)
+    return _kill(pod), lost
+
+
+def _conclude(o: Observed, pod: PodView) -> Plan:
+    """The pod has ended: publish, or write down how the run ended."""
+    if o.run.spec.cancel:
+        ended = pod.component is not None and pod.component.state == "terminated"
+        when = "It was stopped before it was through" if not ended else "Its component had ended"
+        found = _cancelled(when, diagnose(pod))
+        return _write(o, _finished(o, pod, found))
+    found = diagnose(pod, termination=o.run.status.termination)
+    if found.reason is Reason.SUCCEEDED or (_writes_always(o) and output_complete(pod)):
+        return _write(o, status.publishing(_looked_at(o, pod), found, o.now), wake_at=o.now)
+    return _write(o, _finished(o, pod, found))
+
+
+def _finished(o: Observed, pod: PodView, found: Diagnosis) -> ComponentRunStatus:
+    """The final status, with what the last look at the pod added (node, image, whether the input was in)."""
+    return status.finished(_looked_at(o, pod), found, now=o.now)
+
+
+def _looked_at(o: Observed, pod: PodView) -> ComponentRun:
+    """The run with the status that this look at its pod gives."""
+    return o.run.model_copy(update={"status": status.observed_phase(o.run, pod, o.now)})
+
+
+def _cancelled(when: str, ended: Diagnosis | None = None) -> Diagnosis:
+    message = f"The run was cancelled. {when}; nothing was published."
+    if ended is None:
+        return Diagnosis(Reason.CANCELLED, message)
+    return Diagnosis(Reason.CANCELLED, message, exit_code=ended.exit_code, last_words=ended.last_words)
+
+
+def _publish(o: Observed, attempt: Attempt) -> Plan:
+    """Phase Publishing is in the status, and with it how the component ended."""
+    action = Publish(attempt.number, write_always_only=attempt.reason != Reason.SUCCEEDED)
+    return Plan((action,), o.now + timedelta(seconds=o.limits.start_retry))
+
+
+def _after_the_end(o: Observed) -> Plan:
+    """The pod goes when its events are delivered, or the wait for that is over; the run when its time to live is."""
+    run, end = o.run, o.run.status.completion_time or o.now
+    pod = o.pod if o.pod is not None and not o.pod.gone else None
+    if conditions.find(run.status.conditions, conditions.EVENTS_DELIVERED) is not None:
+        return _clean_up(o, pod, end)
+    wait_ends = end + timedelta(seconds=o.limits.events_wait)
+    if run.status.events is not None and run.status.events.delivered:
+        return _write(o, status.events_delivered(run, o.now), *_remove(pod), wake_at=o.now)
+    if o.now >= wait_ends:
+        return _write(o, status.events_given_up(run, o.now), *_remove(pod), wake_at=o.now)
+    # A pod that has not ended must not start its component after all, now that the run is said to have failed.
+    early = _kill(pod) if pod is not None and not has_ended(pod, o.limits, o.now) else ()
+    return Plan(early, wait_ends)
+
+
+def _clean_up(o: Observed, pod: PodView | None, end: datetime) -> Plan:
+    ttl = o.run.spec.ttl_after_finished
+    if ttl is None:
+        return Plan(_remove(pod))
+    expires = end + timedelta(seconds=duration_seconds(ttl))
+    return Plan((DeleteRun(),)) if o.now >= expires else Plan(_remove(pod), expires)
+
+
+def _kill(pod: PodView) -> tuple[Action, ...]:
+    """Delete the pod with next to no grace, unless that was done already."""
+    asked = pod.deleted_at is not None and (pod.deletion_grace_seconds or 0) <= KILL_GRACE_SECONDS
+    return () if asked else (DeletePod(pod.name, pod.uid, KILL_GRACE_SECONDS),)
+
+
+def _remove(pod: PodView | None) -> tuple[Action, ...]:
+    return () if pod is None else _kill(pod)
+
+
+def _pod_of(pod: PodView | None, attempt: Attempt) -> PodView | None:
+    """The pod that was observed, where it is the attempt's and not another of the same name."""
+    return pod if pod is not None and pod.uid == attempt.pod_uid else None
+
+
+def _writes_always(o: Observed) -> bool:
+    return any(table.write_always for table in o.run.spec.output.tables)
+
+
+def _write(o: Observed, new: ComponentRunStatus, *actions: Action, wake_at: datetime | None = None) -> Plan:
+    """Write the status where it changed, then the actions, then tell about it."""
+    if new == o.run.status:
+        return Plan(actions, wake_at)
+    event = status.lifecycle_event(o.run.status, new)
+    return Plan((WriteStatus(new), *actions, *((event,) if event else ())), wake_at)

@@ -1,11 +1,12 @@
 """From a pod's raw JSON to the facts that decisions are made of.
 
-Total: the API server's next release, a status that the kubelet has not filled in yet, or an object that somebody wrote by
-hand must not stop the reconciler. What is missing or of an unknown shape reads as not there.
+Total: the API server's next release, a status that the kubelet has not filled in yet, or an object that somebody wrote
+by hand must not stop the reconciler. What is missing or of an unknown shape reads as not there.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,13 +74,15 @@ def _containers(status: dict[str, Any]) -> Iterator[ContainerView]:
 def _container(item: dict[str, Any]) -> ContainerView:
     state = _dict(item, "state")
     terminated, running, waiting = (_dict(state, key) for key in ("terminated", "running", "waiting"))
-    common = {
-        "name": _text(item, "name"),
-        "image_id": _text(item, "imageID"),
-        "restarts": _number(item.get("restartCount")) or 0,
-    }
+    view = ContainerView(
+        name=_text(item, "name"),
+        state="waiting",
+        image_id=_text(item, "imageID"),
+        restarts=_number(item.get("restartCount")) or 0,
+    )
     if "terminated" in state:
-        return ContainerView(
+        return replace(
+            view,
             state="terminated",
             reason=_text(terminated, "reason"),
             message=_text(terminated, "message"),
@@ -87,11 +90,10 @@ def _container(item: dict[str, Any]) -> ContainerView:
             signal=_number(terminated.get("signal")) or None,
             started_at=_time(terminated.get("startedAt")),
             finished_at=_time(terminated.get("finishedAt")),
-            **common,
         )
     if "running" in state:
-        return ContainerView(state="running", started_at=_time(running.get("startedAt")), **common)
-    return ContainerView(state="waiting", reason=_text(waiting, "reason"), message=_text(waiting, "message"), **common)
+        return replace(view, state="running", started_at=_time(running.get("startedAt")))
+    return replace(view, reason=_text(waiting, "reason"), message=_text(waiting, "message"))
 
 
 def _dict(parent: dict[str, Any], key: str) -> dict[str, Any]:

@@ -1,27 +1,136 @@
-"""Secrets never appear in a status: the component's last words come from its log, which nobody has redacted."""
+"""Secrets never appear in a status: the component's last words come from its log, which nobody has redacted.
+
+The rules are the contract's (docs/contract.md, events and logs): each value is looked for raw, as base64 and as JSON
+writes it. Beyond that: the lines of a value of several lines, and what is left of a value where a text was cut.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import base64
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from componentrun.core.actions import KubernetesEvent, WriteStatus
+from componentrun.core.results import CUT_MARK
+from componentrun.errors import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from componentrun.api.componentrun import ComponentRunStatus
+    from componentrun.core.actions import Action
 
-__all__ = ["needs_redaction", "redact_status", "redact_text"]
+__all__ = ["MARK", "needs_redaction", "redact_action", "redact_status", "redact_text"]
+
+MARK: Final = "[hidden]"
+_MIN_PIECE: Final = 4
+"""Characters of a value's line, or of its rest at a cut, that are worth hiding; fewer would hide half of every text."""
+_SIGNATURE: Final = re.compile(r"(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s\"'`]+")
+"""Capability URLs: an agent's message may quote one."""
+_WITHHELD: Final = "The component's own words are withheld: the list of values to hide is not there any more."
 
 
 def needs_redaction(before: ComponentRunStatus, after: ComponentRunStatus) -> bool:
-    """Whether `after` brings words of the component (or of an agent) that `before` did not have."""
-    raise NotImplementedError
+    """Whether `after` brings words of a container that `before` did not have."""
+    if after.last_words is not None and after.last_words != before.last_words:
+        return True
+    ended = after.attempts[-1].message if after.attempts else None
+    known = before.attempts[-1].message if before.attempts else None
+    return ended is not None and ended != known and after.attempts[-1].reason != Reason.SUCCEEDED
 
 
-def redact_text(text: str, values: Sequence[str]) -> str:
-    """Replace every value by a mark: raw, base64 and JSON-escaped (docs/contract.md, events and logs)."""
-    raise NotImplementedError
+def redact_action(action: Action, values: Sequence[str] | None) -> Action:
+    """The action with its status or its event's message redacted; other actions say nothing."""
+    if isinstance(action, WriteStatus):
+        return WriteStatus(redact_status(action.status, values))
+    if isinstance(action, KubernetesEvent):
+        withheld = values is None and action.reason == Reason.USER_ERROR
+        return replace(action, message=_WITHHELD if withheld else redact_text(action.message, values or ()))
+    return action
 
 
 def redact_status(status: ComponentRunStatus, values: Sequence[str] | None) -> ComponentRunStatus:
-    """The status without any of the values. None: the values are not known any more, so the component's words are left out."""
-    raise NotImplementedError
+    """The status without any of the values, in whatever sentence they stand.
+
+    Args:
+        status: the status to be written.
+        values: what must not appear; None where that is not known any more, so that the component's words are left out.
+    """
+    forms = _forms(values or ())
+
+    def clean(text: str, reason: str | None) -> str:
+        """A user error's sentence is the component's own."""
+        return _WITHHELD if values is None and reason == Reason.USER_ERROR else _hide(text, forms)
+
+    return status.model_copy(
+        update={
+            "message": clean(status.message, status.reason) if status.message is not None else None,
+            "last_words": None if values is None or status.last_words is None else _hide(status.last_words, forms),
+            "warnings": None if status.warnings is None else tuple(_hide(text, forms) for text in status.warnings),
+            "conditions": tuple(
+                c.model_copy(update={"message": clean(c.message, c.reason)}) for c in status.conditions
+            ),
+            "attempts": tuple(
+                a if a.message is None else a.model_copy(update={"message": clean(a.message, a.reason)})
+                for a in status.attempts
+            ),
+        }
+    )
+
+
+def redact_text(text: str, values: Sequence[str]) -> str:
+    """The text with every form of every value, and every signature of a URL, replaced by a mark."""
+    return _hide(text, _forms(values))
+
+
+def _forms(values: Sequence[str]) -> tuple[str, ...]:
+    """Everything to look for, the longest first, so that a value within another leaves no rest of it."""
+    return tuple(sorted({form for value in values for form in _forms_of(value) if form}, key=len, reverse=True))
+
+
+def _forms_of(value: str) -> Iterator[str]:
+    yield value
+    yield base64.b64encode(value.encode()).decode()
+    yield json.dumps(value)[1:-1]
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    for line in value.splitlines():
+        if len(line.strip()) >= _MIN_PIECE:
+            yield line.strip()
+
+
+def _hide(text: str, forms: Sequence[str]) -> str:
+    text = _SIGNATURE.sub(rf"\1{MARK}", text)
+    for form in forms:
+        text = text.replace(form, MARK)
+    return _hide_cut(text, forms) if CUT_MARK in text else text
+
+
+def _hide_cut(text: str, forms: Sequence[str]) -> str:
+    """At a cut stands perhaps the end of a value (after the mark) or its begin (before it)."""
+    parts = text.split(CUT_MARK)
+    for i, part in enumerate(parts):
+        hidden = part
+        if i > 0:
+            hidden = _without_head(hidden, forms)
+        if i < len(parts) - 1:
+            hidden = _without_tail(hidden, forms)
+        parts[i] = hidden
+    return CUT_MARK.join(parts)
+
+
+def _without_head(text: str, forms: Sequence[str]) -> str:
+    for form in forms:
+        for length in range(len(form) - 1, _MIN_PIECE - 1, -1):
+            if text.startswith(form[-length:]):
+                return MARK + text[length:]
+    return text
+
+
+def _without_tail(text: str, forms: Sequence[str]) -> str:
+    for form in forms:
+        for length in range(len(form) - 1, _MIN_PIECE - 1, -1):
+            if text.endswith(form[:length]):
+                return text[:-length] + MARK
+    return text

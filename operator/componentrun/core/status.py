@@ -1,38 +1,85 @@
-"""The next ComponentRunStatus. Pure; `status.events` belongs to the collector and is only ever copied."""
+"""The next ComponentRunStatus. Pure; `status.events` belongs to the collector and is only ever copied.
+
+Every function takes the observed run and gives back its next status; where nothing changes it is equal to the old one,
+so that nothing is written. A terminal phase is never left: once there, only `events_delivered` and `events_given_up`
+change anything. How runs end is in `outcome.py`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from componentrun.api import names
+from componentrun.api.componentrun import Attempt
+from componentrun.core import conditions
+from componentrun.core.actions import KubernetesEvent
+from componentrun.core.diagnosis import failed_stage_in
+from componentrun.core.outcome import (
+    TERMINAL,
+    events_delivered,
+    events_given_up,
+    finished,
+    is_terminal,
+    publish_failed,
+    published,
+    publishing,
+    start_failed,
+)
+from componentrun.core.results import excerpt, stage_in_result
+from componentrun.core.steps import moved, said, with_phase
+from componentrun.errors import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, TableStatus
-    from componentrun.core.actions import KubernetesEvent
+    from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, Phase, TableStatus, Termination
     from componentrun.core.effective import EffectiveRun
-    from componentrun.core.observed import Limits
-    from componentrun.errors import ComponentRunError
+    from componentrun.core.observed import PodView
 
 __all__ = [
+    "TERMINAL",
+    "adopted",
     "attempt_started",
+    "events_delivered",
+    "events_given_up",
+    "finished",
     "is_terminal",
     "lifecycle_event",
+    "observed_phase",
     "publish_failed",
     "published",
+    "publishing",
     "start_failed",
+    "suspended",
+    "terminating",
     "without_events",
 ]
 
+_ORDER: Final[tuple[Phase | None, ...]] = (
+    None, "Suspended", "Queued", "Pending", "StagingIn", "Running", "StagingOut", "Publishing",
+)  # fmt: skip
+"""Phases on the way. A run only ever moves on in it: what is observed may be older than what is known."""
 
-def is_terminal(status: ComponentRunStatus) -> bool:
-    """Whether the run has ended; nothing but its clean-up follows."""
-    raise NotImplementedError
+_SENTENCES: Final[dict[Phase, str]] = {
+    "Pending": "The pod waits for a node, a volume or an image.",
+    "StagingIn": "Input is being brought into the data folder.",
+    "Running": "The component runs.",
+    "StagingOut": "The component has ended; its output is being uploaded.",
+}
 
 
 def without_events(status: ComponentRunStatus) -> dict[str, Any]:
     """The status document to write: camelCase JSON, all but `events`."""
-    raise NotImplementedError
+    document = status.to_dict()
+    document.pop("events", None)
+    return document
+
+
+def suspended(run: ComponentRun, now: datetime) -> ComponentRunStatus:
+    """`spec.suspend` holds the run back."""
+    message = "The run is held back; it starts when `spec.suspend` is taken away."
+    return moved(run, "Suspended", Reason.SUSPENDED, message, now=now)
 
 
 def attempt_started(
@@ -44,27 +91,115 @@ def attempt_started(
     input_tables: Sequence[TableStatus],
     now: datetime,
 ) -> ComponentRunStatus:
-    """The attempt's pod exists: phase Pending. Called again for the same attempt it changes nothing that is known."""
-    raise NotImplementedError
+    """The attempt's pod exists: phase Pending. Called again for the same attempt it changes nothing that is known.
+
+    Args:
+        run: the run as observed.
+        effective: what was resolved for it.
+        number: of the attempt, 1 for the first.
+        pod_uid: of the pod that was created, or found there.
+        input_tables: what goes in, with rows and bytes where known.
+        now: the time.
+    """
+    if any(attempt.number == number for attempt in run.status.attempts):
+        return run.status
+    status = _with_attempt(run, number, names.pod_name(run.metadata.name, number), pod_uid, now)
+    return status.model_copy(
+        update={"image": effective.image, "storage": effective.storage, "input_tables": tuple(input_tables)}
+    )
 
 
-def start_failed(run: ComponentRun, error: ComponentRunError, *, limits: Limits, now: datetime) -> ComponentRunStatus:
-    """The attempt could not be started. Still Queued (try again) after a TransientError within `limits.start_retry`, else Failed."""
-    raise NotImplementedError
+def adopted(run: ComponentRun, pod: PodView, now: datetime) -> ComponentRunStatus:
+    """A pod of this run is (or was) there that the status does not know: its operator died before it wrote it down."""
+    return _with_attempt(run, max(pod.attempt, 1), pod.name, pod.uid, now)
 
 
-def published(
-    run: ComponentRun, *, tables: Sequence[TableStatus], warnings: Sequence[str], now: datetime
-) -> ComponentRunStatus:
-    """The tables are switched over: the final status, of a run that succeeded or of one that failed but wrote always."""
-    raise NotImplementedError
+def _with_attempt(run: ComponentRun, number: int, pod: str, pod_uid: str, now: datetime) -> ComponentRunStatus:
+    attempt = Attempt(number=number, pod=pod, pod_uid=pod_uid, start_time=now)
+    status = moved(run, "Pending", Reason.PENDING, _SENTENCES["Pending"], now=now)
+    return status.model_copy(update={"attempts": (*status.attempts, attempt), "start_time": status.start_time or now})
 
 
-def publish_failed(run: ComponentRun, error: ComponentRunError, *, limits: Limits, now: datetime) -> ComponentRunStatus:
-    """Publishing failed. Still Publishing (try again) after a TransientError within `limits.start_retry`, else Failed."""
-    raise NotImplementedError
+def observed_phase(run: ComponentRun, pod: PodView, now: datetime) -> ComponentRunStatus:
+    """The run's phase as its pod shows it, with what is known by then: node, image, whether the input is in."""
+    phase = _phase_of(pod)
+    message = _SENTENCES[phase]
+    if phase == "Pending" and pod.unschedulable:
+        message = f"No node takes the pod yet: {excerpt(pod.unschedulable)}."
+    elif phase == "Pending" and (held := _held(pod)):
+        message = f"The pod is held up: {held}."
+    if is_terminal(run.status) or _ORDER.index(phase) < _ORDER.index(run.status.phase):
+        status = run.status
+    elif run.status.termination is not None:
+        # The condition keeps saying that the run is being stopped, whatever the pod does meanwhile.
+        status = with_phase(run.status, phase, now)
+    else:
+        status = moved(run, phase, Reason(phase), message, now=now)
+    return _with_facts(status, run, pod, now)
+
+
+def terminating(run: ComponentRun, termination: Termination) -> ComponentRunStatus:
+    """It was decided to stop the run. Written before anything is done about it."""
+    status = run.status.model_copy(update={"termination": termination})
+    return said(status, run, Reason.TERMINATING, termination.message, termination.time)
 
 
 def lifecycle_event(before: ComponentRunStatus, after: ComponentRunStatus) -> KubernetesEvent | None:
-    """What `kubectl describe` should tell about this change; None for most changes."""
-    raise NotImplementedError
+    """What `kubectl describe` should tell about this change; None for most changes.
+
+    An event is a write: of runs that end as they should there are many, and their status says it all.
+    """
+    if is_terminal(after) and not is_terminal(before):
+        if after.result == "Success":
+            return None
+        message = "; ".join(after.warnings or ()) if after.result == "Warning" else after.message or ""
+        kind: Literal["Normal", "Warning"] = "Normal" if after.phase == "Cancelled" else "Warning"
+        return KubernetesEvent(kind, after.reason or Reason.INTERNAL, _short(message))
+    if after.termination is not None and before.termination is None:
+        kind = "Normal" if after.termination.reason == Reason.CANCELLED else "Warning"
+        return KubernetesEvent(kind, Reason.TERMINATING, _short(after.termination.message))
+    return None
+
+
+_MAX_EVENT: Final = 1024
+"""Characters that an event's message may have (events.k8s.io)."""
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= _MAX_EVENT else message[: _MAX_EVENT - 1] + "…"
+
+
+def _phase_of(pod: PodView) -> Phase:
+    """Read from the containers: the pod's own phase says Running from stage-out's start to its end."""
+    if pod.component is not None and pod.component.state == "terminated":
+        return "StagingOut"
+    if pod.component is not None and pod.component.state == "running":
+        return "Running"
+    if pod.stage_in is not None and pod.stage_in.state != "waiting":
+        return "StagingIn"
+    return "Pending"
+
+
+def _held(pod: PodView) -> str:
+    """What a container waits for, where it is more than its turn."""
+    for container in (pod.stage_out, pod.stage_in, pod.component):
+        if container is not None and container.state == "waiting" and container.message:
+            return f"`{container.name}`, {container.reason}: {excerpt(container.message)}"
+    return ""
+
+
+def _with_facts(status: ComponentRunStatus, run: ComponentRun, pod: PodView, now: datetime) -> ComponentRunStatus:
+    attempt = status.attempts[-1]
+    update: dict[str, Any] = {}
+    if pod.node and attempt.node != pod.node:
+        update["attempts"] = (*status.attempts[:-1], attempt.model_copy(update={"node": pod.node}))
+    if pod.component is not None and pod.component.image_id:
+        update["image_digest"] = pod.component.image_id
+    if pod.stage_in is not None and pod.stage_in.state == "terminated" and not failed_stage_in(pod.stage_in):
+        result = stage_in_result(pod.stage_in)
+        message = f"{result.tables} tables, {result.rows} rows, {result.size} bytes." if result else "The input is in."
+        update["conditions"] = conditions.with_condition(
+            status.conditions, conditions.STAGED_IN, "True", conditions.STAGED_IN, message,
+            generation=run.metadata.generation, now=now,
+        )  # fmt: skip
+    return status.model_copy(update=update)

@@ -1,0 +1,370 @@
+"""Why a pod ended as it did: one reason and one sentence, decided together.
+
+`_RULES` is the order of precedence, and the only place where it is written down. The first rule that knows the answer
+gives it. Traps that the order avoids: a child killed for memory leaves `0 OOMKilled`; a pod that is put out ends its
+component with SIGTERM, which well-behaved programs answer with exit code 0 and half of their output; the pod's phase
+ignores a sidecar's exit code; a failed init container leaves the component waiting for ever.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from componentrun import contract
+from componentrun.api import names
+from componentrun.core.results import (
+    agent_reason,
+    excerpt,
+    last_words,
+    stage_in_result,
+    stage_out_result,
+    tail,
+)
+from componentrun.errors import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from componentrun.api.componentrun import Termination
+    from componentrun.core.observed import ContainerView, PodView
+
+__all__ = ["Diagnosis", "before_start", "diagnose", "failed_stage_in", "interrupted", "output_complete"]
+
+OOM_KILLED: Final = "OOMKilled"
+MAX_SHOWN: Final = 300
+"""Characters of the component's last words within the run's message; the whole is in `status.lastWords`."""
+
+_SIGNALS: Final = {1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM"}  # fmt: skip  # noqa: E501
+_SIGNAL_BASE: Final = 128
+_DISK: Final = re.compile(r"emptydir volume|ephemeral local storage|ephemeral storage limit", re.IGNORECASE)
+"""The kubelet's words for a pod's own fault (pkg/kubelet/eviction/helpers.go); else the node was short of something."""
+_START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
+_LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
+"""Container reasons of a kubelet that found the container gone, after a reboot for instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """How an attempt ended."""
+
+    reason: Reason
+    message: str
+    """A sentence for people: what happened to which container, and what to do."""
+    container: str | None = None
+    """The container that it is about, where it is about one."""
+    exit_code: int | None = None
+    """Of the component, where it ended."""
+    last_words: str | None = None
+    """The end of what the component printed, where it failed. Not redacted yet."""
+
+
+def diagnose(pod: PodView, *, termination: Termination | None = None) -> Diagnosis:
+    """Say why this pod ended. Total: what no rule knows is INTERNAL, with the facts in its message.
+
+    Args:
+        pod: a pod that has ended, or that there is no point in waiting for any longer.
+        termination: the decision to stop it, where there was one; it goes before whatever the stopping then caused.
+    """
+    found = (_decided(pod, termination) if termination else None) or _first(pod)
+    component = pod.component
+    ended = component is not None and component.state == "terminated"
+    failed = found.reason is not Reason.SUCCEEDED
+    return Diagnosis(
+        reason=found.reason,
+        message=found.message,
+        container=found.container,
+        exit_code=component.exit_code if ended and component is not None else None,
+        last_words=last_words(component) if failed else None,
+    )
+
+
+def _first(pod: PodView) -> Diagnosis:
+    for rule in _RULES:
+        found = rule(pod)
+        if found is not None:
+            return found
+    return _unknown(pod)
+
+
+def _decided(pod: PodView, termination: Termination) -> Diagnosis:
+    """The operator stopped it: whatever the component did after that is a consequence."""
+    component = pod.component
+    how = ""
+    if component is not None and component.state == "terminated":
+        how = f" It ended with {_ending(component)}."
+    return Diagnosis(agent_reason(termination.reason, Reason.CANCELLED), termination.message + how, names.COMPONENT)
+
+
+def _out_of_memory(pod: PodView) -> Diagnosis | None:
+    for container in _containers(pod):
+        if container.state == "terminated" and container.reason == OOM_KILLED:
+            return Diagnosis(Reason.OUT_OF_MEMORY, _oom_message(container), container.name)
+    return None
+
+
+def _oom_message(container: ContainerView) -> str:
+    if container.name != names.COMPONENT:
+        return (
+            f"The kernel killed `{container.name}` for using more memory than its limit. This is the platform's to "
+            "mend: raise the agents' memory limit in the chart."
+        )
+    whom = "a process of the component" if container.exit_code == contract.EXIT_SUCCESS else "the component"
+    return (
+        f"The kernel killed {whom} for using more memory than its limit ({_ending(container)}). "
+        "Give the run a larger `size` or more memory in `resources`, or have the component use less."
+    )
+
+
+def _put_out(pod: PodView) -> Diagnosis | None:
+    """The kubelet put the pod out. Before success: a component that was told to go may well have ended with 0."""
+    if pod.reason == "Evicted" or pod.disruption == "TerminationByKubelet":
+        said = excerpt(pod.message) or "the kubelet gave no reason"
+        if _DISK.search(pod.message):
+            return Diagnosis(
+                Reason.DISK_FULL,
+                f"The run wrote more than it may: {said}. Write less, or have the Component's `dataSize` raised.",
+            )
+        return Diagnosis(
+            Reason.EVICTED, f"Node `{pod.node}` ran short and put the pod out: {said}. Run it again, or request more."
+        )
+    if pod.disruption == "PreemptionByScheduler" or pod.reason in {"Preempting", "Preempted"}:
+        return Diagnosis(
+            Reason.EVICTED,
+            f"The pod had to make room on node `{pod.node}` for one of higher priority. Run it again, or give it a "
+            "`priorityClassName`.",
+        )
+    if pod.reason == "DeadlineExceeded":
+        return Diagnosis(
+            Reason.TIMEOUT,
+            "The pod ran longer than its backstop allows, and no operator stopped it before that. "
+            "Look whether the operator was running.",
+        )
+    return None
+
+
+def _success(pod: PodView) -> Diagnosis | None:
+    """Exit code 0 that nobody brought about, and every byte uploaded."""
+    component = pod.component
+    if component is None or component.exit_code != contract.EXIT_SUCCESS or not output_complete(pod):
+        return None
+    if interrupted(pod, component) or component.reason in _LOST:
+        return None
+    return Diagnosis(Reason.SUCCEEDED, "The component ended with exit code 0.", names.COMPONENT, 0)
+
+
+def _node_lost(pod: PodView) -> Diagnosis | None:
+    """The node stopped answering, or forgot the container. What had failed before that keeps its own reason."""
+    lost = [c for c in _containers(pod) if c.state == "terminated" and c.reason in _LOST]
+    away = pod.reason in {"NodeLost", "NodeShutdown", "Terminated"} or pod.disruption in {
+        "DeletionByTaintManager",
+        "DeletionByPodGC",
+    }
+    if not lost and not (away and _unfinished(pod)):
+        return None
+    said = f" ({excerpt(pod.message)})" if pod.message else ""
+    return Diagnosis(
+        Reason.NODE_LOST,
+        f"Node `{pod.node}` stopped answering, or went away, while the pod was on it{said}. Nothing was published. "
+        "Run it again.",
+        lost[0].name if lost else None,
+    )
+
+
+def _refused_by_node(pod: PodView) -> Diagnosis | None:
+    """The kubelet would not have the pod: OutOfcpu, NodeAffinity, UnexpectedAdmissionError and the like."""
+    nothing_ran = all(c.started_at is None for c in _containers(pod))
+    if pod.phase != "Failed" or not pod.reason or not nothing_ran:
+        return None
+    return Diagnosis(
+        Reason.UNSCHEDULABLE,
+        f"Node `{pod.node}` refused the pod ({pod.reason}): {excerpt(pod.message) or 'no reason given'}. Run it again.",
+    )
+
+
+def _deleted(pod: PodView) -> Diagnosis | None:
+    """Somebody else deleted the pod before it was through; what had ended before that keeps its own reason."""
+    if not _unfinished(pod):
+        return None
+    if pod.disruption == "EvictionByEvictionAPI":
+        return Diagnosis(
+            Reason.EVICTED,
+            f"Node `{pod.node}` was drained while the pod was on it. Nothing was published. Run it again.",
+        )
+    if not pod.gone and pod.deleted_at is None:
+        return None
+    return Diagnosis(
+        Reason.POD_DELETED,
+        f"Somebody deleted pod `{pod.name}` before it was through; ComponentRun did not. Nothing was published. "
+        "To stop a run, set `spec.cancel`.",
+    )
+
+
+def _not_started(pod: PodView) -> Diagnosis | None:
+    """A container that could not be started although its image is there."""
+    for container in _containers(pod):
+        if container.state == "terminated" and container.reason in _START_ERRORS:
+            return start_failure(container)
+    return None
+
+
+def start_failure(container: ContainerView) -> Diagnosis:
+    """A container that can't be started: the runtime's own words, and where to look."""
+    said = excerpt(container.message) or container.reason
+    advice = (
+        "Check the command, the image's entrypoint and the user it needs."
+        if container.name == names.COMPONENT
+        else "This is the platform's to mend: look at the agents' image."
+    )
+    return Diagnosis(
+        Reason.START_FAILED,
+        f"Container `{container.name}` could not be started ({container.reason}): {said}. {advice}",
+        container.name,
+    )
+
+
+def _staged_in_badly(pod: PodView) -> Diagnosis | None:
+    container = pod.stage_in
+    if container is None or not failed_stage_in(container):
+        return None
+    result = stage_in_result(container)
+    if result is not None and not result.ok:
+        reason = agent_reason(result.reason, Reason.STAGE_IN_FAILED)
+        said = excerpt(result.message or "it gave no reason")
+        return Diagnosis(reason, f"Bringing the input failed: {said}.", names.STAGE_IN)
+    return Diagnosis(
+        Reason.STAGE_IN_FAILED,
+        f"Bringing the input failed: `stage-in` ended with {_ending(container)} and left no result that can be read"
+        f"{_said(container)}. This is a defect of the platform: look at the log of `stage-in`.",
+        names.STAGE_IN,
+    )
+
+
+def _component_failed(pod: PodView) -> Diagnosis | None:
+    component = pod.component
+    if component is None or component.state != "terminated" or component.exit_code == contract.EXIT_SUCCESS:
+        return None
+    if component.exit_code == contract.EXIT_USER_ERROR:
+        words = tail(component.message, MAX_SHOWN)
+        shown = f": {words}" if words else ", and printed nothing."
+        return Diagnosis(Reason.USER_ERROR, f"The component ended with exit code 1{shown}", names.COMPONENT)
+    return Diagnosis(
+        Reason.APPLICATION_ERROR,
+        f"The component ended with {_ending(component)}. Its developer should look: its last words are in "
+        "`status.lastWords`, all of them among the run's events.",
+        names.COMPONENT,
+    )
+
+
+def _staged_out_badly(pod: PodView) -> Diagnosis | None:
+    """The component ended well, its output did not get through."""
+    if pod.component is None or pod.component.state != "terminated":
+        return None
+    container = pod.stage_out
+    result = stage_out_result(container)
+    if result is not None and not result.ok:
+        reason = agent_reason(result.reason, Reason.STAGE_OUT_FAILED)
+        return Diagnosis(
+            reason, f"The output was refused: {excerpt(result.message or 'no reason given')}.", names.STAGE_OUT
+        )
+    if container is None or container.state != "terminated":
+        how = "was still not through when its time was over"
+    else:
+        how = f"ended with {_ending(container)} and left no result that can be read{_said(container)}"
+    return Diagnosis(
+        Reason.STAGE_OUT_FAILED,
+        f"The component ended well, but `stage-out` {how}. Nothing was published. Look at the log of `stage-out`.",
+        names.STAGE_OUT,
+    )
+
+
+def _unknown(pod: PodView) -> Diagnosis:
+    facts = ", ".join(f"{c.name} {c.state} {c.reason}".strip() for c in _containers(pod)) or "no container"
+    return Diagnosis(
+        Reason.INTERNAL,
+        f"Pod `{pod.name}` ended in a way that ComponentRun does not know (phase {pod.phase}, "
+        f"reason `{pod.reason}`, {facts}). Please report this.",
+    )
+
+
+_RULES: Final[tuple[Callable[[PodView], Diagnosis | None], ...]] = (
+    _out_of_memory,
+    _put_out,
+    _success,
+    _node_lost,
+    _refused_by_node,
+    _not_started,
+    _deleted,
+    _staged_in_badly,
+    _component_failed,
+    _staged_out_badly,
+)
+
+
+def output_complete(pod: PodView) -> bool:
+    """Whether the component ended (how ever) and stage-out then uploaded all it found."""
+    if pod.component is None or pod.component.state != "terminated" or pod.stage_out is None:
+        return False
+    result = stage_out_result(pod.stage_out)
+    return result is not None and result.ok and pod.stage_out.exit_code == contract.EXIT_SUCCESS
+
+
+def failed_stage_in(container: ContainerView) -> bool:
+    """Whether stage-in ended and the component can't be right after that."""
+    if container.state != "terminated":
+        return False
+    result = stage_in_result(container)
+    return container.exit_code != 0 or container.reason == OOM_KILLED or (result is not None and not result.ok)
+
+
+def before_start(pod: PodView) -> bool:
+    """Whether the component has not started (and may still do so)."""
+    return pod.component is None or pod.component.state == "waiting"
+
+
+def interrupted(pod: PodView, container: ContainerView) -> bool:
+    """Whether the container ended because (or after) its pod was deleted. Times are whole seconds: a tie is a yes."""
+    if pod.deleted_at is None:
+        return False
+    asked = pod.deleted_at - timedelta(seconds=pod.deletion_grace_seconds or 0)
+    return container.state != "terminated" or container.finished_at is None or container.finished_at >= asked
+
+
+def _unfinished(pod: PodView) -> bool:
+    """Whether something that had to end by itself did not: stage-in, the component, or a good component's upload."""
+    stage_in, component, stage_out = pod.stage_in, pod.component, pod.stage_out
+    if component is None or component.state != "terminated":
+        # A stage-in that failed by itself leaves the component waiting for ever; then there is nothing unfinished.
+        own_failure = stage_in is not None and failed_stage_in(stage_in) and stage_in_result(stage_in) is not None
+        return not own_failure
+    if interrupted(pod, component):
+        return True
+    if component.exit_code != contract.EXIT_SUCCESS:
+        return False
+    return (
+        stage_out is None
+        or stage_out.state != "terminated"
+        or (stage_out_result(stage_out) is None and interrupted(pod, stage_out))
+    )
+
+
+def _containers(pod: PodView) -> Iterator[ContainerView]:
+    """In the order in which their failures matter: the component first."""
+    for container in (pod.component, pod.stage_in, pod.stage_out):
+        if container is not None:
+            yield container
+
+
+def _ending(container: ContainerView) -> str:
+    """`exit code 3`, or `exit code 139 (killed by SIGSEGV)`."""
+    code = container.exit_code
+    if code is None:
+        return "an unknown exit code"
+    number = container.signal or (code - _SIGNAL_BASE if _SIGNAL_BASE < code <= _SIGNAL_BASE + 64 else 0)
+    return f"exit code {code}" + (f" (killed by {_SIGNALS.get(number, f'signal {number}')})" if number else "")
+
+
+def _said(container: ContainerView) -> str:
+    return f" (it said: {excerpt(container.message)})" if container.message.strip() else ""

@@ -1,0 +1,259 @@
+"""How runs end: from the last observation to the final status."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.core import conditions
+from componentrun.core.diagnosis import Diagnosis
+from componentrun.core.steps import moved, with_phase
+from componentrun.errors import Reason, TransientError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from componentrun.api.common import Condition
+    from componentrun.api.componentrun import Attempt, ComponentRun, ComponentRunStatus, Phase, TableStatus
+    from componentrun.core.observed import Limits
+    from componentrun.errors import ComponentRunError
+
+__all__ = [
+    "TERMINAL",
+    "events_delivered",
+    "events_given_up",
+    "finished",
+    "is_terminal",
+    "publish_failed",
+    "published",
+    "publishing",
+    "start_failed",
+]
+
+TERMINAL: Final[frozenset[Phase | None]] = frozenset({"Succeeded", "Failed", "Cancelled"})
+_TOO_LATE: Final = "`spec.cancel` was set when the tables were already being published: it came too late."
+
+
+def is_terminal(status: ComponentRunStatus) -> bool:
+    """Whether the run has ended; nothing but its clean-up follows."""
+    return status.phase in TERMINAL
+
+
+def start_failed(run: ComponentRun, error: ComponentRunError, *, limits: Limits, now: datetime) -> ComponentRunStatus:
+    """The attempt could not be started.
+
+    Still Queued (write it, try again with backoff) after a TransientError within `limits.start_retry` of the first one,
+    else Failed with the error's reason and message.
+    """
+    if is_terminal(run.status):
+        return run.status
+    if isinstance(error, TransientError) and now < _since(run, "Queued", now) + timedelta(seconds=limits.start_retry):
+        return moved(run, "Queued", error.reason, error.message, now=now)
+    return finished(run, Diagnosis(error.reason, error.message), now=now)
+
+
+def publishing(run: ComponentRun, diagnosis: Diagnosis, now: datetime) -> ComponentRunStatus:
+    """The output is complete; what is decided about the attempt stands in the status, whatever becomes of its pod."""
+    status = moved(run, "Publishing", Reason.PUBLISHING, "The tables are being switched over.", now=now)
+    return status.model_copy(
+        update={
+            "attempts": _with_end(status, diagnosis, now),
+            "exit_code": diagnosis.exit_code,
+            "last_words": diagnosis.last_words,
+        }
+    )
+
+
+def published(
+    run: ComponentRun, *, tables: Sequence[TableStatus], warnings: Sequence[str], now: datetime
+) -> ComponentRunStatus:
+    """The tables are switched over: the final status, of a run that succeeded or of one that failed but wrote always.
+
+    Args:
+        run: the run as observed, in phase Publishing.
+        tables: what was published, with rows and bytes.
+        warnings: what a person should see all the same (stage-out's, and those of publishing).
+        now: the time.
+    """
+    if is_terminal(run.status):
+        return run.status
+    diagnosis = _recorded(run.status)
+    total = sum(table.rows or 0 for table in tables)
+    message = f"{len(tables)} tables, {total} rows." if tables else "There were no tables to publish."
+    if diagnosis.reason is not Reason.SUCCEEDED:
+        message = f"Only the `writeAlways` tables: {message}"
+    base = run.status.model_copy(
+        update={
+            "output_tables": tuple(tables),
+            "conditions": _published(run, run.status.conditions, "True", "Published", message, now),
+        }
+    )
+    return finished(run, diagnosis, now=now, warnings=warnings, base=base)
+
+
+def publish_failed(
+    run: ComponentRun,
+    error: ComponentRunError,
+    *,
+    limits: Limits,
+    now: datetime,
+    journal_written: bool = False,
+) -> ComponentRunStatus:
+    """Publishing failed.
+
+    Still Publishing (write it, try again with backoff) after a TransientError within `limits.start_retry`, else Failed.
+    Where the commit journal is written the tables will change sooner or later, so the limit is `limits.publish_retry`.
+
+    Args:
+        run: the run as observed, in phase Publishing.
+        error: a UserError (the output does not fit its table) keeps its reason; anything else is PUBLISH_FAILED.
+        limits: how long to try.
+        now: the time.
+        journal_written: whether the run's commit journal exists.
+    """
+    if is_terminal(run.status):
+        return run.status
+    patience = limits.publish_retry if journal_written else limits.start_retry
+    trying = isinstance(error, TransientError) and now < _since(run, "Publishing", now) + timedelta(seconds=patience)
+    changed = _published(run, run.status.conditions, "Unknown" if trying else "False", error.reason, error.message, now)
+    base = run.status.model_copy(update={"conditions": changed})
+    if trying:
+        return base
+    recorded = _recorded(run.status)
+    if recorded.reason is not Reason.SUCCEEDED:
+        warning = f"The `writeAlways` tables could not be published: {error.message}"
+        return finished(run, recorded, now=now, warnings=(warning,), base=base)
+    reason = error.reason if isinstance(error, UserError) else Reason.PUBLISH_FAILED
+    message = f"The output is complete, but its tables could not be published: {error.message}"
+    if journal_written:
+        message += " What was begun is completed when the store answers again."
+    return finished(run, Diagnosis(reason, message, exit_code=recorded.exit_code), now=now, base=base)
+
+
+def finished(
+    run: ComponentRun,
+    diagnosis: Diagnosis,
+    *,
+    now: datetime,
+    warnings: Sequence[str] = (),
+    base: ComponentRunStatus | None = None,
+) -> ComponentRunStatus:
+    """The final status. Total and final: called for a run that has ended it changes nothing.
+
+    Args:
+        run: the run as observed.
+        diagnosis: how it ended.
+        now: the time.
+        warnings: what a person should see all the same.
+        base: the status to go on from, where something of it has changed already; the observed one where not given.
+    """
+    status = base or run.status
+    if is_terminal(status):
+        return status
+    late = run.spec.cancel and run.status.phase == "Publishing"
+    noted = tuple(dict.fromkeys((*(status.warnings or ()), *warnings, *((_TOO_LATE,) if late else ()))))
+    succeeded = diagnosis.reason is Reason.SUCCEEDED
+    phase: Phase = "Succeeded" if succeeded else "Cancelled" if diagnosis.reason is Reason.CANCELLED else "Failed"
+    update: dict[str, Any] = {
+        "result": ("Warning" if noted else "Success") if succeeded else "Error",
+        "reason": diagnosis.reason.value,
+        "message": diagnosis.message,
+        "observed_generation": run.metadata.generation,
+        "completion_time": now,
+        "attempts": _with_end(status, diagnosis, now),
+        "conditions": _final(run, status, diagnosis, now),
+        "warnings": noted or None,
+    }
+    if diagnosis.exit_code is not None:
+        update["exit_code"] = diagnosis.exit_code
+    if diagnosis.last_words is not None:
+        update["last_words"] = diagnosis.last_words
+    return with_phase(status, phase, now).model_copy(update=update)
+
+
+def events_delivered(run: ComponentRun, now: datetime) -> ComponentRunStatus:
+    """The collector has written the last line; the pod is not needed any more."""
+    events = run.status.events
+    message = f"{events.count} events." if events else "There is nothing to deliver."
+    return _told(run, "True", "Delivered", message, now)
+
+
+def events_given_up(run: ComponentRun, now: datetime) -> ComponentRunStatus:
+    """The collector took longer than the operator waits for it; the pod, and with it what is left of its log, goes."""
+    said = run.status.events.message if run.status.events else ""
+    message = "The collector did not deliver the last events in time; the end of the log may be missing."
+    return _told(run, "False", "WaitEnded", f"{message} It said: {said}" if said else message, now)
+
+
+def _told(run: ComponentRun, status: str, reason: str, message: str, now: datetime) -> ComponentRunStatus:
+    changed = conditions.with_condition(
+        run.status.conditions, conditions.EVENTS_DELIVERED, "True" if status == "True" else "False", reason, message,
+        generation=run.metadata.generation, now=now,
+    )  # fmt: skip
+    return run.status.model_copy(update={"conditions": changed})
+
+
+def _final(run: ComponentRun, status: ComponentRunStatus, diagnosis: Diagnosis, now: datetime) -> tuple[Condition, ...]:
+    """All four conditions of a run that has ended."""
+    generation = run.metadata.generation
+    succeeded = diagnosis.reason is Reason.SUCCEEDED
+    result = conditions.with_condition(
+        status.conditions, conditions.SUCCEEDED, "True" if succeeded else "False", diagnosis.reason, diagnosis.message,
+        generation=generation, now=now,
+    )  # fmt: skip
+    if conditions.find(result, conditions.STAGED_IN) is None:
+        result = conditions.with_condition(
+            result, conditions.STAGED_IN, "False", diagnosis.reason, "The input was not brought in.",
+            generation=generation, now=now,
+        )  # fmt: skip
+    if conditions.find(result, conditions.PUBLISHED) is None:
+        result = _published(run, result, "False", diagnosis.reason, "Nothing was published.", now)
+    if not status.attempts:
+        result = conditions.with_condition(
+            result, conditions.EVENTS_DELIVERED, "True", "NothingToDeliver", "There was no pod.",
+            generation=generation, now=now,
+        )  # fmt: skip
+    return result
+
+
+def _published(
+    run: ComponentRun, before: Sequence[Condition], status: str, reason: str, message: str, now: datetime
+) -> tuple[Condition, ...]:
+    value: Any = status
+    return conditions.with_condition(
+        before, conditions.PUBLISHED, value, reason, message, generation=run.metadata.generation, now=now
+    )
+
+
+def _with_end(status: ComponentRunStatus, diagnosis: Diagnosis, now: datetime) -> tuple[Attempt, ...]:
+    """The attempts with the last one's end; the time of its end stays where it is known already."""
+    if not status.attempts:
+        return ()
+    last = status.attempts[-1]
+    ended = last.model_copy(
+        update={
+            "completion_time": last.completion_time or now,
+            "reason": diagnosis.reason.value,
+            "message": diagnosis.message,
+            "exit_code": diagnosis.exit_code if diagnosis.exit_code is not None else last.exit_code,
+        }
+    )
+    return (*status.attempts[:-1], ended)
+
+
+def _recorded(status: ComponentRunStatus) -> Diagnosis:
+    """What was decided about the attempt before publishing began."""
+    last = status.attempts[-1] if status.attempts else None
+    if last is None or last.reason is None:
+        return Diagnosis(Reason.INTERNAL, "The run was published without a recorded end of its attempt.")
+    try:
+        reason = Reason(last.reason)
+    except ValueError:
+        reason = Reason.INTERNAL
+    return Diagnosis(reason, last.message or "", exit_code=last.exit_code, last_words=status.last_words)
+
+
+def _since(run: ComponentRun, phase: Phase, now: datetime) -> datetime:
+    """When this phase began; now where it did not."""
+    return next((p.start_time for p in reversed(run.status.phases) if p.phase == phase), now)

@@ -1,0 +1,76 @@
+"""What the containers of a finished pod say about themselves: the agents' results, the component's last words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from componentrun.errors import Reason
+from componentrun.exchange import StageInResult, StageOutResult, from_json
+
+if TYPE_CHECKING:
+    from componentrun.core.observed import ContainerView
+
+__all__ = ["CUT_MARK", "agent_reason", "excerpt", "last_words", "stage_in_result", "stage_out_result", "tail"]
+
+MAX_LAST_WORDS: Final = 2000
+"""Characters; the kubelet keeps 2,048 bytes of a log."""
+CUT_MARK: Final = "…"
+"""Where something was cut; what follows may be the rest of a secret (see redaction)."""
+_KUBELET_KEEPS: Final = 2040
+"""Bytes; a message of this size (2,048, less a character that was cut) began earlier."""
+MAX_EXCERPT: Final = 500
+"""Characters of somebody else's message within a sentence of ours."""
+
+_Result = TypeVar("_Result", StageInResult, StageOutResult)
+
+
+def stage_in_result(container: ContainerView | None) -> StageInResult | None:
+    """What stage-in left as its termination message; None where it left nothing that can be read."""
+    return _read(StageInResult, container)
+
+
+def stage_out_result(container: ContainerView | None) -> StageOutResult | None:
+    """What stage-out left as its termination message; None where it left nothing that can be read."""
+    return _read(StageOutResult, container)
+
+
+def _read(kind: type[_Result], container: ContainerView | None) -> _Result | None:
+    if container is None or container.state != "terminated":
+        return None
+    try:
+        return from_json(kind, container.message)
+    except (ValueError, RecursionError):
+        return None
+
+
+def agent_reason(text: str | None, otherwise: Reason) -> Reason:
+    """The reason that an agent gave, where it is one of ours (an agent of another release may know others)."""
+    try:
+        return Reason(text or "")
+    except ValueError:
+        return otherwise
+
+
+def last_words(component: ContainerView | None) -> str | None:
+    """The end of what a failed component printed; None where the kubelet kept nothing. Not redacted yet."""
+    if component is None or component.state != "terminated" or component.exit_code in {0, None}:
+        return None
+    return tail(component.message, MAX_LAST_WORDS) or None
+
+
+def tail(text: str, limit: int) -> str:
+    """The last whole lines that fit, or the end of the last line (after a mark) where not even that fits."""
+    cut_already = len(text.encode()) >= _KUBELET_KEEPS
+    text = text.strip()
+    if len(text) <= limit and not cut_already:
+        return text
+    cut = text[-limit:]
+    _, newline, rest = cut.partition("\n")
+    return rest.strip() if newline else CUT_MARK + cut
+
+
+def excerpt(text: str) -> str:
+    """Somebody else's message as part of a sentence: one line, not too long, without its own full stop."""
+    line = " ".join(text.split())
+    line = line if len(line) <= MAX_EXCERPT else line[: MAX_EXCERPT - 1] + CUT_MARK
+    return line.rstrip(".")

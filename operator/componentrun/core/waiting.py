@@ -1,0 +1,173 @@
+"""A pod that is on its way: what keeps it, how long that is borne, and when to look again."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from componentrun import contract
+from componentrun.api import names
+from componentrun.core.diagnosis import Diagnosis, before_start, failed_stage_in, start_failure
+from componentrun.core.results import excerpt
+from componentrun.errors import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from componentrun.core.observed import ContainerView, Limits, PodView
+
+__all__ = ["has_ended", "next_look", "stuck", "timeout_at"]
+
+_IMAGE_AT_ONCE: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+_IMAGE_FIRST_LOOK: Final = "ErrImagePull"
+_IMAGE: Final = _IMAGE_AT_ONCE | {
+    _IMAGE_FIRST_LOOK, "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed",
+}  # fmt: skip
+_START: Final = frozenset(
+    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
+)
+_WILL_NOT_CHANGE: Final = re.compile(
+    r"not found|denied|unauthori[sz]ed|authentication required|authorization failed|insufficient_scope|forbidden"
+    r"|manifest unknown|name unknown|does not exist|no match for platform",
+    re.IGNORECASE,
+)
+"""Answers of a registry that trying again does not change."""
+_MAY_CHANGE: Final = re.compile(r"deadline exceeded|is reserved for|timed? ?out|connection refused", re.IGNORECASE)
+"""Complaints of a container runtime that is busy, not of a container that is wrong."""
+
+
+def stuck(pod: PodView, limits: Limits, now: datetime) -> Diagnosis | None:
+    """Why waiting for the component's start has no point any more; None where it has, or where it started."""
+    if not before_start(pod):
+        return None
+    for container in _waiting(pod):
+        found = _image_problem(container, pod, limits, now) or _start_problem(container, pod, limits, now)
+        if found is not None:
+            return found
+    return _overdue(pod, now) if now >= _start_deadline(pod, limits) else None
+
+
+def next_look(pod: PodView, limits: Limits) -> datetime:
+    """When something that is being waited for is overdue; the earliest of all."""
+    times = [_progress_deadline(pod, limits)]
+    if pod.deleted_at is not None:
+        times.append(pod.deleted_at + timedelta(seconds=limits.node_lost))
+    if before_start(pod) and any(c.reason in _IMAGE | _START for c in _waiting(pod)):
+        times.append(_pull_deadline(pod, limits))
+    return min(times)
+
+
+def has_ended(pod: PodView, limits: Limits, now: datetime) -> bool:
+    """Whether nothing more is to come from this pod: it ended, it is gone, or its node is.
+
+    A failed stage-in is enough: whether and when the kubelet then stops the sidecar differs between releases.
+    """
+    if pod.gone or pod.phase in {"Succeeded", "Failed"}:
+        return True
+    if pod.deleted_at is not None and now >= pod.deleted_at + timedelta(seconds=limits.node_lost):
+        return True
+    if pod.stage_in is not None and failed_stage_in(pod.stage_in):
+        return True
+    if pod.component is None or pod.component.state != "terminated":
+        return False
+    uploaded = pod.stage_out is not None and pod.stage_out.state == "terminated"
+    return uploaded or now >= _progress_deadline(pod, limits)
+
+
+def timeout_at(pod: PodView) -> datetime | None:
+    """When the component has run for as long as it may; None while it does not run."""
+    if pod.component is None or pod.component.state != "running":
+        return None
+    seconds = pod.timeout_seconds or contract.DEFAULT_TIMEOUT_SECONDS
+    return (pod.component.started_at or pod.created) + timedelta(seconds=seconds)
+
+
+def _progress_deadline(pod: PodView, limits: Limits) -> datetime:
+    """When the step that the pod is at should be over."""
+    timeout = timeout_at(pod)
+    if timeout is not None:
+        return timeout
+    component = pod.component
+    if component is None or component.state == "waiting":
+        return _start_deadline(pod, limits)
+    ended = component.finished_at or component.started_at or pod.created
+    return ended + timedelta(seconds=pod.upload_seconds + limits.node_lost)
+
+
+def _start_deadline(pod: PodView, limits: Limits) -> datetime:
+    """For a node and a kubelet that answers, then for stage-in and the component's image."""
+    if pod.stage_in is not None and pod.stage_in.state != "waiting":
+        return (pod.stage_in.started_at or pod.created) + timedelta(seconds=limits.stage_in)
+    return pod.created + timedelta(seconds=limits.pending)
+
+
+def _pull_deadline(pod: PodView, limits: Limits) -> datetime:
+    """An image is asked for when the step before is over: the pod's creation, or the end of stage-in."""
+    staged = pod.stage_in.finished_at if pod.stage_in is not None else None
+    return max(pod.created, staged or pod.created) + timedelta(seconds=limits.image_pull)
+
+
+def _image_problem(container: ContainerView, pod: PodView, limits: Limits, now: datetime) -> Diagnosis | None:
+    """At once where the name is none, at the second look where the registry said no, else when the limit is over."""
+    if container.reason not in _IMAGE:
+        return None
+    hopeless = container.reason != _IMAGE_FIRST_LOOK and _WILL_NOT_CHANGE.search(container.message)
+    if container.reason not in _IMAGE_AT_ONCE and not hopeless and now < _pull_deadline(pod, limits):
+        return None
+    whose = "the component" if container.name == names.COMPONENT else f"`{container.name}` (the platform's own)"
+    return Diagnosis(
+        Reason.IMAGE_PULL_FAILED,
+        f"The image of {whose} can't be pulled ({container.reason}): {excerpt(container.message) or 'no reason given'}. "
+        "Check the name, the tag and the right to pull it (`podTemplate.imagePullSecrets`).",
+        container.name,
+    )
+
+
+def _start_problem(container: ContainerView, pod: PodView, limits: Limits, now: datetime) -> Diagnosis | None:
+    if container.reason not in _START:
+        return None
+    if _MAY_CHANGE.search(container.message) and now < _pull_deadline(pod, limits):
+        return None
+    return start_failure(container)
+
+
+def _overdue(pod: PodView, now: datetime) -> Diagnosis:
+    """The step that the pod is at took too long, without anything that would explain it."""
+    seconds = round((now - pod.created).total_seconds())
+    if not pod.scheduled:
+        said = excerpt(pod.unschedulable) or "no scheduler has looked at it"
+        return Diagnosis(
+            Reason.UNSCHEDULABLE,
+            f"No node could take the pod for {seconds} s: {said}. Ask for less, or have nodes added.",
+        )
+    stage_in = pod.stage_in
+    if stage_in is None or stage_in.state == "waiting":
+        held = next(
+            (f" ({c.name}: {c.reason} {excerpt(c.message)}".rstrip() + ")" for c in _waiting(pod) if c.reason), ""
+        )
+        return Diagnosis(
+            Reason.START_FAILED,
+            f"Node `{pod.node}` has not started the pod for {seconds} s{held}. "
+            "Look at the pod's events and at the node's kubelet.",
+        )
+    if stage_in.state == "running":
+        return Diagnosis(
+            Reason.STAGE_IN_FAILED,
+            f"Bringing the input took too long: `stage-in` still runs, {seconds} s after the pod was made. "
+            "Look at its log and at the store.",
+            names.STAGE_IN,
+        )
+    return Diagnosis(
+        Reason.START_FAILED,
+        f"The component has not started, {seconds} s after the pod was made, though its input is there. "
+        "Look whether its image is very large, and at the pod's events.",
+        names.COMPONENT,
+    )
+
+
+def _waiting(pod: PodView) -> Iterator[ContainerView]:
+    """Containers that wait, in the order in which they start."""
+    for container in (pod.stage_out, pod.stage_in, pod.component):
+        if container is not None and container.state == "waiting":
+            yield container
