@@ -1,0 +1,171 @@
+"""What the caches keep, what they ignore, and when a pod is forgotten."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from componentrun.api import names
+from componentrun.controller.caches import Key, ObjectCache, PodCache, RunCache
+
+KEY = Key("team", "load")
+
+
+def run(version: int, *, uid: str = "run-1", phase: str | None = None) -> dict[str, Any]:
+    status = {"status": {"phase": phase}} if phase else {}
+    return {
+        "metadata": {
+            "namespace": "team",
+            "name": "load",
+            "uid": uid,
+            "resourceVersion": str(version),
+            "managedFields": [{"manager": "somebody"}],
+        },
+        "spec": {"image": "cleaner:1"},
+        **status,
+    }
+
+
+def pod(version: int, *, uid: str = "pod-1", attempt: int = 1, run_uid: str = "run-1") -> dict[str, Any]:
+    return {
+        "metadata": {
+            "namespace": "team",
+            "name": f"load-{attempt}",
+            "uid": uid,
+            "resourceVersion": str(version),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {
+                names.RUN_LABEL: "load",
+                names.RUN_UID_LABEL: run_uid,
+                names.ATTEMPT_LABEL: str(attempt),
+            },
+        },
+        "status": {"phase": "Pending"},
+    }
+
+
+class TestObjects:
+    def test_newer_replaces_older(self) -> None:
+        cache = RunCache()
+        assert cache.seen(run(1))
+        assert cache.seen(run(2, phase="Pending"))
+        found = cache.get(KEY)
+        assert found is not None
+        assert (found.metadata.resource_version, found.status.phase) == ("2", "Pending")
+
+    @pytest.mark.parametrize("version", [5, 4])
+    def test_what_is_known_or_older_changes_nothing(self, version: int) -> None:
+        cache = RunCache()
+        cache.seen(run(5, phase="Running"))
+        assert not cache.seen(run(version, phase="Pending"))
+        assert cache.by_phase["Running"] == 1
+
+    def test_versions_are_numbers_not_words(self) -> None:
+        cache = RunCache()
+        cache.seen(run(9))
+        assert cache.seen(run(10))
+
+    def test_only_the_very_object_is_deleted(self) -> None:
+        cache = RunCache()
+        cache.seen(run(7, uid="run-2"))
+        assert not cache.gone(KEY, "run-1")
+        assert cache.get(KEY) is not None
+        assert cache.gone(KEY, "run-2")
+        assert cache.get(KEY) is None
+
+    def test_managed_fields_are_not_kept(self) -> None:
+        cache = ObjectCache()
+        cache.seen(run(1))
+        assert b"managedFields" not in (cache.document(KEY) or b"")
+
+    def test_objects_of_a_namespace(self) -> None:
+        cache = ObjectCache()
+        cache.seen(run(1))
+        assert len(list(cache.of_namespace("team"))) == 1
+        assert not list(cache.of_namespace("other"))
+
+    def test_a_listing_knows_nothing_of_what_is_newer(self) -> None:
+        cache = ObjectCache()
+        cache.seen(run(10))
+        assert cache.older_than(9, None) == []
+        assert cache.older_than(10, None) == [(KEY, "run-1")]
+        assert cache.older_than(10, "other") == []
+
+
+class TestPhases:
+    def test_runs_are_counted_by_their_phase(self) -> None:
+        cache = RunCache()
+        cache.seen(run(1))
+        assert cache.by_phase["Queued"] == 1
+        cache.seen(run(2, phase="Running"))
+        assert (cache.by_phase["Queued"], cache.by_phase["Running"]) == (0, 1)
+        assert cache.in_phases(frozenset({"Running"})) == [KEY]
+        cache.gone(KEY, "run-1")
+        assert cache.by_phase["Running"] == 0
+
+
+class TestPods:
+    def test_a_run_has_the_pod_of_its_latest_attempt(self) -> None:
+        cache = PodCache()
+        cache.seen(pod(1))
+        cache.seen(pod(2, uid="pod-2", attempt=2))
+        found = cache.current(KEY, "run-1")
+        assert found is not None
+        assert (found.uid, found.attempt) == ("pod-2", 2)
+
+    def test_a_pod_of_an_earlier_run_of_the_same_name_is_not_ours(self) -> None:
+        cache = PodCache()
+        cache.seen(pod(1, run_uid="run-0"))
+        assert cache.current(KEY, "run-1") is None
+
+    def test_a_deleted_pod_is_kept_as_gone(self) -> None:
+        cache = PodCache()
+        cache.seen(pod(1))
+        assert cache.deleted(pod(2))
+        found = cache.current(KEY, "run-1")
+        assert found is not None
+        assert found.gone
+
+    def test_the_dead_stay_dead(self) -> None:
+        cache = PodCache()
+        cache.deleted(pod(5))
+        assert not cache.seen(pod(6))
+        assert not cache.deleted(pod(6))
+
+    def test_a_deletion_counts_even_if_its_version_is_old(self) -> None:
+        cache = PodCache()
+        cache.seen(pod(5))
+        assert cache.deleted(pod(5))
+
+    def test_a_pod_that_is_there_comes_before_a_gone_one_of_the_same_attempt(self) -> None:
+        cache = PodCache()
+        cache.deleted(pod(1, uid="pod-0"))
+        cache.seen(pod(2))
+        found = cache.current(KEY, "run-1")
+        assert found is not None
+        assert found.uid == "pod-1"
+
+    def test_gone_pods_are_forgotten_when_their_run_has_ended(self) -> None:
+        cache = PodCache()
+        cache.deleted(pod(1))
+        cache.seen(pod(2, uid="pod-2", attempt=2))
+        cache.forget(KEY, only_gone=True)
+        assert len(cache) == 1
+        cache.forget(KEY)
+        assert len(cache) == 0
+
+    def test_a_pod_that_a_listing_lacks_is_gone(self) -> None:
+        cache = PodCache()
+        cache.seen(pod(3))
+        assert cache.older_than(3, None) == [(KEY, "pod-1")]
+        assert cache.vanished(KEY, "pod-1")
+        assert not cache.vanished(KEY, "pod-1")
+        assert cache.older_than(3, None) == []
+
+    def test_pods_of_others_are_ignored(self) -> None:
+        cache = PodCache()
+        stranger = pod(1)
+        del stranger["metadata"]["labels"]
+        assert not cache.seen(stranger)
+        assert len(cache) == 0

@@ -1,0 +1,84 @@
+"""Settings come from environment variables; what is wrong is named with its value and what was expected."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from componentrun.controller.settings import Settings, SettingsError, from_environment
+from componentrun.core.observed import Limits
+
+IMAGE = {"COMPONENTRUN_AGENT_IMAGE": "registry.example.com/agent:1"}
+
+
+def test_only_the_image_is_required() -> None:
+    assert from_environment(IMAGE) == Settings(agent_image="registry.example.com/agent:1")
+
+
+def test_everything_can_be_set() -> None:
+    found = from_environment(
+        IMAGE
+        | {
+            "COMPONENTRUN_NAMESPACES": "team-a, team-b",
+            "COMPONENTRUN_PORT": "9090",
+            "COMPONENTRUN_HOST": "127.0.0.1",
+            "COMPONENTRUN_PENDING_SECONDS": "15m",
+            "COMPONENTRUN_UPLOAD_SECONDS": "90",
+            "COMPONENTRUN_DNS_CIDRS": "169.254.20.10/32,fd00::/8",
+            "COMPONENTRUN_LOG_LEVEL": "debug",
+            "COMPONENTRUN_LOG_FORMAT": "TEXT",
+            "COMPONENTRUN_WORKERS": "4",
+            "COMPONENTRUN_AGENT_MEMORY_LIMIT": "1Gi",
+            "COMPONENTRUN_AGENT_PULL_SECRETS": "one,two",
+        }
+    )
+    assert found.namespaces == ("team-a", "team-b")
+    assert (found.host, found.port, found.workers) == ("127.0.0.1", 9090, 4)
+    assert found.limits.pending == 900
+    assert found.pod.upload_seconds == 90
+    assert found.pod.agent_memory_limit == "1Gi"
+    assert found.pod.agent_pull_secrets == ("one", "two")
+    assert found.dns_cidrs == ("169.254.20.10/32", "fd00::/8")
+    assert (found.log_level, found.log_format) == ("DEBUG", "text")
+
+
+@pytest.mark.parametrize("name", [item.name for item in fields(Limits)])
+def test_every_limit_has_a_variable(name: str) -> None:
+    found = from_environment(IMAGE | {f"COMPONENTRUN_{name.upper()}_SECONDS": "7"})
+    assert getattr(found.limits, name) == 7
+
+
+def test_an_empty_variable_is_an_unset_one() -> None:
+    assert from_environment(IMAGE | {"COMPONENTRUN_PORT": " "}).port == 8080
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("PORT", "0", "a whole number from 1 to 65535"),
+        ("PORT", "eight", "a whole number from 1 to 65535"),
+        ("HOST", "localhost", "an IP address"),
+        ("NAMESPACES", "Team", "`Team` can't be one"),
+        ("PENDING_SECONDS", "soon", "seconds from 0"),
+        ("PENDING_SECONDS", "-1", "seconds from 0"),
+        ("UPLOAD_SECONDS", "1", "seconds from 2"),
+        ("DNS_CIDRS", "10.0.0.1/8", "address blocks"),
+        ("LOG_LEVEL", "LOUD", "one of DEBUG, INFO, WARNING, ERROR"),
+        ("LOG_FORMAT", "xml", "one of json, text"),
+        ("AGENT_CPU_REQUEST", "much", "a number with a unit"),
+        ("WORKERS", "10000", "a whole number from 1 to 512"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_was_expected(name: str, value: str, expected: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_environment(IMAGE | {f"COMPONENTRUN_{name}": value})
+    assert f"COMPONENTRUN_{name} is `{value}`: expected" in caught.value.message
+    assert expected in caught.value.message
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_environment({"COMPONENTRUN_PORT": "x", "COMPONENTRUN_WORKERS": "y"})
+    assert "COMPONENTRUN_AGENT_IMAGE is not set" in caught.value.message
+    assert len(caught.value.message.splitlines()) == 4
