@@ -1,4 +1,4 @@
-"""What is generated in the chart: its copies of the resource definitions and dashboards, and the table of its values."""
+"""Generated parts of the chart: its copies of the resource definitions and dashboards, and the table of its values."""
 
 import json
 from collections.abc import Iterator
