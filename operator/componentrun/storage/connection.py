@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import obstore
 from obstore.store import S3Store
 
-from componentrun.errors import TransientError
+from componentrun.errors import Reason, TransientError, UserError
 from componentrun.storage.failures import STORE_EXCEPTIONS, ExistsError, MissingError, StaleError, translate
 from componentrun.storage.settings import StoreSettings
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from obstore import ObjectMeta, PutMode
-    from obstore.store import ClientConfig, ObjectStore, S3Credential
+    from obstore.store import ClientConfig, ObjectStore, S3Config, S3Credential
 
     from componentrun.storage.layout import Layout
 
@@ -216,7 +216,11 @@ class Store:
 
 
 def open_store(settings: StoreSettings, *, observer: StoreObserver | None = None) -> Store:
-    """Make the client of a Storage. Nothing is sent yet, so nothing can be refused yet."""
+    """Make the client of a Storage. Nothing is sent yet, so nothing can be refused by the store yet.
+
+    Raises:
+        UserError: (InvalidSpec) a setting is malformed, such as a CA bundle that is no PEM.
+    """
     client: ClientConfig = {
         "allow_http": not settings.secure,
         "connect_timeout": _CONNECT_TIMEOUT,
@@ -226,15 +230,33 @@ def open_store(settings: StoreSettings, *, observer: StoreObserver | None = None
     }
     if settings.ca_bundle is not None:
         client["root_certificate"] = settings.ca_bundle
-    backend = S3Store(
-        settings.bucket,
-        endpoint=settings.bucket_url if settings.virtual_hosted else settings.base_url,
-        region=settings.region,
-        virtual_hosted_style_request=settings.virtual_hosted,
-        client_options=client,
-        retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": _RETRY_BUDGET},
-        credential_provider=_static_credentials(settings),
-    )
+    url = settings.bucket_url if settings.virtual_hosted else settings.base_url
+    # Options that AWS_ variables of this process would set otherwise are given here, whatever their default.
+    config: S3Config = {
+        "aws_endpoint_url_s3": url,
+        "endpoint": url,
+        "region": settings.region,
+        "virtual_hosted_style_request": settings.virtual_hosted,
+        "conditional_put": "etag",
+        "skip_signature": False,
+        "s3_express": False,
+        # Not every S3-compatible store deletes in bulk.
+        "disable_bulk_delete": True,
+    }
+    try:
+        backend = S3Store(
+            settings.bucket,
+            config=config,
+            client_options=client,
+            retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": _RETRY_BUDGET},
+            credential_provider=_static_credentials(settings),
+        )
+    except STORE_EXCEPTIONS as error:
+        raise UserError(
+            f"no client can be made for {settings.title} ({settings.where()}): {str(error).partition(chr(10))[0]}. "
+            "Check its endpoint, region and CA bundle",
+            Reason.INVALID_SPEC,
+        ) from None
     return Store(settings, backend, observer)
 
 

@@ -48,8 +48,9 @@ _OUTCOMES: Final[tuple[tuple[type[Exception], type[PlatformError], str], ...]] =
     (store_errors.PreconditionError, StaleError, "it was changed by somebody else since it was read"),
     (store_errors.NotModifiedError, StaleError, "it was changed by somebody else since it was read"),
 )
+_REFUSALS: Final = (store_errors.PermissionDeniedError, store_errors.UnauthenticatedError)
 _STATUS: Final = re.compile(r"non-2xx status code: (\d{3})")
-_CODE: Final = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
+_CODE: Final = re.compile(r"(?:<Code>|\(code: )([A-Za-z0-9]{1,64})(?:</Code>|\))")
 _NO_CONNECTION: Final = re.compile(r"kind: (Connect|Timeout|Interrupted|Request|Decode|Unknown)")
 _DETAIL: Final = re.compile(
     r"(dns error|tcp connect error|certificate[^\n\"]{0,120}|UnknownIssuer|operation timed out|TimedOut)"
@@ -63,6 +64,7 @@ _WRONG_KEYS: Final = {
     "RequestTimeTooSkewed": "this machine's clock and the store's differ too much",
     "AuthorizationHeaderMalformed": "the store wants requests signed for another region",
 }
+_DENIED_CODES: Final = frozenset({"AccessDenied", *_WRONG_KEYS})
 
 
 def translate(error: Exception, settings: StoreSettings, operation: str, key: str | None) -> ComponentRunError:
@@ -80,7 +82,7 @@ def translate(error: Exception, settings: StoreSettings, operation: str, key: st
     told = f"can't {operation} {settings.where(key)}"
     if code == "NoSuchBucket" or (status == 404 and key is None):  # noqa: PLR2004 - HTTP
         return _no_bucket(told, settings)
-    if isinstance(error, store_errors.PermissionDeniedError | store_errors.UnauthenticatedError) or status in _DENIED:
+    if isinstance(error, _REFUSALS) or status in _DENIED or code in _DENIED_CODES:
         return _denied(told, settings, code)
     for kind, meaning, sentence in _OUTCOMES:
         if isinstance(error, kind):

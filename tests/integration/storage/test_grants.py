@@ -1,0 +1,203 @@
+"""What a pod holds, in the hands of an attacker: every way that is not the run's own must be shut."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from componentrun.errors import PlatformError
+from componentrun.exchange import StageInPlan, from_json
+from componentrun.storage.commit import publish
+from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
+from tests.unit.storage.scenarios import result, uploaded
+
+if TYPE_CHECKING:
+    from componentrun.exchange import PostPolicy
+    from componentrun.storage.connection import Store
+    from componentrun.storage.grants import Signer
+    from tests.integration.storage.conftest import Web
+
+pytestmark = pytest.mark.store
+
+HOUR = timedelta(hours=1)
+STORED = {200, 201, 204}
+
+
+@pytest.fixture
+async def own(store: Store) -> str:
+    """An object that a run may read, beside one that it may not."""
+    await store.put(store.layout.object("files/own.csv"), b"a\nown\n")
+    await store.put(store.layout.object("files/other.csv"), b"a\nother\n")
+    return store.layout.object("files/own.csv")
+
+
+@pytest.fixture
+def post(store: Store, signer: Signer) -> PostPolicy:
+    """The form of attempt 1 of run u1."""
+    return signer.post_policy(store.layout.data("u1", 1), 100, HOUR)
+
+
+async def everything(store: Store) -> dict[str, int]:
+    prefix = store.settings.prefix + "/"
+    return {info.key.removeprefix(prefix): info.size async for info in store.objects(prefix)}
+
+
+async def test_a_url_reads_its_object_whole_or_in_part(own: str, signer: Signer, web: Web) -> None:
+    url = signer.sign_get(own, HOUR)
+    assert web.send("GET", url).data == b"a\nown\n"
+    part = web.send("GET", url, headers={"Range": "bytes=2-4"})
+    assert (part.status, part.data) == (206, b"own")
+
+
+async def test_a_url_reads_the_version_it_is_asked_for(own: str, store: Store, signer: Signer, web: Web) -> None:
+    info = await store.head(own)
+    assert info is not None
+    url = signer.sign_get(own, HOUR)
+    assert web.send("GET", url, headers={"If-Match": info.etag}).status == 200
+    await store.put(own, b"a\nreplaced\n")
+    assert web.send("GET", url, headers={"If-Match": info.etag}).status == 412
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+async def test_a_url_only_reads(own: str, store: Store, signer: Signer, web: Web, method: str) -> None:
+    before = await everything(store)
+    assert web.send(method, signer.sign_get(own, HOUR), body=b"x").status in {400, 403, 405}
+    assert await everything(store) == before
+
+
+@pytest.mark.parametrize(
+    ("wanted", "instead"),
+    [
+        ("own.csv", "other.csv"),
+        ("own.csv", "own.csv/../other.csv"),
+        ("own.csv", "%6fther.csv"),
+        ("files/own.csv", ""),
+        ("X-Amz-Expires=3600", "X-Amz-Expires=604800"),
+        ("X-Amz-Algorithm", "list-type=2&X-Amz-Algorithm"),
+        ("X-Amz-Algorithm", "acl&X-Amz-Algorithm"),
+        ("X-Amz-Algorithm", "response-content-type=text%2Fhtml&X-Amz-Algorithm"),
+        ("X-Amz-Signature=", "X-Amz-Signature=0"),
+    ],
+)
+async def test_an_altered_url_reads_nothing(own: str, signer: Signer, web: Web, wanted: str, instead: str) -> None:
+    url = signer.sign_get(own, HOUR)
+    assert wanted in url
+    answer = web.send("GET", url.replace(wanted, instead))
+    assert answer.status in {400, 403}
+    assert b"other\n" not in answer.data
+
+
+async def test_the_signature_of_one_object_reads_no_list(own: str, store: Store, signer: Signer, web: Web) -> None:
+    query = urlsplit(signer.sign_get(own, HOUR)).query
+    answer = web.send("GET", f"{store.settings.bucket_url}?{query}")
+    assert answer.status == 403
+    assert b"other.csv" not in answer.data
+
+
+async def test_a_url_ends(own: str, signer: Signer, web: Web) -> None:
+    url = signer.sign_get(own, timedelta(seconds=1))
+    await asyncio.sleep(2.1)
+    assert web.send("GET", url).status == 403
+
+
+async def test_without_a_signature_nothing_is_read(own: str, store: Store, web: Web) -> None:
+    assert web.send("GET", f"{store.settings.bucket_url}/{own}").status == 403
+    assert web.send("GET", store.settings.bucket_url).status == 403
+
+
+async def test_a_form_stores_below_its_prefix(store: Store, post: PostPolicy, web: Web) -> None:
+    assert web.post(post.url, post.fields, post.key_prefix + "in.c-main/foo/1.csv", b"1\n") in STORED
+    assert await everything(store) == {"data/u1-1/in.c-main/foo/1.csv": 2}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "data/u2-1/x.csv",
+        "data/u1-2/x.csv",
+        "data/u1-11/x.csv",
+        "data/u1-1",
+        "data/x.csv",
+        "tables/in.c-main/foo/table.json",
+        "runs/u1/journal.json",
+        "runs/u1/1/stage-in.json",
+        "data/u1-1/../u2-1/x.csv",
+        "data/u1-1/../../tables/in.c-main/foo/table.json",
+        "data/u1-1/%2e%2e/u2-1/x.csv",
+        "/data/u1-1/x.csv",
+        "",
+    ],
+)
+async def test_a_form_stores_nothing_elsewhere(store: Store, post: PostPolicy, web: Web, key: str) -> None:
+    full = key if key.startswith("/") or not key else f"{store.settings.prefix}/{key}"
+    web.post(post.url, post.fields, full, b"1\n")
+    assert [found for found in await everything(store) if not found.startswith("data/u1-1/")] == []
+
+
+async def test_a_file_name_does_not_lead_out_of_the_prefix(store: Store, post: PostPolicy, web: Web) -> None:
+    web.post(post.url, post.fields, post.key_prefix + "${filename}", b"1\n", name="../../u2-1/x.csv")
+    assert [found for found in await everything(store) if not found.startswith("data/u1-1/")] == []
+
+
+async def test_a_form_stores_nothing_larger_than_it_allows(store: Store, post: PostPolicy, web: Web) -> None:
+    assert web.post(post.url, post.fields, post.key_prefix + "x.csv", bytes(100)) in STORED
+    assert web.post(post.url, post.fields, post.key_prefix + "y.csv", bytes(101)) in {400, 403}
+    assert await everything(store) == {"data/u1-1/x.csv": 100}
+
+
+async def test_a_form_ends(store: Store, signer: Signer, web: Web) -> None:
+    post = signer.post_policy(store.layout.data("u1", 1), 100, timedelta(seconds=1))
+    await asyncio.sleep(2.1)
+    assert web.post(post.url, post.fields, post.key_prefix + "x.csv", b"1\n") in {400, 403}
+    assert await everything(store) == {}
+
+
+async def test_a_form_with_a_wider_policy_is_refused(store: Store, post: PostPolicy, web: Web) -> None:
+    policy = json.loads(base64.b64decode(post.fields["policy"]))
+    wider = [["starts-with", "$key", ""] if rule[1] == "$key" else rule for rule in policy["conditions"]]
+    assert wider != policy["conditions"]
+    forged = post.fields | {"policy": base64.b64encode(json.dumps(policy | {"conditions": wider}).encode()).decode()}
+    assert web.post(post.url, forged, f"{store.settings.prefix}/data/u2-1/x.csv", b"1\n") == 403
+    assert await everything(store) == {}
+
+
+async def test_a_form_without_its_policy_is_refused(store: Store, post: PostPolicy, web: Web) -> None:
+    bare = {name: value for name, value in post.fields.items() if name != "policy"}
+    assert web.post(post.url, bare, post.key_prefix + "x.csv", b"1\n") in {400, 403}
+    assert await everything(store) == {}
+
+
+async def test_a_form_is_good_for_its_bucket_only(store: Store, post: PostPolicy, web: Web) -> None:
+    url = post.url.replace(store.settings.bucket, f"{store.settings.bucket}-2")
+    assert web.post(url, post.fields, post.key_prefix + "x.csv", b"1\n") in {400, 403, 404}
+
+
+async def test_an_attempt_can_do_what_it_needs_with_its_two_grants(store: Store, signer: Signer, web: Web) -> None:
+    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, "in.c-main.foo", ["1", "2", "3"])))
+    asked = AttemptRequest(
+        run="u1",
+        title="ns/run",
+        attempt=1,
+        expires_in=HOUR,
+        expires_out=HOUR,
+        inputs=[InputSource(table="in.c-main.foo")],
+    )
+    done = await prepare_attempt(store, signer, asked)
+    plan = from_json(StageInPlan, web.send("GET", done.grant_in.plan_url).data)
+    parts = [web.send("GET", part.url, headers={"If-Match": part.etag}) for part in plan.tables[0].slices]
+    assert [part.status for part in parts] == [200, 200]
+    assert b"".join(part.data for part in parts) == b"1\n2\n3\n"
+    assert web.send("GET", done.grant_out.plan_url).status == 200
+    post = done.grant_out.post
+    assert web.post(post.url, post.fields, post.key_prefix + "x.csv", b"1\n") in STORED
+
+
+async def test_a_grant_longer_than_seven_days_is_refused_here_not_by_the_store(signer: Signer) -> None:
+    with pytest.raises(PlatformError, match="7 days"):
+        signer.sign_get("k", timedelta(days=8))
