@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["KILL_GRACE_SECONDS", "plan"]
 
 KILL_GRACE_SECONDS: Final = 1
-"""Grace of a deletion that is to end it. Not 0: that removes the object before the kubelet has stopped the containers."""
+"""Grace of a deletion that is to end it. Not 0: that removes the object before the containers have been stopped."""
 FIRST_ATTEMPT: Final = 1
 
 

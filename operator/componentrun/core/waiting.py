@@ -115,10 +115,11 @@ def _image_problem(container: ContainerView, pod: PodView, limits: Limits, now: 
     hopeless = container.reason != _IMAGE_FIRST_LOOK and _WILL_NOT_CHANGE.search(container.message)
     if container.reason not in _IMAGE_AT_ONCE and not hopeless and now < _pull_deadline(pod, limits):
         return None
+    said = excerpt(container.message) or "no reason given"
     whose = "the component" if container.name == names.COMPONENT else f"`{container.name}` (the platform's own)"
     return Diagnosis(
         Reason.IMAGE_PULL_FAILED,
-        f"The image of {whose} can't be pulled ({container.reason}): {excerpt(container.message) or 'no reason given'}. "
+        f"The image of {whose} can't be pulled ({container.reason}): {said}. "
         "Check the name, the tag and the right to pull it (`podTemplate.imagePullSecrets`).",
         container.name,
     )

@@ -1,0 +1,104 @@
+"""docs/reference/reasons.md, made from `errors.Reason`: what each reason means and who acts.
+
+`python -m componentrun.core.reasons` prints the page; a test holds the file equal to it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from typing import Final
+
+from componentrun import errors
+from componentrun.errors import Reason
+
+__all__ = ["WHO_ACTS", "meanings", "reasons_page"]
+
+_NOBODY: Final = "nobody"
+_AUTHOR: Final = "the run's author"
+_DEVELOPER: Final = "the component's developer"
+_PLATFORM: Final = "the platform team"
+
+WHO_ACTS: Final[dict[Reason, str]] = {
+    Reason.QUEUED: _NOBODY,
+    Reason.SUSPENDED: f"{_AUTHOR}: take `spec.suspend` away when it may start",
+    Reason.PENDING: _NOBODY,
+    Reason.STAGING_IN: _NOBODY,
+    Reason.RUNNING: _NOBODY,
+    Reason.STAGING_OUT: _NOBODY,
+    Reason.PUBLISHING: _NOBODY,
+    Reason.TERMINATING: _NOBODY,
+    Reason.SUCCEEDED: f"{_NOBODY}; with the result `Warning`, {_AUTHOR} should read `status.warnings`",
+    Reason.CANCELLED: _NOBODY,
+    Reason.USER_ERROR: f"{_AUTHOR}: the component's own message says what to change",
+    Reason.APPLICATION_ERROR: f"{_DEVELOPER}: `status.lastWords` and the run's events",
+    Reason.OUT_OF_MEMORY: f"{_AUTHOR}: a larger `size`; {_PLATFORM} where the message names an agent",
+    Reason.TIMEOUT: f"{_AUTHOR}: a longer `timeout`; {_DEVELOPER} where it hangs",
+    Reason.DISK_FULL: f"{_AUTHOR}: less data; {_PLATFORM}: a larger `dataSize` of the Component",
+    Reason.EVICTED: f"{_AUTHOR}: run it again; {_PLATFORM} where it happens often",
+    Reason.NODE_LOST: f"{_AUTHOR}: run it again; {_PLATFORM}: look at the node",
+    Reason.POD_DELETED: f"{_AUTHOR}: run it again; whoever deletes pods should set `spec.cancel` instead",
+    Reason.IMAGE_PULL_FAILED: f"{_AUTHOR}: name, tag, `imagePullSecrets`; {_PLATFORM} where the registry is away",
+    Reason.START_FAILED: f"{_DEVELOPER}: entrypoint and user of the image; {_PLATFORM} where a mount is broken",
+    Reason.UNSCHEDULABLE: f"{_PLATFORM}: more nodes; or {_AUTHOR}: ask for less",
+    Reason.POD_REJECTED: f"{_PLATFORM}: quota, pod security, admission",
+    Reason.INVALID_SPEC: f"{_AUTHOR}: the message names the field",
+    Reason.COMPONENT_NOT_FOUND: f"{_AUTHOR}: name another, or have it created",
+    Reason.STORAGE_NOT_FOUND: f"{_PLATFORM}: create it, or mark one `default: true`",
+    Reason.SECRET_NOT_FOUND: f"{_AUTHOR} for a secret of the configuration, {_PLATFORM} for that of the Storage",
+    Reason.INPUT_NOT_FOUND: f"{_AUTHOR}: correct the mapping, or run what makes the table first",
+    Reason.INPUT_INVALID: f"{_AUTHOR}: correct the mapping",
+    Reason.STORAGE_BUCKET_NOT_FOUND: f"{_PLATFORM}: create the bucket, or correct the Storage",
+    Reason.STORAGE_ACCESS_DENIED: f"{_PLATFORM}: the Storage's credentials and their rights",
+    Reason.STORAGE_UNAVAILABLE: f"{_PLATFORM}: the object store",
+    Reason.STAGE_IN_FAILED: f"{_PLATFORM}: the log of `stage-in`",
+    Reason.STAGE_OUT_FAILED: f"{_PLATFORM}: the log of `stage-out`",
+    Reason.OUTPUT_MISSING: f"{_DEVELOPER}, or {_AUTHOR} where the mapping is wrong",
+    Reason.OUTPUT_INVALID: f"{_DEVELOPER}: the message names file, line and what was expected",
+    Reason.PUBLISH_FAILED: f"{_PLATFORM}: the object store and the operator's log",
+    Reason.INTERNAL: "the developers of ComponentRun: please report it with the run's YAML",
+}
+"""Who can do something about it, and what. A test holds that no reason is missing."""
+
+_HEAD: Final = """\
+# Reasons
+
+<!-- Made by `python -m componentrun.core.reasons`; a test holds it equal. Change operator/componentrun/errors.py instead. -->
+
+A run says where it is, or how it ended, in one word: `status.reason`, which is also the reason of its condition
+`Succeeded`. The words do not change: scripts and alerts may match them. `status.message` is a sentence about this run.
+"""
+
+
+def meanings() -> dict[Reason, str]:
+    """What each reason means: the docstring after the enum's member, which Python itself does not keep."""
+    body = next(
+        node.body
+        for node in ast.parse(inspect.getsource(errors)).body
+        if isinstance(node, ast.ClassDef) and node.name == Reason.__name__
+    )
+    found = {}
+    for member, text in zip(body, body[1:], strict=False):
+        if isinstance(member, ast.Assign) and isinstance(member.targets[0], ast.Name) and _is_text(text):
+            found[Reason[member.targets[0].id]] = " ".join(ast.literal_eval(text.value).split())
+    return found
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def reasons_page() -> str:
+    """The page as Markdown: a heading for each reason, so that it can be linked to."""
+    known = meanings()
+    ends = list(Reason).index(Reason.SUCCEEDED)
+    parts = [_HEAD]
+    for title, group in (("On the way", list(Reason)[:ends]), ("The end", list(Reason)[ends:])):
+        parts.append(f"## {title}\n")
+        parts.extend(f"### {reason.value}\n\n{known[reason]}\n\nWho acts: {WHO_ACTS[reason]}.\n" for reason in group)
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reasons_page())
