@@ -1,0 +1,25 @@
+"""The collector: what a run's containers print, and what becomes of the run, as events in Storage.
+
+What comes in: pods and runs (watched), logs (followed over the Kubernetes API). What goes out: event segments, each
+with the checkpoint to resume from, and `status.events` of a run once all of its events are in Storage.
+Done elsewhere: how segments are stored (`componentrun.storage.events`), deleting pods (`componentrun.controller`).
+
+Modules, lowest first:
+
+    lines       bytes to lines                                   pure
+    position    how far a log was read; rule B                   pure
+    answer      which lines of one response are new              pure
+    redaction   secrets out of text                              pure
+    structure   a line to type, message, params                  pure
+    facts       what is read of runs and pods                    pure
+    lifecycle   a run's status to events                         pure
+    journal     events that wait, and the checkpoint with them   pure
+    settings, logs, metrics
+    kube        the one border to the Kubernetes API
+    watch       list and watch
+    stores      from a Storage object to an open store
+    follower    one container's log
+    worker      one run
+    registry    which runs there are
+    app         the process
+"""

@@ -1,0 +1,158 @@
+"""The followers of one run: one for each container that has started, once the secrets of its pod are known."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.collector.follower import Follower, View
+from componentrun.collector.journal import container_key
+from componentrun.collector.runsecret import SecretReader
+from componentrun.collector.sink import ContainerSink
+from componentrun.errors import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from componentrun.collector.facts import ContainerFacts, PodFacts
+    from componentrun.collector.kube import Kube
+    from componentrun.collector.redaction import Redactor
+    from componentrun.collector.settings import Settings
+    from componentrun.collector.sink import Inbox
+    from componentrun.collector.state import RunState
+
+__all__ = ["Crew"]
+
+_QUIET: Final = 3.0
+"""A sidecar goes on after the run's end until the pod is deleted, which waits for its lines: it has said all when it
+was silent for so long."""
+_SECRET_PATIENCE: Final = 20.0
+"""Seconds after a run's end until lines are withheld for a Secret that can't be read."""
+
+
+class Crew:
+    """Starts followers, and knows when they are through.
+
+    Attributes:
+        redactor: knows the secrets of the pod that was started last; None: not read (yet).
+    """
+
+    def __init__(self, state: RunState, inbox: Inbox, kube: Kube, settings: Settings) -> None:
+        """For this run."""
+        self._state, self._inbox, self._kube, self._settings = state, inbox, kube, settings
+        self._readers: dict[str, SecretReader] = {}
+        self._followers: dict[str, Follower] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ended_at: dict[str, float] = {}
+        self.redactor: Redactor | None = None
+
+    def follow(self) -> None:
+        """Start what can be started, and note what has ended."""
+        self._reap()
+        for pod in list(self._state.pods.values()):
+            for container in pod.containers:
+                if container.started and not self._inbox.journal.done(container_key(pod.uid, container.name)):
+                    self._attend(pod, container)
+
+    def done(self) -> bool:
+        """Whether all that the run's pods have printed is in; asked when the run is over."""
+        self.follow()
+        journal = self._inbox.journal
+        return not any(
+            container.started and not journal.done(container_key(pod.uid, container.name))
+            for pod in self._state.pods.values()
+            for container in pod.containers
+        )
+
+    async def dismiss(self) -> None:
+        """Stop all of them."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    def _reap(self) -> None:
+        """Raises what a task has raised: that is a defect, and the worker begins again."""
+        for key in [key for key, task in self._tasks.items() if task.done()]:
+            self._tasks.pop(key).result()
+            if self._followers.pop(key, None) is not None:
+                self._inbox.journal.finish_container(key)
+
+    def _attend(self, pod: PodFacts, container: ContainerFacts) -> None:
+        key = container_key(pod.uid, container.name)
+        follower = self._followers.get(key)
+        if follower is not None:
+            self._watch_over(key, follower, pod, container)
+            return
+        reader = self._reader(pod)
+        if reader.redactor is not None:
+            self.redactor = reader.redactor
+            self._start(key, pod, container, reader.redactor)
+        elif reader.given_up:
+            self._withhold(key, pod, container, reader.given_up)
+
+    def _reader(self, pod: PodFacts) -> SecretReader:
+        if pod.uid not in self._readers:
+
+            def hopeless() -> bool:
+                return pod.uid in self._state.gone or (self._state.over_for or 0.0) > _SECRET_PATIENCE
+
+            reader = SecretReader(self._kube, pod.namespace, pod.name, hopeless=hopeless)
+            self._readers[pod.uid] = reader
+            self._spawn(f"secret {pod.uid}", reader.run())
+        return self._readers[pod.uid]
+
+    def _start(self, key: str, pod: PodFacts, container: ContainerFacts, redactor: Redactor) -> None:
+        sink = ContainerSink(self._inbox, pod, container.name, redactor)
+        where = (pod.namespace, pod.name, container.name)
+        follower = Follower(
+            self._kube, where, lambda: self._view(pod.uid, container.name, follower), sink, self._inbox.metrics
+        )
+        self._followers[key] = follower
+        self._spawn(key, follower.run())
+
+    def _spawn(self, key: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=f"{self._state.run.namespace}/{self._state.run.name} {key}")
+        task.add_done_callback(lambda _: self._state.news.set())
+        self._tasks[key] = task
+
+    def _view(self, pod_uid: str, name: str, follower: Follower) -> View:
+        container = self._state.container(pod_uid, name)
+        over_for = self._state.over_for
+        silent = time.monotonic() - follower.heard
+        return View(
+            ended=container is not None and container.ended,
+            gone=pod_uid in self._state.gone,
+            never_ran=container is not None and container.never_ran,
+            restarts=0 if container is None else container.restarts,
+            overdue=over_for is not None and min(over_for, silent) > self._settings.drain_seconds,
+        )
+
+    def _watch_over(self, key: str, follower: Follower, pod: PodFacts, container: ContainerFacts) -> None:
+        if container.ended or pod.uid in self._state.gone:
+            ended_at = self._ended_at.setdefault(key, time.monotonic())
+            follower.nudge()
+            follower.tick(time.monotonic() - ended_at)
+        elif self._outlasts(follower, pod):
+            self._tasks.pop(key).cancel()
+            del self._followers[key]
+            if self._state.run.status.reason == Reason.NODE_LOST:
+                self._inbox.problem(
+                    f"node {key}", f"lines of container `{container.name}` may be missing: its node does not answer"
+                )
+            self._inbox.journal.finish_container(key)
+
+    def _outlasts(self, follower: Follower, pod: PodFacts) -> bool:
+        """Whether the container runs on after the run's end and has nothing more to say."""
+        quiet = min(self._state.over_for or 0.0, time.monotonic() - follower.heard)
+        return quiet > _QUIET and follower.open and not pod.deleting
+
+    def _withhold(self, key: str, pod: PodFacts, container: ContainerFacts, why: str) -> None:
+        self._inbox.problem(
+            f"withheld {key}",
+            f"the lines of container `{container.name}` of pod `{pod.name}` are withheld: the secret values that would "
+            f"have to be taken out are not known ({why})",
+        )
+        self._inbox.journal.finish_container(key)

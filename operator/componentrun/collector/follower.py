@@ -1,0 +1,258 @@
+"""Follows the log of one container to its real end.
+
+Neither the end of an answer nor a 404 proves that a container has ended: a kubelet that restarts does both. So after
+each answer the log is asked for again, until a request that was made after the container had terminated brings
+nothing new. What can't be had any more becomes an event that says so; nothing is given up silently.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from componentrun.collector.answer import Answer, Gap
+from componentrun.collector.kube import KubeError, NotFoundError
+from componentrun.collector.lines import SECOND, stamp_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import aiohttp
+
+    from componentrun.collector.kube import Kube
+    from componentrun.collector.lines import Line
+    from componentrun.collector.metrics import Metrics
+    from componentrun.collector.position import Position
+
+__all__ = ["Follower", "Sink", "View"]
+
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+_POLL_PAUSE: Final = 1.0
+_POLLS: Final = 30
+"""So many times a log that can't be followed is read in steps before following is tried again."""
+_SILENCE: Final = 10.0
+"""A container that has terminated for so long, and an open stream that was silent as long: the stream is dead."""
+_UNREADABLE_TRIES: Final = 4
+_FRESH_END: Final = 5.0
+"""Seconds between the end of an answer and the news that the pod is gone: within it, that end was the container's."""
+_NO_WATCHER: Final = "failed to create fsnotify watcher"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the watch says about the container now."""
+
+    ended: bool
+    """It has terminated for good."""
+    gone: bool
+    """Its pod is deleted."""
+    never_ran: bool
+    """It ended without having been started, so that there is no log."""
+    restarts: int
+    overdue: bool
+    """The run has ended long enough ago: what can't be read now is given up."""
+
+
+class Sink(Protocol):
+    """Where lines go. Taking a line and moving the position is one step, see `Journal.line`."""
+
+    @property
+    def position(self) -> Position:
+        """How far the log was read."""
+
+    def take(self, line: Line) -> bool:
+        """The next line. False: no more room until `room` returns."""
+
+    async def room(self) -> None:
+        """Wait until there is room."""
+
+    def lost(self, key: str, message: str) -> None:
+        """Lines are missing, or may be; said once for each key."""
+
+
+class Follower:
+    """Reads one container's log."""
+
+    def __init__(
+        self, kube: Kube, where: tuple[str, str, str], view: Callable[[], View], sink: Sink, metrics: Metrics
+    ) -> None:
+        """Follow the container at (namespace, pod, container); `view` tells what the watch knows about it."""
+        self._kube, self._where, self._view, self._sink, self._metrics = kube, where, view, sink, metrics
+        self._title = f"container `{where[2]}` of pod `{where[1]}`"
+        self._response: aiohttp.ClientResponse | None = None
+        self._restarts: int | None = None
+        self._tail: Line | None = None
+        """Unfinished line at the end of the last answer, delivered if nothing can come behind it."""
+        self._ended_well: float | None = None
+        """When the last answer came to its own end; None: it did not."""
+        self._news = asyncio.Event()
+        self._polls = 0
+        self._unreadable = 0
+        self._trouble = ""
+        self.heard = time.monotonic()
+        """When the last byte came."""
+
+    @property
+    def open(self) -> bool:
+        """Whether a stream is open now."""
+        return self._response is not None
+
+    def tick(self, ended_for: float) -> None:
+        """Called now and then: closes a stream that is silent though its container has terminated."""
+        if self._response is not None and min(ended_for, time.monotonic() - self.heard) > _SILENCE:
+            self._response.close()
+
+    def nudge(self) -> None:
+        """Something has changed about the container: look again at once."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Read to the end. Returns when there is nothing more to come, for whatever reason."""
+        pause = _FIRST_PAUSE
+        while True:
+            view = self._view()
+            if view.gone:
+                self._conclude_gone()
+                return
+            self._news.clear()
+            fresh, cause = await self._ask(view)
+            if self._finished(view, fresh, cause):
+                return
+            self._metrics.reconnects.labels(cause or "eof").inc()
+            pause = _FIRST_PAUSE if fresh else min(pause * 2, _LONGEST_PAUSE)
+            if self._polls:
+                await asyncio.sleep(_POLL_PAUSE)
+            elif not fresh:
+                await self._pause(pause)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not longer than until something is new."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    def _finished(self, view: View, fresh: int, cause: str) -> bool:
+        """Whether that was the last answer."""
+        if not cause and view.ended and not fresh:
+            return True
+        if cause == "unreadable" and view.never_ran:
+            return True
+        if cause == "unreadable" and view.ended:
+            self._unreadable += 1
+            if self._unreadable >= _UNREADABLE_TRIES:
+                self._give_up(f"the log is not there any more ({self._trouble})")
+                return True
+        if view.overdue and not fresh and (cause or not view.ended):
+            self._give_up(f"the log could not be read to its end ({self._trouble or 'the container has not ended'})")
+            return True
+        return False
+
+    async def _ask(self, view: View) -> tuple[int, str]:
+        """Make one request: the number of new lines, and why it ended ('': as it does when a container ends)."""
+        position = self._sink.position
+        same_file = self._restarts in {None, view.restarts}
+        self._restarts = view.restarts
+        answer = Answer(position, same_file=same_file)
+        since = stamp_of(position.floor)[:19] + "Z" if position.floor else None
+        follow = not view.ended and self._polls == 0
+        self._polls = max(self._polls - 1, 0)
+        try:
+            async with self._kube.log(*self._where, since=since, follow=follow) as response:
+                self._ended_well, self._tail, self._response = None, None, response
+                self._metrics.streams.inc()
+                try:
+                    await self._read(response, answer)
+                finally:
+                    self._metrics.streams.dec()
+                    self._response = None
+        except NotFoundError as error:
+            return self._failed(answer, "not_found", error)
+        except KubeError as error:
+            return self._failed(answer, "error" if error.status in {0, 200} else "refused", error)
+        return await self._end(view, answer)
+
+    def _failed(self, answer: Answer, cause: str, error: KubeError) -> tuple[int, str]:
+        self._trouble = error.message
+        return answer.fresh, cause
+
+    async def _read(self, response: aiohttp.ClientResponse, answer: Answer) -> None:
+        async for chunk in response.content.iter_any():
+            self.heard = time.monotonic()
+            self._metrics.bytes.inc(len(chunk))
+            for line in answer.feed(chunk):
+                self._note(answer)
+                if not self._sink.take(line):
+                    await self._sink.room()
+            if answer.over:
+                return
+            await asyncio.sleep(0)  # data that is there is given without a pause: let the other streams have their turn
+
+    async def _end(self, view: View, answer: Answer) -> tuple[int, str]:
+        """The answer was read to its end, or as far as it is of use."""
+        if answer.jumped is not None:
+            self._jumped(answer.jumped)
+            return answer.fresh, "jump"
+        fresh = answer.fresh
+        tail = answer.last()
+        if answer.problem:
+            self._trouble = answer.problem
+            if answer.problem.startswith(_NO_WATCHER):
+                self._polls = _POLLS
+                return answer.fresh, "no_watcher"
+            return answer.fresh, "unreadable"
+        self._ended_well, self._unreadable, self._tail = time.monotonic(), 0, tail
+        if view.ended and tail is not None:
+            fresh += 1
+            await self._take_tail(answer)
+        return fresh, ""
+
+    async def _take_tail(self, answer: Answer) -> None:
+        tail, self._tail = self._tail, None
+        if tail is not None:
+            self._note(answer)
+            if not self._sink.take(tail):
+                await self._sink.room()
+
+    def _note(self, answer: Answer) -> None:
+        """Say what the answer has shown to be missing, before the line behind it is taken."""
+        if answer.gap is not None:
+            gap, answer.gap = answer.gap, None
+            self._say_gap(gap, "the log file was rotated while it was not being read")
+
+    def _jumped(self, to: int) -> None:
+        """A line from the past: the node's clock was set back, or the kubelet lost its place after a rotation."""
+        position = self._sink.position
+        if position.newest > time.time_ns() + SECOND:
+            # What was printed before lay in the future, so it was the clock, and nothing is lost.
+            position.rebase(to)
+            return
+        gap = Gap(position.newest, position.newest)
+        self._say_gap(gap, "the log file was rotated while reading it was late")
+
+    def _say_gap(self, gap: Gap, why: str) -> None:
+        self._sink.lost(
+            f"gap {self._where[1]}/{self._where[2]} {gap.after}",
+            f"lines of {self._title} may be missing between {stamp_of(gap.after)} and {stamp_of(gap.before)}: {why}",
+        )
+
+    def _conclude_gone(self) -> None:
+        """The pod is deleted. An answer that came to its own end just before was complete."""
+        if self._ended_well is None or time.monotonic() - self._ended_well > _FRESH_END:
+            self._give_up(f"its pod was deleted before the log was read to its end{self._why()}")
+        elif self._tail is not None:
+            self._sink.take(self._tail)
+
+    def _give_up(self, why: str) -> None:
+        position = self._sink.position
+        behind = f" behind {stamp_of(position.newest)}" if position.newest else ""
+        self._sink.lost(
+            f"end {self._where[1]}/{self._where[2]}", f"lines of {self._title}{behind} may be missing: {why}"
+        )
+
+    def _why(self) -> str:
+        return f" ({self._trouble})" if self._trouble else ""

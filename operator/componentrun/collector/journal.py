@@ -1,0 +1,187 @@
+"""Events that wait for their segment, and the checkpoint that goes with them. Pure.
+
+A line changes the journal in one step: it becomes an event, and the position of its container moves behind it. So
+whenever the journal is cut, what the checkpoint says was read is exactly what this segment and those before it hold.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.collector.lifecycle import SOURCE
+from componentrun.collector.lines import stamp_of
+from componentrun.collector.position import Position
+from componentrun.collector.structure import Said, cut, said
+from componentrun.storage.events import MAX_SEGMENT_EVENTS, Event
+
+if TYPE_CHECKING:
+    from componentrun.collector.facts import RunFacts
+    from componentrun.collector.lifecycle import Told
+    from componentrun.collector.lines import Line
+    from componentrun.collector.redaction import Redactor
+
+__all__ = ["SEGMENT_BYTES", "Cut", "Journal", "container_key"]
+
+SEGMENT_BYTES: Final = 256 * 1024
+_CHECKPOINT_FORMAT: Final = 1
+_OVERHEAD: Final = 200
+"""Bytes of an event without message, params, component and configuration."""
+_MOST_PROBLEMS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One segment, ready to be written."""
+
+    first_seq: int
+    events: tuple[Event, ...]
+    checkpoint: dict[str, Any]
+    size: int
+    """Bytes, about."""
+    oldest: int
+    """Time of the oldest line in it, nanoseconds; 0: it holds no line."""
+
+
+def container_key(pod_uid: str, container: str) -> str:
+    """What a container is called in the checkpoint."""
+    return f"{pod_uid}/{container}"
+
+
+class Journal:
+    """One run's events that are not written yet, and all that the next segment's checkpoint must say.
+
+    Attributes:
+        next_seq: number of the next event.
+        size: bytes of the events that wait, about.
+        finished: the last event was said.
+        problems: what could not be delivered, in sentences.
+    """
+
+    def __init__(self, run: RunFacts) -> None:
+        """Begin with a run's first event; `resume` goes on with a later one."""
+        self._run = run
+        self.next_seq = 1
+        self.size = 0
+        self.finished = False
+        self.problems: list[str] = []
+        self._events: list[Event] = []
+        self._oldest = 0
+        self._positions: dict[str, Position] = {}
+        self._done: set[str] = set()
+        self._told: set[str] = set()
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing should be added before the next cut."""
+        return self.size >= SEGMENT_BYTES or len(self._events) >= MAX_SEGMENT_EVENTS
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self._events
+
+    def position(self, key: str) -> Position:
+        """How far a container's log was read."""
+        return self._positions.setdefault(key, Position())
+
+    def done(self, key: str) -> bool:
+        """Whether all of a container's lines are in."""
+        return key in self._done
+
+    def has_done(self, pod_uid: str) -> bool:
+        """Whether the log of any container of a pod was read to its end, and none only in part."""
+        return any(key.startswith(container_key(pod_uid, "")) for key in self._done) and not any(
+            key.startswith(container_key(pod_uid, "")) for key in self._positions
+        )
+
+    def line(self, key: str, source: str, line: Line, redactor: Redactor) -> Said:
+        """A line of a container becomes an event."""
+        what = said(line.text, redactor)
+        self._append(line.time, what, source)
+        self.position(key).add(line)
+        self._oldest = min(self._oldest or line.time, line.time)
+        return what
+
+    def told(self, told: Told, redactor: Redactor) -> bool:
+        """Something about the run becomes an event, unless it was said before. Returns whether it was new."""
+        if told.key in self._told:
+            return False
+        self._told.add(told.key)
+        params = redactor.value(told.params)
+        self._append(told.time, Said(told.type, cut(redactor.text(told.message)), params), SOURCE)
+        return True
+
+    def problem(self, told: Told) -> None:
+        """Lines are missing, or may be: an event says so, and the run's status will."""
+        if told.key not in self._told:
+            self._told.add(told.key)
+            self._append(told.time, Said(told.type, cut(told.message), told.params), SOURCE)
+            if len(self.problems) < _MOST_PROBLEMS:
+                self.problems.append(told.message)
+
+    def finish_container(self, key: str) -> None:
+        """All of a container's lines are in; its position is of no use any more."""
+        self._done.add(key)
+        self._positions.pop(key, None)
+
+    def finish(self, told: Told, redactor: Redactor) -> None:
+        """The run's last event."""
+        self.told(told, redactor)
+        self.finished = True
+
+    def cut(self) -> Cut:
+        """Take all events out; there must be some."""
+        events = tuple(self._events)
+        segment = Cut(events[0].seq, events, self.checkpoint(), self.size, self._oldest)
+        self._events, self.size, self._oldest = [], 0, 0
+        return segment
+
+    def checkpoint(self) -> dict[str, Any]:
+        """All that is needed to go on behind the events so far."""
+        return {
+            "format": _CHECKPOINT_FORMAT,
+            "containers": {key: position.to_json() for key, position in sorted(self._positions.items())},
+            "done": sorted(self._done),
+            "told": sorted(self._told),
+            "problems": list(self.problems),
+            "finished": self.finished,
+        }
+
+    @classmethod
+    def resume(cls, run: RunFacts, next_seq: int, checkpoint: dict[str, Any]) -> Journal:
+        """Go on behind a segment.
+
+        Raises:
+            ValueError: the checkpoint is of a later release.
+        """
+        if checkpoint.get("format") != _CHECKPOINT_FORMAT:
+            raise ValueError(f"the checkpoint has format {checkpoint.get('format')!r}; expected {_CHECKPOINT_FORMAT}")
+        self = cls(run)
+        self.next_seq = next_seq
+        self.finished = bool(checkpoint["finished"])
+        self.problems = list(checkpoint["problems"])
+        self._positions = {key: Position.from_json(item) for key, item in checkpoint["containers"].items()}
+        self._done, self._told = set(checkpoint["done"]), set(checkpoint["told"])
+        return self
+
+    def _append(self, time: int, what: Said, source: str) -> None:
+        run = self._run
+        self._events.append(
+            Event(
+                id=f"{run.uid}-{self.next_seq}",
+                seq=self.next_seq,
+                time=stamp_of(time),
+                run=run.uid,
+                component=run.component,
+                configuration=run.configuration,
+                type=what.type,
+                message=what.message,
+                params=what.params,
+                source=source,
+            )
+        )
+        self.next_seq += 1
+        params = len(json.dumps(what.params)) if what.params else 0
+        self.size += _OVERHEAD + len(what.message) + params + len(run.component) + len(run.configuration)

@@ -1,0 +1,126 @@
+"""What becomes of a run, as events: derived from its status, each said once. Pure.
+
+Every event has a key that stays the same however often the status is read; the journal remembers the keys. The event
+about the result is kept back until all lines are in: it is a run's last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api.common import duration_text
+from componentrun.collector.facts import TERMINAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from componentrun.api.componentrun import Attempt, ComponentRunStatus, PhaseTime
+    from componentrun.collector.facts import RunFacts
+    from componentrun.collector.structure import EventType
+
+__all__ = ["SOURCE", "Told", "nanoseconds", "progress", "result", "vanished"]
+
+SOURCE: Final = "operator"
+_RESULT_KEY: Final = "result"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SENTENCES: Final = {
+    "Queued": "the run was accepted",
+    "Suspended": "the run is suspended",
+    "Pending": "the pod was created and waits for a node, a volume or an image",
+    "StagingIn": "input is being staged in",
+    "Running": "the component is running",
+    "StagingOut": "the component has ended; output is being staged out",
+    "Publishing": "output is complete; tables are being published",
+}
+_TYPES: Final[dict[str | None, EventType]] = {"Success": "success", "Warning": "warn", "Error": "error"}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event about the run itself."""
+
+    key: str
+    time: int
+    """Nanoseconds since 1970."""
+    type: EventType
+    message: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+def nanoseconds(moment: datetime) -> int:
+    """The moment in the unit of log timestamps, without the rounding of floats."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def progress(run: RunFacts) -> Iterator[Told]:
+    """All that the status tells but the result, in the order in which it happened."""
+    told = [_phase(run.status, item) for item in run.status.phases if item.phase not in TERMINAL]
+    told += [_attempt(item) for item in run.status.attempts[:-1] if item.completion_time is not None]
+    stop = run.status.termination
+    if stop is not None:
+        message = f"the component is being stopped: {stop.message}"
+        told.append(Told("termination", nanoseconds(stop.time), "warn", message, {"reason": stop.reason}))
+    yield from sorted(told, key=lambda item: item.time)
+
+
+def _phase(status: ComponentRunStatus, item: PhaseTime) -> Told:
+    params: dict[str, Any] = {"phase": item.phase}
+    message = _SENTENCES.get(item.phase, item.phase)
+    if item.phase == "Running" and status.image:
+        params |= {"image": status.image} | ({"imageID": status.image_digest} if status.image_digest else {})
+        message += f": {status.image_digest or status.image}"
+    time = nanoseconds(item.start_time)
+    return Told(f"{item.phase}@{time}", time, "info", message, params)
+
+
+def _attempt(item: Attempt) -> Told:
+    params = _present({"attempt": item.number, "pod": item.pod, "reason": item.reason, "exitCode": item.exit_code})
+    message = f"attempt {item.number} ended: {item.message or item.reason or 'no reason is known'}"
+    return Told(f"attempt {item.number}", nanoseconds(item.completion_time or item.start_time), "warn", message, params)
+
+
+def result(run: RunFacts, *, withheld: bool = False) -> Told:
+    """How the run ended: reason, message, duration.
+
+    Args:
+        run: a run that has ended.
+        withheld: leave its texts out, as they may quote secrets that are not known.
+    """
+    status = run.status
+    end = status.completion_time or datetime.now(UTC)
+    begin = status.start_time or (status.phases[0].start_time if status.phases else end)
+    seconds = (end - begin).total_seconds()
+    params = _present(
+        {
+            "phase": status.phase,
+            "result": status.result,
+            "reason": status.reason,
+            "exitCode": status.exit_code,
+            "seconds": round(seconds, 3),
+            "inputTables": _tables(status.input_tables),
+            "outputTables": _tables(status.output_tables),
+            "warnings": (list(status.warnings or ()) or None) if not withheld else None,
+        }
+    )
+    told = f": {'(withheld)' if withheld else status.message}" if status.message else ""
+    message = f"{status.phase or 'ended'} after {duration_text(seconds)}{told}"
+    kind = _TYPES.get(status.result, "success" if status.phase == "Succeeded" else "error")
+    return Told(_RESULT_KEY, nanoseconds(end), kind, message, params)
+
+
+def vanished(run: RunFacts) -> Told:
+    """The run was deleted before the operator wrote how it ended."""
+    now = nanoseconds(datetime.now(UTC))
+    return Told(
+        _RESULT_KEY, now, "warn", "the run was deleted before its end was known", _present({"phase": run.status.phase})
+    )
+
+
+def _tables(tables: Any) -> list[dict[str, Any]] | None:
+    return [item.to_dict() for item in tables] if tables else None
+
+
+def _present(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,156 @@
+"""Bytes of a log response to lines. Pure.
+
+A line is a timestamp, one space, text, newline. Nothing else ends a line: components print carriage returns, NEL and
+NUL, and all of them belong to the text. What does not start with a timestamp is not the container's: the kubelet
+reports its own errors as text with HTTP 200.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "DIGEST_SIZE",
+    "KEPT_BYTES",
+    "PART_BYTES",
+    "SECOND",
+    "Line",
+    "RawLine",
+    "Splitter",
+    "digest",
+    "parse",
+    "stamp_of",
+]
+
+SECOND: Final = 1_000_000_000
+"""Nanoseconds."""
+DIGEST_SIZE: Final = 8
+KEPT_BYTES: Final = 256 * 1024
+"""The most that is kept of one line. A message is cut far below it; the digest is always over the whole line."""
+PART_BYTES: Final = 16 * 1024
+"""containerd stores longer lines in parts of this size."""
+
+_STAMP: Final = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
+_UTC_LENGTH: Final = 30
+_SECONDS_LENGTH: Final = 19
+
+
+@dataclass(frozen=True, slots=True)
+class RawLine:
+    """A line as it came, without its newline."""
+
+    data: bytes
+    """At most `KEPT_BYTES` of it."""
+    size: int
+    """Bytes of the whole line."""
+    digest: bytes
+    """Of the whole line, timestamp included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a container's log."""
+
+    time: int
+    """Nanoseconds since 1970 (UTC)."""
+    text: bytes
+    """What the container printed; at most `KEPT_BYTES` with the timestamp."""
+    size: int
+    """Bytes of the whole line with its timestamp."""
+    digest: bytes
+
+
+def digest(data: bytes) -> bytes:
+    """Stands for a whole line in positions and checkpoints."""
+    return hashlib.blake2b(data, digest_size=DIGEST_SIZE).digest()
+
+
+class Splitter:
+    """Cuts a stream of chunks into lines; holds at most `KEPT_BYTES` of the line that is not finished."""
+
+    def __init__(self) -> None:
+        """Begin at the beginning of a line."""
+        self._tail = b""
+        self._size = 0
+        self._long: hashlib.blake2b | None = None
+        """Set while the unfinished line is longer than what is kept of it."""
+
+    def feed(self, chunk: bytes) -> Iterator[RawLine]:
+        """The lines that this chunk finishes."""
+        first, *rest = chunk.split(b"\n")
+        self._add(first)
+        if not rest:
+            return
+        yield self._take()
+        for part in rest[:-1]:
+            yield _whole(part)
+        self._add(rest[-1])
+
+    def tail(self) -> RawLine | None:
+        """The line at the end that has no newline; None where there is none. Forgotten afterwards."""
+        return self._take() if self._size else None
+
+    def _add(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._long is not None:
+            self._long.update(part)
+            return
+        self._tail += part
+        if len(self._tail) > KEPT_BYTES:
+            self._long = hashlib.blake2b(self._tail, digest_size=DIGEST_SIZE)
+            self._tail = self._tail[:KEPT_BYTES]
+
+    def _take(self) -> RawLine:
+        mark = digest(self._tail) if self._long is None else self._long.digest()
+        line = RawLine(self._tail, self._size, mark)
+        self._tail, self._size, self._long = b"", 0, None
+        return line
+
+
+def _whole(part: bytes) -> RawLine:
+    return RawLine(part[:KEPT_BYTES] if len(part) > KEPT_BYTES else part, len(part), digest(part))
+
+
+def parse(raw: RawLine) -> Line | None:
+    """The line behind the raw one; None where it does not start with a timestamp and a space."""
+    data = raw.data
+    if data[_UTC_LENGTH - 1 : _UTC_LENGTH + 1] == b"Z " and data[_SECONDS_LENGTH : _SECONDS_LENGTH + 1] == b".":
+        fraction = data[_SECONDS_LENGTH + 1 : _UTC_LENGTH - 1]
+        seconds = _seconds(data[:_SECONDS_LENGTH], b"Z")
+        if seconds is not None and fraction.isdigit():
+            return Line(seconds * SECOND + int(fraction), data[_UTC_LENGTH + 1 :], raw.size, raw.digest)
+    return _parse_slowly(raw)
+
+
+def _parse_slowly(raw: RawLine) -> Line | None:
+    """Other zones than UTC, and other numbers of digits than nine."""
+    stamp, space, text = raw.data.partition(b" ")
+    match = _STAMP.fullmatch(stamp)
+    if match is None or not space:
+        return None
+    seconds = _seconds(match[1], match[3])
+    if seconds is None:
+        return None
+    return Line(seconds * SECOND + int((match[2] or b"0").ljust(9, b"0")), text, raw.size, raw.digest)
+
+
+@lru_cache(maxsize=1024)
+def _seconds(text: bytes, zone: bytes) -> int | None:
+    try:
+        return int(datetime.fromisoformat((text + zone.replace(b"Z", b"+00:00")).decode("ascii")).timestamp())
+    except ValueError:
+        return None  # e.g. month 13: what looks like a timestamp is somebody's text
+
+
+def stamp_of(nanoseconds: int) -> str:
+    """The time in the form of events: UTC, nine digits."""
+    seconds, fraction = divmod(nanoseconds, SECOND)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09}Z"

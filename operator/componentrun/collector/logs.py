@@ -1,0 +1,72 @@
+"""The collector's own log lines: one event each, with the run's namespace and name where there is one.
+
+What a component printed, and values of Secrets, are never passed to a logger.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from componentrun.collector.settings import LogFormat, LogLevel
+
+__all__ = ["RunLogger", "set_up"]
+
+_TALKATIVE: Final = ("aiohttp", "urllib3", "kubernetes", "asyncio")
+
+
+class RunLogger(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose lines name a run."""
+
+    def __init__(self, logger: logging.Logger, namespace: str, name: str) -> None:
+        """Name this run."""
+        super().__init__(logger, {"namespace": namespace, "run": name})
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Add the run; the standard library calls this."""
+        kwargs["extra"] = {"subject": self.extra}
+        return msg, kwargs
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        document: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        document |= getattr(record, "subject", None) or {}
+        if record.exc_info:
+            document["error"] = self.formatException(record.exc_info)
+        return json.dumps(document, ensure_ascii=False, default=str)
+
+
+class _TextFormatter(logging.Formatter):
+    """For people: time, level, run, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        subject = getattr(record, "subject", None) or {}
+        run = f"{subject['namespace']}/{subject['run']}: " if subject else ""
+        moment = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
+        text = f"{moment} {record.levelname:<7} {run}{record.getMessage()}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def set_up(level: LogLevel, form: LogFormat) -> None:
+    """Send all log lines to stderr in this form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,117 @@
+"""Where a run's events go: opens its Storage, finds where the last collector stopped, writes segments.
+
+A segment is created only if there is none with its number. So two collectors that follow the same run (during an
+update, or by mistake) can't mix their events: one of them finds its segment taken, forgets what it holds and resumes
+behind it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from componentrun.collector.journal import Journal
+from componentrun.collector.stores import NoStorageError
+from componentrun.errors import ComponentRunError, PlatformError, TransientError
+from componentrun.storage.events import SegmentTakenError, append_segment, last_segment
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from componentrun.collector.journal import Cut
+    from componentrun.collector.logs import RunLogger
+    from componentrun.collector.metrics import Metrics
+    from componentrun.collector.state import RunState
+    from componentrun.collector.stores import Stores
+    from componentrun.storage.connection import Store
+
+__all__ = ["Outlet", "SupersededError", "UndeliverableError"]
+
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 5.0
+_PATIENCE: Final = 20.0
+"""Seconds after a run's end that a Storage which refuses is given to be mended."""
+
+Value = TypeVar("Value")
+
+
+class SupersededError(PlatformError):
+    """Another collector has written the next segment: begin again from what is in Storage."""
+
+
+class UndeliverableError(PlatformError):
+    """The run is over, and its Storage does not take its events: it is missing, or it refuses."""
+
+
+class Outlet:
+    """One run's segments in its Storage."""
+
+    def __init__(self, state: RunState, stores: Stores, metrics: Metrics, log: RunLogger) -> None:
+        """Write for the run whose state this is."""
+        self._state, self._stores, self._metrics, self._log = state, stores, metrics, log
+        self._storage: str | None = None
+        self._bound = False
+
+    async def journal(self) -> Journal:
+        """A journal that goes on behind the run's last segment.
+
+        Raises:
+            UndeliverableError: see there.
+        """
+
+        async def read(store: Store) -> Journal:
+            run = self._state.run
+            with self._metrics.store_request("last_segment"):
+                last = await last_segment(store, run.uid)
+            return Journal(run) if last is None else Journal.resume(run, last.next_seq, last.checkpoint)
+
+        return await self._insist(read, "find the last segment")
+
+    async def write(self, cut: Cut) -> None:
+        """Write a segment. Once this returned, it and its checkpoint are in Storage.
+
+        Raises:
+            SupersededError: see there.
+            UndeliverableError: see there.
+        """
+
+        async def append(store: Store) -> None:
+            with self._metrics.store_request("append_segment"):
+                await append_segment(store, self._state.run.uid, cut.first_seq, cut.events, cut.checkpoint)
+
+        await self._insist(append, "write a segment")
+        self._metrics.segments.inc()
+        for event in cut.events:
+            self._metrics.events.labels(event.type).inc()
+        if cut.oldest:
+            self._metrics.lag.observe(max(time.time() - cut.oldest / 1e9, 0.0))
+
+    async def _insist(self, action: Callable[[Store], Awaitable[Value]], what: str) -> Value:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await action(await self._store())
+            except SegmentTakenError as error:
+                raise SupersededError(error.message) from error
+            except ComponentRunError as error:
+                if self._is_hopeless(error):
+                    raise UndeliverableError(error.message, error.reason) from error
+                self._log.warning("can't %s, trying again in %.1f s: %s", what, pause, error.message)
+                self._stores.forget(self._state.run.namespace, self._storage)
+            await self._state.pause(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _store(self) -> Store:
+        """The run's store. Its name is fixed with the first segment, whatever the status says later."""
+        run = self._state.run
+        if not self._bound:
+            self._storage = run.storage
+        store = await self._stores.get(run.namespace, self._storage)
+        self._bound = True
+        return store
+
+    def _is_hopeless(self, error: ComponentRunError) -> bool:
+        over_for = self._state.over_for
+        if over_for is None or isinstance(error, TransientError):
+            return False
+        return isinstance(error, NoStorageError) or over_for > _PATIENCE

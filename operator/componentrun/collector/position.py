@@ -1,0 +1,189 @@
+"""How far the log of one container was read, and how to go on exactly there. Pure.
+
+The log API can only start at a whole second, inclusive, and lines of stdout and stderr overtake each other by
+milliseconds. So a resumed request starts one second before the second of the newest timestamp, and the lines that
+were seen since then are taken off again: a multiset of digests of whole lines, timestamp included ("rule B",
+measured: 50 drops, no line lost, none twice).
+
+A container may print more lines in those seconds than a checkpoint should hold. Beyond `EXACT_LINES` the oldest lines
+are folded into a number: of the lines up to their newest timestamp, that many are taken as seen. That is safe while
+no unseen line is older than `EXACT_LINES` seen ones; the worst overtaking that was measured is 6 ms.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter, deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from componentrun.collector.lines import DIGEST_SIZE, PART_BYTES, SECOND, digest
+
+if TYPE_CHECKING:
+    from componentrun.collector.lines import Line
+
+__all__ = ["EXACT_LINES", "SLACK", "Position", "Replay"]
+
+EXACT_LINES: Final = 4096
+SLACK: Final = SECOND
+"""How far before the second of the newest line a resumed request starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fragments:
+    """What the kubelet may send of a long line whose first parts are older than the start of a resumed request.
+
+    It is the line's tail, stamped with the time of a later part.
+    """
+
+    marks: tuple[bytes, ...]
+    """Digests of the texts that may come."""
+    begun: int
+    """Time of the line's first part."""
+    ended: int = 0
+    """Time of the line behind it, which is not before its last part; 0: there is none yet."""
+
+    @classmethod
+    def of(cls, line: Line) -> Self:
+        return cls(tuple(digest(line.text[at:]) for at in range(PART_BYTES, len(line.text), PART_BYTES)), line.time)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"marks": _text(b"".join(self.marks)), "begun": self.begun, "ended": self.ended}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Self:
+        return cls(tuple(_marks(document["marks"])), int(document["begun"]), int(document["ended"]))
+
+
+class Position:
+    """What was read of one container's log. Grows with every line that went into an event."""
+
+    def __init__(self) -> None:
+        """Nothing was read."""
+        self.newest = 0
+        """Newest timestamp; 0: nothing was read."""
+        self.lines = 0
+        """Lines read in all."""
+        self._recent: deque[tuple[int, bytes]] = deque()
+        self._highest = 0
+        """As `newest`, but never set back."""
+        self._folded = 0
+        self._folded_until = 0
+        self._fragments: _Fragments | None = None
+
+    @property
+    def floor(self) -> int:
+        """Where a resumed request starts: a whole second."""
+        return self.newest // SECOND * SECOND - SLACK if self.newest else 0
+
+    def add(self, line: Line) -> None:
+        """This line went into an event."""
+        self.lines += 1
+        self._recent.append((line.time, line.digest))
+        self.newest = max(self.newest, line.time)
+        self._highest = max(self._highest, line.time)
+        if line.size > PART_BYTES:
+            self._fragments = _Fragments.of(line)
+        elif self._fragments is not None and not self._fragments.ended:
+            self._fragments = replace(self._fragments, ended=line.time)
+        self._trim()
+
+    def rebase(self, time: int) -> None:
+        """The node's clock was set back to `time`: go on from there. What was read before stays known."""
+        self.newest = time
+
+    def replay(self) -> Replay:
+        """For one resumed request: tells which lines of its answer were read before."""
+        fragments = self._fragments
+        cut = fragments.marks if fragments is not None and fragments.begun < self.floor else ()
+        return Replay(self._highest, self._recent, (self._folded, self._folded_until), cut)
+
+    def _trim(self) -> None:
+        floor, recent = self.floor, self._recent
+        while recent and recent[0][0] < floor:
+            recent.popleft()
+        while len(recent) > EXACT_LINES:
+            time, _ = recent.popleft()
+            self._folded += 1
+            self._folded_until = max(self._folded_until, time)
+        if self._folded and self._folded_until < floor:
+            self._folded, self._folded_until = 0, 0
+        if self._fragments is not None and 0 < self._fragments.ended < floor:
+            self._fragments = None
+
+    def to_json(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        document: dict[str, Any] = {
+            "newest": self.newest,
+            "lines": self.lines,
+            "recent": _text(b"".join(mark for _, mark in self._recent)),
+        }
+        if self._folded:
+            document |= {"folded": self._folded, "foldedUntil": self._folded_until}
+        if self._highest != self.newest:
+            document["highest"] = self._highest
+        if self._fragments is not None:
+            document["fragments"] = self._fragments.to_json()
+        return document
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Self:
+        """From the checkpoint. The times of single lines are not kept; they leave a little later, which is harmless."""
+        self = cls()
+        self.newest, self.lines = int(document["newest"]), int(document["lines"])
+        self._recent.extend((self.newest, mark) for mark in _marks(document["recent"]))
+        self._folded, self._folded_until = int(document.get("folded", 0)), int(document.get("foldedUntil", 0))
+        self._highest = int(document.get("highest", self.newest))
+        if "fragments" in document:
+            self._fragments = _Fragments.from_json(document["fragments"])
+        return self
+
+
+class Replay:
+    """Takes the lines that were read before off one answer.
+
+    Attributes:
+        overlapped: whether the answer held the line that was read last. Lines stand in the file in the order they were
+            read, so a new line before that one means that another file is read: the log was rotated in between.
+    """
+
+    def __init__(
+        self, highest: int, recent: deque[tuple[int, bytes]], folded: tuple[int, int], fragments: tuple[bytes, ...]
+    ) -> None:
+        """See `Position.replay`."""
+        self._seen = Counter(mark for _, mark in recent)
+        self._last = recent[-1][1] if recent else None
+        self._folded, self._folded_until = folded
+        self._fragments = frozenset(fragments)
+        self._until = highest + SLACK
+        self.overlapped = self._last is None
+
+    def takes(self, line: Line) -> bool:
+        """Whether this line was read before. Each seen line is taken off once."""
+        if self._seen.get(line.digest, 0) > 0:
+            self._take(line.digest)
+            return True
+        if self._folded and line.time <= self._folded_until:
+            self._folded -= 1
+            return True
+        return bool(self._fragments) and digest(line.text) in self._fragments
+
+    def over(self, line: Line) -> bool:
+        """Whether nothing behind this line can have been read before, so that the replay may be forgotten."""
+        return line.time > self._until or not (self._seen or self._folded or self._fragments)
+
+    def _take(self, mark: bytes) -> None:
+        self._seen[mark] -= 1
+        if not self._seen[mark]:
+            del self._seen[mark]
+        if mark == self._last:
+            self.overlapped = True
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _marks(text: str) -> list[bytes]:
+    data = base64.b64decode(text)
+    return [data[at : at + DIGEST_SIZE] for at in range(0, len(data), DIGEST_SIZE)]

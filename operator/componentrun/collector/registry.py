@@ -1,0 +1,150 @@
+"""Which runs there are: hears the watches, keeps a state and a worker for each run that is not delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.collector.facts import PodFacts, pod_facts, run_facts
+from componentrun.collector.outlet import SupersededError
+from componentrun.collector.state import RunState
+from componentrun.collector.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from componentrun.collector.facts import RunFacts
+    from componentrun.collector.worker import Services
+
+__all__ = ["PodTarget", "Registry", "RunTarget"]
+
+log = logging.getLogger(__name__)
+
+_PAUSE_AFTER_DEFECT: Final = 5.0
+_PAUSE_AFTER_LOSS: Final = (0.5, 2.0)
+"""Two collectors on one run: after losing a segment, wait a random time, so that they do not keep in step."""
+
+
+class Registry:
+    """All runs that this process works on."""
+
+    def __init__(self, services: Services) -> None:
+        """Workers use these services."""
+        self._services = services
+        self._states: dict[str, RunState] = {}
+        self._workers: dict[str, Worker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._pods: dict[str, PodFacts] = {}
+        self._stopping = False
+
+    def run_changed(self, run: RunFacts) -> None:
+        """A run as it is now."""
+        state = self._states.get(run.uid)
+        if state is not None:
+            state.run_changed(run)
+        elif not run.delivered and not self._stopping and self._is_ours(run.uid):
+            self._begin(run)
+
+    def run_deleted(self, uid: str) -> None:
+        """A run's object is gone."""
+        if uid in self._states:
+            self._states[uid].run_deleted()
+
+    def pod_changed(self, pod: PodFacts) -> None:
+        """A pod of a run as it is now."""
+        self._pods[pod.uid] = pod
+        if pod.run_uid in self._states:
+            self._states[pod.run_uid].pod_changed(pod)
+
+    def pod_deleted(self, uid: str) -> None:
+        """A pod is gone."""
+        pod = self._pods.pop(uid, None)
+        if pod is not None and pod.run_uid in self._states:
+            self._states[pod.run_uid].pod_deleted(uid)
+
+    async def stop(self) -> None:
+        """Write what is held, then end all workers."""
+        self._stopping = True
+        for worker in self._workers.values():
+            worker.stop()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _is_ours(self, uid: str) -> bool:
+        settings = self._services.settings
+        return zlib.crc32(uid.encode()) % settings.shards == settings.shard
+
+    def _begin(self, run: RunFacts) -> None:
+        state = RunState(run)
+        for pod in self._pods.values():
+            if pod.run_uid == run.uid:
+                state.pod_changed(pod)
+        self._states[run.uid] = state
+        task = asyncio.create_task(self._supervise(state), name=f"run {run.namespace}/{run.name}")
+        task.add_done_callback(lambda _: self._forget(run.uid))
+        self._tasks[run.uid] = task
+        self._services.metrics.runs.set(len(self._states))
+
+    def _forget(self, uid: str) -> None:
+        self._states.pop(uid, None)
+        self._workers.pop(uid, None)
+        self._tasks.pop(uid, None)
+        self._services.metrics.runs.set(len(self._states))
+
+    async def _supervise(self, state: RunState) -> None:
+        """Work on a run until it is delivered; begin again from its last segment where that fails."""
+        while not self._stopping:
+            worker = self._workers[state.run.uid] = Worker(state, self._services)
+            try:
+                await worker.work()
+            except SupersededError as error:
+                log.warning("%s/%s: beginning again: %s", state.run.namespace, state.run.name, error.message)
+                await asyncio.sleep(random.uniform(*_PAUSE_AFTER_LOSS))  # noqa: S311 - spreads, keeps no secret
+            except Exception:
+                # A defect in the work on one run must not end the work on all others; it is loud and tried again.
+                log.exception(
+                    "%s/%s: the work on this run failed, beginning again", state.run.namespace, state.run.name
+                )
+                await asyncio.sleep(_PAUSE_AFTER_DEFECT)
+            else:
+                return
+
+
+class RunTarget:
+    """Hears about runs."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Tell this registry."""
+        self._registry = registry
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        """A run as it is now."""
+        try:
+            run = run_facts(raw)
+        except ValueError as error:
+            metadata = raw.get("metadata") or {}
+            log.error("can't read run %s/%s: %s", metadata.get("namespace"), metadata.get("name"), error)  # noqa: TRY400
+            return
+        self._registry.run_changed(run)
+
+    def deleted(self, uid: str) -> None:
+        """A run is gone."""
+        self._registry.run_deleted(uid)
+
+
+class PodTarget:
+    """Hears about pods of runs."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Tell this registry."""
+        self._registry = registry
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        """A pod as it is now."""
+        self._registry.pod_changed(pod_facts(raw))
+
+    def deleted(self, uid: str) -> None:
+        """A pod is gone."""
+        self._registry.pod_deleted(uid)

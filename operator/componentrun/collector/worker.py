@@ -1,0 +1,201 @@
+"""Collects the events of one run: from its life-cycle and from the logs of its pods, into segments.
+
+One task writes, and one follows each container. What is held in memory is bounded: a segment that is being written,
+one that fills meanwhile, and what each open connection buffers; a container that prints faster waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from componentrun.collector import lifecycle
+from componentrun.collector.crew import Crew
+from componentrun.collector.facts import pod_facts
+from componentrun.collector.kube import PODS, RUNS, KubeError, NotFoundError
+from componentrun.collector.logs import RunLogger
+from componentrun.collector.outlet import Outlet, UndeliverableError
+from componentrun.collector.redaction import Redactor
+from componentrun.collector.sink import Inbox
+
+if TYPE_CHECKING:
+    from componentrun.api.componentrun import Attempt
+    from componentrun.collector.journal import Journal
+    from componentrun.collector.kube import Kube
+    from componentrun.collector.metrics import Metrics
+    from componentrun.collector.settings import Settings
+    from componentrun.collector.state import RunState
+    from componentrun.collector.stores import Stores
+
+__all__ = ["Services", "Worker"]
+
+log = logging.getLogger(__name__)
+
+_LINGER: Final = 0.2
+"""Seconds that the first event after a silence waits for others."""
+_TICK: Final = 1.0
+_REPORT_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 10.0
+_LAST_WORDS: Final = 5.0
+"""Seconds for the last segment when the process is told to end."""
+_MESSAGE_LIMIT: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all workers share."""
+
+    kube: Kube
+    stores: Stores
+    metrics: Metrics
+    settings: Settings
+
+
+class Worker:
+    """Works on one run until all of its events are in Storage."""
+
+    def __init__(self, state: RunState, services: Services) -> None:
+        """Work on the run whose state this is; the registry keeps that up to date."""
+        self._state, self._services = state, services
+        self._log = RunLogger(log, state.run.namespace, state.run.name)
+        self._outlet = Outlet(state, services.stores, services.metrics, self._log)
+        self._looked_for: set[str] = set()
+        self._written_at = 0.0
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Write what is held and end, though the run goes on."""
+        self._stopping = True
+        self._state.news.set()
+
+    async def work(self) -> None:
+        """Collect everything, then say in the run's status that it is delivered.
+
+        Raises:
+            SupersededError: another collector works on the run; begin again.
+        """
+        try:
+            journal = await self._outlet.journal()
+            inbox = Inbox(journal, self._state.news, self._services.metrics)
+            crew = Crew(self._state, inbox, self._services.kube, self._services.settings)
+            try:
+                await self._collect(journal, inbox, crew)
+            finally:
+                await crew.dismiss()
+        except UndeliverableError as error:
+            self._log.error("the events can't be delivered: %s", error.message)
+            await self._report(0, f"events were not written: {error.message}")
+
+    async def _collect(self, journal: Journal, inbox: Inbox, crew: Crew) -> None:
+        while True:
+            self._state.news.clear()
+            self._tell(inbox, crew)
+            crew.follow()
+            if self._state.over and not journal.finished and await self._all_in(inbox, crew):
+                self._tell_result(inbox, crew)
+            if self._stopping:
+                await self._last_words(inbox, crew)
+                return
+            if not journal.empty and time.monotonic() >= self._due_at(inbox):
+                await self._write(inbox)
+            elif journal.finished and journal.empty:
+                await self._report(journal.next_seq - 1, "; ".join(journal.problems))
+                return
+            else:
+                await self._wait(self._due_at(inbox) if not journal.empty else None)
+
+    def _due_at(self, inbox: Inbox) -> float:
+        """When the next segment is to be written."""
+        if inbox.journal.full or inbox.journal.finished:
+            return 0.0
+        return max(inbox.first_at + _LINGER, self._written_at + self._services.settings.segment_seconds)
+
+    async def _wait(self, until: float | None) -> None:
+        """Until news, or a segment is due, or it is time to look around."""
+        pause = _TICK if until is None else min(max(until - time.monotonic(), 0.0), _TICK)
+        try:
+            async with asyncio.timeout(pause):
+                await self._state.news.wait()
+        except TimeoutError:
+            return
+
+    async def _write(self, inbox: Inbox) -> None:
+        cut = inbox.journal.cut()
+        inbox.emptied()
+        await self._outlet.write(cut)
+        self._written_at = time.monotonic()
+
+    async def _last_words(self, inbox: Inbox, crew: Crew) -> None:
+        """The process ends: write what was read. What can't be written now is read again by the next collector."""
+        await crew.dismiss()
+        if inbox.journal.empty:
+            return
+        try:
+            async with asyncio.timeout(_LAST_WORDS):
+                await self._write(inbox)
+        except TimeoutError:
+            self._log.warning("the last segment could not be written in time; its lines will be read again")
+
+    def _tell(self, inbox: Inbox, crew: Crew) -> None:
+        """Life-cycle events that were not told yet. What quotes the component waits until its secrets are known."""
+        run, redactor = self._state.run, crew.redactor
+        for told in lifecycle.progress(run):
+            quotes = not told.key.partition("@")[2] and run.had_pod
+            if (redactor is not None or not quotes) and inbox.journal.told(told, redactor or Redactor()):
+                inbox.added()
+
+    async def _all_in(self, inbox: Inbox, crew: Crew) -> bool:
+        """Whether everything that any pod of the run has printed is in the journal."""
+        for attempt in self._state.run.status.attempts:
+            if attempt.pod_uid and attempt.pod_uid not in self._state.pods and attempt.pod_uid not in self._looked_for:
+                await self._look_for(attempt, inbox)
+        return crew.done()
+
+    async def _look_for(self, attempt: Attempt, inbox: Inbox) -> None:
+        """A pod that no watch has told of: it is new, or was deleted while no collector ran."""
+        run, uid = self._state.run, str(attempt.pod_uid)
+        try:
+            raw = await self._services.kube.get(PODS, run.namespace, attempt.pod)
+        except NotFoundError:
+            raw = {}
+        except KubeError as error:
+            self._log.warning("can't look for pod %s: %s", attempt.pod, error.message)
+            return
+        if raw and raw["metadata"]["uid"] == uid:
+            self._state.pod_changed(pod_facts(raw))
+            return
+        self._looked_for.add(uid)
+        if attempt.node and not inbox.journal.has_done(uid):
+            inbox.problem(
+                f"pod {uid}", f"lines of pod `{attempt.pod}` may be missing: it was deleted before its logs were read"
+            )
+
+    def _tell_result(self, inbox: Inbox, crew: Crew) -> None:
+        run, redactor = self._state.run, crew.redactor
+        if not run.ended:
+            told = lifecycle.vanished(run)
+        else:
+            told = lifecycle.result(run, withheld=redactor is None and run.had_pod)
+        inbox.journal.finish(told, redactor or Redactor())
+        inbox.added()
+
+    async def _report(self, count: int, message: str) -> None:
+        """Tell the operator, so that the pod can go."""
+        run, pause = self._state.run, _REPORT_PAUSE
+        shown = message if len(message) <= _MESSAGE_LIMIT else message[:_MESSAGE_LIMIT] + "..."
+        body = {"status": {"events": {"count": count, "delivered": True, "message": shown}}}
+        while not self._state.deleted:
+            try:
+                await self._services.kube.patch_status(RUNS, run.namespace, run.name, body)
+            except NotFoundError:
+                return
+            except KubeError as error:
+                self._log.warning("can't say that the events are delivered, trying again: %s", error.message)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                self._log.info("delivered %d events%s", count, f", but {shown}" if shown else "")
+                return
