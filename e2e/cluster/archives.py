@@ -35,14 +35,18 @@ def name(program: Path) -> str:
     return f"componentrun/{program.name}:{_tag(program)}"
 
 
-def image(program: Path) -> Image:
-    """An image that holds and starts `program`, and nothing else."""
+def image(program: Path, called: str) -> Image:
+    """An image that holds and starts `program`, and nothing else.
+
+    Its name is in it, so that the same program under another name is another image. The kubelet remembers which
+    images it pulled, by content: one that it pulled under one name it would not take as loaded under another.
+    """
     layer = _tar({program.name: program.read_bytes()}, mode=0o755)
     config = _json(
         {
             "architecture": ARCHITECTURES[platform.machine()],
             "os": "linux",
-            "config": {"Entrypoint": [f"/{program.name}"]},
+            "config": {"Entrypoint": [f"/{program.name}"], "Labels": {"org.opencontainers.image.ref.name": called}},
             "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
         }
     )
@@ -58,7 +62,7 @@ def image(program: Path) -> Image:
 
 def archive(program: Path, called: str) -> bytes:
     """An OCI archive of the image of `program`, to be imported as `called`."""
-    made = image(program)
+    made = image(program, called)
     entry = _descriptor(made.manifest, MANIFEST) | {"annotations": {"io.containerd.image.name": called}}
     blobs = made.blobs | {_digest(made.manifest): made.manifest}
     files = {f"blobs/{digest.replace(':', '/')}": content for digest, content in blobs.items()}

@@ -59,7 +59,8 @@ def bring_program(connection: Connection, program: Path) -> str:
     name = archives.name(program)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "image.tar"
-        archive.write_bytes(archives.archive(program, archives.reference(program)))
+        called = archives.reference(program) if connection.registry is None else f"{connection.registry}/{name}"
+        archive.write_bytes(archives.archive(program, called))
         return bring(connection, archive, name)
 
 

@@ -119,7 +119,7 @@ def _removal_problem(top: Path) -> str | None:
 def _remove_state() -> None:
     """Delete our own folder; what says how the machine was goes last, so that a `down` that failed can be repeated."""
     for entry in paths.cluster().iterdir():
-        if entry.is_dir():
+        if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         elif entry != machine.before_file():
             entry.unlink()

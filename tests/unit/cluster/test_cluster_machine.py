@@ -190,6 +190,21 @@ class TestDaemons:
             processes.find(tmp_path / "x.pid")
 
 
+def test_the_state_folder_goes_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(paths.HOME_VARIABLE, str(tmp_path))
+    (paths.cluster() / "etcd" / "member").mkdir(parents=True)
+    for file in ("before.json", "kubeconfig"):
+        (paths.cluster() / file).write_text("{}")
+    (paths.cluster() / "link").symlink_to(tmp_path)
+    teardown._remove_state()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_torn_down_where_nothing_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(paths.HOME_VARIABLE, str(tmp_path))
+    assert not teardown.down()
+
+
 def test_waiting_says_what_is_missing() -> None:
     with pytest.raises(ClusterError, match="etcd is not ready after 0 s: no answer"):
         waiting.until(lambda: "no answer", what="etcd", timeout=0)
