@@ -25,6 +25,8 @@ __all__ = [
     "GRANT_MOUNT",
     "GRANT_OUT_KEY",
     "REDACT_KEY",
+    "STAGE_IN_COMMAND",
+    "STAGE_OUT_COMMAND",
     "STAGE_OUT_RESULT",
     "GrantIn",
     "GrantOut",
@@ -53,6 +55,18 @@ GRANT_MOUNT: Final = "/run/componentrun/grant"
 GRANT_FILE: Final = "grant.json"
 STAGE_OUT_RESULT: Final = "_result.json"
 """Name of stage-out's result below the attempt's data prefix."""
+
+STAGE_IN_COMMAND: Final = ("python3", "-m", "componentrun.agent", "stage-in")
+"""Command of the init container."""
+STAGE_OUT_COMMAND: Final = (
+    "/bin/sh",
+    "-c",
+    """trap 'trap "" TERM; exec python3 -m componentrun.agent stage-out' TERM; sleep infinity & wait""",
+)
+"""Command of the sidecar: a shell (a few hundred KiB) waits for the component to end, then becomes the agent.
+
+SIGTERM is ignored from then on, also across the exec: a pod that is deleted again with less grace must not kill an
+interpreter that is only starting."""
 
 
 @dataclass(frozen=True, slots=True)

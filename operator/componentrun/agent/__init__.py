@@ -1,0 +1,28 @@
+"""What runs beside a component in its pod: `stage-in` brings the input, `stage-out` uploads the output.
+
+What comes in: a grant (a mounted Secret) and the plan that it leads to. What goes out: the data folder, or objects
+below the attempt's own prefix; one JSON object a line on stdout for the events; a result as termination message.
+Done elsewhere: signing and planning (`storage`), publishing what was uploaded (`storage.commit`, by the controller).
+
+Modules, lowest first:
+
+    progress      lines on stdout that become events
+    transfer      HTTP to the object store: connections, patience, what an answer means
+    parallel      a few threads that share one stream of work
+    folder        the data folder, where nothing is trusted: no link is followed
+    download      objects into files, several ranges at a time
+    secrets       secrets into config.json
+    stage_in      the init container
+    manifest      what a component says about a table it wrote
+    outputs       which file becomes which table (pure)
+    layout        where a file's rows begin and what its columns are
+    checking      the full check of CSV in processes beside the upload
+    form          the body of a POST, read from a file while it is sent
+    upload        slices to objects
+    stage_out     the sidecar, once the component has ended
+    outcome       termination messages and exit codes
+    waiting       the sidecar until then
+
+Only the standard library, `exchange`, `contract` and `csvtext` are imported: an agent starts twice for every run, and
+http.client is up in a third of the time that urllib3 takes (docs/decisions).
+"""

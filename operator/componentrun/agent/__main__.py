@@ -1,0 +1,121 @@
+"""`python -m componentrun.agent stage-in|stage-out|wait`: what the containers beside a component run.
+
+Exit codes: 0 well, 1 the run's author can mend it, 2 the platform's people can.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from componentrun.exchange import StageInResult, StageOutResult
+
+_FLAGS: Final = ("--data", "--grant", "--termination-log")
+_USAGE: Final = (
+    "usage: python -m componentrun.agent stage-in|stage-out|wait "
+    "[--data /data] [--grant /run/componentrun/grant] [--termination-log /dev/termination-log]"
+)
+_USAGE_EXIT: Final = 64
+
+Grant = TypeVar("Grant")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one agent and return its exit code."""
+    command, *rest = arguments or [""]
+    options = dict(zip(rest[::2], rest[1::2], strict=False))
+    if command not in {"stage-in", "stage-out", "wait"} or len(rest) % 2 or set(options) - set(_FLAGS):
+        sys.stderr.write(_USAGE + "\n")
+        return _USAGE_EXIT
+    if command == "wait":
+        from componentrun.agent.waiting import wait  # noqa: PLC0415 - it must stay small for as long as it waits
+
+        wait(rest)
+    if command == "stage-out":
+        # Told twice to end (a pod deleted again with less grace), it still uploads until it is killed.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return _run(command, options)
+
+
+def _run(command: str, options: dict[str, str]) -> int:
+    from componentrun import contract  # noqa: PLC0415 - after the signal is dealt with
+    from componentrun.agent.outcome import exit_code, failed, termination_message  # noqa: PLC0415 - likewise
+    from componentrun.agent.progress import say  # noqa: PLC0415 - likewise
+    from componentrun.errors import ComponentRunError  # noqa: PLC0415 - likewise
+    from componentrun.exchange import GRANT_MOUNT, StageInResult, StageOutResult  # noqa: PLC0415 - likewise
+
+    started = time.monotonic()
+    problem: Exception | None = None
+    result: StageInResult | StageOutResult
+    try:
+        result = _AGENTS[command](options.get("--grant", GRANT_MOUNT), options.get("--data", contract.DATA_DIR))
+    except Exception as error:  # noqa: BLE001 - whatever it was, the operator must hear of it
+        problem = error
+        seconds = time.monotonic() - started
+        result = failed(StageInResult if command == "stage-in" else StageOutResult, error, seconds)
+        say("error", result.message or "", reason=result.reason)
+        if not isinstance(error, ComponentRunError):
+            _tell_where(error)
+    _write(options.get("--termination-log", "/dev/termination-log"), termination_message(result))
+    return exit_code(result, problem)
+
+
+def _stage_in(grant: str, data: str) -> StageInResult:
+    from componentrun.agent.stage_in import stage_in  # noqa: PLC0415 - only what is run is imported
+    from componentrun.exchange import GrantIn  # noqa: PLC0415 - likewise
+
+    return stage_in(_grant(GrantIn, grant), data)
+
+
+def _stage_out(grant: str, data: str) -> StageOutResult:
+    from componentrun.agent.stage_out import stage_out  # noqa: PLC0415 - only what is run is imported
+    from componentrun.exchange import GrantOut  # noqa: PLC0415 - likewise
+
+    return stage_out(_grant(GrantOut, grant), data)
+
+
+_AGENTS: Final[dict[str, Callable[[str, str], StageInResult | StageOutResult]]] = {
+    "stage-in": _stage_in,
+    "stage-out": _stage_out,
+}
+
+
+def _grant(kind: type[Grant], folder: str) -> Grant:
+    from componentrun.errors import PlatformError  # noqa: PLC0415 - see above
+    from componentrun.exchange import GRANT_FILE, from_json  # noqa: PLC0415 - see above
+
+    path = os.path.join(folder, GRANT_FILE)  # noqa: PTH118 - pathlib costs ten milliseconds
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - likewise
+            return from_json(kind, file.read())
+    except OSError as error:
+        raise PlatformError(f"the grant at {path} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise PlatformError(f"the grant at {path} can't be read: {error}") from error
+
+
+def _write(path: str, message: str) -> None:
+    from componentrun.agent.progress import say  # noqa: PLC0415 - see above
+
+    try:
+        with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 - see above
+            file.write(message)
+    except OSError as error:
+        say("warn", f"the termination message can't be written to {path}: {error.strerror}")
+
+
+def _tell_where(error: BaseException) -> None:
+    """Print where a defect is, without what it says: that may hold a signed URL."""
+    import traceback  # noqa: PLC0415 - needed only here
+
+    sys.stderr.write("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__ + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

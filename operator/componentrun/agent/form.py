@@ -1,0 +1,130 @@
+"""The body of a POST that stores an object: the signed fields, then the file's bytes, read while they are sent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Final
+
+from componentrun.agent.transfer import Failure
+from componentrun.errors import PlatformError, Reason, UserError
+
+if TYPE_CHECKING:
+    import http.client
+    from collections.abc import Iterator
+
+    from componentrun.agent.transfer import Stop
+    from componentrun.csvtext import Read
+    from componentrun.exchange import PostPolicy
+
+__all__ = ["Form"]
+
+_BLOCK_BYTES: Final = 2**20
+_MD5_DIGITS: Final = 32
+
+
+class Form:
+    """One object on its way. The body is made anew for each try.
+
+    Args:
+        policy: the signed form.
+        key: full object key.
+        read: the file.
+        offset: where the object's bytes begin in it.
+        size: how many there are.
+        tail: bytes that the object gets after them (a missing final newline).
+        stop: checked between blocks.
+        what: the object, as messages call it.
+    """
+
+    def __init__(
+        self,
+        policy: PostPolicy,
+        key: str,
+        read: Read,
+        *,
+        offset: int,
+        size: int,
+        tail: bytes,
+        stop: Stop,
+        what: str,
+    ) -> None:
+        """Nothing is read yet."""
+        self.size = size + len(tail)
+        self._read = read
+        self._offset = offset
+        self._file_size = size
+        self._tail = tail
+        self._stop = stop
+        self._what = what
+        self._digest = ""
+        self._boundary = os.urandom(16).hex()
+        self._before = self._fields({**policy.fields, "key": key})
+        self._after = f"\r\n--{self._boundary}--\r\n".encode()
+
+    def headers(self) -> dict[str, str]:
+        """Headers of the request."""
+        return {
+            "Content-Type": f"multipart/form-data; boundary={self._boundary}",
+            "Content-Length": str(len(self._before) + self.size + len(self._after)),
+        }
+
+    def body(self) -> Iterator[bytes]:
+        """The whole body, a MiB at a time; its digest is known once it has been sent."""
+        digest = hashlib.md5(usedforsecurity=False)
+        if self.size <= _BLOCK_BYTES:
+            content = self._block(0, self._file_size) + self._tail
+            digest.update(content)
+            self._digest = digest.hexdigest()
+            yield self._before + content + self._after
+            return
+        yield self._before
+        for start in range(0, self._file_size, _BLOCK_BYTES):
+            if self._stop.is_set():
+                raise Failure("stopped, because something else failed")
+            block = self._block(start, min(_BLOCK_BYTES, self._file_size - start))
+            digest.update(block)
+            yield block
+        digest.update(self._tail)
+        self._digest = digest.hexdigest()
+        yield self._tail + self._after
+
+    def stored(self, response: http.client.HTTPResponse) -> str:
+        """The ETag of the stored object.
+
+        Raises:
+            Failure: the store has received other bytes than were sent.
+            PlatformError: it names no ETag, so what it stored could not be told from something else later.
+        """
+        response.read()
+        etag = response.headers.get("ETag", "")
+        if not etag:
+            raise PlatformError(f"{self._what}: the object store named no ETag for it", Reason.STAGE_OUT_FAILED)
+        if _is_md5(etag, response) and etag.strip('"').lower() != self._digest:
+            raise Failure("it received other bytes than were sent")
+        return etag
+
+    def _block(self, start: int, length: int) -> bytes:
+        try:
+            block = self._read(length, self._offset + start)
+        except OSError as error:
+            # Not to be taken for trouble with the network, which would be tried again.
+            raise PlatformError(f"{self._what}: can't be read: {error.strerror}", Reason.STAGE_OUT_FAILED) from error
+        if len(block) != length:
+            raise UserError(f"{self._what}: it became shorter while it was read", Reason.OUTPUT_INVALID)
+        return block
+
+    def _fields(self, fields: dict[str, str]) -> bytes:
+        parts = [
+            f'--{self._boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in fields.items()
+        ]
+        parts.append(f'--{self._boundary}\r\nContent-Disposition: form-data; name="file"; filename="data"\r\n\r\n')
+        return "".join(parts).encode()
+
+
+def _is_md5(etag: str, response: http.client.HTTPResponse) -> bool:
+    """Whether an ETag is the MD5 of the object: so it is for one request, unless a key service encrypts it."""
+    encrypted = response.headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
+    digits = etag.strip('"')
+    return len(digits) == _MD5_DIGITS and not encrypted and all(sign in "0123456789abcdefABCDEF" for sign in digits)

@@ -1,0 +1,88 @@
+"""Where the rows of a written file begin and what its columns are: from its header line, its manifest, or both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from componentrun.agent.folder import shown
+from componentrun.csvtext import CsvError, Header, read_header, start_of_text
+from componentrun.errors import Reason, UserError
+
+if TYPE_CHECKING:
+    from componentrun.agent.folder import Opened
+    from componentrun.agent.outputs import Source
+
+__all__ = ["columns_of", "header_of"]
+
+
+def header_of(file: Opened, source: Source, path: str) -> tuple[Header, str | None]:
+    """The columns of a file and where its rows begin, with a warning where that was a guess.
+
+    The interface's rule: a file whose manifest gives the columns has no header line, unless the manifest says
+    `has_header`. Some components write both; a first line that is exactly the columns is a header, and nothing else.
+
+    Raises:
+        UserError: (OutputInvalid) no header, a malformed one, not the one of the manifest, or no such primary key.
+    """
+    header, warning = _header(file, source, path)
+    _check_primary_key(source, header.columns, path)
+    return header, warning
+
+
+def columns_of(source: Source, path: str) -> tuple[str, ...]:
+    """The columns of a folder of slices, which have no header lines.
+
+    Raises:
+        UserError: (OutputInvalid) its manifest does not give them, or lacks a column of the primary key.
+    """
+    columns = source.manifest.columns
+    if columns is None:
+        raise _wrong(path, "a folder of slices needs `columns` in its manifest, because slices have no header line")
+    if source.manifest.has_header:
+        raise _wrong(
+            path, "its manifest says `has_header`; slices with a header line are not supported in this version"
+        )
+    _check_primary_key(source, columns, path)
+    return columns
+
+
+def _header(file: Opened, source: Source, path: str) -> tuple[Header, str | None]:
+    columns, has_header = source.manifest.columns, source.manifest.has_header
+    start = start_of_text(file.read)
+    if columns is None:
+        if has_header is False:
+            raise _wrong(path, "its manifest says that it has no header, and gives no columns; expected one of both")
+        return read_header(file.read, file.size, shown(path)), None
+    if file.size <= start:
+        return Header(columns, file.size), None
+    if has_header:
+        return _agreed(read_header(file.read, file.size, shown(path)), columns, path), None
+    try:
+        first = read_header(file.read, file.size, shown(path))
+    except CsvError:
+        first = None
+    if has_header is None and first is not None and first.columns == columns:
+        return first, (
+            f"{shown(path)}: its first line is exactly the columns that its manifest gives, so it was taken for a "
+            "header. Leave one of both out, or say `has_header` in the manifest."
+        )
+    return Header(columns, start), None
+
+
+def _agreed(header: Header, columns: tuple[str, ...], path: str) -> Header:
+    if sorted(header.columns) != sorted(columns):
+        raise _wrong(
+            path,
+            f"its header has the columns {', '.join(header.columns)}; its manifest says {', '.join(columns)}",
+        )
+    return header
+
+
+def _check_primary_key(source: Source, columns: tuple[str, ...], path: str) -> None:
+    for column in source.primary_key:
+        if column not in columns:
+            raise _wrong(path, f"the primary key column `{column}` is not there; it has {', '.join(columns[:20])}")
+
+
+def _wrong(path: str, problem: str) -> UserError:
+    return UserError(f"{shown(path)}: {problem}", Reason.OUTPUT_INVALID)

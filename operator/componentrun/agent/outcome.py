@@ -1,0 +1,58 @@
+"""How an agent ends: a termination message that the kubelet keeps (4,096 bytes at most), and an exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+from componentrun.contract import EXIT_APPLICATION_ERROR, EXIT_SUCCESS, EXIT_USER_ERROR
+from componentrun.errors import ComponentRunError, Reason, UserError
+from componentrun.exchange import StageInResult, StageOutResult, to_json
+
+__all__ = ["TERMINATION_BYTES", "exit_code", "failed", "termination_message"]
+
+TERMINATION_BYTES: Final = 4096
+_CUT: Final = " …"
+_USER_REASONS: Final = frozenset(
+    {Reason.OUTPUT_INVALID, Reason.OUTPUT_MISSING, Reason.DISK_FULL, Reason.INVALID_SPEC, Reason.INPUT_INVALID}
+)
+
+
+def failed(
+    kind: type[StageInResult | StageOutResult], error: BaseException, seconds: float
+) -> StageInResult | StageOutResult:
+    """The result where an error ended the whole.
+
+    An error that is not ours is named by its type only: its text may hold anything, also a signed URL.
+    """
+    if isinstance(error, ComponentRunError):
+        return kind(ok=False, seconds=round(seconds, 3), reason=error.reason, message=error.message)
+    message = f"a defect of ComponentRun: {type(error).__name__}; the agent's own log says where"
+    return kind(ok=False, seconds=round(seconds, 3), reason=Reason.INTERNAL, message=message)
+
+
+def exit_code(result: StageInResult | StageOutResult, error: BaseException | None = None) -> int:
+    """0: well; 1: the run's author can mend it; 2: the platform's people can."""
+    if result.ok:
+        return EXIT_SUCCESS
+    user = isinstance(error, UserError) if error is not None else result.reason in _USER_REASONS
+    return EXIT_USER_ERROR if user else EXIT_APPLICATION_ERROR
+
+
+def termination_message(result: StageInResult | StageOutResult) -> str:
+    """The result as JSON that fits: without tables and state, then without warnings, then with its message cut."""
+    if isinstance(result, StageOutResult):
+        result = dataclasses.replace(result, tables=(), state=None)
+        if not _fits(result):
+            result = dataclasses.replace(result, warnings=())
+    text = result.message or ""
+    length = len(text)
+    while not _fits(result) and length > 0:
+        # Characters differ in bytes, and some are escaped: cut until it fits.
+        length = min(length - 1, length * 3 // 4)
+        result = dataclasses.replace(result, message=text[:length] + _CUT)
+    return to_json(result)
+
+
+def _fits(result: StageInResult | StageOutResult) -> bool:
+    return len(to_json(result).encode("utf-8", "surrogatepass")) <= TERMINATION_BYTES

@@ -1,0 +1,164 @@
+"""Which file becomes which table. Pure: names and manifests in, tables to store, warnings and errors out.
+
+A file's table is named by, in this order: the output mapping, its manifest, its own name where that is a whole table
+id (`out.c-main.bar.csv`), its own name in the default bucket. A file that nothing places is not stored, and a warning
+says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from componentrun.agent.folder import FILE, FOLDER, refused, shown
+from componentrun.agent.manifest import Manifest
+from componentrun.contract import MANIFEST_SUFFIX, OUT_TABLES
+from componentrun.errors import Reason, UserError
+from componentrun.storage.layout import TableId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from componentrun.agent.folder import Entry
+    from componentrun.exchange import OutputTable, StageOutPlan
+
+__all__ = ["Decision", "Source", "decide"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file, or a folder of slices, that becomes a table."""
+
+    name: str
+    """Below out/tables."""
+    sliced: bool
+    table: TableId
+    manifest: Manifest
+    primary_key: tuple[str, ...]
+    incremental: bool
+    write_always: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done with everything below out/tables."""
+
+    sources: tuple[Source, ...]
+    """Those that are stored even if the run fails come first."""
+    warnings: tuple[str, ...]
+    errors: tuple[UserError, ...]
+
+
+def decide(entries: Sequence[Entry], manifests: Mapping[str, Manifest | UserError], plan: StageOutPlan) -> Decision:
+    """Decide what to store.
+
+    Args:
+        entries: names below out/tables.
+        manifests: file name of a table (`bar.csv`) to its manifest, or to what is wrong with that.
+        plan: the output mapping and the default bucket.
+    """
+    sources: list[Source] = []
+    warnings: list[str] = []
+    written = {entry.name: entry for entry in entries if not entry.name.endswith(MANIFEST_SUFFIX)}
+    traps = [entry for entry in written.values() if entry.kind not in {FILE, FOLDER}]
+    errors = [refused(f"{OUT_TABLES}/{entry.name}", entry.kind) for entry in traps]
+    errors += [_orphan(name) for name in manifests if name not in written]
+    for entry, mapped in _candidates(written, plan, errors):
+        manifest = manifests.get(entry.name, Manifest())
+        try:
+            if isinstance(manifest, UserError):
+                raise manifest
+            source = _source(entry, mapped, manifest, plan.default_bucket)
+        except UserError as error:
+            errors.append(error)
+            continue
+        if source is None:
+            warnings.append(_not_stored(entry.name))
+        else:
+            sources.append(source)
+    sources.sort(key=lambda source: not source.write_always)
+    return Decision(tuple(sources), tuple(warnings), tuple(errors))
+
+
+def _candidates(
+    written: dict[str, Entry], plan: StageOutPlan, errors: list[UserError]
+) -> Iterator[tuple[Entry, OutputTable | None]]:
+    """What may become a table: first what the mapping names, in its order, then the rest."""
+    for mapped in plan.tables:
+        entry = written.get(mapped.source)
+        if entry is None:
+            errors.append(_missing(mapped, written))
+        elif entry.kind in {FILE, FOLDER}:
+            yield entry, mapped
+    named = {mapped.source for mapped in plan.tables}
+    for entry in written.values():
+        if entry.name not in named and entry.kind in {FILE, FOLDER}:
+            yield entry, None
+
+
+def _source(entry: Entry, mapped: OutputTable | None, manifest: Manifest, default_bucket: str | None) -> Source | None:
+    table = _destination(entry.name, mapped, manifest, default_bucket)
+    if table is None:
+        return None
+    incremental = manifest.incremental if mapped is None or mapped.incremental is None else mapped.incremental
+    primary_key = manifest.primary_key if mapped is None or mapped.primary_key is None else mapped.primary_key
+    return Source(
+        name=entry.name,
+        sliced=entry.kind == FOLDER,
+        table=table,
+        manifest=manifest,
+        primary_key=primary_key or (),
+        incremental=bool(incremental),
+        write_always=manifest.write_always or (mapped is not None and mapped.write_always),
+    )
+
+
+def _destination(
+    name: str, mapped: OutputTable | None, manifest: Manifest, default_bucket: str | None
+) -> TableId | None:
+    if mapped is not None:
+        return _parse(mapped.destination, f"{name}: the output mapping's destination")
+    if manifest.destination is not None:
+        # Components that leave the bucket to the platform name the table only.
+        bare = "." not in manifest.destination and default_bucket is not None
+        text = f"{default_bucket}.{manifest.destination}" if bare else manifest.destination
+        return _parse(text, f"{name}: its manifest's destination")
+    stem = name.removesuffix(".csv")
+    if name.startswith("."):
+        return None
+    try:
+        return TableId.parse(stem)
+    except UserError:
+        if default_bucket is None:
+            return None
+    return _parse(f"{default_bucket}.{stem}", f"{name}: its name in the default bucket")
+
+
+def _parse(text: str, what: str) -> TableId:
+    try:
+        return TableId.parse(text)
+    except UserError as error:
+        raise UserError(f"{OUT_TABLES}/{shown(what)}: {error.message}", Reason.OUTPUT_INVALID) from None
+
+
+def _missing(mapped: OutputTable, written: dict[str, Entry]) -> UserError:
+    there = ", ".join(f"`{shown(name)}`" for name in sorted(written)[:10]) or "nothing"
+    return UserError(
+        f"{OUT_TABLES}/{mapped.source}: not there, but the output mapping stores it as {mapped.destination}; "
+        f"the component wrote {there}",
+        Reason.OUTPUT_MISSING,
+    )
+
+
+def _orphan(name: str) -> UserError:
+    return UserError(
+        f"{OUT_TABLES}/{shown(name)}{MANIFEST_SUFFIX}: there is no file or folder `{shown(name)}` beside it",
+        Reason.OUTPUT_INVALID,
+    )
+
+
+def _not_stored(name: str) -> str:
+    return (
+        f"{OUT_TABLES}/{shown(name)} was not stored: no output mapping names it, its manifest (if any) gives no "
+        "destination, its name is no table id, and the run has no default bucket."
+    )

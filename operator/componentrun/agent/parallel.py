@@ -1,0 +1,53 @@
+"""A few threads that share one stream of work. The first error ends it and is raised."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from componentrun.agent.transfer import Stop
+
+__all__ = ["in_parallel"]
+
+Item = TypeVar("Item")
+
+
+def in_parallel(items: Iterable[Item], work: Callable[[Item], object], threads: int, stop: Stop) -> None:
+    """Do `work` for every item, `threads` at a time.
+
+    Args:
+        items: asked for one at a time, in order, by whichever thread is free; may be made lazily.
+        work: called in several threads at once.
+        threads: at least 1.
+        stop: set at the first error, so that work in progress ends early.
+
+    Raises:
+        BaseException: the first error of `work` or `items`, once all threads have ended.
+    """
+    source = iter(items)
+    lock = threading.Lock()
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        while not stop.is_set():
+            try:
+                with lock:
+                    item = next(source)
+                work(item)
+            except StopIteration:
+                return
+            except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
+                errors.append(error)
+                stop.set()
+                return
+
+    crew = [threading.Thread(target=run, name=f"transfer-{i}", daemon=True) for i in range(threads)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    if errors:
+        raise errors[0]

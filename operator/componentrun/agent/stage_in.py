@@ -1,0 +1,108 @@
+"""The init container: reads its grant and plan, brings the input into the data folder, writes what goes with it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun import contract
+from componentrun.agent.download import download, table_size
+from componentrun.agent.folder import Folder
+from componentrun.agent.progress import say
+from componentrun.agent.secrets import with_secrets
+from componentrun.agent.transfer import Client, Patience, Request
+from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.exchange import GrantIn, StageInPlan, StageInResult, from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from componentrun.exchange import TableRead
+
+__all__ = ["stage_in"]
+
+_FOLDERS: Final = (
+    contract.IN_TABLES,
+    contract.IN_FILES,
+    contract.OUT_TABLES,
+    contract.OUT_FILES,
+    "artifacts/in",
+    "artifacts/out/current",
+    "artifacts/out/shared",
+)
+_CONFIG_MODE: Final = 0o600
+"""config.json holds secrets; the component runs with the same user id as this agent."""
+
+
+def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> StageInResult:
+    """Bring the input.
+
+    Args:
+        grant: what may be read, and the secrets.
+        data: path of the data folder.
+        patience: how long trouble with the store is borne; None: as long as in production.
+
+    Raises:
+        UserError: (DiskFull, InvalidSpec, InputInvalid) the run's author can mend it.
+        PlatformError: see `Client.send`.
+    """
+    started = time.monotonic()
+    client = Client(grant.ca_bundle, patience or Patience())
+    plan = _plan(client, grant)
+    _check_paths(plan.tables)
+    folder = Folder(data)
+    for path in _FOLDERS:
+        folder.make(path)
+    size = sum(table_size(table) for table in plan.tables)
+    _check_space(folder, size)
+    folder.write(contract.CONFIG_FILE, _encode(with_secrets(plan.config, grant.secrets)), _CONFIG_MODE)
+    folder.write(contract.IN_STATE, _encode(plan.state))
+    download(client, folder, plan.tables)
+    for table in plan.tables:
+        if table.manifest is not None:
+            folder.write(table.path + contract.MANIFEST_SUFFIX, _encode(table.manifest))
+    seconds = time.monotonic() - started
+    rows = sum(table.rows or 0 for table in plan.tables)
+    say("info", f"Input ready: {len(plan.tables)} tables, {size} bytes in {seconds:.1f} s.", tables=len(plan.tables))
+    return StageInResult(ok=True, tables=len(plan.tables), rows=rows, size=size, seconds=round(seconds, 3))
+
+
+def _plan(client: Client, grant: GrantIn) -> StageInPlan:
+    text = client.send(Request("GET", grant.plan_url, "the plan of stage-in"), lambda response: response.read())
+    try:
+        return from_json(StageInPlan, text)
+    except ValueError as error:
+        raise PlatformError(f"the plan of stage-in can't be read: {error}") from error
+
+
+def _check_paths(tables: Sequence[TableRead]) -> None:
+    """Refuse what would be written outside of in/tables and in/files, or twice."""
+    taken: set[str] = set()
+    for table in tables:
+        parts = table.path.split("/")
+        inside = table.path.startswith((f"{contract.IN_TABLES}/", f"{contract.IN_FILES}/"))
+        if not inside or {"", ".", ".."} & set(parts) or "\0" in table.path:
+            raise UserError(
+                f"{table.source}: its destination `{table.path}` is not below `{contract.IN_TABLES}` or "
+                f"`{contract.IN_FILES}`",
+                Reason.INPUT_INVALID,
+            )
+        for path in (table.path, table.path + contract.MANIFEST_SUFFIX):
+            if path in taken:
+                raise UserError(f"{table.source}: `{path}` is written by another input, too", Reason.INPUT_INVALID)
+            taken.add(path)
+
+
+def _check_space(folder: Folder, size: int) -> None:
+    free = folder.free_bytes()
+    if size > free:
+        raise UserError(
+            f"the input has {size} bytes, but the data folder has room for {free}; give the run (or its Component) a "
+            "larger data folder",
+            Reason.DISK_FULL,
+        )
+
+
+def _encode(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"

@@ -1,0 +1,210 @@
+"""The sidecar once the component has ended: uploads what it wrote, and says what it uploaded.
+
+It does not know how the component ended, so it stores everything; the operator decides what of it is published. Where
+a table is malformed the result is not ok, and still lists the tables that are complete: what a run stores always is
+stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun import contract
+from componentrun.agent.checking import Checkers
+from componentrun.agent.folder import FILE, Folder, shown
+from componentrun.agent.form import Form
+from componentrun.agent.manifest import Manifest, parse_manifest
+from componentrun.agent.outputs import Decision, decide
+from componentrun.agent.progress import say
+from componentrun.agent.transfer import Client, Patience, Request
+from componentrun.agent.upload import SMALL_BYTES, Uploaded, upload
+from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.exchange import STAGE_OUT_RESULT, GrantOut, StageOutPlan, StageOutResult, from_json, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from componentrun.agent.folder import Entry
+    from componentrun.exchange import PostPolicy
+
+__all__ = ["stage_out"]
+
+_DOCUMENT_BYTES: Final = 16 * 2**20
+"""The largest manifest or state that is read."""
+
+
+def stage_out(grant: GrantOut, data: str, patience: Patience | None = None) -> StageOutResult:
+    """Upload the output and the result.
+
+    Args:
+        grant: where to.
+        data: path of the data folder.
+        patience: how long trouble with the store is borne; None: as long as in production.
+
+    Returns:
+        What was uploaded; `ok` is False where something that the component wrote can't be stored.
+
+    Raises:
+        PlatformError: see `Client.send`; then no result object was written.
+    """
+    started = time.monotonic()
+    client = Client(grant.ca_bundle, patience or Patience())
+    plan = _plan(client, grant)
+    folder = Folder(data)
+    errors: list[UserError] = []
+    entries = _entries(folder, errors)
+    decision = decide(entries, _manifests(folder, entries), plan)
+    errors += decision.errors
+    sizes = _sizes(folder, decision)
+    uploaded = Uploaded((), (), ())
+    if plan.max_bytes is not None and sum(sizes) > plan.max_bytes:
+        # Known before anything travels; every other error ends its own table only.
+        errors.append(_too_large(sum(sizes), plan.max_bytes))
+    else:
+        with Checkers(folder, None if max(sizes, default=0) > SMALL_BYTES else 0) as checkers:
+            uploaded = upload(client, folder, grant.post, decision.sources, checkers)
+    errors += uploaded.errors
+    state = _state(folder, errors)
+    result = _result(uploaded, state, errors, (*decision.warnings, *uploaded.warnings), time.monotonic() - started)
+    _tell(result, errors)
+    _store_result(client, grant.post, result)
+    return result
+
+
+def _too_large(size: int, allowed: int) -> UserError:
+    return UserError(
+        f"{contract.OUT_TABLES} holds {size} bytes; the run may store {allowed}. Nothing was uploaded",
+        Reason.OUTPUT_INVALID,
+    )
+
+
+def _plan(client: Client, grant: GrantOut) -> StageOutPlan:
+    text = client.send(Request("GET", grant.plan_url, "the plan of stage-out"), lambda response: response.read())
+    try:
+        return from_json(StageOutPlan, text)
+    except ValueError as error:
+        raise PlatformError(f"the plan of stage-out can't be read: {error}") from error
+
+
+def _entries(folder: Folder, errors: list[UserError]) -> list[Entry]:
+    try:
+        return folder.entries(contract.OUT_TABLES)
+    except UserError as error:
+        errors.append(error)
+        return []
+
+
+def _manifests(folder: Folder, entries: Sequence[Entry]) -> dict[str, Manifest | UserError]:
+    found: dict[str, Manifest | UserError] = {}
+    for entry in entries:
+        if not entry.name.endswith(contract.MANIFEST_SUFFIX):
+            continue
+        path = f"{contract.OUT_TABLES}/{entry.name}"
+        try:
+            manifest: Manifest | UserError = parse_manifest(_document(folder, path), path)
+        except UserError as error:
+            manifest = error
+        found[entry.name.removesuffix(contract.MANIFEST_SUFFIX)] = manifest
+    return found
+
+
+def _document(folder: Folder, path: str) -> bytes:
+    with folder.open(path) as file:
+        if file.size > _DOCUMENT_BYTES:
+            raise UserError(
+                f"{shown(path)}: {file.size} bytes; expected at most {_DOCUMENT_BYTES}", Reason.OUTPUT_INVALID
+            )
+        return file.read(file.size, 0)
+
+
+def _sizes(folder: Folder, decision: Decision) -> list[int]:
+    """Bytes of all files to store. A folder that is a trap counts nothing here; storing it is what fails."""
+    sizes = []
+    for source in decision.sources:
+        path = f"{contract.OUT_TABLES}/{source.name}"
+        with contextlib.suppress(UserError):
+            if source.sliced:
+                sizes += [entry.size for entry in folder.entries(path) if entry.kind == FILE]
+            else:
+                with folder.open(path) as file:
+                    sizes.append(file.size)
+    return sizes
+
+
+def _state(folder: Folder, errors: list[UserError]) -> dict[str, Any] | None:
+    path = contract.OUT_STATE
+    try:
+        text = _document(folder, path)
+        state = json.loads(text) if text.strip() else None
+    except FileNotFoundError:
+        return None
+    except UserError as error:
+        errors.append(error)
+        return None
+    except (ValueError, RecursionError) as error:
+        problem = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "not UTF-8 text"
+        errors.append(UserError(f"{path}: it is no JSON ({problem}); expected an object", Reason.OUTPUT_INVALID))
+        return None
+    if state is not None and not isinstance(state, dict):
+        # PHP writes an empty object as an empty list.
+        if state != []:
+            found = type(state).__name__
+            errors.append(UserError(f"{path}: found a JSON {found}, expected an object", Reason.OUTPUT_INVALID))
+        return None if state != [] else {}
+    return state
+
+
+def _result(
+    uploaded: Uploaded,
+    state: dict[str, Any] | None,
+    errors: Sequence[UserError],
+    warnings: tuple[str, ...],
+    seconds: float,
+) -> StageOutResult:
+    first = errors[0] if errors else None
+    more = f" (and {len(errors) - 1} more, see the events)" if len(errors) > 1 else ""
+    return StageOutResult(
+        ok=first is None,
+        tables=uploaded.tables,
+        state=state,
+        warnings=warnings,
+        rows=sum(table.rows for table in uploaded.tables),
+        size=sum(table.size for table in uploaded.tables),
+        seconds=round(seconds, 3),
+        reason=first.reason if first else None,
+        message=first.message + more if first else None,
+    )
+
+
+def _tell(result: StageOutResult, errors: Sequence[UserError]) -> None:
+    for warning in result.warnings:
+        say("warn", warning)
+    for error in errors:
+        say("error", error.message, reason=error.reason)
+    say(
+        "info",
+        f"Output uploaded: {len(result.tables)} tables, {result.rows} rows, {result.size} bytes in "
+        f"{result.seconds:.1f} s.",
+        tables=len(result.tables),
+        rows=result.rows,
+        bytes=result.size,
+    )
+
+
+def _store_result(client: Client, post: PostPolicy, result: StageOutResult) -> None:
+    content = to_json(result).encode()
+    what = "the result of stage-out"
+    form = Form(
+        post,
+        post.key_prefix + STAGE_OUT_RESULT,
+        lambda length, offset: content[offset : offset + length],
+        offset=0,
+        size=len(content),
+        tail=b"",
+        stop=client.stop,
+        what=what,
+    )
+    client.send(Request("POST", post.url, what, form.headers, form.body), form.stored)
