@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
-from componentrun.errors import PlatformError, Reason, TransientError, UserError
+from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
 from componentrun.storage.connection import plain_etag, quoted_etag
 from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.layout import TableId
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from componentrun.exchange import StageOutResult, TableWritten
     from componentrun.storage.connection import Store
+    from componentrun.storage.tables import VersionedPointer
 
 __all__ = ["FencedError", "Journal", "Published", "PublishedTable", "publish", "read_journal", "resume"]
 
@@ -112,31 +113,53 @@ async def publish(
         PlatformError: (PublishFailed) a slice is not what stage-out says, or not its own; nothing was changed.
         TransientError: the store is away; call again.
     """
-    journal = await read_journal(store, run)
-    if journal is None:
-        commit = Commit(run=run, attempt=attempt, time=now or datetime.now(UTC))
+    commit = Commit(run=run, attempt=attempt, time=now or datetime.now(UTC))
+    seen: dict[str, VersionedPointer | None] = {}
+    try:
         loads = loads_of(result.tables, store.layout.data(run, attempt), write_always_only=write_always_only)
-        await _check(store, loads)
+        seen = await _check(store, loads)
+    except ComponentRunError:
+        # What was decided before is carried out, even where it could not be decided again.
+        decided = await _read_decision(store, run)
+        if decided is None:
+            raise
+    else:
         wanted = Journal(state="publishing", commit=commit, write_always_only=write_always_only, loads=loads)
-        journal = await _decide(store, wanted)
-    if journal.state == "abandoned" or journal.commit.attempt != attempt:
-        raise _fenced(journal, run, attempt)
-    return await _carry_out(store, journal)
+        decided = await _decide(store, wanted)
+    if decided.journal.state == "abandoned" or decided.journal.commit.attempt != attempt:
+        raise _fenced(decided.journal, run, attempt)
+    return await _carry_out(store, decided, seen)
 
 
 async def resume(store: Store, run: str) -> Published | None:
     """Complete what a run's journal says; None where nothing was decided (no journal, or the data has been swept)."""
-    journal = await read_journal(store, run)
-    if journal is None or journal.state == "abandoned":
+    decided = await _read_decision(store, run)
+    if decided is None or decided.journal.state == "abandoned":
         return None
-    return await _carry_out(store, journal)
+    return await _carry_out(store, decided, {})
 
 
 async def read_journal(store: Store, run: str) -> Journal | None:
     """What was decided about a run; None: nothing yet."""
+    decided = await _read_decision(store, run)
+    return decided.journal if decided is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """A journal and the ETag under which it is stored."""
+
+    journal: Journal
+    etag: str
+
+
+async def _read_decision(store: Store, run: str) -> _Decision | None:
     key = store.layout.journal(run)
     stored = await store.find(key)
-    return None if stored is None else _parse(store, key, stored.data)
+    if stored is None:
+        return None
+    where = f"the commit journal {store.settings.where(key)}"
+    return _Decision(parse_document(Journal, stored.data, where, JOURNAL_FORMAT), stored.etag)
 
 
 def loads_of(tables: Iterable[TableWritten], own_prefix: str, *, write_always_only: bool) -> tuple[TableLoad, ...]:
@@ -203,51 +226,65 @@ def apply_all(pointer: Pointer | None, loads: Iterable[TableLoad], commit: Commi
     return pointer.model_copy(update={"version": before.version + 1 if before is not None else 1})
 
 
-async def _check(store: Store, loads: tuple[TableLoad, ...]) -> None:
-    """Refuse, before anything is decided, what can't be published."""
+async def _check(store: Store, loads: tuple[TableLoad, ...]) -> dict[str, VersionedPointer | None]:
+    """Refuse, before anything is decided, what can't be published. The tables as they were seen."""
 
-    async def check_slice(part: Slice) -> None:
-        found = await store.head(part.key)
-        if found is None or found.size != part.size or plain_etag(found.etag) != plain_etag(part.etag):
-            seen = f"{found.size} bytes, ETag {found.etag}" if found is not None else "no object"
-            raise PlatformError(
-                f"{store.settings.where(part.key)} is not what stage-out uploaded: found {seen}; "
-                f"expected {part.size} bytes, ETag {part.etag}. Nothing was published",
-                Reason.PUBLISH_FAILED,
-            )
+    by_table = _by_table(loads)
+    seen: dict[str, VersionedPointer | None] = {}
 
-    async def check_table(item: tuple[str, list[TableLoad]]) -> None:
-        found = await read_table(store, TableId.parse(item[0]))
-        commit = Commit(run="check", attempt=1, time=datetime.now(UTC))
-        apply_all(found.pointer if found is not None else None, item[1], commit, checked=True)
+    async def check(item: Slice | str) -> None:
+        if isinstance(item, Slice):
+            await _check_slice(store, item)
+        else:
+            seen[item] = await _check_table(store, item, by_table[item])
 
-    await gather_bounded(check_table, _by_table(loads).items())
-    await gather_bounded(check_slice, [part for load in loads for part in load.slices])
+    slices = [part for load in loads for part in load.slices]
+    await gather_bounded(check, [*by_table, *slices])
+    return seen
 
 
-async def _decide(store: Store, wanted: Journal) -> Journal:
+async def _check_slice(store: Store, part: Slice) -> None:
+    found = await store.head(part.key)
+    if found is None or found.size != part.size or plain_etag(found.etag) != plain_etag(part.etag):
+        there = f"{found.size} bytes, ETag {found.etag}" if found is not None else "no object"
+        raise PlatformError(
+            f"{store.settings.where(part.key)} is not what stage-out uploaded: found {there}; "
+            f"expected {part.size} bytes, ETag {part.etag}. Nothing was published",
+            Reason.PUBLISH_FAILED,
+        )
+
+
+async def _check_table(store: Store, table: str, loads: list[TableLoad]) -> VersionedPointer | None:
+    found = await read_table(store, TableId.parse(table))
+    trial = Commit(run="check", attempt=1, time=datetime.now(UTC))
+    apply_all(found.pointer if found is not None else None, loads, trial, checked=True)
+    return found
+
+
+async def _decide(store: Store, wanted: Journal) -> _Decision:
     """Write the journal, unless there is one: then that one counts, whoever wrote it."""
     key = store.layout.journal(wanted.commit.run)
     try:
-        await store.create(key, wanted.to_bytes())
+        return _Decision(wanted, await store.create(key, wanted.to_bytes()))
     except ExistsError:
-        stored = await store.find(key)
-        if stored is None:
-            raise TransientError(
-                f"{store.settings.where(key)} was there and is not; trying again", Reason.STORAGE_UNAVAILABLE
-            ) from None
-        return _parse(store, key, stored.data)
-    return wanted
+        decided = await _read_decision(store, wanted.commit.run)
+    if decided is None:
+        raise TransientError(
+            f"{store.settings.where(key)} was there and is not; it will be tried again", Reason.STORAGE_UNAVAILABLE
+        )
+    return decided
 
 
-async def _carry_out(store: Store, journal: Journal) -> Published:
+async def _carry_out(store: Store, decided: _Decision, seen: dict[str, VersionedPointer | None]) -> Published:
+    """Do what a journal says. `seen`: tables that were read a moment ago."""
+    journal = decided.journal
     if journal.state == "publishing":
 
         async def change(item: tuple[str, list[TableLoad]]) -> None:
-            await _change_table(store, TableId.parse(item[0]), item[1], journal.commit)
+            await _change_table(store, item[0], item[1], journal.commit, seen)
 
         await gather_bounded(change, _by_table(journal.loads).items())
-        await _mark_done(store, journal)
+        await _mark_done(store, decided)
     return Published(
         attempt=journal.commit.attempt,
         tables=tuple(
@@ -258,10 +295,14 @@ async def _carry_out(store: Store, journal: Journal) -> Published:
     )
 
 
-async def _change_table(store: Store, table: TableId, loads: list[TableLoad], commit: Commit) -> None:
-    key = store.layout.pointer(table)
+async def _change_table(
+    store: Store, table: str, loads: list[TableLoad], commit: Commit, seen: dict[str, VersionedPointer | None]
+) -> None:
+    key = store.layout.pointer(TableId.parse(table))
     for lost in range(_SWAP_ATTEMPTS):
-        found = await read_table(store, table)
+        # What is out of date loses the swap, so the first look need not be fresh.
+        fresh = lost or table not in seen
+        found = await read_table(store, TableId.parse(table)) if fresh else seen[table]
         if found is not None and found.pointer.has_commit(commit.run):
             return
         changed = apply_all(found.pointer if found is not None else None, loads, commit, checked=False)
@@ -284,17 +325,16 @@ async def _change_table(store: Store, table: TableId, loads: list[TableLoad], co
     )
 
 
-async def _mark_done(store: Store, journal: Journal) -> None:
-    key = store.layout.journal(journal.commit.run)
-    stored = await store.get(key)
-    if _parse(store, key, stored.data).state == "done":
-        return
-    done = journal.model_copy(update={"state": "done", "finished": datetime.now(UTC)})
+async def _mark_done(store: Store, decided: _Decision) -> None:
+    run = decided.journal.commit.run
+    done = decided.journal.model_copy(update={"state": "done", "finished": datetime.now(UTC)})
     try:
-        await store.swap(key, done.to_bytes(), stored.etag)
+        await store.swap(store.layout.journal(run), done.to_bytes(), decided.etag)
     except StaleError:
-        # The only other change to a journal in this state is the same mark, set by another operator.
-        if _parse(store, key, (await store.get(key)).data).state != "done":
+        # The only other change to a journal in this state is the same mark, set by another operator (or by this very
+        # write, whose answer was lost).
+        now = await read_journal(store, run)
+        if now is None or now.state != "done":
             raise
 
 
@@ -303,10 +343,6 @@ def _by_table(loads: Iterable[TableLoad]) -> dict[str, list[TableLoad]]:
     for load in loads:
         grouped.setdefault(load.table, []).append(load)
     return grouped
-
-
-def _parse(store: Store, key: str, data: bytes) -> Journal:
-    return parse_document(Journal, data, f"the commit journal {store.settings.where(key)}", JOURNAL_FORMAT)
 
 
 def _fenced(journal: Journal, run: str, attempt: int) -> FencedError:
