@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from componentrun.api.componentrun import TableStatus
 from componentrun.core import status as core_status
 from componentrun.core.image import component_id
-from componentrun.errors import PlatformError, Reason
+from componentrun.errors import ComponentRunError, PlatformError, Reason
 from componentrun.exchange import StageOutResult, from_json
-from componentrun.storage.commit import publish
+from componentrun.storage.commit import publish, read_journal
 from componentrun.storage.state import write_state
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from componentrun.controller.stores import OpenStorage, Stores
 
 __all__ = ["Publisher"]
+
+log = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -45,6 +48,19 @@ class Publisher:
         await _remember_state(opened, run, result, write_always_only=write_always_only)
         tables = [TableStatus(table=item.table, rows=item.rows, bytes=item.bytes) for item in done.tables]
         return core_status.published(run, tables=tables, warnings=result.warnings, now=self._clock())
+
+    async def has_begun(self, run: ComponentRun) -> bool:
+        """Whether it was decided that the run is published, so that its tables will change sooner or later.
+
+        Where the store can't be asked, it may have been: then it counts as begun.
+        """
+        try:
+            opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
+            journal = await read_journal(opened.store, run.metadata.uid)
+        except ComponentRunError as error:
+            log.info("can't tell whether run %s is being published: %s", run.metadata.uid, error.message)
+            return True
+        return journal is not None and journal.state != "abandoned"
 
 
 async def _result(opened: OpenStorage, run: ComponentRun, attempt: int) -> StageOutResult:

@@ -20,7 +20,7 @@ from componentrun.core import plan as core_plan
 from componentrun.core import status as core_status
 from componentrun.core.actions import DeletePod, DeleteRun, KubernetesEvent, Publish, StartAttempt, WriteStatus
 from componentrun.core.observed import Observed
-from componentrun.core.redaction import needs_redaction, redact_status
+from componentrun.core.redaction import needs_redaction, redact_action, redact_status
 from componentrun.errors import ComponentRunError, PlatformError, Reason
 from componentrun.exchange import REDACT_KEY
 
@@ -85,7 +85,7 @@ class Reconciler:
         pod = self._caches.pods.current(key, run.metadata.uid)
         plan = core_plan.plan(Observed(run, pod, self._clock(), self._limits))
         try:
-            for action in plan.actions:
+            for action in await self._redacted(run, plan.actions):
                 run = await self._carry_out(run, action)
         except ConflictError:
             await self.refresh(key)
@@ -117,7 +117,7 @@ class Reconciler:
     async def _carry_out(self, run: ComponentRun, action: Action) -> ComponentRun:
         match action:
             case WriteStatus():
-                return await self._write(run, action.status, tell=False)
+                return await self._writer.write(run, action.status)
             case StartAttempt():
                 return await self._start(run, action)
             case Publish():
@@ -142,7 +142,10 @@ class Reconciler:
         try:
             status = await self._publisher.publish(run, action.attempt, write_always_only=action.write_always_only)
         except ComponentRunError as error:
-            status = core_status.publish_failed(run, error, limits=self._limits, now=self._clock())
+            begun = await self._publisher.has_begun(run)
+            status = core_status.publish_failed(
+                run, error, limits=self._limits, now=self._clock(), journal_written=begun
+            )
             return await self._failed(run, status, error)
         return await self._write(run, status)
 
@@ -154,20 +157,26 @@ class Reconciler:
         _logger(run).warning("%s; it will be tried again", error.message)
         raise RetryError(error.message) from error
 
-    async def _write(self, run: ComponentRun, status: ComponentRunStatus, *, tell: bool = True) -> ComponentRun:
-        """Write the status; tell `kubectl describe` about it where the plan does not do so itself."""
-        if needs_redaction(run.status, status):
-            status = redact_status(status, await self._redacted_values(run, status))
+    async def _write(self, run: ComponentRun, status: ComponentRunStatus) -> ComponentRun:
+        """Write a status that the plan did not know yet, and tell `kubectl describe` about it."""
+        if _has_words(run.status, status):
+            status = redact_status(status, await self._hidden_values(run))
         written = await self._writer.write(run, status)
-        event = core_status.lifecycle_event(run.status, written.status) if tell else None
+        event = core_status.lifecycle_event(run.status, written.status)
         if event is not None:
             await self._writer.tell(written, event)
         return written
 
-    async def _redacted_values(self, run: ComponentRun, status: ComponentRunStatus) -> list[str] | None:
+    async def _redacted(self, run: ComponentRun, actions: tuple[Action, ...]) -> tuple[Action, ...]:
+        """The actions without any value that must not appear in what they say."""
+        if not any(isinstance(action, WriteStatus) and _has_words(run.status, action.status) for action in actions):
+            return actions
+        values = await self._hidden_values(run)
+        return tuple(redact_action(action, values) for action in actions)
+
+    async def _hidden_values(self, run: ComponentRun) -> list[str] | None:
         """The values that must not appear, from the attempt's Secret; None where that is gone."""
-        number = status.attempts[-1].number if status.attempts else 1
-        name = names.pod_name(run.metadata.name, number)
+        name = run.status.attempts[-1].pod if run.status.attempts else names.pod_name(run.metadata.name, 1)
         secret = await find_secret(self._kube, run.metadata.namespace, name)
         entry = ((secret or {}).get("data") or {}).get(REDACT_KEY)
         return None if entry is None else [str(value) for value in json.loads(base64.b64decode(entry))]
@@ -192,6 +201,11 @@ class Reconciler:
             await self.refresh(key)
         else:
             _logger(run).info("deleted, as its ttlAfterFinished is over")
+
+
+def _has_words(before: ComponentRunStatus, after: ComponentRunStatus) -> bool:
+    """Whether `after` says what a container said, which nobody has redacted yet."""
+    return needs_redaction(before, after) or (bool(after.warnings) and after.warnings != before.warnings)
 
 
 def _logger(run: ComponentRun) -> RunLogger:
