@@ -16,6 +16,7 @@ from e2e.cluster import (
     firewall,
     layout,
     machine,
+    paths,
     pki,
     ports,
     preflight,
