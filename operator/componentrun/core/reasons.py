@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import sys
 from typing import Final
 
@@ -64,7 +65,7 @@ WHO_ACTS: Final[dict[Reason, str]] = {
 _HEAD: Final = """\
 # Reasons
 
-<!-- Made by `python -m componentrun.core.reasons`; a test holds it equal. Change operator/componentrun/errors.py instead. -->
+<!-- Made by `python -m componentrun.core.reasons`; a test holds it equal. Change operator/componentrun/errors.py. -->
 
 A run says where it is, or how it ended, in one word: `status.reason`, which is also the reason of its condition
 `Succeeded`. The words do not change: scripts and alerts may match them. `status.message` is a sentence about this run.
@@ -79,14 +80,10 @@ def meanings() -> dict[Reason, str]:
         if isinstance(node, ast.ClassDef) and node.name == Reason.__name__
     )
     found = {}
-    for member, text in zip(body, body[1:], strict=False):
-        if isinstance(member, ast.Assign) and isinstance(member.targets[0], ast.Name) and _is_text(text):
-            found[Reason[member.targets[0].id]] = " ".join(ast.literal_eval(text.value).split())
+    for member, text in itertools.pairwise(body):
+        if isinstance(member, ast.Assign) and isinstance(member.targets[0], ast.Name) and isinstance(text, ast.Expr):
+            found[Reason[member.targets[0].id]] = " ".join(str(ast.literal_eval(text.value)).split())
     return found
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def reasons_page() -> str:

@@ -1,0 +1,143 @@
+"""Runs, Components and raw pod JSON for the tests of core. No client is faked: core has none."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from componentrun.api import names
+from componentrun.api.component import Component
+from componentrun.api.componentrun import ComponentRun
+from componentrun.api.storage import Storage
+from componentrun.core.observed import Limits, Observed
+from componentrun.core.podview import read_pod
+from componentrun.exchange import StageInResult, StageOutResult, to_json
+
+NOW = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
+LIMITS = Limits()
+STAGED_IN = to_json(StageInResult(ok=True, tables=1, rows=10, size=200, seconds=0.5))
+STAGED_OUT = to_json(StageOutResult(ok=True, rows=5, size=100, seconds=0.5))
+
+
+def at(seconds: float) -> datetime:
+    """So many seconds after the pod was made."""
+    return NOW + timedelta(seconds=seconds)
+
+
+def stamp(seconds: float) -> str:
+    """The same as the API server writes it: whole seconds."""
+    return at(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def make_run(name: str = "daily", status: dict[str, Any] | None = None, **spec: Any) -> ComponentRun:
+    """A run; `spec` in the wire's camelCase. Without component and image: an image."""
+    if "component" not in spec and "image" not in spec:
+        spec["image"] = "registry.example.com/team/cleaner:1.2"
+    return ComponentRun.model_validate(
+        {
+            "metadata": {"name": name, "namespace": "team", "uid": "0b5f1e0c-run", "generation": 1},
+            "spec": spec,
+            "status": status or {},
+        }
+    )
+
+
+def make_component(name: str = "cleaner", **spec: Any) -> Component:
+    spec.setdefault("image", "registry.example.com/team/cleaner")
+    return Component.model_validate({"metadata": {"name": name, "namespace": "team", "uid": "c-uid"}, "spec": spec})
+
+
+def make_storage(name: str = "lake", **spec: Any) -> Storage:
+    spec.setdefault("bucket", "lake-bucket")
+    return Storage.model_validate({"metadata": {"name": name, "namespace": "team", "uid": "s-uid"}, "spec": spec})
+
+
+def waiting(reason: str = "PodInitializing", message: str = "") -> dict[str, Any]:
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+def running(since: float = 0) -> dict[str, Any]:
+    return {"running": {"startedAt": stamp(since)}}
+
+
+def ended(code: int = 0, reason: str = "", message: str = "", start: float = 1, end: float = 2, **more: Any) -> dict[str, Any]:
+    return {
+        "terminated": {
+            "exitCode": code,
+            "reason": reason or ("Completed" if code == 0 else "Error"),
+            "message": message,
+            "startedAt": stamp(start),
+            "finishedAt": stamp(end),
+            **more,
+        }
+    }
+
+
+def done_in(end: float = 2) -> dict[str, Any]:
+    """stage-in that brought everything."""
+    return ended(message=STAGED_IN, end=end)
+
+
+def done_out(end: float = 20) -> dict[str, Any]:
+    """stage-out that uploaded everything."""
+    return ended(message=STAGED_OUT, end=end)
+
+
+def make_pod(
+    *,
+    stage_in: dict[str, Any] | None = None,
+    component: dict[str, Any] | None = None,
+    stage_out: dict[str, Any] | None = None,
+    phase: str = "Running",
+    node: str = "node-a",
+    deleted: tuple[float, int] | None = None,
+    conditions: list[dict[str, Any]] | None = None,
+    uid: str = "pod-uid",
+    **status: Any,
+) -> dict[str, Any]:
+    """Raw JSON of a pod. `deleted` is when it was asked to go, and the grace period that it got."""
+    metadata: dict[str, Any] = {
+        "name": "daily-1",
+        "namespace": "team",
+        "uid": uid,
+        "creationTimestamp": stamp(0),
+        "labels": {names.RUN_LABEL: "daily", names.ATTEMPT_LABEL: "1"},
+        "annotations": {names.TIMEOUT_ANNOTATION: "3600", names.UPLOAD_ANNOTATION: "600"},
+    }
+    if deleted is not None:
+        metadata["deletionTimestamp"] = stamp(deleted[0] + deleted[1])
+        metadata["deletionGracePeriodSeconds"] = deleted[1]
+    init = [(names.STAGE_OUT, stage_out), (names.STAGE_IN, stage_in)]
+    return {
+        "metadata": metadata,
+        "spec": {"nodeName": node} if node else {},
+        "status": {
+            "phase": phase,
+            "conditions": conditions or [],
+            "initContainerStatuses": [{"name": name, "state": state} for name, state in init if state is not None],
+            "containerStatuses": [
+                {"name": names.COMPONENT, "state": component, "imageID": "registry.example.com/x@sha256:abc"}
+            ]
+            if component is not None
+            else [],
+            **status,
+        },
+    }
+
+
+def started_status(**more: Any) -> dict[str, Any]:
+    """Status of a run whose pod was made at `NOW`."""
+    return {
+        "phase": "Pending",
+        "attempts": [{"number": 1, "pod": "daily-1", "podUID": "pod-uid", "startTime": stamp(0)}],
+        "phases": [{"phase": "Pending", "startTime": stamp(0)}],
+        "startTime": stamp(0),
+        **more,
+    }
+
+
+def observe(
+    run: ComponentRun, pod: dict[str, Any] | None = None, *, seconds: float = 10, gone: bool = False, **limits: Any
+) -> Observed:
+    view = read_pod(pod, gone=gone) if pod is not None else None
+    return Observed(run=run, pod=view, now=at(seconds), limits=Limits(**limits))

@@ -1,0 +1,387 @@
+"""What the reconciler is told to do, case by case. The random walks through a whole life are in test_world.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from componentrun.api.componentrun import ComponentRunStatus
+from componentrun.core.actions import (
+    DeletePod,
+    DeleteRun,
+    KubernetesEvent,
+    Plan,
+    Publish,
+    StartAttempt,
+    WriteStatus,
+)
+from componentrun.core.plan import KILL_GRACE_SECONDS, plan
+from tests.unit.core.make import (
+    at,
+    done_in,
+    done_out,
+    ended,
+    make_pod,
+    make_run,
+    observe,
+    running,
+    stamp,
+    started_status,
+    waiting,
+)
+
+WRITE_ALWAYS = {"tables": [{"source": "log.csv", "destination": "out.c-main.log", "writeAlways": True}]}
+KILL = DeletePod("daily-1", "pod-uid", KILL_GRACE_SECONDS)
+ASK = DeletePod("daily-1", "pod-uid", None)
+
+
+def written(found: Plan) -> ComponentRunStatus:
+    """The status that the plan writes; it writes one, and first."""
+    assert isinstance(found.actions[0], WriteStatus)
+    return found.actions[0].status
+
+
+def others(found: Plan) -> list[Any]:
+    return [a for a in found.actions if not isinstance(a, WriteStatus | KubernetesEvent)]
+
+
+def condition(status: ComponentRunStatus, kind: str) -> tuple[str, str]:
+    found = next(c for c in status.conditions if c.type == kind)
+    return found.status, found.reason
+
+
+def alive(**more: Any) -> dict[str, Any]:
+    return make_pod(stage_in=done_in(), component=running(3), stage_out=running(), **more)
+
+
+class TestBeforeTheStart:
+    def test_a_new_run_is_started(self) -> None:
+        assert plan(observe(make_run())) == Plan((StartAttempt(1),))
+
+    def test_a_suspended_run_is_held_back_and_says_so_once(self) -> None:
+        status = written(plan(observe(make_run(suspend=True))))
+        assert status.phase == "Suspended"
+        assert plan(observe(make_run(suspend=True, status=status.to_dict()))) == Plan()
+
+    def test_a_run_that_is_not_suspended_any_more_is_started(self) -> None:
+        status = written(plan(observe(make_run(suspend=True))))
+        assert plan(observe(make_run(status=status.to_dict()))).actions == (StartAttempt(1),)
+
+    def test_a_cancelled_run_is_never_started(self) -> None:
+        status = written(plan(observe(make_run(cancel=True, suspend=True))))
+        assert status.phase == "Cancelled"
+        assert condition(status, "EventsDelivered") == ("True", "NothingToDeliver")
+        assert condition(status, "Succeeded") == ("False", "Cancelled")
+
+    def test_a_run_that_is_being_deleted_is_left_alone(self) -> None:
+        run = make_run()
+        run = run.model_copy(update={"metadata": run.metadata.model_copy(update={"deletion_timestamp": at(0)})})
+        assert plan(observe(run, alive())) == Plan()
+
+    def test_a_pod_without_a_recorded_attempt_is_started_again_which_only_completes_it(self) -> None:
+        assert plan(observe(make_run(), alive())).actions == (StartAttempt(1),)
+
+    def test_a_pod_without_a_recorded_attempt_that_is_gone_counts_as_the_attempt(self) -> None:
+        found = plan(observe(make_run(), alive(), gone=True))
+        status = written(found)
+        assert [a.pod for a in status.attempts] == ["daily-1"]
+        after = plan(observe(make_run(status=status.to_dict()), alive(), gone=True))
+        assert written(after).reason == "PodDeleted"
+
+    def test_a_pod_without_a_recorded_attempt_is_recorded_before_a_cancel_stops_it(self) -> None:
+        status = written(plan(observe(make_run(cancel=True), alive())))
+        assert status.phase == "Pending"
+        assert others(plan(observe(make_run(cancel=True, status=status.to_dict()), alive()))) == [ASK]
+
+
+class TestOnTheWay:
+    @pytest.mark.parametrize(
+        ("pod", "phase"),
+        [
+            (make_pod(phase="Pending", node=""), "Pending"),
+            (make_pod(phase="Pending", stage_out=waiting("ContainerCreating")), "Pending"),
+            (make_pod(phase="Pending", stage_out=running(), stage_in=running(1), component=waiting()), "StagingIn"),
+            (make_pod(phase="Pending", stage_out=running(), stage_in=done_in(), component=waiting()), "StagingIn"),
+            (alive(), "Running"),
+            (make_pod(stage_in=done_in(), component=ended(0), stage_out=running()), "StagingOut"),
+            (make_pod(stage_in=done_in(), component=ended(137, "OOMKilled"), stage_out=running()), "StagingOut"),
+        ],
+    )
+    def test_the_phase_follows_the_containers(self, pod: dict[str, Any], phase: str) -> None:
+        found = plan(observe(make_run(status=started_status(phase=None)), pod))
+        assert written(found).phase == phase
+        assert found.wake_at is not None
+
+    def test_nothing_is_written_where_nothing_changed(self) -> None:
+        status = written(plan(observe(make_run(status=started_status()), alive())))
+        again = plan(observe(make_run(status=status.to_dict()), alive(), seconds=99))
+        assert again == Plan((), at(3603))
+
+    def test_the_phase_never_goes_back(self) -> None:
+        status = written(plan(observe(make_run(status=started_status()), alive())))
+        older = make_pod(phase="Pending", stage_out=running(), stage_in=running(1), component=waiting())
+        assert plan(observe(make_run(status=status.to_dict()), older)).actions == ()
+
+    def test_node_image_and_staged_input_are_noted(self) -> None:
+        status = written(plan(observe(make_run(status=started_status()), alive())))
+        assert status.attempts[0].node == "node-a"
+        assert status.image_digest == "registry.example.com/x@sha256:abc"
+        assert condition(status, "StagedIn") == ("True", "StagedIn")
+
+    def test_the_collectors_events_are_copied(self) -> None:
+        status = started_status(events={"count": 7, "delivered": False, "message": ""})
+        after = written(plan(observe(make_run(status=status), alive())))
+        assert after.events is not None
+        assert after.events.count == 7
+
+    def test_an_unschedulable_pod_waits_with_the_schedulers_words(self) -> None:
+        conditions = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]
+        pod = make_pod(phase="Pending", node="", conditions=conditions)
+        found = plan(observe(make_run(status=started_status()), pod))
+        assert "0/3 nodes" in (written(found).message or "")
+        assert found.wake_at == at(600)
+        late = plan(observe(make_run(status=started_status()), pod, seconds=600))
+        assert written(late).reason == "Unschedulable"
+        assert others(late) == [KILL]
+
+    def test_a_pod_that_is_not_in_the_cache_yet_is_waited_for(self) -> None:
+        assert plan(observe(make_run(status=started_status()))) == Plan((), at(30))
+
+    def test_a_pod_that_is_missing_for_long_was_deleted(self) -> None:
+        assert written(plan(observe(make_run(status=started_status()), seconds=31))).reason == "PodDeleted"
+
+    def test_another_pod_of_the_same_name_is_not_the_attempts(self) -> None:
+        found = plan(observe(make_run(status=started_status()), alive(uid="other"), seconds=31))
+        assert written(found).reason == "PodDeleted"
+
+
+def pulling(reason: str, message: str, who: str = "component") -> dict[str, Any]:
+    if who == "component":
+        return make_pod(phase="Pending", stage_out=running(), stage_in=done_in(), component=waiting(reason, message))
+    return make_pod(phase="Pending", stage_out=waiting(reason, message), stage_in=waiting(), component=waiting())
+
+
+class TestProblemsBeforeTheStart:
+    @pytest.mark.parametrize(
+        ("name", "pod", "seconds", "reason"),
+        [
+            ("an invalid name", pulling("InvalidImageName", "couldn't parse"), 3, "ImagePullFailed"),
+            ("not found, first look", pulling("ErrImagePull", "x: not found"), 3, None),
+            ("not found, second look", pulling("ImagePullBackOff", "Back-off: x: not found"), 5, "ImagePullFailed"),
+            ("denied, second look", pulling("ImagePullBackOff", "pull access denied"), 5, "ImagePullFailed"),
+            ("registry away, early", pulling("ImagePullBackOff", "dial tcp: i/o timeout"), 61, None),
+            ("registry away, late", pulling("ImagePullBackOff", "dial tcp: i/o timeout"), 62, "ImagePullFailed"),
+            ("an old kubelet's bare back-off, late", pulling("ImagePullBackOff", "Back-off"), 62, "ImagePullFailed"),
+            ("the agents' image", pulling("ImagePullBackOff", "not found", "stage-out"), 5, "ImagePullFailed"),
+            ("a config error", pulling("CreateContainerConfigError", "root user"), 3, "StartFailed"),
+            ("a create error", pulling("CreateContainerError", "no command specified"), 3, "StartFailed"),
+            ("a run error", pulling("RunContainerError", "exec: nope"), 3, "StartFailed"),
+            ("a busy runtime", pulling("CreateContainerError", "context deadline exceeded"), 3, None),
+            ("a busy runtime, late", pulling("CreateContainerError", "context deadline exceeded"), 70, "StartFailed"),
+            ("a sidecar that crashes", pulling("CrashLoopBackOff", "back-off", "stage-out"), 3, "StartFailed"),
+            ("a kubelet that is silent", make_pod(phase="Pending"), 600, "StartFailed"),
+            ("a mount that fails", pulling("ContainerCreating", "", "stage-out"), 600, "StartFailed"),
+            ("a pull without end", pulling("ContainerCreating", ""), 3601, "StartFailed"),
+        ],
+    )
+    def test_end_the_run_or_are_borne(self, name: str, pod: dict[str, Any], seconds: float, reason: str | None) -> None:
+        del name
+        found = plan(observe(make_run(status=started_status()), pod, seconds=seconds))
+        status = written(found)
+        if reason is None:
+            assert status.phase in {"StagingIn", "Pending"}
+            assert others(found) == []
+            assert found.wake_at is not None
+            return
+        assert (status.phase, status.reason) == ("Failed", reason)
+        assert others(found) == [KILL], "or it could start after all"
+
+    def test_stage_in_that_hangs_ends_the_run(self) -> None:
+        pod = make_pod(phase="Pending", stage_out=running(), stage_in=running(1), component=waiting())
+        found = plan(observe(make_run(status=started_status()), pod, seconds=3601))
+        assert written(found).reason == "StageInFailed"
+
+    def test_a_failed_stage_in_ends_the_run_though_the_sidecar_still_runs(self) -> None:
+        pod = make_pod(phase="Pending", stage_out=running(), stage_in=ended(1), component=waiting())
+        status = written(plan(observe(make_run(status=started_status()), pod)))
+        assert status.reason == "StageInFailed"
+        assert condition(status, "StagedIn") == ("False", "StageInFailed")
+
+
+class TestTimeoutAndCancel:
+    def test_the_decision_is_written_before_the_pod_is_told(self) -> None:
+        found = plan(observe(make_run(status=started_status()), alive(), seconds=3603))
+        status = written(found)
+        assert status.termination is not None
+        assert status.termination.reason == "Timeout"
+        assert "1h00m" in status.termination.message
+        assert condition(status, "Succeeded") == ("Unknown", "Terminating")
+        assert others(found) == [ASK]
+        assert found.wake_at == at(3603 + 30)
+
+    def test_a_second_before_the_timeout_nothing_happens(self) -> None:
+        assert others(plan(observe(make_run(status=started_status()), alive(), seconds=3602))) == []
+
+    def test_a_component_that_ended_is_not_timed_out_while_it_is_uploaded(self) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(0, end=3602), stage_out=running())
+        found = plan(observe(make_run(status=started_status()), pod, seconds=3700))
+        assert written(found).termination is None
+
+    def stopped(self, reason: str = "Timeout") -> dict[str, Any]:
+        return started_status(phase="Running", termination={"reason": reason, "message": "Too long.", "time": stamp(100)})
+
+    def test_a_component_that_goes_on_is_killed_when_the_grace_is_over(self) -> None:
+        told = alive(deleted=(100, 600))
+        assert others(plan(observe(make_run(status=self.stopped()), told, seconds=129))) == []
+        assert others(plan(observe(make_run(status=self.stopped()), told, seconds=130))) == [KILL]
+
+    def test_a_pod_that_was_told_to_die_at_once_is_not_told_again(self) -> None:
+        found = plan(observe(make_run(status=self.stopped()), alive(deleted=(130, 1)), seconds=131))
+        assert others(found) == []
+        assert found.wake_at == at(131 + 60)
+
+    def test_a_deletion_that_got_lost_is_repeated(self) -> None:
+        assert others(plan(observe(make_run(status=self.stopped()), alive(), seconds=110))) == [ASK]
+
+    def test_after_a_timeout_the_write_always_tables_are_uploaded_in_peace(self) -> None:
+        run = make_run(status=self.stopped(), output=WRITE_ALWAYS)
+        pod = make_pod(stage_in=done_in(), component=ended(143, end=101), stage_out=running(), deleted=(100, 600))
+        found = plan(observe(run, pod, seconds=200))
+        assert others(found) == []
+        assert found.wake_at == at(760)
+
+    def test_after_a_timeout_without_such_tables_nothing_is_waited_for(self) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(143, end=101), stage_out=running(), deleted=(100, 600))
+        assert others(plan(observe(make_run(status=self.stopped()), pod, seconds=102))) == [KILL]
+
+    def test_after_a_timeout_the_write_always_tables_are_published(self) -> None:
+        run = make_run(status=self.stopped(), output=WRITE_ALWAYS)
+        pod = make_pod(stage_in=done_in(), component=ended(0, end=101), stage_out=done_out(110), deleted=(100, 600))
+        status = written(plan(observe(run, pod, gone=True, seconds=111)))
+        assert (status.phase, status.attempts[-1].reason) == ("Publishing", "Timeout")
+        after = plan(observe(make_run(status=status.to_dict(), output=WRITE_ALWAYS), None, seconds=112))
+        assert after.actions == (Publish(1, write_always_only=True),)
+
+    def test_a_timeout_ends_as_one_whatever_the_component_did(self) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(0, end=101), stage_out=done_out(102), deleted=(100, 600))
+        status = written(plan(observe(make_run(status=self.stopped()), pod, seconds=103)))
+        assert (status.phase, status.reason, status.exit_code) == ("Failed", "Timeout", 0)
+
+    def test_a_cancelled_pod_that_has_not_begun_is_killed_at_once(self) -> None:
+        pod = make_pod(phase="Pending", stage_out=running(), stage_in=running(1), component=waiting())
+        found = plan(observe(make_run(status=started_status(), cancel=True), pod))
+        assert written(found).termination is not None
+        assert others(found) == [KILL]
+
+    def test_a_cancelled_run_publishes_nothing_not_even_write_always(self) -> None:
+        run = make_run(status=self.stopped("Cancelled"), cancel=True, output=WRITE_ALWAYS)
+        pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=done_out(), deleted=(100, 600))
+        status = written(plan(observe(run, pod, seconds=120)))
+        assert (status.phase, status.reason) == ("Cancelled", "Cancelled")
+
+    def test_a_cancel_that_is_seen_when_all_is_uploaded_still_counts(self) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=done_out(), phase="Succeeded")
+        status = written(plan(observe(make_run(status=started_status(), cancel=True), pod, seconds=30)))
+        assert (status.phase, status.exit_code) == ("Cancelled", 0)
+
+    def test_a_cancel_after_a_timeout_was_decided_is_a_cancel(self) -> None:
+        run = make_run(status=self.stopped(), cancel=True, output=WRITE_ALWAYS)
+        pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=done_out(), deleted=(100, 600))
+        assert written(plan(observe(run, pod, seconds=120))).phase == "Cancelled"
+
+    def test_a_pod_that_never_goes_because_its_node_is_away_ends_the_run_all_the_same(self) -> None:
+        found = plan(observe(make_run(status=self.stopped()), alive(deleted=(130, 1)), seconds=191))
+        assert written(found).reason == "Timeout"
+
+    def test_a_stopped_pod_that_vanished_unseen_ends_as_it_was_decided(self) -> None:
+        assert written(plan(observe(make_run(status=self.stopped()), None, seconds=200))).reason == "Timeout"
+
+
+class TestTheEndOfThePod:
+    def test_a_success_is_written_as_publishing_first(self) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=done_out(), phase="Succeeded")
+        found = plan(observe(make_run(status=started_status()), pod, seconds=30))
+        assert others(found) == []
+        status = written(found)
+        assert (status.phase, status.attempts[-1].reason, status.exit_code) == ("Publishing", "Succeeded", 0)
+        after = plan(observe(make_run(status=status.to_dict()), pod, seconds=31))
+        assert after.actions == (Publish(1, write_always_only=False),)
+        assert after.wake_at is not None
+
+    def test_publishing_goes_on_without_the_pod_and_in_spite_of_a_cancel(self) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=done_out(), phase="Succeeded")
+        status = written(plan(observe(make_run(status=started_status()), pod, seconds=30)))
+        after = plan(observe(make_run(status=status.to_dict(), cancel=True), None, seconds=31))
+        assert after.actions == (Publish(1, write_always_only=False),)
+
+    def test_a_failure_ends_the_run(self) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(1, message="no"), stage_out=done_out(), phase="Failed")
+        found = plan(observe(make_run(status=started_status()), pod, seconds=30))
+        status = written(found)
+        assert (status.phase, status.reason, status.result, status.last_words) == ("Failed", "UserError", "Error", "no")
+        assert condition(status, "Published") == ("False", "UserError")
+        assert isinstance(found.actions[-1], KubernetesEvent)
+
+    @pytest.mark.parametrize("code", [1, 2, 137])
+    def test_a_failure_publishes_its_write_always_tables(self, code: int) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(code), stage_out=done_out(), phase="Failed")
+        run = make_run(status=started_status(), output=WRITE_ALWAYS)
+        status = written(plan(observe(run, pod, seconds=30)))
+        assert status.phase == "Publishing"
+        after = plan(observe(make_run(status=status.to_dict(), output=WRITE_ALWAYS), pod, seconds=31))
+        assert after.actions == (Publish(1, write_always_only=True),)
+
+    def test_a_failure_whose_upload_failed_publishes_nothing(self) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(1), stage_out=ended(1), phase="Failed")
+        run = make_run(status=started_status(), output=WRITE_ALWAYS)
+        assert written(plan(observe(run, pod, seconds=30))).phase == "Failed"
+
+    def test_an_upload_without_end_ends_the_run(self) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(0, end=10), stage_out=running())
+        assert plan(observe(make_run(status=started_status()), pod, seconds=600)).wake_at == at(670)
+        assert written(plan(observe(make_run(status=started_status()), pod, seconds=670))).reason == "StageOutFailed"
+
+
+class TestAfterTheEnd:
+    def final(self, **more: Any) -> dict[str, Any]:
+        return started_status(phase="Failed", completionTime=stamp(30), **more)
+
+    def pod(self) -> dict[str, Any]:
+        return make_pod(stage_in=done_in(), component=ended(1), stage_out=done_out(), phase="Failed")
+
+    def test_the_pod_stays_until_its_events_are_delivered(self) -> None:
+        assert plan(observe(make_run(status=self.final()), self.pod(), seconds=31)) == Plan((), at(90))
+
+    def test_then_it_goes(self) -> None:
+        status = self.final(events={"count": 3, "delivered": True})
+        found = plan(observe(make_run(status=status), self.pod(), seconds=31))
+        assert condition(written(found), "EventsDelivered") == ("True", "Delivered")
+        assert others(found) == [KILL]
+
+    def test_it_goes_too_when_the_wait_is_over_and_the_condition_says_so(self) -> None:
+        found = plan(observe(make_run(status=self.final()), self.pod(), seconds=90))
+        assert condition(written(found), "EventsDelivered") == ("False", "WaitEnded")
+        assert others(found) == [KILL]
+
+    def test_a_deletion_that_failed_is_repeated(self) -> None:
+        status = self.final(events={"count": 3, "delivered": True})
+        after = written(plan(observe(make_run(status=status), self.pod(), seconds=31)))
+        assert plan(observe(make_run(status=after.to_dict()), self.pod(), seconds=40)) == Plan((KILL,))
+        assert plan(observe(make_run(status=after.to_dict()), self.pod(), seconds=40, gone=True)) == Plan()
+
+    def test_a_pod_that_has_not_ended_is_killed_at_once(self) -> None:
+        pod = pulling("ImagePullBackOff", "not found")
+        assert plan(observe(make_run(status=self.final()), pod, seconds=31)).actions == (KILL,)
+
+    def test_the_run_goes_when_its_time_to_live_is_over(self) -> None:
+        status = self.final(events={"count": 3, "delivered": True})
+        run = make_run(status=status, ttlAfterFinished="10m")
+        after = written(plan(observe(run, self.pod(), seconds=31))).to_dict()
+        run = make_run(status=after, ttlAfterFinished="10m")
+        assert plan(observe(run, None, seconds=40)) == Plan((), at(630))
+        assert plan(observe(run, None, seconds=630)) == Plan((DeleteRun(),))
+
+    def test_neither_cancel_nor_suspend_changes_what_has_ended(self) -> None:
+        run = make_run(status=self.final(), cancel=True, suspend=True)
+        assert plan(observe(run, self.pod(), seconds=31)).actions == ()

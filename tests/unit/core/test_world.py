@@ -1,0 +1,277 @@
+"""Random lives of one run in a small world: whatever happens, it ends, once, and publishes only what it may.
+
+The world holds one run object and one pod. A strategy chooses what happens next (the pod gets on, dies, vanishes; somebody
+cancels, suspends, drains; the operator misses an event, dies between two actions, sees an old pod); after each step the
+plan is asked and its actions are carried out, perhaps only some of them. Left out: the store, the network, other runs.
+"""
+
+from __future__ import annotations
+
+import copy
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, EventsStatus
+from componentrun.core import status as statuses
+from componentrun.core.actions import DeletePod, DeleteRun, KubernetesEvent, Publish, StartAttempt, WriteStatus
+from componentrun.core.effective import resolve
+from componentrun.core.observed import Limits, Observed
+from componentrun.core.plan import plan
+from componentrun.core.podview import read_pod
+from componentrun.errors import PlatformError, Reason, TransientError, UserError
+from tests.unit.core.make import NOW, STAGED_IN, STAGED_OUT, make_pod, make_run
+
+STEPS = [
+    "nothing", "get on", "get on", "get on", "fail", "oom", "evict", "vanish", "drain", "freeze", "cancel", "suspend",
+    "resume", "miss", "deliver", "pull error", "unschedulable",
+]  # fmt: skip
+FAULTS = ["none", "none", "none", "crash", "start transient", "start user", "publish transient", "publish user", "old pod"]
+MUST_END_WITHIN = 60
+
+
+class World:
+    """One run and its pod, and what was done to them."""
+
+    def __init__(self, write_always: bool) -> None:
+        tables = [{"source": "a.csv", "destination": "out.c-main.a", "writeAlways": write_always}]
+        self.run: ComponentRun = make_run(output={"tables": tables}, ttlAfterFinished="1h")
+        self.now: datetime = NOW
+        self.pod: dict[str, Any] | None = None
+        self.last_seen: dict[str, Any] | None = None
+        self.old: dict[str, Any] | None = None
+        self.gone = False
+        self.frozen = False
+        self.pods_made = 0
+        self.run_deleted = False
+        self.published: list[Publish] = []
+        self.phases: list[str | None] = [None]
+        self.wake_at: datetime | None = None
+
+    # What the cluster does
+
+    def happen(self, step: str) -> None:
+        spec = self.run.spec
+        if step == "cancel":
+            self.run = self.run.model_copy(update={"spec": spec.model_copy(update={"cancel": True})})
+        elif step in {"suspend", "resume"}:
+            self.run = self.run.model_copy(update={"spec": spec.model_copy(update={"suspend": step == "suspend"})})
+        elif step == "deliver":
+            events = EventsStatus(count=3, delivered=statuses.is_terminal(self.run.status))
+            self._set_status(self.run.status.model_copy(update={"events": events}))
+        elif step == "miss":
+            self.last_seen = None
+        elif step == "freeze":
+            self.frozen = True
+        elif self.pod is not None and not self.frozen:
+            self._pod_step(step, self.pod)
+        self._stop_what_was_told()
+
+    def _pod_step(self, step: str, pod: dict[str, Any]) -> None:
+        self.old = copy.deepcopy(pod)
+        if step == "vanish":
+            self._remove()
+        elif step == "evict":
+            pod["status"] |= {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
+        elif step == "drain" and "deletionTimestamp" not in pod["metadata"]:
+            self._tell(pod, 600)
+        elif step == "unschedulable" and not self._state("component"):
+            pod["spec"].pop("nodeName", None)
+        elif step in {"get on", "fail", "oom", "pull error"}:
+            self._get_on(step)
+
+    def _get_on(self, step: str) -> None:
+        """The next container starts or ends."""
+        if "terminated" in self._state("stage-out") or self._pod_phase() in {"Succeeded", "Failed"}:
+            return
+        if not self._state("stage-out"):
+            self._set("stage-out", {"running": {"startedAt": self._time()}})
+            self._set("stage-in", {"running": {"startedAt": self._time()}})
+            self._set("component", {"waiting": {"reason": "PodInitializing"}})
+        elif "running" in self._state("stage-in"):
+            self._end("stage-in", step, STAGED_IN)
+        elif "waiting" in self._state("component"):
+            if step == "pull error":
+                self._set("component", {"waiting": {"reason": "ImagePullBackOff", "message": "x: not found"}})
+            elif self._state("stage-in").get("terminated", {}).get("exitCode") == 0:
+                self._set("component", {"running": {"startedAt": self._time()}})
+        elif "running" in self._state("component"):
+            self._end("component", step, "")
+        else:
+            self._end("stage-out", step, STAGED_OUT)
+            code = self._state("component")["terminated"]["exitCode"]
+            if self.pod is not None:
+                self.pod["status"]["phase"] = "Succeeded" if code == 0 else "Failed"
+
+    def _end(self, name: str, step: str, message: str) -> None:
+        code = {"fail": 1, "oom": 137}.get(step, 0)
+        self._set(name, {"terminated": {
+            "exitCode": code, "reason": "OOMKilled" if step == "oom" else "", "message": message if code == 0 else "",
+            "startedAt": self._time(), "finishedAt": self._time(),
+        }})  # fmt: skip
+
+    def _stop_what_was_told(self) -> None:
+        """A pod whose grace period is over is killed and removed, unless its node is away."""
+        if self.pod is None or self.frozen or "deletionTimestamp" not in self.pod["metadata"]:
+            return
+        if self._time() >= self.pod["metadata"]["deletionTimestamp"]:
+            self._remove()
+
+    def _tell(self, pod: dict[str, Any], grace: int) -> None:
+        pod["metadata"]["deletionTimestamp"] = (self.now + timedelta(seconds=grace)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        pod["metadata"]["deletionGracePeriodSeconds"] = grace
+
+    def _remove(self) -> None:
+        self.last_seen, self.pod, self.gone = self.pod, None, True
+
+    def _state(self, name: str) -> dict[str, Any]:
+        if self.pod is None:
+            return {}
+        status = self.pod["status"]
+        found = [c for c in status["initContainerStatuses"] + status["containerStatuses"] if c["name"] == name]
+        return found[0]["state"] if found else {}
+
+    def _set(self, name: str, state: dict[str, Any]) -> None:
+        assert self.pod is not None
+        field = "containerStatuses" if name == "component" else "initContainerStatuses"
+        others = [c for c in self.pod["status"][field] if c["name"] != name]
+        self.pod["status"][field] = [*others, {"name": name, "state": state}]
+
+    def _pod_phase(self) -> str:
+        return self.pod["status"]["phase"] if self.pod is not None else ""
+
+    def _time(self) -> str:
+        return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    # What the operator does
+
+    def reconcile(self, fault: str) -> None:
+        seen = self.pod or (self.last_seen if self.gone else None)
+        gone = self.pod is None and seen is not None
+        if fault == "old pod" and self.pod is not None and self.old is not None:
+            seen = self.old
+        view = read_pod(seen, gone=gone) if seen is not None else None
+        found = plan(Observed(self.run, view, self.now, Limits()))
+        self.wake_at = found.wake_at
+        for i, action in enumerate(found.actions):
+            if fault == "crash" and i > 0:
+                return
+            self._carry_out(action, fault)
+
+    def _carry_out(self, action: Any, fault: str) -> None:
+        if isinstance(action, WriteStatus):
+            self._set_status(action.status)
+        elif isinstance(action, StartAttempt):
+            self._start(action, fault)
+        elif isinstance(action, Publish):
+            self._publish(action, fault)
+        elif isinstance(action, DeletePod):
+            if self.pod is not None and self.pod["metadata"]["uid"] == action.uid:
+                grace = 600 if action.grace_seconds is None else action.grace_seconds
+                old = self.pod["metadata"].get("deletionGracePeriodSeconds", 10**6)
+                if grace < old:
+                    self._tell(self.pod, grace)
+        elif isinstance(action, DeleteRun):
+            assert statuses.is_terminal(self.run.status)
+            self.run_deleted = True
+        else:
+            assert isinstance(action, KubernetesEvent)
+
+    def _start(self, action: StartAttempt, fault: str) -> None:
+        assert not self.run.spec.cancel, "a cancelled run is never started"
+        assert action.number == 1
+        errors = {"start transient": TransientError("away"), "start user": UserError("wrong", Reason.INVALID_SPEC)}
+        if fault in errors:
+            self._set_status(statuses.start_failed(self.run, errors[fault], limits=Limits(), now=self.now))
+            self.wake_at = self.now + timedelta(seconds=10)
+            return
+        if self.pod is None:
+            self.pods_made += 1
+            self.pod = make_pod(phase="Pending")
+            self.pod["metadata"]["creationTimestamp"] = self._time()
+            self.gone = False
+        if fault == "crash":
+            return
+        effective = resolve(self.run, None, "lake")
+        self._set_status(
+            statuses.attempt_started(self.run, effective, number=1, pod_uid="pod-uid", input_tables=(), now=self.now)
+        )
+
+    def _publish(self, action: Publish, fault: str) -> None:
+        assert self.run.status.phase == "Publishing"
+        if fault == "crash":
+            return
+        errors = {"publish transient": TransientError("away"), "publish user": PlatformError("no")}
+        if fault in errors:
+            self._set_status(statuses.publish_failed(self.run, errors[fault], limits=Limits(), now=self.now))
+            return
+        self.published.append(action)
+        self._set_status(statuses.published(self.run, tables=(), warnings=(), now=self.now))
+
+    def _set_status(self, status: ComponentRunStatus) -> None:
+        before = self.run.status
+        # The API server stores JSON: what does not survive that would be written for ever.
+        status = ComponentRunStatus.model_validate(status.to_dict())
+        if statuses.is_terminal(before):
+            assert status.phase == before.phase, "a terminal phase is never left"
+            assert status.completion_time == before.completion_time
+        if before.phase != status.phase:
+            self.phases.append(status.phase)
+            if status.phase == "Publishing":
+                assert not self.run.spec.cancel, "nothing is published after a cancel"
+        self.run = self.run.model_copy(update={"status": status})
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.booleans(),
+    st.lists(
+        st.tuples(st.sampled_from(STEPS), st.sampled_from(FAULTS), st.sampled_from([0.2, 1, 7, 31, 65, 700, 4000])),
+        max_size=25,
+    ),
+)
+def test_a_run_always_ends_and_only_once(write_always: bool, steps: list[tuple[str, str, float]]) -> None:
+    world = World(write_always)
+    for step, fault, seconds in steps:
+        world.happen(step)
+        world.reconcile(fault)
+        world.now += timedelta(seconds=seconds)
+    # From here on nothing happens by itself any more, and nobody holds the run back.
+    world.happen("resume")
+    for _ in range(MUST_END_WITHIN):
+        world.reconcile("none")
+        if world.run_deleted:
+            break
+        world.now = max(world.now + timedelta(seconds=0.1), world.wake_at or world.now)
+        world.happen("nothing")
+    assert statuses.is_terminal(world.run.status)
+    assert world.run_deleted, "its time to live is over"
+    assert world.pods_made <= 1
+    assert len(world.published) <= 1
+    order = [phase for phase in world.phases if phase not in {None, "Suspended", "Queued"}]
+    assert order == sorted(order, key=PHASES.index), "phases go one way"
+    check_final(world)
+
+
+PHASES = ["Pending", "StagingIn", "Running", "StagingOut", "Publishing", "Succeeded", "Failed", "Cancelled"]
+
+
+def check_final(world: World) -> None:
+    """What a reader of the final status may rely on."""
+    status = world.run.status
+    kinds = {c.type: c for c in status.conditions}
+    assert set(kinds) == {"Succeeded", "StagedIn", "Published", "EventsDelivered"}
+    assert kinds["Succeeded"].reason == status.reason
+    assert (kinds["Succeeded"].status == "True") == (status.phase == "Succeeded")
+    assert status.completion_time is not None
+    assert status.message
+    if status.phase == "Succeeded":
+        assert [p.write_always_only for p in world.published] == [False]
+    elif world.published:
+        assert [p.write_always_only for p in world.published] == [True]
+    if status.phase == "Cancelled":
+        assert world.published == []
+    if world.run.spec.cancel and status.phase != "Cancelled" and "Publishing" in world.phases:
+        assert status.result in {"Warning", "Error"}
