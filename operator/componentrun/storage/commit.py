@@ -228,7 +228,6 @@ def apply_all(pointer: Pointer | None, loads: Iterable[TableLoad], commit: Commi
 
 async def _check(store: Store, loads: tuple[TableLoad, ...]) -> dict[str, VersionedPointer | None]:
     """Refuse, before anything is decided, what can't be published. The tables as they were seen."""
-
     by_table = _by_table(loads)
     seen: dict[str, VersionedPointer | None] = {}
 
@@ -238,8 +237,8 @@ async def _check(store: Store, loads: tuple[TableLoad, ...]) -> dict[str, Versio
         else:
             seen[item] = await _check_table(store, item, by_table[item])
 
-    slices = [part for load in loads for part in load.slices]
-    await gather_bounded(check, [*by_table, *slices])
+    items: list[Slice | str] = [*by_table, *(part for load in loads for part in load.slices)]
+    await gather_bounded(check, items)
     return seen
 
 
