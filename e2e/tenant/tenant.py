@@ -84,8 +84,9 @@ class Tenant:
     def cli(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
         """Run `componentrun` as a user would, in this namespace. Its exit code is the caller's to look at."""
         environment = {**os.environ, "KUBECONFIG": str(self.connection.kubeconfig), "COLUMNS": "160", "NO_COLOR": "1"}
+        end = arguments.index("--") if "--" in arguments else len(arguments)
         return subprocess.run(
-            ["componentrun", "--namespace", self.namespace, *arguments],
+            ["componentrun", *arguments[:end], "--namespace", self.namespace, *arguments[end:]],
             capture_output=True, text=True, check=False, timeout=timeout, env=environment,
         )  # fmt: skip
 

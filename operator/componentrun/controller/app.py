@@ -49,6 +49,10 @@ _STOP_SECONDS: Final = 20.0
 _WATCHES_STOP_SECONDS: Final = 5.0
 
 
+_IDENTITY: Final[Any] = socket.gethostname()
+"""kopf would ask for a user name, and the container's uid has none."""
+
+
 class Operator:
     """One operator process."""
 
@@ -183,6 +187,7 @@ class Operator:
             registry=make_registry(self._caches, self._queue, self._metrics, self._kube),
             settings=make_settings(),
             standalone=True,
+            identity=_IDENTITY,
             ready_flag=ready,
             **where,
         )
