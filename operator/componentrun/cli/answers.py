@@ -24,7 +24,7 @@ _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 _INVALID: Final = frozenset({400, 422})
 _STRICT: Final = re.compile(r'unknown field "([^"]+)"')
-_DUMP: Final = re.compile(r'^(Invalid value: )?("object": |\{.*?\}: )')
+_DUMP: Final = re.compile(r'^(Invalid value: )?("object": |\{.*?\}: )?')
 _INSTALL: Final = "install the chart, which brings the CRDs: `helm install componentrun helm/componentrun`"
 
 

@@ -63,17 +63,17 @@ def options(
     """Run other people's code on your tables, safely, on Kubernetes."""
 
 
-@app.command()
-def version() -> None:
-    """Print the version of this command line."""
-    sys.stdout.write(f"componentrun {__version__}\n")
-
-
 submit.register(app)
 runs.register(app)
 events.register(app)
 app.add_typer(table.app, name="table")
 doctor.register(app)
+
+
+@app.command(short_help="Print the version of this command line.")
+def version() -> None:
+    """Print the version of this command line."""
+    sys.stdout.write(f"componentrun {__version__}\n")
 
 
 def main() -> None:

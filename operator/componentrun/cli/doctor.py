@@ -25,7 +25,11 @@ _UPGRADE = "`helm upgrade` the chart, and apply its CRDs"
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("doctor", epilog="Exit code: 0 nothing failed, 1 something did.")(doctor)
+    app.command(
+        "doctor",
+        short_help="Look at everything that a run needs.",
+        epilog="Exit code: 0 nothing failed, 1 something did.",
+    )(doctor)
 
 
 def doctor(

@@ -18,7 +18,7 @@ __all__ = ["number_of_rows", "register"]
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("events")(events)
+    app.command("events", short_help="Print what a run and its component said.")(events)
 
 
 def number_of_rows(text: str | int) -> int:

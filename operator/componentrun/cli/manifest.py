@@ -25,6 +25,16 @@ __all__ = ["RunFlags", "build", "check", "generated_name", "parse"]
 _SUFFIX_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 """As Kubernetes generates names: no vowels, so no words; no letters that look like others."""
 _SUFFIX_LENGTH: Final = 5
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+EXPECTED: Final = {
+    r"^(\d+(?:\.\d+)?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$": "a quantity such as `500m`, `2` or `256Mi`",
+    r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$": "a duration such as `90s`, `15m` or `1h30m`",
+    r"^(in|out)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$": "a table id such as `in.c-main.customers`",
+    r"^(in|out)\.[A-Za-z0-9_-]+$": "a bucket such as `out.c-main`",
+    r"^[A-Za-z0-9_][A-Za-z0-9_. -]*$": "a file name such as `customers.csv`",
+    r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": "a name of small letters, digits, `-` and `.`",
+}
+"""The models' patterns, for people. A pattern that is not here is shown as it is."""
 _CREATE_HINT: Final = "`componentrun submit --dry-run` prints the manifest without creating it"
 _METADATA: Final = frozenset(
     {"name", "generateName", "namespace", "labels", "annotations", "finalizers", "ownerReferences"}
@@ -213,6 +223,8 @@ def _combinations(manifest: JsonObject) -> Iterator[str]:
     if bool(spec.get("component")) == bool(spec.get("image")):
         found = "both" if spec.get("component") else "neither"
         yield f"`spec`: found {found} of `component` and `image`, expected one of them"
+    if not _NAME.fullmatch(name):
+        yield f"`metadata.name`: expected small letters, digits, `-` and `.`, found {name!r}"
     if len(name) > MAX_RUN_NAME:
         yield f"`metadata.name`: {len(name)} characters, expected at most {MAX_RUN_NAME}"
     if spec.get("size") and spec.get("resources"):
@@ -264,8 +276,9 @@ def _path(location: Sequence[str | int]) -> str:
 def _problem(item: Mapping[str, Any]) -> str:
     found = repr(item["input"])
     shown = f", found {found}" if len(found) <= 80 and item["type"] != "missing" else ""  # noqa: PLR2004 - a line's worth
+    expected = EXPECTED.get((item.get("ctx") or {}).get("pattern", ""))
     message = str(item["msg"])
-    return f"{message[:1].lower()}{message[1:]}{shown}"
+    return f"expected {expected}{shown}" if expected else f"{message[:1].lower()}{message[1:]}{shown}"
 
 
 def _one_line(text: str) -> str:

@@ -31,10 +31,17 @@ Endpoint = Annotated[
         help="URL of the object store as seen from here, where it has another name outside the cluster.",
     ),
 ]
-Output = Annotated[Format | None, typer.Option("--output", "-o", help="Print for programs instead of people.")]
+Output = Annotated[
+    Format | None, typer.Option("--output", "-o", metavar="json|yaml", help="Print for programs instead of people.")
+]
 ListOutput = Annotated[
     ListFormat | None,
-    typer.Option("--output", "-o", help="`wide`: more columns. `name`: names only. Or for programs."),
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="json|yaml|wide|name",
+        help="Print for programs, or: `wide` more columns, `name` names only.",
+    ),
 ]
 WaitTimeout = Annotated[
     str | None,

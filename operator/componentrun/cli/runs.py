@@ -1,5 +1,6 @@
 """`get`, `list`, `wait`, `cancel` and `delete`: runs that are there already."""
 
+import sys
 from datetime import timedelta
 from typing import Annotated
 
@@ -31,11 +32,11 @@ _WAIT_EPILOG = """Exit code: 0 the run succeeded, 1 its user can mend what faile
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("get")(get)
-    app.command("list")(list_)
-    app.command("wait", epilog=_WAIT_EPILOG)(wait)
-    app.command("cancel")(cancel)
-    app.command("delete")(delete)
+    app.command("get", short_help="Show a run.")(get)
+    app.command("list", short_help="List runs.")(list_)
+    app.command("wait", short_help="Wait until a run is over, and exit as it did.", epilog=_WAIT_EPILOG)(wait)
+    app.command("cancel", short_help="Stop a run.")(cancel)
+    app.command("delete", short_help="Delete runs; tables and events stay.")(delete)
 
 
 def parse_duration(flag: str, text: str | None) -> timedelta | None:
@@ -177,7 +178,7 @@ def cancel(
 
 def delete(
     ctx: typer.Context,
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Names of runs; `@latest` is the newest one.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Names of runs; `@latest` is the newest one.")],
     yes: options.Yes = False,
     namespace: options.Namespace = None,
     context: options.Context = None,
@@ -189,7 +190,8 @@ def delete(
     found = [session.run(name) for name in runs]
     busy = [run.metadata.name for run in found if not is_over(run)]
     if busy and not yes:
-        _ask(f"not over yet: {', '.join(busy)}; deleting cancels. Go on?")
+        names = ", ".join(f"`{name}`" for name in busy)
+        _ask(f"{names} {'is' if len(busy) == 1 else 'are'} not over yet, and deleting cancels")
     for run in found:
         session.cluster.delete(RUNS, run.metadata.name)
         session.output.note(f"ComponentRun `{run.metadata.name}` deleted")
@@ -197,9 +199,7 @@ def delete(
 
 def _ask(question: str) -> None:
     """Ask a person; without one, refuse."""
-    import sys  # noqa: PLC0415
-
     if not sys.stdin.isatty():
-        raise BadRequestError(question.replace(" Go on?", "").rstrip("; "), "`--yes` does it without asking")
-    if not typer.confirm(question, err=True):
+        raise BadRequestError(question, "`--yes` does it without asking")
+    if not typer.confirm(f"{question}. Go on?", err=True):
         raise typer.Exit(EXIT_OK)

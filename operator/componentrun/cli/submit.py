@@ -25,14 +25,14 @@ Exit code of `--wait` and `--follow`: 0 the run succeeded, 1 its user can mend w
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("submit", epilog=_EPILOG)(submit)
+    app.command("submit", short_help="Create a run, and follow it where asked.", epilog=_EPILOG)(submit)
 
 
 def submit(
     ctx: typer.Context,
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND...]", show_default=False, help="What to start in `--image`."),
+        typer.Argument(metavar="-- COMMAND", show_default=False, help="What to start in `--image`."),
     ] = None,
     file: Annotated[
         str | None,

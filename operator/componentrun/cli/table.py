@@ -11,7 +11,7 @@ from componentrun.cli import options
 from componentrun.cli.errors import EXIT_OK, BadRequestError
 from componentrun.cli.events import number_of_rows
 from componentrun.cli.progress import bar
-from componentrun.cli.render import Cell, document
+from componentrun.cli.render import Cell, Row, document
 from componentrun.cli.session import Session
 from componentrun.cli.store import Store, TableInfo
 from componentrun.cli.words import age, count, size
@@ -109,7 +109,7 @@ def _copy(session: Session, store: Store, table_id: str, target: IO[bytes]) -> T
 def ls(
     ctx: typer.Context,
     bucket: Annotated[
-        str | None, typer.Argument(metavar="[BUCKET]", help="Only tables of this bucket: `in.c-main`.")
+        str | None, typer.Argument(metavar="BUCKET", help="Only tables of this bucket: `in.c-main`.")
     ] = None,
     output: options.Output = None,
     storage: options.Storage = None,

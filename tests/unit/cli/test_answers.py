@@ -1,0 +1,126 @@
+"""Refusals of the API server, word for word as Kubernetes 1.35 sends them, and what the person reads."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from componentrun.cli.answers import Asked, explain
+from componentrun.cli.cluster import DEPLOYMENTS, RUNS, SECRETS, Resource
+from componentrun.cli.errors import exit_code_of, hint_of
+
+
+def status(reason: str, message: str, **details: Any) -> str:
+    return json.dumps({"kind": "Status", "status": "Failure", "reason": reason, "message": message, "details": details})
+
+
+GROUP = "componentrun.dev"
+KIND = f"componentruns.{GROUP}"
+
+CASES: dict[str, tuple[int, str, str, Resource | None, str, str, str, int]] = {
+    "forbidden secret": (
+        403,
+        status(
+            "Forbidden",
+            'secrets "keys" is forbidden: User "ann" cannot get resource "secrets" in API group "" '
+            'in the namespace "team"',
+            name="keys",
+            kind="secrets",
+        ),
+        "get", SECRETS, "keys",
+        "you are not allowed to get `secrets` in namespace `team`",
+        "the verb `get` on `secrets`",
+        1,
+    ),
+    "forbidden run": (
+        403,
+        status(
+            "Forbidden",
+            f'{KIND} is forbidden: User "ann" cannot create resource "componentruns" in API group "{GROUP}" '
+            'in the namespace "team"',
+        ),
+        "create", RUNS, "one",
+        "you are not allowed to create `componentruns.componentrun.dev` in namespace `team`",
+        "the verb `create`",
+        1,
+    ),
+    "admission": (
+        403,
+        status("Forbidden", f'{KIND} "one" is forbidden: exceeded quota: runs, requested: 1, used: 5, limited: 5'),
+        "create", RUNS, "one",
+        f'refused to create ComponentRun `one` in namespace `team`: {KIND} "one" is forbidden: exceeded quota',
+        "ask the people",
+        1,
+    ),
+    "unauthorized": (
+        401, status("Unauthorized", "Unauthorized"), "list", RUNS, "",
+        "does not accept your credentials", "log in again", 1,
+    ),
+    "no such run": (
+        404, status("NotFound", f'{KIND} "one" not found', name="one", kind="componentruns"), "get", RUNS, "one",
+        "there is no ComponentRun `one` in namespace `team`", "`componentrun list`", 1,
+    ),
+    "no such secret": (
+        404, status("NotFound", 'secrets "keys" not found', name="keys", kind="secrets"), "get", SECRETS, "keys",
+        "there is no Secret `keys` in namespace `team`", "`kubectl get secrets`", 1,
+    ),
+    "no CRD": (
+        404, "404 page not found\n", "list", RUNS, "", "does not know `componentruns`", "install the chart", 2,
+    ),
+    "no namespace": (
+        404, status("NotFound", 'namespaces "team" not found', name="team", kind="namespaces"), "create", RUNS, "one",
+        "there is no namespace `team`", "`kubectl get namespaces`", 1,
+    ),
+    "exists": (
+        409, status("AlreadyExists", f'{KIND} "one" already exists', name="one"), "create", RUNS, "one",
+        "ComponentRun `one` exists already in namespace `team`", "leave `--name` out", 1,
+    ),
+    "CEL rule": (
+        422,
+        status(
+            "Invalid",
+            "...",
+            causes=[
+                {"field": "spec.timeout", "message": "Invalid value: spec.timeout must be at most 24h"},
+                {"field": "spec", "message": 'Invalid value: "object": give either component or image'},
+                {"field": "<nil>", "message": "some validation rules were not checked"},
+            ],
+        ),
+        "create", RUNS, "one",
+        "refused ComponentRun `one`: `spec.timeout`: spec.timeout must be at most 24h; `spec`: give either component or",
+        "--dry-run",
+        1,
+    ),
+    "strict": (
+        400,
+        status("BadRequest", 'strict decoding error: unknown field "spec.foo", unknown field "spec.bar"'),
+        "create", RUNS, "one",
+        "`spec.foo`: there is no such field; `spec.bar`: there is no such field",
+        "--dry-run",
+        1,
+    ),
+    "busy": (
+        503, "upstream connect error", "list", RUNS, "",
+        "could not list componentruns in namespace `team`: HTTP 503", "try again", 2,
+    ),
+    "version": (
+        500, status("InternalError", "boom"), "get", None, "", "could not get its version", "try again", 2,
+    ),
+    "old Kubernetes": (
+        404, "404 page not found\n", "list", DEPLOYMENTS, "", "does not know `deployments`", "too old", 2,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "verb", "what", "name", "told", "hint", "exit_code"), list(CASES.values()), ids=list(CASES)
+)
+def test_a_refusal_becomes_a_sentence_and_a_hint(
+    code: int, body: str, verb: str, what: Resource | None, name: str, told: str, hint: str, exit_code: int
+) -> None:
+    error = explain(code, body.encode(), Asked(verb, what, name, "team", "https://cluster.example:6443"))
+    assert told in error.message
+    assert hint in hint_of(error)
+    assert exit_code_of(error) == exit_code

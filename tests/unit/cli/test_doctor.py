@@ -1,0 +1,151 @@
+"""`doctor`: what it finds, and what it says to do."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun import __version__
+from componentrun.api.crd import KINDS, crd
+from componentrun.cli.cluster import CRDS, DEPLOYMENTS
+from componentrun.cli.errors import BadRequestError, EnvironmentFault
+from componentrun.cli.store import Check
+from componentrun.errors import PlatformError, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.cli.world import World
+
+ESTABLISHED = {"conditions": [{"type": "Established", "status": "True"}]}
+
+
+def deployment(part: str, *, version: str = __version__, available: int = 1) -> dict[str, Any]:
+    labels = {
+        "app.kubernetes.io/name": "componentrun",
+        "app.kubernetes.io/component": part,
+        "app.kubernetes.io/version": version,
+    }
+    metadata = {"name": f"componentrun-{part}", "namespace": "componentrun-system", "labels": labels}
+    return {"metadata": metadata, "spec": {"replicas": 1}, "status": {"availableReplicas": available}}
+
+
+@pytest.fixture
+def healthy(world: World) -> World:
+    """All is well."""
+    for kind in KINDS:
+        wanted = crd(kind)
+        world.cluster.objects[CRDS.plural][wanted["metadata"]["name"]] = copy.deepcopy(wanted) | {"status": ESTABLISHED}
+    for part in ("operator", "collector"):
+        world.cluster.objects[DEPLOYMENTS.plural][part] = deployment(part)
+    return world
+
+
+def test_all_is_well(healthy: World) -> None:
+    result = healthy.run("doctor")
+    assert result.exit_code == 0, result.stdout
+    assert [line.partition(" ")[0] for line in result.stdout.splitlines()] == ["ok"] * 8
+    assert result.stderr == "8 checks, none failed\n"
+
+
+def cluster_away(world: World) -> None:
+    world.cluster.problems["version"] = EnvironmentFault("the cluster does not answer", "check it")
+
+
+def no_crd(world: World) -> None:
+    del world.cluster.objects["customresourcedefinitions"]["storages.componentrun.dev"]
+
+
+def old_crd(world: World) -> None:
+    found = world.cluster.objects["customresourcedefinitions"]["storages.componentrun.dev"]
+    del found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["region"]
+
+
+def no_operator(world: World) -> None:
+    del world.cluster.objects["deployments"]["operator"]
+
+
+def operator_not_ready(world: World) -> None:
+    world.cluster.objects["deployments"]["operator"] = deployment("operator", available=0)
+
+
+def other_release(world: World) -> None:
+    world.cluster.objects["deployments"]["collector"] = deployment("collector", version="0.0.9")
+
+
+def two_defaults(world: World) -> None:
+    storages = world.cluster.objects["storages"]
+    storages["second"] = copy.deepcopy(storages["main"])
+    storages["second"]["metadata"]["name"] = "second"
+
+
+def no_default(world: World) -> None:
+    del world.cluster.objects["storages"]["main"]["spec"]["default"]
+
+
+def no_storage(world: World) -> None:
+    world.cluster.objects["storages"].clear()
+
+
+def store_away(world: World) -> None:
+    world.store.problem = PlatformError("the store did not answer", Reason.STORAGE_UNAVAILABLE)
+
+
+def no_swap(world: World) -> None:
+    world.store.checks.append(Check("compare and swap", "fail", "it ignores `If-Match`", "use another store"))
+
+
+PROBLEMS: list[tuple[Callable[[World], None], str, int, str]] = [
+    (cluster_away, "fail cluster: the cluster does not answer", 1, "check it"),
+    (no_crd, "fail CRD storages.componentrun.dev: there is no", 1, ""),
+    (old_crd, "warn CRD storages.componentrun.dev: its schema is not that of release", 0, "`helm upgrade` the chart"),
+    (no_operator, "fail operator: there is no Deployment", 1, "install the chart"),
+    (
+        operator_not_ready,
+        "fail operator: `componentrun-system/componentrun-operator` has 0 of 1",
+        1,
+        "describe deployment",
+    ),
+    (other_release, "warn collector: `componentrun-system/componentrun-collector` is release 0.0.9", 0, "same release"),
+    (two_defaults, "fail Storage: 2 say `default: true`: main, second", 1, "leave it in one"),
+    (no_default, "warn Storage: none says `default: true`", 0, "set `default: true`"),
+    (no_storage, "fail Storage: there is none in namespace `team`", 1, "create one"),
+    (store_away, "fail Storage main: the store did not answer", 1, "--endpoint"),
+    (no_swap, "fail Storage main, compare and swap: it ignores `If-Match`", 1, "use another store"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "told", "code", "hint"), PROBLEMS, ids=lambda value: getattr(value, "__name__", ""))
+def test_what_is_wrong_is_told_with_what_to_do(
+    healthy: World, spoil: Callable[[World], None], told: str, code: int, hint: str
+) -> None:
+    spoil(healthy)
+    result = healthy.run("doctor")
+    assert result.exit_code == code
+    lines = result.stdout.splitlines()
+    (index,) = [i for i, line in enumerate(lines) if line.startswith(told)]
+    assert hint in lines[index + 1] if hint else True
+
+
+def test_without_the_right_to_see_deployments_they_are_unknown_not_missing(healthy: World) -> None:
+    real = healthy.cluster.list
+
+    def refuse(what: Any, **more: Any) -> Any:
+        if what is DEPLOYMENTS:
+            raise BadRequestError("you are not allowed to list `deployments.apps`", "ask")
+        return real(what, **more)
+
+    healthy.cluster.list = refuse  # type: ignore[method-assign]
+    result = healthy.run("doctor")
+    assert result.exit_code == 0
+    assert "warn operator: can't tell: you are not allowed to list `deployments.apps`" in result.stdout
+
+
+def test_for_programs_every_check_is_an_object(healthy: World) -> None:
+    no_operator(healthy)
+    result = healthy.run("doctor", "-o", "json")
+    found = {check["what"]: check["state"] for check in json.loads(result.stdout)}
+    assert (result.exit_code, found["operator"], found["collector"]) == (1, "fail", "ok")

@@ -1,0 +1,203 @@
+"""Waiting for runs and following them: what is shown, when it ends, with which exit code."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun.cli.cluster import RUNS
+from componentrun.cli.errors import EnvironmentFault
+from componentrun.errors import PlatformError, Reason, TransientError
+from tests.unit.cli.world import START
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.cli.world import World
+
+USER_REASONS = {
+    Reason.USER_ERROR, Reason.OUTPUT_MISSING, Reason.OUTPUT_INVALID, Reason.INPUT_NOT_FOUND, Reason.INPUT_INVALID,
+    Reason.INVALID_SPEC, Reason.COMPONENT_NOT_FOUND, Reason.STORAGE_NOT_FOUND, Reason.SECRET_NOT_FOUND,
+}  # fmt: skip
+ENDS = [
+    ("Succeeded", Reason.SUCCEEDED, 0),
+    ("Cancelled", Reason.CANCELLED, 2),
+    *(
+        ("Failed", reason, 1 if reason in USER_REASONS else 2)
+        for reason in list(Reason)[list(Reason).index(Reason.USER_ERROR) :]
+    ),
+]
+
+
+@pytest.mark.parametrize(("phase", "reason", "code"), ENDS)
+def test_the_exit_code_says_who_can_mend_it(world: World, phase: str, reason: Reason, code: int) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.ended("one", phase, reason, message="This is why.")
+    result = world.run("wait", "one")
+    assert result.exit_code == code
+    assert "This is why." in result.stderr
+    assert not result.stdout
+
+
+def phases(*names: str) -> list[dict[str, str]]:
+    return [{"phase": name, "startTime": (START + timedelta(seconds=i)).isoformat()} for i, name in enumerate(names)]
+
+
+def delivered(count: int) -> dict[str, Any]:
+    return {"count": count, "delivered": True}
+
+
+def submit(world: World, *more: str, script: list[Callable[[], None]]) -> Any:
+    world.script = script
+    return world.run("submit", "--component", "cleaner", "--name", "one", *more)
+
+
+def test_submit_alone_prints_the_name_and_does_not_wait(world: World) -> None:
+    result = submit(world, script=[])
+    assert (result.stdout, result.stderr, result.exit_code) == ("one\n", "", 0)
+
+
+def test_wait_prints_the_name_first_then_phases_and_the_outcome_on_stderr(world: World) -> None:
+    tables = [{"table": "out.c-main.bar", "rows": 1000, "bytes": 12345}]
+    result = submit(
+        world,
+        "--wait",
+        script=[
+            lambda: world.cluster.status("one", phase="Running", phases=phases("Queued", "Pending", "Running")),
+            lambda: world.ended("one", phases=phases("Queued", "Pending", "Running", "Succeeded"), outputTables=tables),
+        ],
+    )
+    assert result.exit_code == 0
+    assert result.stdout == "one\n"
+    told = [line.split()[-1] for line in result.stderr.splitlines()[:4]]
+    assert told == ["Queued", "Pending", "Running", "Succeeded"]
+    assert "ComponentRun `one` Succeeded after 0.0s\n  out.c-main.bar: 1,000 rows, 12.3 kB\n" in result.stderr
+
+
+def test_follow_shows_each_line_once_as_it_comes_and_waits_for_the_last_ones(world: World) -> None:
+    def second() -> None:
+        world.store.say("second", type_="warn")
+        world.ended("one")
+
+    result = submit(
+        world,
+        "--follow",
+        script=[
+            lambda: world.store.say("first"),
+            second,
+            lambda: world.store.say("last words\nin two lines"),
+            lambda: world.cluster.status("one", events=delivered(3)),
+        ],
+    )
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "08:00:00.000 info    component: first",
+        "08:00:00.000 warn    component: second",
+        "08:00:00.000 info    component: last words",
+        "                     in two lines",
+    ]
+    assert world.now == START + timedelta(seconds=4)
+
+
+def test_without_a_collector_follow_ends_after_a_while_and_says_so(world: World) -> None:
+    result = submit(world, "--follow", script=[lambda: world.ended("one")])
+    assert result.exit_code == 0
+    assert world.now == START + timedelta(seconds=31)
+    assert "the last events of `one` were not delivered within 30s" in result.stderr
+
+
+def test_follow_goes_on_without_events_where_storage_can_not_be_read(world: World) -> None:
+    world.store.feed.problem = PlatformError("can't list `s3://tables`", Reason.STORAGE_ACCESS_DENIED)
+    result = submit(world, "--follow", script=[lambda: world.ended("one", "Failed", "UserError")])
+    assert result.exit_code == 1
+    assert "can't list `s3://tables`; the run is followed without its events" in result.stderr
+
+
+def test_a_cluster_that_is_away_for_a_moment_is_borne(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+
+    def away() -> None:
+        world.cluster.problems["get"] = EnvironmentFault("the cluster does not answer", "check it")
+
+    def back() -> None:
+        del world.cluster.problems["get"]
+        world.ended("one")
+
+    world.script = [away, *[lambda: None] * 20, back]
+    result = world.run("wait", "one")
+    assert result.exit_code == 0
+    assert result.stderr.count("the cluster does not answer; trying again for 60s") == 1
+
+
+def test_a_cluster_that_stays_away_ends_the_wait(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.script = [lambda: world.cluster.problems.update(get=EnvironmentFault("no answer", "check it"))]
+    result = world.run("wait", "one")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("error: no answer\n\nhint: check it\n")
+
+
+def test_events_of_a_store_that_is_away_are_read_when_it_is_back(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.store.say("first")
+
+    def back() -> None:
+        world.store.feed.problem = None
+        world.store.say("second")
+        world.ended("one", events=delivered(2))
+
+    def away() -> None:
+        world.store.feed.problem = TransientError("the store did not answer", Reason.STORAGE_UNAVAILABLE)
+
+    world.script = [away, back]
+    result = world.run("events", "one", "-f")
+    assert result.exit_code == 0
+    assert [line.rpartition(" ")[2] for line in result.stdout.splitlines()] == ["first", "second"]
+
+
+@pytest.mark.parametrize("command", [("wait", "one"), ("submit", "--component", "cleaner", "--name", "one", "--wait")])
+def test_waiting_ends_with_124_and_says_where_the_run_is(world: World, command: tuple[str, ...]) -> None:
+    if command[0] == "wait":
+        world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.script = [lambda: world.cluster.status("one", phase="Pending", message="No node has room")]
+    result = world.run(*command, "--wait-timeout", "5s")
+    assert result.exit_code == 124
+    assert "ComponentRun `one` is not over yet: it is `Pending` (No node has room)" in result.stderr
+    assert "hint: it goes on; `componentrun wait one` waits again" in result.stderr
+    assert world.now == START + timedelta(seconds=5)
+
+
+def test_ctrl_c_leaves_the_run_alone_and_says_how_to_stop_it(world: World) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    result = submit(world, "--follow", script=[interrupt])
+    assert result.exit_code == 130
+    assert "ComponentRun `one` goes on; `componentrun cancel one --namespace team` stops it" in result.stderr
+    assert "cancel" not in world.created()["spec"]
+
+
+def test_a_run_that_is_deleted_while_it_is_followed_is_an_error(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.script = [world.cluster.objects["componentruns"].clear]
+    result = world.run("wait", "one")
+    assert result.exit_code == 1
+    assert "was deleted while it was followed" in result.stderr
+
+
+def test_a_run_that_was_replaced_under_its_name_is_not_followed(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.script = [lambda: world.cluster.objects["componentruns"]["one"]["metadata"].update(uid="uid-other")]
+    assert "was deleted and created again" in world.run("wait", "one").stderr
+
+
+def test_the_outcome_shows_warnings_and_last_words(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.ended(
+        "one", "Failed", "ApplicationError", message="It broke.", lastWords="Traceback\nboom\n", warnings=["odd"]
+    )
+    told = world.run("wait", "one").stderr
+    assert "ComponentRun `one` Failed (ApplicationError) after 0.0s: It broke.\nwarning: odd\n" in told
+    assert "last words:\n  | Traceback\n  | boom\n" in told

@@ -1,0 +1,240 @@
+"""Commands about runs that are there: get, list, cancel, delete, events, and `@latest`."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from componentrun.cli.cluster import RUNS
+from tests.unit.cli.world import START
+
+if TYPE_CHECKING:
+    from tests.unit.cli.world import World
+
+STATUS: dict[str, Any] = {
+    "phase": "Failed",
+    "result": "Error",
+    "reason": "OutOfMemory",
+    "message": "The component was killed: it used more than its 256Mi of memory.",
+    "exitCode": 137,
+    "image": "registry.example/cleaner:1",
+    "storage": "main",
+    "startTime": "2026-11-24T07:58:00Z",
+    "completionTime": "2026-11-24T07:59:05Z",
+    "phases": [
+        {"phase": "Pending", "startTime": "2026-11-24T07:58:00Z"},
+        {"phase": "Running", "startTime": "2026-11-24T07:58:03.5Z"},
+        {"phase": "Failed", "startTime": "2026-11-24T07:59:05Z"},
+    ],
+    "conditions": [
+        {
+            "type": "Succeeded",
+            "status": "False",
+            "reason": "OutOfMemory",
+            "message": "Killed.",
+            "lastTransitionTime": "2026-11-24T07:59:05Z",
+        }
+    ],
+    "attempts": [
+        {
+            "number": 1,
+            "pod": "one-1",
+            "node": "node-a",
+            "startTime": "2026-11-24T07:58:00Z",
+            "completionTime": "2026-11-24T07:59:05Z",
+            "reason": "OutOfMemory",
+            "exitCode": 137,
+        }
+    ],
+    "inputTables": [{"table": "in.c-main.foo", "rows": 1234567, "bytes": 52_000_000}],
+    "outputTables": [{"table": "out.c-main.log", "rows": 1, "bytes": 12}],
+    "lastWords": "loading\n\x1b[31mstill loading\n",
+    "events": {"count": 12, "delivered": True},
+}
+
+
+def test_get_tells_everything_in_words(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"}, status=STATUS)
+    told = world.run("get", "one").stdout
+    assert told == (
+        "Name:         one\n"
+        "Namespace:    team\n"
+        "Component:    cleaner\n"
+        "Image:        registry.example/cleaner:1\n"
+        "Phase:        Failed\n"
+        "Result:       Error\n"
+        "Reason:       OutOfMemory\n"
+        "Message:      The component was killed: it used more than its 256Mi of memory.\n"
+        "Exit code:    137\n"
+        "Created:      2026-11-24 07:00:00 UTC (60m ago)\n"
+        "Duration:     1m05s\n"
+        "Storage:      main\n"
+        "Events:       12\n"
+        "Phases:\n"
+        "  Pending    3.5s\n"
+        "  Running   1m02s\n"
+        "Conditions:\n"
+        "  Succeeded   False   OutOfMemory   Killed.\n"
+        "Input tables:\n"
+        "  in.c-main.foo   1,234,567 rows   52.0 MB\n"
+        "Output tables:\n"
+        "  out.c-main.log   1 row   12 B\n"
+        "Attempts:\n"
+        "  1   one-1   node-a   1m05s   OutOfMemory   exit code 137\n"
+        "Last words:\n"
+        "  | loading\n"
+        "  | \\x1b[31mstill loading\n"
+    )
+
+
+def test_get_of_a_run_without_a_status_is_queued(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"image": "alpine"})
+    told = world.run("get", "one").stdout
+    assert "Phase:        Queued\n" in told
+    assert "Duration" not in told
+
+
+def test_get_for_programs_is_the_object_without_managed_fields(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"}, status=STATUS)
+    world.cluster.objects["componentruns"]["one"]["metadata"]["managedFields"] = [{"manager": "x"}]
+    raw = json.loads(world.run("get", "one", "-o", "json").stdout)
+    assert (raw["status"], "managedFields" in raw["metadata"]) == (STATUS, False)
+    assert yaml.safe_load(world.run("get", "one", "-o", "yaml").stdout)["spec"] == {"component": "cleaner"}
+
+
+def test_latest_is_the_newest_run(world: World) -> None:
+    for name in ("old", "new"):
+        world.cluster.add(RUNS, name, {"component": "cleaner"})
+    assert "Name:         new\n" in world.run("get", "@latest").stdout
+
+
+def test_latest_of_no_runs_is_an_error_with_a_hint(world: World) -> None:
+    result = world.run("get", "@latest")
+    assert result.exit_code == 1
+    assert "there are no runs in namespace `team`" in result.stderr
+
+
+def test_a_run_of_a_later_release_is_no_traceback(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"}, status={"phase": "Dreaming"})
+    result = world.run("get", "one")
+    assert result.exit_code == 2
+    assert "has a `status.phase` that this release does not understand" in result.stderr
+
+
+def three(world: World) -> None:
+    world.cluster.add(RUNS, "a-long-name-that-is-not-cut-x7k2p", {"component": "cleaner"}, status=STATUS)
+    world.cluster.add(RUNS, "b", {"image": "registry.example/x/alpine:3"})
+    running = {"phase": "Running", "startTime": (START - timedelta(seconds=12)).isoformat()}
+    world.cluster.add(RUNS, "c", {"component": "cleaner"}, status=running)
+
+
+def test_list_has_a_line_for_each_run_the_newest_first(world: World) -> None:
+    three(world)
+    assert world.run("list").stdout == (
+        "NAME                                PHASE     REASON        COMPONENT   DURATION   AGE\n"
+        "c                                   Running   -             cleaner          12s   58m\n"
+        "b                                   Queued    -             alpine:3           -   59m\n"
+        "a-long-name-that-is-not-cut-x7k2p   Failed    OutOfMemory   cleaner        1m05s   60m\n"
+    )
+
+
+def test_list_wide_has_more(world: World) -> None:
+    three(world)
+    last = world.run("list", "-o", "wide").stdout.splitlines()[-1]
+    assert last.split(maxsplit=11)[6:] == ["node-a", "1", "137", "1,234,567", "1", STATUS["message"]]
+
+
+def test_list_for_programs(world: World) -> None:
+    three(world)
+    assert world.run("list", "-o", "name").stdout == "c\nb\na-long-name-that-is-not-cut-x7k2p\n"
+    raw = json.loads(world.run("list", "-o", "json").stdout)
+    assert (raw["kind"], [item["metadata"]["name"] for item in raw["items"]][:2]) == ("List", ["c", "b"])
+
+
+def test_list_by_phase_label_and_component(world: World) -> None:
+    three(world)
+    result = world.run("list", "--phase", "running", "-l", "team=sales", "--component", "cleaner", "-A", "-o", "name")
+    assert result.stdout == "c\n"
+    assert world.cluster.calls[-1] == (
+        "list", "componentruns", "team=sales{'spec.component': 'cleaner', 'status.phase': 'Running'}*",
+    )  # fmt: skip
+    assert world.run("list", "--phase", "running", "--phase", "failed", "-o", "name").stdout.count("\n") == 2
+
+
+def test_list_of_an_unknown_phase_names_the_known_ones(world: World) -> None:
+    result = world.run("list", "--phase", "dreaming")
+    assert result.exit_code == 1
+    assert "one of Queued, Suspended, Pending" in result.stderr
+
+
+def test_list_of_nothing_says_so_on_stderr(world: World) -> None:
+    result = world.run("list")
+    assert (result.stdout, result.stderr, result.exit_code) == ("", "no runs in namespace `team`\n", 0)
+
+
+def test_cancel_asks_the_operator_to_stop(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"}, status={"phase": "Running"})
+    assert world.run("cancel", "one").exit_code == 0
+    assert world.created()["spec"]["cancel"] is True
+
+
+def test_cancel_of_a_run_that_is_over_changes_nothing(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"}, status={"phase": "Succeeded"})
+    result = world.run("cancel", "one")
+    assert (result.exit_code, "is over already: `Succeeded`" in result.stderr) == (0, True)
+    assert "cancel" not in world.created()["spec"]
+
+
+@pytest.mark.parametrize(("phase", "code"), [("Cancelled", 0), ("Succeeded", 2)])
+def test_cancel_wait_tells_whether_it_was_in_time(world: World, phase: str, code: int) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"}, status={"phase": "Running"})
+    world.script = [lambda: None, lambda: world.ended("one", phase, phase)]
+    assert world.run("cancel", "one", "--wait").exit_code == code
+
+
+def test_delete_deletes_finished_runs_and_asks_about_others(world: World) -> None:
+    world.cluster.add(RUNS, "done", {"component": "cleaner"}, status={"phase": "Succeeded"})
+    world.cluster.add(RUNS, "busy", {"component": "cleaner"}, status={"phase": "Running"})
+    refused = world.run("delete", "done", "busy")
+    assert refused.exit_code == 1
+    assert "`busy`" in refused.stderr
+    assert len(world.cluster.objects["componentruns"]) == 2
+    assert world.run("delete", "done").exit_code == 0
+    assert world.run("delete", "busy", "--yes").exit_code == 0
+    assert not world.cluster.objects["componentruns"]
+
+
+def test_events_are_lines_and_the_last_ones_where_asked(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    for number in range(5):
+        world.store.say(f"line {number}", at=START + timedelta(milliseconds=number))
+    assert world.run("events", "one").stdout.count("\n") == 5
+    assert world.run("events", "one", "-n", "1").stdout == ""  # the fake's feed gives each event once
+
+
+def test_events_of_the_last_lines_from_one_source_for_programs(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner", "storage": "main"})
+    world.store.say("brought 2 tables", source="stage-in")
+    for number in range(5):
+        world.store.say(f"line {number}")
+    lines = world.run("events", "one", "-n", "2", "--source", "component", "-o", "json").stdout.splitlines()
+    assert [json.loads(line)["message"] for line in lines] == ["line 3", "line 4"]
+
+
+def test_events_with_a_namespace_behind_n_explain_themselves(world: World) -> None:
+    result = world.run("events", "one", "-n", "prod")
+    assert result.exit_code == 1
+    assert "hint: for a namespace write `--namespace prod`" in result.stderr
+
+
+def test_an_event_can_not_write_to_the_terminal(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.store.say("\x1b]0;title\x07 \u202ereversed\tkept")
+    assert (
+        world.run("events", "one").stdout
+        == "08:00:00.000 info    component: \\x1b]0;title\\x07 \\u202ereversed\tkept\n"
+    )

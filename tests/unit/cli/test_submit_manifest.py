@@ -1,0 +1,241 @@
+"""Flags and files become a manifest."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from componentrun.api.componentrun import ComponentRunSpec
+from componentrun.cli.manifest import EXPECTED, generated_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.unit.cli.world import World
+
+FLAGS: list[tuple[list[str], dict[str, Any]]] = [
+    (["--component", "cleaner"], {"component": "cleaner"}),
+    (["--component", "cleaner", "--tag", "1.2"], {"component": "cleaner", "tag": "1.2"}),
+    (["--image", "alpine:3", "--", "sh", "-c", "echo 1"], {"image": "alpine:3", "command": ["sh", "-c", "echo 1"]}),
+    (["--image", "a", "--action", "check"], {"image": "a", "action": "check"}),
+    (["--image", "a", "--param", "limit=10"], {"image": "a", "configuration": {"parameters": {"limit": 10}}}),
+    (["--image", "a", "--param", "x=word"], {"image": "a", "configuration": {"parameters": {"x": "word"}}}),
+    (["--image", "a", "--param", "x="], {"image": "a", "configuration": {"parameters": {"x": ""}}}),
+    (["--image", "a", "--param", "x=NaN"], {"image": "a", "configuration": {"parameters": {"x": "NaN"}}}),
+    (["--image", "a", "--param", 'x="10"'], {"image": "a", "configuration": {"parameters": {"x": "10"}}}),
+    (
+        ["--image", "a", "--param", 'x={"b":[1,null]}'],
+        {"image": "a", "configuration": {"parameters": {"x": {"b": [1, None]}}}},
+    ),
+    (
+        ["--image", "a", "--param", "db.host=h", "--param", "db.port=5432"],
+        {"image": "a", "configuration": {"parameters": {"db": {"host": "h", "port": 5432}}}},
+    ),
+    (["--image", "a", "--param", r"a\.b=1"], {"image": "a", "configuration": {"parameters": {"a.b": 1}}}),
+    (["--image", "a", "--param", "x=a=b"], {"image": "a", "configuration": {"parameters": {"x": "a=b"}}}),
+    (
+        ["--image", "a", "--secret", "db.#password=login/password"],
+        {
+            "image": "a",
+            "configuration": {
+                "secrets": [{"path": "db.#password", "secretKeyRef": {"name": "login", "key": "password"}}]
+            },
+        },
+    ),
+    (["--image", "a", "--configuration", "c-1"], {"image": "a", "configuration": {"id": "c-1"}}),
+    (["--image", "a", "--input", "in.c-main.foo"], {"image": "a", "input": {"tables": [{"source": "in.c-main.foo"}]}}),
+    (
+        ["--image", "a", "--input", "in.c-main.foo:x.csv", "--input", "files/y.csv"],
+        {
+            "image": "a",
+            "input": {"tables": [{"source": "in.c-main.foo", "destination": "x.csv"}, {"object": "files/y.csv"}]},
+        },
+    ),
+    (
+        ["--image", "a", "--input", "files/a:b/y.csv:z.csv"],
+        {"image": "a", "input": {"tables": [{"object": "files/a:b/y.csv", "destination": "z.csv"}]}},
+    ),
+    (
+        ["--image", "a", "--output", "bar.csv:out.c-main.bar"],
+        {"image": "a", "output": {"tables": [{"source": "bar.csv", "destination": "out.c-main.bar"}]}},
+    ),
+    (
+        ["--image", "a", "--output", "bar.csv:out.c-main.bar:incremental,write-always"],
+        {
+            "image": "a",
+            "output": {
+                "tables": [
+                    {"source": "bar.csv", "destination": "out.c-main.bar", "incremental": True, "writeAlways": True}
+                ]
+            },
+        },
+    ),
+    (["--image", "a", "--default-bucket", "out.c-main"], {"image": "a", "output": {"defaultBucket": "out.c-main"}}),
+    (["--image", "a", "--storage", "other"], {"image": "a", "storage": "other"}),
+    (["--image", "a", "--timeout", "15m", "--ttl", "1h"], {"image": "a", "timeout": "15m", "ttlAfterFinished": "1h"}),
+    (
+        ["--image", "a", "--cpu", "2", "--memory", "1Gi"],
+        {"image": "a", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}}},
+    ),
+    (["--component", "a", "--size", "large"], {"component": "a", "size": "large"}),
+    (["--image", "a", "--network", "no-internet"], {"image": "a", "network": {"mode": "no-internet"}}),
+]
+
+
+@pytest.mark.parametrize(("flags", "spec"), FLAGS, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_flags_become_the_spec(world: World, flags: list[str], spec: dict[str, Any]) -> None:
+    result = world.run("submit", *flags)
+    assert result.exit_code == 0, result.output
+    assert world.created()["spec"] == spec
+
+
+REFUSED = [
+    (["--component", "a", "--image", "b"], "found both of `component` and `image`"),
+    ([], "found neither of `component` and `image`"),
+    (["--component", "a", "--", "sh"], "`spec.command`: only for an `image`"),
+    (["--image", "a", "--tag", "1"], "`spec.tag`: only for a `component`"),
+    (["--image", "a", "--size", "small", "--cpu", "1"], "`--size` does not go together"),
+    (["--image", "a", "--size", "huge"], "`spec.size`: input should be 'xsmall'"),
+    (["--image", "a", "--timeout", "10"], "`spec.timeout`: expected a duration such as `90s`"),
+    (["--image", "a", "--memory", "lots"], "`spec.resources.limits.memory`: expected a quantity"),
+    (["--image", "a", "--network", "all"], "`spec.network.mode`"),
+    (["--image", "a", "--param", "x"], "expected `KEY=VALUE`"),
+    (["--image", "a", "--param", "a..b=1"], "has an empty part"),
+    (["--image", "a", "--param", "a=1", "--param", "a.b=2"], "`a` is 1 already, not an object"),
+    (["--image", "a", "--param", "db.#password=x"], "whoever may read the run would read it"),
+    (["--image", "a", "--secret", "x=name"], "found no key in `name`"),
+    (["--image", "a", "--input", "foo"], "neither a table (`in.c-main.foo`) nor an object"),
+    (["--image", "a", "--output", "bar.csv"], "expected `FILE:TABLE`"),
+    (["--image", "a", "--output", "bar.csv:out.c-main.bar:twice"], "`twice` is none of"),
+    (["--image", "a", "--name", "Wrong Name"], "metadata.name"),
+    (["--image", "a", "--name", "x" * 59], "59 characters, expected at most 58"),
+    (["--image", "a", "--wait-timeout", "soon"], "`soon` is no duration"),
+]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"), REFUSED, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_what_can_not_be_is_refused_with_the_flag_or_field_and_a_hint(
+    world: World, flags: list[str], told: str
+) -> None:
+    result = world.run("submit", *flags)
+    assert result.exit_code == 1
+    assert told in result.stderr
+    assert "\n\nhint: " in result.stderr
+    assert not world.cluster.objects["componentruns"]
+
+
+RUN = {
+    "apiVersion": "componentrun.dev/v1alpha1",
+    "kind": "ComponentRun",
+    "metadata": {"name": "one", "labels": {"team": "sales"}},
+    "spec": {"component": "cleaner", "configuration": {"parameters": {"a": {"b": 1}, "c": 2}}},
+}
+
+
+def test_a_run_comes_from_a_file(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(yaml.safe_dump(RUN))
+    assert world.run("submit", "-f", str(file)).stdout == "one\n"
+    assert world.created()["spec"] == RUN["spec"]
+
+
+def test_a_run_comes_from_stdin(world: World) -> None:
+    assert world.run("submit", "-f", "-", text=json.dumps(RUN)).stdout == "one\n"
+
+
+def test_flags_win_over_the_file_and_leave_the_rest(world: World) -> None:
+    flags = ["--param", "a.b=3", "--name", "two", "--image", "alpine", "--label", "tier=test"]
+    assert world.run("submit", "-f", "-", *flags, "--dry-run", text=json.dumps(RUN)).exit_code == 0
+    (manifest,) = world.cluster.dry_runs
+    assert manifest["metadata"] == {"name": "two", "labels": {"team": "sales", "tier": "test"}}
+    assert manifest["spec"] == {"image": "alpine", "configuration": {"parameters": {"a": {"b": 3}, "c": 2}}}
+
+
+FILES = [
+    ("{", "is not YAML"),
+    ("a: 1\n---\nb: 2\n", "holds 2 documents"),
+    ("- 1\n", "holds 1 documents; expected one ComponentRun"),
+    ("apiVersion: v1\nkind: Pod\n", "is a `Pod` of `v1`; expected a `ComponentRun`"),
+    (
+        json.dumps(RUN | {"spec": {"component": "a", "timout": "1m"}}),
+        "`spec.timout`: there is no such field; did you mean `timeout`?",
+    ),
+    (
+        json.dumps(RUN | {"spec": {"component": "a", "input": {"tables": [{"source": "in.c-a.b", "where": 1}]}}}),
+        "`spec.input.tables[0].where`: there is no such field",
+    ),
+    (
+        json.dumps(RUN | {"metadata": {"name": "a", "label": {}}}),
+        "`metadata.label`: there is no such field; did you mean `labels`?",
+    ),
+    (json.dumps(RUN | {"spec": None}), "found neither of `component` and `image`"),
+]
+
+
+@pytest.mark.parametrize(("text", "told"), FILES)
+def test_a_file_that_is_no_run_is_refused(world: World, text: str, told: str) -> None:
+    result = world.run("submit", "-f", "-", text=text)
+    assert result.exit_code == 1
+    assert told in result.stderr
+
+
+def test_a_missing_file_is_named(world: World) -> None:
+    result = world.run("submit", "-f", "/no/such.yaml")
+    assert (result.exit_code, "can't read `/no/such.yaml`: No such file" in result.stderr) == (1, True)
+
+
+def test_parameters_come_from_a_file_and_single_ones_win(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "parameters.yaml"
+    file.write_text("limit: 5\ndb: {host: h}\n")
+    world.run("submit", "--image", "a", "--parameters", str(file), "--param", "limit=6")
+    assert world.created()["spec"]["configuration"]["parameters"] == {"limit": 6, "db": {"host": "h"}}
+
+
+def test_free_parameters_may_hold_any_key(world: World) -> None:
+    spec = {"component": "a", "configuration": {"parameters": {"what": {"ever": 1}}, "imageParameters": {"x": 1}}}
+    assert world.run("submit", "-f", "-", text=json.dumps(RUN | {"spec": spec})).exit_code == 0
+
+
+def test_a_file_of_another_namespace_is_refused_and_its_own_is_used(world: World) -> None:
+    text = json.dumps(RUN | {"metadata": {"name": "one", "namespace": "sales"}})
+    assert "the file says namespace `sales`" in world.run("submit", "-f", "-", "-n", "other", text=text).stderr
+    assert world.run("submit", "-f", "-", text=text).exit_code == 0
+    assert world.asked == [(None, "sales")]
+
+
+def test_dry_run_prints_the_manifest_lets_the_cluster_check_it_and_creates_nothing(world: World) -> None:
+    result = world.run("submit", "--component", "cleaner", "--name", "one", "--dry-run")
+    assert yaml.safe_load(result.stdout)["metadata"] == {"name": "one"}
+    assert len(world.cluster.dry_runs) == 1
+    assert not world.cluster.objects["componentruns"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "stem"),
+    [
+        ({"component": "cleaner"}, "cleaner-"),
+        ({"image": "registry.example.com:5000/team/My_Cleaner:1.2"}, "my-cleaner-"),
+        ({"image": "alpine@sha256:0123"}, "alpine-"),
+        ({"component": "x" * 200}, "x" * 53),
+    ],
+)
+def test_generated_names_are_the_component_and_five_characters(spec: dict[str, str], stem: str) -> None:
+    name = generated_name(spec)
+    assert re.fullmatch(re.escape(stem) + "[a-z0-9]{5}", name)
+    assert len(name) <= 58
+
+
+def test_generate_name_of_a_file_is_kept(world: World) -> None:
+    world.run("submit", "-f", "-", text=json.dumps(RUN | {"metadata": {"generateName": "nightly-"}}))
+    assert re.fullmatch("nightly-[a-z0-9]{5}", world.created()["metadata"]["name"])
+
+
+def test_the_patterns_that_have_words_are_those_of_the_models() -> None:
+    schema = json.dumps(ComponentRunSpec.model_json_schema(by_alias=True))
+    assert [pattern for pattern in EXPECTED if json.dumps(pattern) not in schema] == []

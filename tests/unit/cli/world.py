@@ -1,0 +1,234 @@
+"""The command line against a cluster and a store in memory.
+
+Faked: the `Cluster` and `Store` borders and the clock (`sleep` moves it on and lets scripted things happen).
+Real: argument parsing, manifests, following, exit codes, what is printed.
+Left out: the clients (tests/integration/cli).
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from typer.testing import CliRunner
+
+from componentrun.cli.app import app
+from componentrun.cli.cluster import COMPONENTS, CRDS, DEPLOYMENTS, RUNS, SECRETS, STORAGES, JsonObject, Resource
+from componentrun.cli.errors import NotFoundError
+from componentrun.cli.session import Makers
+from componentrun.cli.store import Check, EventRecord, Preview, TableInfo
+from componentrun.errors import Reason, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import IO
+
+    from typer.testing import Result
+
+START = datetime(2026, 11, 24, 8, 0, 0, tzinfo=UTC)
+
+
+class FakeCluster:
+    """Objects in dictionaries; `problems` makes a verb fail."""
+
+    server = "https://cluster.example:6443"
+
+    def __init__(self) -> None:
+        self.namespace = "team"
+        self.objects: dict[str, dict[str, JsonObject]] = {
+            what.plural: {} for what in (RUNS, COMPONENTS, STORAGES, SECRETS, DEPLOYMENTS, CRDS)
+        }
+        self.problems: dict[str, Exception] = {}
+        self.calls: list[tuple[str, str, str]] = []
+        self.dry_runs: list[JsonObject] = []
+
+    def _called(self, verb: str, what: str, name: str = "") -> None:
+        self.calls.append((verb, what, name))
+        if verb in self.problems:
+            raise self.problems[verb]
+
+    def version(self) -> str:
+        self._called("version", "")
+        return "v1.35.4"
+
+    def get(self, what: Resource, name: str) -> JsonObject:
+        self._called("get", what.plural, name)
+        if name not in self.objects[what.plural]:
+            raise NotFoundError(f"there is no {what.kind} `{name}` in namespace `{self.namespace}`", "look elsewhere")
+        return copy.deepcopy(self.objects[what.plural][name])
+
+    def list(
+        self, what: Resource, *, selector: str = "", fields: Mapping[str, str] | None = None, everywhere: bool = False
+    ) -> list[JsonObject]:
+        self._called("list", what.plural, f"{selector}{dict(fields or {})}{'*' if everywhere else ''}")
+        return [copy.deepcopy(found) for found in self.objects[what.plural].values()]
+
+    def create(self, what: Resource, manifest: JsonObject, *, dry_run: bool = False) -> JsonObject:
+        self._called("create", what.plural, manifest["metadata"]["name"])
+        if dry_run:
+            self.dry_runs.append(manifest)
+            return manifest
+        return self.add(what, manifest["metadata"]["name"], manifest["spec"])
+
+    def patch(self, what: Resource, name: str, patch: JsonObject) -> JsonObject:
+        self._called("patch", what.plural, name)
+        for key, value in patch.items():
+            self.objects[what.plural][name].setdefault(key, {}).update(value)
+        return self.get(what, name)
+
+    def delete(self, what: Resource, name: str) -> None:
+        self._called("delete", what.plural, name)
+        del self.objects[what.plural][name]
+
+    def add(self, what: Resource, name: str, spec: JsonObject, **more: Any) -> JsonObject:
+        """Put an object there; each is a minute younger than the one before."""
+        made = START - timedelta(minutes=60 - len(self.objects[what.plural]))
+        self.objects[what.plural][name] = {
+            "apiVersion": "componentrun.dev/v1alpha1",
+            "kind": what.kind,
+            "metadata": {
+                "name": name,
+                "namespace": self.namespace,
+                "uid": f"uid-{name}",
+                "creationTimestamp": made.isoformat().replace("+00:00", "Z"),
+            },
+            "spec": spec,
+            **more,
+        }
+        return copy.deepcopy(self.objects[what.plural][name])
+
+    def status(self, name: str, **status: Any) -> None:
+        """Change a run's status."""
+        self.objects["componentruns"][name].setdefault("status", {}).update(status)
+
+
+class FakeFeed:
+    """Events that were said and not read yet."""
+
+    def __init__(self, events: list[EventRecord]) -> None:
+        self._events = events
+        self._seen = 0
+        self.problem: Exception | None = None
+
+    def read(self) -> Iterator[EventRecord]:
+        if self.problem is not None:
+            raise self.problem
+        while self._seen < len(self._events):
+            self._seen += 1
+            yield self._events[self._seen - 1]
+
+
+class FakeStore:
+    """Tables and events in memory."""
+
+    name = "main"
+
+    def __init__(self) -> None:
+        self.content: dict[str, bytes] = {}
+        self.primary_key: tuple[str, ...] = ()
+        self.said: list[EventRecord] = []
+        self.feed = FakeFeed(self.said)
+        self.checks = [Check("list", "ok", "fine")]
+        self.problem: Exception | None = None
+
+    def tables(self, bucket: str | None = None) -> list[TableInfo]:
+        return [self._info(name) for name in self.content if bucket is None or name.startswith(f"{bucket}.")]
+
+    def put(
+        self,
+        file: Path,
+        table: str,
+        *,
+        incremental: bool,
+        primary_key: Sequence[str],
+        progress: Callable[[int, int | None], None],
+    ) -> TableInfo:
+        if self.problem is not None:
+            raise self.problem
+        body = file.read_bytes()
+        self.content[table] = self.content[table] + body.split(b"\n", 1)[1] if incremental else body
+        self.primary_key = tuple(primary_key)
+        progress(len(body), None)
+        return self._info(table)
+
+    def get(self, table: str, target: IO[bytes], progress: Callable[[int, int | None], None]) -> TableInfo:
+        if table not in self.content:
+            raise UserError(f"there is no table `{table}`", Reason.INPUT_NOT_FOUND)
+        target.write(self.content[table])
+        progress(len(self.content[table]), None)
+        return self._info(table)
+
+    def head(self, table: str, rows: int) -> Preview:
+        header, *body = [tuple(line.split(",")) for line in self.content[table].decode().splitlines()]
+        return Preview(header, tuple(body[:rows]))
+
+    def remove(self, table: str) -> bool:
+        return self.content.pop(table, None) is not None
+
+    def events(self, run: str) -> FakeFeed:
+        assert run.startswith("uid-")
+        return self.feed
+
+    def check(self) -> list[Check]:
+        if self.problem is not None:
+            raise self.problem
+        return self.checks
+
+    def say(self, message: str, *, type_: str = "info", source: str = "component", at: datetime = START) -> None:
+        seq = len(self.said) + 1
+        raw = {"seq": seq, "message": message, "type": type_, "source": source}
+        self.said.append(EventRecord(seq, at, type_, message, source, raw))
+
+    def _info(self, table: str) -> TableInfo:
+        header, *body = self.content[table].decode().splitlines()
+        columns = tuple(header.split(","))
+        size = sum(len(line) + 1 for line in body)
+        return TableInfo(table, columns, self.primary_key, len(body), size, 1, START, "load-1")
+
+
+@dataclass
+class World:
+    """What a test looks at: cluster, store, clock, and a script of what happens while a command sleeps."""
+
+    cluster: FakeCluster = field(default_factory=FakeCluster)
+    store: FakeStore = field(default_factory=FakeStore)
+    now: datetime = START
+    script: list[Callable[[], None]] = field(default_factory=list)
+    asked: list[tuple[str | None, str | None]] = field(default_factory=list)
+    endpoints: list[str | None] = field(default_factory=list)
+
+    def run(self, *arguments: str, text: str | None = None) -> Result:
+        """Type a command."""
+        return CliRunner().invoke(app, list(arguments), obj=self.makers(), input=text)
+
+    def makers(self) -> Makers:
+        return Makers(self._cluster, self._store, lambda: self.now, self._sleep)
+
+    def _cluster(self, context: str | None, namespace: str | None) -> FakeCluster:
+        self.asked.append((context, namespace))
+        self.cluster.namespace = namespace or self.cluster.namespace
+        return self.cluster
+
+    def _store(self, _cluster: object, storage: JsonObject, endpoint: str | None) -> FakeStore:
+        self.endpoints.append(endpoint)
+        self.store.name = storage["metadata"]["name"]
+        return self.store
+
+    def _sleep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+        assert self.now < START + timedelta(minutes=10), "the command waits for what does not come"
+        if self.script:
+            self.script.pop(0)()
+
+    def created(self) -> JsonObject:
+        """The one run that was created."""
+        (run,) = self.cluster.objects["componentruns"].values()
+        return run
+
+    def ended(self, name: str, phase: str = "Succeeded", reason: str = "Succeeded", **status: Any) -> None:
+        """A run that is over."""
+        at = self.now.isoformat()
+        self.cluster.status(name, phase=phase, reason=reason, startTime=at, completionTime=at, **status)
