@@ -56,6 +56,7 @@ ENV PATH=/opt/componentrun/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     LANG=C.UTF-8 \
+    USER=componentrun \
     HOME=/tmp
 USER 1000:1000
 WORKDIR /

@@ -17,6 +17,7 @@ RELEASE: Final = "componentrun"
 _IMAGE: Final = "componentrun"
 _FINGERPRINT: Final = "componentrun.dev/installed-from"
 _WAIT: Final = "180s"
+_MOST_LOG: Final = 5000
 
 Values = Mapping[str, Any]
 
@@ -112,5 +113,5 @@ class Tools:
         selector = f"--selector=app.kubernetes.io/instance={RELEASE}"
         where = f"--namespace={NAMESPACE}"
         pods = self.kubectl("get", "pods", where, selector, "--output=wide")
-        logs = self.kubectl("logs", where, selector, "--tail=20", "--prefix", "--ignore-errors")
+        logs = self.kubectl("logs", where, selector, "--tail=5", "--ignore-errors")[-_MOST_LOG:]
         return f"Its pods:\n{pods}\nTheir logs:\n{logs}"

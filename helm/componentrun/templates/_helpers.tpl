@@ -57,15 +57,19 @@ capabilities:
     - ALL
 {{- end -}}
 
-{{/* What operator and collector share; takes a dict with root, part ("operator"), values and env (a list) */}}
+{{/*
+What operator and collector share; takes a dict with root, part ("operator"), module, values, env (a list), and for one of
+several shards its number as text.
+*/}}
 {{- define "componentrun.deployment" -}}
 {{- $root := .root -}}
 {{- $values := .values -}}
+{{- $shard := .shard -}}
 {{- $name := printf "%s-%s" (include "componentrun.fullname" $root) .part -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {{ $name }}
+  name: {{ $name }}{{ with $shard }}-{{ . }}{{ end }}
   namespace: {{ $root.Release.Namespace }}
   labels:
     {{- include "componentrun.labels" (list $root .part) | nindent 4 }}
@@ -78,9 +82,15 @@ spec:
   selector:
     matchLabels:
       {{- include "componentrun.selectorLabels" (list $root .part) | nindent 6 }}
+      {{- with $shard }}
+      componentrun.dev/shard: {{ . | quote }}
+      {{- end }}
   template:
     metadata:
       labels:
+        {{- with $shard }}
+        componentrun.dev/shard: {{ . | quote }}
+        {{- end }}
         {{- with $values.podLabels }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

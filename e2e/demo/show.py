@@ -1,0 +1,94 @@
+"""The demo's steps."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from e2e import images
+from e2e.cluster import connection as cluster_connection
+from e2e.cluster.__main__ import main as cluster_command
+from e2e.cluster.connection import Connection
+from e2e.cluster.errors import ClusterError
+from e2e.demo import data, manifests
+from e2e.demo.terminal import Terminal, heading
+from e2e.install import install
+
+_IMAGES = ("componentrun", "example-delays-python", "example-shell", "example-r")
+_ROWS = "20"
+
+
+def main(values: Mapping[str, Any] | None = None) -> None:
+    """Show all of it; the second time most is there already.
+
+    Args:
+        values: further values of the chart.
+
+    Raises:
+        ClusterError: a step failed.
+    """
+    heading("A cluster")
+    if cluster_command(["up"]):
+        raise ClusterError("the cluster did not come up", hint="see above; `make demo` goes on where it ended")
+    connection = cluster_connection.load()
+    terminal = Terminal(connection, manifests.NAMESPACE)
+    heading("Images of the operator and the examples")
+    built = images.ensure(connection, _IMAGES)
+    print("\n".join(built.values()))
+    heading("The operator")
+    install(connection, built, values)
+    terminal.run("kubectl", "get", "pods", "--namespace", "componentrun-system")
+    heading("A namespace with a Storage, and tables in it: flights that left New York in 2013")
+    _fill(connection, terminal)
+    heading("Components: programs that may be run, and what they may use")
+    _apply(terminal, manifests.write_components(built))
+    terminal.run("kubectl", "get", "components", "--namespace", manifests.NAMESPACE)
+    heading("Run one: which carrier is late?")
+    _submit(terminal, "delays-python")
+    heading("The table that it made")
+    _head(terminal, "out.c-nyc.delays")
+    heading("Where everything is")
+    print(_farewell(connection, terminal))
+
+
+def _fill(connection: Connection, terminal: Terminal) -> None:
+    _apply(terminal, manifests.write_namespace(connection))
+    for table in data.tables():
+        terminal.run("componentrun", "table", "put", table.file, table.id, "--namespace", manifests.NAMESPACE)
+    terminal.run("componentrun", "table", "ls", "--namespace", manifests.NAMESPACE)
+
+
+def _apply(terminal: Terminal, file: object) -> None:
+    terminal.run("kubectl", "apply", "--server-side", "--force-conflicts", "--filename", str(file))
+
+
+def _submit(terminal: Terminal, example: str) -> None:
+    run = manifests.EXAMPLES / example / "run.yaml"
+    terminal.run("componentrun", "submit", "--file", run, "--follow", "--namespace", manifests.NAMESPACE)
+
+
+def _head(terminal: Terminal, table: str) -> None:
+    terminal.run("componentrun", "table", "head", table, "--rows", _ROWS, "--namespace", manifests.NAMESPACE)
+
+
+def _farewell(connection: Connection, terminal: Terminal) -> str:
+    namespace = f"--namespace {manifests.NAMESPACE}"
+    return f"""\
+Your shell, to be where the demo is:
+
+  {terminal.exports()}
+
+Try next:
+
+  componentrun submit -f examples/r/run.yaml --follow {namespace}         # do flights leave later when it rains?
+  componentrun table head out.c-nyc.rain {namespace}
+  componentrun submit -f examples/shell/run.yaml --follow {namespace}     # plain shell and awk
+  componentrun submit --component delays --param decimals=99 --follow {namespace}   # a user's error
+  componentrun list {namespace}
+  componentrun events @latest {namespace}
+  kubectl get componentruns {namespace} -o wide
+
+The object store is {connection.store_endpoint}, bucket {connection.store_bucket}; its keys are in the Secret `store`:
+
+  kubectl get secret store {namespace} -o yaml
+
+The objects that were applied are in {manifests.folder()}, the logs of the cluster's parts in {connection.logs}.
+`make cluster-down` takes all of it away."""

@@ -1,0 +1,51 @@
+"""What the person in front of the demo sees: headings, the commands that they could type, and their output."""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from e2e.cluster.connection import Connection
+from e2e.cluster.errors import ClusterError
+
+_BEGUN = time.monotonic()
+
+
+def heading(text: str) -> None:
+    """Say what comes next, and how long all of it has taken so far."""
+    bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+    print(f"\n{bold}==> {text}{plain}  ({time.monotonic() - _BEGUN:.0f} s since the start)", flush=True)
+
+
+class Terminal:
+    """Runs commands as a person would type them, on one cluster and in one namespace."""
+
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        self.folders = (Path(sys.executable).parent, connection.bin_dir)
+        self.kubeconfig = connection.kubeconfig
+        self.namespace = namespace
+
+    def run(self, *words: str | Path) -> None:
+        """Show the command, then run it with its output on the screen.
+
+        Raises:
+            ClusterError: it failed.
+        """
+        command = [str(word) for word in words]
+        print(f"$ {shlex.join(command)}", flush=True)
+        begun = time.monotonic()
+        done = subprocess.run(command, env=self.environment(), check=False)
+        if done.returncode:
+            raise ClusterError(f"`{shlex.join(command)}` ended with exit code {done.returncode}", hint="see above")
+        print(f"{time.monotonic() - begun:7.1f} s", flush=True)
+
+    def environment(self) -> dict[str, str]:
+        path = os.pathsep.join([*map(str, self.folders), os.environ.get("PATH", "")])
+        return os.environ | {"KUBECONFIG": str(self.kubeconfig), "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+    def exports(self) -> str:
+        """What a person types to be where the demo is."""
+        path = os.pathsep.join(map(str, self.folders))
+        return f"export KUBECONFIG={shlex.quote(str(self.kubeconfig))} PATH={shlex.quote(path)}:$PATH"
