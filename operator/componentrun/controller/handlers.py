@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import kopf
 
 from componentrun.api import names
-from componentrun.api.common import GROUP, VERSION
 from componentrun.controller.caches import Caches, Key, run_of_pod
+from componentrun.controller.kube import COMPONENTS, PODS, RUNS, STORAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from componentrun.controller.metrics import Metrics
     from componentrun.controller.workqueue import WorkQueue
 
-__all__ = ["make_registry", "make_settings"]
+__all__ = ["make_registry", "make_settings", "take_in"]
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,34 @@ def make_settings() -> kopf.OperatorSettings:
     return settings
 
 
+def take_in(caches: Caches, queue: WorkQueue[Key], plural: str, kind: str | None, obj: dict[str, Any]) -> None:
+    """Let an event change a cache, and have the run that it is about looked at if it did.
+
+    Args:
+        caches: what was seen last.
+        queue: of runs.
+        plural: the resource.
+        kind: ADDED, MODIFIED, DELETED; None for an object that was listed.
+        obj: the object as the API server sent it.
+    """
+    key, uid, gone = Key.of(obj), obj["metadata"]["uid"], kind == _DELETED
+    match plural:
+        case RUNS.plural:
+            if caches.runs.gone(key, uid) if gone else caches.runs.seen(obj):
+                queue.add(key)
+        case PODS.plural:
+            run = run_of_pod(obj)
+            if (caches.pods.deleted(obj) if gone else caches.pods.seen(obj)) and run is not None:
+                queue.add(run)
+        case _:
+            # What runs only refer to: nothing is started by its change.
+            cache = caches.components if plural == COMPONENTS.plural else caches.storages
+            if gone:
+                cache.gone(key, uid)
+            else:
+                cache.seen(obj)
+
+
 def make_registry(caches: Caches, queue: WorkQueue[Key], metrics: Metrics, kube: Kube) -> kopf.OperatorRegistry:
     """Kopf's handlers for these caches and this queue."""
     registry = kopf.OperatorRegistry()
@@ -72,40 +100,19 @@ def make_registry(caches: Caches, queue: WorkQueue[Key], metrics: Metrics, kube:
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return await _connection_info(kube)
 
-    @kopf.on.event(GROUP, VERSION, "componentruns", registry=registry, id="runs")
-    async def run_event(event: kopf.RawEvent, **_: Any) -> None:
-        metrics.watch_event("componentruns")
-        obj: Any = event["object"]
-        key = Key.of(obj)
-        changed = caches.runs.gone(key, obj["metadata"]["uid"]) if event["type"] == _DELETED else caches.runs.seen(obj)
-        if changed:
-            queue.add(key)
-
-    @kopf.on.event("", "v1", "pods", labels={names.RUN_LABEL: kopf.PRESENT}, registry=registry, id="pods")
-    async def pod_event(event: kopf.RawEvent, **_: Any) -> None:
-        metrics.watch_event("pods")
-        obj: Any = event["object"]
-        changed = caches.pods.deleted(obj) if event["type"] == _DELETED else caches.pods.seen(obj)
-        run = run_of_pod(obj)
-        if changed and run is not None:
-            queue.add(run)
-
-    for plural, cache in (("components", caches.components), ("storages", caches.storages)):
-        handler = _cache_only(cache, plural, metrics)
-        kopf.on.event(GROUP, VERSION, plural, registry=registry, id=plural)(handler)
+    for resource in (RUNS, PODS, COMPONENTS, STORAGES):
+        labels = {names.RUN_LABEL: kopf.PRESENT} if resource is PODS else None
+        kopf.on.event(
+            resource.group, resource.version, resource.plural, labels=labels, registry=registry, id=resource.plural
+        )(_handler(resource.plural, caches, queue, metrics))
     return registry
 
 
-def _cache_only(cache: Any, plural: str, metrics: Metrics) -> Callable[..., Any]:
-    """A handler for what runs only refer to: nothing is started by its change."""
-
+def _handler(plural: str, caches: Caches, queue: WorkQueue[Key], metrics: Metrics) -> Callable[..., Any]:
     async def handle(event: kopf.RawEvent, **_: Any) -> None:
         metrics.watch_event(plural)
         obj: Any = event["object"]
-        if event["type"] == _DELETED:
-            cache.gone(Key.of(obj), obj["metadata"]["uid"])
-        else:
-            cache.seen(obj)
+        take_in(caches, queue, plural, event["type"], obj)
 
     return handle
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api import names
 from componentrun.controller.caches import Key
 from componentrun.controller.kube import PODS, RUNS, Kube
-from componentrun.controller.kubeerrors import ConflictError, NotFoundError
+from componentrun.controller.kubeerrors import ConflictError, NotFoundError, QuotaExceededError
 from componentrun.controller.logs import RunLogger
 from componentrun.controller.stores import find_secret
 from componentrun.core import plan as core_plan
@@ -40,6 +41,7 @@ __all__ = ["Reconciler", "RetryError"]
 
 _log = logging.getLogger(__name__)
 
+_FOR_EVER: Final = 10 * 365 * 24 * 3600.0
 _KILL_SECONDS: Final = 2
 """Grace of a pod whose run had to be given up."""
 
@@ -69,6 +71,7 @@ class Reconciler:
         self._writer = writer
         self._limits = limits
         self._clock = clock
+        self._failing_since: dict[str, datetime] = {}
 
     async def reconcile(self, key: Key) -> float | None:
         """Do what is to be done about a run now; seconds until it should be looked at again if nothing happens before.
@@ -134,9 +137,22 @@ class Reconciler:
         try:
             status = await self._starter.start(run, action.number)
         except ComponentRunError as error:
-            status = core_status.start_failed(run, error, limits=self._limits, now=self._clock())
+            now = self._clock()
+            status = core_status.start_failed(run, error, limits=self._patience(run, error, now), now=now)
             return await self._failed(run, status, error)
+        self._failing_since.pop(run.metadata.uid, None)
         return await self._write(run, status)
+
+    def _patience(self, run: ComponentRun, error: ComponentRunError, now: datetime) -> Limits:
+        """How long a start is tried. For a quota: without limit, and that does not count towards other errors."""
+        uid = run.metadata.uid
+        if isinstance(error, QuotaExceededError):
+            self._failing_since.pop(uid, None)
+            return replace(self._limits, start_retry=_FOR_EVER)
+        failing_since = self._failing_since.setdefault(uid, now)
+        queued_since = next((item.start_time for item in run.status.phases if item.phase == "Queued"), now)
+        waited = max((failing_since - queued_since).total_seconds(), 0.0)
+        return replace(self._limits, start_retry=self._limits.start_retry + waited)
 
     async def _publish(self, run: ComponentRun, action: Publish) -> ComponentRun:
         try:
@@ -153,6 +169,7 @@ class Reconciler:
         """Write what an error made of the run; it is tried again unless that is the end."""
         run = await self._write(run, status)
         if core_status.is_terminal(run.status):
+            self._failing_since.pop(run.metadata.uid, None)
             return run
         _logger(run).warning("%s; it will be tried again", error.message)
         raise RetryError(error.message) from error

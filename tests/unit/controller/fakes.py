@@ -1,0 +1,436 @@
+"""A cluster and a store in memory, for the reconciler.
+
+An API server with versions, preconditions and garbage collection, a kubelet that takes a pod one step further when told
+to, and a Storage on obstore's MemoryStore.
+
+Real: everything of the controller, core and storage. Left out: HTTP, kopf, time (a clock that is set), and what the
+agents do (the kubelet writes the objects that they would). `crash_at` ends the operator right after its nth write has
+been done, `lose_at` does the write and then says that there was no answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import itertools
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import obstore
+from obstore.store import MemoryStore
+
+from componentrun.api.common import API_VERSION
+from componentrun.api.storage import Storage
+from componentrun.controller.caches import Caches, Key
+from componentrun.controller.handlers import take_in
+from componentrun.controller.kube import Kube, Page, Resource
+from componentrun.controller.kubeerrors import (
+    AlreadyExistsError,
+    ConflictError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+)
+from componentrun.controller.metrics import Metrics
+from componentrun.controller.policies import Policies, Resolver
+from componentrun.controller.publishing import Publisher
+from componentrun.controller.reconciler import Reconciler, RetryError
+from componentrun.controller.resync import Resync
+from componentrun.controller.starting import Starter, StartSettings
+from componentrun.controller.statuswriter import StatusWriter
+from componentrun.controller.stores import OpenStorage, Stores
+from componentrun.controller.workqueue import WorkQueue
+from componentrun.core.observed import Limits
+from componentrun.core.podsettings import PodSettings
+from componentrun.errors import TransientError
+from componentrun.exchange import SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
+from componentrun.storage.connection import Store
+from componentrun.storage.grants import Signer
+from componentrun.storage.settings import StoreSettings
+
+NAMESPACE = "team"
+ROWS = b"1,one\n2,two\n"
+TABLE = "out.c-main.result"
+
+
+class Crash(BaseException):
+    """The operator's process is gone."""
+
+
+@dataclass
+class Writes:
+    """Counts what is written, by whomever of the operator, and ends it when its time has come."""
+
+    count: int = 0
+    crash_at: int | None = None
+    lose_at: int | None = None
+    log: list[str] = field(default_factory=list)
+
+    def done(self, what: str) -> None:
+        self.count += 1
+        self.log.append(what)
+        if self.count == self.crash_at:
+            raise Crash(what)
+
+    @property
+    def answer_is_lost(self) -> bool:
+        return self.count == self.lose_at
+
+
+class FakeStore(Store):
+    """A Storage in memory."""
+
+    def __init__(self, writes: Writes) -> None:
+        settings = StoreSettings(
+            bucket="bucket", endpoint="http://store.test", access_key="key", secret_key="secret", name="main"
+        )
+        super().__init__(settings, MemoryStore())
+        self._writes = writes
+        self.away = False
+
+    async def _put(self, operation: str, key: str, data: bytes, *, mode: Any) -> str:
+        if self.away:
+            raise TransientError("the store is away")
+        etag = await super()._put(operation, key, data, mode=mode)
+        self._writes.done(f"{operation} {key}")
+        return etag
+
+    async def agent_put(self, key: str, data: bytes) -> str:
+        """What an agent writes; the operator may die without it."""
+        return await super()._put("write", key, data, mode="overwrite")
+
+    async def find(self, key: str) -> Any:
+        if self.away:
+            raise TransientError("the store is away")
+        return await super().find(key)
+
+
+class FakeStores:
+    """Opens the one Storage."""
+
+    def __init__(self, store: Store) -> None:
+        self.opened = OpenStorage(
+            Storage.model_validate(
+                {
+                    "metadata": {"name": "main", "namespace": NAMESPACE, "uid": "storage-uid"},
+                    "spec": {
+                        "bucket": "bucket",
+                        "endpoint": "http://store.test",
+                        "egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}]}],
+                    },
+                }
+            ),
+            store,
+            Signer(store.settings),
+        )
+
+    async def open(self, namespace: str, wanted: str | None) -> OpenStorage:  # noqa: ARG002 - the one there is
+        return self.opened
+
+
+class FakeKube:
+    """An API server that keeps JSON objects."""
+
+    def __init__(self, writes: Writes) -> None:
+        self.objects: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.writes = writes
+        self.listener: Callable[[str, str, dict[str, Any]], None] | None = None
+        self.refusals: dict[tuple[str, str], list[KubeError]] = {}
+        self.created: list[str] = []
+        self._numbers = itertools.count(100)
+
+    # What the operator calls
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
+        self._refuse("get", resource.plural)
+        return copy.deepcopy(self._find(resource.plural, namespace or "", name))
+
+    async def pages(
+        self,
+        resource: Resource,
+        namespace: str | None,  # noqa: ARG002 - there is one
+        labels: str = "",
+    ) -> AsyncIterator[Page]:
+        found = [
+            copy.deepcopy(obj)
+            for (plural, _, _), obj in self.objects.items()
+            if plural == resource.plural and (not labels or labels in obj["metadata"].get("labels", {}))
+        ]
+        yield Page(tuple(found), str(next(self._numbers)))
+
+    async def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        self._refuse("create", resource.plural)
+        obj = copy.deepcopy(dict(body))
+        key = (resource.plural, namespace, obj["metadata"]["name"])
+        if key in self.objects:
+            raise AlreadyExistsError(f"{key} exists", 409)
+        self.put(resource.plural, obj)
+        self._written(f"create {resource.plural}")
+        return copy.deepcopy(self.objects[key])
+
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any], subresource: str = ""
+    ) -> dict[str, Any]:
+        self._refuse("patch", resource.plural)
+        obj = self._find(resource.plural, namespace, name)
+        version = body.get("metadata", {}).get("resourceVersion")
+        if version is not None and version != obj["metadata"]["resourceVersion"]:
+            raise ConflictError(f"{name} has changed", 409)
+        change = {"status": body["status"]} if subresource else body
+        merged = _merge(obj, change)
+        if merged != obj:
+            self._store(resource.plural, merged, "MODIFIED")
+        self._written(f"patch {resource.plural}/{subresource}")
+        return copy.deepcopy(merged)
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        uid: str,
+        grace_seconds: int | None = None,  # noqa: ARG002 - pods die at once here
+    ) -> None:
+        self._refuse("delete", resource.plural)
+        if self._find(resource.plural, namespace, name)["metadata"]["uid"] != uid:
+            raise ConflictError(f"{name} has another uid", 409)
+        self.remove(resource.plural, namespace, name)
+        self._written(f"delete {resource.plural}")
+
+    # What others do
+
+    def put(self, plural: str, obj: dict[str, Any]) -> None:
+        """Create an object as somebody else would."""
+        number = next(self._numbers)
+        metadata = obj["metadata"]
+        metadata |= {"uid": f"uid-{number}", "namespace": metadata.get("namespace", NAMESPACE)}
+        metadata.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
+        metadata.setdefault("generation", 1)
+        if "stringData" in obj:
+            obj["data"] = {
+                name: base64.b64encode(text.encode()).decode() for name, text in obj.pop("stringData").items()
+            }
+        self.created.append(f"{plural}/{metadata['name']}")
+        self._store(plural, obj, "ADDED")
+
+    def change(self, plural: str, name: str, change: Mapping[str, Any]) -> None:
+        """Change an object as somebody else would."""
+        self._store(plural, _merge(self._find(plural, NAMESPACE, name), change), "MODIFIED")
+
+    def remove(self, plural: str, namespace: str, name: str) -> None:
+        """Delete an object and all that it owns."""
+        obj = self.objects.pop((plural, namespace, name))
+        obj["metadata"]["resourceVersion"] = str(next(self._numbers))
+        self._tell("DELETED", plural, obj)
+        for key, other in list(self.objects.items()):
+            owners = [owner["uid"] for owner in other["metadata"].get("ownerReferences", [])]
+            if obj["metadata"]["uid"] in owners and key in self.objects:
+                self.remove(*key)
+
+    def of(self, plural: str) -> list[dict[str, Any]]:
+        """All objects of a kind."""
+        return [obj for (kind, _, _), obj in self.objects.items() if kind == plural]
+
+    def _find(self, plural: str, namespace: str, name: str) -> dict[str, Any]:
+        try:
+            return self.objects[plural, namespace, name]
+        except KeyError:
+            raise NotFoundError(f"no {plural} {name}", 404) from None
+
+    def _store(self, plural: str, obj: dict[str, Any], kind: str) -> None:
+        obj["metadata"]["resourceVersion"] = str(next(self._numbers))
+        self.objects[plural, obj["metadata"]["namespace"], obj["metadata"]["name"]] = obj
+        self._tell(kind, plural, obj)
+
+    def _tell(self, kind: str, plural: str, obj: dict[str, Any]) -> None:
+        if self.listener is not None:
+            self.listener(kind, plural, copy.deepcopy(obj))
+
+    def _written(self, what: str) -> None:
+        self.writes.done(what)
+        if self.writes.answer_is_lost:
+            raise UnavailableError(f"{what}: no answer")
+
+    def _refuse(self, verb: str, plural: str) -> None:
+        waiting = self.refusals.get((verb, plural))
+        if waiting:
+            raise waiting.pop(0)
+
+
+def _merge(obj: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """RFC 7386."""
+    result = dict(copy.deepcopy(dict(obj)))
+    for name, value in change.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, Mapping):
+            before = result.get(name)
+            result[name] = _merge(before if isinstance(before, Mapping) else {}, value)
+        else:
+            result[name] = copy.deepcopy(value)
+    return result
+
+
+class World:
+    """The cluster, its store and its clock, which outlive every operator."""
+
+    def __init__(self) -> None:
+        self.writes = Writes()
+        self.kube = FakeKube(self.writes)
+        self.store = FakeStore(self.writes)
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.exit_code = 0
+        self.limits = Limits(events_wait=3, start_retry=10)
+
+    def add_run(self, name: str = "load", **spec: Any) -> Key:
+        """A run of an image that writes one table."""
+        full = {
+            "image": "cleaner:1",
+            "output": {"tables": [{"source": "result.csv", "destination": TABLE, "incremental": True}]},
+            **spec,
+        }
+        body = {"apiVersion": API_VERSION, "kind": "ComponentRun", "metadata": {"name": name}, "spec": full}
+        self.kube.put("componentruns", body)
+        return Key(NAMESPACE, name)
+
+    def run(self, name: str = "load") -> dict[str, Any]:
+        return self.kube.objects["componentruns", NAMESPACE, name]
+
+    def phase(self, name: str = "load") -> str | None:
+        return cast("str | None", self.run(name).get("status", {}).get("phase"))
+
+    async def kubelet(self) -> None:
+        """Take every pod one step further."""
+        for pod in self.kube.of("pods"):
+            name = pod["metadata"]["name"]
+            step = len(pod.get("status", {}).get("steps", ""))
+            if step == 0 and ("secrets", NAMESPACE, name) in self.kube.objects:
+                self._pod(name, "Running", step, component={"running": {"startedAt": self._text()}})
+            elif step == 1:
+                self._pod(name, "Running", step, component=self._ended(self.exit_code, "last words"))
+            elif step == 2:
+                result = await self._uploaded(pod)
+                self._pod(
+                    name,
+                    "Succeeded" if self.exit_code == 0 else "Failed",
+                    step,
+                    component=self._ended(self.exit_code, "last words"),
+                    stage_out=self._ended(0, to_json(result)),
+                )
+
+    async def _uploaded(self, pod: dict[str, Any]) -> StageOutResult:
+        """What stage-out leaves: a slice and its result."""
+        uid = pod["metadata"]["ownerReferences"][0]["uid"]
+        layout = self.store.layout
+        key = f"{layout.data(uid, 1)}out.c-main/result/0.csv"
+        etag = await self.store.agent_put(key, ROWS)
+        table = TableWritten(
+            source="result.csv",
+            destination=TABLE,
+            columns=("id", "name"),
+            primary_key=(),
+            incremental=True,
+            write_always=False,
+            slices=(SliceWritten(key, len(ROWS), 2, etag),),
+            rows=2,
+            size=len(ROWS),
+        )
+        result = StageOutResult(ok=True, tables=(table,), rows=2, size=len(ROWS))
+        await self.store.agent_put(layout.result(uid, 1), to_json(result).encode())
+        return StageOutResult(ok=True, rows=2, size=len(ROWS))
+
+    def _pod(
+        self, name: str, phase: str, step: int, *, component: dict[str, Any], stage_out: dict[str, Any] | None = None
+    ) -> None:
+        stage_in = self._ended(0, to_json(StageInResult(ok=True)))
+        running = {"running": {"startedAt": self._text()}}
+        status = {
+            "phase": phase,
+            "steps": "x" * (step + 1),
+            "initContainerStatuses": [
+                {"name": "stage-out", "state": stage_out or running},
+                {"name": "stage-in", "state": stage_in},
+            ],
+            "containerStatuses": [{"name": "component", "state": component, "imageID": "cleaner@sha256:1"}],
+        }
+        self.kube.change("pods", name, {"spec": {"nodeName": "node1"}, "status": status})
+
+    def _ended(self, code: int, message: str) -> dict[str, Any]:
+        return {
+            "terminated": {
+                "exitCode": code,
+                "reason": "Completed" if code == 0 else "Error",
+                "message": message,
+                "startedAt": self._text(),
+                "finishedAt": self._text(),
+            }
+        }
+
+    def _text(self) -> str:
+        return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    async def slices(self) -> list[str]:
+        """Keys of all objects in the store."""
+        return [meta["path"] for chunk in obstore.list(self.store._backend) for meta in chunk]
+
+
+class FakeOperator:
+    """One life of an operator in that world: its caches are empty when it starts."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.caches = Caches()
+        self.queue: WorkQueue[Key] = WorkQueue()
+        self.metrics = Metrics()
+        kube = cast("Kube", world.kube)
+        stores = cast("Stores", FakeStores(world.store))
+        settings = StartSettings("agent:1", PodSettings(), world.limits)
+        writer = StatusWriter(kube, self.caches, self.metrics, "test")
+        policies = Policies(kube, Resolver())
+        self.reconciler = Reconciler(
+            kube,
+            self.caches,
+            Starter(kube, self.caches, stores, policies, settings, self._clock),
+            Publisher(stores, self._clock),
+            writer,
+            world.limits,
+            self._clock,
+        )
+        self.resync = Resync(kube, self.caches, self.queue, self.metrics, ())
+
+    def _clock(self) -> datetime:
+        return self.world.now
+
+    async def start(self) -> None:
+        """Watch, and list everything."""
+        self.world.kube.listener = lambda kind, plural, obj: take_in(self.caches, self.queue, plural, kind, obj)
+        await self.resync.everything(first=True)
+
+    async def work(self) -> None:
+        """Reconcile until nothing is left to do now."""
+        for _ in range(50):
+            if not len(self.queue):
+                return
+            key = await self.queue.get()
+            try:
+                await self.reconciler.reconcile(key)
+            except ConflictError:
+                self.queue.add(key)
+            except (RetryError, TransientError):
+                pass  # the next second brings it back
+            finally:
+                self.queue.done(key)
+        raise AssertionError("the queue does not come to rest")
+
+    async def live(self, seconds: int = 30) -> None:
+        """Start, and work for so many seconds of that world's time."""
+        await self.start()
+        await self.work()
+        for _ in range(seconds):
+            self.world.now += timedelta(seconds=1)
+            await self.world.kubelet()
+            for key in self.caches.runs.all_keys():
+                self.queue.add(key)
+            await self.work()

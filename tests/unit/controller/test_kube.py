@@ -1,0 +1,188 @@
+"""The client against a small HTTP server: what it sends, what it makes of answers, what it tries again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from kubernetes.aio import client as kubernetes_client
+
+from componentrun.controller import kube as kube_module
+from componentrun.controller.kube import NETWORK_POLICIES, PODS, RUNS, Kube
+from componentrun.controller.kubeerrors import (
+    AlreadyExistsError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    KubeError,
+    NotFoundError,
+    QuotaExceededError,
+    UnavailableError,
+    error_for,
+)
+from componentrun.errors import PlatformError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class ApiServer:
+    """Gives prepared answers and remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, Any]] = []
+        self.asked: list[tuple[str, str, Any, dict[str, str]]] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        text = await request.text()
+        self.asked.append((request.method, request.path_qs, json.loads(text) if text else None, dict(request.headers)))
+        status, body = self.answers.pop(0) if self.answers else (200, {})
+        if status == 0:
+            assert request.transport is not None
+            request.transport.close()
+        return web.Response(status=max(status, 200), text=body if isinstance(body, str) else json.dumps(body))
+
+
+class Observer:
+    def __init__(self) -> None:
+        self.codes: list[str] = []
+
+    def request_done(self, method: str, code: str, host: str) -> None:
+        assert method
+        assert host
+        self.codes.append(code)
+
+
+@pytest.fixture
+def server() -> ApiServer:
+    return ApiServer()
+
+
+@pytest.fixture
+def observer() -> Observer:
+    return Observer()
+
+
+@pytest.fixture
+async def kube(server: ApiServer, observer: Observer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kube]:
+    monkeypatch.setattr(kube_module, "_FIRST_PAUSE", 0.001)
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", server.answer)
+    async with TestServer(application) as running:
+        configuration = kubernetes_client.Configuration(host=str(running.make_url("")))
+        configuration.api_key["BearerToken"] = "Bearer sesame"
+        async with Kube(configuration, observer) as made:
+            yield made
+
+
+class TestRequests:
+    async def test_paths_name_group_version_namespace_and_subresource(self, kube: Kube, server: ApiServer) -> None:
+        await kube.get(PODS, "team", "load-1")
+        await kube.patch(RUNS, "team", "load", {}, "status")
+        await kube.get(NETWORK_POLICIES, "team", "a b")
+        assert [asked[1] for asked in server.asked] == [
+            "/api/v1/namespaces/team/pods/load-1",
+            "/apis/componentrun.dev/v1alpha1/namespaces/team/componentruns/load/status",
+            "/apis/networking.k8s.io/v1/namespaces/team/networkpolicies/a%20b",
+        ]
+
+    async def test_the_token_is_sent(self, kube: Kube, server: ApiServer) -> None:
+        await kube.get(PODS, "team", "load-1")
+        assert server.asked[0][3].get("Authorization") == "Bearer sesame"
+
+    async def test_a_patch_is_a_merge_patch(self, kube: Kube, server: ApiServer) -> None:
+        await kube.patch(RUNS, "team", "load", {"status": {"phase": None}}, "status")
+        method, _, body, headers = server.asked[0]
+        assert (method, body) == ("PATCH", {"status": {"phase": None}})
+        assert headers["Content-Type"] == "application/merge-patch+json"
+
+    async def test_exactly_one_object_is_deleted(self, kube: Kube, server: ApiServer) -> None:
+        await kube.delete(PODS, "team", "load-1", "uid-1", 5)
+        assert server.asked[0][2] == {
+            "preconditions": {"uid": "uid-1"},
+            "propagationPolicy": "Background",
+            "gracePeriodSeconds": 5,
+        }
+
+    async def test_a_listing_comes_in_pages(self, kube: Kube, server: ApiServer) -> None:
+        server.answers = [
+            (200, {"metadata": {"resourceVersion": "7", "continue": "more"}, "items": [{"a": 1}]}),
+            (200, {"metadata": {"resourceVersion": "7"}, "items": [{"a": 2}]}),
+        ]
+        pages = [page async for page in kube.pages(PODS, None, "componentrun.dev/run")]
+        assert [page.items for page in pages] == [({"a": 1},), ({"a": 2},)]
+        assert {page.resource_version for page in pages} == {"7"}
+        assert server.asked[0][1] == "/api/v1/pods?limit=500&labelSelector=componentrun.dev/run"
+        assert "continue=more" in server.asked[1][1]
+
+
+class TestRetries:
+    @pytest.mark.parametrize("status", [0, 429, 500, 503])
+    async def test_what_may_pass_is_tried_again(
+        self, kube: Kube, server: ApiServer, observer: Observer, status: int
+    ) -> None:
+        server.answers = [(status, {}), (status, {}), (200, {"fine": True})]
+        assert await kube.get(PODS, "team", "load-1") == {"fine": True}
+        assert len(observer.codes) in {2, 3}  # aiohttp itself sends a GET again where a kept connection was closed
+
+    async def test_after_four_tries_it_is_unavailable(self, kube: Kube, server: ApiServer) -> None:
+        server.answers = [(503, {"message": "shutting down"})] * 4
+        with pytest.raises(UnavailableError, match=r"GET /api/v1/.*: 503: shutting down"):
+            await kube.get(PODS, "team", "load-1")
+        assert len(server.asked) == 4
+
+    async def test_no_answer_at_all_is_unavailable(self, kube: Kube, server: ApiServer) -> None:
+        server.answers = [(0, {})] * 8
+        with pytest.raises(UnavailableError, match="no answer"):
+            await kube.get(PODS, "team", "load-1")
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
+    async def test_a_refusal_is_not_tried_again(self, kube: Kube, server: ApiServer, status: int) -> None:
+        server.answers = [(status, {"message": "no"})]
+        with pytest.raises(KubeError):
+            await kube.get(PODS, "team", "load-1")
+        assert len(server.asked) == 1
+
+    async def test_an_answer_that_is_no_json_is_unavailable(self, kube: Kube, server: ApiServer) -> None:
+        server.answers = [(200, "<html>a proxy's page</html>")]
+        with pytest.raises(UnavailableError, match="no JSON"):
+            await kube.get(PODS, "team", "load-1")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (404, {"message": "pods not found"}, NotFoundError),
+        (410, {"message": "too old"}, NotFoundError),
+        (409, {"reason": "AlreadyExists", "message": "exists"}, AlreadyExistsError),
+        (409, {"reason": "Conflict", "message": "modified"}, ConflictError),
+        (403, {"message": "pods is forbidden: exceeded quota: small, requested: pods=1"}, QuotaExceededError),
+        (403, {"message": "violates PodSecurity"}, ForbiddenError),
+        (401, {"message": "Unauthorized"}, ForbiddenError),
+        (422, {"message": "spec.containers: Required value"}, InvalidError),
+        (429, {"message": "too many requests"}, UnavailableError),
+        (504, {"message": "timeout"}, UnavailableError),
+        (418, {"message": "teapot"}, KubeError),
+    ],
+)
+def test_every_status_has_its_error(status: int, body: dict[str, str], kind: type[KubeError]) -> None:
+    error = error_for(status, json.dumps(body).encode(), "create pods team/load-1")
+    assert type(error) is kind
+    assert error.status == status
+    assert "create pods team/load-1" in error.message
+    assert body["message"] in error.message
+
+
+@pytest.mark.parametrize("kind", [QuotaExceededError, UnavailableError])
+def test_what_may_pass_is_transient(kind: type[KubeError]) -> None:
+    assert issubclass(kind, TransientError)
+
+
+async def test_no_cluster_at_all_is_said_clearly(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with pytest.raises(PlatformError, match="no Kubernetes API server is known"):
+        await kube_module.connect()

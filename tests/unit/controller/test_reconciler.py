@@ -1,0 +1,287 @@
+"""A run's whole life in a world in memory: as it should be, with a crash after every write, with lost answers."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun.controller.kubeerrors import ConflictError, ForbiddenError, QuotaExceededError, UnavailableError
+from componentrun.storage.layout import TableId
+from componentrun.storage.tables import read_table
+from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, World
+
+if TYPE_CHECKING:
+    from componentrun.controller.caches import Key
+
+SECRET = "hunter22-very-secret"
+
+
+async def rows(world: World) -> int | None:
+    found = await read_table(world.store, TableId.parse(TABLE))
+    return None if found is None else found.pointer.rows
+
+
+async def assert_well_ended(world: World) -> None:
+    status = world.run()["status"]
+    assert (status["phase"], status["reason"], status["result"]) == ("Succeeded", "Succeeded", "Success"), status
+    assert status["outputTables"] == [{"table": TABLE, "rows": 2, "bytes": 12}]
+    assert [attempt["number"] for attempt in status["attempts"]] == [1]
+    assert await rows(world) == 2, "an incremental table was loaded not once"
+    assert [name for name in world.kube.created if name.startswith("pods/")] == ["pods/load-1"]
+    assert world.kube.of("pods") == []
+    assert world.kube.of("secrets") == []
+
+
+class TestTheMainWay:
+    async def test_a_run_becomes_a_pod_and_its_output_a_table(self) -> None:
+        world = World()
+        world.add_run()
+        await FakeOperator(world).live()
+        await assert_well_ended(world)
+
+    async def test_it_costs_few_writes(self) -> None:
+        world = World()
+        world.add_run()
+        await FakeOperator(world).live()
+        assert Counter(world.writes.log) == {
+            "write runs/uid-100/1/stage-in.json": 1,
+            "write runs/uid-100/1/stage-out.json": 1,
+            "create networkpolicies": 1,  # once for all runs of its class
+            "create pods": 1,
+            "create secrets": 1,
+            "patch componentruns/status": 6,  # Pending, Running, StagingOut, Publishing, Succeeded, events
+            "create runs/uid-100/journal.json": 1,
+            "create tables/out.c-main/result/table.json": 1,
+            "replace runs/uid-100/journal.json": 1,
+            "delete pods": 1,
+        }
+
+    async def test_the_collectors_part_of_the_status_is_left_alone(self) -> None:
+        world = World()
+        world.add_run()
+        events = {"count": 7, "delivered": True, "message": ""}
+        world.kube.change("componentruns", "load", {"status": {"events": events}})
+        await FakeOperator(world).live()
+        await assert_well_ended(world)
+        assert world.run()["status"]["events"] == events
+
+    async def test_metrics_count_each_run_once(self) -> None:
+        world = World()
+        world.add_run()
+        operator = FakeOperator(world)
+        await operator.live()
+        text = operator.metrics.render().decode()
+        assert 'componentrun_results_total{component="image",reason="Succeeded"} 1.0' in text
+        assert 'componentrun_phase_duration_seconds_count{phase="Running"} 1.0' in text
+
+    async def test_a_run_that_is_deleted_leaves_nothing_in_memory(self) -> None:
+        world = World()
+        world.add_run()
+        operator = FakeOperator(world)
+        await operator.live(2)
+        world.kube.remove("componentruns", NAMESPACE, "load")
+        await operator.work()
+        assert len(operator.caches.runs) == 0
+        assert len(operator.caches.pods) == 0
+
+
+async def life_with_crash(world: World, at: int) -> bool:
+    """Whether the operator crashed after its write number `at`; another one then lives on."""
+    world.writes.crash_at = at
+    try:
+        await FakeOperator(world).live()
+    except (Crash, BaseExceptionGroup):
+        world.writes.crash_at = None
+        await FakeOperator(world).live()
+        return True
+    return False
+
+
+class TestCrashes:
+    @pytest.mark.parametrize("at", range(1, 16))
+    async def test_a_crash_after_any_write_changes_nothing_about_the_end(self, at: int) -> None:
+        world = World()
+        world.add_run()
+        await life_with_crash(world, at)
+        await assert_well_ended(world)
+
+    async def test_there_is_no_write_after_which_no_crash_was_tried(self) -> None:
+        world = World()
+        world.add_run()
+        assert not await life_with_crash(world, 16)
+
+    @pytest.mark.parametrize("at", range(1, 16))
+    async def test_two_operators_at_once_do_no_harm(self, at: int) -> None:
+        """An operator that is thought dead works on, a step behind, with what it saw before."""
+        world = World()
+        world.add_run()
+        old = FakeOperator(world)
+        await old.live(at // 3)
+        stale = {key: old.caches.runs.document(key) for key in old.caches.runs.all_keys()}
+        await FakeOperator(world).live(at % 3 + 1)
+        assert stale
+        for key in stale:
+            old.queue.add(key)
+        await old.work()
+        await FakeOperator(world).live()
+        await assert_well_ended(world)
+
+    @pytest.mark.parametrize("at", range(1, 16))
+    async def test_a_lost_answer_changes_nothing_about_the_end(self, at: int) -> None:
+        world = World()
+        world.add_run()
+        world.writes.lose_at = at
+        await FakeOperator(world).live(40)
+        await assert_well_ended(world)
+
+
+class TestStarting:
+    async def test_a_missing_secret_is_named(self) -> None:
+        world = World()
+        reference = {"path": "db.#password", "secretKeyRef": {"name": "db", "key": "password"}}
+        world.add_run(configuration={"secrets": [reference]})
+        await FakeOperator(world).live(2)
+        status = world.run()["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "SecretNotFound")
+        assert "`team/db`" in status["message"]
+        assert "`db.#password`" in status["message"]
+        assert world.kube.of("pods") == []
+
+    async def test_a_missing_component_is_named(self) -> None:
+        world = World()
+        world.add_run(image=None, component="nobody")
+        await FakeOperator(world).live(2)
+        assert world.run()["status"]["reason"] == "ComponentNotFound"
+        assert "`nobody`" in world.run()["status"]["message"]
+
+    async def test_a_component_that_comes_with_its_run_is_found(self) -> None:
+        world = World()
+        world.add_run(image=None, component="cleaner")
+        operator = FakeOperator(world)
+        await operator.start()
+        world.kube.listener = None  # its event comes later
+        world.kube.put("components", {"metadata": {"name": "cleaner"}, "spec": {"image": "cleaner:1"}})
+        await operator.work()
+        assert world.phase() == "Pending"
+
+    async def test_a_stranger_with_the_pods_name_is_left_alone(self) -> None:
+        world = World()
+        world.kube.put("pods", {"metadata": {"name": "load-1"}})
+        world.add_run()
+        await FakeOperator(world).live(2)
+        status = world.run()["status"]
+        assert status["reason"] == "PodRejected"
+        assert "does not belong to this run" in status["message"]
+        assert len(world.kube.of("pods")) == 1
+
+    async def test_the_pod_of_an_earlier_run_of_that_name_is_waited_for(self) -> None:
+        world = World()
+        labels = {"app.kubernetes.io/managed-by": "componentrun"}
+        world.kube.put("pods", {"metadata": {"name": "load-1", "labels": labels}})
+        world.add_run()
+        operator = FakeOperator(world)
+        await operator.live(2)
+        assert world.phase() == "Queued"
+        world.kube.remove("pods", NAMESPACE, "load-1")
+        await operator.live()
+        assert world.phase() == "Succeeded"
+
+    async def test_a_refused_pod_ends_the_run_with_what_the_api_server_said(self) -> None:
+        world = World()
+        world.add_run()
+        world.kube.refusals["create", "pods"] = [ForbiddenError("violates PodSecurity restricted", 403)]
+        await FakeOperator(world).live(2)
+        status = world.run()["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "PodRejected")
+        assert "violates PodSecurity restricted" in status["message"]
+
+    async def test_an_api_server_that_is_away_for_a_moment_is_waited_for(self) -> None:
+        world = World()
+        world.add_run()
+        world.kube.refusals["create", "pods"] = [UnavailableError("no answer") for _ in range(3)]
+        await FakeOperator(world).live()
+        await assert_well_ended(world)
+
+    async def test_a_store_that_stays_away_ends_the_run(self) -> None:
+        world = World()
+        world.add_run()
+        world.store.away = True
+        await FakeOperator(world).live()
+        assert world.phase() == "Failed"
+
+    async def test_a_conflict_is_read_anew(self) -> None:
+        world = World()
+        world.add_run()
+        world.kube.refusals["patch", "componentruns"] = [ConflictError("has changed", 409)]
+        await FakeOperator(world).live()
+        await assert_well_ended(world)
+
+
+class TestQuota:
+    async def test_a_full_quota_means_queued_not_failed(self) -> None:
+        world = World()
+        world.add_run()
+        error = QuotaExceededError("exceeded quota: pods=5", 403)
+        world.kube.refusals["create", "pods"] = [error for _ in range(60)]
+        operator = FakeOperator(world)
+        await operator.live(40)
+        assert world.phase() == "Queued"
+        assert "exceeded quota" in json.dumps(world.run()["status"]["conditions"])
+        world.kube.refusals.clear()
+        await operator.live()
+        await assert_well_ended(world)
+
+
+class TestSecrets:
+    def add(self, world: World) -> Key:
+        world.kube.put("secrets", {"metadata": {"name": "db"}, "stringData": {"password": SECRET}})
+        reference = {"path": "db.#password", "secretKeyRef": {"name": "db", "key": "password"}}
+        return world.add_run(configuration={"secrets": [reference]})
+
+    async def test_values_go_into_stage_ins_grant_and_nowhere_else(self) -> None:
+        world = World()
+        self.add(world)
+        operator = FakeOperator(world)
+        await operator.start()
+        await operator.work()
+        pod_secret = world.kube.objects["secrets", NAMESPACE, "load-1"]["data"]
+        assert set(pod_secret) == {"grant-in", "grant-out", "redact"}
+        for obj in (*world.kube.of("pods"), *world.kube.of("componentruns"), *world.kube.of("networkpolicies")):
+            assert SECRET not in json.dumps(obj)
+        for key in await world.slices():
+            assert SECRET.encode() not in (await world.store.get(key)).data
+
+    async def test_what_the_component_said_is_redacted_in_status_and_event(self, monkeypatch: Any) -> None:
+        world = World()
+        world.exit_code = 1
+        self.add(world)
+
+        def ended(code: int, message: str) -> dict[str, Any]:
+            said = f"can't log in with {SECRET}" if message == "last words" else message
+            return {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed", "message": said}}
+
+        monkeypatch.setattr(world, "_ended", ended)
+        await FakeOperator(world).live()
+        status = world.run()["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "UserError")
+        assert "can't log in with" in json.dumps(status)
+        events = world.kube.of("events")
+        assert events
+        assert SECRET not in json.dumps([status, events])
+
+
+class TestGivingUp:
+    async def test_a_run_that_can_not_be_brought_further_ends_as_internal(self) -> None:
+        world = World()
+        key = world.add_run()
+        operator = FakeOperator(world)
+        await operator.live(1)
+        assert world.kube.of("pods")
+        await operator.reconciler.give_up(key, ZeroDivisionError("division by zero"))
+        status = world.run()["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "Internal")
+        assert "ZeroDivisionError" in status["message"]
+        assert world.kube.of("pods") == []
