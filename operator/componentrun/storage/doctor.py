@@ -14,6 +14,7 @@ import urllib3
 from componentrun.errors import ComponentRunError, PlatformError
 from componentrun.storage.connection import quoted_etag
 from componentrun.storage.failures import ExistsError, StaleError
+from componentrun.storage.tables import gather_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -28,6 +29,7 @@ _EXPIRES: Final = timedelta(minutes=5)
 _TIMEOUT_SECONDS: Final = 15.0
 _OK: Final = range(200, 300)
 _MAX_BYTES: Final = 64
+_WRITERS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,11 @@ async def check_store(store: Store, signer: Signer) -> tuple[Check, ...]:
     steps = (
         ("create once", probe.creates_once),
         ("compare and swap", probe.swaps),
+        ("no lost update", probe.loses_no_update),
         ("presigned GET", probe.reads_by_url),
         ("POST into the own prefix", probe.posts),
         ("no POST elsewhere", probe.refuses_elsewhere),
+        ("no POST through `..`", probe.refuses_traversal),
         ("no POST beyond the size", probe.refuses_size),
     )
     try:
@@ -102,6 +106,30 @@ class _Probe:
             return "a write with an old ETag was refused"
         raise PlatformError("the store replaces an object whose ETag has changed: it ignores `If-Match`")
 
+    async def loses_no_update(self) -> str:
+        """Writers that read and swap at once: a store whose ETag and content are not one thing shows it here."""
+        key = self._own("counter.json")
+        await self._store.create(key, b"0")
+
+        async def count_up(_writer: int) -> None:
+            for _ in range(_WRITERS * _WRITERS):
+                stored = await self._store.get(key)
+                try:
+                    await self._store.swap(key, b"%d" % (int(stored.data) + 1), stored.etag)
+                except StaleError:
+                    continue
+                return
+            raise PlatformError("the store refuses every change of an object that several write at once")
+
+        await gather_bounded(count_up, range(_WRITERS))
+        found = int((await self._store.get(key)).data)
+        if found != _WRITERS:
+            raise PlatformError(
+                f"of {_WRITERS} changes to one object at once, {_WRITERS - found} were lost although the store "
+                "confirmed them: its compare-and-swap is not safe, and tables would lose loads. Do not use it"
+            )
+        return f"{_WRITERS} changes to one object at once all arrived"
+
     async def reads_by_url(self) -> str:
         await self._signer.refresh()
         current = await self._store.head(self._key)
@@ -129,6 +157,15 @@ class _Probe:
         if status in _OK:
             raise PlatformError("a POST policy stored an object outside its prefix: runs would not be kept apart")
         return f"a key outside the prefix was refused (HTTP {status})"
+
+    async def refuses_traversal(self) -> str:
+        status = await self._post(self._own("posts/") + "../traversed.csv", b"1\n")
+        if await self._store.head(self._own("traversed.csv")) is not None:
+            raise PlatformError(
+                "a POST policy stored an object outside its prefix by way of `..` in its key: whoever gets hold of a "
+                "run's grant could write anywhere in the bucket. Update the store, or keep to runs that you trust"
+            )
+        return f"a key that leads out of the prefix by `..` stored nothing there (HTTP {status})"
 
     async def refuses_size(self) -> str:
         status = await self._post(self._own("posts/") + "b.csv", b"1" * (_MAX_BYTES + 1))

@@ -56,8 +56,14 @@ _DETAIL: Final = re.compile(
     r"(dns error|tcp connect error|certificate[^\n\"]{0,120}|UnknownIssuer|operation timed out|TimedOut)"
 )
 _DENIED: Final = frozenset({401, 403})
+_CLIENT_ERRORS: Final = range(400, 500)
+_LATER: Final = frozenset({408, 409, 425, 429})
+"""Client errors that trying again may mend."""
+_NOT_DONE: Final = frozenset({501, 505})
+"""Server errors that it won't."""
 _WRONG_KEYS: Final = {
     "InvalidAccessKeyId": "the store does not know the access key",
+    "XAdminUserNotFound": "the store does not know the access key",  # versitygw, with HTTP 404
     "SignatureDoesNotMatch": "the secret key does not belong to the access key",
     "ExpiredToken": "the session token has expired",
     "InvalidToken": "the session token is not valid",
@@ -110,7 +116,13 @@ def _denied(told: str, settings: StoreSettings, code: str) -> PlatformError:
     )
 
 
-def _unavailable(told: str, settings: StoreSettings, status: int | None, detail: str) -> TransientError:
+def _unavailable(told: str, settings: StoreSettings, status: int | None, detail: str) -> PlatformError:
+    if status is not None and (status in _NOT_DONE or (status in _CLIENT_ERRORS and status not in _LATER)):
+        return PlatformError(
+            f"{told}: the store refused with HTTP {status}{f' ({detail})' if detail else ''}. Check the endpoint and "
+            f"region of {settings.title}, and whether the store does what `componentrun doctor` asks of it",
+            Reason.STORAGE_UNAVAILABLE,
+        )
     answer = f"answered with HTTP {status}" if status is not None else "did not answer"
     return TransientError(
         f"{told}: the store {answer}{f' ({detail})' if detail else ''}. "

@@ -55,8 +55,12 @@ async def test_a_missing_bucket_is_named(settings: StoreSettings, operation: str
     ],
 )
 async def test_wrong_credentials_are_told_from_missing_rights(
-    settings: StoreSettings, operation: str, change: dict[str, str], told: str
+    settings: StoreSettings, operation: str, change: dict[str, str], told: str, is_minio: bool
 ) -> None:
+    if "bucket" in change and not is_minio:
+        pytest.skip("versitygw's only user here may do anything")
+    if "access_key" in change and operation == "head" and not is_minio:
+        pytest.skip("versitygw says 404 to an unknown user, which without a body looks like a missing object")
     store = open_store(dataclasses.replace(settings, **change))  # type: ignore[arg-type]
     with pytest.raises(PlatformError) as refusal:
         await (store.head("k") if operation == "head" else OPERATIONS[operation](store))
@@ -78,9 +82,9 @@ async def test_a_store_that_is_away_is_given_up_within_seconds(settings: StoreSe
     assert time.monotonic() - start < 25
 
 
-async def test_tls_that_is_none_is_no_answer(settings: StoreSettings) -> None:
-    assert settings.endpoint is not None
-    store = open_store(dataclasses.replace(settings, endpoint=settings.endpoint.replace("http:", "https:")))
+async def test_tls_that_is_not_trusted_is_no_answer(settings: StoreSettings, is_minio: bool) -> None:
+    endpoint = settings.base_url.replace("http:", "https:") if is_minio else settings.base_url
+    store = open_store(dataclasses.replace(settings, endpoint=endpoint, ca_bundle=None))
     with pytest.raises(TransientError, match="check the store and the endpoint"):
         await store.get("k")
 

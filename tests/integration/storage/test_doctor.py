@@ -19,23 +19,31 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.store
 
 
-async def test_a_good_store_passes_every_check_and_is_left_clean(store: Store, signer: Signer) -> None:
+async def test_a_good_store_passes_every_check_and_is_left_clean(store: Store, signer: Signer, is_minio: bool) -> None:
     checks = await check_store(store, signer)
-    assert [check for check in checks if not check.ok] == []
+    failed = {check.name: check.detail for check in checks if not check.ok}
+    if not is_minio:
+        # versitygw 1.8.0 takes `..` in a form's key for a way out of the folder; that is just what doctor is to find.
+        assert "by way of `..`" in failed.pop("no POST through `..`")
+    assert failed == {}
     assert [check.name for check in checks] == [
         "list",
         "create once",
         "compare and swap",
+        "no lost update",
         "presigned GET",
         "POST into the own prefix",
         "no POST elsewhere",
+        "no POST through `..`",
         "no POST beyond the size",
         "delete",
     ]
     assert [info.key async for info in store.objects(store.settings.prefix + "/")] == []
 
 
-async def test_temporary_keys_with_a_token_are_as_good(settings: StoreSettings) -> None:
+async def test_temporary_keys_with_a_token_are_as_good(settings: StoreSettings, is_minio: bool) -> None:
+    if not is_minio:
+        pytest.skip("versitygw has no AssumeRole")
     assert settings.endpoint is not None
     assert settings.access_key is not None
     assert settings.secret_key is not None

@@ -1,0 +1,115 @@
+"""versitygw on a folder, behind TLS with an authority of its own: proof that nothing assumes MinIO or plain HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import ipaddress
+import secrets
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import urllib3
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from minio import Minio
+
+from componentrun.storage.settings import StoreSettings
+from e2e.cluster import builds, paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BUCKET = "componentrun"
+REGION = "eu-test-1"
+STARTS_WITHIN_SECONDS = 15
+
+
+@contextlib.contextmanager
+def second_store(folder: Path) -> Iterator[StoreSettings]:
+    """A store of its own that ends with the block."""
+    builds.build(["versitygw"])
+    certificate, key = write_certificate(folder)
+    settings = StoreSettings(
+        bucket=BUCKET,
+        endpoint=f"https://127.0.0.1:{_free_port()}",
+        region=REGION,
+        access_key="second",
+        secret_key=secrets.token_hex(16),
+        ca_bundle=certificate.read_text(),
+        name="second",
+    )
+    (folder / "data").mkdir()
+    process = subprocess.Popen(
+        [
+            str(paths.links() / "versitygw"),
+            *("--port", settings.base_url.removeprefix("https://"), "--region", REGION, "--quiet"),
+            *("--cert", str(certificate), "--key", str(key)),
+            *("posix", str(folder / "data")),
+        ],
+        env={"ROOT_ACCESS_KEY": settings.access_key or "", "ROOT_SECRET_KEY": settings.secret_key or ""},
+        stdout=(folder / "log.txt").open("wb"),
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        _make_bucket(settings, certificate, process, folder / "log.txt")
+        yield settings
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def write_certificate(folder: Path) -> tuple[Path, Path]:
+    """Files with a certificate for 127.0.0.1 that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"store {folder.name}")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "tls.crt").write_bytes(certificate.public_bytes(pem))
+    (folder / "tls.key").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder / "tls.crt", folder / "tls.key"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _make_bucket(settings: StoreSettings, certificate: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN_SECONDS
+    with urllib3.PoolManager(ca_certs=str(certificate), retries=False) as pool:
+        client = Minio(
+            settings.base_url.removeprefix("https://"),
+            access_key=settings.access_key,
+            secret_key=settings.secret_key,
+            region=settings.region,
+            http_client=pool,
+        )
+        while True:
+            try:
+                client.make_bucket(settings.bucket)
+            except urllib3.exceptions.HTTPError as error:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise AssertionError(f"versitygw does not answer: {log.read_text()}") from error
+                time.sleep(0.05)
+            else:
+                return
