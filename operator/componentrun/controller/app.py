@@ -19,7 +19,7 @@ import kopf
 
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
-from componentrun.controller.caches import Caches, Key
+from componentrun.controller.caches import Caches, Key, RunCache
 from componentrun.controller.handlers import make_registry, make_settings
 from componentrun.controller.health import HealthServer
 from componentrun.controller.kube import COMPONENTS, RUNS, STORAGES, Kube, connect
@@ -61,7 +61,7 @@ class Operator:
         self._settings = settings
         self._kube = kube
         self._metrics = metrics
-        self._caches = caches = Caches()
+        self._caches = caches = Caches(RunCache(settings.name))
         self._queue: WorkQueue[Key] = WorkQueue(observer=metrics.queue)
         self._stopping = asyncio.Event()
         self._waiting_for = "the start"

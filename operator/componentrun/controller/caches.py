@@ -119,16 +119,19 @@ class ObjectCache:
 
 
 class RunCache(ObjectCache):
-    """Runs, and how many there are in each phase."""
+    """Runs of one operator, and how many there are in each phase."""
 
-    def __init__(self) -> None:
-        """Nothing was seen yet."""
+    def __init__(self, operator: str = "") -> None:
+        """Only runs that are for the operator of this name are kept."""
         super().__init__()
+        self._operator = operator
         self._phases: dict[Key, str] = {}
         self.by_phase: Counter[str] = Counter()
 
     def seen(self, obj: Mapping[str, Any]) -> bool:
-        """Remember a run. False where this or something newer was known already."""
+        """Remember a run. False where this or something newer was known already, or it is another operator's."""
+        if (obj["metadata"].get("labels") or {}).get(names.OPERATOR_LABEL, "") != self._operator:
+            return self.gone(Key.of(obj), obj["metadata"]["uid"])
         if not super().seen(obj):
             return False
         self._count(Key.of(obj), (obj.get("status") or {}).get("phase") or _NO_PHASE)

@@ -45,6 +45,8 @@ class Settings:
     """Image of stage-in and stage-out, with tag or digest."""
     namespaces: tuple[str, ...] = ()
     """Namespaces to watch; empty for all."""
+    name: str = ""
+    """Only runs whose label `componentrun.dev/operator` says so are this operator's; empty: those without the label."""
     host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside the pod
     """Address that /healthz, /readyz and /metrics are served on."""
     port: int = 8080
@@ -73,6 +75,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     settings = Settings(
         agent_image=reader.read("AGENT_IMAGE", _image, None),
         namespaces=reader.read("NAMESPACES", _namespaces, ()),
+        name=reader.read("OPERATOR_NAME", _name, ""),
         host=reader.read("HOST", _address, "0.0.0.0"),  # noqa: S104 - see Settings.host
         port=reader.read("PORT", _whole(1, _MAX_PORT), 8080),
         limits=_limits(reader),
@@ -162,6 +165,12 @@ def _namespaces(text: str) -> tuple[str, ...]:
         if not _NAMESPACE.fullmatch(word):
             raise ValueError(f"names of namespaces separated by commas; `{word}` can't be one")
     return _words(text)
+
+
+def _name(text: str) -> str:
+    if not _NAMESPACE.fullmatch(text):
+        raise ValueError("a label value of lower case letters, digits and `-`, such as `canary`")
+    return text
 
 
 def _cidrs(text: str) -> tuple[str, ...]:

@@ -93,6 +93,28 @@ class TestObjects:
         assert cache.older_than(10, "other") == []
 
 
+class TestSeveralOperators:
+    def labelled(self, version: int, operator: str | None) -> dict[str, Any]:
+        obj = run(version)
+        obj["metadata"]["labels"] = {names.OPERATOR_LABEL: operator} if operator else {}
+        return obj
+
+    @pytest.mark.parametrize(
+        ("own", "label", "kept"),
+        [("", None, True), ("", "canary", False), ("canary", "canary", True), ("canary", None, False)],
+    )
+    def test_each_keeps_its_own_runs(self, own: str, label: str | None, kept: bool) -> None:
+        cache = RunCache(own)
+        assert cache.seen(self.labelled(1, label)) is kept
+        assert (cache.get(KEY) is not None) is kept
+
+    def test_a_run_that_is_given_away_is_forgotten(self) -> None:
+        cache = RunCache()
+        cache.seen(self.labelled(1, None))
+        assert cache.seen(self.labelled(2, "canary"))
+        assert cache.get(KEY) is None
+
+
 class TestPhases:
     def test_runs_are_counted_by_their_phase(self) -> None:
         cache = RunCache()
