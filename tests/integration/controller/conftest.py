@@ -1,0 +1,170 @@
+"""The operator of the work tree as a process on this machine, on the real cluster with the real agents' image.
+
+It has a name of its own and takes only runs that are labelled for it, so an operator that is installed on the cluster
+does not interfere.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun.api.common import API_VERSION, GROUP, VERSION
+from componentrun.api.names import OPERATOR_LABEL
+from e2e import tenant as tenants
+from e2e.cluster import connection as cluster_connection
+from e2e.images import ensure
+from e2e.tenant.tenant import SMALL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from e2e.cluster.connection import Connection
+    from e2e.tenant import Tenant
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class OperatorProcess:
+    """`python -m componentrun.controller`, started and ended as often as a test wants."""
+
+    environment: dict[str, str]
+    log: Path
+    name: str = field(default_factory=lambda: f"test-{uuid.uuid4().hex[:8]}")
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **settings: str) -> None:
+        environment = {
+            **os.environ,
+            **self.environment,
+            "COMPONENTRUN_OPERATOR_NAME": self.name,
+            "COMPONENTRUN_PORT": str(self.port),
+            "COMPONENTRUN_LOG_FORMAT": "text",
+            "COMPONENTRUN_EVENTS_WAIT_SECONDS": "3",
+            **settings,
+        }
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "componentrun.controller"], env=environment, stdout=output, stderr=output
+            )
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Status and text of /healthz, /readyz or /metrics; status 0 where nobody listens."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as answer:
+                return int(answer.status), answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    def wait_ready(self, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while self.ask("/readyz")[0] != 200:
+            assert time.monotonic() < deadline, f"not ready: {self.ask('/readyz')}; {self.log.read_text()[-2000:]}"
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """As kill -9 or a lost node would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> tuple[int, float]:
+        """SIGTERM; its exit code and how long it took."""
+        assert self.process is not None
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30), time.monotonic() - began
+
+    def resident_mib(self) -> float:
+        assert self.process is not None
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@pytest.fixture(scope="session")
+def connection() -> Connection:
+    return cluster_connection.load()
+
+
+@pytest.fixture(scope="session")
+def images(connection: Connection) -> dict[str, str]:
+    return dict(ensure(connection, ["componentrun", "test-components"]))
+
+
+@pytest.fixture
+def tenant(connection: Connection) -> Iterator[Tenant]:
+    made = tenants.create(connection, "ctl")
+    yield made
+    made.delete()
+
+
+@pytest.fixture
+def operator(
+    connection: Connection, images: dict[str, str], tenant: Tenant, tmp_path: Path
+) -> Iterator[OperatorProcess]:
+    environment = {
+        "KUBECONFIG": str(connection.kubeconfig),
+        "COMPONENTRUN_AGENT_IMAGE": images["componentrun"],
+        "COMPONENTRUN_NAMESPACES": tenant.namespace,
+    }
+    made = OperatorProcess(environment, tmp_path / "operator.log")
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            made.process.wait(timeout=10)
+        made.process.kill()
+
+
+@pytest.fixture
+def submit(tenant: Tenant, operator: OperatorProcess, images: dict[str, str]) -> Any:
+    """Create a run for this operator: `submit("copy", output=...)`; returns its name."""
+
+    def create(*args: str, **spec: Any) -> str:
+        name = f"r-{uuid.uuid4().hex[:8]}"
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "ComponentRun",
+            "metadata": {"name": name, "labels": {OPERATOR_LABEL: operator.name}},
+            "spec": {
+                "image": images["test-components"],
+                "args": list(args),
+                "resources": SMALL,
+                "timeout": "2m",
+                **spec,
+            },
+        }
+        tenant.custom.create_namespaced_custom_object(
+            GROUP, VERSION, tenant.namespace, "componentruns", body, field_validation="Strict"
+        )
+        return name
+
+    return create

@@ -1,0 +1,165 @@
+"""The operator as a process on the real cluster: runs come to their end, whatever happens to it on the way."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from conftest import OperatorProcess
+
+    from e2e.tenant import Tenant
+
+WORDS = "id,text\n1,one\n2,two\n3,three\n"
+COPY: dict[str, Any] = {
+    "input": {"tables": [{"source": "in.c-main.words", "destination": "words.csv"}]},
+    "output": {"tables": [{"source": "words.csv", "destination": "out.c-main.words", "incremental": True}]},
+}
+
+
+def status_of(run: dict[str, Any]) -> dict[str, Any]:
+    return dict(run["status"])
+
+
+class TestOneRun:
+    def test_a_table_goes_in_and_comes_out(self, tenant: Tenant, operator: OperatorProcess, submit: Any) -> None:
+        tenant.put_table("in.c-main.words", WORDS)
+        operator.start()
+        status = status_of(tenant.wait(submit("copy", **COPY)))
+        assert (status["phase"], status["reason"], status["exitCode"]) == ("Succeeded", "Succeeded", 0), status
+        assert tenant.table("out.c-main.words") == WORDS
+
+    def test_runs_that_were_created_before_it_are_found(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any
+    ) -> None:
+        name = submit("true")
+        operator.start()
+        assert status_of(tenant.wait(name))["phase"] == "Succeeded"
+
+    def test_secret_values_stay_out_of_status_log_and_events(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any
+    ) -> None:
+        tenant.secret("db", {"password": "s3cr3t-of-the-database"})
+        operator.start(COMPONENTRUN_LOG_LEVEL="DEBUG")
+        reference = {"path": "#password", "secretKeyRef": {"name": "db", "key": "password"}}
+        name = submit("exit1", configuration={"id": "c1", "secrets": [reference]})
+        run = tenant.wait(name)
+        assert status_of(run)["reason"] == "UserError"
+        told = json.dumps(run) + operator.log.read_text() + tenant.kubectl("get", "events", "-o", "json").stdout
+        assert "s3cr3t-of-the-database" not in told
+        assert "X-Amz-Signature" not in told
+
+    def test_a_deleted_pod_ends_the_run(self, tenant: Tenant, operator: OperatorProcess, submit: Any) -> None:
+        operator.start()
+        name = submit("sleep-for", "60")
+        tenant.wait(name, lambda run: run.get("status", {}).get("phase") == "Running")
+        tenant.kubectl("delete", "pod", f"{name}-1", "--grace-period=1", "--wait=false")
+        status = status_of(tenant.wait(name))
+        assert (status["phase"], status["reason"]) == ("Failed", "PodDeleted"), status
+
+    def test_a_policy_that_somebody_deleted_is_made_again(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any
+    ) -> None:
+        operator.start()
+        tenant.wait(submit("true"))
+        tenant.kubectl("delete", "networkpolicy", "--all")
+        operator.kill()
+        operator.start()
+        tenant.wait(submit("true"))
+        assert tenant.kubectl("get", "networkpolicy", "-o", "name").stdout.count("networkpolicy") == 1
+
+
+class TestRestarts:
+    def test_kill_9_at_random_moments_loses_and_doubles_nothing(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any
+    ) -> None:
+        tenant.put_table("in.c-main.words", WORDS)
+        seed = random.randrange(1000)  # noqa: S311 - any moment will do
+        chance = random.Random(seed)  # noqa: S311 - likewise
+        names = [submit("copy", **COPY) for _ in range(4)] + [submit("exit1"), submit("sleep-for", "3")]
+        for _ in range(12):
+            operator.start()
+            time.sleep(chance.uniform(1.2, 3.5))
+            operator.kill()
+        operator.start()
+        ended = [status_of(tenant.wait(name)) for name in names]
+        assert [status["reason"] for status in ended] == ["Succeeded"] * 4 + ["UserError", "Succeeded"], (seed, ended)
+        assert all(len(status["attempts"]) == 1 for status in ended), seed
+        table = tenant.table("out.c-main.words")
+        assert table is not None
+        assert len(table.splitlines()) == 1 + 4 * 3, (seed, table)
+
+    def test_pods_and_secrets_of_ended_runs_are_gone_in_the_end(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any
+    ) -> None:
+        operator.start()
+        tenant.wait(submit("true"))
+        operator.kill()
+        operator.start()
+        deadline = time.monotonic() + 30
+        while tenant.kubectl("get", "pods", "-o", "name").stdout and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert not tenant.kubectl("get", "pods", "-o", "name").stdout
+
+    def test_a_terminated_one_ends_at_once_and_another_goes_on(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any
+    ) -> None:
+        operator.start()
+        name = submit("sleep-for", "5")
+        tenant.wait(name, lambda run: run.get("status", {}).get("phase") == "Running")
+        code, seconds = operator.terminate()
+        assert code == 0
+        assert seconds < 5
+        operator.start()
+        assert status_of(tenant.wait(name))["phase"] == "Succeeded"
+
+
+class TestHealth:
+    def test_it_is_ready_when_it_works_and_tells_why_not_before(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any
+    ) -> None:
+        operator.start()
+        seen = set()
+        deadline = time.monotonic() + 20
+        while operator.ask("/readyz")[0] != 200 and time.monotonic() < deadline:
+            seen.add(operator.ask("/readyz"))
+            time.sleep(0.02)
+        assert operator.ask("/readyz") == (200, "ready"), seen
+        assert operator.ask("/healthz") == (200, "alive")
+        tenant.wait(submit("true"))
+        metrics = operator.ask("/metrics")[1]
+        assert 'componentrun_runs{phase="Succeeded"} 1.0' in metrics
+        assert 'componentrun_results_total{component="image",reason="Succeeded"} 1.0' in metrics
+        assert 'rest_client_requests_total{code="201"' in metrics
+        assert 'componentrun_store_requests_total{operation="create",outcome="ok"}' in metrics
+
+    def test_an_api_server_that_is_away_is_waited_for(self, operator: OperatorProcess, tmp_path: Any) -> None:
+        elsewhere = tmp_path / "kubeconfig"
+        elsewhere.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "x",
+                    "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+                    "clusters": [{"name": "x", "cluster": {"server": "https://127.0.0.1:1"}}],
+                    "users": [{"name": "x", "user": {}}],
+                }
+            )
+        )
+        operator.start(KUBECONFIG=str(elsewhere))
+        time.sleep(6)
+        status, why = operator.ask("/readyz")
+        assert (status, why) == (503, "waiting for the API server at https://127.0.0.1:1")
+        assert operator.ask("/healthz")[0] == 200
+        assert "waiting for the API server" in operator.log.read_text()
+        assert operator.terminate()[0] == 0
+
+    def test_at_rest_it_takes_at_most_120_mib(self, tenant: Tenant, operator: OperatorProcess, submit: Any) -> None:
+        operator.start()
+        for name in [submit("true") for _ in range(3)]:
+            tenant.wait(name)
+        time.sleep(5)
+        assert operator.resident_mib() < 120
