@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["EffectiveInput", "EffectiveRun", "resolve"]
 
 
-_FILE_NAME: Final = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_. -]*$")
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
 """As the API's FileName: a name taken from an object's key must be one, too."""
 
 
@@ -207,7 +207,7 @@ def _default_destination(table: InputTable, path: str) -> str:
         return table.source.rsplit(".", 1)[-1] + ".csv"
     name = (table.object or "").rsplit("/", 1)[-1]
     name = name if name.endswith(".csv") else f"{name}.csv"
-    if not _FILE_NAME.match(name):
+    if not _FILE_NAME.fullmatch(name):
         raise UserError(
             f"{path}.destination: `{name}`, taken from the object's key, can't be a file name here: give a destination",
             Reason.INVALID_SPEC,

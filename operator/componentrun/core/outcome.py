@@ -255,5 +255,6 @@ def _recorded(status: ComponentRunStatus) -> Diagnosis:
 
 
 def _since(run: ComponentRun, phase: Phase, now: datetime) -> datetime:
-    """When this phase began; now where it did not."""
-    return next((p.start_time for p in reversed(run.status.phases) if p.phase == phase), now)
+    """When this phase began; now where it is not the present one."""
+    last = run.status.phases[-1] if run.status.phases else None
+    return last.start_time if last is not None and last.phase == phase else now

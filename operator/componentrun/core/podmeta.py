@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["hostname", "label_value", "owner", "pod_annotations", "pod_labels", "scheduling"]
 
-_LABEL_VALUE: Final = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")
+_LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _NOT_IN_A_LABEL: Final = re.compile(r"[^-A-Za-z0-9_.]+")
 _MAX_LABEL: Final = 63
 _HASH_LENGTH: Final = 8
@@ -30,7 +30,7 @@ _SECURITY_ANNOTATIONS: Final = (
 
 def label_value(text: str) -> str:
     """The text as a label value: itself where it is one, else what is left of it and a hash, so that two never meet."""
-    if _LABEL_VALUE.match(text):
+    if _LABEL_VALUE.fullmatch(text):
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
     head = _NOT_IN_A_LABEL.sub("-", text)[: _MAX_LABEL - _HASH_LENGTH - 1].strip("-_.")

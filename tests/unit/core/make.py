@@ -60,7 +60,9 @@ def running(since: float = 0) -> dict[str, Any]:
     return {"running": {"startedAt": stamp(since)}}
 
 
-def ended(code: int = 0, reason: str = "", message: str = "", start: float = 1, end: float = 2, **more: Any) -> dict[str, Any]:
+def ended(
+    code: int = 0, reason: str = "", message: str = "", start: float = 1, end: float = 2, **more: Any
+) -> dict[str, Any]:
     return {
         "terminated": {
             "exitCode": code,

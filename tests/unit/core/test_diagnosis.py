@@ -182,7 +182,9 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
     ),
     (
         "stage-out's good result with a bad exit code is not believed",
-        make_pod(stage_in=done_in(), component=ended(0), stage_out=ended(137, message=done_out()["terminated"]["message"])),
+        make_pod(
+            stage_in=done_in(), component=ended(0), stage_out=ended(137, message=done_out()["terminated"]["message"])
+        ),
         Reason.STAGE_OUT_FAILED,
         "stage-out",
     ),
@@ -403,7 +405,9 @@ def test_every_failure_is_one_or_more_whole_sentences(row: tuple[str, dict[str, 
 
 class TestLastWords:
     def test_are_kept_where_the_component_failed(self) -> None:
-        pod = make_pod(stage_in=done_in(), component=ended(3, message="Traceback\nKeyError: 'x'\n"), stage_out=done_out())
+        pod = make_pod(
+            stage_in=done_in(), component=ended(3, message="Traceback\nKeyError: 'x'\n"), stage_out=done_out()
+        )
         assert diagnose(read_pod(pod)).last_words == "Traceback\nKeyError: 'x'"
 
     def test_are_none_where_it_succeeded(self) -> None:

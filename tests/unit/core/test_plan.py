@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.api.componentrun import ComponentRunStatus
 from componentrun.core.actions import (
     DeletePod,
     DeleteRun,
@@ -30,6 +29,9 @@ from tests.unit.core.make import (
     started_status,
     waiting,
 )
+
+if TYPE_CHECKING:
+    from componentrun.api.componentrun import ComponentRunStatus
 
 WRITE_ALWAYS = {"tables": [{"source": "log.csv", "destination": "out.c-main.log", "writeAlways": True}]}
 KILL = DeletePod("daily-1", "pod-uid", KILL_GRACE_SECONDS)
@@ -229,7 +231,9 @@ class TestTimeoutAndCancel:
         assert written(found).termination is None
 
     def stopped(self, reason: str = "Timeout") -> dict[str, Any]:
-        return started_status(phase="Running", termination={"reason": reason, "message": "Too long.", "time": stamp(100)})
+        return started_status(
+            phase="Running", termination={"reason": reason, "message": "Too long.", "time": stamp(100)}
+        )
 
     def test_a_component_that_goes_on_is_killed_when_the_grace_is_over(self) -> None:
         told = alive(deleted=(100, 600))

@@ -1,0 +1,325 @@
+"""What a run asks for, brought together with what its Component allows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from componentrun.core.effective import EffectiveRun, resolve
+from componentrun.errors import Reason, UserError
+from tests.unit.core.make import make_component, make_run
+
+
+def of_image(**spec: Any) -> EffectiveRun:
+    return resolve(make_run(**spec), None, "lake")
+
+
+def of_component(component: dict[str, Any] | None = None, **spec: Any) -> EffectiveRun:
+    return resolve(make_run(component="cleaner", **spec), make_component(**(component or {})), "lake")
+
+
+class TestImage:
+    @pytest.mark.parametrize(
+        ("component", "tag", "wanted"),
+        [
+            ({"image": "r.io/team/app"}, None, "r.io/team/app:latest"),
+            ({"image": "r.io/team/app", "tag": "1.2"}, None, "r.io/team/app:1.2"),
+            ({"image": "r.io/team/app", "tag": "1.2"}, "2.0", "r.io/team/app:2.0"),
+            ({"image": "r.io:5000/app", "tag": "1.2"}, None, "r.io:5000/app:1.2"),
+            ({"image": "app:3"}, None, "app:3"),
+            ({"image": "app:3", "tag": "4"}, None, "app:4"),
+            ({"image": "app:3"}, "5", "app:5"),
+            ({"image": "app@sha256:abc", "tag": "1"}, None, "app@sha256:abc"),
+        ],
+    )
+    def test_of_a_component(self, component: dict[str, Any], tag: str | None, wanted: str) -> None:
+        assert of_component(component, tag=tag).image == wanted
+
+    @pytest.mark.parametrize(
+        ("image", "tag", "wanted"),
+        [
+            ("r.io:5000/app", None, "r.io:5000/app"),
+            ("r.io:5000/app", "1", "r.io:5000/app:1"),
+            ("app:1", None, "app:1"),
+            ("app@sha256:abc", None, "app@sha256:abc"),
+        ],
+    )
+    def test_of_a_run(self, image: str, tag: str | None, wanted: str) -> None:
+        assert of_image(image=image, tag=tag).image == wanted
+
+    @pytest.mark.parametrize(
+        ("image", "identifier"),
+        [
+            ("r.io:5000/team/cleaner:1.2", "cleaner"),
+            ("cleaner@sha256:abc", "cleaner"),
+            ("r.io/x/some_app", "some_app"),
+            ("r.io/---", "component"),
+        ],
+    )
+    def test_gives_a_run_without_component_its_id(self, image: str, identifier: str) -> None:
+        assert of_image(image=image).component_id == identifier
+
+    def test_of_a_component_gives_way_to_its_name(self) -> None:
+        assert of_component({"image": "r.io/other"}).component_id == "cleaner"
+
+
+class TestResources:
+    @pytest.mark.parametrize(
+        ("component", "spec", "limits"),
+        [
+            ({}, {}, {"cpu": "1", "memory": "256Mi"}),
+            ({}, {"size": "xsmall"}, {"cpu": "1", "memory": "128Mi"}),
+            ({}, {"size": "small"}, {"cpu": "2", "memory": "256Mi"}),
+            ({}, {"size": "medium"}, {"cpu": "4", "memory": "512Mi"}),
+            ({}, {"size": "large"}, {"cpu": "14", "memory": "1818Mi"}),
+            ({"resources": {"limits": {"memory": "4Gi"}}}, {"size": "large"}, {"cpu": "14", "memory": "29082Mi"}),
+            ({"resources": {"limits": {"memory": "4Gi"}}}, {}, {"cpu": "1", "memory": "4Gi"}),
+            (
+                {"resources": {"limits": {"memory": "4Gi", "cpu": "3"}}},
+                {"resources": {"limits": {"cpu": "500m"}}},
+                {"cpu": "500m", "memory": "4Gi"},
+            ),
+            (
+                {},
+                {"resources": {"limits": {"ephemeral-storage": "1Gi"}}},
+                {"cpu": "1", "memory": "256Mi", "ephemeral-storage": "1Gi"},
+            ),
+        ],
+    )
+    def test_limits_and_equal_requests(
+        self, component: dict[str, Any], spec: dict[str, Any], limits: dict[str, str]
+    ) -> None:
+        found = of_component(component, **spec)
+        assert found.limits == limits
+        assert found.requests == limits
+
+    def test_requests_that_were_given_are_kept(self) -> None:
+        found = of_image(resources={"limits": {"memory": "1Gi"}, "requests": {"cpu": "100m"}})
+        assert found.requests == {"cpu": "100m", "memory": "1Gi"}
+
+    def test_a_components_request_does_not_exceed_the_runs_smaller_limit(self) -> None:
+        component = {"resources": {"limits": {"memory": "2Gi"}, "requests": {"memory": "1Gi", "cpu": "100m"}}}
+        found = of_component(component, resources={"limits": {"memory": "512Mi"}})
+        assert found.requests == {"cpu": "100m", "memory": "512Mi"}
+
+
+class TestConfig:
+    def test_has_exactly_the_five_keys_of_the_contract(self) -> None:
+        config = of_image(configuration={"parameters": {"a": 1}, "imageParameters": {"b": 2}}, action="check").config
+        assert config == {
+            "parameters": {"a": 1},
+            "storage": {"input": {"tables": [], "files": []}, "output": {"tables": [], "files": []}},
+            "image_parameters": {"b": 2},
+            "authorization": {},
+            "action": "check",
+        }
+
+    def test_tells_the_mapping_in_snake_case(self) -> None:
+        found = of_image(
+            input={"tables": [{"source": "in.c-main.foo"}, {"object": "exports/a~b.csv", "destination": "x.csv"}]},
+            output={
+                "tables": [
+                    {"source": "bar.csv", "destination": "out.c-main.bar", "incremental": True, "writeAlways": True},
+                    {"source": "baz.csv", "destination": "out.c-main.baz"},
+                ],
+                "defaultBucket": "out.c-rest",
+            },
+        )
+        assert found.config["storage"] == {
+            "input": {
+                "tables": [
+                    {"source": "in.c-main.foo", "destination": "foo.csv"},
+                    {"source": "exports/a~b.csv", "destination": "x.csv"},
+                ],
+                "files": [],
+            },
+            "output": {
+                "tables": [
+                    {"source": "bar.csv", "destination": "out.c-main.bar", "incremental": True, "write_always": True},
+                    {"source": "baz.csv", "destination": "out.c-main.baz"},
+                ],
+                "files": [],
+                "default_bucket": "out.c-rest",
+            },
+        }
+        assert [i.path for i in found.inputs] == ["in/tables/foo.csv", "in/tables/x.csv"]
+        assert [o.write_always for o in found.outputs] == [True, False]
+
+    def test_names_the_plain_secrets_and_keeps_them_out_of_its_own_text(self) -> None:
+        parameters = {
+            "#key": "hush",
+            "db": {"#login": {"user": "me", "n": 5}},
+            "list": [{"#a": ["x", ""]}],
+            "open": "o",
+        }
+        found = of_image(configuration={"parameters": parameters, "imageParameters": {"#key": "hush"}})
+        assert found.plain_secrets == ("hush", "me", "x")
+        assert "plain_secrets" not in repr(found)
+
+
+class TestEnvironment:
+    def test_holds_each_variable_in_both_forms(self) -> None:
+        configuration = {"id": "77", "version": "3", "row": "r1", "branch": "dev"}
+        env = of_component(configuration=configuration).env
+        assert {k: v for k, v in env.items() if k.startswith("KBC_")} == {
+            "KBC_DATADIR": "/data/",
+            "KBC_RUNID": "daily",
+            "KBC_PROJECTID": "team",
+            "KBC_CONFIGID": "77",
+            "KBC_CONFIGVERSION": "3",
+            "KBC_CONFIGROWID": "r1",
+            "KBC_COMPONENTID": "cleaner",
+            "KBC_BRANCHID": "dev",
+            "KBC_STAGING_FILE_PROVIDER": "aws",
+            "KBC_COMPONENT_RUN_MODE": "run",
+            "KBC_DATA_TYPE_SUPPORT": "none",
+        }
+        assert {k.replace("COMPONENTRUN_", "KBC_") for k in env if k.startswith("COMPONENTRUN_")} == {
+            k for k in env if k.startswith("KBC_")
+        }
+
+    def test_leaves_out_what_the_run_does_not_say(self) -> None:
+        env = of_image().env
+        assert "KBC_CONFIGID" not in env
+        assert env["KBC_BRANCHID"] == "default"
+        assert not [k for k in env if "TOKEN" in k or "URL" in k]
+
+
+class TestNetwork:
+    def test_is_nothing_unless_asked_for(self) -> None:
+        assert of_image().network.mode == "none"
+        assert of_component().network.mode == "none"
+
+    def test_is_the_components_unless_the_run_asks_for_less(self) -> None:
+        component = {"network": {"mode": "bridge"}}
+        assert of_component(component).network.mode == "bridge"
+        assert of_component(component, network={"mode": "no-internet"}).network.mode == "no-internet"
+
+    @pytest.mark.parametrize(
+        ("component", "cidr", "port"),
+        [
+            ({"egress": [{"cidr": "203.0.113.0/24"}]}, "203.0.113.7/32", 443),
+            ({"egress": [{"cidr": "203.0.113.0/24", "port": 443}]}, "203.0.113.0/24", 443),
+            ({"mode": "bridge"}, "8.8.8.8/32", None),
+            ({"mode": "no-internet"}, "10.1.0.0/16", None),
+            ({"egress": [{"cidr": "2001:db8::/32"}]}, "2001:db8:1::/48", 443),
+        ],
+    )
+    def test_destinations_within_the_components_are_granted(
+        self, component: dict[str, Any], cidr: str, port: int | None
+    ) -> None:
+        found = of_component({"network": component}, network={"egress": [{"cidr": cidr, "port": port}]})
+        assert [(r.cidr, r.port) for r in found.network.egress] == [(cidr, port)]
+
+    def test_blocks_are_put_into_their_usual_form(self) -> None:
+        assert of_image(network={"egress": [{"cidr": "10.1.2.3/8"}]}).network.egress[0].cidr == "10.0.0.0/8"
+
+
+class TestTimesAndSizes:
+    @pytest.mark.parametrize(
+        ("component", "run", "seconds"),
+        [(None, None, 3600), ("2h", None, 7200), ("2h", "5m", 300), (None, "24h", 86400), ("5m", "2h", 7200)],
+    )
+    def test_timeout(self, component: str | None, run: str | None, seconds: int) -> None:
+        assert of_component({"timeout": component}, timeout=run).timeout_seconds == seconds
+
+    def test_user_root_and_data_size_are_the_components(self) -> None:
+        found = of_component({"runAsUser": 0, "readOnlyRootFilesystem": True, "dataSize": "50Gi", "command": ["go"]})
+        assert (found.user_id, found.read_only_root, found.data_size, found.command) == (0, True, "50Gi", ("go",))
+        default = of_image(args=["--fast"])
+        assert (default.user_id, default.read_only_root, default.data_size) == (1000, False, "10Gi")
+        assert default.args == ("--fast",)
+
+
+SECRET = {"secretKeyRef": {"name": "s", "key": "k"}}
+REFUSED: list[tuple[str, dict[str, Any] | None, dict[str, Any], str]] = [
+    ("size and resources", {}, {"size": "small", "resources": {"limits": {"cpu": "1"}}}, "spec.resources"),
+    ("request above limit", {}, {"resources": {"requests": {"memory": "1Gi"}}}, "spec.resources.requests.memory"),
+    ("no memory at all", {}, {"resources": {"limits": {"memory": "0"}}}, "spec.resources.limits.memory"),
+    ("timeout of a week", {}, {"timeout": "168h"}, "spec.timeout"),
+    ("timeout of nothing", {}, {"timeout": "0s"}, "spec.timeout"),
+    ("the component's timeout", {"timeout": "25h"}, {}, "Component `cleaner`: spec.timeout"),
+    ("more network", {}, {"network": {"mode": "bridge"}}, "spec.network.mode"),
+    ("another destination", {}, {"network": {"egress": [{"cidr": "8.8.8.8/32"}]}}, "spec.network.egress[0]"),
+    (
+        "every port of a destination with one",
+        {"network": {"egress": [{"cidr": "8.8.8.8/32", "port": 443}]}},
+        {"network": {"egress": [{"cidr": "8.8.8.8/32"}]}},
+        "spec.network.egress[0]",
+    ),
+    (
+        "more than private addresses",
+        {"network": {"mode": "no-internet"}},
+        {"network": {"mode": "none", "egress": [{"cidr": "0.0.0.0/0"}]}},
+        "spec.network.egress[0]",
+    ),
+    ("no block", None, {"network": {"egress": [{"cidr": "300.0.0.1/8"}]}}, "spec.network.egress[0].cidr"),
+    ("metadata service", None, {"network": {"egress": [{"cidr": "169.254.169.254/32"}]}}, "never opened"),
+    ("command with a component", {}, {"command": ["sh"]}, "spec.command"),
+    ("tag twice", None, {"image": "app:1", "tag": "2"}, "spec.tag"),
+    ("tag and digest", None, {"image": "app@sha256:abc", "tag": "2"}, "spec.tag"),
+    ("tag and the component's digest", {"image": "app@sha256:abc"}, {"tag": "2"}, "spec.tag"),
+    (
+        "two inputs at one place",
+        {},
+        {"input": {"tables": [{"source": "in.c-a.x"}, {"source": "in.c-b.x"}]}},
+        "spec.input.tables[1].destination",
+    ),
+    ("an input of nothing", {}, {"input": {"tables": [{"destination": "x.csv"}]}}, "spec.input.tables[0]"),
+    ("an object's odd name", {}, {"input": {"tables": [{"object": "a/ü.csv"}]}}, "spec.input.tables[0].destination"),
+    (
+        "two files for one table",
+        {},
+        {
+            "output": {
+                "tables": [
+                    {"source": "a.csv", "destination": "out.c-a.x"},
+                    {"source": "b.csv", "destination": "out.c-a.x"},
+                ]
+            }
+        },
+        "spec.output.tables[1].destination",
+    ),
+    (
+        "two secrets at one place",
+        {},
+        {"configuration": {"secrets": [{"path": "a.#b", **SECRET}, {"path": "a.#b", **SECRET}]}},
+        "spec.configuration.secrets[1].path",
+    ),
+    (
+        "a secret below a plain value",
+        {},
+        {"configuration": {"parameters": {"a": 1}, "secrets": [{"path": "a.#b", **SECRET}]}},
+        "spec.configuration.secrets[0].path",
+    ),
+    (
+        "a secret in an item that is not there",
+        {},
+        {"configuration": {"parameters": {"a": []}, "secrets": [{"path": "a.0.#b", **SECRET}]}},
+        "spec.configuration.secrets[0].path",
+    ),
+    ("no room for data", {"dataSize": "0"}, {}, "spec.dataSize"),
+]
+
+
+@pytest.mark.parametrize(("component", "spec", "path"), [pytest.param(*row[1:], id=row[0]) for row in REFUSED])
+def test_what_can_not_be_is_refused_by_field(component: dict[str, Any] | None, spec: dict[str, Any], path: str) -> None:
+    with pytest.raises(UserError) as caught:
+        of_component(component, **spec) if component is not None else of_image(**spec)
+    assert caught.value.reason is Reason.INVALID_SPEC
+    assert path in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "path"),
+    [({}, "db.#password"), ({"db": {}}, "db.#password"), ({"l": [{"x": 1}]}, "l.0.#key"), ({"l": ["x"]}, "l.0")],
+)
+def test_a_secrets_path_may_lead_to_what_is_not_there_yet(parameters: dict[str, Any], path: str) -> None:
+    of_image(configuration={"parameters": parameters, "secrets": [{"path": path, **SECRET}]})
+
+
+def test_a_component_that_is_not_there_is_a_reason_of_its_own() -> None:
+    with pytest.raises(UserError, match="no Component `cleaner`") as caught:
+        resolve(make_run(component="cleaner"), None, "lake")
+    assert caught.value.reason is Reason.COMPONENT_NOT_FOUND

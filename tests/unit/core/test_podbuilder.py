@@ -1,0 +1,290 @@
+"""The pod: golden files for the whole, rules for what must never be otherwise.
+
+`UPDATE_GOLDEN=1 pytest tests/unit/core/test_podbuilder.py` writes tests/golden/ anew; read the difference before you
+commit it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from componentrun import exchange
+from componentrun.core.effective import resolve
+from componentrun.core.podbuilder import PodSettings, build_pod, build_secret
+from componentrun.core.podmeta import hostname, label_value
+from componentrun.errors import UserError
+from componentrun.exchange import GrantIn, GrantOut, PostPolicy, from_json
+from tests.unit.core.make import make_component, make_run
+
+if TYPE_CHECKING:
+    from componentrun.api.componentrun import ComponentRun
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+AGENT_IMAGE = "registry.example.com/componentrun:0.1.0"
+SECRETS = ["plain-hush", "s3cr3t-from-a-secret", "https://store/plan-in?X-Amz-Signature=f00", "policy-signature"]
+
+
+def simple() -> tuple[ComponentRun, dict[str, Any]]:
+    run = make_run()
+    return run, build_pod(resolve(run, None, "lake"), run, 1, AGENT_IMAGE, PodSettings())
+
+
+def everything() -> tuple[ComponentRun, dict[str, Any]]:
+    run = make_run(
+        name="nightly.load",
+        component="cleaner",
+        size="medium",
+        timeout="2h",
+        action="load",
+        priorityClassName="batch-low",
+        configuration={
+            "id": "77",
+            "row": "r1",
+            "version": "3",
+            "branch": "dev",
+            "parameters": {"#key": "plain-hush", "db": {}},
+            "secrets": [{"path": "db.#password", "secretKeyRef": {"name": "db", "key": "password"}}],
+        },
+        network={"mode": "none", "egress": [{"cidr": "203.0.113.7/32", "port": 5432}]},
+        podTemplate={
+            "labels": {"team": "data", "componentrun.dev/network-class": "open-please"},
+            "annotations": {"note": "hello", "componentrun.dev/timeout-seconds": "1"},
+            "nodeSelector": {"disk": "ssd"},
+            "tolerations": [{"key": "batch", "operator": "Exists", "effect": "NoSchedule"}],
+            "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+            "runtimeClassName": "gvisor",
+            "imagePullSecrets": [{"name": "registry-login"}],
+        },
+    )
+    component = make_component(
+        tag="2.0",
+        command=["/bin/cleaner"],
+        args=["--out", "$(date)", "plain"],
+        resources={"limits": {"memory": "1Gi", "ephemeral-storage": "2Gi"}},
+        network={"egress": [{"cidr": "203.0.113.0/24"}]},
+        runAsUser=4711,
+        readOnlyRootFilesystem=True,
+        dataSize="50Gi",
+    )
+    settings = PodSettings(agent_pull_secrets=("agents-login",), stack_id="eu-1")
+    return run, build_pod(resolve(run, component, "lake"), run, 2, AGENT_IMAGE, settings)
+
+
+def root() -> tuple[ComponentRun, dict[str, Any]]:
+    run = make_run(component="cleaner")
+    return run, build_pod(resolve(run, make_component(runAsUser=0), "lake"), run, 1, AGENT_IMAGE, PodSettings())
+
+
+PODS = {"simple": simple, "everything": everything, "root": root}
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_the_pod_is_the_golden_one(name: str) -> None:
+    path = GOLDEN / f"pod-{name}.yaml"
+    _, pod = PODS[name]()
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(yaml.safe_dump(pod, sort_keys=False, width=120))
+    assert pod == yaml.safe_load(path.read_text())
+
+
+def all_containers(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {c["name"]: c for c in pod["spec"]["initContainers"] + pod["spec"]["containers"]}
+
+
+@pytest.mark.parametrize("name", ["simple", "everything"])
+class TestRestrictedPodSecurity:
+    """Rules of https://kubernetes.io/docs/concepts/security/pod-security-standards/, baseline and restricted."""
+
+    def test_no_host_namespace_port_or_path(self, name: str) -> None:
+        spec = PODS[name]()[1]["spec"]
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+        assert not [c for c in all_containers({"spec": spec}).values() if "ports" in c]
+        allowed = {
+            "configMap",
+            "csi",
+            "downwardAPI",
+            "emptyDir",
+            "ephemeral",
+            "persistentVolumeClaim",
+            "projected",
+            "secret",
+        }
+        for volume in spec["volumes"]:
+            assert len(set(volume) & allowed) == 1
+            assert set(volume) <= allowed | {"name"}
+
+    def test_nobody_is_root_or_can_become_it(self, name: str) -> None:
+        spec = PODS[name]()[1]["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["runAsUser"] > 0
+        for container in all_containers({"spec": spec}).values():
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert not {"privileged", "runAsUser", "runAsNonRoot", "procMount", "seLinuxOptions"} & set(context)
+
+    def test_seccomp_and_sysctls(self, name: str) -> None:
+        context = PODS[name]()[1]["spec"]["securityContext"]
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"sysctls", "seLinuxOptions", "appArmorProfile", "windowsOptions"} & set(context)
+
+
+@pytest.mark.parametrize("name", PODS)
+class TestWhatHoldsForEveryPod:
+    def test_each_grant_is_in_its_own_agent_and_read_only(self, name: str) -> None:
+        pod = PODS[name]()[1]
+        volumes = {v["name"]: v for v in pod["spec"]["volumes"]}
+        seen: dict[str, list[str]] = {}
+        for container in all_containers(pod).values():
+            for mount in container["volumeMounts"]:
+                if "secret" in volumes[mount["name"]]:
+                    assert mount["readOnly"] is True
+                    assert mount["mountPath"] == exchange.GRANT_MOUNT
+                    keys = [i["key"] for i in volumes[mount["name"]]["secret"]["items"]]
+                    seen.setdefault(container["name"], []).extend(keys)
+        assert seen == {"stage-out": ["grant-out"], "stage-in": ["grant-in"]}
+        assert all(v["secret"]["defaultMode"] == 0o440 for v in volumes.values() if "secret" in v)
+
+    def test_no_container_shares_its_tmp_with_another(self, name: str) -> None:
+        pod = PODS[name]()[1]
+        places = [
+            m["name"] for c in all_containers(pod).values() for m in c["volumeMounts"] if m["mountPath"] == "/tmp"
+        ]
+        assert len(places) == len(set(places))
+
+    def test_every_mount_has_its_volume_and_every_volume_is_mounted(self, name: str) -> None:
+        pod = PODS[name]()[1]
+        mounted = {m["name"] for c in all_containers(pod).values() for m in c["volumeMounts"]}
+        assert mounted == {v["name"] for v in pod["spec"]["volumes"]}
+
+    def test_no_secret_value_stands_in_it(self, name: str) -> None:
+        text = json.dumps(PODS[name]()[1])
+        assert not [value for value in SECRETS if value in text]
+        assert "secretKeyRef" not in text
+        assert "envFrom" not in text
+
+    def test_no_token_of_the_cluster_reaches_it(self, name: str) -> None:
+        spec = PODS[name]()[1]["spec"]
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["enableServiceLinks"] is False
+        assert "serviceAccountName" not in spec
+
+    def test_the_uploader_is_there_before_the_component_and_waits_for_its_end(self, name: str) -> None:
+        spec = PODS[name]()[1]["spec"]
+        assert [c["name"] for c in spec["initContainers"]] == ["stage-out", "stage-in"]
+        assert spec["initContainers"][0]["restartPolicy"] == "Always"
+        assert "restartPolicy" not in spec["initContainers"][1]
+        assert spec["restartPolicy"] == "Never"
+        assert spec["terminationGracePeriodSeconds"] == 600
+        assert spec["activeDeadlineSeconds"] > int(
+            PODS[name]()[1]["metadata"]["annotations"]["componentrun.dev/timeout-seconds"]
+        )
+
+    def test_agents_are_not_slowed_by_a_cpu_limit(self, name: str) -> None:
+        containers = all_containers(PODS[name]()[1])
+        for agent in ("stage-in", "stage-out"):
+            assert set(containers[agent]["resources"]["limits"]) <= {"memory", "ephemeral-storage"}
+            assert containers[agent]["securityContext"]["readOnlyRootFilesystem"] is True
+            assert containers[agent]["terminationMessagePolicy"] == "File"
+        assert containers["component"]["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+    def test_it_goes_with_its_run(self, name: str) -> None:
+        run, pod = PODS[name]()
+        (owner,) = pod["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["uid"], owner["controller"]) == ("ComponentRun", run.metadata.uid, True)
+
+
+def test_the_template_can_not_choose_its_network_or_timeout() -> None:
+    metadata = everything()[1]["metadata"]
+    assert metadata["labels"]["componentrun.dev/network-class"] != "open-please"
+    assert metadata["labels"]["team"] == "data"
+    assert metadata["annotations"]["componentrun.dev/timeout-seconds"] == "7200"
+
+
+def test_the_template_can_not_switch_security_off() -> None:
+    annotations = {"container.apparmor.security.beta.kubernetes.io/component": "unconfined"}
+    run = make_run(podTemplate={"annotations": annotations})
+    with pytest.raises(UserError, match="apparmor"):
+        build_pod(resolve(run, None, "lake"), run, 1, AGENT_IMAGE, PodSettings())
+
+
+def test_a_disk_limit_for_the_component_leaves_room_for_the_data_folder() -> None:
+    containers = all_containers(everything()[1])
+    assert containers["component"]["resources"]["limits"]["ephemeral-storage"] == "2Gi"
+    assert int(containers["stage-out"]["resources"]["limits"]["ephemeral-storage"]) >= 50 * 2**30
+    assert containers["stage-out"]["resources"]["requests"]["ephemeral-storage"] == "16Mi"
+
+
+def test_without_such_a_limit_nobody_has_one() -> None:
+    for container in all_containers(simple()[1]).values():
+        assert "ephemeral-storage" not in container["resources"]["limits"]
+
+
+def test_dollars_in_a_command_arrive_as_they_were_written() -> None:
+    args = all_containers(everything()[1])["component"]["args"]
+    assert args == ["--out", "$$(date)", "plain"]
+
+
+class TestSecret:
+    def build(self) -> dict[str, Any]:
+        post = PostPolicy(
+            url="https://store/b", fields={"x-amz-signature": "policy-signature"}, key_prefix="d/", max_bytes=9
+        )
+        return build_secret(
+            make_run(),
+            1,
+            pod_uid="pod-uid",
+            grant_in=GrantIn(plan_url="https://store/plan-in", secrets={"db.#password": "s3cr3t"}),
+            grant_out=GrantOut(plan_url="https://store/plan-out", post=post),
+            redact=["s3cr3t", "ü"],
+        )
+
+    def test_has_exactly_its_three_keys_and_never_changes(self) -> None:
+        secret = self.build()
+        assert set(secret["stringData"]) == {"grant-in", "grant-out", "redact"}
+        assert "data" not in secret
+        assert secret["immutable"] is True
+        assert json.loads(secret["stringData"]["redact"]) == ["s3cr3t", "ü"]
+
+    def test_grants_can_be_read_back(self) -> None:
+        secret = self.build()
+        assert from_json(GrantIn, secret["stringData"]["grant-in"]).secrets == {"db.#password": "s3cr3t"}
+        assert from_json(GrantOut, secret["stringData"]["grant-out"]).post.max_bytes == 9
+
+    def test_stage_out_does_not_get_the_components_secrets(self) -> None:
+        assert "s3cr3t" not in self.build()["stringData"]["grant-out"]
+
+    def test_is_the_pods(self) -> None:
+        secret = self.build()
+        assert secret["metadata"]["name"] == "daily-1"
+        assert secret["metadata"]["ownerReferences"] == [
+            {"apiVersion": "v1", "kind": "Pod", "name": "daily-1", "uid": "pod-uid"}
+        ]
+
+
+@given(st.text(max_size=300))
+def test_every_text_becomes_a_valid_label_value(text: str) -> None:
+    value = label_value(text)
+    assert len(value) <= 63
+    assert value == "" or (value[0].isalnum() and value[-1].isalnum() and value.isascii())
+    assert all(c.isalnum() or c in "-_." for c in value)
+
+
+@given(st.text(max_size=90), st.text(max_size=90))
+def test_two_texts_never_share_a_label_value(one: str, other: str) -> None:
+    assert (label_value(one) == label_value(other)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("pod", "wanted"), [("daily-1", "daily-1"), ("a.b.c-1", "a-b-c-1"), ("x" * 70 + "-1", "x" * 63)]
+)
+def test_hostnames_are_one_dns_label(pod: str, wanted: str) -> None:
+    assert hostname(pod) == wanted

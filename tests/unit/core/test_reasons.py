@@ -1,0 +1,19 @@
+"""The page of reasons is what the code says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from componentrun.core.reasons import WHO_ACTS, meanings, reasons_page
+from componentrun.errors import Reason
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "reasons.md"
+
+
+def test_every_reason_has_a_meaning_and_somebody_who_acts() -> None:
+    assert set(meanings()) == set(Reason)
+    assert set(WHO_ACTS) == set(Reason)
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text() == reasons_page(), "python -m componentrun.core.reasons > docs/reference/reasons.md"

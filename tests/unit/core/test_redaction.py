@@ -1,0 +1,118 @@
+"""No secret survives in what is written to the cluster."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from componentrun.core import status
+from componentrun.core.actions import KubernetesEvent, StartAttempt, WriteStatus
+from componentrun.core.diagnosis import diagnose
+from componentrun.core.podview import read_pod
+from componentrun.core.redaction import MARK, needs_redaction, redact_action, redact_status, redact_text
+from tests.unit.core.make import at, done_in, done_out, ended, make_pod, make_run, started_status
+
+if TYPE_CHECKING:
+    from componentrun.api.componentrun import ComponentRunStatus
+
+SECRET = 'hu"sh-1234567890'
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        base64.b64encode(SECRET.encode()).decode(),
+        json.dumps(SECRET)[1:-1],
+        json.dumps({"password": SECRET}),
+    ],
+)
+def test_every_form_is_hidden(form: str) -> None:
+    text = redact_text(f"before {form} after", [SECRET])
+    assert SECRET not in text
+    assert form not in text
+    assert text.startswith("before ")
+    assert text.endswith(" after")
+    assert MARK in text
+
+
+def test_the_longer_of_two_values_leaves_no_rest() -> None:
+    assert redact_text("abcdef", ["abc", "abcdef"]) == MARK
+
+
+def test_lines_of_a_long_value_are_hidden_one_by_one() -> None:
+    key = "-----BEGIN KEY-----\nMIIEabcd\nefgh5678\n-----END KEY-----"
+    assert "efgh5678" not in redact_text("log: efgh5678", [key])
+
+
+def test_what_is_left_of_a_value_at_a_cut_is_hidden() -> None:
+    assert redact_text("…567890 is wrong", [SECRET]) == f"…{MARK} is wrong"
+    assert redact_text('it is hu"sh-12…', [SECRET]) == f"it is {MARK}…"
+
+
+def test_signatures_of_urls_are_hidden() -> None:
+    text = redact_text("GET https://s/b/k?X-Amz-Credential=AK%2F1&X-Amz-Signature=f00d failed", [])
+    assert "f00d" not in text
+    assert "AK%2F1" not in text
+
+
+def test_no_value_hides_nothing() -> None:
+    assert redact_text("a text…", [""]) == "a text…"
+
+
+@given(st.text(min_size=4, max_size=30), st.text(max_size=50), st.text(max_size=50))
+def test_a_value_is_never_left(secret: str, before: str, after: str) -> None:
+    if secret in MARK or MARK in secret:
+        return
+    text = redact_text(before + secret + after, [secret])
+    # The mark itself may join with its neighbours into the value; apart from that nothing is left.
+    assert secret not in text.replace(MARK, "\0") or secret in before + "\0" + after
+
+
+def failed_run() -> tuple[ComponentRunStatus, ComponentRunStatus]:
+    run = make_run(status=started_status())
+    pod = read_pod(
+        make_pod(stage_in=done_in(), component=ended(1, message=f"bad login {SECRET}"), stage_out=done_out())
+    )
+    return run.status, status.finished(run, diagnose(pod), now=at(30))
+
+
+def test_a_status_with_the_components_words_needs_it() -> None:
+    before, after = failed_run()
+    assert needs_redaction(before, after)
+    assert not needs_redaction(after, after)
+    assert not needs_redaction(before, before)
+
+
+def test_a_status_is_clean_everywhere() -> None:
+    _, after = failed_run()
+    assert SECRET not in redact_status(after, [SECRET]).model_dump_json()
+    assert json.dumps(SECRET)[1:-1] not in redact_status(after, [SECRET]).model_dump_json()
+    assert (redact_status(after, [SECRET]).last_words or "").startswith("bad login")
+
+
+def test_without_the_list_the_components_words_are_withheld() -> None:
+    _, after = failed_run()
+    clean = redact_status(after, None)
+    assert clean.last_words is None
+    assert "hu" not in (clean.message or "")
+    assert "bad login" not in clean.model_dump_json()
+    assert clean.reason == "UserError"
+
+
+def test_actions_are_clean_too() -> None:
+    _, after = failed_run()
+    found = redact_action(WriteStatus(after), [SECRET])
+    assert isinstance(found, WriteStatus)
+    assert found.status == redact_status(after, [SECRET])
+    event = KubernetesEvent("Warning", "UserError", f"bad {SECRET}")
+    assert redact_action(event, [SECRET]) == KubernetesEvent("Warning", "UserError", f"bad {MARK}")
+    withheld = redact_action(event, None)
+    assert isinstance(withheld, KubernetesEvent)
+    assert "bad" not in withheld.message
+    assert redact_action(StartAttempt(1), [SECRET]) == StartAttempt(1)

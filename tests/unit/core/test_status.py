@@ -1,0 +1,191 @@
+"""Statuses that the controller asks for, and the rules for conditions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from componentrun.api.componentrun import ComponentRunStatus, TableStatus
+from componentrun.core import status
+from componentrun.core.actions import KubernetesEvent
+from componentrun.core.effective import resolve
+from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
+from tests.unit.core.make import LIMITS, at, make_run, stamp, started_status
+from tests.unit.core.test_plan import condition
+
+
+def publishing_status(reason: str = "Succeeded", **more: Any) -> dict[str, Any]:
+    document = started_status(phase="Publishing", **more)
+    document["attempts"][0] |= {
+        "reason": reason,
+        "message": "How it ended.",
+        "exitCode": 0 if reason == "Succeeded" else 1,
+    }
+    document["phases"].append({"phase": "Publishing", "startTime": stamp(30)})
+    return document
+
+
+class TestAttemptStarted:
+    def started(self) -> ComponentRunStatus:
+        run = make_run()
+        tables = [TableStatus(table="in.c-main.foo", rows=3, bytes=9)]
+        return status.attempt_started(
+            run, resolve(run, None, "lake"), number=1, pod_uid="u", input_tables=tables, now=at(0)
+        )
+
+    def test_records_the_pod_and_what_goes_in(self) -> None:
+        found = self.started()
+        assert (found.phase, found.storage, found.image) == ("Pending", "lake", "registry.example.com/team/cleaner:1.2")
+        assert (found.attempts[0].pod, found.attempts[0].pod_uid, found.start_time) == ("daily-1", "u", at(0))
+        assert found.input_tables is not None
+        assert condition(found, "Succeeded") == ("Unknown", "Pending")
+
+    def test_again_changes_nothing(self) -> None:
+        run = make_run(status=self.started().to_dict())
+        again = status.attempt_started(
+            run, resolve(run, None, "lake"), number=1, pod_uid="u", input_tables=(), now=at(9)
+        )
+        assert again == run.status
+
+
+class TestStartFailed:
+    def test_by_the_users_fault_is_the_end(self) -> None:
+        found = status.start_failed(make_run(), UserError("no", Reason.INVALID_SPEC), limits=LIMITS, now=at(1))
+        assert (found.phase, found.reason, found.message) == ("Failed", "InvalidSpec", "no")
+        assert condition(found, "EventsDelivered") == ("True", "NothingToDeliver")
+
+    def test_by_a_store_that_is_away_is_tried_again_for_a_while(self) -> None:
+        error = TransientError("The store did not answer.", Reason.STORAGE_UNAVAILABLE)
+        first = status.start_failed(make_run(), error, limits=LIMITS, now=at(0))
+        assert (first.phase, first.reason) == ("Queued", "StorageUnavailable")
+        run = make_run(status=first.to_dict())
+        assert status.start_failed(run, error, limits=LIMITS, now=at(119)) == run.status
+        last = status.start_failed(run, error, limits=LIMITS, now=at(120))
+        assert (last.phase, last.reason) == ("Failed", "StorageUnavailable")
+
+    def test_after_a_suspension_has_its_whole_time_again(self) -> None:
+        error = TransientError("away")
+        queued = status.start_failed(make_run(), error, limits=LIMITS, now=at(0))
+        suspended = status.suspended(make_run(status=queued.to_dict()), at(10))
+        again = status.start_failed(make_run(status=suspended.to_dict()), error, limits=LIMITS, now=at(900))
+        assert again.phase == "Queued"
+
+
+class TestPublished:
+    TABLES = (TableStatus(table="out.c-main.bar", rows=5, bytes=50),)
+
+    def test_is_a_success(self) -> None:
+        run = make_run(status=publishing_status())
+        found = status.published(run, tables=self.TABLES, warnings=(), now=at(40))
+        assert (found.phase, found.result, found.exit_code, found.warnings) == ("Succeeded", "Success", 0, None)
+        assert condition(found, "Published") == ("True", "Published")
+        assert condition(found, "Succeeded") == ("True", "Succeeded")
+        assert found.completion_time == at(40)
+
+    def test_with_warnings_says_so(self) -> None:
+        run = make_run(status=publishing_status())
+        found = status.published(run, tables=self.TABLES, warnings=("stray.csv was left",), now=at(40))
+        assert (found.phase, found.result, found.warnings) == ("Succeeded", "Warning", ("stray.csv was left",))
+
+    def test_warns_that_a_cancel_came_too_late(self) -> None:
+        run = make_run(status=publishing_status(), cancel=True)
+        found = status.published(run, tables=self.TABLES, warnings=(), now=at(40))
+        assert (found.phase, found.result) == ("Succeeded", "Warning")
+        assert "too late" in (found.warnings or ("",))[0]
+
+    def test_of_a_failed_run_stays_a_failure(self) -> None:
+        run = make_run(status=publishing_status("UserError", lastWords="no"))
+        found = status.published(run, tables=self.TABLES, warnings=(), now=at(40))
+        assert (found.phase, found.reason, found.message, found.exit_code) == (
+            "Failed",
+            "UserError",
+            "How it ended.",
+            1,
+        )
+        assert condition(found, "Published")[0] == "True"
+        assert found.last_words == "no"
+
+    def test_again_changes_nothing(self) -> None:
+        run = make_run(status=publishing_status())
+        final = status.published(run, tables=self.TABLES, warnings=(), now=at(40))
+        again = make_run(status=final.to_dict())
+        assert status.published(again, tables=(), warnings=("new",), now=at(50)) == again.status
+
+
+class TestPublishFailed:
+    @pytest.mark.parametrize(
+        ("error", "reason"),
+        [
+            (UserError("A column is missing.", Reason.OUTPUT_INVALID), "OutputInvalid"),
+            (PlatformError("Denied.", Reason.STORAGE_ACCESS_DENIED), "PublishFailed"),
+            (ComponentRunError("A defect."), "PublishFailed"),
+        ],
+    )
+    def test_is_the_end(self, error: ComponentRunError, reason: str) -> None:
+        run = make_run(status=publishing_status())
+        found = status.publish_failed(run, error, limits=LIMITS, now=at(31))
+        assert (found.phase, found.reason) == ("Failed", reason)
+        assert error.message in (found.message or "")
+        assert condition(found, "Published")[0] == "False"
+        assert found.attempts[-1].reason == reason
+
+    @pytest.mark.parametrize(("journal", "seconds"), [(False, 120), (True, 3600)])
+    def test_is_tried_again_while_the_store_is_away(self, journal: bool, seconds: int) -> None:
+        run = make_run(status=publishing_status())
+        error = TransientError("away")
+
+        def failed(now: float) -> ComponentRunStatus:
+            return status.publish_failed(run, error, limits=LIMITS, now=at(now), journal_written=journal)
+
+        assert failed(30 + seconds - 1).phase == "Publishing"
+        assert condition(failed(31), "Published") == ("Unknown", "Internal")
+        assert failed(30 + seconds).phase == "Failed"
+
+    def test_of_a_failed_run_keeps_its_reason_and_warns(self) -> None:
+        run = make_run(status=publishing_status("Timeout"))
+        found = status.publish_failed(run, PlatformError("Denied."), limits=LIMITS, now=at(31))
+        assert (found.phase, found.reason, found.result) == ("Failed", "Timeout", "Error")
+        assert "Denied." in (found.warnings or ("",))[0]
+
+
+class TestConditions:
+    def test_transition_times_move_only_with_the_status(self) -> None:
+        error = TransientError("away")
+        first = status.start_failed(make_run(), error, limits=LIMITS, now=at(0))
+        other = status.start_failed(
+            make_run(status=first.to_dict()), TransientError("away, still"), limits=LIMITS, now=at(5)
+        )
+        assert other.conditions[0].message == "away, still"
+        assert other.conditions[0].last_transition_time == at(0)
+        final = status.start_failed(make_run(status=other.to_dict()), UserError("no"), limits=LIMITS, now=at(9))
+        assert final.conditions[0].last_transition_time == at(9)
+
+
+class TestDocument:
+    def test_to_write_leaves_out_the_collectors_part(self) -> None:
+        run = make_run(status=started_status(events={"count": 3, "delivered": True}))
+        document = status.without_events(run.status)
+        assert "events" not in document
+        assert document["attempts"][0]["podUID"] == "pod-uid"
+
+
+class TestKubernetesEvents:
+    def test_tell_of_a_failure_and_not_of_a_success(self) -> None:
+        before = make_run(status=publishing_status()).status
+        success = status.published(make_run(status=publishing_status()), tables=(), warnings=(), now=at(40))
+        assert status.lifecycle_event(before, success) is None
+        failure = status.start_failed(make_run(), UserError("no", Reason.INVALID_SPEC), limits=LIMITS, now=at(1))
+        assert status.lifecycle_event(ComponentRunStatus(), failure) == KubernetesEvent("Warning", "InvalidSpec", "no")
+        assert status.lifecycle_event(failure, failure) is None
+
+    def test_tell_of_warnings(self) -> None:
+        run = make_run(status=publishing_status())
+        found = status.published(run, tables=(), warnings=("a", "b"), now=at(40))
+        assert status.lifecycle_event(run.status, found) == KubernetesEvent("Warning", "Succeeded", "a; b")
+
+    def test_are_never_longer_than_the_api_takes(self) -> None:
+        failure = status.start_failed(make_run(), UserError("x" * 5000), limits=LIMITS, now=at(1))
+        event = status.lifecycle_event(ComponentRunStatus(), failure)
+        assert event is not None
+        assert len(event.message) == 1024
