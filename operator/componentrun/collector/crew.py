@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.collector.follower import Follower, View
 from componentrun.collector.journal import container_key
+from componentrun.collector.redaction import Redactor
 from componentrun.collector.runsecret import SecretReader
 from componentrun.collector.sink import ContainerSink
 from componentrun.errors import Reason
@@ -35,7 +36,7 @@ class Crew:
     """Starts followers, and knows when they are through.
 
     Attributes:
-        redactor: knows the secrets of the pod that was started last; None: not read (yet).
+        redactor: knows the secrets of the pod that was started last; nothing before one was.
     """
 
     def __init__(self, state: RunState, inbox: Inbox, kube: Kube, settings: Settings) -> None:
@@ -45,7 +46,7 @@ class Crew:
         self._followers: dict[str, Follower] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ended_at: dict[str, float] = {}
-        self.redactor: Redactor | None = None
+        self.redactor = Redactor()
 
     def follow(self) -> None:
         """Start what can be started, and note what has ended."""

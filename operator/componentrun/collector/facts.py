@@ -45,11 +45,6 @@ class RunFacts:
         """Whether there is nothing left to do for it."""
         return self.status.events is not None and self.status.events.delivered
 
-    @property
-    def had_pod(self) -> bool:
-        """Whether a pod was ever made for it."""
-        return bool(self.status.attempts)
-
 
 @dataclass(frozen=True, slots=True)
 class ContainerFacts:

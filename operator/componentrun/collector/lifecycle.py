@@ -1,7 +1,8 @@
 """What becomes of a run, as events: derived from its status, each said once. Pure.
 
 Every event has a key that stays the same however often the status is read; the journal remembers the keys. The event
-about the result is kept back until all lines are in: it is a run's last.
+about the result is kept back until all lines are in: it is a run's last. The operator has taken secrets out of what the status says; the journal
+takes those that it knows out once more.
 """
 
 from __future__ import annotations
@@ -81,13 +82,8 @@ def _attempt(item: Attempt) -> Told:
     return Told(f"attempt {item.number}", nanoseconds(item.completion_time or item.start_time), "warn", message, params)
 
 
-def result(run: RunFacts, *, withheld: bool = False) -> Told:
-    """How the run ended: reason, message, duration.
-
-    Args:
-        run: a run that has ended.
-        withheld: leave its texts out, as they may quote secrets that are not known.
-    """
+def result(run: RunFacts) -> Told:
+    """How the run ended: reason, message, duration."""
     status = run.status
     end = status.completion_time or datetime.now(UTC)
     begin = status.start_time or (status.phases[0].start_time if status.phases else end)
@@ -101,10 +97,10 @@ def result(run: RunFacts, *, withheld: bool = False) -> Told:
             "seconds": round(seconds, 3),
             "inputTables": _tables(status.input_tables),
             "outputTables": _tables(status.output_tables),
-            "warnings": (list(status.warnings or ()) or None) if not withheld else None,
+            "warnings": list(status.warnings or ()) or None,
         }
     )
-    told = f": {'(withheld)' if withheld else status.message}" if status.message else ""
+    told = f": {status.message}" if status.message else ""
     message = f"{status.phase or 'ended'} after {duration_text(seconds)}{told}"
     kind = _TYPES.get(status.result, "success" if status.phase == "Succeeded" else "error")
     return Told(_RESULT_KEY, nanoseconds(end), kind, message, params)

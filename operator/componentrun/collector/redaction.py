@@ -102,6 +102,7 @@ def _lower_hex(encoded: str) -> str:
 def _base64(data: bytes) -> Iterator[str]:
     """Alone, and what is the same of it in any longer text: base64 takes three bytes at a time, so there are three."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(data).decode("ascii")
         yield encode(data).decode("ascii").rstrip("=")
         for before in (0, 1, 2):
             whole = encode(b"\0" * before + data).decode("ascii").rstrip("=")

@@ -18,7 +18,6 @@ from componentrun.collector.facts import pod_facts
 from componentrun.collector.kube import PODS, RUNS, KubeError, NotFoundError
 from componentrun.collector.logs import RunLogger
 from componentrun.collector.outlet import Outlet, UndeliverableError
-from componentrun.collector.redaction import Redactor
 from componentrun.collector.sink import Inbox
 
 if TYPE_CHECKING:
@@ -140,11 +139,9 @@ class Worker:
             self._log.warning("the last segment could not be written in time; its lines will be read again")
 
     def _tell(self, inbox: Inbox, crew: Crew) -> None:
-        """Life-cycle events that were not told yet. What quotes the component waits until its secrets are known."""
-        run, redactor = self._state.run, crew.redactor
-        for told in lifecycle.progress(run):
-            quotes = not told.key.partition("@")[2] and run.had_pod
-            if (redactor is not None or not quotes) and inbox.journal.told(told, redactor or Redactor()):
+        """Life-cycle events that were not told yet."""
+        for told in lifecycle.progress(self._state.run):
+            if inbox.journal.told(told, crew.redactor):
                 inbox.added()
 
     async def _all_in(self, inbox: Inbox, crew: Crew) -> bool:
@@ -174,12 +171,8 @@ class Worker:
             )
 
     def _tell_result(self, inbox: Inbox, crew: Crew) -> None:
-        run, redactor = self._state.run, crew.redactor
-        if not run.ended:
-            told = lifecycle.vanished(run)
-        else:
-            told = lifecycle.result(run, withheld=redactor is None and run.had_pod)
-        inbox.journal.finish(told, redactor or Redactor())
+        run = self._state.run
+        inbox.journal.finish(lifecycle.result(run) if run.ended else lifecycle.vanished(run), crew.redactor)
         inbox.added()
 
     async def _report(self, count: int, message: str) -> None:

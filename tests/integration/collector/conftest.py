@@ -1,0 +1,77 @@
+"""The real collector process, a real cluster and a real object store: see `lab`."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import kubernetes
+import kubernetes.client
+import kubernetes.config
+import pytest
+
+from componentrun.storage.settings import StoreSettings
+from e2e.cluster import connection as cluster_connection
+from e2e.images import ensure
+from tests.integration.collector.front import Front
+from tests.integration.collector.lab import Collector, Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from e2e.cluster.connection import Connection
+
+
+@pytest.fixture(scope="session")
+def connection() -> Connection:
+    return cluster_connection.load()
+
+
+@pytest.fixture(scope="session")
+def image(connection: Connection) -> str:
+    """An image with Python."""
+    return ensure(connection, ["test-components"])["test-components"]
+
+
+@pytest.fixture(scope="session")
+def api(connection: Connection) -> Any:
+    configuration: Any = kubernetes.config
+    return configuration.new_client_from_config(str(connection.kubeconfig))
+
+
+@pytest.fixture
+def lab(connection: Connection, api: Any, image: str) -> Iterator[Lab]:
+    namespace = f"collector-{uuid.uuid4().hex[:8]}"
+    settings = StoreSettings(
+        bucket=connection.store_bucket,
+        endpoint=connection.store_endpoint,
+        prefix=f"tests/{namespace}",
+        region=connection.store_region,
+        access_key=connection.store_access_key,
+        secret_key=connection.store_secret_key,
+    )
+    made = Lab(connection, api, image, namespace, settings, Front(connection.kubeconfig))
+    made.core.create_namespace({"metadata": {"name": namespace}})
+    try:
+        made.secret(
+            "store-keys", {"accessKeyId": settings.access_key or "", "secretAccessKey": settings.secret_key or ""}
+        )
+        spec = {
+            "endpoint": settings.endpoint, "bucket": settings.bucket, "prefix": settings.prefix,
+            "region": settings.region, "credentials": {"secretName": "store-keys"}, "default": True,
+        }  # fmt: skip
+        made.create("Storage", "main", spec)
+        yield made
+    finally:
+        made.front.close()
+        made.core.delete_namespace(namespace)
+
+
+@pytest.fixture
+def collector(lab: Lab, tmp_path: Path) -> Iterator[Collector]:
+    made = Collector(lab, tmp_path / "collector.log")
+    yield made
+    if made.process is not None:
+        made.end()
+    print(made.log())  # noqa: T201 - pytest shows it where a test failed

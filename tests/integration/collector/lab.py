@@ -1,0 +1,214 @@
+"""Hands for tests of the collector on a real cluster and a real object store.
+
+Each test has a namespace with a Storage of its own prefix. Runs are written by hand, with their status, and live in
+`front`, so that no operator works on them; their pods are real and print real lines. The collector is a process of its
+own that watches that namespace only, so that tests can kill it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import kubernetes
+import kubernetes.client
+
+from componentrun.api import names
+from componentrun.api.common import API_VERSION, GROUP, VERSION
+from componentrun.exchange import REDACT_KEY
+from componentrun.storage.connection import Store, open_store
+from componentrun.storage.events import Event, read_events
+from tests.integration.collector.front import Front, kubeconfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from componentrun.storage.settings import StoreSettings
+    from e2e.cluster.connection import Connection
+
+ROOT = Path(__file__).parents[3]
+PRINTER = """
+import os, sys, time
+lines, rate, size = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+begun = time.monotonic()
+for number in range(1, lines + 1):
+    text = f"line {number} {time.time_ns()} ".ljust(size, "x") + "\\n"
+    os.write(2 if number % 7 == 0 else 1, text.encode())
+    if rate:
+        time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+"""
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@dataclass
+class Lab:
+    """A namespace with a Storage, and hands to make runs and pods in it."""
+
+    connection: Connection
+    api: Any
+    image: str
+    namespace: str
+    settings: StoreSettings
+    front: Front
+
+    @property
+    def core(self) -> Any:
+        return kubernetes.client.CoreV1Api(self.api)
+
+    @property
+    def store(self) -> Store:
+        return open_store(self.settings)
+
+    def create(self, kind: str, name: str, spec: dict[str, Any]) -> None:
+        body = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
+        kubernetes.client.CustomObjectsApi(self.api).create_namespaced_custom_object(
+            GROUP, VERSION, self.namespace, f"{kind.lower()}s", body
+        )
+
+    def secret(self, name: str, values: dict[str, str]) -> None:
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+        self.core.create_namespaced_secret(self.namespace, {"metadata": {"name": name}, "data": data})
+
+    def run(self, name: str, **spec: Any) -> None:
+        """A run that was just accepted."""
+        self.front.put(
+            {
+                "apiVersion": API_VERSION,
+                "kind": "ComponentRun",
+                "metadata": {"name": name, "namespace": self.namespace, "uid": str(uuid.uuid4())},
+                "spec": {"image": self.image, "configuration": {"id": "c-1"}, **spec},
+                "status": {"phase": "Queued", "phases": [{"phase": "Queued", "startTime": now()}]},
+            }
+        )
+
+    def status(self, name: str, **status: Any) -> None:
+        self.front.patch_status(name, status)
+
+    def get(self, name: str) -> dict[str, Any]:
+        return self.front.get(name)
+
+    def uid(self, name: str) -> str:
+        return str(self.get(name)["metadata"]["uid"])
+
+    def start(self, name: str, *command: str, secrets: Sequence[str] | None = (), **pod: Any) -> None:
+        """What the operator does to start a run: the pod, its Secret, the status."""
+        made = self.core.create_namespaced_pod(self.namespace, self.pod(name, command, **pod))
+        if secrets is not None:
+            self.secret(made.metadata.name, {REDACT_KEY: json.dumps(list(secrets))})
+        attempt = {"number": 1, "pod": made.metadata.name, "podUID": made.metadata.uid, "startTime": now()}
+        phases = [*self.get(name)["status"]["phases"], {"phase": "Running", "startTime": now()}]
+        self.status(name, phase="Running", phases=phases, attempts=[attempt], startTime=now(), image=self.image)
+
+    def pod(self, run: str, command: Sequence[str], **spec: Any) -> dict[str, Any]:
+        container = {
+            "name": names.COMPONENT,
+            "image": self.image,
+            "command": list(command),
+            "resources": {"limits": {"cpu": "500m", "memory": "64Mi"}, "requests": {"cpu": "50m"}},
+        }
+        labels = {names.RUN_LABEL: run, names.RUN_UID_LABEL: self.uid(run), names.ATTEMPT_LABEL: "1"}
+        fixed = {"restartPolicy": "Never", "containers": [container], "automountServiceAccountToken": False}
+        return {"metadata": {"name": names.pod_name(run, 1), "labels": labels}, "spec": fixed | spec}
+
+    def delete_pod(self, run: str, grace_seconds: int) -> None:
+        self.core.delete_namespaced_pod(names.pod_name(run, 1), self.namespace, grace_period_seconds=grace_seconds)
+
+    def pod_phase(self, name: str) -> str:
+        return str(self.core.read_namespaced_pod(names.pod_name(name, 1), self.namespace).status.phase)
+
+    def end(self, name: str, *, phase: str = "Succeeded", message: str = "All is well") -> None:
+        """What the operator does when a run has ended."""
+        phases = [*self.get(name)["status"]["phases"], {"phase": phase, "startTime": now()}]
+        reason, result = ("Succeeded", "Success") if phase == "Succeeded" else ("UserError", "Error")
+        self.status(
+            name, phase=phase, result=result, reason=reason, message=message, phases=phases, completionTime=now()
+        )
+
+    async def events(self, name: str) -> list[Event]:
+        return [event async for event in read_events(self.store, self.uid(name))]
+
+    def delivered(self, name: str) -> dict[str, Any] | None:
+        events = self.get(name)["status"].get("events")
+        return events if events and events["delivered"] else None
+
+
+class Collector:
+    """The collector as a process."""
+
+    def __init__(self, lab: Lab, log: Path) -> None:
+        self._lab, self._log = lab, log
+        self._kubeconfig = log.with_name("kubeconfig")
+        self._kubeconfig.write_text(kubeconfig(lab.front.url))
+        self.port = _free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        environment = os.environ | {
+            "KUBECONFIG": str(self._kubeconfig),
+            "PYTHONPATH": str(ROOT / "operator"),
+            "COMPONENTRUN_NAMESPACES": self._lab.namespace,
+            "COMPONENTRUN_PORT": str(self.port),
+            "COMPONENTRUN_LOG_FORMAT": "text",
+        }
+        environment["NO_PROXY"] = environment["no_proxy"] = "*"
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "componentrun.collector"], env=environment, stderr=log, stdout=log
+            )
+
+    def end(self, number: int = signal.SIGKILL) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        self.process = None
+        return code
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return int(answer.status), answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def metric(self, name: str) -> float:
+        """Sum of a metric over its labels."""
+        lines = self.get("/metrics")[1].splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+
+    def log(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
+
+
+def wait(what: str, check: Callable[[], Any], *, seconds: float = 60) -> Any:
+    """The first true value of `check`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = check()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{what}: not within {seconds:.0f} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
