@@ -59,9 +59,6 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
     folder.write(contract.CONFIG_FILE, _encode(with_secrets(plan.config, grant.secrets)), _CONFIG_MODE)
     folder.write(contract.IN_STATE, _encode(plan.state))
     download(client, folder, plan.tables)
-    for table in plan.tables:
-        if table.manifest is not None:
-            folder.write(table.path + contract.MANIFEST_SUFFIX, _encode(table.manifest))
     seconds = time.monotonic() - started
     rows = sum(table.rows or 0 for table in plan.tables)
     say("info", f"Input ready: {len(plan.tables)} tables, {size} bytes in {seconds:.1f} s.", tables=len(plan.tables))
