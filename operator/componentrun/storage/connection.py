@@ -39,7 +39,8 @@ __all__ = [
 ]
 
 _CONNECT_TIMEOUT: Final = timedelta(seconds=5)
-_STALL_TIMEOUT: Final = timedelta(seconds=30)
+_STALL_TIMEOUT: Final = timedelta(seconds=60)
+"""Without an answer. A request's body must have gone out by then, so what is put at once is kept small."""
 _REQUEST_TIMEOUT: Final = timedelta(hours=1)
 """The whole of one request, body included: a download of gigabytes is one. A stall is noticed by `_STALL_TIMEOUT`."""
 _MAX_RETRIES: Final = 4

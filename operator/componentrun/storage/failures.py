@@ -51,7 +51,6 @@ _OUTCOMES: Final[tuple[tuple[type[Exception], type[PlatformError], str], ...]] =
 _REFUSALS: Final = (store_errors.PermissionDeniedError, store_errors.UnauthenticatedError)
 _STATUS: Final = re.compile(r"non-2xx status code: (\d{3})")
 _CODE: Final = re.compile(r"(?:<Code>|\(code: )([A-Za-z0-9]{1,64})(?:</Code>|\))")
-_NO_CONNECTION: Final = re.compile(r"kind: (Connect|Timeout|Interrupted|Request|Decode|Unknown)")
 _DETAIL: Final = re.compile(
     r"(dns error|tcp connect error|certificate[^\n\"]{0,120}|UnknownIssuer|operation timed out|TimedOut)"
 )
@@ -93,8 +92,8 @@ def translate(error: Exception, settings: StoreSettings, operation: str, key: st
     for kind, meaning, sentence in _OUTCOMES:
         if isinstance(error, kind):
             return meaning(f"{told}: {sentence}", Reason.PUBLISH_FAILED)
-    if status is not None or code or _NO_CONNECTION.search(text) or isinstance(error, ConnectionError | TimeoutError):
-        return _unavailable(told, settings, status, code or _word(_DETAIL.search(text)))
+    if status is not None or code or isinstance(error, store_errors.GenericError | ConnectionError | TimeoutError):
+        return _unavailable(told, settings, status, code or _word(_DETAIL.search(text)) or _tail(text))
     return PlatformError(f"{told}: {type(error).__name__}: {_first_line(text)}", Reason.INTERNAL)
 
 
@@ -137,6 +136,11 @@ def _number(match: re.Match[str] | None) -> int | None:
 
 def _word(match: re.Match[str] | None) -> str:
     return match[1] if match else ""
+
+
+def _tail(text: str) -> str:
+    """The innermost cause that the first line tells."""
+    return _first_line(text).rpartition(": ")[2][:120]
 
 
 def _first_line(text: str) -> str:

@@ -167,13 +167,17 @@ class Layout:
         """Key of a run's commit journal."""
         return self.run(run) + "journal.json"
 
+    def plans(self, run: str, attempt: int) -> str:
+        """Prefix of an attempt's plans, with a slash at its end."""
+        return f"{self.run(run)}{_attempt(attempt)}/"
+
     def stage_in_plan(self, run: str, attempt: int) -> str:
         """Key of what stage-in of an attempt is to bring."""
-        return f"{self.run(run)}{_attempt(attempt)}/stage-in.json"
+        return self.plans(run, attempt) + "stage-in.json"
 
     def stage_out_plan(self, run: str, attempt: int) -> str:
         """Key of what stage-out of an attempt is to store."""
-        return f"{self.run(run)}{_attempt(attempt)}/stage-out.json"
+        return self.plans(run, attempt) + "stage-out.json"
 
     # Events, state, files
 

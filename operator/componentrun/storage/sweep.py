@@ -76,10 +76,10 @@ async def sweep(store: Store, keep: timedelta, *, dry_run: bool = False, now: da
     doomed = await _unnamed(store, claimed)
     objects, size = 0, 0
     for folder in doomed:
-        found = [(info.key, info.size) async for info in store.objects(folder)]
-        objects, size = objects + len(found), size + sum(length for _, length in found)
+        found = [info for place in (folder, *_plans(store, folder)) async for info in store.objects(place)]
+        objects, size = objects + len(found), size + sum(info.size for info in found)
         if not dry_run:
-            await _delete(store, [key for key, _ in found])
+            await _delete(store, [info.key for info in found])
     if not dry_run:
         left = {folder: noted for folder, noted in since.items() if folder not in doomed}
         await _take_notes(store, _Notes(unnamed=left), etag)
@@ -117,6 +117,12 @@ async def _claim(store: Store, folder: str, now: datetime) -> bool:
     except ExistsError:
         return False  # it is being published at this moment; the next sweep sees how that ended
     return True
+
+
+def _plans(store: Store, folder: str) -> tuple[str, ...]:
+    """Where the plans of the attempt lie whose data prefix this is; nobody reads them again."""
+    owner = store.layout.run_of_data(folder)
+    return (store.layout.plans(*owner),) if owner is not None else ()
 
 
 async def _delete(store: Store, keys: list[str]) -> None:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Loaded", "new_run_uid", "upload_table"]
 
-_SLICE_BYTES: Final = 32 * 1024 * 1024
-_READ_AHEAD: Final = 4
+_SLICE_BYTES: Final = 16 * 1024 * 1024
+"""Small enough for a slow line: see the stall timeout in `connection`."""
+_READ_AHEAD: Final = 3
 """Slices in memory at once."""
 
 

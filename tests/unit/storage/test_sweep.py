@@ -95,6 +95,17 @@ async def test_other_attempts_of_a_published_run_go(store: Store) -> None:
     assert await content(store, FOO) == ["a", "0"]
 
 
+async def test_an_attempts_plans_go_with_its_data(store: Store) -> None:
+    for attempt in (1, 2):
+        await uploaded(store, "r0", attempt, FOO, ["0"])
+        await store.put(store.layout.stage_in_plan("r0", attempt), b"{}")
+    await publish(store, "r0", 2, result(await uploaded(store, "r0", 2, FOO, ["0"])))
+    await sweep(store, KEEP, now=NOW)
+    assert (await sweep(store, KEEP, now=LATER)).objects == 2
+    left = [info.key async for info in store.objects(store.layout.run("r0"))]
+    assert left == [store.layout.stage_in_plan("r0", 2), store.layout.journal("r0")]
+
+
 async def test_objects_that_are_nobodys_are_not_touched(store: Store) -> None:
     await store.put("team/a/data/notes/readme.txt", b"x")
     await store.put("team/a/files/x.csv", b"x")

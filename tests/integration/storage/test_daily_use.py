@@ -1,0 +1,73 @@
+"""Files, events and sweeping on real stores."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from componentrun.storage.download import head_rows, read_csv
+from componentrun.storage.events import Event, SegmentTakenError, append_segment, last_segment, read_events
+from componentrun.storage.layout import TableId
+from componentrun.storage.sweep import MIN_KEEP, sweep
+from componentrun.storage.tables import list_tables, need_table
+from componentrun.storage.upload import upload_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from componentrun.storage.connection import Store
+
+pytestmark = pytest.mark.store
+
+FOO = TableId("in", "c-main", "foo")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def event(seq: int, message: str = "hello") -> Event:
+    return Event(f"r1-{seq}", seq, "2026-01-01T00:00:00Z", "r1", "ex", "12", "info", message)
+
+
+async def test_a_big_file_goes_up_and_comes_down_byte_for_byte(store: Store, tmp_path: Path) -> None:
+    rows = b"".join(b'%d,"text, with\nborders %d"\r\n' % (number, number) for number in range(100_000))
+    data = b"\xef\xbb\xbfid,text\r\n" + rows * 8
+    (tmp_path / "foo.csv").write_bytes(data)
+    loaded = await upload_table(store, tmp_path / "foo.csv", FOO, primary_key=("id",))
+    assert loaded.rows == 800_000
+    assert len(loaded.pointer.slices) == 2
+    assert b"".join([chunk async for chunk in read_csv(store, FOO)]) == b"id,text\n" + rows * 8
+    assert await head_rows(store, FOO, 1) == b'id,text\n0,"text, with\nborders 0"\r\n'
+    assert [table async for table in list_tables(store)] == [FOO]
+
+
+async def test_several_files_are_added_at_once(store: Store, tmp_path: Path) -> None:
+    for number in range(8):
+        (tmp_path / f"{number}.csv").write_bytes(b"a\n%d\n" % number)
+    await asyncio.gather(
+        *(upload_table(store, tmp_path / f"{number}.csv", FOO, incremental=True) for number in range(8))
+    )
+    assert (await need_table(store, FOO)).pointer.rows == 8
+
+
+async def test_of_two_collectors_one_notices(store: Store) -> None:
+    ends = await asyncio.gather(
+        *(append_segment(store, "r1", 1, [event(1, f"{n}")], {"by": n}) for n in range(5)), return_exceptions=True
+    )
+    assert sum(isinstance(end, SegmentTakenError) for end in ends) == 4
+    await append_segment(store, "r1", 2, [event(2), event(3)], {"by": "next"})
+    last = await last_segment(store, "r1")
+    assert last is not None
+    assert (last.checkpoint, last.next_seq) == ({"by": "next"}, 4)
+    assert [found.seq async for found in read_events(store, "r1", 2)] == [3]
+
+
+async def test_what_was_replaced_is_swept(store: Store, tmp_path: Path) -> None:
+    for content in (b"a\n1\n", b"a\n2\n"):
+        (tmp_path / "foo.csv").write_bytes(content)
+        await upload_table(store, tmp_path / "foo.csv", FOO)
+    await sweep(store, MIN_KEEP, now=NOW)
+    done = await sweep(store, MIN_KEEP, now=NOW + MIN_KEEP)
+    assert (done.objects, done.bytes) == (1, 2)
+    assert b"".join([chunk async for chunk in read_csv(store, FOO)]) == b"a\n2\n"

@@ -1,0 +1,130 @@
+"""A store that answers with errors, or not at all: given up within bounds, and told in words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.storage import connection
+from componentrun.storage.connection import open_store
+from componentrun.storage.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@dataclasses.dataclass
+class Server:
+    """Answers every request with the next of its answers; the last one stays. None: takes the request and is silent."""
+
+    answers: list[bytes | None]
+    asked: int = 0
+    url: str = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                answer = self.answers[min(self.asked, len(self.answers) - 1)]
+                self.asked += 1
+                if answer is None:
+                    await reader.read()  # until the client hangs up
+                    break
+                writer.write(answer)
+                await writer.drain()
+        writer.close()
+
+
+def reply(status: str, body: bytes = b"", *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+OK = reply("200 OK", b"hello", 'ETag: "e"', "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT")
+BUSY = reply("503 Service Unavailable", b"<Error><Code>SlowDown</Code></Error>")
+
+
+@contextlib.asynccontextmanager
+async def answering(*answers: bytes | None) -> AsyncIterator[Server]:
+    server = Server(list(answers))
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    try:
+        yield server
+    finally:
+        listening.close()
+
+
+def reach(server: Server) -> connection.Store:
+    return open_store(StoreSettings(bucket="bkt", endpoint=server.url, access_key="a", secret_key="b", name="main"))
+
+
+async def test_a_passing_fault_is_not_noticed() -> None:
+    async with answering(BUSY, BUSY, OK) as server:
+        assert (await reach(server).get("k")).data == b"hello"
+        assert server.asked == 3
+
+
+async def test_a_lasting_fault_is_told_as_one_that_may_pass() -> None:
+    async with answering(BUSY) as server:
+        with pytest.raises(TransientError, match=r"HTTP 503 \(SlowDown\)") as refusal:
+            await reach(server).get("k")
+        assert refusal.value.reason is Reason.STORAGE_UNAVAILABLE
+        assert server.asked == 5
+
+
+async def test_what_will_not_pass_is_not_told_as_if_it_would() -> None:
+    async with answering(reply("400 Bad Request", b"<Error><Code>InvalidArgument</Code></Error>")) as server:
+        with pytest.raises(PlatformError, match=r"HTTP 400 \(InvalidArgument\)") as refusal:
+            await reach(server).get("k")
+        assert not isinstance(refusal.value, TransientError)
+        assert server.asked == 1
+
+
+async def test_a_store_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_STALL_TIMEOUT", timedelta(seconds=0.2))
+    async with answering(None) as server:
+        start = time.monotonic()
+        with pytest.raises(TransientError, match="did not answer"):
+            await reach(server).get("k")
+        assert time.monotonic() - start < 15
+
+
+async def test_a_store_that_falls_silent_within_an_object_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_STALL_TIMEOUT", timedelta(seconds=0.2))
+    half = OK.replace(b"Content-Length: 5", b"Content-Length: 500")
+    async with answering(half, None) as server:
+        with pytest.raises(TransientError):
+            await reach(server).get("k")
+
+
+async def test_a_store_that_hangs_up_within_an_object_is_no_short_object() -> None:
+    half = OK.replace(b"Content-Length: 5", b"Content-Length: 500")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(half)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        settings = StoreSettings(bucket="bkt", endpoint=f"http://127.0.0.1:{port}", access_key="a", secret_key="b")
+        with pytest.raises(TransientError):
+            await open_store(settings).get("k")
+
+
+async def test_a_swap_that_is_refused_twice_is_not_repeated_blindly() -> None:
+    refused = reply("412 Precondition Failed", b"<Error><Code>PreconditionFailed</Code></Error>")
+    async with answering(BUSY, refused) as server:
+        with pytest.raises(TransientError, match="changed by somebody else"):
+            await reach(server).swap("k", b"1", '"e"')
+        assert server.asked == 2
