@@ -10,8 +10,9 @@ import yaml
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHART: Final = ROOT / "helm" / "componentrun"
-_BEGIN: Final = "<!-- values: generated from values.yaml by `make generate` -->"
-_END: Final = "<!-- values: end -->"
+_VALUES: Final = ("<!-- values: generated from values.yaml by `make generate` -->", "<!-- values: end -->")
+_RIGHTS: Final = ("<!-- rights: generated from the templates by `make generate` -->", "<!-- rights: end -->")
+_PARTS: Final = ("operator", "collector")
 _MARK: Final = "# --"
 
 
@@ -33,9 +34,7 @@ def generated() -> dict[Path, str]:
     for dashboard in sorted((ROOT / "dashboards").glob("*.json")):
         files[CHART / "files" / "dashboards" / dashboard.name] = dashboard.read_text()
     readme = CHART / "README.md"
-    head, _, rest = readme.read_text().partition(_BEGIN)
-    tail = rest.partition(_END)[2]
-    files[readme] = f"{head}{_BEGIN}\n{table()}{_END}{tail}"
+    files[readme] = _between(_RIGHTS, rights(), _between(_VALUES, table(), readme.read_text()))
     return files
 
 
@@ -54,6 +53,25 @@ def table() -> str:
     """The values as a Markdown table."""
     rows = [f"| `{value.name}` | `{value.default}` | {value.description} |\n" for value in values()]
     return "| Value | Default | Meaning |\n| --- | --- | --- |\n" + "".join(rows)
+
+
+def rights() -> str:
+    """What the operator and the collector may do, as a Markdown table."""
+    rows = []
+    for part in _PARTS:
+        template = (CHART / "templates" / f"{part}.yaml").read_text()
+        rules = template.partition(f'{{{{- define "componentrun.{part}Rules" -}}}}\n')[2].partition("{{-")[0]
+        reasons = [line.partition(" # ")[2] for line in rules.splitlines() if line.strip().startswith("verbs:")]
+        for rule, reason in zip(yaml.safe_load(rules), reasons, strict=True):
+            group = f" ({rule['apiGroups'][0]})" if rule["apiGroups"][0] else ""
+            rows.append(f"| {part} | {', '.join(rule['resources'])}{group} | {', '.join(rule['verbs'])} | {reason} |\n")
+    return "| Who | What | May | Why |\n| --- | --- | --- | --- |\n" + "".join(rows)
+
+
+def _between(marks: tuple[str, str], content: str, text: str) -> str:
+    """The text with the content between the two marks."""
+    head, _, rest = text.partition(marks[0])
+    return f"{head}{marks[0]}\n{content}{marks[1]}{rest.partition(marks[1])[2]}"
 
 
 def values() -> list[Value]:

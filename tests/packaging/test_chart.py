@@ -1,0 +1,311 @@
+"""The chart, rendered by the real helm: what it puts into a cluster, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from componentrun.collector import settings as collector_settings
+from componentrun.controller import settings as operator_settings
+from e2e.cluster import builds
+from e2e.install import chart
+
+IMAGE = "image.repository=registry.example.com/componentrun"
+EVERYTHING = (
+    "networkPolicy.enabled=true",
+    "metrics.serviceMonitor.enabled=true",
+    "prometheusRule.enabled=true",
+    "grafanaDashboard.enabled=true",
+)
+
+
+@pytest.fixture(scope="session")
+def helm() -> str:
+    return shutil.which("helm") or str(builds.build(["helm"]) / "helm")
+
+
+class Chart:
+    """Renders the chart."""
+
+    def __init__(self, helm: str) -> None:
+        self.helm = helm
+
+    def run(self, verb: str, *values: str) -> subprocess.CompletedProcess[str]:
+        name = ["release"] if verb == "template" else []
+        flags = [word for value in values for word in ("--set", value)]
+        command = [self.helm, verb, *name, str(chart.CHART), "--namespace", "somewhere", *flags]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, env=os.environ | {"HELM_PLUGINS": os.devnull}
+        )
+
+    def render(self, *values: str) -> list[dict[str, Any]]:
+        done = self.run("template", IMAGE, *values)
+        assert done.returncode == 0, done.stderr
+        return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+    def refusal(self, *values: str) -> str:
+        done = self.run("template", *values)
+        assert done.returncode != 0, "helm took it"
+        return done.stderr
+
+
+@pytest.fixture(scope="session")
+def rendered(helm: str) -> Chart:
+    return Chart(helm)
+
+
+@pytest.fixture(scope="session")
+def documents(rendered: Chart) -> list[dict[str, Any]]:
+    """The chart with every toggle on."""
+    return rendered.render(*EVERYTHING)
+
+
+@pytest.fixture(scope="session")
+def rules(rendered: Chart) -> dict[str, list[dict[str, Any]]]:
+    """Rules of the cluster roles, by the last word of their names."""
+    roles = of_kind(rendered.render(), "ClusterRole")
+    return {role["metadata"]["name"].rpartition("-")[2]: role["rules"] for role in roles}
+
+
+def of_kind(documents: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [document for document in documents if document["kind"] == kind]
+
+
+def containers(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    pods = [deployment["spec"]["template"]["spec"] for deployment in of_kind(documents, "Deployment")]
+    return [container for pod in pods for container in pod["containers"]]
+
+
+def environment(documents: list[dict[str, Any]], part: str) -> dict[str, str]:
+    found = next(container for container in containers(documents) if container["name"] == part)
+    return {variable["name"]: variable["value"] for variable in found["env"]}
+
+
+def test_helm_finds_nothing_to_complain_about(rendered: Chart) -> None:
+    done = rendered.run("lint", IMAGE, *EVERYTHING)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[WARNING]" not in done.stdout
+
+
+def test_what_is_generated_is_up_to_date() -> None:
+    stale = [
+        file.name for file, content in chart.generated().items() if not file.is_file() or file.read_text() != content
+    ]
+    assert not stale, f"{stale} differ from what they are made of: run `make generate`"
+
+
+def test_no_copy_is_left_of_a_definition_that_is_gone() -> None:
+    copies = {path.name for path in (chart.CHART / "files" / "crds").iterdir()}
+    assert copies == {path.name for path in (chart.ROOT / "crds").glob("*.yaml")}
+
+
+def test_every_value_has_a_comment() -> None:
+    assert chart.undocumented() == []
+
+
+def test_every_value_is_in_the_schema_and_nothing_else_is() -> None:
+    schema = json.loads((chart.CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((chart.CHART / "values.yaml").read_text())
+
+    def differences(given: dict[str, Any], described: dict[str, Any], path: str) -> list[str]:
+        if "$ref" in described:
+            described = schema["definitions"][described["$ref"].rpartition("/")[2]]
+        if "properties" not in described or not given:
+            return []
+        known = set(described["properties"]) - {"global"}
+        odd = [f"{path}{name}" for name in known ^ set(given)] if not path.endswith("resources.") else []
+        for name in known & set(given):
+            if isinstance(given[name], dict):
+                odd += differences(given[name], described["properties"][name], f"{path}{name}.")
+        return odd
+
+    assert differences(values, schema, "") == []
+
+
+class TestPods:
+    def test_there_are_an_operator_and_a_collector(self, documents: list[dict[str, Any]]) -> None:
+        assert [container["name"] for container in containers(documents)] == ["collector", "operator"]
+
+    def test_each_holds_to_the_restricted_standard(self, documents: list[dict[str, Any]]) -> None:
+        for deployment in of_kind(documents, "Deployment"):
+            pod = deployment["spec"]["template"]["spec"]
+            assert pod["securityContext"]["runAsNonRoot"] is True
+            assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+            assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+            assert all("emptyDir" in volume for volume in pod["volumes"])
+            for container in pod["containers"]:
+                assert container["securityContext"] == {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                }
+
+    def test_each_has_probes_and_limits(self, documents: list[dict[str, Any]]) -> None:
+        for container in containers(documents):
+            assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+            assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+            assert container["resources"]["limits"]["memory"]
+            assert "cpu" not in container["resources"]["limits"]
+
+    def test_there_is_never_more_than_one_of_each(self, documents: list[dict[str, Any]]) -> None:
+        for deployment in of_kind(documents, "Deployment"):
+            assert deployment["spec"]["replicas"] == 1
+            assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+
+    def test_images_have_a_tag_that_means_one_image(self, documents: list[dict[str, Any]]) -> None:
+        version = yaml.safe_load((chart.CHART / "Chart.yaml").read_text())["appVersion"]
+        images = {container["image"] for container in containers(documents)}
+        assert images == {f"registry.example.com/componentrun:{version}"}
+        assert ":latest" not in json.dumps(documents)
+
+    def test_only_the_pods_that_need_a_token_get_one(self, documents: list[dict[str, Any]]) -> None:
+        for account in of_kind(documents, "ServiceAccount"):
+            assert account["automountServiceAccountToken"] is False
+
+
+class TestSettings:
+    def test_the_operator_understands_what_it_is_given(self, rendered: Chart) -> None:
+        given = environment(rendered.render(), "operator")
+        settings = operator_settings.from_environment(given)
+        assert settings.agent_image.startswith("registry.example.com/componentrun:")
+        assert settings == operator_settings.Settings(agent_image=settings.agent_image)
+
+    def test_the_collector_understands_what_it_is_given(self, rendered: Chart) -> None:
+        given = environment(rendered.render(), "collector")
+        assert collector_settings.from_environment(given) == collector_settings.Settings()
+
+    def test_values_arrive(self, rendered: Chart) -> None:
+        given = environment(
+            rendered.render(
+                "operator.workers=7",
+                "operator.limits.pending=90s",
+                "namespaces={a,b}",
+                "operator.dnsCidrs={10.0.0.1/32}",
+            ),
+            "operator",
+        )
+        settings = operator_settings.from_environment(given)
+        assert settings.workers == 7
+        assert settings.limits.pending == 90
+        assert settings.namespaces == ("a", "b")
+        assert settings.dns_cidrs == ("10.0.0.1/32",)
+
+    def test_shards_share_the_runs(self, rendered: Chart) -> None:
+        documents = rendered.render("collector.shards=3")
+        deployments = [item for item in of_kind(documents, "Deployment") if "collector" in item["metadata"]["name"]]
+        shards = []
+        for deployment in deployments:
+            container = deployment["spec"]["template"]["spec"]["containers"][0]
+            given = {variable["name"]: variable["value"] for variable in container["env"]}
+            settings = collector_settings.from_environment(given)
+            shards.append((settings.shard, settings.shards))
+        assert sorted(shards) == [(0, 3), (1, 3), (2, 3)]
+        assert len({str(deployment["spec"]["selector"]) for deployment in deployments}) == 3
+
+
+class TestRights:
+    def test_nothing_may_do_everything(self, rules: dict[str, list[dict[str, Any]]]) -> None:
+        assert "*" not in json.dumps(rules)
+
+    def test_secrets_are_read_by_name_and_never_listed(self, rules: dict[str, list[dict[str, Any]]]) -> None:
+        for part, verbs in {"operator": {"get", "create"}, "collector": {"get"}}.items():
+            found = [rule for rule in rules[part] if "secrets" in rule["resources"]]
+            assert [set(rule["verbs"]) for rule in found] == [verbs]
+
+    def test_the_collector_changes_nothing_but_a_runs_status(self, rules: dict[str, list[dict[str, Any]]]) -> None:
+        writing = [rule for rule in rules["collector"] if set(rule["verbs"]) - {"get", "list", "watch"}]
+        assert writing == [
+            {"apiGroups": ["componentrun.dev"], "resources": ["componentruns/status"], "verbs": ["patch"]}
+        ]
+
+    def test_pods_and_grants_can_be_made_but_not_changed(self, rules: dict[str, list[dict[str, Any]]]) -> None:
+        for rule in rules["operator"]:
+            if {"pods", "secrets"} & set(rule["resources"]):
+                assert not {"update", "patch"} & set(rule["verbs"])
+
+    def test_a_list_of_namespaces_leaves_no_right_outside_of_them(self, rendered: Chart) -> None:
+        documents = rendered.render("namespaces={one,two}", "rbac.aggregate=false")
+        assert not of_kind(documents, "ClusterRole")
+        assert not of_kind(documents, "ClusterRoleBinding")
+        roles = of_kind(documents, "Role")
+        assert sorted(role["metadata"]["namespace"] for role in roles) == ["one", "one", "two", "two"]
+        assert {role["metadata"]["namespace"] for role in of_kind(documents, "RoleBinding")} == {"one", "two"}
+
+    def test_users_get_no_more_than_their_role(self, rules: dict[str, list[dict[str, Any]]]) -> None:
+        assert {verb for rule in rules["view"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+        assert not any("storages" in rule["resources"] for rule in rules["edit"])
+        assert not any(
+            "/status" in name
+            for part in ("view", "edit", "admin")
+            for rule in rules[part]
+            for name in rule["resources"]
+        )
+
+
+class TestToggles:
+    def test_definitions_outlive_the_chart(self, rendered: Chart) -> None:
+        for definition in of_kind(rendered.render(), "CustomResourceDefinition"):
+            assert definition["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+        for definition in of_kind(rendered.render("crds.keep=false"), "CustomResourceDefinition"):
+            assert "annotations" not in definition["metadata"] or not definition["metadata"]["annotations"]
+
+    def test_definitions_are_those_of_the_project(self, rendered: Chart) -> None:
+        made = {
+            item["metadata"]["name"]: item["spec"] for item in of_kind(rendered.render(), "CustomResourceDefinition")
+        }
+        files = [yaml.safe_load(path.read_text()) for path in (chart.ROOT / "crds").glob("*.yaml")]
+        assert made == {item["metadata"]["name"]: item["spec"] for item in files}
+
+    @pytest.mark.parametrize(
+        ("value", "kind"),
+        [
+            ("crds.install", "CustomResourceDefinition"),
+            ("admissionPolicy.enabled", "ValidatingAdmissionPolicy"),
+            ("networkPolicy.enabled", "NetworkPolicy"),
+            ("metrics.serviceMonitor.enabled", "ServiceMonitor"),
+            ("prometheusRule.enabled", "PrometheusRule"),
+            ("grafanaDashboard.enabled", "ConfigMap"),
+        ],
+    )
+    def test_each_can_be_turned_on_and_off(self, rendered: Chart, value: str, kind: str) -> None:
+        assert of_kind(rendered.render(f"{value}=true"), kind)
+        assert not of_kind(rendered.render(f"{value}=false"), kind)
+
+    def test_without_a_collector_nothing_of_it_is_left(self, rendered: Chart) -> None:
+        assert "collector" not in [
+            item["metadata"]["name"].rpartition("-")[2] for item in rendered.render("collector.enabled=false")
+        ]
+
+    def test_the_dashboard_is_valid_json(self, rendered: Chart) -> None:
+        (config,) = of_kind(rendered.render("grafanaDashboard.enabled=true"), "ConfigMap")
+        assert json.loads(config["data"]["componentrun.json"])["title"]
+
+
+class TestRefusals:
+    def test_the_image_has_to_be_named(self, rendered: Chart) -> None:
+        assert re.search(
+            "image.repository is not set: build the image.*--set image.repository=", rendered.refusal(), re.DOTALL
+        )
+
+    @pytest.mark.parametrize(
+        ("value", "named"),
+        [
+            ("operator.workers=0", "operator.workers|operator/workers"),
+            ("operator.logLevel=chatty", "operator.logLevel|operator/logLevel"),
+            ("operator.limits.pending=forever", "limits.pending|limits/pending"),
+            ("operator.limits.pendign=1m", "pendign"),
+            ("image.tag=latest", "image.tag|image/tag"),
+            ("image.digest=sha256:abc", "image.digest|image/digest"),
+            ("colector.enabled=true", "colector"),
+            ("namespaces={Not_One}", "namespaces"),
+        ],
+    )
+    def test_a_wrong_value_is_named(self, rendered: Chart, value: str, named: str) -> None:
+        assert re.search(named, rendered.refusal(IMAGE, value))
