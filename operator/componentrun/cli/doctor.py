@@ -17,7 +17,7 @@ from componentrun.errors import ComponentRunError
 
 __all__ = ["register"]
 
-PART_LABEL = "app.kubernetes.io/name=componentrun"
+PART_LABEL = "app.kubernetes.io/part-of=componentrun"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 VERSION_LABEL = "app.kubernetes.io/version"
 _UPGRADE = "`helm upgrade` the chart, and apply its CRDs"

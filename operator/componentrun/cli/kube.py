@@ -16,6 +16,7 @@ from kubernetes.client.api_client import ApiClient
 from kubernetes.client.configuration import Configuration
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
+from yaml import YAMLError
 
 from componentrun.cli.answers import Asked, explain
 from componentrun.cli.errors import BadRequestError, EnvironmentFault
@@ -151,12 +152,18 @@ def connect(context: str | None, namespace: str | None) -> KubeCluster:
         _, active = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]  # likewise
         chosen = _context(context) if context is not None else active
         client = config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]  # likewise
-    except ConfigException as error:
+    except (ConfigException, TypeError, ValueError, AttributeError, LookupError, YAMLError) as error:
+        # The client looks into a kubeconfig without checking its shape: whatever it trips over, the file is no good.
         raise BadRequestError(
-            f"no cluster to talk to: {str(error).rstrip('.')}",
+            f"no usable kubeconfig: {_one_line(error)}",
             "set KUBECONFIG to the file that your cluster's administrator gave you, or pass `--context NAME`",
         ) from error
     return KubeCluster(client, namespace or chosen.get("context", {}).get("namespace") or "default")
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()).removeprefix("Invalid kube-config file. ").rstrip(".")
+    return f"{text[:1].lower()}{text[1:]}" or type(error).__name__
 
 
 def _context(name: str) -> dict[str, Any]:

@@ -89,7 +89,7 @@ CASES: dict[str, tuple[int, str, str, Resource | None, str, str, str, int]] = {
             ],
         ),
         "create", RUNS, "one",
-        "refused ComponentRun `one`: `spec.timeout`: spec.timeout must be at most 24h; `spec`: give either component or",
+        "`one`: `spec.timeout`: spec.timeout must be at most 24h; `spec`: give either component or image",
         "--dry-run",
         1,
     ),

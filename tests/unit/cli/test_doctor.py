@@ -25,7 +25,7 @@ ESTABLISHED = {"conditions": [{"type": "Established", "status": "True"}]}
 
 def deployment(part: str, *, version: str = __version__, available: int = 1) -> dict[str, Any]:
     labels = {
-        "app.kubernetes.io/name": "componentrun",
+        "app.kubernetes.io/part-of": "componentrun",
         "app.kubernetes.io/component": part,
         "app.kubernetes.io/version": version,
     }

@@ -1,0 +1,175 @@
+"""The command line as a process, against the real API server and the real store. Nothing is mocked but the operator.
+
+The operator's part is played by the tests: `Place.status` and `Place.say` write what it and the collector would. The
+runs are suspended, so that an operator that happens to be installed leaves them alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun.storage.connection import open_store
+from componentrun.storage.events import Event, append_segment
+from componentrun.storage.settings import StoreSettings
+from e2e.cluster import connection as cluster_connection
+from e2e.cluster.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from e2e.cluster.connection import Connection
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Place:
+    """A namespace with a Storage of its own."""
+
+    connection: Connection
+    namespace: str
+
+    def kubectl(self, *arguments: str, document: Any = None) -> str:
+        command = [
+            str(self.connection.bin_dir / "kubectl"),
+            "--kubeconfig",
+            str(self.connection.kubeconfig),
+            *arguments,
+        ]
+        text = None if document is None else json.dumps(document)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "componentrun.cli", *arguments, "--namespace", self.namespace]
+
+    def environment(self) -> dict[str, str]:
+        host = self.connection.store_endpoint.partition("://")[2].partition(":")[0]
+        proxy = f"{host},127.0.0.1,localhost"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("COMPONENTRUN_")}
+        more = {"KUBECONFIG": str(self.connection.kubeconfig), "NO_PROXY": proxy, "no_proxy": proxy}
+        return kept | more | {"PYTHONPATH": str(ROOT / "operator")}
+
+    def cli(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Type a command."""
+        return subprocess.run(
+            self.command(*arguments), input=text, capture_output=True, text=True, check=False, env=self.environment()
+        )
+
+    def submit(self, *arguments: str) -> str:
+        """Create a suspended run; its name."""
+        done = self.cli("submit", "-f", "-", *arguments, text=self.manifest())
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def manifest(self) -> str:
+        return json.dumps(
+            {
+                "apiVersion": "componentrun.dev/v1alpha1",
+                "kind": "ComponentRun",
+                "metadata": {"generateName": "played-"},
+                "spec": {"image": "example.invalid/none:1", "suspend": True},
+            }
+        )
+
+    def settings(self) -> StoreSettings:
+        known = self.connection
+        return StoreSettings(
+            bucket=known.store_bucket,
+            endpoint=known.store_endpoint,
+            prefix=f"tests/{self.namespace}",
+            region=known.store_region,
+            access_key=known.store_access_key,
+            secret_key=known.store_secret_key,
+        )
+
+    def uid(self, run: str) -> str:
+        return self.kubectl("get", "componentruns", run, "-n", self.namespace, "-o", "jsonpath={.metadata.uid}")
+
+    def status(self, run: str, **status: Any) -> None:
+        """Write a run's status, as the operator would."""
+        patch = json.dumps({"status": status})
+        arguments = ("--subresource=status", "--type=merge", "-p", patch)
+        self.kubectl("patch", "componentruns", run, "-n", self.namespace, *arguments)
+
+    def say(self, run: str, first_seq: int, messages: Sequence[str]) -> None:
+        """Write an event segment, as the collector would."""
+        events = [
+            Event(
+                id=f"{run}-{first_seq + i}",
+                seq=first_seq + i,
+                time="2026-11-24T08:00:00.123456789Z",
+                run=run,
+                component="played",
+                configuration="",
+                type="info",
+                message=message,
+                source="component",
+            )
+            for i, message in enumerate(messages)
+        ]
+        asyncio.run(append_segment(open_store(self.settings()), run, first_seq, events, {}))
+
+    def clean(self) -> None:
+        """Take everything away again."""
+        self.kubectl("delete", "namespace", self.namespace, "--wait=false")
+
+        async def empty() -> None:
+            store = open_store(self.settings())
+            await store.delete([info.key async for info in store.objects(f"{self.settings().prefix}/")])
+
+        asyncio.run(empty())
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    try:
+        connection = cluster_connection.load()
+    except ClusterError as error:
+        pytest.skip(f"no cluster: {error}")
+    made = Place(connection, f"cli-{uuid.uuid4().hex[:8]}")
+    made.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+    made.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+    made.kubectl("create", "namespace", made.namespace)
+    for document in _objects(made):
+        made.kubectl("create", "-n", made.namespace, "-f", "-", document=document)
+    yield made
+    made.clean()
+
+
+def _objects(place: Place) -> list[dict[str, Any]]:
+    known = place.connection
+    keys = {"accessKeyId": known.store_access_key, "secretAccessKey": known.store_secret_key}
+    spec = {
+        "endpoint": known.store_endpoint,
+        "bucket": known.store_bucket,
+        "prefix": f"tests/{place.namespace}",
+        "region": known.store_region,
+        "credentials": {"secretName": "keys"},
+    }
+    storage = {"apiVersion": "componentrun.dev/v1alpha1", "kind": "Storage"}
+    return [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": keys},
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "wrong"},
+            "stringData": keys | {"secretAccessKey": "x" * 20},
+        },
+        storage | {"metadata": {"name": "main"}, "spec": spec | {"default": True}},
+        storage | {"metadata": {"name": "locked"}, "spec": spec | {"credentials": {"secretName": "wrong"}}},
+        storage | {"metadata": {"name": "away"}, "spec": spec | {"endpoint": "http://127.0.0.1:1"}},
+        storage | {"metadata": {"name": "keyless"}, "spec": spec | {"credentials": {"secretName": "none"}}},
+        storage | {"metadata": {"name": "no-bucket"}, "spec": spec | {"bucket": "componentrun-none"}},
+    ]
