@@ -101,6 +101,7 @@ class Operator:
         self._waiting_for = ""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(), name="watch")
+            group.create_task(self._workers.watch(), name="watch the workers")
             group.create_task(self._resync_now_and_then(), name="resync")
 
     def _listen_to_signals(self) -> None:

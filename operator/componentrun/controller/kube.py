@@ -142,12 +142,17 @@ class Kube:
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
-    ) -> None:
-        """Delete exactly this object. NotFoundError: it is gone already; ConflictError: the uid is another's."""
+    ) -> dict[str, Any]:
+        """Delete exactly this object; the object where it is still there for a while, else a Status.
+
+        Raises:
+            NotFoundError: it is gone already.
+            ConflictError: the uid is another's.
+        """
         body: dict[str, Any] = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         if grace_seconds is not None:
             body["gracePeriodSeconds"] = grace_seconds
-        await self.request("DELETE", resource.path(namespace, name), body=body)
+        return await self.request("DELETE", resource.path(namespace, name), body=body)
 
     async def request(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 import componentrun
 from componentrun.api.componentrun import Phase
@@ -73,6 +73,7 @@ class Metrics:
 
     def __init__(self) -> None:
         """Define them all."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody asks for
         self.registry = CollectorRegistry()
         self.queue = QueueMetrics(self.registry)
         self._components: set[str] = set()

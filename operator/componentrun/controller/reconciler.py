@@ -11,6 +11,8 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from pydantic import ValidationError
+
 from componentrun.api import names
 from componentrun.controller.caches import Key
 from componentrun.controller.kube import PODS, RUNS, Kube
@@ -42,6 +44,8 @@ __all__ = ["Reconciler", "RetryError"]
 _log = logging.getLogger(__name__)
 
 _FOR_EVER: Final = 10 * 365 * 24 * 3600.0
+_AT_ONCE: Final = 0.001
+_NOT_AT_ONCE: Final = 0.05
 _KILL_SECONDS: Final = 2
 """Grace of a pod whose run had to be given up."""
 
@@ -95,7 +99,11 @@ class Reconciler:
             raise
         if core_status.is_terminal(run.status):
             self._caches.pods.forget(key, only_gone=True)
-        return None if plan.wake_at is None else max((plan.wake_at - self._clock()).total_seconds(), 0.001)
+        if plan.wake_at is None:
+            return None
+        # Where nothing was done and the time has come all the same, asking again at once would only turn in circles.
+        soonest = _AT_ONCE if plan.actions else _NOT_AT_ONCE
+        return max((plan.wake_at - self._clock()).total_seconds(), soonest)
 
     async def refresh(self, key: Key) -> None:
         """Read the run anew: what is cached has turned out to be old."""
@@ -107,7 +115,11 @@ class Reconciler:
     async def give_up(self, key: Key, error: Exception) -> None:
         """End a run that can't be brought further, so that nobody waits for it for ever."""
         await self.refresh(key)
-        run = self._caches.runs.get(key)
+        try:
+            run = self._caches.runs.get(key)
+        except ValidationError as unreadable:
+            await self._writer.write_unreadable(key, unreadable)
+            return
         if run is None or core_status.is_terminal(run.status):
             return
         told = error.message if isinstance(error, ComponentRunError) else f"{type(error).__name__}: {error}"
@@ -201,7 +213,7 @@ class Reconciler:
     async def _delete_pod(self, run: ComponentRun, action: DeletePod) -> None:
         namespace = run.metadata.namespace
         try:
-            await self._kube.delete(PODS, namespace, action.name, action.uid, action.grace_seconds)
+            answer = await self._kube.delete(PODS, namespace, action.name, action.uid, action.grace_seconds)
         except NotFoundError:
             # Its event was missed, or is on its way: from now on it counts as gone.
             if self._caches.pods.vanished(Key(namespace, run.metadata.name), action.uid):
@@ -209,6 +221,10 @@ class Reconciler:
         except ConflictError:
             # Another pod of that name: ours is gone.
             self._caches.pods.vanished(Key(namespace, run.metadata.name), action.uid)
+        else:
+            if answer.get("kind") == "Pod":
+                # With its deletion time, so that it is not deleted again before its event comes.
+                self._caches.pods.seen(answer)
 
     async def _delete_run(self, run: ComponentRun) -> None:
         key = Key(run.metadata.namespace, run.metadata.name)

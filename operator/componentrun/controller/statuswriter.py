@@ -16,12 +16,15 @@ from componentrun.controller.kube import EVENTS, RUNS, Kube
 from componentrun.controller.kubeerrors import AlreadyExistsError, KubeError
 from componentrun.controller.logs import RunLogger
 from componentrun.core import status as core_status
+from componentrun.errors import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pydantic import ValidationError
+
     from componentrun.api.componentrun import ComponentRunStatus
-    from componentrun.controller.caches import Caches
+    from componentrun.controller.caches import Caches, Key
     from componentrun.controller.metrics import Metrics
     from componentrun.core.actions import KubernetesEvent
 
@@ -62,6 +65,25 @@ class StatusWriter:
         written = ComponentRun.model_validate(answer)
         self._count(run, written)
         return written
+
+    async def write_unreadable(self, key: Key, error: ValidationError) -> None:
+        """End a run that this release can't read, so that whoever waits for it hears of it.
+
+        Raises:
+            KubeError: the API server refused or is away.
+        """
+        where = "; ".join(".".join(str(part) for part in item["loc"]) + ": " + item["msg"] for item in error.errors())
+        message = f"This release of the operator can't read the run: {where}"[:_LONGEST_NOTE]
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        condition = {
+            "type": "Succeeded", "status": "False", "reason": Reason.INVALID_SPEC, "message": message,
+            "lastTransitionTime": now,
+        }  # fmt: skip
+        status = {
+            "phase": "Failed", "result": "Error", "reason": Reason.INVALID_SPEC, "message": message,
+            "completionTime": now, "conditions": [condition],
+        }  # fmt: skip
+        await self._kube.patch(RUNS, *key, {"status": status}, "status")
 
     async def tell(self, run: ComponentRun, event: KubernetesEvent) -> None:
         """Write a Kubernetes Event. It is a courtesy: where it fails, the log says so and the run goes on."""

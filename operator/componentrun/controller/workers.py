@@ -54,6 +54,16 @@ class Workers:
         """Start so many workers."""
         self._tasks = [asyncio.create_task(self._work(), name=f"worker {number}") for number in range(count)]
 
+    async def watch(self) -> None:
+        """Until a worker ends though nobody stopped it, which none ever should.
+
+        Raises:
+            RuntimeError: one did.
+        """
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not self._queue.closed:
+            raise RuntimeError("a worker ended; the operator ends, too, and is started again")
+
     async def stop(self, seconds: float) -> None:
         """Take no more keys; wait until what is being worked on is done, at most so long."""
         self._queue.shut_down()

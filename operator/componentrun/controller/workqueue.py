@@ -114,6 +114,11 @@ class WorkQueue(Generic[Key]):
         """Whether nothing waits and nothing is being worked on; wake-ups of later don't count."""
         return not self._since and not self._taken
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was shut down."""
+        return not self._open
+
     def add(self, key: Key) -> None:
         """Have this key worked on, once, after whoever works on it now is done."""
         if self._observer is not None:

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -19,8 +20,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.api.names import OPERATOR_LABEL
@@ -107,6 +110,64 @@ class OperatorProcess:
         assert self.process is not None
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+class Wire:
+    """A TCP proxy in front of the API server that can be cut, as a network or a restarting API server would be."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: set[socket.socket] = set()
+        self._whole = True
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Close every connection, and every new one at once."""
+        self._whole = False
+        for end in list(self._open):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        self._whole = True
+
+    def _accept(self) -> None:
+        while True:
+            near, _ = self._listener.accept()
+            if not self._whole:
+                near.close()
+                continue
+            far = socket.create_connection(self._target)
+            self._open |= {near, far}
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for end in (source, sink):
+            self._open.discard(end)
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+@pytest.fixture
+def wire(connection: Connection, operator: OperatorProcess, tmp_path: Path) -> Wire:
+    """The operator's way to the API server, to be cut; to be asked for before the operator is started."""
+    if not connection.own:
+        pytest.skip("a stranger's API server may have no certificate for 127.0.0.1")
+    config = yaml.safe_load(connection.kubeconfig.read_text())
+    server = urlsplit(config["clusters"][0]["cluster"]["server"])
+    made = Wire(server.hostname or "", server.port or 443)
+    config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{made.port}"
+    path = tmp_path / "through-the-wire"
+    path.write_text(yaml.safe_dump(config))
+    operator.environment["KUBECONFIG"] = str(path)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from conftest import OperatorProcess
+    from conftest import OperatorProcess, Wire
 
     from e2e.tenant import Tenant
 
@@ -114,6 +114,40 @@ class TestRestarts:
         assert seconds < 5
         operator.start()
         assert status_of(tenant.wait(name))["phase"] == "Succeeded"
+
+
+class TestOutages:
+    def test_runs_go_on_when_the_api_server_comes_back(
+        self, tenant: Tenant, wire: Wire, operator: OperatorProcess, submit: Any
+    ) -> None:
+        """What happened meanwhile is seen: pods that ended, a pod that was deleted, a run that was created."""
+        operator.start()
+        ends_meanwhile, deleted = submit("sleep-for", "4"), submit("sleep-for", "60")
+        for name in (ends_meanwhile, deleted):
+            tenant.wait(name, lambda run: run.get("status", {}).get("phase") == "Running")
+        wire.cut()
+        created = submit("true")
+        tenant.kubectl("delete", "pod", f"{deleted}-1", "--grace-period=1", "--wait=true")
+        time.sleep(12)
+        wire.mend()
+        assert status_of(tenant.wait(ends_meanwhile))["phase"] == "Succeeded"
+        assert status_of(tenant.wait(created))["phase"] == "Succeeded"
+        assert status_of(tenant.wait(deleted))["reason"] == "PodDeleted"
+        assert operator.ask("/readyz")[0] == 200
+
+    def test_short_cuts_at_random_moments_do_no_harm(
+        self, tenant: Tenant, wire: Wire, operator: OperatorProcess, submit: Any
+    ) -> None:
+        tenant.put_table("in.c-main.words", WORDS)
+        operator.start()
+        names = [submit("copy", **COPY) for _ in range(4)]
+        for _ in range(12):
+            time.sleep(random.uniform(0.1, 1))  # noqa: S311 - any moment will do
+            wire.cut()
+            time.sleep(random.uniform(0.05, 0.8))  # noqa: S311 - likewise
+            wire.mend()
+        assert [status_of(tenant.wait(name))["phase"] for name in names] == ["Succeeded"] * 4
+        assert len((tenant.table("out.c-main.words") or "").splitlines()) == 1 + 4 * 3
 
 
 class TestHealth:

@@ -192,12 +192,13 @@ class FakeKube:
         name: str,
         uid: str,
         grace_seconds: int | None = None,  # noqa: ARG002 - pods die at once here
-    ) -> None:
+    ) -> dict[str, Any]:
         self._refuse("delete", resource.plural)
         if self._find(resource.plural, namespace, name)["metadata"]["uid"] != uid:
             raise ConflictError(f"{name} has another uid", 409)
         self.remove(resource.plural, namespace, name)
         self._written(f"delete {resource.plural}")
+        return {"kind": "Status"}
 
     # What others do
 

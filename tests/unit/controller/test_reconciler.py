@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 
 from componentrun.controller.kubeerrors import ConflictError, ForbiddenError, QuotaExceededError, UnavailableError
 from componentrun.storage.layout import TableId
@@ -274,6 +275,18 @@ class TestSecrets:
 
 
 class TestGivingUp:
+    async def test_a_run_that_can_not_be_read_ends_with_the_field_that_is_wrong(self) -> None:
+        world = World()
+        key = world.add_run(timeout=["not", "a", "duration"])
+        operator = FakeOperator(world)
+        await operator.start()
+        with pytest.raises(ValidationError) as caught:
+            await operator.reconciler.reconcile(key)
+        await operator.reconciler.give_up(key, caught.value)
+        status = world.run()["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "InvalidSpec")
+        assert "spec.timeout" in status["message"]
+
     async def test_a_run_that_can_not_be_brought_further_ends_as_internal(self) -> None:
         world = World()
         key = world.add_run()
