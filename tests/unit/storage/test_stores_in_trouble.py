@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
+import traceback
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,15 @@ async def test_what_will_not_pass_is_not_told_as_if_it_would() -> None:
             await reach(server).get("k")
         assert not isinstance(refusal.value, TransientError)
         assert server.asked == 1
+
+
+async def test_not_even_a_traceback_quotes_what_a_refusal_says_of_the_keys() -> None:
+    body = b"<Error><Code>SignatureDoesNotMatch</Code><AWSAccessKeyId>AKIA-77</AWSAccessKeyId></Error>"
+    async with answering(reply("403 Forbidden", body)) as server:
+        with pytest.raises(PlatformError) as refusal:
+            await reach(server).get("k")
+    assert refusal.value.reason is Reason.STORAGE_ACCESS_DENIED
+    assert "AKIA-77" not in "".join(traceback.format_exception(refusal.value))
 
 
 async def test_a_store_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

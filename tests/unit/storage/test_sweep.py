@@ -13,7 +13,7 @@ from componentrun.storage.sweep import MIN_KEEP, sweep
 from tests.unit.storage.scenarios import KilledError, MortalStore, content, result, uploaded
 
 if TYPE_CHECKING:
-    from componentrun.storage.connection import Store
+    from componentrun.storage.connection import Store, Stored
 
 FOO = "in.c-main.foo"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -83,6 +83,22 @@ async def test_a_commit_between_look_and_claim_wins(store: Store, monkeypatch: p
         return await create(key, data)
 
     monkeypatch.setattr(store, "create", publish_first)
+    assert (await sweep(store, KEEP, now=LATER)).objects == 0
+    assert await content(store, FOO) == ["a", "0"]
+
+
+async def test_a_commit_that_is_done_between_look_and_claim_wins(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = await uploaded(store, "r0", 1, FOO, ["0"])
+    await sweep(store, KEEP, now=NOW)
+    find = store.find
+
+    async def publish_first(key: str) -> Stored | None:
+        if key == store.layout.sweep():  # the notes are read right after the first look
+            monkeypatch.setattr(store, "find", find)
+            await publish(store, "r0", 1, result(table))
+        return await find(key)
+
+    monkeypatch.setattr(store, "find", publish_first)
     assert (await sweep(store, KEEP, now=LATER)).objects == 0
     assert await content(store, FOO) == ["a", "0"]
 
