@@ -8,6 +8,6 @@ pod that names a reference always runs what the work tree held when `ensure` was
 """
 
 from e2e.images.catalogue import IMAGES, Image
-from e2e.images.making import build, ensure
+from e2e.images.making import build, ensure, ensure_one
 
-__all__ = ["IMAGES", "Image", "build", "ensure"]
+__all__ = ["IMAGES", "Image", "build", "ensure", "ensure_one"]

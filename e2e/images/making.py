@@ -26,6 +26,13 @@ def build(names: Iterable[str] = tuple(IMAGES)) -> dict[str, str]:
     return _all(None, names)
 
 
+def ensure_one(connection: Connection, image: Image) -> str:
+    """The same for an image that is not in the catalogue, such as one of a benchmark; returns its reference."""
+    engine = engines.find()
+    with paths.lock("images"):
+        return _one(engine, connection, image)
+
+
 def _all(connection: Connection | None, names: Iterable[str]) -> dict[str, str]:
     wanted = list(names)
     unknown = [name for name in wanted if name not in IMAGES]

@@ -1,0 +1,24 @@
+"""Benchmarks: `make bench`, `make bench ONLY=name`.
+
+Ratios, not times: a figure and what it is compared with are measured in turns, in the same run, on the same machine.
+Each figure is appended to results.jsonl; docs/benchmarks.md is made from the newest ones.
+
+Modules, lowest first:
+
+    record     a figure; results.jsonl
+    machine    what the figures were measured on
+    turns      measuring in turns, medians, spread
+    goals      what was promised, one table
+    page       docs/benchmarks.md, made from results.jsonl
+    tables     the CSV files that are measured with
+    lab        the cluster, its store, the images
+    journal    what a namespace's objects went through, with the time at which it was heard of
+    chain      a run's phases out of that
+    ways       a bare pod, a hand-written Job, a ComponentRun: the same work three ways
+    overhead   wall times of the three, for a tiny table and for a large one
+    local      a process on this machine: its time and its memory
+    agents     stage-in, stage-out and s5cmd as such processes
+    transfer   the agents against s5cmd
+    memory     what waits or rests
+    registry   all benchmarks by name
+"""

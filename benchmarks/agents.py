@@ -1,0 +1,171 @@
+"""stage-in and stage-out as processes on this machine, with real grants, against the cluster's store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import tempfile
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks import local
+from benchmarks.lab import s5cmd_environment, sweep
+from benchmarks.tables import folder
+from componentrun.exchange import GRANT_FILE, OutputTable, to_json
+from componentrun.storage.connection import StoreSettings, open_store
+from componentrun.storage.grants import Signer
+from componentrun.storage.layout import TableId
+from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.upload import upload_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchmarks.lab import Lab
+    from componentrun.exchange import GrantIn, GrantOut
+    from componentrun.storage.connection import Store
+
+__all__ = ["Bench", "bench"]
+
+_AN_HOUR: Final = timedelta(hours=1)
+_BUCKET: Final = "in.c-main"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Tables as files and in the store, and the two programs that move them.
+
+    Every method does its work once, into a folder that is empty before and to keys that are new.
+    """
+
+    lab: Lab
+    store: Store
+    signer: Signer
+    files: Sequence[Path]
+    work: Path
+    """A folder for data, grants and messages."""
+    memory: bool = False
+    """Whether memory is measured instead of time."""
+    loaded: list[str] = field(default_factory=list)
+    """Table ids of the files."""
+
+    def load(self) -> None:
+        """Have the files in the store, as tables and as plain objects."""
+
+        async def tables() -> None:
+            for file in self.files:
+                table = f"{_BUCKET}.{file.stem}"
+                await upload_table(self.store, file, TableId.parse(table))
+                self.loaded.append(table)
+
+        asyncio.run(tables())
+        source = str(self.files[0]) if len(self.files) == 1 else f"{self.files[0].parent}/"
+        self.lab.run_s5cmd("cp", source, f"{self._url}/plain/")
+
+    def stage_in(self) -> local.Ended:
+        """Tables into a data folder."""
+        inputs = tuple(InputSource(table=table) for table in self.loaded)
+        return self._agent("stage-in", self._data("in"), self._grants(uuid.uuid4().hex, inputs=inputs)[0])
+
+    def stage_out(self) -> local.Ended:
+        """Files out of a data folder."""
+        data = self.work / "component"
+        if not data.is_dir():
+            self._write_out(data)
+        run = uuid.uuid4().hex
+        outputs = tuple(OutputTable(file.name, f"out.c-main.{file.stem}") for file in self.files)
+        ended = self._agent("stage-out", data, self._grants(run, outputs=outputs)[1])
+        sweep(self.store, self.store.layout.data(run, 1))
+        return ended
+
+    def s5cmd_down(self) -> local.Ended:
+        """Plain objects into a folder."""
+        target = self._data("s5cmd") / "in" / "tables"
+        target.mkdir(parents=True)
+        return self._s5cmd("cp", f"{self._url}/plain/*", f"{target}/")
+
+    def s5cmd_up(self) -> local.Ended:
+        """Files to plain objects."""
+        source = str(self.files[0]) if len(self.files) == 1 else f"{self.files[0].parent}/"
+        ended = self._s5cmd("cp", source, f"{self._url}/up/")
+        sweep(self.store, f"{self.store.settings.prefix}/up/")
+        return ended
+
+    @property
+    def _url(self) -> str:
+        return f"s3://{self.store.settings.bucket}/{self.store.settings.prefix}"
+
+    def _data(self, name: str) -> Path:
+        """An empty data folder."""
+        data = self.work / name
+        if data.is_dir():
+            shutil.rmtree(data)
+        data.mkdir()
+        return data
+
+    def _write_out(self, data: Path) -> None:
+        target = data / "out" / "tables"
+        target.mkdir(parents=True)
+        for file in self.files:
+            shutil.copy2(file, target)
+
+    def _grants(
+        self, run: str, *, inputs: Sequence[InputSource] = (), outputs: Sequence[OutputTable] = ()
+    ) -> tuple[GrantIn, GrantOut]:
+        request = AttemptRequest(
+            run=run,
+            title="benchmark",
+            attempt=1,
+            expires_in=_AN_HOUR,
+            expires_out=_AN_HOUR,
+            inputs=inputs,
+            outputs=outputs,
+        )
+        plan = asyncio.run(prepare_attempt(self.store, self.signer, request))
+        return plan.grant_in, plan.grant_out
+
+    def _agent(self, command: str, data: Path, grant: GrantIn | GrantOut) -> local.Ended:
+        message = self.work / "termination-log"
+        (self.work / GRANT_FILE).write_text(to_json(grant), encoding="utf-8")
+        options = ["--data", str(data), "--grant", str(self.work), "--termination-log", str(message)]
+        ended = local.run(
+            [sys.executable, "-m", "componentrun.agent", command, *options],
+            {"PATH": os.defpath, "LANG": "C.UTF-8"},
+            memory=self.memory,
+        )
+        result: dict[str, Any] = json.loads(message.read_text(encoding="utf-8"))
+        assert result["ok"], result
+        return ended
+
+    def _s5cmd(self, *arguments: str) -> local.Ended:
+        command = [str(self.lab.s5cmd), "--log", "error", *arguments]
+        return local.run(command, s5cmd_environment(self.lab.connection), memory=self.memory)
+
+
+@contextmanager
+def bench(lab: Lab, files: Sequence[Path], *, memory: bool = False) -> Iterator[Bench]:
+    """A bench with the files loaded; afterwards nothing of it is left in the store."""
+    connection = lab.connection
+    settings = StoreSettings(
+        bucket=connection.store_bucket,
+        endpoint=connection.store_endpoint,
+        prefix=f"benchmarks/{uuid.uuid4().hex[:8]}",
+        region=connection.store_region,
+        access_key=connection.store_access_key,
+        secret_key=connection.store_secret_key,
+    )
+    store = open_store(settings)
+    with tempfile.TemporaryDirectory(dir=folder()) as work:
+        made = Bench(lab, store, Signer(settings), files, Path(work), memory)
+        try:
+            made.load()
+            yield made
+        finally:
+            sweep(store, f"{settings.prefix}/")

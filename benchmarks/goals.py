@@ -1,0 +1,63 @@
+"""What was promised, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.record import Figure
+
+__all__ = ["GOALS", "Goal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure that must not exceed a bound: a multiple of what it is compared with, or an amount."""
+
+    name: str
+    """Of the figure."""
+    against: str | None
+    """Name of the figure that it is compared with; None: the bound is an amount in the figure's own unit."""
+    most: float
+    sentence: str
+    """What it means to a person."""
+
+    def reached(self, figures: Mapping[str, Figure]) -> float | None:
+        """What the figure is now, in the terms of the bound; None: not measured."""
+        figure = figures.get(self.name)
+        if figure is None or figure.against != self.against:
+            return None
+        return figure.value if self.against is None else figure.ratio
+
+    def met(self, figures: Mapping[str, Figure]) -> bool | None:
+        """Whether the goal is met; None: not measured."""
+        reached = self.reached(figures)
+        return None if reached is None else reached <= self.most
+
+
+GOALS: Final = (
+    Goal(
+        "overhead.tiny.run",
+        "overhead.tiny.job",
+        1.5,
+        "A run with a tiny table takes at most half again as long as a hand-written Job",
+    ),
+    Goal(
+        "overhead.data.run",
+        "overhead.data.job",
+        0.9,
+        "A run with 512 MiB in and out takes less time than a hand-written Job with s5cmd",
+    ),
+    Goal("transfer.agent.down", "transfer.s5cmd.down", 1.0, "stage-in brings one large table as fast as s5cmd"),
+    Goal(
+        "transfer.agent.up",
+        "transfer.s5cmd.up",
+        1.0,
+        "stage-out checks and uploads one large table as fast as s5cmd uploads it unchecked",
+    ),
+    Goal("memory.idle.stage-out", None, 10.0, "stage-out holds at most 10 MiB while the component runs"),
+    Goal("memory.rest.operator", None, 120.0, "The operator holds at most 120 MiB at rest"),
+)

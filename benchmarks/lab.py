@@ -1,0 +1,97 @@
+"""Where it is measured: the cluster, its store, the images, tenants that leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.tables import folder
+from e2e import install
+from e2e import tenant as tenants
+from e2e.cluster import builds, commands, paths
+from e2e.cluster import connection as connections
+from e2e.images import ensure, ensure_one
+from e2e.images.catalogue import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from componentrun.storage.connection import Store
+    from e2e.cluster.connection import Connection
+    from e2e.tenant import Tenant
+
+__all__ = ["Lab", "s5cmd_environment", "sweep"]
+
+_IMAGES: Final = Path(__file__).with_name("images")
+
+
+class Lab:
+    """Everything is made when it is first asked for: a benchmark of the agents needs no cluster."""
+
+    def __init__(self, *, install: bool = True) -> None:
+        """Where `install` is not wanted, what is measured is the operator as it is on the cluster."""
+        self._install = install
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The cluster and its store."""
+        return connections.load()
+
+    @cached_property
+    def components(self) -> str:
+        """Image of the small components; the operator is installed once it is asked for."""
+        if self._install:
+            install.install(self.connection, ensure(self.connection, ["componentrun"]))
+        return ensure(self.connection, ["test-components"])["test-components"]
+
+    @cached_property
+    def s5cmd(self) -> Path:
+        """The s5cmd binary."""
+        builds.build(["s5cmd"])
+        return (paths.links() / "s5cmd").resolve()
+
+    @cached_property
+    def s5cmd_image(self) -> str:
+        """Image with s5cmd."""
+        context = folder() / "s5cmd-image"
+        context.mkdir(exist_ok=True)
+        shutil.copy2(_IMAGES / "s5cmd" / "Dockerfile", context)
+        shutil.copy2(self.s5cmd, context / "s5cmd")
+        return ensure_one(self.connection, Image("benchmark-s5cmd", context, ("Dockerfile", "s5cmd")))
+
+    @contextmanager
+    def tenant(self, base: str) -> Iterator[Tenant]:
+        """A namespace with a Storage; afterwards it is gone, with all its objects in the store."""
+        tenant = tenants.create(self.connection, base)
+        try:
+            yield tenant
+        finally:
+            tenant.delete()
+            sweep(tenant.store, f"{tenant.prefix}/")
+
+    def run_s5cmd(self, *arguments: str) -> None:
+        """Run s5cmd on this machine, against the cluster's store."""
+        commands.run([self.s5cmd, *arguments], env=s5cmd_environment(self.connection), timeout=600)
+
+
+def s5cmd_environment(connection: Connection) -> dict[str, str]:
+    """What s5cmd reads its keys and its endpoint from."""
+    return {
+        "AWS_ACCESS_KEY_ID": connection.store_access_key,
+        "AWS_SECRET_ACCESS_KEY": connection.store_secret_key,
+        "AWS_REGION": connection.store_region,
+        "S3_ENDPOINT_URL": connection.store_endpoint,
+    }
+
+
+def sweep(store: Store, prefix: str) -> None:
+    """Delete all objects below a prefix."""
+
+    async def delete() -> None:
+        await store.delete([found.key async for found in store.objects(prefix)])
+
+    asyncio.run(delete())

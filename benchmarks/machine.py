@@ -1,0 +1,51 @@
+"""What figures were measured on and of, without names of machines, people or folders."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+from typing import Final
+
+from e2e.cluster import commands
+from e2e.cluster.errors import ClusterError
+
+__all__ = ["commit", "describe", "load"]
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+_MEASURED: Final = ("operator", "helm", "Dockerfile", "uv.lock")
+"""What a change of makes other figures."""
+
+
+def describe() -> str:
+    """Processors, memory and kernel: `2 x Model Name, 24 GiB, Linux 6.1`."""
+    release = ".".join(platform.release().split(".")[:2])
+    return f"{len(os.sched_getaffinity(0))} x {_processor()}, {_memory_gib()} GiB, {platform.system()} {release}"
+
+
+def commit() -> str:
+    """The commit that was measured; with `+` where its product files were changed since."""
+    try:
+        short = commands.run(["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT).strip()
+        changed = commands.run(["git", "status", "--porcelain", "--", *_MEASURED], cwd=ROOT).strip()
+    except ClusterError:
+        return "unknown"
+    return f"{short}+" if changed else short
+
+
+def load() -> float:
+    """Processes that wanted a processor in the last minute, per processor: well below 1 means quiet."""
+    return os.getloadavg()[0] / len(os.sched_getaffinity(0))
+
+
+def _processor() -> str:
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        found = None
+    return " ".join(found.group(1).split()) if found else platform.machine()
+
+
+def _memory_gib() -> int:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)

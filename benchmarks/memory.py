@@ -1,0 +1,135 @@
+"""Memory of what waits or rests in the cluster, and of the agents while they work."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from benchmarks import tables
+from benchmarks.agents import bench
+from benchmarks.turns import figures, in_turns
+from componentrun.api import names
+from e2e import install
+from e2e.cluster import waiting
+from e2e.tenant.tenant import phase_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks import local
+    from benchmarks.lab import Lab
+    from benchmarks.record import Figure
+    from benchmarks.turns import Measure
+    from e2e.tenant import Tenant
+
+__all__ = ["agent", "idle", "rest"]
+
+Container: TypeAlias = tuple[str, str, str]
+"""Namespace, pod, container."""
+_MIB: Final = 2**20
+_INTERPRETER: Final = "interpreter"
+_HOUR: Final = "3600"
+
+
+def agent(lab: Lab, repeats: int) -> list[Figure]:
+    """Peak of the agents with a table of 512 MiB, against s5cmd's."""
+    with bench(lab, [tables.large()], memory=True) as made:
+        values = in_turns(
+            [
+                _peak("memory.agent.down", made.stage_in),
+                _peak("memory.s5cmd.down", made.s5cmd_down),
+                _peak("memory.agent.up", made.stage_out),
+                _peak("memory.s5cmd.up", made.s5cmd_up),
+            ],
+            repeats,
+            warm_ups=0,
+        )
+    return figures(values, "MiB", {f"memory.agent.{way}": f"memory.s5cmd.{way}" for way in ("down", "up")})
+
+
+def idle(lab: Lab, repeats: int) -> list[Figure]:
+    """stage-out while the component runs, against the same wait in an interpreter."""
+    with lab.tenant("bench") as tenant:
+        run = tenant.run(lab.components, "sleep-for", _HOUR, timeout="1h")
+        tenant.wait(run, lambda found: phase_of(found) == "Running")
+        pod = tenant.pods(run)[0]
+        _wait_in_python(tenant, image=pod.spec.init_containers[0].image, node=pod.spec.node_name)
+        where = {
+            "memory.idle.stage-out": (tenant.namespace, pod.metadata.name, names.STAGE_OUT),
+            "memory.idle.interpreter": (tenant.namespace, _INTERPRETER, _INTERPRETER),
+        }
+        values = in_turns([_kubelet(tenant, pod.spec.node_name, where)], repeats, warm_ups=1)
+    return figures(values, "MiB", {"memory.idle.stage-out": "memory.idle.interpreter"})
+
+
+def rest(lab: Lab, repeats: int) -> list[Figure]:
+    """Operator and collector with nothing to do."""
+    assert lab.components, "the operator is installed once this is asked for"
+    with lab.tenant("bench") as tenant:
+        pods = tenant.core.list_namespaced_pod(
+            install.NAMESPACE, label_selector=f"app.kubernetes.io/instance={install.RELEASE}"
+        ).items
+        found = {pod.metadata.labels["app.kubernetes.io/component"]: pod for pod in pods}
+        values: dict[str, list[float]] = {}
+        for part, pod in sorted(found.items()):
+            where = {f"memory.rest.{part}": (install.NAMESPACE, pod.metadata.name, pod.spec.containers[0].name)}
+            values |= in_turns([_kubelet(tenant, pod.spec.node_name, where)], repeats, warm_ups=0)
+    return figures(values, "MiB")
+
+
+def _peak(name: str, move: Callable[[], local.Ended]) -> Measure:
+    return lambda: {name: move().peak_mib}
+
+
+def _wait_in_python(tenant: Tenant, image: str, node: str) -> None:
+    """A pod in which the agent itself waits."""
+    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    container = {
+        "name": _INTERPRETER,
+        "image": image,
+        "command": ["python3", "-m", "componentrun.agent", "wait"],
+        "securityContext": security,
+    }
+    spec = {
+        "nodeName": node,
+        "terminationGracePeriodSeconds": 1,
+        "automountServiceAccountToken": False,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }
+    tenant.core.create_namespaced_pod(tenant.namespace, {"metadata": {"name": _INTERPRETER}, "spec": spec})
+    tenant.kubectl("wait", "--for=condition=Ready", f"pod/{_INTERPRETER}", "--timeout=60s")
+
+
+def _kubelet(tenant: Tenant, node: str, where: dict[str, Container]) -> Measure:
+    """Working sets in MiB as the kubelet reports them; each call waits for figures that are newer than the last."""
+    seen: dict[str, str] = {}
+
+    def measure() -> dict[str, float]:
+        found: dict[str, tuple[str, float]] = {}
+
+        def missing() -> str | None:
+            found.update(_working_sets(tenant, node, where))
+            old = [name for name in where if name not in found or found[name][0] == seen.get(name)]
+            return f"no new figures of {', '.join(old)}" if old else None
+
+        waiting.until(missing, what="the kubelet's statistics", timeout=120, every=1)
+        seen.update({name: time for name, (time, _) in found.items()})
+        return {name: size for name, (_, size) in found.items()}
+
+    return measure
+
+
+def _working_sets(tenant: Tenant, node: str, where: dict[str, Container]) -> dict[str, tuple[str, float]]:
+    """Time and MiB of each container that the kubelet has figures of."""
+    raw: dict[str, Any] = json.loads(tenant.kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary").stdout)
+    memory = {
+        (pod["podRef"]["namespace"], pod["podRef"]["name"], container["name"]): container.get("memory") or {}
+        for pod in raw["pods"]
+        for container in pod.get("containers") or []
+    }
+    return {
+        name: (memory[place]["time"], memory[place]["workingSetBytes"] / _MIB)
+        for name, place in where.items()
+        if "workingSetBytes" in memory.get(place, {})
+    }

@@ -1,0 +1,129 @@
+"""docs/benchmarks.md, made from the newest figure of each name."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.goals import GOALS
+from benchmarks.record import newest, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from benchmarks.goals import Goal
+    from benchmarks.record import Figure
+
+__all__ = ["PAGE", "render", "write"]
+
+PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+_HEAD: Final = """# Benchmarks
+
+Made from `benchmarks/results.jsonl` by `python -m benchmarks`; not to be edited.
+
+Ratios, not times: a figure and what it is compared with were measured in turns, in the same run, on the same machine.
+A value is the median of its repeats; the spread is the smallest and the largest of them. `make bench` measures on your
+machine; `make bench ONLY=overhead.tiny` measures what begins with that name.
+"""
+_TITLES: Final = {
+    "overhead": (
+        "What a run costs",
+        """The same work three ways, from the create call to the watch event that says it has ended. `pod` is a bare pod
+of the component's image (tiny: without any data; data: one container that downloads, copies and uploads by itself).
+`job` is a Job as one would write it by hand: init containers `s5cmd cp` and the component, then `s5cmd cp` as the main
+container, keys in a Secret. `run` is a ComponentRun. The component copies its input table to its output: 3 rows (tiny),
+512 MiB (data).
+
+The parts of a run and of a Job, as a watcher of their pods sees them: `start` until the pod is created, `input` until
+the input is there (scheduling, sandbox, download), `component` until the component has ended, `output` until the upload
+has ended, `finish` until the object says so. The kubelet looks after its containers once a second, so each step
+from one container to the next takes up to a second, in all three ways.""",
+    ),
+    "transfer": (
+        "Bringing tables",
+        """The agents' own process (interpreter's start, plan, checks of every row included) against the s5cmd binary
+with its defaults, on the node, with the same store and the same data: one table of 512 MiB, 1,000 tables of 4 KiB.""",
+    ),
+    "throughput": ("Many runs", ""),
+    "events": ("Events", ""),
+    "memory": (
+        "Memory",
+        """`idle` and `rest` are working sets as the kubelet reports them for a container. `agent` is the peak of an
+agent with a table of 512 MiB, all its processes together (proportional set size).""",
+    ),
+}
+
+
+def write(figures: Iterable[Figure] | None = None) -> None:
+    """Write the page, from results.jsonl unless figures are given."""
+    PAGE.write_text(render(read() if figures is None else figures), encoding="utf-8")
+
+
+def render(figures: Iterable[Figure]) -> str:
+    """The page's text."""
+    found = newest(figures)
+    parts = [_HEAD, _goals(found)]
+    for area, (title, text) in _TITLES.items():
+        members = [figure for figure in found.values() if figure.name.startswith(f"{area}.")]
+        if members:
+            parts.append(_area(title, text, members))
+    parts.append(_conditions(list(found.values())))
+    return "\n".join(parts)
+
+
+def _goals(found: Mapping[str, Figure]) -> str:
+    rows = [_goal(goal, found) for goal in GOALS]
+    return _table("## Goals", ("Goal", "At most", "Measured", ""), rows)
+
+
+def _goal(goal: Goal, found: Mapping[str, Figure]) -> tuple[str, ...]:
+    reached, met = goal.reached(found), goal.met(found)
+    verdict = {True: "met", False: "**missed**", None: "not measured"}[met]
+    unit = found[goal.name].unit if goal.name in found else ""
+    if goal.against is None:
+        bound, now = f"{goal.most:g} {unit}", "-" if reached is None else f"{reached:.3g} {unit}"
+    else:
+        bound, now = f"{goal.most:g} x", "-" if reached is None else f"{reached:.2f} x"
+    return (f"{goal.sentence} (`{goal.name}`)", bound, now, verdict)
+
+
+def _area(title: str, text: str, members: Sequence[Figure]) -> str:
+    paragraphs = [f"## {title}\n"]
+    if text:
+        paragraphs.append(f"{text}\n")
+    for _, group in groupby(members, key=_group):
+        rows = [_row(figure) for figure in group]
+        paragraphs.append(_table("", ("Figure", "Median", "Spread", "Against", "Ratio", "Repeats"), rows))
+    return "\n".join(paragraphs)
+
+
+def _group(figure: Figure) -> str:
+    """Figures that stand in one table: those of one area and subject."""
+    return ".".join(figure.name.split(".")[:2])
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    low, high = figure.spread
+    return (
+        f"`{figure.name}`",
+        f"{figure.value:.3g} {figure.unit}",
+        f"{low:.3g} - {high:.3g}",
+        f"`{figure.against}`" if figure.against else "",
+        f"{figure.ratio:.2f}" if figure.ratio is not None else "",
+        str(figure.repeats),
+    )
+
+
+def _conditions(members: Sequence[Figure]) -> str:
+    rows = sorted({(figure.date[:10], figure.commit, figure.machine, _group(figure)) for figure in members})
+    grouped = [
+        (date, f"`{commit}`", machine, ", ".join(f"`{row[3]}`" for row in group))
+        for (date, commit, machine), group in groupby(rows, key=lambda row: row[:3])
+    ]
+    return _table("## Where and when", ("Date", "Commit", "Machine", "Figures"), grouped)
+
+
+def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join([*([title, ""] if title else []), *lines, ""])

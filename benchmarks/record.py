@@ -1,0 +1,88 @@
+"""One measured figure, and the file that all figures are appended to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["RESULTS", "Figure", "append", "newest", "read"]
+
+RESULTS: Final = Path(__file__).with_name("results.jsonl")
+"""Every figure ever recorded, one JSON object a line, oldest first."""
+_AREAS: Final = ("overhead", "transfer", "throughput", "events", "memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of results.jsonl.
+
+    Raises:
+        ValueError: the name does not begin with one of the five areas, or a ratio stands without what it is against.
+    """
+
+    name: str
+    """Dotted, most general part first: `overhead.tiny.run`."""
+    value: float
+    """The median of all repeats."""
+    unit: str
+    """`s`, `MiB`, `1/s`."""
+    against: str | None
+    """Name of the figure that it was measured in turns with; None: with none."""
+    ratio: float | None
+    """`value` divided by the value of `against`."""
+    repeats: int
+    spread: tuple[float, float]
+    """Smallest and largest value of all repeats."""
+    machine: str
+    commit: str
+    date: str
+    """UTC, ISO 8601, to the second."""
+
+    def __post_init__(self) -> None:
+        """Refuse what the page could not place."""
+        if self.name.partition(".")[0] not in _AREAS or "." not in self.name:
+            raise ValueError(f"a figure is called {self.name!r}; expected a name that begins with one of {_AREAS}")
+        if (self.against is None) != (self.ratio is None):
+            raise ValueError(f"{self.name}: a ratio and what it is against come together")
+
+    def to_json(self) -> str:
+        """One line, without its end."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+def append(figures: Iterable[Figure], file: Path = RESULTS) -> None:
+    """Add figures to the file."""
+    with file.open("a", encoding="utf-8") as stream:
+        stream.writelines(f"{figure.to_json()}\n" for figure in figures)
+
+
+def read(file: Path = RESULTS) -> list[Figure]:
+    """All figures, oldest first; none where there is no file yet.
+
+    Raises:
+        ValueError: a line is no figure; the message names it.
+    """
+    if not file.is_file():
+        return []
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [_parse(line, f"{file.name}, line {number}") for number, line in enumerate(lines, 1)]
+
+
+def newest(figures: Iterable[Figure]) -> dict[str, Figure]:
+    """The last figure of each name, in the order of the names."""
+    last = {figure.name: figure for figure in figures}
+    return {name: last[name] for name in sorted(last)}
+
+
+def _parse(line: str, where: str) -> Figure:
+    try:
+        raw: dict[str, Any] = json.loads(line)
+        low, high = raw.pop("spread")
+        return Figure(**raw, spread=(low, high))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{where}: {error}") from error

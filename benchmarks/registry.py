@@ -1,0 +1,51 @@
+"""All benchmarks by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from benchmarks import memory, overhead, transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.lab import Lab
+    from benchmarks.record import Figure
+
+__all__ = ["BENCHMARKS", "Benchmark", "chosen"]
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One benchmark; it records figures whose names begin with its own, and what these are compared with."""
+
+    name: str
+    run: Callable[[Lab, int], list[Figure]]
+    repeats: int
+    """Unless the caller wants another number."""
+
+
+BENCHMARKS: Final = (
+    Benchmark("overhead.tiny", overhead.tiny, 15),
+    Benchmark("overhead.data", overhead.data, 7),
+    Benchmark("transfer.agent.down", transfer.down, 9),
+    Benchmark("transfer.agent.up", transfer.up, 9),
+    Benchmark("transfer.agent.small", transfer.small, 9),
+    Benchmark("memory.agent", memory.agent, 5),
+    Benchmark("memory.idle", memory.idle, 3),
+    Benchmark("memory.rest", memory.rest, 5),
+)
+
+
+def chosen(prefix: str) -> tuple[Benchmark, ...]:
+    """The benchmarks whose names begin with this, or that record a figure of this name; all for an empty prefix.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = tuple(item for item in BENCHMARKS if item.name.startswith(prefix) or prefix.startswith(f"{item.name}."))
+    if not found:
+        names = ", ".join(item.name for item in BENCHMARKS)
+        raise ValueError(f"no benchmark's name begins with {prefix!r}; there are: {names}")
+    return found

@@ -1,0 +1,72 @@
+"""The CSV files that are measured with: the same bytes each time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from e2e.cluster import paths
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["LARGE_BYTES", "SMALL_TABLES", "TINY", "folder", "large", "small"]
+
+TINY: Final = 'id,text\n1,plain\n2,"a ""quoted"" value"\n3,Ünïcödé\n'
+LARGE_BYTES: Final = 512 * 2**20
+SMALL_TABLES: Final = 1000
+_SMALL_BYTES: Final = 4096
+_HEADER: Final = b"id,customer,text,amount,day\n"
+_BLOCK_ROWS: Final = 10_000
+
+
+def folder() -> Path:
+    """Where they are kept between benchmarks."""
+    return paths.make_private(paths.home() / "benchmarks")
+
+
+def large() -> Path:
+    """One table of 512 MiB: about 70 bytes a row, every tenth row with quotes."""
+    file = folder() / f"large-{LARGE_BYTES}.csv"
+    if not file.is_file():
+        part = file.with_suffix(".part")
+        with part.open("wb") as stream:
+            stream.write(_HEADER)
+            first = 0
+            while stream.tell() < LARGE_BYTES:
+                stream.write(_rows(first, first + _BLOCK_ROWS))
+                first += _BLOCK_ROWS
+            stream.truncate(_row_border(part, LARGE_BYTES))
+        part.replace(file)
+    return file
+
+
+def small() -> Path:
+    """A folder with 1,000 tables of 4 KiB."""
+    target = folder() / f"small-{SMALL_TABLES}"
+    if not target.is_dir():
+        part = target.with_suffix(".part")
+        part.mkdir(exist_ok=True)
+        for number in range(SMALL_TABLES):
+            rows = _HEADER + _rows(number * 60, (number + 1) * 60)
+            cut = rows.rfind(b"\n", 0, _SMALL_BYTES) + 1
+            (part / f"table{number:04d}.csv").write_bytes(rows[:cut])
+        part.rename(target)
+    return target
+
+
+def _rows(first: int, end: int) -> bytes:
+    return "".join(map(_row, range(first, end))).encode()
+
+
+def _row(number: int) -> str:
+    text = f'"row ""{number}"", quoted"' if number % 10 == 0 else f"row {number} with some text in it"
+    return (
+        f"{number},{number * 7919 % 100_003},{text},{number % 9973}.{number % 100:02d},2026-{number % 12 + 1:02d}-01\n"
+    )
+
+
+def _row_border(file: Path, most: int) -> int:
+    """The end of the last row that ends within `most` bytes."""
+    with file.open("rb") as stream:
+        stream.seek(most - _SMALL_BYTES)
+        return most - _SMALL_BYTES + stream.read(_SMALL_BYTES).rfind(b"\n") + 1

@@ -1,0 +1,55 @@
+"""The agents against s5cmd: the same data, store and machine, without a pod around them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from benchmarks import tables
+from benchmarks.agents import bench
+from benchmarks.turns import figures, in_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks import local
+    from benchmarks.lab import Lab
+    from benchmarks.record import Figure
+    from benchmarks.turns import Measure
+
+__all__ = ["down", "small", "up"]
+
+AGENT: Final = "transfer.agent"
+S5CMD: Final = "transfer.s5cmd"
+
+
+def down(lab: Lab, repeats: int) -> list[Figure]:
+    """One table of 512 MiB to the node."""
+    with bench(lab, [tables.large()]) as made:
+        measures = [_timed(f"{AGENT}.down", made.stage_in), _timed(f"{S5CMD}.down", made.s5cmd_down)]
+        values = in_turns(measures, repeats)
+    return figures(values, "s", {f"{AGENT}.down": f"{S5CMD}.down"})
+
+
+def up(lab: Lab, repeats: int) -> list[Figure]:
+    """One table of 512 MiB to the store."""
+    with bench(lab, [tables.large()]) as made:
+        measures = [_timed(f"{AGENT}.up", made.stage_out), _timed(f"{S5CMD}.up", made.s5cmd_up)]
+        values = in_turns(measures, repeats)
+    return figures(values, "s", {f"{AGENT}.up": f"{S5CMD}.up"})
+
+
+def small(lab: Lab, repeats: int) -> list[Figure]:
+    """1,000 tables of 4 KiB, both ways."""
+    with bench(lab, sorted(tables.small().iterdir())) as made:
+        measures = [
+            _timed(f"{AGENT}.small.down", made.stage_in),
+            _timed(f"{S5CMD}.small.down", made.s5cmd_down),
+            _timed(f"{AGENT}.small.up", made.stage_out),
+            _timed(f"{S5CMD}.small.up", made.s5cmd_up),
+        ]
+        values = in_turns(measures, repeats)
+    return figures(values, "s", {f"{AGENT}.small.{way}": f"{S5CMD}.small.{way}" for way in ("down", "up")})
+
+
+def _timed(name: str, move: Callable[[], local.Ended]) -> Measure:
+    return lambda: {name: move().seconds}
