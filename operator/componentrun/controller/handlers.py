@@ -30,6 +30,8 @@ _DELETED = "DELETED"
 _CONNECT_SECONDS = 10.0
 _REQUEST_SECONDS = 60.0
 _LIST_CHUNK = 500
+_PAUSES = (0.5, 1, 2, *[3] * 10)
+"""Between tries while the API server is away; after the last one kopf begins anew."""
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
@@ -58,6 +60,7 @@ def make_settings() -> kopf.OperatorSettings:
     settings.queueing.exit_timeout = 0.5
     settings.networking.connect_timeout = _CONNECT_SECONDS
     settings.networking.request_timeout = _REQUEST_SECONDS
+    settings.networking.error_backoffs = _PAUSES
     settings.watching.connect_timeout = _CONNECT_SECONDS
     settings.watching.chunk_size = _LIST_CHUNK
     settings.watching.label_selectors["", "v1", "pods"] = names.RUN_LABEL

@@ -22,6 +22,29 @@ __all__ = ["RunLogger", "set_up"]
 _TALKATIVE: Final = ("kopf", "aiohttp", "urllib3", "kubernetes", "asyncio")
 
 
+class _OneOutageOneLine(logging.Filter):
+    """kopf tells of every try of every watch as an error; one line in a while says as much."""
+
+    _every_seconds: Final = 10.0
+
+    def __init__(self) -> None:
+        """Nothing was told yet."""
+        super().__init__()
+        self._told_at = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let a line pass, as a warning in our words; the standard library calls this."""
+        if not str(record.msg).startswith("Request attempt #"):
+            return True
+        if record.created - self._told_at < self._every_seconds:
+            return False
+        self._told_at = record.created
+        said = record.getMessage().rpartition(" -> ")[2] or "no answer"
+        record.msg, record.args = "a watch is broken, trying again: %s", (said,)
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
+
+
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
     """A logger whose lines name a run."""
 
@@ -67,6 +90,7 @@ def set_up(level: LogLevel, form: LogFormat) -> None:
     """Send all log lines to stderr in this form."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
+    handler.addFilter(_OneOutageOneLine())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
