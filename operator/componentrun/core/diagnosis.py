@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun import contract
 from componentrun.api import names
 from componentrun.core.results import (
+    START_ERRORS,
     agent_reason,
     excerpt,
     last_words,
@@ -41,7 +42,6 @@ _SIGNALS: Final = {1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGF
 _SIGNAL_BASE: Final = 128
 _DISK: Final = re.compile(r"emptydir volume|ephemeral local storage|ephemeral storage limit", re.IGNORECASE)
 """The kubelet's words for a pod's own fault (pkg/kubelet/eviction/helpers.go); else the node was short of something."""
-_START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
 _LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 """Container reasons of a kubelet that found the container gone, after a reboot for instance."""
 
@@ -205,7 +205,7 @@ def _deleted(pod: PodView) -> Diagnosis | None:
 def _not_started(pod: PodView) -> Diagnosis | None:
     """A container that could not be started although its image is there."""
     for container in _containers(pod):
-        if container.state == "terminated" and container.reason in _START_ERRORS:
+        if container.state == "terminated" and container.reason in START_ERRORS:
             return start_failure(container)
     return None
 

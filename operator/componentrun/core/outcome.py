@@ -127,7 +127,9 @@ def publish_failed(
     reason = error.reason if isinstance(error, UserError) else Reason.PUBLISH_FAILED
     message = f"The output is complete, but its tables could not be published: {error.message}"
     if journal_written:
-        message += " What was begun is completed when the store answers again."
+        message += (
+            " Some of them may have changed already: the run's commit journal in Storage says which belong to it."
+        )
     return finished(run, Diagnosis(reason, message, exit_code=recorded.exit_code), now=now, base=base)
 
 
@@ -208,7 +210,10 @@ def _final(run: ComponentRun, status: ComponentRunStatus, diagnosis: Diagnosis, 
             generation=generation, now=now,
         )  # fmt: skip
     if conditions.find(result, conditions.PUBLISHED) is None:
-        result = _published(run, result, "False", diagnosis.reason, "Nothing was published.", now)
+        # A run that is given up while it publishes: nobody knows how far it came.
+        begun = status.phase == "Publishing"
+        told = "Publishing was not brought to its end." if begun else "Nothing was published."
+        result = _published(run, result, "False", diagnosis.reason, told, now)
     if not status.attempts:
         result = conditions.with_condition(
             result, conditions.EVENTS_DELIVERED, "True", "NothingToDeliver", "There was no pod.",

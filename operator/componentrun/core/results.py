@@ -10,10 +10,21 @@ from componentrun.exchange import StageInResult, StageOutResult, from_json
 if TYPE_CHECKING:
     from componentrun.core.observed import ContainerView
 
-__all__ = ["CUT_MARK", "agent_reason", "excerpt", "last_words", "stage_in_result", "stage_out_result", "tail"]
+__all__ = [
+    "CUT_MARK",
+    "START_ERRORS",
+    "agent_reason",
+    "excerpt",
+    "last_words",
+    "stage_in_result",
+    "stage_out_result",
+    "tail",
+]
 
 MAX_LAST_WORDS: Final = 2000
 """Characters; the kubelet keeps 2,048 bytes of a log."""
+START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
+"""Reasons of a container that ended before its program began."""
 CUT_MARK: Final = "…"
 """Where something was cut; what follows may be the rest of a secret (see redaction)."""
 _KUBELET_KEEPS: Final = 2040
@@ -55,6 +66,8 @@ def last_words(component: ContainerView | None) -> str | None:
     """The end of what a failed component printed; None where the kubelet kept nothing. Not redacted yet."""
     if component is None or component.state != "terminated" or component.exit_code in {0, None}:
         return None
+    if component.reason in START_ERRORS:
+        return None  # what stands there is the runtime's message
     return tail(component.message, MAX_LAST_WORDS) or None
 
 

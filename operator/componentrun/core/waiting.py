@@ -24,6 +24,8 @@ _IMAGE_FIRST_LOOK: Final = "ErrImagePull"
 _IMAGE: Final = _IMAGE_AT_ONCE | {
     _IMAGE_FIRST_LOOK, "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed",
 }  # fmt: skip
+_SECOND_LOOK_SECONDS: Final = 10
+"""The kubelet's first back-off."""
 _START: Final = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
 )
@@ -53,8 +55,8 @@ def next_look(pod: PodView, limits: Limits) -> datetime:
     times = [_progress_deadline(pod, limits)]
     if pod.deleted_at is not None:
         times.append(pod.deleted_at + timedelta(seconds=limits.node_lost))
-    if before_start(pod) and any(c.reason in _IMAGE | _START for c in _waiting(pod)):
-        times.append(_pull_deadline(pod, limits))
+    if before_start(pod):
+        times.extend(_patience_ends(c, pod, limits) for c in _waiting(pod) if c.reason in _IMAGE | _START)
     return min(times)
 
 
@@ -102,18 +104,26 @@ def _start_deadline(pod: PodView, limits: Limits) -> datetime:
     return pod.created + timedelta(seconds=limits.pending)
 
 
-def _pull_deadline(pod: PodView, limits: Limits) -> datetime:
-    """An image is asked for when the step before is over: the pod's creation, or the end of stage-in."""
+def _patience_ends(container: ContainerView, pod: PodView, limits: Limits) -> datetime:
+    """When a container that can't get its image, or can't be created, has had its chance.
+
+    An image is asked for when the step before is over: at the pod's creation, or at the end of stage-in. Where the
+    registry said no, a second look is enough: the kubelet's (it then says so by another reason) or, as that comes up to
+    half a minute later (seen), ours.
+    """
     staged = pod.stage_in.finished_at if pod.stage_in is not None else None
-    return max(pod.created, staged or pod.created) + timedelta(seconds=limits.image_pull)
+    asked = max(pod.created, staged or pod.created)
+    if container.reason not in _IMAGE or not _WILL_NOT_CHANGE.search(container.message):
+        return asked + timedelta(seconds=limits.image_pull)
+    second_look = _SECOND_LOOK_SECONDS if container.reason == _IMAGE_FIRST_LOOK else 0
+    return asked + timedelta(seconds=min(second_look, limits.image_pull))
 
 
 def _image_problem(container: ContainerView, pod: PodView, limits: Limits, now: datetime) -> Diagnosis | None:
-    """At once where the name is none, at the second look where the registry said no, else when the limit is over."""
+    """At once where the name is none, else when its chance is over."""
     if container.reason not in _IMAGE:
         return None
-    hopeless = container.reason != _IMAGE_FIRST_LOOK and _WILL_NOT_CHANGE.search(container.message)
-    if container.reason not in _IMAGE_AT_ONCE and not hopeless and now < _pull_deadline(pod, limits):
+    if container.reason not in _IMAGE_AT_ONCE and now < _patience_ends(container, pod, limits):
         return None
     said = excerpt(container.message) or "no reason given"
     whose = "the component" if container.name == names.COMPONENT else f"`{container.name}` (the platform's own)"
@@ -128,7 +138,7 @@ def _image_problem(container: ContainerView, pod: PodView, limits: Limits, now: 
 def _start_problem(container: ContainerView, pod: PodView, limits: Limits, now: datetime) -> Diagnosis | None:
     if container.reason not in _START:
         return None
-    if _MAY_CHANGE.search(container.message) and now < _pull_deadline(pod, limits):
+    if _MAY_CHANGE.search(container.message) and now < _patience_ends(container, pod, limits):
         return None
     return start_failure(container)
 

@@ -171,6 +171,8 @@ class TestProblemsBeforeTheStart:
             ("an invalid name", pulling("InvalidImageName", "couldn't parse"), 3, "ImagePullFailed"),
             ("not found, first look", pulling("ErrImagePull", "x: not found"), 3, None),
             ("not found, second look", pulling("ImagePullBackOff", "Back-off: x: not found"), 5, "ImagePullFailed"),
+            ("not found, our own second look", pulling("ErrImagePull", "x: not found"), 12, "ImagePullFailed"),
+            ("registry away, no back-off yet", pulling("ErrImagePull", "i/o timeout"), 12, None),
             ("denied, second look", pulling("ImagePullBackOff", "pull access denied"), 5, "ImagePullFailed"),
             ("registry away, early", pulling("ImagePullBackOff", "dial tcp: i/o timeout"), 61, None),
             ("registry away, late", pulling("ImagePullBackOff", "dial tcp: i/o timeout"), 62, "ImagePullFailed"),

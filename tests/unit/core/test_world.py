@@ -176,6 +176,7 @@ class World:
         view = read_pod(seen, gone=gone) if seen is not None else None
         found = plan(Observed(self.run, view, self.now, Limits()))
         self.wake_at = found.wake_at
+        assert found.actions or found.wake_at is None or found.wake_at > self.now, "or it would be asked without end"
         for i, action in enumerate(found.actions):
             if fault == "crash" and i > 0:
                 return

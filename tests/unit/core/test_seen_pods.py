@@ -1,0 +1,89 @@
+"""Pods that a real kubelet left behind (tests/golden/README.md): what is assumed about the API, held against it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from componentrun.core.diagnosis import Diagnosis, diagnose
+from componentrun.core.observed import Limits
+from componentrun.core.podview import read_pod
+from componentrun.core.waiting import has_ended, stuck
+
+if TYPE_CHECKING:
+    from componentrun.core.observed import PodView
+
+SEEN = Path(__file__).parents[2] / "golden" / "seen"
+ENDED = {
+    "ok": ("Succeeded", "exit code 0"),
+    "user-error": ("UserError", "Column `x` is missing"),
+    "killed-child-of-sh": ("ApplicationError", "killed by SIGKILL"),
+    "oom": ("OutOfMemory", "killed the component"),
+    "oom-child-exit-0": ("OutOfMemory", "a process of the component"),
+    "stage-in-oom": ("OutOfMemory", "`stage-in`"),
+    "no-entrypoint": ("StartFailed", "/no/such/program"),
+    "disk-full": ("DiskFull", 'EmptyDir volume "data" exceeds the limit'),
+    "stage-in-refuses": ("InputNotFound", "in.c-main.foo"),
+    "stage-in-crashes": ("StageInFailed", "exit code 1"),
+    "stage-out-refuses": ("OutputInvalid", "bar.csv, line 3"),
+    "stage-out-silent": ("StageOutFailed", "left no result"),
+    "deleted-exit-0": ("PodDeleted", "spec.cancel"),
+    "deleted-killed": ("PodDeleted", "spec.cancel"),
+    "evicted-by-api": ("Evicted", "drained"),
+    "backstop": ("Timeout", "backstop"),
+}
+STUCK = {
+    "image-not-found": ("ImagePullFailed", "not found"),
+    "image-invalid": ("ImagePullFailed", "must be lowercase"),
+    "image-registry-away": ("ImagePullFailed", "connection refused"),
+    "agent-without-shell": ("StartFailed", "`stage-out`"),
+    "unschedulable": ("Unschedulable", "node affinity/selector"),
+    "secret-missing": ("StartFailed", "stage-out: PodInitializing"),
+}
+
+
+def seen(name: str) -> PodView:
+    return read_pod(yaml.safe_load((SEEN / f"{name}.yaml").read_text()))
+
+
+def agrees(found: Diagnosis | None, wanted: tuple[str, str]) -> None:
+    assert found is not None
+    assert found.reason == wanted[0]
+    assert wanted[1] in found.message
+
+
+@pytest.mark.parametrize("name", ENDED)
+def test_a_pod_that_ended(name: str) -> None:
+    pod = seen(name)
+    assert has_ended(pod, Limits(), pod.created)
+    agrees(diagnose(pod), ENDED[name])
+
+
+@pytest.mark.parametrize("name", STUCK)
+def test_a_pod_that_will_not_start(name: str) -> None:
+    pod = seen(name)
+    assert not has_ended(pod, Limits(), pod.created)
+    agrees(stuck(pod, Limits(), pod.created + timedelta(seconds=601)), STUCK[name])
+
+
+def test_every_recorded_pod_is_a_row() -> None:
+    assert {path.stem for path in SEEN.glob("*.yaml")} == set(ENDED) | set(STUCK)
+
+
+def test_the_last_words_of_a_component_that_never_ran_are_none() -> None:
+    assert diagnose(seen("no-entrypoint")).last_words is None
+
+
+def test_a_pod_that_was_deleted_while_it_ran_may_call_itself_succeeded() -> None:
+    assert seen("deleted-exit-0").phase == "Succeeded"
+
+
+def test_a_pod_is_not_lost_while_its_deletion_is_under_way() -> None:
+    pod = replace(seen("ok"), deleted_at=seen("ok").created, component=None, stage_out=None)
+    assert not has_ended(pod, Limits(), pod.created + timedelta(seconds=59))
+    assert has_ended(pod, Limits(), pod.created + timedelta(seconds=60))
