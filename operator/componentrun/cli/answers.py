@@ -38,13 +38,16 @@ class Asked:
     """None: the server's version."""
     name: str
     """Empty: the collection."""
-    namespace: str
+    namespace: str | None
+    """None: all of them."""
     server: str
 
     @property
     def place(self) -> str:
         """Where, as the end of a sentence."""
-        return "" if self.what is not None and not self.what.namespaced else f" in namespace `{self.namespace}`"
+        if self.what is None or not self.what.namespaced:
+            return ""
+        return " in all namespaces" if self.namespace is None else f" in namespace `{self.namespace}`"
 
     @property
     def thing(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from componentrun.cli.render import Cell, Row, styled
-from componentrun.cli.words import age, count, duration, moment, size
+from componentrun.cli.words import age, count, duration, first_line, moment, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,8 @@ def _facts(session: Session, run: ComponentRun) -> Iterator[tuple[str, list[Cell
     if status.reason and status.reason != status.phase:
         yield "Reason", [status.reason]
     if status.message:
-        yield "Message", [status.message]
+        # Further lines stand below the first one.
+        yield "Message", [status.message.rstrip("\n").replace("\n", "\n" + " " * _LABEL_WIDTH)]
     if status.exit_code is not None:
         yield "Exit code", [str(status.exit_code)]
     yield "Created", [moment(run.metadata.creation_timestamp, now)]
@@ -96,7 +97,9 @@ def _phases(session: Session, run: ComponentRun) -> None:
 def _conditions(session: Session, run: ComponentRun) -> None:
     if run.status.conditions:
         session.output.line(Cell("Conditions:", "bold"))
-        rows: list[Row] = [[one.type, styled(one.status), one.reason, one.message] for one in run.status.conditions]
+        rows: list[Row] = [
+            [one.type, styled(one.status), one.reason, first_line(one.message)] for one in run.status.conditions
+        ]
         session.output.table((), rows, indent=_INDENT)
 
 
@@ -164,7 +167,7 @@ def _more(run: ComponentRun) -> list[Cell | str]:
         Cell("-" if status.exit_code is None else str(status.exit_code), right=True),
         Cell(_rows(status.input_tables), right=True),
         Cell(_rows(status.output_tables), right=True),
-        (status.message or "-").partition("\n")[0],
+        first_line(status.message or "-"),
     ]
 
 

@@ -1,9 +1,10 @@
-"""`events`: what a run and its component said."""
+"""`events` and `logs`: what a run said, and what its component printed."""
 
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -12,39 +13,50 @@ from componentrun.cli.errors import BadRequestError
 from componentrun.cli.render import Format, document
 from componentrun.cli.session import Session
 from componentrun.cli.store import EventFeed, EventRecord
+from componentrun.cli.words import clock
 
-__all__ = ["number_of_rows", "register"]
+__all__ = ["number_or_namespace", "register"]
+
+COMPONENT: Final = "component"
+"""Source of the lines that the component printed."""
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+
+Follow = Annotated[
+    bool, typer.Option("--follow", "-f", help="Go on as more comes, until the run is over and everything is there.")
+]
+Lines = Annotated[
+    str | None,
+    typer.Option(
+        "--lines", "-n", metavar="NUMBER", help="Only the last so many. A name here is taken for the namespace."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     app.command("events", short_help="Print what a run and its component said.")(events)
+    app.command("logs", short_help="Print what a run's component printed.")(logs)
 
 
-def number_of_rows(text: str | int) -> int:
-    """The number behind `-n`, with a word for those who meant a namespace."""
-    try:
-        number = int(text)
-    except ValueError as error:
-        raise BadRequestError(
-            f"`-n {text}`: expected a number of lines", f"for a namespace write `--namespace {text}`"
-        ) from error
-    if number < 0:
-        raise BadRequestError(f"`-n {text}`: expected a number of lines, not less than 0", "`-n 10` shows ten")
-    return number
+def number_or_namespace(text: str | None, namespace: str | None) -> tuple[int | None, str | None]:
+    """What stands behind `-n`: a number of lines; or a namespace, which it means everywhere else."""
+    if text is None:
+        return None, namespace
+    if text.isascii() and text.isdigit():
+        return int(text), namespace
+    if not _NAMESPACE.fullmatch(text) or namespace is not None:
+        raise BadRequestError(f"`-n {text}`: expected a number of lines", "for example `-n 10`")
+    return None, text
 
 
 def events(
     ctx: typer.Context,
     run: options.Run,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Show events as they come, until the run is over and all are there.")
-    ] = False,
-    lines: Annotated[
-        str | None, typer.Option("--lines", "-n", metavar="NUMBER", help="Only the last so many; all where not given.")
-    ] = None,
+    follow: Follow = False,
+    lines: Lines = None,
     source: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only from this source: `component`, `stage-in`, `stage-out`.")
+        str | None,
+        typer.Option(metavar="NAME", help="Only from this source: `component`, `stage-in`, `stage-out`, `operator`."),
     ] = None,
     output: options.Output = None,
     storage: options.Storage = None,
@@ -56,18 +68,52 @@ def events(
 
     For programs: one JSON object a line.
     """
-    from componentrun.cli.follow import Follower, follow_or_leave  # noqa: PLC0415 - loads the models
-
-    limit = number_of_rows(lines) if lines is not None else None
+    limit, namespace = number_or_namespace(lines, namespace)
     session = Session.of(ctx, context=context, namespace=namespace)
-    found = session.run(run)
-    store = session.store(storage or found.spec.storage, endpoint)
-    feed = _Filtered(store.events(found.metadata.uid), source)
-    show = _printer(session, output)
-    for event in deque(feed.read(), limit):
-        show(event)
-    if follow:
-        follow_or_leave(Follower(session, found, feed, show=show, phases=False))
+    reader = _Reader(session, run, source, storage, endpoint)
+    reader.show(_printer(session, output), limit, follow=follow)
+
+
+def logs(
+    ctx: typer.Context,
+    run: options.Run,
+    follow: Follow = False,
+    lines: Lines = None,
+    timestamps: Annotated[bool, typer.Option("--timestamps", help="Put the time of day before each line.")] = False,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.LongNamespace = None,
+    context: options.Context = None,
+) -> None:
+    """Print what a run's component printed, and nothing else; also long after its pod is gone."""
+    limit, namespace = number_or_namespace(lines, namespace)
+    session = Session.of(ctx, context=context, namespace=namespace)
+
+    def show(event: EventRecord) -> None:
+        session.output.line(f"{clock(event.time)} " if timestamps else "", event.message)
+
+    _Reader(session, run, COMPONENT, storage, endpoint).show(show, limit, follow=follow)
+
+
+class _Reader:
+    """The events of one run, from one source or from all."""
+
+    def __init__(
+        self, session: Session, run: str, source: str | None, storage: str | None, endpoint: str | None
+    ) -> None:
+        self._session = session
+        self._run = session.run(run)
+        store = session.store(storage or self._run.spec.storage, endpoint)
+        self._feed = _Filtered(store.events(self._run.metadata.uid), source)
+
+    def show(self, show: Callable[[EventRecord], None], limit: int | None, *, follow: bool) -> None:
+        """Show what is there (the last `limit` of it), and what comes if `follow`."""
+        from componentrun.cli.follow import Follower, follow_or_leave  # noqa: PLC0415 - loads the models
+
+        for event in self._feed.read() if limit is None else deque(self._feed.read(), limit):
+            show(event)
+        if follow:
+            follow_or_leave(Follower(self._session, self._run, self._feed, show=show, phases=False))
 
 
 class _Filtered:

@@ -51,11 +51,11 @@ class KubeCluster:
 
     def version(self) -> str:
         """Version of Kubernetes."""
-        return str(self._send("GET", "/version", verb="get", what=None)["gitVersion"])
+        return str(self._send("GET", "/version", self._asked("get", None))["gitVersion"])
 
     def get(self, what: Resource, name: str) -> JsonObject:
         """One object."""
-        return self._send("GET", what.path(self.namespace, name), verb="get", what=what, name=name)
+        return self._send("GET", what.path(self.namespace, name), self._asked("get", what, name))
 
     def list(
         self, what: Resource, *, selector: str = "", fields: Mapping[str, str] | None = None, everywhere: bool = False
@@ -66,10 +66,11 @@ class KubeCluster:
             query["labelSelector"] = selector
         if fields:
             query["fieldSelector"] = ",".join(f"{path}={value}" for path, value in fields.items())
-        path = what.path(None if everywhere else self.namespace)
+        namespace = None if everywhere else self.namespace
+        asked = Asked("list", what, "", namespace, self.server)
         found: list[JsonObject] = []
         while True:
-            page = self._send("GET", path, verb="list", what=what, query=query)
+            page = self._send("GET", what.path(namespace), asked, query=query)
             # Items of a list do not carry these two; whoever prints one expects them.
             head = {"apiVersion": page["apiVersion"], "kind": what.kind}
             found += [head | item for item in page["items"]]
@@ -83,26 +84,27 @@ class KubeCluster:
         query = {"fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
         path = what.path(self.namespace)
         name = str(manifest.get("metadata", {}).get("name", ""))
-        return self._send("POST", path, verb="create", what=what, name=name, query=query, body=manifest)
+        return self._send("POST", path, self._asked("create", what, name), query=query, body=manifest)
 
     def patch(self, what: Resource, name: str, patch: JsonObject) -> JsonObject:
         """Merge `patch` into an object."""
         path = what.path(self.namespace, name)
-        return self._send("PATCH", path, verb="patch", what=what, name=name, body=patch, content_type=_MERGE_PATCH)
+        return self._send("PATCH", path, self._asked("patch", what, name), body=patch, content_type=_MERGE_PATCH)
 
     def delete(self, what: Resource, name: str) -> None:
         """Delete an object; what belongs to it goes with it."""
         body = {"propagationPolicy": "Background"}
-        self._send("DELETE", what.path(self.namespace, name), verb="delete", what=what, name=name, body=body)
+        self._send("DELETE", what.path(self.namespace, name), self._asked("delete", what, name), body=body)
+
+    def _asked(self, verb: str, what: Resource | None, name: str = "") -> Asked:
+        return Asked(verb, what, name, self.namespace, self.server)
 
     def _send(
         self,
         method: str,
         path: str,
+        asked: Asked,
         *,
-        verb: str,
-        what: Resource | None,
-        name: str = "",
         query: Mapping[str, str] | None = None,
         body: JsonObject | None = None,
         content_type: str = "application/json",
@@ -127,8 +129,13 @@ class KubeCluster:
                 "`--context NAME` chooses another",
             ) from error
         if response.status not in _OK:
-            raise explain(response.status, text, Asked(verb, what, name, self.namespace, self.server))
-        return cast("JsonObject", json.loads(text))
+            raise explain(response.status, text, asked)
+        try:
+            return cast("JsonObject", json.loads(text))
+        except ValueError as error:
+            raise EnvironmentFault(
+                f"{self.server} does not answer as a cluster does: {text[:60]!r}", "is there a proxy or a login page?"
+            ) from error
 
 
 def _cause(error: BaseException) -> str:

@@ -127,10 +127,10 @@ def _metadata(flags_: RunFlags, base: JsonObject) -> JsonObject:
 
 def _spec(flags_: RunFlags, spec: JsonObject) -> JsonObject:
     """Put the flags into `spec`."""
-    if flags_.component:
-        spec.pop("image", None)
-    if flags_.image:
-        spec.pop("component", None)
+    # What a file or another run said about the one does not go with the other.
+    for given, fields in ((flags_.component, ("image", "command", "args")), (flags_.image, ("component", "tag"))):
+        for field_ in fields if given else ():
+            spec.pop(field_, None)
     plain = {
         "component": flags_.component, "image": flags_.image, "tag": flags_.tag, "action": flags_.action,
         "storage": flags_.storage, "timeout": flags_.timeout, "size": flags_.size, "ttlAfterFinished": flags_.ttl,

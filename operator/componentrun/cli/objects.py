@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ObjectStore", "open_storage"]
 
+_BATCH: Final = 1000
 _DOCTOR_HINT: Final = (
     "correct the Storage (`kubectl edit storage`) or the Secret of its keys; "
     "where the store has another name outside the cluster, `--endpoint URL` says which"
@@ -143,12 +144,16 @@ class Feed:
     def read(self) -> Iterator[EventRecord]:
         """Events that are there now and were not read yet."""
         stream = self._reader.read()
-        while (event := self._runner.run(_next(stream))) is not None:
-            yield _record(event)
+        while batch := self._runner.run(_some(stream)):
+            yield from map(_record, batch)
 
 
-async def _next(stream: AsyncIterator[Event]) -> Event | None:
-    return await anext(stream, None)
+async def _some(stream: AsyncIterator[Event]) -> list[Event]:
+    """The next events, not one by one: entering the event loop takes longer than reading an event."""
+    found: list[Event] = []
+    while len(found) < _BATCH and (event := await anext(stream, None)) is not None:
+        found.append(event)
+    return found
 
 
 class _Counting:

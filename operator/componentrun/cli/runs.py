@@ -2,7 +2,7 @@
 
 import sys
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from componentrun.cli.cluster import RUNS, JsonObject
 from componentrun.cli.errors import EXIT_FAULT, EXIT_OK, BadRequestError
 from componentrun.cli.render import Format, ListFormat, document
 from componentrun.cli.session import Session, parse_run
+
+if TYPE_CHECKING:
+    from componentrun.api.componentrun import ComponentRun
 
 __all__ = ["parse_duration", "register"]
 
@@ -178,7 +181,16 @@ def cancel(
 
 def delete(
     ctx: typer.Context,
-    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Names of runs; `@latest` is the newest one.")],
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="RUN", help="Names of runs; `@latest` is the newest one.")
+    ] = None,
+    older: Annotated[
+        str | None,
+        typer.Option("--older", metavar="DURATION", help="All runs that have been over for longer than this: `168h`."),
+    ] = None,
+    selector: Annotated[
+        str, typer.Option("--selector", "-l", metavar="LABELS", help="With `--older`: only runs with these labels.")
+    ] = "",
     yes: options.Yes = False,
     namespace: options.Namespace = None,
     context: options.Context = None,
@@ -186,15 +198,27 @@ def delete(
     """Delete runs. One that is not over is cancelled by that. Tables and events stay in Storage."""
     from componentrun.cli.follow import is_over  # noqa: PLC0415 - loads the models
 
+    if bool(runs) == (older is not None):
+        found = "both" if runs else "neither"
+        raise BadRequestError(f"found {found} of names and `--older`; expected one of them", "`--older 168h` is a week")
     session = Session.of(ctx, context=context, namespace=namespace)
-    found = [session.run(name) for name in runs]
-    busy = [run.metadata.name for run in found if not is_over(run)]
+    doomed = [session.run(name) for name in runs] if runs else _ended_before(session, older, selector)
+    busy = [run.metadata.name for run in doomed if not is_over(run)]
     if busy and not yes:
         names = ", ".join(f"`{name}`" for name in busy)
         _ask(f"{names} {'is' if len(busy) == 1 else 'are'} not over yet, and deleting cancels")
-    for run in found:
+    for run in doomed:
         session.cluster.delete(RUNS, run.metadata.name)
         session.output.note(f"ComponentRun `{run.metadata.name}` deleted")
+    if not doomed:
+        session.output.note(f"no runs of namespace `{session.cluster.namespace}` have been over for that long")
+
+
+def _ended_before(session: Session, older: str | None, selector: str) -> list["ComponentRun"]:
+    """Runs that have been over for longer than this."""
+    border = session.now() - (parse_duration("--older", older) or timedelta())
+    runs = [parse_run(raw) for raw in session.cluster.list(RUNS, selector=selector)]
+    return [run for run in runs if run.status.completion_time and run.status.completion_time < border]
 
 
 def _ask(question: str) -> None:

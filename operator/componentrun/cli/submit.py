@@ -1,18 +1,18 @@
 """`submit`: create a run from a file or from flags, and follow it where asked."""
 
-import json
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from componentrun.cli import options
+from componentrun.cli import options, sources
 from componentrun.cli.cluster import RUNS, JsonObject
 from componentrun.cli.errors import BadRequestError, EnvironmentFault
 from componentrun.cli.render import Cell, Format, document
 from componentrun.cli.runs import parse_duration
 from componentrun.cli.session import Session, parse_run
+from componentrun.cli.store import EventRecord
 from componentrun.errors import ComponentRunError
 
 __all__ = ["register"]
@@ -38,6 +38,12 @@ def submit(
         str | None,
         typer.Option(
             "--file", "-f", metavar="FILE", help="ComponentRun in YAML or JSON; `-`: from stdin. Flags win over it."
+        ),
+    ] = None,
+    from_run: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="RUN", help="Submit this run (or `@latest`) once more, as a new one. Flags win over it."
         ),
     ] = None,
     component: Annotated[str | None, typer.Option(metavar="NAME", help="Component to run.")] = None,
@@ -115,19 +121,24 @@ def submit(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Create a run: from a file, from flags, or from a file with flags on top. Prints its name."""
+    """Create a run: from flags, or from a file or another run with flags on top. Prints its name."""
     from componentrun.cli.manifest import RunFlags, build, check, parse  # noqa: PLC0415 - loads the models
 
     limit = parse_duration("--wait-timeout", wait_timeout)
-    base = parse(*_read(file)) if file is not None else None
+    if file is not None and from_run is not None:
+        raise BadRequestError("found both `--file` and `--from`", "leave one of the two out")
+    base = parse(*sources.read(file)) if file is not None else None
+    space = namespace or (base or {}).get("metadata", {}).get("namespace")
+    session = Session.of(ctx, context=context, namespace=space)
+    if from_run is not None:
+        base = sources.again(session.raw_run(from_run))
     flags = RunFlags(
         component=component, image=image, tag=tag, action=action, configuration=configuration, params=param or (),
-        parameters=_parameters(parameters), secrets=secret or (), inputs=input_ or (), outputs=output or (),
+        parameters=sources.parameters(parameters), secrets=secret or (), inputs=input_ or (), outputs=output or (),
         default_bucket=default_bucket, storage=storage, timeout=timeout, cpu=cpu, memory=memory, size=size,
         network=network, ttl=ttl, labels=label or (), name=name, command=command or (),
     )  # fmt: skip
     manifest = build(flags, base)
-    session = Session.of(ctx, context=context, namespace=namespace or manifest["metadata"].get("namespace"))
     _check_namespace(manifest, namespace)
     check(manifest)
     if dry_run:
@@ -157,6 +168,7 @@ def _wait(
     deadline = session.now() + limit if limit else None
     follower = Follower(session, run, events_optional=True, deadline=deadline)
     if follow:
+        follower.show = partial(_show, session)
         try:
             follower.feed = session.store(storage, endpoint).events(run.metadata.uid)
         except ComponentRunError as error:
@@ -164,6 +176,14 @@ def _wait(
     ended = follow_or_leave(follower)
     print_outcome(session, ended)
     raise typer.Exit(exit_code(ended))
+
+
+def _show(session: Session, event: EventRecord) -> None:
+    """One event, but for those that say what the phases on stderr say."""
+    from componentrun.cli.follow import print_event  # noqa: PLC0415 - loads the models
+
+    if event.source != "operator" or event.type not in {"info", "success"}:
+        print_event(session, event)
 
 
 def _dry_run(session: Session, manifest: JsonObject) -> None:
@@ -180,46 +200,3 @@ def _check_namespace(manifest: JsonObject, namespace: str | None) -> None:
         raise BadRequestError(
             f"the file says namespace `{said}`, and `--namespace` says `{namespace}`", "leave one of the two out"
         )
-
-
-def _read(file: str) -> tuple[str, str]:
-    """Text of a file, and what to call it."""
-    if file == "-":
-        return sys.stdin.read(), "what came from stdin"
-    return _text(Path(file)), f"`{file}`"
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadRequestError(f"can't read `{path}`: {error.strerror}", "check the path") from error
-    except UnicodeDecodeError as error:
-        raise BadRequestError(f"`{path}` is not text in UTF-8", "save it in UTF-8") from error
-
-
-def _parameters(path: Path | None) -> dict[str, Any] | None:
-    """The object in a JSON or YAML file."""
-    if path is None:
-        return None
-    text = _text(path)
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = _yaml(text, path)
-    if not isinstance(found, dict):
-        raise BadRequestError(
-            f"`{path}` holds a {type(found).__name__}; expected an object of parameters", '`{"limit": 10}` is one'
-        )
-    return found
-
-
-def _yaml(text: str, path: Path) -> Any:
-    import yaml  # noqa: PLC0415 - takes a while to load
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadRequestError(
-            f"`{path}` is neither JSON nor YAML: {' '.join(str(error).split())}", "check its syntax"
-        ) from error

@@ -9,7 +9,7 @@ import typer
 
 from componentrun.cli import options
 from componentrun.cli.errors import EXIT_OK, BadRequestError
-from componentrun.cli.events import number_of_rows
+from componentrun.cli.events import number_or_namespace
 from componentrun.cli.progress import bar
 from componentrun.cli.render import Cell, Row, document
 from componentrun.cli.session import Session
@@ -20,6 +20,7 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Tables of Storage: put, get, list, look at.", no_args_is_help=True, rich_markup_mode=None)
 
+_ROWS = 10
 TableId = Annotated[str, typer.Argument(metavar="TABLE_ID", help="Id of the table: `in.c-main.customers`.")]
 
 
@@ -155,7 +156,10 @@ def _plain(table: TableInfo) -> dict[str, object]:
 def head(
     ctx: typer.Context,
     table_id: TableId,
-    rows: Annotated[str, typer.Option("--rows", "-n", metavar="NUMBER", help="How many rows.")] = "10",
+    rows: Annotated[
+        str,
+        typer.Option("--rows", "-n", metavar="NUMBER", help="How many rows. A name here is taken for the namespace."),
+    ] = "10",
     output: options.Output = None,
     storage: options.Storage = None,
     endpoint: options.Endpoint = None,
@@ -163,9 +167,9 @@ def head(
     context: options.Context = None,
 ) -> None:
     """Show the first rows of a table."""
-    wanted = number_of_rows(rows)
+    wanted, namespace = number_or_namespace(rows, namespace)
     session, store = _open(ctx, namespace, context, storage, endpoint)
-    preview = store.head(table_id, wanted)
+    preview = store.head(table_id, _ROWS if wanted is None else wanted)
     if output is not None:
         session.output.raw(document([dict(zip(preview.columns, row, strict=False)) for row in preview.rows], output))
         return

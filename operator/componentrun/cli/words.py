@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["age", "clean", "clock", "count", "duration", "moment", "size"]
+__all__ = ["age", "clean", "clock", "count", "duration", "first_line", "moment", "size"]
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
@@ -72,6 +72,12 @@ def count(number: int | None, noun: str = "") -> str:
         return f"? {noun}s" if noun else "-"
     plural = "s" if number != 1 else ""
     return f"{number:,}" + (f" {noun}{plural}" if noun else "")
+
+
+def first_line(text: str) -> str:
+    """The first line, and a mark where there are more."""
+    line, mark, rest = text.partition("\n")
+    return f"{line} ..." if mark and rest.strip() else line
 
 
 def clean(text: str) -> str:

@@ -201,3 +201,18 @@ def test_the_outcome_shows_warnings_and_last_words(world: World) -> None:
     told = world.run("wait", "one").stderr
     assert "ComponentRun `one` Failed (ApplicationError) after 0.0s: It broke.\nwarning: odd\n" in told
     assert "last words:\n  | Traceback\n  | boom\n" in told
+
+
+def test_last_words_that_the_message_quotes_are_not_told_twice(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.ended("one", "Failed", "UserError", message="It ended with exit code 1: no price", lastWords="no price\n")
+    assert world.run("wait", "one").stderr.count("no price") == 1
+
+
+def test_submit_follow_leaves_out_events_that_say_what_the_phases_say(world: World) -> None:
+    def say() -> None:
+        for type_ in ("info", "success", "warn"):
+            world.store.say(f"{type_} of the operator", type_=type_, source="operator")
+        world.ended("one", events=delivered(3))
+
+    assert submit(world, "--follow", script=[say]).stdout.count("of the operator") == 1

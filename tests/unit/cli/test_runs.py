@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -225,10 +227,41 @@ def test_events_of_the_last_lines_from_one_source_for_programs(world: World) -> 
     assert [json.loads(line)["message"] for line in lines] == ["line 3", "line 4"]
 
 
-def test_events_with_a_namespace_behind_n_explain_themselves(world: World) -> None:
-    result = world.run("events", "one", "-n", "prod")
-    assert result.exit_code == 1
-    assert "hint: for a namespace write `--namespace prod`" in result.stderr
+@pytest.mark.parametrize("command", [("events", "one"), ("logs", "one"), ("table", "head", "in.c-main.foo")])
+def test_a_name_behind_n_is_the_namespace(world: World, command: tuple[str, ...]) -> None:
+    world.cluster.namespace = "prod"
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.store.content["in.c-main.foo"] = b"id\n1\n"
+    assert world.run(*command, "-n", "prod").exit_code == 0
+    assert world.asked == [(None, "prod")]
+
+
+@pytest.mark.parametrize("value", ["-1", "Prod", "1.5"])
+def test_what_is_neither_a_number_nor_a_name_is_refused(world: World, value: str) -> None:
+    result = world.run("events", "one", "-n", value)
+    assert (result.exit_code, f"`-n {value}`: expected a number of lines" in result.stderr) == (1, True)
+
+
+def test_a_name_behind_n_and_a_namespace_are_one_too_many(world: World) -> None:
+    assert world.run("events", "one", "-n", "prod", "--namespace", "test").exit_code == 1
+
+
+def test_logs_are_the_component_s_lines_and_nothing_else(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.store.say("brought 2 tables", source="stage-in")
+    world.store.say("first\nsecond")
+    world.store.say("third")
+    assert world.run("logs", "one").stdout == "first\nsecond\nthird\n"
+
+
+def test_logs_are_followed_with_times(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.script = [
+        lambda: world.store.say("first"),
+        lambda: world.ended("one", events={"count": 1, "delivered": True}),
+    ]
+    result = world.run("logs", "one", "-f", "--timestamps", "-n", "5")
+    assert (result.stdout, result.exit_code) == ("08:00:00.000 first\n", 0)
 
 
 def test_an_event_can_not_write_to_the_terminal(world: World) -> None:
@@ -238,3 +271,51 @@ def test_an_event_can_not_write_to_the_terminal(world: World) -> None:
         world.run("events", "one").stdout
         == "08:00:00.000 info    component: \\x1b]0;title\\x07 \\u202ereversed\tkept\n"
     )
+
+
+def test_a_message_of_several_lines_keeps_its_shape(world: World) -> None:
+    status = {"phase": "Failed", "message": "It ended:\nno price", "conditions": copy.deepcopy(STATUS["conditions"])}
+    status["conditions"][0]["message"] = "It ended:\nno price"
+    world.cluster.add(RUNS, "one", {"component": "cleaner"}, status=status)
+    told = world.run("get", "one").stdout
+    assert "Message:      It ended:\n              no price\n" in told
+    assert "  Succeeded   False   OutOfMemory   It ended: ...\n" in told
+    assert world.run("list", "-o", "wide").stdout.endswith("It ended: ...\n")
+
+
+def test_delete_older_takes_only_what_has_been_over_for_that_long(world: World) -> None:
+    for name, hours in (("old", 30), ("young", 2)):
+        at = (START - timedelta(hours=hours)).isoformat()
+        world.cluster.add(RUNS, name, {"component": "cleaner"}, status={"phase": "Failed", "completionTime": at})
+    world.cluster.add(RUNS, "busy", {"component": "cleaner"}, status={"phase": "Running"})
+    assert world.run("delete", "--older", "24h", "-l", "team=sales").stderr == "ComponentRun `old` deleted\n"
+    assert sorted(world.cluster.objects["componentruns"]) == ["busy", "young"]
+    assert ("list", "componentruns", "team=sales{}") in world.cluster.calls
+    assert "have been over for that long" in world.run("delete", "--older", "24h").stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("one", "--older", "1h")])
+def test_delete_wants_names_or_an_age(world: World, arguments: tuple[str, ...]) -> None:
+    assert world.run("delete", *arguments).exit_code == 1
+
+
+def test_submit_from_a_run_makes_a_new_one_of_the_same(world: World) -> None:
+    spec = {
+        "component": "cleaner",
+        "tag": "1",
+        "configuration": {"parameters": {"a": 1}},
+        "cancel": True,
+        "suspend": False,
+    }
+    world.cluster.add(RUNS, "nightly-x7k2p", spec, status=STATUS)
+    world.cluster.objects["componentruns"]["nightly-x7k2p"]["metadata"]["labels"] = {"team": "sales"}
+    assert world.run("submit", "--from", "@latest", "--param", "b=2", "--dry-run").exit_code == 0
+    (manifest,) = world.cluster.dry_runs
+    assert re.fullmatch("nightly-[a-z0-9]{5}", manifest["metadata"].pop("name"))
+    assert manifest["metadata"] == {"labels": {"team": "sales"}}
+    assert manifest["spec"] == {"component": "cleaner", "tag": "1", "configuration": {"parameters": {"a": 1, "b": 2}}}
+    assert "status" not in manifest
+
+
+def test_submit_from_a_run_and_from_a_file_is_one_too_many(world: World) -> None:
+    assert world.run("submit", "--from", "one", "-f", "-", text="{}").exit_code == 1

@@ -1,0 +1,68 @@
+"""Where a run's manifest comes from besides flags: files, stdin, another run."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from componentrun.cli.cluster import JsonObject
+from componentrun.cli.errors import BadRequestError
+
+__all__ = ["again", "parameters", "read"]
+
+
+def again(raw: JsonObject) -> JsonObject:
+    """The manifest of a run like this one, with a name of its own."""
+    metadata = raw["metadata"]
+    spec = {key: value for key, value in raw["spec"].items() if key not in {"cancel", "suspend"}}
+    stem = metadata["name"].rpartition("-")[0] or metadata["name"]
+    kept = {"labels": metadata["labels"]} if metadata.get("labels") else {}
+    return {
+        "apiVersion": raw["apiVersion"],
+        "kind": raw["kind"],
+        "metadata": {"generateName": f"{stem}-"} | kept,
+        "spec": spec,
+    }
+
+
+def read(file: str) -> tuple[str, str]:
+    """Text of a file, and what to call it."""
+    if file == "-":
+        return sys.stdin.read(), "what came from stdin"
+    return _text(Path(file)), f"`{file}`"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadRequestError(f"can't read `{path}`: {error.strerror}", "check the path") from error
+    except UnicodeDecodeError as error:
+        raise BadRequestError(f"`{path}` is not text in UTF-8", "save it in UTF-8") from error
+
+
+def parameters(path: Path | None) -> dict[str, Any] | None:
+    """The object in a JSON or YAML file."""
+    if path is None:
+        return None
+    text = _text(path)
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = _yaml(text, path)
+    if not isinstance(found, dict):
+        raise BadRequestError(
+            f"`{path}` holds a {type(found).__name__}; expected an object of parameters", '`{"limit": 10}` is one'
+        )
+    return found
+
+
+def _yaml(text: str, path: Path) -> Any:
+    import yaml  # noqa: PLC0415 - takes a while to load
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadRequestError(
+            f"`{path}` is neither JSON nor YAML: {' '.join(str(error).split())}", "check its syntax"
+        ) from error
