@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import socket
+import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,7 @@ from componentrun.controller.handlers import make_registry, make_settings
 from componentrun.controller.health import HealthServer
 from componentrun.controller.kube import COMPONENTS, RUNS, STORAGES, Kube, connect
 from componentrun.controller.kubeerrors import KubeError, NotFoundError, UnavailableError
+from componentrun.controller.lease import Lease
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.policies import Policies, Resolver
 from componentrun.controller.publishing import Publisher
@@ -67,7 +69,10 @@ class Operator:
         self._waiting_for = "the start"
         self._watching = False
         self._resync = Resync(kube, caches, self._queue, metrics, settings.namespaces)
-        self._workers = Workers(self._queue, _reconciler(settings, kube, caches, metrics), metrics)
+        identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._reconciler = _reconciler(settings, kube, caches, metrics, identity)
+        self._workers = Workers(self._queue, self._reconciler, metrics)
+        self._lease = Lease(kube, settings.lease, identity) if settings.lease is not None else None
         self._health = HealthServer(settings.host, settings.port, self._unready, self._render)
 
     async def run(self) -> None:
@@ -83,10 +88,12 @@ class Operator:
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
-                serving.result()
+                _raise_first(serving.exception())
         finally:
             self._waiting_for = "the end"
             await self._workers.stop(_STOP_SECONDS)
+            if self._lease is not None and self._reconciler.active:
+                await self._lease.release()
             serving.cancel()
             stopping.cancel()
             await asyncio.wait({serving, stopping}, timeout=_WATCHES_STOP_SECONDS)
@@ -97,12 +104,34 @@ class Operator:
         await self._wait_for_api()
         await self._wait_for_crds()
         await self._first_listing()
+        self._act(self._lease is None)
         self._workers.start(self._settings.workers)
         self._waiting_for = ""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(), name="watch")
             group.create_task(self._workers.watch(), name="watch the workers")
+            if self._lease is not None:
+                group.create_task(self._lead(self._lease), name="lease")
             group.create_task(self._resync_now_and_then(), name="resync")
+
+    async def _lead(self, lease: Lease) -> None:
+        """Stand by until the Lease is ours, then work while it is.
+
+        Raises:
+            LostError: it is ours no more.
+        """
+        await lease.acquire()
+        self._act(True)
+        for key in self._caches.runs.all_keys():
+            self._queue.add(key)
+        try:
+            await lease.hold()
+        finally:
+            self._act(False)
+
+    def _act(self, active: bool) -> None:  # noqa: FBT001 - a state, not a switch
+        self._reconciler.active = active
+        self._metrics.leads(active)
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -223,21 +252,28 @@ class Operator:
         return self._metrics.render()
 
 
+def _raise_first(error: BaseException | None) -> None:
+    """Raise what ended the operator, without the group that its tasks were in."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if error is not None:
+        raise error
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _reconciler(settings: Settings, kube: Kube, caches: Caches, metrics: Metrics) -> Reconciler:
+def _reconciler(settings: Settings, kube: Kube, caches: Caches, metrics: Metrics, identity: str) -> Reconciler:
     stores = Stores(kube, caches.storages, metrics)
     policies = Policies(kube, Resolver(), settings.dns_cidrs)
     start = StartSettings(settings.agent_image, settings.pod, settings.limits)
-    instance = f"{socket.gethostname()}-{os.getpid()}"
     return Reconciler(
         kube,
         caches,
         Starter(kube, caches, stores, policies, start, _now),
         Publisher(stores, _now),
-        StatusWriter(kube, caches, metrics, instance),
+        StatusWriter(kube, caches, metrics, identity),
         settings.limits,
         _now,
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COMPONENTS",
     "EVENTS",
+    "LEASES",
     "NETWORK_POLICIES",
     "PODS",
     "RUNS",
@@ -65,6 +66,7 @@ COMPONENTS: Final = Resource(GROUP, VERSION, "components")
 STORAGES: Final = Resource(GROUP, VERSION, "storages")
 PODS: Final = Resource("", "v1", "pods")
 SECRETS: Final = Resource("", "v1", "secrets")
+LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events")
 NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies")
 

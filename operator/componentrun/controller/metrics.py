@@ -116,6 +116,12 @@ class Metrics:
             "componentrun_store_request_duration_seconds", "Time of a request to an object store", ("operation",),
             buckets=_QUICK, registry=registry,
         )  # fmt: skip
+        self._leader = Gauge(
+            "leader_election_master_status",
+            "Whether this operator works; 0: it stands by",
+            ("name",),
+            registry=registry,
+        ).labels(CONTROLLER)
         self._missed = Counter(
             "componentrun_watch_missed", "Changes that only a listing found", ("resource",), registry=registry
         )
@@ -155,6 +161,10 @@ class Metrics:
         """An object store answered, or did not."""
         self._store_requests.labels(operation, outcome).inc()
         self._store_time.labels(operation).observe(seconds)
+
+    def leads(self, leads: bool) -> None:  # noqa: FBT001 - a state, not a switch
+        """Whether this operator works, or stands by."""
+        self._leader.set(int(leads))
 
     def watch_event(self, resource: str) -> None:
         """An event arrived."""

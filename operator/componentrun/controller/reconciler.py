@@ -76,6 +76,8 @@ class Reconciler:
         self._limits = limits
         self._clock = clock
         self._failing_since: dict[str, datetime] = {}
+        self.active = True
+        """Whether this operator acts; one that stands by only keeps its caches tidy."""
 
     async def reconcile(self, key: Key) -> float | None:
         """Do what is to be done about a run now; seconds until it should be looked at again if nothing happens before.
@@ -88,6 +90,10 @@ class Reconciler:
         run = self._caches.runs.get(key)
         if run is None:
             self._caches.pods.forget(key)
+            return None
+        if not self.active:
+            if core_status.is_terminal(run.status):
+                self._caches.pods.forget(key, only_gone=True)
             return None
         pod = self._caches.pods.current(key, run.metadata.uid)
         plan = core_plan.plan(Observed(run, pod, self._clock(), self._limits))

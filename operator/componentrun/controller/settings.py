@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
 
 from componentrun.api.common import duration_seconds, quantity_value
+from componentrun.controller.lease import LeaseSettings
 from componentrun.core.observed import Limits
 from componentrun.core.podsettings import PodSettings
 from componentrun.errors import PlatformError
@@ -47,6 +48,8 @@ class Settings:
     """Namespaces to watch; empty for all."""
     name: str = ""
     """Only runs whose label `componentrun.dev/operator` says so are this operator's; empty: those without the label."""
+    lease: LeaseSettings | None = None
+    """The Lease that says which of several operators works; None: this one is alone."""
     host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside the pod
     """Address that /healthz, /readyz and /metrics are served on."""
     port: int = 8080
@@ -76,6 +79,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         agent_image=reader.read("AGENT_IMAGE", _image, None),
         namespaces=reader.read("NAMESPACES", _namespaces, ()),
         name=reader.read("OPERATOR_NAME", _name, ""),
+        lease=_lease(reader),
         host=reader.read("HOST", _address, "0.0.0.0"),  # noqa: S104 - see Settings.host
         port=reader.read("PORT", _whole(1, _MAX_PORT), 8080),
         limits=_limits(reader),
@@ -98,6 +102,13 @@ def _limits(reader: _Reader) -> Limits:
         if isinstance(item.default, int | float)
     }
     return Limits(**values)
+
+
+def _lease(reader: _Reader) -> LeaseSettings | None:
+    """A Lease where COMPONENTRUN_LEASE names one, as `namespace/name`."""
+    namespace, _, name = reader.read("LEASE", _namespace_and_name, "").partition("/")
+    seconds = reader.read("LEASE_SECONDS", _seconds(6, 600), 15.0)
+    return LeaseSettings(namespace, name, seconds) if name else None
 
 
 def _pod(reader: _Reader) -> PodSettings:
@@ -170,6 +181,13 @@ def _namespaces(text: str) -> tuple[str, ...]:
 def _name(text: str) -> str:
     if not _NAMESPACE.fullmatch(text):
         raise ValueError("a label value of lower case letters, digits and `-`, such as `canary`")
+    return text
+
+
+def _namespace_and_name(text: str) -> str:
+    parts = text.split("/")
+    if len(parts) != 2 or not all(_NAMESPACE.fullmatch(part) for part in parts):  # noqa: PLR2004 - namespace, name
+        raise ValueError("the Lease as `namespace/name`")
     return text
 
 

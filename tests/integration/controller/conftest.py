@@ -106,6 +106,14 @@ class OperatorProcess:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=30), time.monotonic() - began
 
+    def end(self) -> None:
+        """Whatever state it is in."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=10)
+            self.process.kill()
+
     def resident_mib(self) -> float:
         assert self.process is not None
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
@@ -198,11 +206,15 @@ def operator(
     }
     made = OperatorProcess(environment, tmp_path / "operator.log")
     yield made
-    if made.process is not None and made.process.poll() is None:
-        made.process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            made.process.wait(timeout=10)
-        made.process.kill()
+    made.end()
+
+
+@pytest.fixture
+def second(operator: OperatorProcess, tmp_path: Path) -> Iterator[OperatorProcess]:
+    """Another operator for the same runs."""
+    made = OperatorProcess(operator.environment, tmp_path / "second.log", name=operator.name)
+    yield made
+    made.end()
 
 
 @pytest.fixture

@@ -150,6 +150,49 @@ class TestOutages:
         assert len((tenant.table("out.c-main.words") or "").splitlines()) == 1 + 4 * 3
 
 
+class TestTwoOperators:
+    def test_the_one_that_stands_by_goes_on_when_the_other_is_lost(
+        self, tenant: Tenant, operator: OperatorProcess, second: OperatorProcess, submit: Any
+    ) -> None:
+        lease = {"COMPONENTRUN_LEASE": f"{tenant.namespace}/operator", "COMPONENTRUN_LEASE_SECONDS": "6"}
+        operator.start(**lease)
+        operator.wait_ready()
+        name = submit("sleep-for", "4")
+        tenant.wait(name, lambda run: run.get("status", {}).get("phase") == "Running")
+        second.start(**lease)
+        second.wait_ready()
+        assert 'leader_election_master_status{name="componentrun"} 0.0' in second.ask("/metrics")[1]
+        began = time.monotonic()
+        operator.kill()
+        assert status_of(tenant.wait(name))["phase"] == "Succeeded"
+        assert time.monotonic() - began < 20
+        assert 'leader_election_master_status{name="componentrun"} 1.0' in second.ask("/metrics")[1]
+
+    def test_one_that_ends_in_order_hands_over_at_once(
+        self, tenant: Tenant, operator: OperatorProcess, second: OperatorProcess, submit: Any
+    ) -> None:
+        lease = {"COMPONENTRUN_LEASE": f"{tenant.namespace}/operator", "COMPONENTRUN_LEASE_SECONDS": "60"}
+        operator.start(**lease)
+        operator.wait_ready()
+        tenant.wait(submit("true"))
+        second.start(**lease)
+        second.wait_ready()
+        assert operator.terminate()[0] == 0
+        assert status_of(tenant.wait(submit("true")))["phase"] == "Succeeded"
+
+    def test_two_without_a_lease_do_no_harm(
+        self, tenant: Tenant, operator: OperatorProcess, second: OperatorProcess, submit: Any
+    ) -> None:
+        tenant.put_table("in.c-main.words", WORDS)
+        operator.start()
+        second.start()
+        names = [submit("copy", **COPY) for _ in range(4)]
+        ended = [status_of(tenant.wait(name)) for name in names]
+        assert [status["phase"] for status in ended] == ["Succeeded"] * 4, ended
+        assert all(len(status["attempts"]) == 1 for status in ended), ended
+        assert len((tenant.table("out.c-main.words") or "").splitlines()) == 1 + 4 * 3
+
+
 class TestHealth:
     def test_it_is_ready_when_it_works_and_tells_why_not_before(
         self, tenant: Tenant, operator: OperatorProcess, submit: Any

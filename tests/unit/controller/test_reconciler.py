@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -137,6 +138,48 @@ class TestCrashes:
         world.writes.lose_at = at
         await FakeOperator(world).live(40)
         await assert_well_ended(world)
+
+
+class TestStandingBy:
+    async def test_an_operator_that_stands_by_writes_nothing_and_then_takes_over(self) -> None:
+        world = World()
+        world.add_run()
+        operator = FakeOperator(world)
+        operator.reconciler.active = False
+        await operator.live(3)
+        assert world.writes.count == 0
+        operator.reconciler.active = True
+        await operator.live()
+        await assert_well_ended(world)
+
+    async def test_it_keeps_no_pods_of_runs_that_another_one_ended(self) -> None:
+        world = World()
+        world.add_run()
+        standing_by, working = FakeOperator(world), FakeOperator(world)
+        standing_by.reconciler.active = False
+        await standing_by.start()
+        feed = world.kube.listener
+        await working.live(2)
+        both = world.kube.listener
+
+        def tell(*event: Any) -> None:
+            assert feed is not None
+            assert both is not None
+            feed(*event)
+            both(*event)
+
+        await standing_by.resync.everything()
+        world.kube.listener = tell
+        for _ in range(12):
+            world.now += timedelta(seconds=1)
+            await world.kubelet()
+            await standing_by.work()
+            for key in working.caches.runs.all_keys():
+                working.queue.add(key)
+            await working.work()
+        await standing_by.work()
+        assert world.phase() == "Succeeded"
+        assert len(standing_by.caches.pods) == 0
 
 
 class TestStarting:

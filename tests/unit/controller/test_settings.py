@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import pytest
 
+from componentrun.controller.lease import LeaseSettings
 from componentrun.controller.settings import Settings, SettingsError, from_environment
 from componentrun.core.observed import Limits
 
@@ -29,12 +30,17 @@ def test_everything_can_be_set() -> None:
             "COMPONENTRUN_LOG_LEVEL": "debug",
             "COMPONENTRUN_LOG_FORMAT": "TEXT",
             "COMPONENTRUN_WORKERS": "4",
+            "COMPONENTRUN_LEASE": "system/operator",
+            "COMPONENTRUN_LEASE_SECONDS": "30",
+            "COMPONENTRUN_OPERATOR_NAME": "canary",
             "COMPONENTRUN_AGENT_MEMORY_LIMIT": "1Gi",
             "COMPONENTRUN_AGENT_PULL_SECRETS": "one,two",
         }
     )
     assert found.namespaces == ("team-a", "team-b")
     assert (found.host, found.port, found.workers) == ("127.0.0.1", 9090, 4)
+    assert found.lease == LeaseSettings("system", "operator", 30)
+    assert found.name == "canary"
     assert found.limits.pending == 900
     assert found.pod.upload_seconds == 90
     assert found.pod.agent_memory_limit == "1Gi"
@@ -64,6 +70,9 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("PENDING_SECONDS", "-1", "seconds from 0"),
         ("UPLOAD_SECONDS", "1", "seconds from 2"),
         ("DNS_CIDRS", "10.0.0.1/8", "address blocks"),
+        ("LEASE", "operator", "the Lease as `namespace/name`"),
+        ("LEASE_SECONDS", "1", "seconds from 6"),
+        ("OPERATOR_NAME", "A b", "a label value"),
         ("LOG_LEVEL", "LOUD", "one of DEBUG, INFO, WARNING, ERROR"),
         ("LOG_FORMAT", "xml", "one of json, text"),
         ("AGENT_CPU_REQUEST", "much", "a number with a unit"),

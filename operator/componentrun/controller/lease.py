@@ -1,0 +1,178 @@
+"""Which of several operators works: the holder of a Lease, as `leader-election` of client-go has it.
+
+The others watch, so that one of them goes on within seconds when the holder's node is lost. Two that both believe to
+hold it for a moment do no harm (every write names the version it was decided on, and a run's journal is created once);
+the Lease only keeps them from doing the same work twice.
+
+Clocks of different machines are never compared: a Lease counts as abandoned when its record has not changed for its
+whole duration on the watcher's own clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.controller.kube import LEASES, Kube
+from componentrun.controller.kubeerrors import AlreadyExistsError, ConflictError, KubeError, NotFoundError
+from componentrun.errors import PlatformError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Lease", "LeaseSettings", "LostError"]
+
+_log = logging.getLogger(__name__)
+
+_TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+class LostError(PlatformError):
+    """The Lease could not be renewed in time; another one may hold it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSettings:
+    """Which Lease, and for how long."""
+
+    namespace: str
+    name: str
+    seconds: float = 15.0
+    """How long the others wait after the last renewal."""
+
+    @property
+    def renew_every(self) -> float:
+        """Pause between renewals, and between looks of those that wait."""
+        return self.seconds / 6
+
+    @property
+    def give_up_after(self) -> float:
+        """How long renewals may fail before the holder stops: well before the others begin."""
+        return self.seconds * 2 / 3
+
+
+class Lease:
+    """One candidate."""
+
+    def __init__(
+        self, kube: Kube, settings: LeaseSettings, identity: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`identity` tells candidates apart, also across restarts."""
+        self._kube = kube
+        self._settings = settings
+        self._identity = identity
+        self._clock = clock
+        self._seen: tuple[object, ...] = ()
+        self._seen_at = float("-inf")
+
+    async def acquire(self) -> None:
+        """Return when we hold the Lease; ask again and again until then."""
+        told = ""
+        while True:
+            try:
+                holder = await self.try_once()
+            except KubeError as error:
+                _log.warning("asking for the lease failed: %s", error.message)
+                holder = None
+            if holder == self._identity:
+                _log.info("holds the lease %s/%s", self._settings.namespace, self._settings.name)
+                return
+            if holder and holder != told:
+                _log.info("stands by: %s holds the lease %s", holder, self._settings.name)
+                told = holder
+            await asyncio.sleep(self._settings.renew_every)
+
+    async def hold(self) -> None:
+        """Renew the Lease for as long as that works.
+
+        Raises:
+            LostError: it could not be renewed in time, or somebody else has it.
+        """
+        renewed = self._clock()
+        while True:
+            await asyncio.sleep(self._settings.renew_every)
+            left = self._settings.give_up_after - (self._clock() - renewed)
+            try:
+                async with asyncio.timeout(max(left, 0.001)):
+                    holder = await self.try_once()
+            except (KubeError, TimeoutError) as error:
+                _log.warning("renewing the lease failed: %s", error)
+                if self._clock() - renewed >= self._settings.give_up_after:
+                    raise LostError("the lease could not be renewed in time; the operator starts again") from error
+                continue
+            if holder != self._identity:
+                raise LostError(f"the lease is held by {holder} now; the operator starts again")
+            renewed = self._clock()
+
+    async def release(self) -> None:
+        """Give the Lease back, so that another one need not wait. Only for a holder whose work is done."""
+        try:
+            there = await self._read()
+            if there["spec"].get("holderIdentity") == self._identity:
+                await self._write(there, {"holderIdentity": "", "leaseDurationSeconds": 1})
+        except KubeError as error:
+            _log.info("the lease was not given back: %s; it runs out by itself", error.message)
+
+    async def try_once(self) -> str:
+        """Take the Lease or renew it where that is allowed; who holds it then.
+
+        Raises:
+            KubeError: the API server refused or is away.
+        """
+        try:
+            there = await self._read()
+        except NotFoundError:
+            return await self._create()
+        spec = there.get("spec") or {}
+        holder = str(spec.get("holderIdentity") or "")
+        record = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
+        if record != self._seen:
+            self._seen, self._seen_at = record, self._clock()
+        duration = float(spec.get("leaseDurationSeconds") or self._settings.seconds)
+        if holder not in {"", self._identity} and self._clock() - self._seen_at < duration:
+            return holder
+        change: dict[str, Any] = {"holderIdentity": self._identity, "renewTime": _now()}
+        if holder != self._identity:
+            transitions = int(spec.get("leaseTransitions") or 0) + 1
+            change |= {"acquireTime": _now(), "leaseTransitions": transitions}
+        change["leaseDurationSeconds"] = round(self._settings.seconds)
+        try:
+            await self._write(there, change)
+        except ConflictError:
+            return "another candidate"  # was faster; the next look tells which
+        return self._identity
+
+    async def _create(self) -> str:
+        body = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": self._settings.name, "namespace": self._settings.namespace},
+            "spec": {
+                "holderIdentity": self._identity,
+                "leaseDurationSeconds": round(self._settings.seconds),
+                "acquireTime": _now(),
+                "renewTime": _now(),
+                "leaseTransitions": 0,
+            },
+        }
+        try:
+            await self._kube.create(LEASES, self._settings.namespace, body)
+        except AlreadyExistsError:
+            return "another candidate"
+        return self._identity
+
+    async def _read(self) -> dict[str, Any]:
+        return await self._kube.get(LEASES, self._settings.namespace, self._settings.name)
+
+    async def _write(self, there: dict[str, Any], spec: dict[str, Any]) -> None:
+        version = there["metadata"]["resourceVersion"]
+        body = {"metadata": {"resourceVersion": version}, "spec": spec}
+        await self._kube.patch(LEASES, self._settings.namespace, self._settings.name, body)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime(_TIME)

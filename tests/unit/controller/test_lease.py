@@ -1,0 +1,140 @@
+"""Candidates for one Lease, each on a clock of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from componentrun.controller import lease as lease_module
+from componentrun.controller.kubeerrors import ConflictError, UnavailableError
+from componentrun.controller.lease import Lease, LeaseSettings, LostError
+from tests.unit.controller.fakes import NAMESPACE, FakeKube, Writes
+
+if TYPE_CHECKING:
+    from componentrun.controller.kube import Kube
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def kube() -> FakeKube:
+    return FakeKube(Writes())
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def candidate(kube: FakeKube, name: str, clock: Clock, seconds: float = 15) -> Lease:
+    return Lease(cast("Kube", kube), LeaseSettings(NAMESPACE, "operator", seconds), name, clock)
+
+
+async def test_the_first_one_gets_it(kube: FakeKube, clock: Clock) -> None:
+    assert await candidate(kube, "a", clock).try_once() == "a"
+
+
+async def test_the_second_one_waits_while_the_first_one_renews(kube: FakeKube, clock: Clock) -> None:
+    a, b = candidate(kube, "a", clock), candidate(kube, "b", clock)
+    for _ in range(10):
+        assert await a.try_once() == "a"
+        assert await b.try_once() == "a"
+        clock.now += 10
+
+
+async def test_the_second_one_takes_what_was_not_renewed_for_its_duration(kube: FakeKube, clock: Clock) -> None:
+    a, b = candidate(kube, "a", clock), candidate(kube, "b", clock)
+    await a.try_once()
+    assert await b.try_once() == "a"
+    clock.now += 14.9
+    assert await b.try_once() == "a"
+    clock.now += 0.2
+    assert await b.try_once() == "b"
+    assert await a.try_once() == "b"
+    assert kube.of("leases")[0]["spec"]["leaseTransitions"] == 1
+
+
+async def test_it_is_its_own_clock_that_counts(kube: FakeKube, clock: Clock) -> None:
+    """The holder's clock is hours behind; what it wrote is compared with nothing but what it wrote before."""
+    a, b = candidate(kube, "a", clock), candidate(kube, "b", clock)
+    await a.try_once()
+    kube.change("leases", "operator", {"spec": {"renewTime": "2001-01-01T00:00:00.000000Z"}})
+    assert await b.try_once() == "a"
+
+
+async def test_a_released_one_is_free_at_once(kube: FakeKube, clock: Clock) -> None:
+    a, b = candidate(kube, "a", clock), candidate(kube, "b", clock)
+    await a.try_once()
+    await b.try_once()
+    await a.release()
+    assert await b.try_once() == "b"
+
+
+async def test_only_the_holder_releases(kube: FakeKube, clock: Clock) -> None:
+    a, b = candidate(kube, "a", clock), candidate(kube, "b", clock)
+    await a.try_once()
+    await b.release()
+    assert await b.try_once() == "a"
+
+
+async def test_of_two_at_the_same_moment_one_gets_it(kube: FakeKube, clock: Clock) -> None:
+    a, b = candidate(kube, "a", clock), candidate(kube, "b", clock)
+    await a.try_once()
+    await a.release()
+    kube.refusals["patch", "leases"] = [ConflictError("changed", 409)]
+    assert await b.try_once() == "another candidate"
+
+
+class TestHolding:
+    @pytest.fixture(autouse=True)
+    def quick(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Sleeping moves the clock, and takes no time."""
+
+        async def sleep(seconds: float) -> None:
+            clock.now += seconds
+            await real_sleep(0)
+
+        real_sleep = asyncio.sleep
+        monkeypatch.setattr(lease_module.asyncio, "sleep", sleep)
+
+    async def test_a_holder_that_can_not_renew_stops_before_the_others_begin(
+        self, kube: FakeKube, clock: Clock
+    ) -> None:
+        a = candidate(kube, "a", clock)
+        await a.acquire()
+        kube.refusals["get", "leases"] = [UnavailableError("away") for _ in range(99)]
+        began = clock.now
+        with pytest.raises(LostError, match="could not be renewed"):
+            await a.hold()
+        assert clock.now - began < 15
+
+    async def test_an_outage_that_is_short_is_survived(self, kube: FakeKube, clock: Clock) -> None:
+        a = candidate(kube, "a", clock)
+        await a.acquire()
+        kube.refusals["get", "leases"] = [UnavailableError("away") for _ in range(3)]
+        holding = asyncio.create_task(a.hold())
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not holding.done()
+        holding.cancel()
+
+    async def test_a_holder_that_lost_it_stops(self, kube: FakeKube, clock: Clock) -> None:
+        a = candidate(kube, "a", clock)
+        await a.acquire()
+        kube.change("leases", "operator", {"spec": {"holderIdentity": "b", "renewTime": "now"}})
+        with pytest.raises(LostError, match="held by b"):
+            await a.hold()
+
+    async def test_one_that_stands_by_takes_over(self, kube: FakeKube, clock: Clock) -> None:
+        await candidate(kube, "a", clock).try_once()
+        began = clock.now
+        await candidate(kube, "b", clock).acquire()
+        assert 15 <= clock.now - began <= 15 + 2.5
