@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from componentrun.collector.facts import ContainerFacts, PodFacts
     from componentrun.collector.kube import Kube
-    from componentrun.collector.redaction import Redactor
     from componentrun.collector.settings import Settings
     from componentrun.collector.sink import Inbox
     from componentrun.collector.state import RunState

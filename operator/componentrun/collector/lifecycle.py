@@ -1,8 +1,8 @@
 """What becomes of a run, as events: derived from its status, each said once. Pure.
 
 Every event has a key that stays the same however often the status is read; the journal remembers the keys. The event
-about the result is kept back until all lines are in: it is a run's last. The operator has taken secrets out of what the status says; the journal
-takes those that it knows out once more.
+about the result is kept back until all lines are in: it is a run's last. The operator has taken secrets out of what the
+status says; the journal takes those that it knows out once more.
 """
 
 from __future__ import annotations

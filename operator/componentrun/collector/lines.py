@@ -39,6 +39,7 @@ PART_BYTES: Final = 16 * 1024
 """containerd stores longer lines in parts of this size."""
 
 _STAMP: Final = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
+_SECONDS: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _UTC_LENGTH: Final = 30
 _SECONDS_LENGTH: Final = 19
 
@@ -144,6 +145,8 @@ def _parse_slowly(raw: RawLine) -> Line | None:
 
 @lru_cache(maxsize=1024)
 def _seconds(text: bytes, zone: bytes) -> int | None:
+    if _SECONDS.fullmatch(text) is None:
+        return None
     try:
         return int(datetime.fromisoformat((text + zone.replace(b"Z", b"+00:00")).decode("ascii")).timestamp())
     except ValueError:
