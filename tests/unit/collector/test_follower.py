@@ -1,0 +1,273 @@
+"""Following one log: what is asked, and when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun.collector import follower as module
+from componentrun.collector.follower import Follower, View
+from componentrun.collector.kube import KubeError, NotFoundError, UnavailableError
+from componentrun.collector.lines import SECOND
+from componentrun.collector.metrics import Metrics
+from componentrun.collector.position import Position
+from tests.unit.collector.fakekube import FakeKube, Play
+from tests.unit.collector.node import line
+
+if TYPE_CHECKING:
+    from componentrun.collector.lines import Line
+
+T0 = 1_795_506_393 * SECOND
+RUNS = View(ended=False, gone=False, never_ran=False, restarts=0, overdue=False)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_FIRST_PAUSE", "_LONGEST_PAUSE", "_POLL_PAUSE"):
+        monkeypatch.setattr(module, name, 0.001)
+
+
+@dataclass
+class ListSink:
+    """Keeps what it is given."""
+
+    position: Position = field(default_factory=Position)
+    texts: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    room_at: int = 10**9
+    waited: int = 0
+
+    def take(self, line: Line) -> bool:
+        self.texts.append(line.text.decode())
+        self.position.add(line)
+        return len(self.texts) % self.room_at != 0
+
+    async def room(self) -> None:
+        self.waited += 1
+
+    def lost(self, _key: str, message: str) -> None:
+        self.problems.append(message)
+
+
+@dataclass
+class Scene:
+    """One container, its log's script, and what the watch says."""
+
+    plays: list[Play]
+    view: View = RUNS
+    kube: FakeKube = field(default_factory=FakeKube)
+    sink: ListSink = field(default_factory=ListSink)
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def __post_init__(self) -> None:
+        self.kube.plays["component"] = self.plays
+        kube: Any = self.kube
+        self.follower = Follower(kube, ("team", "clean-1", "component"), lambda: self.view, self.sink, self.metrics)
+
+    def sets(self, **changes: bool | int) -> Any:
+        def change() -> None:
+            self.view = replace(self.view, **changes)  # type: ignore[arg-type]
+            self.follower.nudge()
+
+        return change
+
+    async def run(self) -> ListSink:
+        async with asyncio.timeout(5):
+            await self.follower.run()
+        return self.sink
+
+
+def log(*texts: str, begin: int = 0, end: bytes = b"\n") -> bytes:
+    return b"".join(line(T0 + begin + number, text.encode()) + end for number, text in enumerate(texts))
+
+
+async def test_an_ended_container_is_read_until_nothing_new_comes() -> None:
+    scene = Scene([Play(log("a", "b")), Play(log("a", "b"))], replace(RUNS, ended=True))
+    sink = await scene.run()
+    assert (sink.texts, sink.problems) == (["a", "b"], [])
+    assert [ask["since"] for ask in scene.kube.asked] == [None, "2026-11-24T07:46:32Z"]
+    assert not any(ask["follow"] for ask in scene.kube.asked)
+
+
+async def test_the_end_of_an_answer_is_not_the_end_of_the_container() -> None:
+    scene = Scene([])
+    scene.plays += [
+        Play(log("a")),
+        Play(error=NotFoundError("not yet", 404)),
+        Play(error=UnavailableError("connection refused", 500)),
+        Play(log("a", "b"), then=scene.sets(ended=True)),
+        Play(log("a", "b", "c")),
+        Play(log("a", "b", "c")),
+    ]
+    sink = await scene.run()
+    assert (sink.texts, sink.problems) == (["a", "b", "c"], [])
+
+
+async def test_lines_behind_a_status_of_terminated_are_read() -> None:
+    scene = Scene([])
+    scene.plays += [Play(log("a"), then=scene.sets(ended=True)), Play(log("a", "b")), Play(log("a", "b"))]
+    assert (await scene.run()).texts == ["a", "b"]
+
+
+async def test_an_unfinished_line_of_a_cut_stream_is_thrown_away() -> None:
+    scene = Scene([])
+    scene.plays += [
+        Play(log("a") + log("bro", begin=1, end=b""), cut=True, then=scene.sets(ended=True)),
+        Play(log("a", "broken")),
+        Play(log("a", "broken")),
+    ]
+    assert (await scene.run()).texts == ["a", "broken"]
+
+
+async def test_an_unfinished_line_at_the_real_end_is_a_line() -> None:
+    data = log("a") + log("b", begin=1, end=b"")
+    scene = Scene([Play(data), Play(data)], replace(RUNS, ended=True))
+    assert (await scene.run()).texts == ["a", "b"]
+
+
+async def test_an_unfinished_line_of_a_pod_that_is_gone_is_a_line() -> None:
+    scene = Scene([])
+    scene.plays += [Play(log("a") + log("b", begin=1, end=b""), then=scene.sets(gone=True))]
+    sink = await scene.run()
+    assert (sink.texts, sink.problems) == (["a", "b"], [])
+
+
+async def test_a_pod_that_goes_away_unread_is_said() -> None:
+    scene = Scene([], replace(RUNS, gone=True))
+    sink = await scene.run()
+    (problem,) = sink.problems
+    assert problem.startswith("lines of container `component` of pod `clean-1` may be missing: ")
+    assert problem.endswith("its pod was deleted before the log was read to its end")
+
+
+async def test_a_pod_that_goes_away_while_the_connection_is_broken_is_said() -> None:
+    scene = Scene([])
+    scene.plays += [Play(log("a"), cut=True, then=scene.sets(gone=True))]
+    (problem,) = (await scene.run()).problems
+    assert "behind 2026-11-24T07:46:33.000000000Z may be missing" in problem
+    assert "(cut off)" in problem
+
+
+async def test_a_pod_that_goes_away_long_after_the_last_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FRESH_END", 0.0)
+    scene = Scene([])
+    scene.plays += [Play(log("a")), Play(error=NotFoundError("x", 404)), Play(error=NotFoundError("x", 404), then=None)]
+    asyncio.get_running_loop().call_later(0.05, scene.sets(gone=True))
+    assert len((await scene.run()).problems) == 1
+
+
+async def test_logs_that_are_not_there_any_more_are_given_up_with_the_kubelets_words() -> None:
+    words = b"unable to retrieve container logs for containerd://1"
+    scene = Scene([Play(words)], replace(RUNS, ended=True))
+    (problem,) = (await scene.run()).problems
+    assert problem.endswith("the log is not there any more (unable to retrieve container logs for containerd://1)")
+    assert len(scene.kube.asked) == module._UNREADABLE_TRIES
+
+
+async def test_a_container_that_never_ran_has_no_log_and_nothing_is_missing() -> None:
+    scene = Scene([Play(b"unable to retrieve container logs")], replace(RUNS, ended=True, never_ran=True))
+    sink = await scene.run()
+    assert (sink.texts, sink.problems) == ([], [])
+
+
+async def test_without_a_watcher_on_the_node_the_log_is_read_in_steps() -> None:
+    words = b"failed to create fsnotify watcher: too many open files"
+    scene = Scene([])
+    scene.plays += [
+        Play(log("a") + words),
+        Play(log("a")),
+        Play(log("a", "b"), then=scene.sets(ended=True)),
+        Play(log("a", "b")),
+    ]
+    sink = await scene.run()
+    assert (sink.texts, sink.problems) == (["a", "b"], [])
+    assert [ask["follow"] for ask in scene.kube.asked] == [True, False, False, False]
+
+
+async def test_a_log_that_stays_unreadable_is_given_up_when_it_is_overdue() -> None:
+    error = UnavailableError("no route to host", 500)
+    scene = Scene([Play(log("a")), Play(error=error)], replace(RUNS, overdue=True))
+    sink = await scene.run()
+    assert sink.texts == ["a"]
+    assert "could not be read to its end (no route to host)" in sink.problems[0]
+
+
+async def test_a_container_that_has_not_started_is_asked_again() -> None:
+    scene = Scene([])
+    scene.plays += [
+        Play(error=KubeError("waiting to start", 400)),
+        Play(log("a"), then=scene.sets(ended=True)),
+        Play(log("a")),
+    ]
+    assert (await scene.run()).texts == ["a"]
+
+
+async def test_a_rotation_between_two_answers_is_said_once() -> None:
+    scene = Scene([])
+    scene.plays += [
+        Play(log("a"), cut=True),
+        Play(log("c", begin=SECOND), then=scene.sets(ended=True)),
+        Play(log("c", begin=SECOND)),
+    ]
+    sink = await scene.run()
+    assert sink.texts == ["a", "c"]
+    (problem,) = sink.problems
+    assert "between 2026-11-24T07:46:33.000000000Z and 2026-11-24T07:46:34.000000000Z" in problem
+
+
+async def test_lines_from_the_past_are_not_delivered_again_and_said() -> None:
+    scene = Scene([])
+    again = log("b", begin=20 * SECOND)
+    scene.plays += [
+        Play(log("a") + again + log("a")),
+        Play(again, then=scene.sets(ended=True)),
+        Play(again),
+    ]
+    sink = await scene.run()
+    assert sink.texts == ["a", "b"]
+    assert "rotated while reading it was late" in sink.problems[0]
+
+
+async def test_a_clock_that_was_set_back_loses_nothing() -> None:
+    ahead = time.time_ns() + 3600 * SECOND
+    back = line(T0, b"back") + b"\n"
+    scene = Scene([])
+    scene.plays += [
+        Play(line(ahead, b"ahead") + b"\n" + back),
+        Play(line(ahead, b"ahead") + b"\n" + back, then=scene.sets(ended=True)),
+        Play(line(ahead, b"ahead") + b"\n" + back),
+    ]
+    sink = await scene.run()
+    assert (sink.texts, sink.problems) == (["ahead", "back"], [])
+    assert scene.kube.asked[1]["since"] == "2026-11-24T07:46:32Z"
+
+
+async def test_a_silent_stream_of_an_ended_container_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SILENCE", 0.01)
+    scene = Scene([])
+    scene.plays += [Play(log("a"), hang=True, then=scene.sets(ended=True)), Play(log("a", "b")), Play(log("a", "b"))]
+    task = asyncio.create_task(scene.run())
+    await asyncio.sleep(0.05)
+    assert scene.follower.open
+    scene.follower.tick(ended_for=1.0)
+    assert (await task).texts == ["a", "b"]
+
+
+async def test_a_full_journal_makes_the_stream_wait() -> None:
+    scene = Scene([Play(log("a", "b", "c", "d"))], replace(RUNS, ended=True), sink=ListSink(room_at=2))
+    assert (await scene.run()).waited == 2
+
+
+async def test_a_restarted_sidecar_begins_a_new_log_without_a_gap() -> None:
+    scene = Scene([])
+    scene.plays += [
+        Play(log("a"), then=scene.sets(restarts=1)),
+        Play(log("b", begin=SECOND), then=scene.sets(ended=True)),
+        Play(log("b", begin=SECOND)),
+    ]
+    sink = await scene.run()
+    assert (sink.texts, sink.problems) == (["a", "b"], [])

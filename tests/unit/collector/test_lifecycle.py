@@ -1,0 +1,86 @@
+"""A run's status as events."""
+
+from __future__ import annotations
+
+import pytest
+
+from componentrun.collector import lifecycle
+from componentrun.collector.journal import Journal
+from componentrun.collector.redaction import Redactor
+from tests.unit.collector.runs import UID, a_run, ended_run
+
+
+def test_phases_are_told_in_order_and_the_end_is_not_among_them() -> None:
+    told = list(lifecycle.progress(ended_run()))
+    assert [item.message for item in told] == ["the run was accepted", "the component is running"]
+
+
+def test_running_names_the_image_that_runs() -> None:
+    run = ended_run(image="r.example.com/c:1", imageID="r.example.com/c@sha256:0b")
+    told = list(lifecycle.progress(run))[1]
+    assert told.message == "the component is running: r.example.com/c@sha256:0b"
+    assert told.params == {"phase": "Running", "image": "r.example.com/c:1", "imageID": "r.example.com/c@sha256:0b"}
+
+
+def test_attempts_that_were_replaced_are_told() -> None:
+    times = {"startTime": "2026-11-24T07:00:00Z", "completionTime": "2026-11-24T07:00:01Z"}
+    attempts = [
+        {"number": 1, "pod": "clean-1", "reason": "Evicted", "message": "The node ran short", **times},
+        {"number": 2, "pod": "clean-2", "startTime": "2026-11-24T07:00:02Z"},
+    ]
+    (told,) = lifecycle.progress(a_run(attempts=attempts))
+    assert (told.type, told.message) == ("warn", "attempt 1 ended: The node ran short")
+    assert told.params == {"attempt": 1, "pod": "clean-1", "reason": "Evicted"}
+
+
+def test_a_stop_is_told() -> None:
+    stop = {"reason": "Timeout", "message": "It ran longer than 5m", "time": "2026-11-24T07:00:00Z"}
+    (told,) = lifecycle.progress(a_run(termination=stop))
+    assert told.message == "the component is being stopped: It ran longer than 5m"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "message"),
+    [
+        ({}, "success", "Succeeded after 12s: All is well"),
+        ({"result": "Warning"}, "warn", "Succeeded after 12s: All is well"),
+        (
+            {"phase": "Failed", "result": "Error", "reason": "UserError", "message": "Bad key"},
+            "error",
+            "Failed after 12s: Bad key",
+        ),
+        ({"phase": "Cancelled", "result": None, "message": None}, "error", "Cancelled after 12s"),
+    ],
+)
+def test_the_result(status: dict[str, str], kind: str, message: str) -> None:
+    told = lifecycle.result(ended_run(**status))
+    assert (told.type, told.message) == (kind, message)
+    assert told.params["seconds"] == 12.5
+
+
+def test_each_is_told_once_also_after_a_restart() -> None:
+    run, redactor = ended_run(), Redactor()
+    journal = Journal(run)
+    for _ in range(2):
+        for told in lifecycle.progress(run):
+            journal.told(told, redactor)
+    cut = journal.cut()
+    assert [event.id for event in cut.events] == [f"{UID}-1", f"{UID}-2"]
+    again = Journal.resume(run, 3, cut.checkpoint)
+    for told in lifecycle.progress(run):
+        assert not again.told(told, redactor)
+    again.finish(lifecycle.result(run), redactor)
+    assert again.finished
+    (last,) = again.cut().events
+    assert (last.seq, last.source, last.time) == (3, "operator", "2026-11-24T07:00:12.500001000Z")
+
+
+def test_a_checkpoint_of_a_later_release_is_refused() -> None:
+    with pytest.raises(ValueError, match="format 99"):
+        Journal.resume(a_run(), 1, {"format": 99})
+
+
+def test_texts_of_the_status_are_redacted_too() -> None:
+    journal = Journal(a_run())
+    journal.finish(lifecycle.result(ended_run(message="it is hunter2")), Redactor(["hunter2"]))
+    assert "hunter2" not in repr(journal.cut())

@@ -1,0 +1,108 @@
+"""Secret values in the forms in which programs print them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from componentrun.collector.redaction import MARK, SHORTEST, Redactor
+
+AWKWARD = 'pä/ss "w\\ord"+&=\t1'
+secrets = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=SHORTEST, max_size=40).filter(
+    lambda text: len(text.strip()) >= SHORTEST and MARK not in text and text.strip() not in MARK
+)
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        AWKWARD,
+        b64(AWKWARD),
+        b64(AWKWARD).rstrip("="),
+        base64.urlsafe_b64encode(AWKWARD.encode()).decode(),
+        json.dumps(AWKWARD)[1:-1],
+        json.dumps(AWKWARD, ensure_ascii=False)[1:-1],
+        json.dumps(AWKWARD)[1:-1].replace("/", "\\/"),
+        json.dumps(json.dumps(AWKWARD)[1:-1])[1:-1],
+        quote(AWKWARD),
+        quote(AWKWARD, safe=""),
+        quote(AWKWARD, safe="").lower().replace("p", "p"),
+        quote_plus(AWKWARD),
+        repr(AWKWARD)[1:-1],
+    ],
+)
+def test_every_form_is_found(form: str) -> None:
+    assert Redactor([AWKWARD]).text(f"before {form} after") == f"before {MARK} after"
+
+
+@pytest.mark.parametrize("user", ["a", "ab", "abc", "somebody"])
+def test_a_secret_inside_a_longer_base64_text_does_not_come_back(user: str) -> None:
+    hidden = Redactor(["correct-horse"]).text(b64(f"{user}:correct-horse"))
+    assert MARK in hidden
+    left = hidden.replace(MARK, "")
+    assert len(left) <= len(b64(user + ":")) + 4
+
+
+@given(secrets, st.text(max_size=20), st.text(max_size=20))
+@example("aaaa", "aaaaa", "aa")
+def test_what_is_redacted_does_not_hold_the_secret(secret: str, before: str, after: str) -> None:
+    redactor = Redactor([secret])
+    for form in (secret, b64(secret), json.dumps(secret)[1:-1], quote(secret, safe="")):
+        assert form not in redactor.text(before + form + after).replace(MARK, "")
+
+
+@given(st.lists(secrets, max_size=3), st.text(max_size=60))
+def test_other_text_stays(values: list[str], text: str) -> None:
+    shown = Redactor(values).text(text)
+    if not any(value.strip() in text or value in text for value in values) and MARK not in shown:
+        assert shown == text
+
+
+def test_secrets_that_overlap_leave_no_rest() -> None:
+    assert Redactor(["abcdef", "defghi"]).text("x abcdefghi y") == f"x {MARK} y"
+    assert Redactor(["abcd", "efgh"]).text("abcdefgh") == MARK
+    assert Redactor(["abab"]).text("ababab-") == f"{MARK}-"
+
+
+def test_each_line_of_a_value_of_several_lines_is_a_secret() -> None:
+    redactor = Redactor(["-----BEGIN KEY-----\nMIIBVgIBADANBg\r\n  kqhkiG9w\n}\n"])
+    assert [redactor.text(line) for line in ("MIIBVgIBADANBg", "x kqhkiG9w x", "}")] == [MARK, f"x {MARK} x", "}"]
+
+
+def test_short_values_are_not_redacted() -> None:
+    assert Redactor(["abc", "", "1"]).text("abc 1") == "abc 1"
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ({"a": "the hunter2", "hunter2": 1}, {"a": f"the {MARK}", MARK: 1}),
+        ([["hunter2"], None, True, 1.5], [[MARK], None, True, 1.5]),
+        (12345678, MARK),
+        (1.2345678, 1.2345678),
+        (99, 99),
+    ],
+)
+def test_values_of_json_are_redacted_in_depth(value: Any, wanted: Any) -> None:
+    assert Redactor(["hunter2", "12345678"]).value(value) == wanted
+
+
+def test_what_is_nested_too_deep_is_left_out() -> None:
+    value: Any = "hunter2"
+    for _ in range(5000):
+        value = [value]
+    assert "hunter2" not in json.dumps(Redactor(["hunter2"]).value(value))
+
+
+def test_it_never_shows_what_it_knows() -> None:
+    assert "hunter2" not in repr(Redactor(["hunter2"]))

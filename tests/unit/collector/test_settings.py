@@ -1,0 +1,45 @@
+"""Environment variables."""
+
+from __future__ import annotations
+
+import pytest
+
+from componentrun.collector.settings import Settings, SettingsError, from_environment
+
+
+def test_defaults() -> None:
+    assert from_environment({}) == Settings()
+
+
+def test_all_of_them() -> None:
+    found = from_environment(
+        {
+            "COMPONENTRUN_NAMESPACES": "team-a, team-b",
+            "COMPONENTRUN_HOST": "127.0.0.1",
+            "COMPONENTRUN_PORT": "9000",
+            "COMPONENTRUN_LOG_LEVEL": "debug",
+            "COMPONENTRUN_LOG_FORMAT": "TEXT",
+            "COMPONENTRUN_COLLECTOR_SHARD": "1",
+            "COMPONENTRUN_COLLECTOR_SHARDS": "3",
+            "COMPONENTRUN_COLLECTOR_SEGMENT_SECONDS": "0.5",
+            "COMPONENTRUN_COLLECTOR_DRAIN_SECONDS": "10",
+        }
+    )
+    assert found == Settings(("team-a", "team-b"), "127.0.0.1", 9000, "DEBUG", "text", 1, 3, 0.5, 10.0)
+
+
+def test_all_wrong_ones_are_named_with_what_was_expected() -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_environment(
+            {"COMPONENTRUN_PORT": "http", "COMPONENTRUN_NAMESPACES": "Team_A", "COMPONENTRUN_LOG_LEVEL": "x"}
+        )
+    lines = caught.value.message.splitlines()[1:]
+    assert [line.split(" is ")[0].strip() for line in lines] == [
+        "COMPONENTRUN_NAMESPACES", "COMPONENTRUN_PORT", "COMPONENTRUN_LOG_LEVEL",
+    ]  # fmt: skip
+    assert "`http`: expected a whole number from 0 to 65535" in lines[1]
+
+
+def test_a_shard_is_one_of_the_shards() -> None:
+    with pytest.raises(SettingsError, match=r"COLLECTOR_SHARD is `2`: expected less than .*SHARDS \(2\)"):
+        from_environment({"COMPONENTRUN_COLLECTOR_SHARD": "2", "COMPONENTRUN_COLLECTOR_SHARDS": "2"})

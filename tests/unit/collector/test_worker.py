@@ -1,0 +1,392 @@
+"""One run from its first event to its report, with a cluster and a store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from obstore.store import MemoryStore
+
+from componentrun.api import names
+from componentrun.collector import crew, outlet, runsecret, worker
+from componentrun.collector.facts import pod_facts
+from componentrun.collector.kube import PODS, NotFoundError, UnavailableError
+from componentrun.collector.lines import SECOND
+from componentrun.collector.metrics import Metrics
+from componentrun.collector.outlet import SupersededError
+from componentrun.collector.registry import PodTarget, Registry, RunTarget
+from componentrun.collector.settings import Settings
+from componentrun.collector.state import RunState
+from componentrun.collector.stores import NoStorageError
+from componentrun.collector.worker import Services, Worker
+from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.storage.connection import Store
+from componentrun.storage.events import Event, append_segment, last_segment, read_events
+from componentrun.storage.settings import StoreSettings
+from tests.unit.collector.fakekube import FakeKube, Play
+from tests.unit.collector.node import line
+from tests.unit.collector.runs import ENDED, UID, a_run, container, ended_run, raw_pod, raw_run
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T0 = 1_795_506_393 * SECOND
+ATTEMPT = {"number": 1, "pod": "clean-1", "podUID": "pod-uid", "startTime": "2026-11-24T07:00:00Z", "node": "node1"}
+COMPONENT_RAN = container(names.COMPONENT, "terminated", exitCode=0)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_LINGER", 0.0)
+    monkeypatch.setattr(worker, "_TICK", 0.02)
+    monkeypatch.setattr(worker, "_REPORT_PAUSE", 0.001)
+    monkeypatch.setattr(outlet, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(runsecret, "_FIRST_PAUSE", 0.001)
+
+
+def log(*texts: str, begin: int = 0) -> bytes:
+    return b"".join(line(T0 + begin + number, text.encode()) + b"\n" for number, text in enumerate(texts))
+
+
+@dataclass
+class FakeStores:
+    """One store in memory, or errors instead."""
+
+    store: Store = field(default_factory=lambda: Store(StoreSettings("a-bucket"), MemoryStore()))
+    errors: list[PlatformError] = field(default_factory=list)
+    always: PlatformError | None = None
+    asked: list[str | None] = field(default_factory=list)
+
+    async def get(self, _namespace: str, name: str | None) -> Store:
+        self.asked.append(name)
+        await asyncio.sleep(0)
+        if self.errors:
+            raise self.errors.pop(0)
+        if self.always is not None:
+            raise self.always
+        return self.store
+
+    def forget(self, _namespace: str, _name: str | None) -> None:
+        """Nothing is kept."""
+
+
+@dataclass
+class World:
+    """What a worker sees."""
+
+    kube: FakeKube = field(default_factory=FakeKube)
+    stores: FakeStores = field(default_factory=FakeStores)
+    settings: Settings = field(default_factory=lambda: Settings(segment_seconds=0.05, drain_seconds=0.2))
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def __post_init__(self) -> None:
+        kube: Any = self.kube
+        stores: Any = self.stores
+        self.services = Services(kube, stores, self.metrics, self.settings)
+
+    async def work(self, state: RunState) -> None:
+        async with asyncio.timeout(10):
+            await Worker(state, self.services).work()
+
+    async def events(self) -> list[Event]:
+        return [event async for event in read_events(self.stores.store, UID)]
+
+    async def messages(self) -> list[str]:
+        return [event.message for event in await self.events()]
+
+    def reported(self) -> dict[str, Any]:
+        (patch,) = self.kube.patched
+        return dict(patch["status"]["events"])
+
+
+def with_pod(world: World, *plays: Play, secrets: list[str] | None = None, **status: Any) -> RunState:
+    """A run that has ended, and its pod with a component that has ended."""
+    world.kube.plays[names.COMPONENT] = list(plays)
+    world.kube.add_secret("clean-1", secrets or [])
+    state = RunState(ended_run(attempts=[ATTEMPT], **status))
+    state.pod_changed(pod_facts(raw_pod(COMPONENT_RAN, phase="Succeeded")))
+    return state
+
+
+async def has(world: World, message: str) -> bool:
+    return message in await world.messages()
+
+
+async def until(check: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(5):
+        while not await check():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+
+
+async def test_a_run_with_a_pod() -> None:
+    world = World()
+    await world.work(with_pod(world, Play(log("one", "two"))))
+    events = await world.events()
+    assert [event.seq for event in events] == [1, 2, 3, 4, 5]
+    assert [event.message for event in events][2:4] == ["one", "two"]
+    assert (events[-1].source, events[-1].message) == ("operator", "Succeeded after 12s: All is well")
+    assert {event.component for event in events} == {"cleaner"}
+    assert world.reported() == {"count": 5, "delivered": True, "message": ""}
+    rendered = world.metrics.render().decode()
+    assert 'componentrun_collector_lines_total{source="component"} 2.0' in rendered
+    assert 'componentrun_store_requests_total{operation="append_segment",outcome="success"}' in rendered
+    assert "componentrun_collector_streams 0.0" in rendered
+
+
+async def test_a_run_that_never_had_a_pod() -> None:
+    world = World()
+    await world.work(RunState(ended_run(phase="Failed", result="Error", phases=[])))
+    assert await world.messages() == ["Failed after 12s: All is well"]
+    assert world.reported()["count"] == 1
+
+
+async def test_events_come_while_the_run_goes_on() -> None:
+    world = World()
+    world.kube.add_secret("clean-1", [])
+    world.kube.plays[names.COMPONENT] = [Play(log("early"), hang=True)]
+    state = RunState(a_run(phase="Running", attempts=[ATTEMPT]))
+    state.pod_changed(pod_facts(raw_pod(container(names.COMPONENT, "running"))))
+    task = asyncio.create_task(world.work(state))
+    await until(lambda: has(world, "early"))
+    assert not task.done()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_secrets_are_taken_out() -> None:
+    world = World()
+    await world.work(with_pod(world, Play(log("it is hunter2")), secrets=["hunter2"], message="hunter2 is wrong"))
+    assert "hunter2" not in repr(await world.events())
+
+
+async def test_lines_wait_for_the_secret_and_are_withheld_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "_SECRET_PATIENCE", 0.05)
+    world = World()
+    state = with_pod(world, Play(log("it is hunter2")))
+    world.kube.objects.clear()
+    await world.work(state)
+    assert "hunter2" not in repr(await world.events())
+    assert not world.kube.asked
+    assert "are withheld" in world.reported()["message"]
+    assert (await world.events())[-1].type == "success"
+
+
+async def test_a_secret_without_the_list_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "_SECRET_PATIENCE", 0.0)
+    world = World()
+    state = with_pod(world, Play(log("it is hunter2")))
+    for raw in world.kube.objects.values():
+        raw["data"] = {}
+    await world.work(state)
+    assert "has no key `redact`" in world.reported()["message"]
+
+
+async def test_a_missing_storage_is_reported_so_that_the_pod_can_go() -> None:
+    world = World(stores=FakeStores(always=NoStorageError("there is no Storage `x`", Reason.STORAGE_NOT_FOUND)))
+    await world.work(RunState(ended_run()))
+    message = "events were not written: there is no Storage `x`"
+    assert world.reported() == {"count": 0, "delivered": True, "message": message}
+
+
+async def test_a_storage_that_is_away_is_waited_for() -> None:
+    away = TransientError("the store did not answer", Reason.STORAGE_UNAVAILABLE)
+    world = World(stores=FakeStores(errors=[away, away, away]))
+    await world.work(RunState(ended_run()))
+    assert world.reported()["count"] == 3
+
+
+async def test_a_storage_that_refuses_is_given_up_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outlet, "_PATIENCE", 0.0)
+    world = World(stores=FakeStores(always=PlatformError("the keys are wrong", Reason.STORAGE_ACCESS_DENIED)))
+    await world.work(RunState(ended_run()))
+    assert "the keys are wrong" in world.reported()["message"]
+
+
+async def test_it_goes_on_where_the_last_collector_stopped() -> None:
+    world = World()
+    state = with_pod(world, Play(log("one"), hang=True))
+    state.run = replace(state.run, status=state.run.status.model_copy(update={"phase": "Running"}))
+    state._over_since = None
+    state.pod_changed(pod_facts(raw_pod(container(names.COMPONENT, "running"))))
+    task = asyncio.create_task(world.work(state))
+    await until(lambda: has(world, "one"))
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    await world.work(with_pod(world, Play(log("one", "two"))))
+    assert [event.message for event in await world.events() if event.source == "component"] == ["one", "two"]
+    assert [event.seq for event in await world.events()] == [1, 2, 3, 4, 5]
+
+
+async def test_a_delivered_run_is_only_reported_again() -> None:
+    world = World()
+    await world.work(with_pod(world, Play(log("one"))))
+    before = await world.events()
+    world.kube.patched.clear()
+    await world.work(with_pod(world, Play(log("one"))))
+    assert await world.events() == before
+    assert world.reported()["count"] == len(before)
+
+
+async def test_the_report_is_tried_until_it_is_taken() -> None:
+    world = World()
+    world.kube.patch_errors += [UnavailableError("busy", 429), UnavailableError("busy", 503)]
+    await world.work(RunState(ended_run()))
+    assert world.reported()["delivered"]
+
+
+async def test_a_run_that_is_gone_needs_no_report() -> None:
+    world = World()
+    world.kube.patch_errors += [NotFoundError("gone", 404)]
+    await world.work(RunState(ended_run()))
+    assert not world.kube.patched
+
+
+async def test_a_run_that_was_deleted_while_it_ran() -> None:
+    world = World()
+    world.kube.add_secret("clean-1", [])
+    state = RunState(a_run(phase="Running", attempts=[ATTEMPT]))
+    state.pod_changed(pod_facts(raw_pod(container(names.COMPONENT, "running"))))
+    world.kube.plays[names.COMPONENT] = [Play(log("last words"), then=lambda: state.pod_deleted("pod-uid"))]
+    state.run_deleted()
+    await world.work(state)
+    assert await world.messages() == ["last words", "the run was deleted before its end was known"]
+    assert not world.kube.patched
+
+
+async def test_a_pod_that_was_deleted_while_no_collector_ran_is_said() -> None:
+    world = World()
+    await world.work(RunState(ended_run(attempts=[ATTEMPT])))
+    assert "pod `clean-1` may be missing" in world.reported()["message"]
+    assert (await world.messages())[-1].startswith("Succeeded")
+
+
+async def test_a_pod_that_no_watch_has_told_of_yet_is_looked_for() -> None:
+    world = World()
+    world.kube.plays[names.COMPONENT] = [Play(log("one"))]
+    world.kube.add_secret("clean-1", [])
+    world.kube.objects[PODS, "clean-1"] = raw_pod(COMPONENT_RAN, phase="Succeeded")
+    await world.work(RunState(ended_run(attempts=[ATTEMPT])))
+    assert "one" in await world.messages()
+    assert world.reported()["message"] == ""
+
+
+async def test_a_sidecar_that_goes_on_does_not_hold_the_end_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "_QUIET", 0.05)
+    world = World()
+    world.kube.add_secret("clean-1", [])
+    world.kube.plays[names.STAGE_OUT] = [Play(log("waiting"), hang=True)]
+    state = RunState(ended_run(attempts=[ATTEMPT], phase="Failed", result="Error", reason="ImagePullFailed"))
+    state.pod_changed(
+        pod_facts(
+            raw_pod(container(names.STAGE_OUT, "running"), container(names.COMPONENT, "waiting"), phase="Pending")
+        )
+    )
+    await world.work(state)
+    assert "waiting" in await world.messages()
+    assert world.reported()["message"] == ""
+
+
+async def test_another_collector_is_noticed_and_not_mixed_in() -> None:
+    world = World()
+    state = with_pod(world, Play(log("one")))
+    other = Event("x-1", 1, "t", UID, "", "", "info", "of another collector")
+    original, calls = world.stores.get, 0
+
+    async def interfere(_namespace: str, name: str | None) -> Store:
+        nonlocal calls
+        calls += 1
+        store = await original(_namespace, name)
+        if calls == 2:
+            checkpoint = {"format": 1, "containers": {}, "done": [], "told": [], "problems": [], "finished": False}
+            await append_segment(store, UID, 1, [other], checkpoint)
+        return store
+
+    world.stores.get = interfere  # type: ignore[method-assign]
+    with pytest.raises(SupersededError):
+        await world.work(state)
+    await world.work(with_pod(world, Play(log("one"))))
+    assert [event.seq for event in await world.events()] == [1, 2, 3, 4, 5]
+    assert await world.messages() == [
+        "of another collector", "the run was accepted", "the component is running", "one",
+        "Succeeded after 12s: All is well",
+    ]  # fmt: skip
+
+
+async def test_many_lines_are_cut_into_segments_of_bounded_size() -> None:
+    world = World()
+    await world.work(with_pod(world, Play(log(*("x" * 500 for _ in range(2_000))))))
+    sizes = [info.size async for info in world.stores.store.objects(f"events/{UID}/")]
+    assert len(sizes) >= 4
+    assert max(sizes) < 600_000
+    last = await last_segment(world.stores.store, UID)
+    assert last is not None
+    assert last.checkpoint["finished"]
+    assert last.checkpoint["containers"] == {}
+
+
+class TestRegistry:
+    """Runs and pods come in any order."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        world = World()
+        world.kube.add_secret("clean-1", [])
+        world.kube.plays[names.COMPONENT] = [Play(log("one"))]
+        return world
+
+    async def settle(self, world: World) -> None:
+        async def patched() -> bool:
+            return bool(world.kube.patched)
+
+        await until(patched)
+
+    async def test_a_pod_before_its_run(self, world: World) -> None:
+        registry = Registry(world.services)
+        PodTarget(registry).changed(raw_pod(COMPONENT_RAN, phase="Succeeded"))
+        RunTarget(registry).changed(raw_run(**ENDED, attempts=[ATTEMPT]))
+        await self.settle(world)
+        assert "one" in await world.messages()
+
+    async def test_a_pod_that_is_gone_before_the_run_is_told(self, world: World) -> None:
+        registry = Registry(world.services)
+        PodTarget(registry).changed(raw_pod(COMPONENT_RAN, phase="Succeeded"))
+        PodTarget(registry).deleted("pod-uid")
+        RunTarget(registry).changed(raw_run(**ENDED, attempts=[ATTEMPT]))
+        await self.settle(world)
+        assert "may be missing" in world.reported()["message"]
+
+    async def test_delivered_runs_are_left_alone(self, world: World) -> None:
+        registry = Registry(world.services)
+        RunTarget(registry).changed(raw_run(**ENDED, events={"count": 1, "delivered": True}))
+        await asyncio.sleep(0.05)
+        assert not world.stores.asked
+
+    async def test_a_run_of_another_shard_is_left_alone(self, world: World) -> None:
+        world.services = replace(world.services, settings=replace(world.settings, shards=2, shard=0))
+        other = replace(world.services, settings=replace(world.settings, shards=2, shard=1))
+        for services in (world.services, other):
+            RunTarget(Registry(services)).changed(raw_run(**ENDED))
+        await self.settle(world)
+        assert len(world.kube.patched) == 1
+
+    async def test_an_unreadable_run_does_not_stop_the_others(self, world: World) -> None:
+        registry = Registry(world.services)
+        RunTarget(registry).changed(raw_run(phase="Dancing"))
+        RunTarget(registry).changed(raw_run(**ENDED))
+        await self.settle(world)
+
+    async def test_a_stop_writes_what_is_held(self, world: World) -> None:
+        world.kube.plays[names.COMPONENT] = [Play(log("one", "two"), hang=True)]
+        world.services = replace(world.services, settings=replace(world.settings, segment_seconds=60))
+        registry = Registry(world.services)
+        PodTarget(registry).changed(raw_pod(container(names.COMPONENT, "running")))
+        RunTarget(registry).changed(raw_run(phase="Running", attempts=[ATTEMPT]))
+        await asyncio.sleep(0.1)
+        await registry.stop()
+        assert await world.messages() == ["one", "two"]
+        assert not world.kube.patched
