@@ -23,8 +23,8 @@ RESULT = {"tables": [{"source": "result.csv", "destination": "out.c-main.result"
         (["exit", "42"], {}, "ApplicationError", 42, "exit code 42"),
         (["no-output"], {"output": RESULT}, "OutputMissing", 0, "result.csv"),
         (["malformed"], {"output": RESULT}, "OutputInvalid", 0, "result.csv"),
-        (["oom"], {}, "OutOfMemory", None, "128Mi"),
-        (["oom-child"], {}, "OutOfMemory", 0, "128Mi"),
+        (["oom"], {}, "OutOfMemory", 137, "more memory than its limit"),
+        (["oom-child"], {}, "OutOfMemory", 0, "more memory than its limit"),
         (["no-such-program"], {}, "StartFailed", None, "no-such-program"),
         (["links", "grant"], {"output": RESULT}, "OutputInvalid", 0, "result.csv"),
         (["links", "folder"], {"output": RESULT}, "OutputInvalid", 0, "result.csv"),
@@ -73,7 +73,7 @@ def test_a_missing_table_is_named_with_what_is_there(tenant: Tenant, components:
 @pytest.mark.parametrize(
     ("spec", "reason", "words"),
     [
-        ({"image": None, "component": "no-such"}, "ComponentNotFound", "no-such"),
+        ({"component": "no-such"}, "ComponentNotFound", "no-such"),
         ({"storage": "no-such"}, "StorageNotFound", "`main`"),
         (
             {
@@ -89,7 +89,9 @@ def test_a_missing_table_is_named_with_what_is_there(tenant: Tenant, components:
 def test_what_the_run_names_must_be_there(
     tenant: Tenant, components: str, spec: dict[str, Any], reason: str, words: str
 ) -> None:
-    status = tenant.wait(tenant.run(components, **spec))["status"]
+    name = "names-what-is-missing"
+    tenant.apply("ComponentRun", name, spec if "component" in spec else {"image": components, **spec})
+    status = tenant.wait(name)["status"]
     assert (status["phase"], status["reason"]) == ("Failed", reason), status
     assert words in status["message"]
 

@@ -7,7 +7,7 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from componentrun.errors import ComponentRunError, Reason, UserError
+from componentrun.errors import Reason, UserError
 from componentrun.storage.pointer import POINTER_FORMAT, Pointer, parse_document
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ async def gather_bounded(
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(item)) for item in items]
-    except* ComponentRunError as errors:
+    except ExceptionGroup as errors:
+        # Not `except*`: before Python 3.11.4 what is raised in there comes out wrapped in a group again.
         raise errors.exceptions[0] from None
     return [task.result() for task in tasks]
 
