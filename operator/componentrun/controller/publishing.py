@@ -10,7 +10,7 @@ from componentrun.core import status as core_status
 from componentrun.core.image import component_id
 from componentrun.errors import ComponentRunError, PlatformError, Reason
 from componentrun.exchange import StageOutResult, from_json
-from componentrun.storage.commit import publish, read_journal
+from componentrun.storage.commit import publish, read_journal, resume
 from componentrun.storage.state import write_state
 
 if TYPE_CHECKING:
@@ -61,6 +61,17 @@ class Publisher:
             log.info("can't tell whether run %s is being published: %s", run.metadata.uid, error.message)
             return True
         return journal is not None and journal.state != "abandoned"
+
+    async def resume(self, run: ComponentRun) -> list[str]:
+        """Complete what the run's journal says; the tables, none where nothing was decided.
+
+        Raises:
+            PlatformError: the store refused.
+            TransientError: the store is away.
+        """
+        opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
+        done = await resume(opened.store, run.metadata.uid)
+        return [] if done is None else [item.table for item in done.tables]
 
 
 async def _result(opened: OpenStorage, run: ComponentRun, attempt: int) -> StageOutResult:

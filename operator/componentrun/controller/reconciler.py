@@ -19,6 +19,7 @@ from componentrun.controller.kube import PODS, RUNS, Kube
 from componentrun.controller.kubeerrors import ConflictError, NotFoundError, QuotaExceededError
 from componentrun.controller.logs import RunLogger
 from componentrun.controller.stores import find_secret
+from componentrun.core import conditions
 from componentrun.core import plan as core_plan
 from componentrun.core import status as core_status
 from componentrun.core.actions import DeletePod, DeleteRun, KubernetesEvent, Publish, StartAttempt, WriteStatus
@@ -76,6 +77,7 @@ class Reconciler:
         self._limits = limits
         self._clock = clock
         self._failing_since: dict[str, datetime] = {}
+        self._settled: set[str] = set()
         self.active = True
         """Whether this operator acts; one that stands by only keeps its caches tidy."""
 
@@ -105,6 +107,8 @@ class Reconciler:
             raise
         if core_status.is_terminal(run.status):
             self._caches.pods.forget(key, only_gone=True)
+            if run.status.reason == Reason.PUBLISH_FAILED:
+                await self._complete(run)
         if plan.wake_at is None:
             return None
         # Where nothing was done and the time has come all the same, asking again at once would only turn in circles.
@@ -182,6 +186,33 @@ class Reconciler:
             )
             return await self._failed(run, status, error)
         return await self._write(run, status)
+
+    async def _complete(self, run: ComponentRun) -> None:
+        """A run was given up while its tables were being switched over: switch the rest, as soon as the store answers.
+
+        Its end stays what was said, but nobody is left with half of its tables.
+
+        Raises:
+            TransientError: the store is still away.
+        """
+        published = conditions.find(run.status.conditions, conditions.PUBLISHED)
+        if run.metadata.uid in self._settled or (published is not None and published.status == "True"):
+            return
+        done = await self._publisher.resume(run)
+        if done:
+            message = f"The store answers again, and the tables are complete: {', '.join(done)}."
+            changed = conditions.with_condition(
+                run.status.conditions,
+                conditions.PUBLISHED,
+                "True",
+                "Completed",
+                message,
+                generation=run.metadata.generation,
+                now=self._clock(),
+            )
+            await self._writer.write(run, run.status.model_copy(update={"conditions": changed}))
+            _logger(run).info("%s", message)
+        self._settled.add(run.metadata.uid)
 
     async def _failed(self, run: ComponentRun, status: ComponentRunStatus, error: ComponentRunError) -> ComponentRun:
         """Write what an error made of the run; it is tried again unless that is the end."""

@@ -48,7 +48,9 @@ from componentrun.errors import TransientError
 from componentrun.exchange import SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
 from componentrun.storage.connection import Store
 from componentrun.storage.grants import Signer
+from componentrun.storage.layout import TableId
 from componentrun.storage.settings import StoreSettings
+from componentrun.storage.tables import read_table
 
 NAMESPACE = "team"
 ROWS = b"1,one\n2,two\n"
@@ -89,11 +91,13 @@ class FakeStore(Store):
         super().__init__(settings, MemoryStore())
         self._writes = writes
         self.away = False
+        self.away_after: str | None = None
 
     async def _put(self, operation: str, key: str, data: bytes, *, mode: Any) -> str:
         if self.away:
             raise TransientError("the store is away")
         etag = await super()._put(operation, key, data, mode=mode)
+        self.away = self.away_after is not None and self.away_after in key
         self._writes.done(f"{operation} {key}")
         return etag
 
@@ -283,7 +287,7 @@ class World:
         self.store = FakeStore(self.writes)
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.exit_code = 0
-        self.limits = Limits(events_wait=3, start_retry=10)
+        self.limits = Limits(events_wait=3, start_retry=10, publish_retry=15)
 
     def add_run(self, name: str = "load", **spec: Any) -> Key:
         """A run of an image that writes one table."""
@@ -371,6 +375,12 @@ class World:
 
     def _text(self) -> str:
         return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    async def rows(self, table: str) -> int | None:
+        """Rows of a table; None where there is none. Asked past the store's outage."""
+        store = Store(self.store.settings, self.store._backend)
+        found = await read_table(store, TableId.parse(table))
+        return None if found is None else found.pointer.rows
 
     async def slices(self) -> list[str]:
         """Keys of all objects in the store."""

@@ -11,8 +11,6 @@ import pytest
 from pydantic import ValidationError
 
 from componentrun.controller.kubeerrors import ConflictError, ForbiddenError, QuotaExceededError, UnavailableError
-from componentrun.storage.layout import TableId
-from componentrun.storage.tables import read_table
 from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, World
 
 if TYPE_CHECKING:
@@ -21,17 +19,12 @@ if TYPE_CHECKING:
 SECRET = "hunter22-very-secret"
 
 
-async def rows(world: World) -> int | None:
-    found = await read_table(world.store, TableId.parse(TABLE))
-    return None if found is None else found.pointer.rows
-
-
 async def assert_well_ended(world: World) -> None:
     status = world.run()["status"]
     assert (status["phase"], status["reason"], status["result"]) == ("Succeeded", "Succeeded", "Success"), status
     assert status["outputTables"] == [{"table": TABLE, "rows": 2, "bytes": 12}]
     assert [attempt["number"] for attempt in status["attempts"]] == [1]
-    assert await rows(world) == 2, "an incremental table was loaded not once"
+    assert await world.rows(TABLE) == 2, "an incremental table was loaded not once"
     assert [name for name in world.kube.created if name.startswith("pods/")] == ["pods/load-1"]
     assert world.kube.of("pods") == []
     assert world.kube.of("secrets") == []
@@ -262,6 +255,50 @@ class TestStarting:
         world.kube.refusals["patch", "componentruns"] = [ConflictError("has changed", 409)]
         await FakeOperator(world).live()
         await assert_well_ended(world)
+
+
+class TestPublishing:
+    async def test_a_store_that_is_away_for_a_while_is_waited_for(self) -> None:
+        world = World()
+        world.add_run()
+        operator = FakeOperator(world)
+        await operator.live(2)
+        world.store.away = True
+        await operator.live(8)
+        assert world.phase() == "Publishing"
+        world.store.away = False
+        await operator.live()
+        await assert_well_ended(world)
+
+    async def test_a_run_given_up_in_the_middle_is_completed_when_the_store_answers(self) -> None:
+        world = World()
+        world.add_run()
+        world.store.away_after = "journal.json"
+        operator = FakeOperator(world)
+        await operator.live(40)
+        assert (world.phase(), world.run()["status"]["reason"]) == ("Failed", "PublishFailed")
+        assert await world.rows(TABLE) is None
+        world.store.away, world.store.away_after = False, None
+        await FakeOperator(world).live(5)
+        assert await world.rows(TABLE) == 2
+        published = next(item for item in world.run()["status"]["conditions"] if item["type"] == "Published")
+        assert (published["status"], published["reason"]) == ("True", "Completed")
+        assert world.phase() == "Failed"
+        written = world.writes.count
+        await FakeOperator(world).live(5)
+        assert world.writes.count == written
+
+    async def test_a_run_that_ends_before_the_journal_changes_nothing(self) -> None:
+        world = World()
+        world.add_run()
+        operator = FakeOperator(world)
+        await operator.live(2)
+        world.store.away = True
+        await operator.live(40)
+        assert (world.phase(), world.run()["status"]["reason"]) == ("Failed", "PublishFailed")
+        world.store.away = False
+        await FakeOperator(world).live(5)
+        assert await world.rows(TABLE) is None
 
 
 class TestQuota:
