@@ -86,13 +86,15 @@ def take_in(caches: Caches, queue: WorkQueue[Key], plural: str, kind: str | None
             run = run_of_pod(obj)
             if (caches.pods.deleted(obj) if gone else caches.pods.seen(obj)) and run is not None:
                 queue.add(run)
-        case _:
+        case COMPONENTS.plural | STORAGES.plural:
             # What runs only refer to: nothing is started by its change.
             cache = caches.components if plural == COMPONENTS.plural else caches.storages
             if gone:
                 cache.gone(key, uid)
             else:
                 cache.seen(obj)
+        case _:
+            raise ValueError(f"an event of {plural}, which is not watched")
 
 
 def make_registry(caches: Caches, queue: WorkQueue[Key], metrics: Metrics, kube: Kube) -> kopf.OperatorRegistry:

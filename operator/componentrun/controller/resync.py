@@ -89,7 +89,8 @@ class Resync:
         for key, uid in mirror.older_than(int(version) if version.isdigit() else 0, namespace):
             if uid not in there and mirror.vanished(key, uid):
                 changed += 1
-                self._queue.add(key)
+                if resource in {RUNS, PODS}:
+                    self._queue.add(key)
         return changed
 
     def _enqueue(self, resource: Resource, item: dict[str, Any]) -> None:

@@ -416,8 +416,12 @@ class FakeOperator:
 
     async def start(self) -> None:
         """Watch, and list everything."""
-        self.world.kube.listener = lambda kind, plural, obj: take_in(self.caches, self.queue, plural, kind, obj)
+        self.world.kube.listener = self._hear
         await self.resync.everything(first=True)
+
+    def _hear(self, kind: str, plural: str, obj: dict[str, Any]) -> None:
+        if plural in {"componentruns", "pods", "components", "storages"}:
+            take_in(self.caches, self.queue, plural, kind, obj)
 
     async def work(self) -> None:
         """Reconcile until nothing is left to do now."""

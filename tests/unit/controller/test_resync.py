@@ -1,0 +1,81 @@
+"""A listing mends what the watches missed, and touches nothing that is newer than itself."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World
+
+
+@pytest.fixture
+def world() -> World:
+    made = World()
+    made.add_run()
+    return made
+
+
+async def drain(operator: FakeOperator) -> list[str]:
+    names = []
+    while len(operator.queue):
+        key = await operator.queue.get()
+        operator.queue.done(key)
+        names.append(key.name)
+    return names
+
+
+async def test_the_first_listing_finds_everything_and_has_every_run_looked_at(world: World) -> None:
+    operator = FakeOperator(world)
+    await operator.start()
+    assert await drain(operator) == ["load"]
+
+
+async def test_a_run_whose_deletion_was_missed_is_forgotten(world: World) -> None:
+    operator = FakeOperator(world)
+    await operator.start()
+    await drain(operator)
+    world.kube.listener = None
+    world.kube.remove("componentruns", NAMESPACE, "load")
+    await operator.resync.everything()
+    assert await drain(operator) == ["load"]
+    assert len(operator.caches.runs) == 0
+
+
+async def test_a_pod_whose_deletion_was_missed_is_gone_and_ends_its_run(world: World) -> None:
+    operator = FakeOperator(world)
+    await operator.live(2)
+    world.kube.listener = None
+    world.kube.remove("pods", NAMESPACE, "load-1")
+    await operator.resync.everything()
+    await operator.work()
+    assert world.run()["status"]["reason"] == "PodDeleted"
+    assert 'componentrun_watch_missed_total{resource="pods"} 1.0' in operator.metrics.render().decode()
+
+
+async def test_a_change_that_was_missed_is_found(world: World) -> None:
+    operator = FakeOperator(world)
+    await operator.live(1)
+    world.kube.listener = None
+    world.kube.change("componentruns", "load", {"spec": {"cancel": True}})
+    await operator.resync.everything()
+    await operator.work()
+    assert world.run()["status"]["termination"]["reason"] == "Cancelled"
+
+
+async def test_what_is_newer_than_the_listing_is_left_alone(world: World) -> None:
+    operator = FakeOperator(world)
+    await operator.start()
+    newer = copy.deepcopy(world.run())
+    newer["metadata"] |= {"name": "newer", "uid": "newer", "resourceVersion": "999999"}
+    operator.caches.runs.seen(newer)
+    await operator.resync.everything()
+    assert len(operator.caches.runs) == 2
+
+
+async def test_runs_that_have_ended_are_not_looked_at_again(world: World) -> None:
+    operator = FakeOperator(world)
+    await operator.live()
+    await drain(operator)
+    await operator.resync.everything()
+    assert await drain(operator) == []
