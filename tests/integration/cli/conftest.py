@@ -1,7 +1,8 @@
 """The command line as a process, against the real API server and the real store. Nothing is mocked but the operator.
 
-The operator's part is played by the tests: `Place.status` and `Place.say` write what it and the collector would. The
-runs are suspended, so that an operator that happens to be installed leaves them alone.
+The operator's part is played by the tests: `Place.status` and `Place.say` write what it and the collector would. An
+operator that happens to be installed leaves these runs alone: they are suspended, and name a Storage whose endpoint
+only `--endpoint` corrects.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Place:
                 "apiVersion": "componentrun.dev/v1alpha1",
                 "kind": "ComponentRun",
                 "metadata": {"generateName": "played-"},
-                "spec": {"image": "example.invalid/none:1", "suspend": True},
+                "spec": {"image": "example.invalid/none:1", "suspend": True, "storage": "away"},
             }
         )
 
