@@ -153,19 +153,21 @@ class Collector:
 
     def __init__(self, lab: Lab, log: Path) -> None:
         self._lab, self._log = lab, log
+        log.parent.mkdir(exist_ok=True)
         self._kubeconfig = log.with_name("kubeconfig")
         self._kubeconfig.write_text(kubeconfig(lab.front.url))
         self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        environment = os.environ | {
+        self.environment = {
             "KUBECONFIG": str(self._kubeconfig),
             "PYTHONPATH": str(ROOT / "operator"),
             "COMPONENTRUN_NAMESPACES": self._lab.namespace,
             "COMPONENTRUN_PORT": str(self.port),
             "COMPONENTRUN_LOG_FORMAT": "text",
         }
+
+    def start(self) -> None:
+        environment = os.environ | self.environment
         environment["NO_PROXY"] = environment["no_proxy"] = "*"
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -192,6 +194,12 @@ class Collector:
         """Sum of a metric over its labels."""
         lines = self.get("/metrics")[1].splitlines()
         return sum(float(line.split()[-1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+
+    def peak_mib(self) -> float:
+        """The most memory the process has had."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
     def log(self) -> str:
         return self._log.read_text() if self._log.exists() else ""

@@ -1,0 +1,149 @@
+"""Cut connections, deleted pods, forgotten versions, a second collector: no line is lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from componentrun.api import names
+from tests.integration.collector.lab import PRINTER, Collector, wait
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from componentrun.storage.events import Event
+    from tests.integration.collector.lab import Lab
+
+pytestmark = [pytest.mark.cluster, pytest.mark.store]
+
+UNTIL_SIGTERM = """
+import itertools, os, signal, sys, time
+ended = []
+signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
+for number in itertools.count(1):
+    os.write(1, f"line {number}\\n".encode())
+    if ended:
+        break
+    time.sleep(0.001)
+for number in range(number + 1, number + 501):
+    os.write(1, f"line {number}\\n".encode())
+os.write(1, b"line 0 without a newline")
+"""
+
+
+def numbers(events: list[Event]) -> list[int]:
+    return [int(event.message.split()[1]) for event in events if event.source == "component"]
+
+
+async def test_streams_that_are_cut_again_and_again(lab: Lab, collector: Collector) -> None:
+    collector.start()
+    lab.run("cut")
+    lab.start("cut", "python3", "-c", PRINTER, "20000", "1500", "60")
+    wait("lines flow", lambda: collector.metric("componentrun_collector_segments_total"))
+    cuts = 0
+    while lab.pod_phase("cut") == "Running":
+        await asyncio.sleep(random.uniform(0.05, 0.7))  # noqa: S311 - the moment does not matter
+        lab.front.cut_logs()
+        cuts += 1
+    lab.end("cut")
+    status = wait("delivered", lambda: lab.delivered("cut"), seconds=30)
+    assert cuts > 10
+    assert sorted(numbers(await lab.events("cut"))) == list(range(1, 20001))
+    assert status["message"] == ""
+    print(f"{cuts} cuts, {collector.metric('componentrun_collector_reconnects_total'):.0f} reconnects")  # noqa: T201
+
+
+@pytest.mark.parametrize("grace", [0, 10])
+async def test_a_pod_that_is_deleted_is_read_to_its_end(lab: Lab, collector: Collector, grace: int) -> None:
+    collector.start()
+    lab.run("stopped")
+    lab.start("stopped", "python3", "-c", UNTIL_SIGTERM)
+    wait("lines flow", lambda: collector.metric("componentrun_collector_segments_total"))
+    lab.delete_pod("stopped", grace)
+    await asyncio.sleep(2)
+    lab.end("stopped", phase="Cancelled")
+    status = wait("delivered", lambda: lab.delivered("stopped"), seconds=30)
+    found = numbers(await lab.events("stopped"))
+    assert status["message"] == ""
+    assert found.pop() == 0
+    assert found == list(range(1, len(found) + 1))
+
+
+async def test_versions_that_are_too_old_are_listed_again(lab: Lab, collector: Collector) -> None:
+    collector.start()
+    lab.run("before")
+    wait("ready", lambda: collector.get("/readyz")[0] == 200)
+    lab.front.forget_versions()
+    lab.end("before")
+    lab.run("after")
+    lab.end("after")
+    wait("both delivered", lambda: lab.delivered("before") and lab.delivered("after"), seconds=30)
+
+
+async def test_two_collectors_on_one_run_do_not_mix(lab: Lab, collector: Collector, tmp_path: Path) -> None:
+    second = Collector(lab, tmp_path / "second" / "collector.log")
+    collector.start()
+    second.start()
+    try:
+        lab.run("both")
+        lab.start("both", "python3", "-c", PRINTER, "8000", "800", "60")
+        wait("pod ended", lambda: lab.pod_phase("both") == "Succeeded")
+        lab.end("both")
+        wait("delivered", lambda: lab.delivered("both"), seconds=60)
+        events = await lab.events("both")
+    finally:
+        second.end()
+    assert sorted(numbers(events)) == list(range(1, 8001))
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert [event.source for event in events[-1:]] == ["operator"]
+
+
+async def test_a_log_that_can_not_be_read_ends_with_an_event_that_says_so(lab: Lab, collector: Collector) -> None:
+    collector.environment["COMPONENTRUN_COLLECTOR_DRAIN_SECONDS"] = "5"
+    lab.front.refuse = 500
+    collector.start()
+    lab.run("away")
+    lab.start("away", "echo", "nobody hears me")
+    wait("pod ended", lambda: lab.pod_phase("away") == "Succeeded")
+    lab.end("away")
+    status = wait("delivered", lambda: lab.delivered("away"), seconds=30)
+    assert "lines of container `component` of pod `away-1` may be missing" in status["message"]
+    events = await lab.events("away")
+    assert [event.type for event in events[-2:]] == ["warn", "success"]
+
+
+async def test_a_sidecar_that_runs_on_does_not_hold_up_the_end(lab: Lab, collector: Collector) -> None:
+    collector.start()
+    lab.run("stuck")
+    sidecar = {
+        "name": names.STAGE_OUT, "image": lab.image, "restartPolicy": "Always",
+        "command": ["sh", "-c", "echo waiting; sleep 600"],
+    }  # fmt: skip
+    stuck = {"name": names.COMPONENT, "image": "registry.invalid/none:1"}
+    lab.start("stuck", initContainers=[sidecar], containers=[stuck], terminationGracePeriodSeconds=0)
+    wait("sidecar prints", lambda: collector.metric("componentrun_collector_lines_total"))
+    lab.end("stuck", phase="Failed", message="The image can't be pulled")
+    begun = time.monotonic()
+    status = wait("delivered", lambda: lab.delivered("stuck"), seconds=30)
+    assert time.monotonic() - begun < 10
+    assert status["message"] == ""
+    assert "waiting" in {event.message for event in await lab.events("stuck")}
+
+
+async def test_a_burst_is_read_whole_with_little_memory(lab: Lab, collector: Collector) -> None:
+    collector.start()
+    lab.run("burst")
+    lab.start("burst", "python3", "-c", PRINTER, "60000", "0", "100")
+    wait("pod ended", lambda: lab.pod_phase("burst") == "Succeeded")
+    begun = time.monotonic()
+    lab.end("burst")
+    wait("delivered", lambda: lab.delivered("burst"), seconds=120)
+    peak = collector.peak_mib()
+    events = await lab.events("burst")
+    print(f"60,000 lines, delivered {time.monotonic() - begun:.1f} s after the end, peak {peak:.0f} MiB")  # noqa: T201
+    assert sorted(numbers(events)) == list(range(1, 60001))
+    assert peak < 300
