@@ -79,6 +79,12 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         "killed the component",
     ),
     (
+        "an exit code that the kubelet does not tell",
+        make_pod(stage_in=done_in(), component={"terminated": {"reason": "Error"}}, stage_out=done_out()),
+        Reason.APPLICATION_ERROR,
+        "an unknown exit code",
+    ),
+    (
         "exit code 1 with words",
         make_pod(stage_in=done_in(), component=ended(1, message="Column `x` is missing\n"), stage_out=done_out()),
         Reason.USER_ERROR,

@@ -319,6 +319,17 @@ def test_a_secrets_path_may_lead_to_what_is_not_there_yet(parameters: dict[str, 
     of_image(configuration={"parameters": parameters, "secrets": [{"path": path, **SECRET}]})
 
 
+@pytest.mark.parametrize("key", ["exports/foo.csv", "foo.csv", "exports/foo", "foo"])
+def test_an_objects_own_name_is_its_file(key: str) -> None:
+    assert of_image(input={"tables": [{"object": key}]}).inputs[0].destination == "foo.csv"
+
+
+@pytest.mark.parametrize("spec", [{"component": "cleaner", "image": "app"}, {"component": None, "image": None}])
+def test_a_run_names_either_a_component_or_an_image(spec: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="exactly one of"):
+        resolve(make_run(**spec), make_component(), "lake")
+
+
 def test_a_component_that_is_not_there_is_a_reason_of_its_own() -> None:
     with pytest.raises(UserError, match="no Component `cleaner`") as caught:
         resolve(make_run(component="cleaner"), None, "lake")

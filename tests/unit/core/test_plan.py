@@ -300,6 +300,14 @@ class TestTimeoutAndCancel:
         found = plan(observe(make_run(status=self.stopped()), alive(deleted=(130, 1)), seconds=191))
         assert written(found).reason == "Timeout"
 
+    def test_a_cancelled_pod_that_vanished_unseen_is_a_cancelled_run(self) -> None:
+        run = make_run(status=self.stopped("Cancelled"), cancel=True)
+        status = written(plan(observe(run, None, seconds=200)))
+        assert (status.phase, status.message) == (
+            "Cancelled",
+            "The run was cancelled. It was stopped before it was through; nothing was published.",
+        )
+
     def test_a_stopped_pod_that_vanished_unseen_ends_as_it_was_decided(self) -> None:
         assert written(plan(observe(make_run(status=self.stopped()), None, seconds=200))).reason == "Timeout"
 

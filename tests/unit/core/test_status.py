@@ -9,6 +9,7 @@ import pytest
 from componentrun.api.componentrun import ComponentRunStatus, TableStatus
 from componentrun.core import status
 from componentrun.core.actions import KubernetesEvent
+from componentrun.core.diagnosis import Diagnosis
 from componentrun.core.effective import resolve
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
 from tests.unit.core.make import LIMITS, at, make_run, stamp, started_status
@@ -111,6 +112,30 @@ class TestPublished:
         final = status.published(run, tables=self.TABLES, warnings=(), now=at(40))
         again = make_run(status=final.to_dict())
         assert status.published(again, tables=(), warnings=("new",), now=at(50)) == again.status
+
+
+class TestWhatCanNotBe:
+    """Two operators, an operator of another release, a status that somebody edited: nothing of it may raise."""
+
+    def test_a_run_that_has_ended_keeps_its_end(self) -> None:
+        run = make_run(status=started_status(phase="Cancelled", reason="Cancelled"))
+        error = PlatformError("no")
+        assert status.start_failed(run, error, limits=LIMITS, now=at(1)) == run.status
+        assert status.publish_failed(run, error, limits=LIMITS, now=at(1)) == run.status
+        assert status.finished(run, Diagnosis(Reason.SUCCEEDED, "Well."), now=at(1)) == run.status
+
+    @pytest.mark.parametrize("reason", [None, "InventedLater"])
+    def test_publishing_without_a_known_end_of_the_attempt_is_no_success(self, reason: str | None) -> None:
+        document = publishing_status()
+        document["attempts"][0]["reason"] = reason
+        found = status.published(make_run(status=document), tables=(), warnings=(), now=at(40))
+        assert (found.phase, found.reason) == ("Failed", "Internal")
+
+    def test_a_run_that_is_given_up_while_it_publishes_does_not_say_that_nothing_was(self) -> None:
+        run = make_run(status=publishing_status())
+        found = status.start_failed(run, PlatformError("A defect."), limits=LIMITS, now=at(40))
+        published = next(c for c in found.conditions if c.type == "Published")
+        assert published.message == "Publishing was not brought to its end."
 
 
 class TestPublishFailed:
