@@ -135,6 +135,10 @@ def _invalid(answer: Mapping[str, Any], said: str, asked: Asked) -> ComponentRun
         problems = [f"`{field}`: there is no such field" for field in dict.fromkeys(_STRICT.findall(said))]
     hint = "`componentrun submit --dry-run` prints the manifest; `kubectl explain componentrun.spec` tells its fields"
     told = "; ".join(problems) if problems else said or "it gave no reason"
+    if asked.verb == "list":
+        return BadRequestError(
+            f"the cluster refused to list {asked.thing}: {told}", "check `--selector`: `team=sales,tier!=test` is one"
+        )
     return BadRequestError(f"the cluster refused {asked.thing}: {told}", hint)
 
 

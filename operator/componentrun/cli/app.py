@@ -1,5 +1,6 @@
 """The commands put together, and the one place where an error becomes a message and an exit code."""
 
+import errno
 import sys
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ from typer.core import TyperGroup
 
 from componentrun import __version__
 from componentrun.cli import doctor, events, runs, submit, table
-from componentrun.cli.errors import EXIT_INTERRUPTED, exit_code_of, hint_of
+from componentrun.cli.errors import EXIT_FAULT, EXIT_INTERRUPTED, EnvironmentFault, exit_code_of, hint_of
 from componentrun.cli.render import Cell, Output
 from componentrun.errors import ComponentRunError
 
@@ -29,6 +30,11 @@ class ErrorGroup(TyperGroup):
                 raise
             _tell(error)
             raise typer.Exit(exit_code_of(error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE or ctx.params.get("debug"):  # who read the output has had enough
+                raise
+            _tell(EnvironmentFault(f"the system refused to read or write: {error.strerror or error}"))
+            raise typer.Exit(EXIT_FAULT) from error
         except KeyboardInterrupt as error:
             Output().note("interrupted")
             raise typer.Exit(EXIT_INTERRUPTED) from error

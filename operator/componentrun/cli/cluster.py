@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +34,8 @@ class Resource:
 
     def path(self, namespace: str | None, name: str = "") -> str:
         """URL path of one object, or of the collection; `namespace` None: of all namespaces."""
-        place = f"/namespaces/{namespace}" if namespace is not None and self.namespaced else ""
-        return f"{self.root}{place}/{self.plural}{f'/{name}' if name else ''}"
+        place = f"/namespaces/{quote(namespace, safe='')}" if namespace is not None and self.namespaced else ""
+        return f"{self.root}{place}/{self.plural}" + (f"/{quote(name, safe='')}" if name else "")
 
 
 RUNS: Final = Resource(f"/apis/{API_VERSION}", "componentruns", "ComponentRun")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from componentrun.cli.cluster import RUNS, STORAGES, Cluster, JsonObject
-from componentrun.cli.errors import EnvironmentFault, NotFoundError
+from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
 from componentrun.cli.render import Output
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["LATEST", "Makers", "Session", "parse_run"]
 
 LATEST = "@latest"
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 def _connect(context: str | None, namespace: str | None) -> Cluster:
@@ -81,7 +83,14 @@ class Session:
 
     def raw_run(self, name: str) -> JsonObject:
         """A run by its name, or the newest one for `@latest`."""
-        return self._latest() if name == LATEST else self.cluster.get(RUNS, name)
+        if name == LATEST:
+            return self._latest()
+        if not _NAME.fullmatch(name):
+            raise BadRequestError(
+                f"`{name}` is no name of a run: expected small letters, digits, `-` and `.`, or `{LATEST}`",
+                "`componentrun list -o name` prints the names",
+            )
+        return self.cluster.get(RUNS, name)
 
     def run(self, name: str) -> ComponentRun:
         """A run by its name, or the newest one for `@latest`."""

@@ -101,6 +101,10 @@ CASES: dict[str, tuple[int, str, str, Resource | None, str, str, str, int]] = {
         "--dry-run",
         1,
     ),
+    "selector": (
+        400, status("BadRequest", "unable to parse requirement: found '('"), "list", RUNS, "",
+        "refused to list componentruns: unable to parse requirement", "check `--selector`", 1,
+    ),
     "busy": (
         503, "upstream connect error", "list", RUNS, "",
         "could not list componentruns in namespace `team`: HTTP 503", "try again", 2,

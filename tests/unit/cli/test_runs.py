@@ -319,3 +319,10 @@ def test_submit_from_a_run_makes_a_new_one_of_the_same(world: World) -> None:
 
 def test_submit_from_a_run_and_from_a_file_is_one_too_many(world: World) -> None:
     assert world.run("submit", "--from", "one", "-f", "-", text="{}").exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", "A", "@newest", "-x"])
+@pytest.mark.parametrize("command", ["get", "wait", "cancel", "events", "delete"])
+def test_a_name_that_can_be_no_run_s_is_not_sent_to_the_cluster(world: World, command: str, name: str) -> None:
+    result = world.run(command, "--", name)
+    assert (result.exit_code, "is no name of a run" in result.stderr, world.cluster.calls) == (1, True, [])

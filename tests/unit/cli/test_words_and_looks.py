@@ -147,3 +147,17 @@ def test_an_unknown_option_is_told_with_exit_code_2(world: World) -> None:
 
 def test_version(world: World) -> None:
     assert world.run("version").stdout == "componentrun 0.1.0\n"
+
+
+def test_a_full_disk_is_told_in_a_sentence(world: World) -> None:
+    world.cluster.problems["list"] = OSError(28, "No space left on device")
+    result = world.run("list")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: the system refused to read or write: No space left on device\n",
+    )
+
+
+def test_names_can_not_leave_their_place_in_a_path() -> None:
+    assert cluster.RUNS.path("../x", "a/../b").endswith("/namespaces/..%2Fx/componentruns/a%2F..%2Fb")
+    assert cluster.CRDS.path("team", "a").endswith("/v1/customresourcedefinitions/a")
