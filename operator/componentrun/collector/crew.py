@@ -47,6 +47,11 @@ class Crew:
         self._ended_at: dict[str, float] = {}
         self.redactor = Redactor()
 
+    @property
+    def restless(self) -> bool:
+        """Whether a container has ended that is still read: then time matters, not only news."""
+        return any(key in self._ended_at for key in self._followers)
+
     def follow(self) -> None:
         """Start what can be started, and note what has ended."""
         self._reap()

@@ -33,6 +33,8 @@ _LONGEST_PAUSE: Final = 2.0
 _POLL_PAUSE: Final = 1.0
 _POLLS: Final = 30
 """So many times a log that can't be followed is read in steps before following is tried again."""
+_TURN: Final = 0.005
+"""Seconds that one stream is read in a row."""
 _SILENCE: Final = 10.0
 """A container that has terminated for so long, and an open stream that was silent as long: the stream is dead."""
 _UNREADABLE_TRIES: Final = 4
@@ -181,6 +183,7 @@ class Follower:
         return answer.fresh, cause
 
     async def _read(self, response: aiohttp.ClientResponse, answer: Answer) -> None:
+        turn = time.monotonic()
         async for chunk in response.content.iter_any():
             self.heard = time.monotonic()
             self._metrics.bytes.inc(len(chunk))
@@ -190,7 +193,10 @@ class Follower:
                     await self._sink.room()
             if answer.over:
                 return
-            await asyncio.sleep(0)  # data that is there is given without a pause: let the other streams have their turn
+            if self.heard - turn > _TURN:
+                # Data that is there is given without a pause: let the other streams have their turn.
+                await asyncio.sleep(0)
+                turn = time.monotonic()
 
     async def _end(self, view: View, answer: Answer) -> tuple[int, str]:
         """The answer was read to its end, or as far as it is of use."""

@@ -7,6 +7,7 @@ peer that has vanished is noticed by TCP keep-alive, since silence is no error f
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from contextlib import asynccontextmanager
@@ -43,6 +44,8 @@ _WATCH_SECONDS: Final = 240
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
 _WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=10, sock_read=_WATCH_SECONDS + 30)
 _LOG_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=10, sock_read=None)
+_AT_ONCE: Final = 32
+"""Requests at the same time, logs and watches not counted: a collector that starts has to catch up with many runs."""
 _BUFFER: Final = 64 * 1024
 """Bytes of a response that wait to be read; at twice as much the connection is not read from, which slows the
 sender."""
@@ -109,6 +112,7 @@ class Kube:
         self._api = kubernetes_client.ApiClient(configuration)
         self._host = str(configuration.host).rstrip("/")
         self._observe = observe
+        self._slots = asyncio.Semaphore(_AT_ONCE)
         context = RESTClientObject(configuration).ssl_context
         connector = aiohttp.TCPConnector(limit=0, ssl=context, socket_factory=_lively_socket)
         self._session = aiohttp.ClientSession(connector=connector, trust_env=True, read_bufsize=_BUFFER)
@@ -195,7 +199,7 @@ class Kube:
         body: bytes | None = None,
         kind: str = "application/json",
     ) -> dict[str, Any]:
-        async with self._open(method, path, query or {}, _TIMEOUT, body, kind) as answer:
+        async with self._slots, self._open(method, path, query or {}, _TIMEOUT, body, kind) as answer:
             return _document(await answer.read(), f"{method} {path}")
 
     @asynccontextmanager

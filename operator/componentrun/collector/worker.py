@@ -63,6 +63,8 @@ class Worker:
         self._outlet = Outlet(state, services.stores, services.metrics, self._log)
         self._looked_for: set[str] = set()
         self._written_at = 0.0
+        self._count = 0
+        """Events in Storage."""
         self._stopping = False
 
     def stop(self) -> None:
@@ -78,6 +80,7 @@ class Worker:
         """
         try:
             journal = await self._outlet.journal()
+            self._count = journal.next_seq - 1
             inbox = Inbox(journal, self._state.news, self._services.metrics)
             crew = Crew(self._state, inbox, self._services.kube, self._services.settings)
             try:
@@ -86,7 +89,7 @@ class Worker:
                 await crew.dismiss()
         except UndeliverableError as error:
             self._log.error("the events can't be delivered: %s", error.message)
-            await self._report(0, f"events were not written: {error.message}")
+            await self._report(self._count, f"events were not written: {error.message}")
 
     async def _collect(self, journal: Journal, inbox: Inbox, crew: Crew) -> None:
         while True:
@@ -101,10 +104,10 @@ class Worker:
             if not journal.empty and time.monotonic() >= self._due_at(inbox):
                 await self._write(inbox)
             elif journal.finished and journal.empty:
-                await self._report(journal.next_seq - 1, "; ".join(journal.problems))
+                await self._report(self._count, "; ".join(journal.problems))
                 return
             else:
-                await self._wait(self._due_at(inbox) if not journal.empty else None)
+                await self._wait(self._next_look(inbox, crew))
 
     def _due_at(self, inbox: Inbox) -> float:
         """When the next segment is to be written."""
@@ -112,11 +115,19 @@ class Worker:
             return 0.0
         return max(inbox.first_at + _LINGER, self._written_at + self._services.settings.segment_seconds)
 
-    async def _wait(self, until: float | None) -> None:
-        """Until news, or a segment is due, or it is time to look around."""
-        pause = _TICK if until is None else min(max(until - time.monotonic(), 0.0), _TICK)
+    def _next_look(self, inbox: Inbox, crew: Crew) -> float | None:
+        """Seconds to wait at most; None: nothing happens without news."""
+        pauses = []
+        if not inbox.journal.empty:
+            pauses.append(max(self._due_at(inbox) - time.monotonic(), 0.0))
+        if self._state.over or crew.restless:
+            pauses.append(_TICK)
+        return min(pauses, default=None)
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Until news, but no longer than this."""
         try:
-            async with asyncio.timeout(pause):
+            async with asyncio.timeout(seconds):
                 await self._state.news.wait()
         except TimeoutError:
             return
@@ -125,6 +136,7 @@ class Worker:
         cut = inbox.journal.cut()
         inbox.emptied()
         await self._outlet.write(cut)
+        self._count = cut.events[-1].seq
         self._written_at = time.monotonic()
 
     async def _last_words(self, inbox: Inbox, crew: Crew) -> None:

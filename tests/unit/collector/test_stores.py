@@ -1,0 +1,73 @@
+"""Which Storage a run's events go to."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from componentrun.collector.kube import SECRETS
+from componentrun.collector.stores import NoStorageError, Stores
+from componentrun.errors import PlatformError
+from tests.unit.collector.fakekube import FakeKube
+
+
+def stores(kube: Any) -> Stores:
+    return Stores(kube)
+
+
+def keys(kube: FakeKube, **values: str) -> None:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    kube.objects[SECRETS, "keys"] = {"metadata": {"name": "keys"}, "data": data}
+
+
+async def test_the_named_one_with_its_keys() -> None:
+    kube = FakeKube()
+    kube.add_storage("main", prefix="p", endpoint="http://store:9000", credentials={"secretName": "keys"})
+    keys(kube, accessKeyId="id\n", secretAccessKey="secret")
+    settings = (await stores(kube).get("team", "main")).settings
+    assert (settings.bucket, settings.prefix, settings.access_key, settings.secret_key) == (
+        "a-bucket",
+        "p",
+        "id",
+        "secret",
+    )
+    assert "secret" not in repr(settings)
+
+
+async def test_the_default_one() -> None:
+    kube = FakeKube()
+    kube.add_storage("other")
+    kube.add_storage("main", default=True, prefix="p")
+    assert (await stores(kube).get("team", None)).settings.name == "main"
+
+
+@pytest.mark.parametrize("name", [None, "none"])
+async def test_none(name: str | None) -> None:
+    kube = FakeKube()
+    kube.add_storage("other")
+    with pytest.raises(NoStorageError):
+        await stores(kube).get("team", name)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"), [(None, "there is no Secret `keys`"), ({"accessKeyId": "id"}, "lacks secretAccessKey")]
+)
+async def test_bad_keys(values: dict[str, str] | None, message: str) -> None:
+    kube = FakeKube()
+    kube.add_storage("main", credentials={"secretName": "keys"})
+    if values is not None:
+        keys(kube, **values)
+    with pytest.raises(PlatformError, match=message):
+        await stores(kube).get("team", "main")
+
+
+async def test_an_open_store_is_kept_until_it_fails() -> None:
+    kube = FakeKube()
+    kube.add_storage("main")
+    kept = stores(kube)
+    first = await kept.get("team", "main")
+    assert await kept.get("team", "main") is first
+    kept.forget("team", "main")
+    assert await kept.get("team", "main") is not first
