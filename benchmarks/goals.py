@@ -20,8 +20,10 @@ class Goal:
     name: str
     """Of the figure."""
     against: str | None
-    """Name of the figure that it is compared with; None: the bound is an amount in the figure's own unit."""
+    """Name of the figure that it is compared with; None: the bound is an amount."""
     most: float
+    unit: str
+    """`x` for a multiple."""
     sentence: str
     """What it means to a person."""
 
@@ -43,21 +45,16 @@ GOALS: Final = (
         "overhead.tiny.run",
         "overhead.tiny.job",
         1.5,
+        "x",
         "A run with a tiny table takes at most half again as long as a hand-written Job",
     ),
     Goal(
         "overhead.data.run",
         "overhead.data.job",
         0.9,
+        "x",
         "A run with 512 MiB in and out takes less time than a hand-written Job with s5cmd",
     ),
-    Goal("transfer.agent.down", "transfer.s5cmd.down", 1.0, "stage-in brings one large table as fast as s5cmd"),
-    Goal(
-        "transfer.agent.up",
-        "transfer.s5cmd.up",
-        1.0,
-        "stage-out checks and uploads one large table as fast as s5cmd uploads it unchecked",
-    ),
-    Goal("memory.idle.stage-out", None, 10.0, "stage-out holds at most 10 MiB while the component runs"),
-    Goal("memory.rest.operator", None, 120.0, "The operator holds at most 120 MiB at rest"),
+    Goal("memory.idle.stage-out", None, 10.0, "MiB", "stage-out holds at most 10 MiB while the component runs"),
+    Goal("memory.rest.operator", None, 120.0, "MiB", "The operator holds at most 120 MiB at rest"),
 )

@@ -80,12 +80,8 @@ def _goals(found: Mapping[str, Figure]) -> str:
 def _goal(goal: Goal, found: Mapping[str, Figure]) -> tuple[str, ...]:
     reached, met = goal.reached(found), goal.met(found)
     verdict = {True: "met", False: "**missed**", None: "not measured"}[met]
-    unit = found[goal.name].unit if goal.name in found else ""
-    if goal.against is None:
-        bound, now = f"{goal.most:g} {unit}", "-" if reached is None else f"{reached:.3g} {unit}"
-    else:
-        bound, now = f"{goal.most:g} x", "-" if reached is None else f"{reached:.2f} x"
-    return (f"{goal.sentence} (`{goal.name}`)", bound, now, verdict)
+    now = "-" if reached is None else f"{reached:.3g} {goal.unit}"
+    return (f"{goal.sentence} (`{goal.name}`)", f"{goal.most:g} {goal.unit}", now, verdict)
 
 
 def _area(title: str, text: str, members: Sequence[Figure]) -> str:
