@@ -95,9 +95,9 @@ def duration_seconds(text: str) -> int:
 
 
 def duration_text(value: timedelta | float) -> str:
-    """A duration for people: `0.4s`, `12s`, `3m05s`, `2h10m`."""
+    """A duration for people: `0.4s`, `3s`, `12s`, `3m05s`, `2h10m`."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if seconds < 10:  # noqa: PLR2004 - below ten seconds a tenth matters to the reader
+    if seconds < 10 and seconds != int(seconds):  # noqa: PLR2004 - below ten seconds a tenth matters to the reader
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -19,7 +19,7 @@ def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.44, "0.4s"), (12.2, "12s"), (185, "3m05s"), (7800, "2h10m"), (59.7, "1m00s")]
+    ("seconds", "text"), [(0.44, "0.4s"), (3.0, "3s"), (12.2, "12s"), (185, "3m05s"), (7800, "2h10m"), (59.7, "1m00s")]
 )
 def test_a_duration_is_told_in_few_characters(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
