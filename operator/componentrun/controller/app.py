@@ -209,7 +209,10 @@ class Operator:
                 await self._resync.everything()
 
     async def _watch_once(self) -> None:
-        before = asyncio.all_tasks()
+        """Run kopf until one of its tasks ends, and raise what it ended with.
+
+        Its tasks are waited for here and not by `kopf.run_tasks`, which takes every task of the loop for its own.
+        """
         ready = asyncio.Event()
         namespaces = self._settings.namespaces
         where: dict[str, Any] = {"namespaces": namespaces} if namespaces else {"clusterwide": True}
@@ -222,15 +225,17 @@ class Operator:
             **where,
         )
         self._listen_to_signals()  # kopf took them
-        running = asyncio.create_task(kopf.run_tasks(tasks, ignored=before), name="kopf")
         getting_ready = asyncio.create_task(ready.wait(), name="kopf is ready")
         try:
-            await asyncio.wait({running, getting_ready}, return_when=asyncio.FIRST_COMPLETED)
-            self._watching = not running.done()
-            await running
+            await asyncio.wait({*tasks, getting_ready}, return_when=asyncio.FIRST_COMPLETED)
+            self._watching = ready.is_set()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            getting_ready.cancel()
-            running.cancel()
+            for task in (getting_ready, *tasks):
+                task.cancel()
+            await asyncio.wait({getting_ready, *tasks}, timeout=_WATCHES_STOP_SECONDS)
+        for task in done:
+            task.result()
 
     async def _resync_now_and_then(self) -> None:
         while True:

@@ -58,6 +58,8 @@ def make_settings() -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage = _NoDiffBase()
     settings.queueing.idle_timeout = 1.0  # a task for each object that changed within this time
     settings.queueing.exit_timeout = 0.5
+    # Ending is ours; kopf would kill the process ten minutes after its watches were started again.
+    settings.process.ultimate_exiting_timeout = None
     settings.networking.connect_timeout = _CONNECT_SECONDS
     settings.networking.request_timeout = _REQUEST_SECONDS
     settings.networking.error_backoffs = _PAUSES

@@ -1,0 +1,179 @@
+"""The order of starting, and what is done when a part of it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+import kopf
+import pytest
+
+from componentrun.controller import app as app_module
+from componentrun.controller.app import Operator
+from componentrun.controller.handlers import make_settings
+from componentrun.controller.kubeerrors import ForbiddenError, NotFoundError, UnavailableError
+from componentrun.controller.metrics import Metrics
+from componentrun.controller.settings import Settings
+from tests.unit.controller.fakes import FakeKube, Writes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from componentrun.controller.kube import Kube
+
+RESOURCES = ["componentruns", "componentruns/status", "components", "storages"]
+
+
+class Api(FakeKube):
+    """A cluster that answers as it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(Writes())
+        self.host = "https://api.test"
+        self.away = False
+        self.resources: list[str] | None = RESOURCES
+
+    async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
+        assert method == "GET"
+        if self.away:
+            raise UnavailableError("no answer")
+        if path == "/version":
+            return {"gitVersion": "v1.35.4"}
+        if self.resources is None:
+            raise NotFoundError("no such group", 404)
+        return {"resources": [{"name": name} for name in self.resources]}
+
+
+class Watches:
+    """Takes the place of kopf: its one task ends when and how a test wants."""
+
+    def __init__(self) -> None:
+        self.starts = 0
+        self.ending: asyncio.Future[None] | None = None
+
+    async def spawn_tasks(self, *, ready_flag: asyncio.Event, **_: Any) -> list[asyncio.Task[None]]:
+        self.starts += 1
+        self.ending = asyncio.get_running_loop().create_future()
+        ready_flag.set()
+
+        async def watch(ending: asyncio.Future[None]) -> None:
+            await ending
+
+        return [asyncio.create_task(watch(self.ending))]
+
+    def fail(self, error: Exception) -> None:
+        assert self.ending is not None
+        self.ending.set_exception(error)
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def watches(monkeypatch: pytest.MonkeyPatch) -> Watches:
+    made = Watches()
+    monkeypatch.setattr(kopf, "spawn_tasks", made.spawn_tasks)
+    for name in ("_ASK_AGAIN_SECONDS", "_WATCH_AGAIN_SECONDS"):
+        monkeypatch.setattr(app_module, name, 0.01)
+    return made
+
+
+@pytest.fixture
+async def operator(api: Api, watches: Watches) -> AsyncIterator[Operator]:
+    assert watches.starts == 0
+    settings = Settings(agent_image="agent:1", host="127.0.0.1", port=18473, workers=2)
+    made = Operator(settings, cast("Kube", api), Metrics())
+    running = asyncio.create_task(made.run())
+    yield made
+    made._stopping.set()
+    with suppress(RuntimeError):
+        await asyncio.wait_for(running, 10)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to that")
+
+
+async def test_it_is_ready_when_everything_is_listed_and_watched(operator: Operator) -> None:
+    await until(lambda: operator._unready() == "")
+    assert operator._workers.running
+
+
+async def test_it_waits_for_the_api_server_and_says_so(operator: Operator, api: Api) -> None:
+    api.away = True
+    await until(lambda: operator._unready() == "waiting for the API server at https://api.test")
+    api.away = False
+    await until(lambda: operator._unready() == "")
+
+
+@pytest.mark.parametrize("resources", [None, ["componentruns"]])
+async def test_it_waits_for_the_crds_and_names_them(
+    operator: Operator, api: Api, caplog: pytest.LogCaptureFixture, resources: list[str] | None
+) -> None:
+    api.resources = resources
+    await until(lambda: "custom resources" in operator._unready())
+    await until(lambda: "does not serve" in caplog.text)
+    assert "storages" in caplog.text
+    assert "kubectl apply -f crds/" in caplog.text
+    api.resources = RESOURCES
+    await until(lambda: operator._unready() == "")
+
+
+async def test_a_listing_that_is_refused_is_tried_again(operator: Operator, api: Api, monkeypatch: Any) -> None:
+    answers = [ForbiddenError("pods is forbidden", 403)]
+    pages = api.pages
+
+    async def refused(*arguments: Any) -> AsyncIterator[Any]:
+        if answers:
+            raise answers.pop()
+        async for page in pages(*arguments):
+            yield page
+
+    monkeypatch.setattr(api, "pages", refused)
+    await until(lambda: operator._unready() == "")
+    assert not answers
+
+
+async def test_watches_that_fail_are_started_again(operator: Operator, watches: Watches) -> None:
+    await until(lambda: operator._unready() == "")
+    watches.fail(ValueError("an error in the watch-stream"))
+    await until(lambda: watches.starts == 2)
+    await until(lambda: operator._unready() == "")
+
+
+async def test_other_tasks_of_the_loop_are_left_alone_when_watches_end(operator: Operator, watches: Watches) -> None:
+    await until(lambda: operator._unready() == "")
+    bystander = asyncio.create_task(asyncio.sleep(60))
+    watches.fail(ValueError("an error in the watch-stream"))
+    await until(lambda: watches.starts == 2)
+    await asyncio.sleep(0.05)
+    assert not bystander.done()
+    bystander.cancel()
+
+
+async def test_a_worker_that_ends_ends_the_operator(api: Api, watches: Watches) -> None:
+    settings = Settings(agent_image="agent:1", host="127.0.0.1", port=18474, workers=2)
+    operator = Operator(settings, cast("Kube", api), Metrics())
+    running = asyncio.create_task(operator.run())
+    await until(lambda: operator._unready() == "")
+    assert watches.starts == 1
+    operator._workers._tasks[0].cancel()
+    with pytest.raises(RuntimeError, match="a worker ended"):
+        await asyncio.wait_for(running, 10)
+
+
+def test_kopf_writes_nothing_and_never_kills_us() -> None:
+    settings = make_settings()
+    assert settings.posting.enabled is False
+    assert settings.scanning.disabled is True
+    assert settings.peering.standalone is True
+    assert settings.process.ultimate_exiting_timeout is None
+    assert settings.persistence.diffbase_storage.fetch(body=cast("Any", {})) is None
+    assert dict(settings.watching.label_selectors)
