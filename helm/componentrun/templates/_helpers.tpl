@@ -132,6 +132,10 @@ spec:
           imagePullPolicy: {{ $root.Values.image.pullPolicy }}
           command: ["python3", "-m", {{ printf "componentrun.%s" .module | quote }}]
           env:
+            - name: COMPONENTRUN_POD_IPS
+              valueFrom:
+                fieldRef:
+                  fieldPath: status.podIPs
             {{- range $variable := .env }}
             - name: COMPONENTRUN_{{ $variable.name }}
               value: {{ $variable.value | toString | quote }}

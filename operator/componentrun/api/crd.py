@@ -133,7 +133,6 @@ def crd(kind: Kind) -> dict[str, Any]:
                 "plural": kind.plural,
                 "singular": kind.singular,
                 "shortNames": list(kind.short_names),
-                "categories": ["componentrun"],
             },
             "versions": [version],
         },

@@ -271,7 +271,7 @@ def _now() -> datetime:
 
 def _reconciler(settings: Settings, kube: Kube, caches: Caches, metrics: Metrics, identity: str) -> Reconciler:
     stores = Stores(kube, caches.storages, metrics)
-    policies = Policies(kube, Resolver(), settings.dns_cidrs)
+    policies = Policies(kube, Resolver(), settings.dns_cidrs, settings.ip_versions)
     start = StartSettings(settings.agent_image, settings.pod, settings.limits)
     return Reconciler(
         kube,

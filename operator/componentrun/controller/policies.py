@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 from componentrun.controller.kube import NETWORK_POLICIES, Kube
 from componentrun.controller.kubeerrors import AlreadyExistsError, NotFoundError
-from componentrun.core.networkpolicy import build_policy, policy_name
+from componentrun.core.networkpolicy import IPV4_ONLY, build_policy, policy_name
 from componentrun.errors import Reason, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from componentrun.api.component import Network
     from componentrun.api.storage import Storage
@@ -94,12 +94,14 @@ class Policies:
         kube: Kube,
         resolver: Resolver,
         dns_cidrs: Sequence[str] = (),
+        ip_versions: Collection[int] = IPV4_ONLY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Pods may also ask the resolvers at `dns_cidrs`."""
+        """Pods have addresses of `ip_versions` and may also ask the resolvers at `dns_cidrs`."""
         self._kube = kube
         self._resolver = resolver
         self._dns_cidrs = tuple(dns_cidrs)
+        self._ip_versions = ip_versions
         self._clock = clock
         self._right: dict[tuple[str, str], tuple[str, float]] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
@@ -117,7 +119,13 @@ class Policies:
             KubeError: the API server refused.
         """
         addresses = () if storage.spec.egress else await self._resolver.resolve(*endpoint_of(base_url))
-        wanted = build_policy(network, storage, store_addresses=addresses, dns_cidrs=self._dns_cidrs)
+        wanted = build_policy(
+            network,
+            storage,
+            store_addresses=addresses,
+            dns_cidrs=self._dns_cidrs,
+            ip_versions=self._ip_versions,
+        )
         key = (storage.metadata.namespace, policy_name(network, storage.metadata.name))
         text = json.dumps(wanted, sort_keys=True)
         async with self._locks.setdefault(key, asyncio.Lock()):

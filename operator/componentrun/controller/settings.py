@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
 
 from componentrun.api.common import duration_seconds, quantity_value
 from componentrun.controller.lease import LeaseSettings
+from componentrun.core.networkpolicy import IPV4_ONLY
 from componentrun.core.observed import Limits
 from componentrun.core.podsettings import PodSettings
 from componentrun.errors import PlatformError
@@ -58,6 +59,8 @@ class Settings:
     """How long to wait for what."""
     dns_cidrs: tuple[str, ...] = ()
     """Where pods may send DNS queries to besides the cluster's own DNS pods (node-local caches)."""
+    ip_versions: frozenset[int] = IPV4_ONLY
+    """IP versions of the cluster's pods, read off the addresses of the operator's own pod."""
     log_level: LogLevel = "INFO"
     log_format: LogFormat = "json"
     pod: PodSettings = field(default_factory=PodSettings)
@@ -85,6 +88,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         limits=_limits(reader),
         pod=_pod(reader),
         dns_cidrs=reader.read("DNS_CIDRS", _cidrs, ()),
+        ip_versions=reader.read("POD_IPS", _ip_versions, IPV4_ONLY),
         log_level=cast("LogLevel", reader.read("LOG_LEVEL", _one_of(_LEVELS, str.upper), "INFO")),
         log_format=cast("LogFormat", reader.read("LOG_FORMAT", _one_of(_FORMATS, str.lower), "json")),
         workers=reader.read("WORKERS", _whole(1, _MAX_WORKERS), 32),
@@ -196,6 +200,13 @@ def _cidrs(text: str) -> tuple[str, ...]:
         return tuple(str(ipaddress.ip_network(word)) for word in _words(text))
     except ValueError as error:
         raise ValueError(f"address blocks such as `169.254.20.10/32` separated by commas ({error})") from error
+
+
+def _ip_versions(text: str) -> frozenset[int]:
+    try:
+        return frozenset(ipaddress.ip_address(word).version for word in _words(text))
+    except ValueError as error:
+        raise ValueError(f"addresses of the operator's pod separated by commas ({error})") from error
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:

@@ -12,13 +12,16 @@ from componentrun.api.common import API_VERSION
 from componentrun.core.network import FORBIDDEN_BLOCKS, PRIVATE_BLOCKS, inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from componentrun.api.component import Network
     from componentrun.api.storage import Storage
     from componentrun.core.network import Block
 
-__all__ = ["build_policy", "network_class", "policy_name"]
+__all__ = ["IPV4_ONLY", "build_policy", "network_class", "policy_name"]
+
+IPV4_ONLY: Final = frozenset({4})
+"""The IP versions of a cluster without IPv6."""
 
 _CLASS_LENGTH: Final = 16
 _EVERYWHERE: Final[tuple[Block, ...]] = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
@@ -50,6 +53,7 @@ def build_policy(
     *,
     store_addresses: Sequence[tuple[str, int]] = (),
     dns_cidrs: Sequence[str] = (),
+    ip_versions: Collection[int] = IPV4_ONLY,
 ) -> dict[str, Any]:
     """The NetworkPolicy of a class, owned by the Storage. Nothing may connect to its pods; out goes what is listed.
 
@@ -58,6 +62,8 @@ def build_policy(
         storage: the store, whose `spec.egress` rules are taken as they are.
         store_addresses: IP and port of the store, resolved by the caller; used where the Storage gives no rules.
         dns_cidrs: further resolvers, e.g. `169.254.20.10/32` for a node-local cache.
+        ip_versions: 4, 6 or both: what pods have addresses of. Blocks of another version are left out: they open
+            nothing, and kube-router was seen to stop enforcing every policy of the cluster because of one.
     """
     name = storage.metadata.name
     return {
@@ -76,7 +82,7 @@ def build_policy(
             "podSelector": {"matchLabels": {names.NETWORK_CLASS_LABEL: network_class(network, name)}},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [],
-            "egress": [_dns(dns_cidrs), *_store(storage, store_addresses), *_component(network)],
+            "egress": [_dns(dns_cidrs), *_store(storage, store_addresses), *_component(network, ip_versions)],
         },
     }
 
@@ -109,12 +115,16 @@ def _store(storage: Storage, addresses: Sequence[tuple[str, int]]) -> list[dict[
     ]
 
 
-def _component(network: Network) -> list[dict[str, Any]]:
+def _component(network: Network, ip_versions: Collection[int]) -> list[dict[str, Any]]:
     """What the mode opens, then the single destinations."""
-    opened = {"none": (), "no-internet": PRIVATE_BLOCKS, "bridge": _EVERYWHERE}[network.mode]
+    opened: tuple[Block, ...] = {"none": (), "no-internet": PRIVATE_BLOCKS, "bridge": _EVERYWHERE}[network.mode]
+    opened = tuple(block for block in opened if block.version in ip_versions)
     rules = [{"to": _peers(opened)}] if opened else []
     for rule in network.egress:
-        entry: dict[str, Any] = {"to": _peers([ipaddress.ip_network(rule.cidr)])}
+        block = ipaddress.ip_network(rule.cidr)
+        if block.version not in ip_versions:
+            continue
+        entry: dict[str, Any] = {"to": _peers([block])}
         if rule.port:
             entry["ports"] = [{"protocol": "TCP", "port": rule.port}]
         rules.append(entry)

@@ -63,7 +63,7 @@ def resolver() -> FixedResolver:
 
 @pytest.fixture
 def policies(kube: FakeKube, resolver: FixedResolver, clock: Clock) -> Policies:
-    return Policies(cast("Kube", kube), resolver, (), clock)
+    return Policies(cast("Kube", kube), resolver, clock=clock)
 
 
 class TestEnsure:

@@ -57,7 +57,14 @@ def reaches(rules: list[dict[str, Any]], address: str, port: int = 443) -> bool:
     ],
 )
 def test_modes(mode: Any, address: str, wanted: bool) -> None:
-    assert reaches(egress(Network(mode=mode)), address) is wanted
+    assert reaches(egress(Network(mode=mode), ip_versions={4, 6}), address) is wanted
+
+
+def test_a_cluster_without_ipv6_gets_no_block_of_it() -> None:
+    network = Network(mode="bridge", egress=(EgressRule(cidr="2001:db8::/32"), EgressRule(cidr="203.0.113.0/24")))
+    blocks = [peer["ipBlock"] for rule in egress(network) for peer in rule["to"] if "ipBlock" in peer]
+    assert not [text for block in blocks for text in (block["cidr"], *block.get("except", [])) if ":" in text]
+    assert "203.0.113.0/24" in [block["cidr"] for block in blocks]
 
 
 def test_a_wide_block_does_not_open_the_metadata_service_either() -> None:
