@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.core import conditions
 from componentrun.core.diagnosis import Diagnosis
+from componentrun.core.results import counted
 from componentrun.core.steps import moved, with_phase
 from componentrun.errors import Reason, TransientError, UserError
 
@@ -80,7 +81,9 @@ def published(
         return run.status
     diagnosis = _recorded(run.status)
     total = sum(table.rows or 0 for table in tables)
-    message = f"{len(tables)} tables, {total} rows." if tables else "There were no tables to publish."
+    message = f"{counted(len(tables), 'table')}, {counted(total, 'row')}."
+    if not tables:
+        message = "There were no tables to publish."
     if diagnosis.reason is not Reason.SUCCEEDED:
         message = f"Only the `writeAlways` tables: {message}"
     base = run.status.model_copy(
@@ -177,7 +180,7 @@ def finished(
 def events_delivered(run: ComponentRun, now: datetime) -> ComponentRunStatus:
     """The collector has written the last line; the pod is not needed any more."""
     events = run.status.events
-    message = f"{events.count} events." if events else "There is nothing to deliver."
+    message = f"{counted(events.count, 'event')}." if events else "There is nothing to deliver."
     return _told(run, "True", "Delivered", message, now)
 
 

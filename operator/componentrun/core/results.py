@@ -14,6 +14,7 @@ __all__ = [
     "CUT_MARK",
     "START_ERRORS",
     "agent_reason",
+    "counted",
     "excerpt",
     "last_words",
     "stage_in_result",
@@ -80,6 +81,11 @@ def tail(text: str, limit: int) -> str:
     cut = text[-limit:]
     _, newline, rest = cut.partition("\n")
     return rest.strip() if newline else CUT_MARK + cut
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 table`, `2 tables`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def excerpt(text: str) -> str:

@@ -25,7 +25,7 @@ from componentrun.core.outcome import (
     publishing,
     start_failed,
 )
-from componentrun.core.results import excerpt, stage_in_result
+from componentrun.core.results import counted, excerpt, stage_in_result
 from componentrun.core.steps import moved, said, with_phase
 from componentrun.errors import Reason
 
@@ -197,7 +197,12 @@ def _with_facts(status: ComponentRunStatus, run: ComponentRun, pod: PodView, now
         update["image_digest"] = pod.component.image_id
     if pod.stage_in is not None and pod.stage_in.state == "terminated" and not failed_stage_in(pod.stage_in):
         result = stage_in_result(pod.stage_in)
-        message = f"{result.tables} tables, {result.rows} rows, {result.size} bytes." if result else "The input is in."
+        message = "The input is in."
+        if result:
+            message = ", ".join(
+                (counted(result.tables, "table"), counted(result.rows, "row"), counted(result.size, "byte"))
+            )
+            message += "."
         update["conditions"] = conditions.with_condition(
             status.conditions, conditions.STAGED_IN, "True", conditions.STAGED_IN, message,
             generation=run.metadata.generation, now=now,

@@ -343,6 +343,23 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         "daily-1",
     ),
     (
+        "deleted while stage-out refused the output: the refusal is the reason",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(0, end=10),
+            stage_out=ended(1, message=REFUSED_OUT, end=41),
+            deleted=(35, 6),
+        ),
+        Reason.OUTPUT_INVALID,
+        "bar.csv",
+    ),
+    (
+        "stage-out crashed, and the pod was deleted after that",
+        make_pod(stage_in=done_in(), component=ended(0, end=10), stage_out=ended(1, end=20), deleted=(35, 6)),
+        Reason.STAGE_OUT_FAILED,
+        "left no result",
+    ),
+    (
         "deleted during stage-in",
         make_pod(stage_in=ended(143, end=40), component=waiting(), stage_out=running(), deleted=(35, 600)),
         Reason.POD_DELETED,
@@ -360,10 +377,28 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         "nope",
     ),
     (
+        "no such entrypoint: what to look at is the component's",
+        make_pod(stage_in=done_in(), component=ended(128, "StartError", "exec: nope"), stage_out=done_out()),
+        Reason.START_FAILED,
+        "Check the command, the image's entrypoint",
+    ),
+    (
+        "stage-in can't be started: the platform's",
+        make_pod(stage_in=ended(128, "StartError", "exec: python3"), component=waiting(), stage_out=running()),
+        Reason.START_FAILED,
+        "look at the agents' image",
+    ),
+    (
+        "the kubelet would not have the pod and does not say why",
+        make_pod(phase="Failed", reason="NodeAffinity"),
+        Reason.UNSCHEDULABLE,
+        "(NodeAffinity): no reason given",
+    ),
+    (
         "the kubelet would not have the pod",
         make_pod(phase="Failed", reason="OutOfcpu", message="Node didn't have enough resource: cpu"),
         Reason.UNSCHEDULABLE,
-        "OutOfcpu",
+        "(OutOfcpu): Node didn't have enough resource: cpu",
     ),
     (
         "the backstop struck",
@@ -390,6 +425,16 @@ def test_a_pod_that_ended_has_this_reason(pod: dict[str, Any], reason: Reason, w
 def test_a_pod_that_vanished_while_its_component_ran_was_deleted() -> None:
     pod = make_pod(stage_in=done_in(), component=running(2), stage_out=running())
     assert diagnose(read_pod(pod, gone=True)).reason is Reason.POD_DELETED
+
+
+def test_a_pod_that_vanished_during_its_upload_was_deleted() -> None:
+    pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=running())
+    assert diagnose(read_pod(pod, gone=True)).reason is Reason.POD_DELETED
+
+
+def test_an_unknown_end_tells_what_is_known() -> None:
+    pod = make_pod(phase="Failed", reason="New", stage_in=done_in(), component=running(2), stage_out=running())
+    assert "component running, stage-in terminated Completed, stage-out running" in diagnose(read_pod(pod)).message
 
 
 def test_a_decided_termination_goes_before_what_the_stopping_caused() -> None:

@@ -201,6 +201,19 @@ class TestProblemsBeforeTheStart:
         assert (status.phase, status.reason) == ("Failed", reason)
         assert others(found) == [KILL], "or it could start after all"
 
+    @pytest.mark.parametrize(
+        ("reason", "message", "seconds"),
+        [("ErrImagePull", "i/o timeout", 62), ("ErrImagePull", "not found", 12), ("ContainerCreating", "", 3601)],
+    )
+    def test_are_looked_at_again_when_their_chance_is_over(self, reason: str, message: str, seconds: float) -> None:
+        run, pod = make_run(status=started_status()), pulling(reason, message)
+        assert plan(observe(run, pod, seconds=3)).wake_at == at(seconds)
+
+    @pytest.mark.parametrize(("who", "whose"), [("component", "of the component"), ("stage-out", "the platform's own")])
+    def test_say_whose_image_it_is(self, who: str, whose: str) -> None:
+        pod = pulling("ImagePullBackOff", "not found", who)
+        assert whose in (written(plan(observe(make_run(status=started_status()), pod))).message or "")
+
     def test_stage_in_that_hangs_ends_the_run(self) -> None:
         pod = make_pod(phase="Pending", stage_out=running(), stage_in=running(1), component=waiting())
         found = plan(observe(make_run(status=started_status()), pod, seconds=3601))
@@ -223,6 +236,18 @@ class TestTimeoutAndCancel:
         assert condition(status, "Succeeded") == ("Unknown", "Terminating")
         assert others(found) == [ASK]
         assert found.wake_at == at(3603 + 30)
+
+    def test_a_pod_without_the_annotation_has_the_default_timeout(self) -> None:
+        pod = alive()
+        pod["metadata"]["annotations"] = {}
+        assert plan(observe(make_run(status=started_status()), pod)).wake_at == at(3603)
+        assert "1h00m" in (written(plan(observe(make_run(status=started_status()), pod, seconds=3603))).message or "")
+
+    def test_another_timeout_is_told_as_it_is(self) -> None:
+        pod = alive()
+        pod["metadata"]["annotations"]["componentrun.dev/timeout-seconds"] = "90"
+        found = plan(observe(make_run(status=started_status()), pod, seconds=93))
+        assert "timeout of 1m30s" in (written(found).message or "")
 
     def test_a_second_before_the_timeout_nothing_happens(self) -> None:
         assert others(plan(observe(make_run(status=started_status()), alive(), seconds=3602))) == []

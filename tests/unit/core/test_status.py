@@ -81,6 +81,8 @@ class TestPublished:
         found = status.published(run, tables=self.TABLES, warnings=(), now=at(40))
         assert (found.phase, found.result, found.exit_code, found.warnings) == ("Succeeded", "Success", 0, None)
         assert condition(found, "Published") == ("True", "Published")
+        assert next(c.message for c in found.conditions if c.type == "Published") == "1 table, 5 rows."
+        assert found.attempts[-1].completion_time == at(40)
         assert condition(found, "Succeeded") == ("True", "Succeeded")
         assert found.completion_time == at(40)
 
@@ -105,13 +107,41 @@ class TestPublished:
             1,
         )
         assert condition(found, "Published")[0] == "True"
+        published = next(c for c in found.conditions if c.type == "Published")
+        assert published.message == "Only the `writeAlways` tables: 1 table, 5 rows."
         assert found.last_words == "no"
+
+    def test_without_a_table_says_so_and_the_attempt_keeps_its_end(self) -> None:
+        document = publishing_status()
+        document["attempts"][0]["completionTime"] = stamp(29)
+        found = status.published(make_run(status=document), tables=(), warnings=(), now=at(40))
+        published = next(c for c in found.conditions if c.type == "Published")
+        assert published.message == "There were no tables to publish."
+        assert found.attempts[-1].completion_time == at(29)
 
     def test_again_changes_nothing(self) -> None:
         run = make_run(status=publishing_status())
         final = status.published(run, tables=self.TABLES, warnings=(), now=at(40))
         again = make_run(status=final.to_dict())
         assert status.published(again, tables=(), warnings=("new",), now=at(50)) == again.status
+
+
+class TestEvents:
+    def test_that_were_not_delivered_are_told_with_the_collectors_words(self) -> None:
+        document = started_status(phase="Failed", events={"count": 3, "message": "the store refused"})
+        found = status.events_given_up(make_run(status=document), at(99))
+        told = next(c for c in found.conditions if c.type == "EventsDelivered")
+        assert (told.status, told.message) == (
+            "False",
+            (
+                "The collector did not deliver the last events in time; the end of the log may be missing. "
+                "It said: the store refused"
+            ),
+        )
+
+    def test_that_were_not_delivered_by_a_silent_collector_are_told_too(self) -> None:
+        found = status.events_given_up(make_run(status=started_status(phase="Failed")), at(99))
+        assert next(c for c in found.conditions if c.type == "EventsDelivered").message.endswith("may be missing.")
 
 
 class TestWhatCanNotBe:
