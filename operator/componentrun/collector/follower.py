@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from componentrun.collector.answer import Answer, Gap
-from componentrun.collector.kube import KubeError, NotFoundError
+from componentrun.collector.kube import KubeError
 from componentrun.collector.lines import SECOND, stamp_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ _SILENCE: Final = 10.0
 """A container that has terminated for so long, and an open stream that was silent as long: the stream is dead."""
 _UNREADABLE_TRIES: Final = 4
 _FRESH_END: Final = 5.0
-"""Seconds between the end of an answer and the news that the pod is gone: within it, that end was the container's."""
+"""Seconds between the end of an answer and the news that the log is gone: within it, that end was the container's."""
+_CAUSES: Final = {0: "error", 404: "not_found"}
 _NO_WATCHER: Final = "failed to create fsnotify watcher"
 
 
@@ -117,7 +118,7 @@ class Follower:
         while True:
             view = self._view()
             if view.gone:
-                self._conclude_gone()
+                self._conclude("its pod was deleted before the log was read to its end")
                 return
             self._news.clear()
             fresh, cause = await self._ask(view)
@@ -147,10 +148,10 @@ class Follower:
         if cause == "unreadable" and view.ended:
             self._unreadable += 1
             if self._unreadable >= _UNREADABLE_TRIES:
-                self._give_up(f"the log is not there any more ({self._trouble})")
+                self._conclude("the log is not there any more")
                 return True
         if view.overdue and not fresh and (cause or not view.ended):
-            self._give_up(f"the log could not be read to its end ({self._trouble or 'the container has not ended'})")
+            self._give_up("the log could not be read to its end")
             return True
         return False
 
@@ -165,22 +166,19 @@ class Follower:
         self._polls = max(self._polls - 1, 0)
         try:
             async with self._kube.log(*self._where, since=since, follow=follow) as response:
-                self._ended_well, self._tail, self._response = None, None, response
+                self._response = response
                 self._metrics.streams.inc()
                 try:
                     await self._read(response, answer)
                 finally:
                     self._metrics.streams.dec()
                     self._response = None
-        except NotFoundError as error:
-            return self._failed(answer, "not_found", error)
         except KubeError as error:
-            return self._failed(answer, "error" if error.status in {0, 200} else "refused", error)
+            self._trouble = error.message
+            if not error.status:  # it was cut off while it was read
+                self._ended_well, self._tail = None, None
+            return answer.fresh, _CAUSES.get(error.status, "refused")
         return await self._end(view, answer)
-
-    def _failed(self, answer: Answer, cause: str, error: KubeError) -> tuple[int, str]:
-        self._trouble = error.message
-        return answer.fresh, cause
 
     async def _read(self, response: aiohttp.ClientResponse, answer: Answer) -> None:
         turn = time.monotonic()
@@ -200,17 +198,19 @@ class Follower:
 
     async def _end(self, view: View, answer: Answer) -> tuple[int, str]:
         """The answer was read to its end, or as far as it is of use."""
-        if answer.jumped is not None:
-            self._jumped(answer.jumped)
-            return answer.fresh, "jump"
         fresh = answer.fresh
         tail = answer.last()
+        if fresh or tail is not None:
+            self._ended_well, self._tail = None, None
+        if answer.jumped is not None:
+            self._jumped(answer.jumped)
+            return fresh, "jump"
         if answer.problem:
             self._trouble = answer.problem
             if answer.problem.startswith(_NO_WATCHER):
                 self._polls = _POLLS
-                return answer.fresh, "no_watcher"
-            return answer.fresh, "unreadable"
+                return fresh, "no_watcher"
+            return fresh, "unreadable"
         self._ended_well, self._unreadable, self._tail = time.monotonic(), 0, tail
         if view.ended and tail is not None:
             fresh += 1
@@ -246,10 +246,10 @@ class Follower:
             f"lines of {self._title} may be missing between {stamp_of(gap.after)} and {stamp_of(gap.before)}: {why}",
         )
 
-    def _conclude_gone(self) -> None:
-        """The pod is deleted. An answer that came to its own end just before was complete."""
+    def _conclude(self, why: str) -> None:
+        """The log is gone. An answer that came to its own end just before was complete."""
         if self._ended_well is None or time.monotonic() - self._ended_well > _FRESH_END:
-            self._give_up(f"its pod was deleted before the log was read to its end{self._why()}")
+            self._give_up(why)
         elif self._tail is not None:
             self._sink.take(self._tail)
 
@@ -257,8 +257,6 @@ class Follower:
         position = self._sink.position
         behind = f" behind {stamp_of(position.newest)}" if position.newest else ""
         self._sink.lost(
-            f"end {self._where[1]}/{self._where[2]}", f"lines of {self._title}{behind} may be missing: {why}"
+            f"end {self._where[1]}/{self._where[2]}",
+            f"lines of {self._title}{behind} may be missing: {why}" + (f" ({self._trouble})" if self._trouble else ""),
         )
-
-    def _why(self) -> str:
-        return f" ({self._trouble})" if self._trouble else ""

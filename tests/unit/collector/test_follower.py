@@ -136,6 +136,20 @@ async def test_an_unfinished_line_of_a_pod_that_is_gone_is_a_line() -> None:
     assert (sink.texts, sink.problems) == (["a", "b"], [])
 
 
+@pytest.mark.parametrize("then", ["gone", "ended"])
+async def test_a_log_that_is_removed_right_behind_its_end_was_read(then: str) -> None:
+    words = b"unable to retrieve container logs for containerd://1"
+    scene = Scene([])
+    scene.plays += [
+        Play(log("a") + log("b", begin=1, end=b"")),
+        Play(words),
+        Play(words, then=scene.sets(**{then: True})),
+        Play(words),
+    ]
+    sink = await scene.run()
+    assert (sink.texts, sink.problems) == (["a", "b"], [])
+
+
 async def test_a_pod_that_goes_away_unread_is_said() -> None:
     scene = Scene([], replace(RUNS, gone=True))
     sink = await scene.run()
