@@ -70,7 +70,9 @@ class Limits:
     image_pull: float = 60
     """For an image whose pull fails, from the first failure seen (the pod's creation)."""
     stop_grace: float = 30
-    """Between the first and the second deletion of a pod that is being stopped."""
+    """For a component that is stopped, from SIGTERM to SIGKILL."""
+    stop_upload: float = 60
+    """Added to that where a run has `writeAlways` tables, so that stage-out can save them."""
     events_wait: float = 60
     """For the collector, before a finished pod is deleted all the same."""
     start_retry: float = 120

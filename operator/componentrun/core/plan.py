@@ -59,7 +59,7 @@ def _during_the_attempt(o: Observed, attempt: Attempt) -> Plan:
     if has_ended(pod, o.limits, o.now):
         return _conclude(o, pod)
     if o.run.status.termination is not None:
-        return _stop(o, pod, o.run.status.termination)
+        return _stop(o, pod)
     termination = _reason_to_stop(o, pod)
     if termination is not None:
         return _begin_to_stop(o, pod, termination)
@@ -120,30 +120,36 @@ def _reason_to_stop(o: Observed, pod: PodView) -> Termination | None:
 def _begin_to_stop(o: Observed, pod: PodView, termination: Termination) -> Plan:
     """The decision is written first, then the pod is told to end."""
     decided = status.terminating(_looked_at(o, pod), termination)
-    actions, wake_at = _stop_actions(o, pod, termination)
+    actions, wake_at = _stop_actions(o, pod)
     return _write(o, decided, *actions, wake_at=wake_at)
 
 
-def _stop(o: Observed, pod: PodView, termination: Termination) -> Plan:
+def _stop(o: Observed, pod: PodView) -> Plan:
     """The decision stands; see to it that the pod ends."""
-    actions, wake_at = _stop_actions(o, pod, termination)
+    actions, wake_at = _stop_actions(o, pod)
     return _write(o, status.observed_phase(o.run, pod, o.now), *actions, wake_at=wake_at)
 
 
-def _stop_actions(o: Observed, pod: PodView, termination: Termination) -> tuple[tuple[Action, ...], datetime]:
-    """Politely while the component may still end by itself, or its `writeAlways` tables are on their way; else not.
+def _stop_actions(o: Observed, pod: PodView) -> tuple[tuple[Action, ...], datetime]:
+    """Delete the pod, once, with the grace that is meant.
 
-    The first deletion gives the pod its whole grace period, the second one shortens it (seen: the kubelet obeys).
+    The kubelet obeys the first grace period only: seen with Kubernetes 1.35, a later and shorter deletion does not
+    reach a kubelet that already waits for a container to end.
     """
-    running = pod.component is not None and pod.component.state == "running"
-    ended = pod.component is not None and pod.component.state == "terminated"
-    patience = termination.time + timedelta(seconds=o.limits.stop_grace)
-    saving = ended and not o.run.spec.cancel and _writes_always(o)
-    if saving or (running and o.now < patience):
-        wake_at = patience if running else next_look(pod, o.limits)
-        return (() if pod.deleted_at is not None else (DeletePod(pod.name, pod.uid, None),)), wake_at
-    lost = (pod.deleted_at or o.now) + timedelta(seconds=o.limits.node_lost)
-    return _kill(pod), lost
+    grace = _stop_grace(o, pod)
+    told = pod.deleted_at is not None and (pod.deletion_grace_seconds or 0) <= grace
+    ends = (pod.deleted_at if told else None) or o.now + timedelta(seconds=grace)
+    lost = ends + timedelta(seconds=o.limits.node_lost)
+    return (() if told else (DeletePod(pod.name, pod.uid, grace),)), lost
+
+
+def _stop_grace(o: Observed, pod: PodView) -> int:
+    """Seconds from SIGTERM to SIGKILL: more where `writeAlways` tables are to be saved, few before the start."""
+    if pod.component is None or pod.component.state == "waiting":
+        return KILL_GRACE_SECONDS
+    if _writes_always(o) and not o.run.spec.cancel:
+        return int(o.limits.stop_grace + o.limits.stop_upload)
+    return int(o.limits.stop_grace) if pod.component.state == "running" else KILL_GRACE_SECONDS
 
 
 def _conclude(o: Observed, pod: PodView) -> Plan:
