@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.collector.follower import Follower, View
@@ -27,6 +28,7 @@ __all__ = ["Crew"]
 _QUIET: Final = 3.0
 """A sidecar goes on after the run's end until the pod is deleted, which waits for its lines: it has said all when it
 was silent for so long."""
+_OLD: Final = timedelta(seconds=10)
 _SECRET_PATIENCE: Final = 20.0
 """Seconds after a run's end until lines are withheld for a Secret that can't be read."""
 
@@ -113,7 +115,12 @@ class Crew:
         sink = ContainerSink(self._inbox, pod, container.name, redactor)
         where = (pod.namespace, pod.name, container.name)
         follower = Follower(
-            self._kube, where, lambda: self._view(pod.uid, container.name, follower), sink, self._inbox.metrics
+            self._kube,
+            where,
+            lambda: self._view(pod.uid, container.name, follower),
+            sink,
+            self._inbox.metrics,
+            late=sink.position.lines > 0 or _is_old(container),
         )
         self._followers[key] = follower
         self._spawn(key, follower.run())
@@ -161,3 +168,8 @@ class Crew:
             f"have to be taken out are not known ({why})",
         )
         self._inbox.journal.finish_container(key)
+
+
+def _is_old(container: ContainerFacts) -> bool:
+    """Whether it has run for a while without being followed."""
+    return container.started_at is not None and datetime.now(UTC) - container.started_at > _OLD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
@@ -58,6 +59,8 @@ class ContainerFacts:
     never_ran: bool
     """It ended because it could not be started."""
     restarts: int
+    started_at: datetime | None
+    """When it was started (again); None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,8 @@ def pod_facts(raw: Mapping[str, Any]) -> PodFacts:
 
 
 def _container(raw: Mapping[str, Any], pod_ended: bool, sidecar: bool) -> ContainerFacts:  # noqa: FBT001 - private
-    terminated = (raw.get("state") or {}).get("terminated")
+    state = raw.get("state") or {}
+    terminated = state.get("terminated")
     restarts = int(raw.get("restartCount") or 0)
     return ContainerFacts(
         name=raw["name"],
@@ -132,4 +136,9 @@ def _container(raw: Mapping[str, Any], pod_ended: bool, sidecar: bool) -> Contai
         ended=pod_ended or (terminated is not None and not sidecar),
         never_ran=not restarts and (terminated or {}).get("reason") in _NOT_STARTED,
         restarts=restarts,
+        started_at=_moment((state.get("running") or terminated or {}).get("startedAt")),
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

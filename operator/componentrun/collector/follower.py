@@ -35,6 +35,9 @@ _POLLS: Final = 30
 """So many times a log that can't be followed is read in steps before following is tried again."""
 _TURN: Final = 0.005
 """Seconds that one stream is read in a row."""
+_MUCH: Final = 1000
+"""Lines."""
+_A_WHILE: Final = 5.0
 _SILENCE: Final = 10.0
 """A container that has terminated for so long, and an open stream that was silent as long: the stream is dead."""
 _UNREADABLE_TRIES: Final = 4
@@ -80,12 +83,31 @@ class Follower:
     """Reads one container's log."""
 
     def __init__(
-        self, kube: Kube, where: tuple[str, str, str], view: Callable[[], View], sink: Sink, metrics: Metrics
+        self,
+        kube: Kube,
+        where: tuple[str, str, str],
+        view: Callable[[], View],
+        sink: Sink,
+        metrics: Metrics,
+        *,
+        late: bool = False,
     ) -> None:
-        """Follow the container at (namespace, pod, container); `view` tells what the watch knows about it."""
+        """Follow a container.
+
+        Args:
+            kube: where its log is.
+            where: namespace, pod, container.
+            view: tells what the watch knows about it.
+            sink: where lines go.
+            metrics: are told what happens.
+            late: there may be much to read before there is something to follow. A file that is rotated while a follow
+                reads it for the first time is followed for ever, so what is there is read without following first.
+        """
+        self._late = late
         self._kube, self._where, self._view, self._sink, self._metrics = kube, where, view, sink, metrics
         self._title = f"container `{where[2]}` of pod `{where[1]}`"
         self._response: aiohttp.ClientResponse | None = None
+        self._opened = 0.0
         self._restarts: int | None = None
         self._tail: Line | None = None
         """Unfinished line at the end of the last answer, delivered if nothing can come behind it."""
@@ -96,7 +118,7 @@ class Follower:
         self._unreadable = 0
         self._trouble = ""
         self.heard = time.monotonic()
-        """When the last byte came."""
+        """When the last byte came, or a stream that had been open for a while came to its end."""
 
     @property
     def open(self) -> bool:
@@ -124,6 +146,9 @@ class Follower:
             fresh, cause = await self._ask(view)
             if self._finished(view, fresh, cause):
                 return
+            if self._late and not cause:
+                self._late = fresh > _MUCH
+                continue
             self._metrics.reconnects.labels(cause or "eof").inc()
             pause = _FIRST_PAUSE if fresh else min(pause * 2, _LONGEST_PAUSE)
             if self._polls:
@@ -162,11 +187,11 @@ class Follower:
         self._restarts = view.restarts
         answer = Answer(position, same_file=same_file)
         since = stamp_of(position.floor)[:19] + "Z" if position.floor else None
-        follow = not view.ended and self._polls == 0
+        follow = not view.ended and self._polls == 0 and not self._late
         self._polls = max(self._polls - 1, 0)
         try:
             async with self._kube.log(*self._where, since=since, follow=follow) as response:
-                self._response = response
+                self._response, self._opened = response, time.monotonic()
                 self._metrics.streams.inc()
                 try:
                     await self._read(response, answer)
@@ -200,6 +225,8 @@ class Follower:
         """The answer was read to its end, or as far as it is of use."""
         fresh = answer.fresh
         tail = answer.last()
+        if time.monotonic() - self._opened > _A_WHILE:
+            self.heard = time.monotonic()
         if fresh or tail is not None:
             self._ended_well, self._tail = None, None
         if answer.jumped is not None:

@@ -31,6 +31,7 @@ _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 _PATIENCE: Final = 20.0
 """Seconds after a run's end that a Storage which refuses is given to be mended."""
+_COMPLAINTS_EVERY: Final = 60.0
 
 Value = TypeVar("Value")
 
@@ -51,6 +52,7 @@ class Outlet:
         self._state, self._stores, self._metrics, self._log = state, stores, metrics, log
         self._storage: str | None = None
         self._bound = False
+        self._complained = (0.0, "")
 
     async def journal(self) -> Journal:
         """A journal that goes on behind the run's last segment.
@@ -96,10 +98,17 @@ class Outlet:
             except ComponentRunError as error:
                 if self._is_hopeless(error):
                     raise UndeliverableError(error.message, error.reason) from error
-                self._log.warning("can't %s, trying again in %.1f s: %s", what, pause, error.message)
+                self._complain(f"can't {what}, trying again: {error.message}")
                 self._stores.forget(self._state.run.namespace, self._storage)
             await self._state.pause(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _complain(self, message: str) -> None:
+        """Once for each kind of trouble and time: a store that is away is away for all runs."""
+        now = time.monotonic()
+        if message != self._complained[1] or now - self._complained[0] > _COMPLAINTS_EVERY:
+            self._complained = (now, message)
+            self._log.warning("%s", message)
 
     async def _store(self) -> Store:
         """The run's store. Its name is fixed with the first segment, whatever the status says later."""

@@ -1,8 +1,8 @@
 """Takes a run's secret values out of what goes into events. Pure.
 
-Found are a value as it is, and as it looks escaped for JSON, URL-encoded, or in base64 (alone, or inside a longer
-text, e.g. `user:password`). Of a value with several lines, each line is a value too: a component prints a private key
-line by line.
+Found are a value as it is, and as it looks escaped for JSON, URL-encoded, in hexadecimal, or in base64 (alone, in
+lines, or inside a longer text, e.g. `user:password`); besides, what makes a signed URL a capability. Of a value with
+several lines, each line is a value too: a component prints a private key line by line.
 
 Values shorter than `SHORTEST` characters are not redacted: `1`, `no` or `dev` as a "secret" would make every event
 unreadable and hide nothing, as the gaps would show the value.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -24,6 +25,15 @@ MARK: Final = "[redacted]"
 SHORTEST: Final = 4
 _SHORTEST_INNER_BASE64: Final = 6
 """Below this, the part of a base64 text that depends on the value alone is too short to be told from other words."""
+_FEW: Final = 100
+"""Forms that are looked for one by one."""
+_SIGNATURES: Final = frozenset({"x-amz-signature", "x-amz-credential", "x-amz-security-token"})
+_SIGNED: Final = re.compile(
+    rf"((?:{'|'.join(_SIGNATURES)})[\"']?\s*(?:[=:]|%3D)\s*[\"']?)[^&\s\"'`,}}]+", re.IGNORECASE
+)
+"""What makes a URL a capability: an agent's message may quote one."""
+_WRAPS: Final = (76, 64)
+"""Columns at which programs wrap base64."""
 _TOO_DEEP: Final = "[left out: too deep]"
 _DEEPEST: Final = 20
 """Levels of a JSON value; what lies deeper is replaced as a whole."""
@@ -35,7 +45,10 @@ class Redactor:
     def __init__(self, values: Iterable[str] = ()) -> None:
         """Learn the values."""
         forms = {form for value in values for form in _forms(value) if len(form) >= SHORTEST}
-        self._forms = sorted(forms, key=len, reverse=True)
+        self._forms = forms
+        self._heads: dict[str, list[str]] = {}
+        for form in forms:
+            self._heads.setdefault(form[:SHORTEST], []).append(form)
 
     def __repr__(self) -> str:
         """How much it knows, not what."""
@@ -43,7 +56,9 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text with a mark in place of each secret; secrets that overlap or touch get one mark together."""
-        spans = sorted(span for form in self._forms if form in text for span in _spans(text, form))
+        if _SIGNED.search(text):
+            text = _SIGNED.sub(rf"\1{MARK}", text)
+        spans = sorted(span for form in self._candidates(text) if form in text for span in _spans(text, form))
         if not spans:
             return text
         parts, at = [], 0
@@ -51,6 +66,13 @@ class Redactor:
             parts += [text[at:begin], MARK]
             at = end
         return "".join(parts) + text[at:]
+
+    def _candidates(self, text: str) -> Iterable[str]:
+        """Forms that may be in the text. With many it is quicker to look at the text's pieces than for each form."""
+        if len(self._forms) <= _FEW:
+            return self._forms
+        heads = self._heads.keys() & {text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)}
+        return [form for head in heads for form in self._heads[head]]
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """A JSON value with every text in it redacted, keys too. A number that shows a secret becomes a mark."""
@@ -66,7 +88,10 @@ class Redactor:
     def _collection(self, value: dict[str, Any] | list[Any], depth: int) -> dict[str, Any] | list[Any]:
         if isinstance(value, list):
             return [self.value(item, depth + 1) for item in value]
-        return {self.text(str(key)): self.value(item, depth + 1) for key, item in value.items()}
+        return {
+            self.text(str(key)): MARK if str(key).lower() in _SIGNATURES else self.value(item, depth + 1)
+            for key, item in value.items()
+        }
 
 
 def _forms(value: str) -> Iterator[str]:
@@ -91,6 +116,8 @@ def _encodings(value: str) -> Iterator[str]:
         yield encoded
         yield _lower_hex(encoded)
     yield repr(value)[1:-1]
+    yield value.encode(errors="surrogatepass").hex()
+    yield value.encode(errors="surrogatepass").hex().upper()
     yield from _base64(value.encode(errors="surrogatepass"))
 
 
@@ -104,6 +131,8 @@ def _base64(data: bytes) -> Iterator[str]:
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(data).decode("ascii")
         yield encode(data).decode("ascii").rstrip("=")
+        yield from _wrapped(encode(data).decode("ascii"))
+        yield from _wrapped(encode(data + b"\n").decode("ascii"))
         for before in (0, 1, 2):
             whole = encode(b"\0" * before + data).decode("ascii").rstrip("=")
             first = -(-before * 8 // 6)
@@ -111,6 +140,15 @@ def _base64(data: bytes) -> Iterator[str]:
             inner = whole[first:last]
             if len(inner) >= _SHORTEST_INNER_BASE64:
                 yield inner
+
+
+def _wrapped(encoded: str) -> Iterator[str]:
+    """The lines of a text that is printed in several."""
+    for columns in _WRAPS:
+        for at in range(0, len(encoded) if len(encoded) > columns else 0, columns):
+            piece = encoded[at : at + columns].rstrip("=")
+            if len(piece) >= _SHORTEST_INNER_BASE64:
+                yield piece
 
 
 def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:

@@ -88,7 +88,8 @@ class Worker:
             finally:
                 await crew.dismiss()
         except UndeliverableError as error:
-            self._log.error("the events can't be delivered: %s", error.message)
+            level = logging.WARNING if self._state.deleted else logging.ERROR
+            self._log.log(level, "the events can't be delivered: %s", error.message)
             await self._report(self._count, f"events were not written: {error.message}")
 
     async def _collect(self, journal: Journal, inbox: Inbox, crew: Crew) -> None:

@@ -44,13 +44,15 @@ class Content:
             self._play.then()
         if self._play.hang:
             await self._closed.wait()
-            raise UnavailableError("closed")
+            if self._play.hang:
+                raise UnavailableError("closed")
         if self._play.cut:
             raise UnavailableError("cut off")
 
 
 class Response:
     def __init__(self, play: Play) -> None:
+        self.play = play
         self._closed = asyncio.Event()
         self.content = Content(play, self._closed)
 
@@ -67,6 +69,7 @@ class FakeKube:
     asked: list[dict[str, Any]] = field(default_factory=list)
     patched: list[dict[str, Any]] = field(default_factory=list)
     patch_errors: list[KubeError] = field(default_factory=list)
+    open: Response | None = None
 
     def add_secret(self, name: str, values: list[str]) -> None:
         data = {REDACT_KEY: base64.b64encode(json.dumps(values).encode()).decode()}
@@ -97,7 +100,14 @@ class FakeKube:
         play = plays.pop(0) if len(plays) > 1 else plays[0]
         if play.error is not None:
             raise play.error
-        yield Response(play)
+        self.open = Response(play)
+        yield self.open
+
+    def end_well(self) -> None:
+        """The answer that hangs comes to its own end."""
+        assert self.open is not None
+        self.open.play.hang = False
+        self.open.close()
 
     async def patch_status(self, resource: Resource, _namespace: str, name: str, body: Mapping[str, Any]) -> None:
         assert resource == RUNS

@@ -271,6 +271,33 @@ async def test_a_silent_stream_of_an_ended_container_is_closed(monkeypatch: pyte
     assert (await task).texts == ["a", "b"]
 
 
+async def test_the_end_of_a_long_stream_is_no_reason_to_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_A_WHILE", 0.01)
+    scene = Scene([])
+    begun = scene.follower.heard
+    scene.plays += [Play(log("a"), hang=True), Play(log("a"), then=scene.sets(ended=True)), Play(log("a"))]
+    task = asyncio.create_task(scene.run())
+    await asyncio.sleep(0.05)
+    assert scene.follower.heard - begun < 0.05
+    scene.kube.end_well()
+    assert (await task).problems == []
+    assert scene.follower.heard - begun >= 0.05
+
+
+async def test_a_late_follower_reads_what_is_there_before_it_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MUCH", 1)
+    scene = Scene([])
+    scene.plays += [
+        Play(log("a", "b")),
+        Play(log("a", "b", "c")),
+        Play(log("a", "b", "c", "d"), then=scene.sets(ended=True)),
+        Play(log("a", "b", "c", "d")),
+    ]
+    scene.follower._late = True
+    assert (await scene.run()).texts == ["a", "b", "c", "d"]
+    assert [ask["follow"] for ask in scene.kube.asked] == [False, False, True, False]
+
+
 async def test_a_full_journal_makes_the_stream_wait() -> None:
     scene = Scene([Play(log("a", "b", "c", "d"))], replace(RUNS, ended=True), sink=ListSink(room_at=2))
     assert (await scene.run()).waited == 2

@@ -39,6 +39,8 @@ def b64(text: str) -> str:
         quote(AWKWARD, safe="").lower().replace("p", "p"),
         quote_plus(AWKWARD),
         repr(AWKWARD)[1:-1],
+        AWKWARD.encode().hex(),
+        AWKWARD.encode().hex().upper(),
     ],
 )
 def test_every_form_is_found(form: str) -> None:
@@ -66,6 +68,42 @@ def test_other_text_stays(values: list[str], text: str) -> None:
     shown = Redactor(values).text(text)
     if not any(value.strip() in text or value in text for value in values) and MARK not in shown:
         assert shown == text
+
+
+@pytest.mark.parametrize("columns", [64, 76])
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_base64_that_is_printed_in_lines(columns: int, end: str) -> None:
+    secret = "correct horse battery staple " * 6
+    encoded = b64(secret + end)
+    redactor = Redactor([secret])
+    lines = [encoded[at : at + columns] for at in range(0, len(encoded), columns)]
+    assert len(lines) > 2
+    shown = [redactor.text(line).rstrip("=") for line in lines]
+    assert all(len(left) < 6 or left == MARK for left in shown)
+
+
+def test_many_secrets_are_found_as_few_are() -> None:
+    values = [f"secret-number-{number}" for number in range(100)]
+    redactor = Redactor(values)
+    assert len(redactor._forms) > 100
+    assert redactor.text("a secret-number-77 b") == f"a {MARK} b"
+    assert redactor.text(f"a {b64('secret-number-5')}") == f"a {MARK}"
+    assert redactor.text("nothing") == redactor.text("") + "nothing"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET https://s/b?X-Amz-Date=1&X-Amz-Signature=0a1b2c3d&x=y",
+        "X-Amz-Credential=0a1b2c3d%2F2026",
+        "{'x-amz-signature': '0a1b2c3d', 'key': 'k'}",
+        "x-amz-security-token%3D0a1b2c3d",
+    ],
+)
+def test_signatures_of_urls_are_taken_out_always(text: str) -> None:
+    assert "0a1b2c3d" not in Redactor().text(text)
+    assert MARK in Redactor().text(text)
+    assert Redactor().value({"x-amz-signature": "0a1b2c3d"}) == {"x-amz-signature": MARK}
 
 
 def test_secrets_that_overlap_leave_no_rest() -> None:
