@@ -83,6 +83,10 @@ def containers(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [container for pod in pods for container in pod["containers"]]
 
 
+def operator_container(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(container for container in containers(documents) if container["name"] == "operator")
+
+
 def environment(documents: list[dict[str, Any]], part: str) -> dict[str, str]:
     found = next(container for container in containers(documents) if container["name"] == part)
     return {variable["name"]: variable["value"] for variable in found["env"] if "value" in variable}
@@ -154,7 +158,7 @@ class TestPods:
             assert container["resources"]["limits"]["memory"]
             assert "cpu" not in container["resources"]["limits"]
 
-    def test_there_is_never_more_than_one_of_each(self, documents: list[dict[str, Any]]) -> None:
+    def test_there_is_one_of_each_unless_asked_for(self, documents: list[dict[str, Any]]) -> None:
         for deployment in of_kind(documents, "Deployment"):
             assert deployment["spec"]["replicas"] == 1
             assert deployment["spec"]["strategy"] == {"type": "Recreate"}
@@ -180,6 +184,37 @@ class TestSettings:
     def test_the_collector_understands_what_it_is_given(self, rendered: Chart) -> None:
         given = environment(rendered.render(), "collector")
         assert collector_settings.from_environment(given) == collector_settings.Settings()
+
+    def test_whatever_the_operator_reads_the_chart_gives(self, rendered: Chart) -> None:
+        read: set[str] = set()
+
+        class Recorder(dict[str, str]):
+            def get(self, key: str, default: Any = None) -> Any:
+                read.add(key)
+                return super().get(key, default)
+
+        operator_settings.from_environment(Recorder(COMPONENTRUN_AGENT_IMAGE="image:1"))
+        # Where it serves is fixed in the chart; the last two are for tests, and LEASE_SECONDS for the impatient.
+        left_out = {"HOST", "PORT", "LEASE_SECONDS", "POD_MISSING_SECONDS", "NODE_LOST_SECONDS"}
+        given = {variable["name"] for variable in operator_container(rendered.render())["env"]}
+        assert read - given == {f"COMPONENTRUN_{name}" for name in left_out}
+
+    def test_one_operator_needs_no_lease_and_several_do(self, rendered: Chart) -> None:
+        assert operator_settings.from_environment(environment(rendered.render(), "operator")).lease is None
+        documents = rendered.render("operator.replicas=2")
+        lease = operator_settings.from_environment(environment(documents, "operator")).lease
+        assert lease is not None
+        assert (lease.namespace, lease.name) == ("somewhere", "release-componentrun-operator")
+        (role,) = of_kind(documents, "Role")
+        assert role["metadata"]["namespace"] == lease.namespace
+        assert role["rules"][1]["resourceNames"] == [lease.name]
+
+    def test_agents_log_in_where_the_operator_does(self, rendered: Chart) -> None:
+        documents = rendered.render("imagePullSecrets[0].name=one", "imagePullSecrets[1].name=two")
+        assert operator_settings.from_environment(environment(documents, "operator")).pod.agent_pull_secrets == (
+            "one",
+            "two",
+        )
 
     def test_values_arrive(self, rendered: Chart) -> None:
         given = environment(

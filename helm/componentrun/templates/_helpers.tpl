@@ -58,8 +58,8 @@ capabilities:
 {{- end -}}
 
 {{/*
-What operator and collector share; takes a dict with root, part ("operator"), module, values, env (a list), and for one of
-several shards its number as text.
+What operator and collector share; takes a dict with root, part ("operator"), module, values, env (a list), replicas where
+they stand by for each other, and for one of several shards its number as text.
 */}}
 {{- define "componentrun.deployment" -}}
 {{- $root := .root -}}
@@ -74,10 +74,10 @@ metadata:
   labels:
     {{- include "componentrun.labels" (list $root .part) | nindent 4 }}
 spec:
-  # One at a time: a second one would do the same work again, harmlessly but for nothing.
-  replicas: 1
+  replicas: {{ default 1 .replicas }}
   strategy:
-    type: Recreate
+    # One at a time: a second one would do the same work again, harmlessly but for nothing.
+    type: {{ ternary "RollingUpdate" "Recreate" (gt (int (default 1 .replicas)) 1) }}
   revisionHistoryLimit: 3
   selector:
     matchLabels:
@@ -121,6 +121,15 @@ spec:
       {{- with $values.tolerations }}
       tolerations:
         {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- if gt (int (default 1 .replicas)) 1 }}
+      topologySpreadConstraints:
+        - maxSkew: 1
+          topologyKey: kubernetes.io/hostname
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector:
+            matchLabels:
+              {{- include "componentrun.selectorLabels" (list $root .part) | nindent 14 }}
       {{- end }}
       {{- with $values.affinity }}
       affinity:
