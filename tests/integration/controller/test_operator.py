@@ -8,6 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conftest import OperatorProcess, Wire
 
     from e2e.tenant import Tenant
@@ -21,6 +23,13 @@ COPY: dict[str, Any] = {
 
 def status_of(run: dict[str, Any]) -> dict[str, Any]:
     return dict(run["status"])
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(0.2)
 
 
 class TestOneRun:
@@ -98,10 +107,8 @@ class TestRestarts:
         tenant.wait(submit("true"))
         operator.kill()
         operator.start()
-        deadline = time.monotonic() + 30
-        while tenant.kubectl("get", "pods", "-o", "name").stdout and time.monotonic() < deadline:
-            time.sleep(0.5)
-        assert not tenant.kubectl("get", "pods", "-o", "name").stdout
+        eventually(lambda: not tenant.kubectl("get", "pods", "-o", "name").stdout)
+        eventually(lambda: "secret/r-" not in tenant.kubectl("get", "secrets", "-o", "name").stdout)
 
     def test_a_terminated_one_ends_at_once_and_another_goes_on(
         self, tenant: Tenant, operator: OperatorProcess, submit: Any
@@ -166,7 +173,7 @@ class TestTwoOperators:
         operator.kill()
         assert status_of(tenant.wait(name))["phase"] == "Succeeded"
         assert time.monotonic() - began < 40
-        assert 'leader_election_master_status{name="componentrun"} 1.0' in second.ask("/metrics")[1]
+        eventually(lambda: 'leader_election_master_status{name="componentrun"} 1.0' in second.ask("/metrics")[1])
 
     def test_one_that_ends_in_order_hands_over_at_once(
         self, tenant: Tenant, operator: OperatorProcess, second: OperatorProcess, submit: Any
@@ -206,9 +213,10 @@ class TestHealth:
         assert operator.ask("/readyz") == (200, "ready"), seen
         assert operator.ask("/healthz") == (200, "alive")
         tenant.wait(submit("true"))
+        counted = 'componentrun_results_total{component="image",reason="Succeeded"} 1.0'
+        eventually(lambda: counted in operator.ask("/metrics")[1])
         metrics = operator.ask("/metrics")[1]
         assert 'componentrun_runs{phase="Succeeded"} 1.0' in metrics
-        assert 'componentrun_results_total{component="image",reason="Succeeded"} 1.0' in metrics
         assert 'rest_client_requests_total{code="201"' in metrics
         assert 'componentrun_store_requests_total{operation="create",outcome="ok"}' in metrics
 
