@@ -145,11 +145,13 @@ def _stop_actions(o: Observed, pod: PodView) -> tuple[tuple[Action, ...], dateti
 
 def _stop_grace(o: Observed, pod: PodView) -> int:
     """Seconds from SIGTERM to SIGKILL: more where `writeAlways` tables are to be saved, few before the start."""
-    if pod.component is None or pod.component.state == "waiting":
+    saving = _writes_always(o) and not o.run.spec.cancel
+    started = pod.component is not None and pod.component.state != "waiting"
+    running = pod.component is not None and pod.component.state == "running"
+    if not started or not (running or saving):
         return KILL_GRACE_SECONDS
-    if _writes_always(o) and not o.run.spec.cancel:
-        return int(o.limits.stop_grace + o.limits.stop_upload)
-    return int(o.limits.stop_grace) if pod.component.state == "running" else KILL_GRACE_SECONDS
+    grace = o.limits.stop_grace + (o.limits.stop_upload if saving else 0)
+    return max(KILL_GRACE_SECONDS, int(grace))  # never 0: the object would go while the containers go on
 
 
 def _conclude(o: Observed, pod: PodView) -> Plan:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from componentrun.api import names
-from componentrun.api.componentrun import Attempt
+from componentrun.api.componentrun import Attempt, PhaseTime
 from componentrun.core import conditions
 from componentrun.core.actions import KubernetesEvent
 from componentrun.core.diagnosis import failed_stage_in
@@ -123,6 +123,7 @@ def _with_attempt(run: ComponentRun, number: int, pod: str, pod_uid: str, now: d
 def observed_phase(run: ComponentRun, pod: PodView, now: datetime) -> ComponentRunStatus:
     """The run's phase as its pod shows it, with what is known by then: node, image, whether the input is in."""
     phase = _phase_of(pod)
+    run = _with_running(run, pod, phase)
     message = _SENTENCES[phase]
     if phase == "Pending" and pod.unschedulable:
         message = f"No node takes the pod yet: {excerpt(pod.unschedulable)}."
@@ -136,6 +137,20 @@ def observed_phase(run: ComponentRun, pod: PodView, now: datetime) -> ComponentR
     else:
         status = moved(run, phase, Reason(phase), message, now=now)
     return _with_facts(status, run, pod, now)
+
+
+def _with_running(run: ComponentRun, pod: PodView, phase: Phase) -> ComponentRun:
+    """The run with the time at which its component began, where it ended before anybody looked at it running."""
+    begun = pod.component.started_at if pod.component is not None else None
+    phases = run.status.phases
+    if begun is None or is_terminal(run.status) or _ORDER.index(phase) <= _ORDER.index("Running"):
+        return run
+    if any(item.phase == "Running" for item in phases):
+        return run
+    # The kubelet tells whole seconds, so the time may lie before that of the phase before.
+    start = max([begun, *(item.start_time for item in phases[-1:])])
+    status = run.status.model_copy(update={"phases": (*phases, PhaseTime(phase="Running", start_time=start))})
+    return run.model_copy(update={"status": status})
 
 
 def terminating(run: ComponentRun, termination: Termination) -> ComponentRunStatus:

@@ -11,8 +11,9 @@ from componentrun.core import status
 from componentrun.core.actions import KubernetesEvent
 from componentrun.core.diagnosis import Diagnosis
 from componentrun.core.effective import resolve
+from componentrun.core.podview import read_pod
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
-from tests.unit.core.make import LIMITS, at, make_run, stamp, started_status
+from tests.unit.core.make import LIMITS, at, done_in, ended, make_pod, make_run, running, stamp, started_status
 from tests.unit.core.test_plan import condition
 
 
@@ -124,6 +125,20 @@ class TestPublished:
         final = status.published(run, tables=self.TABLES, warnings=(), now=at(40))
         again = make_run(status=final.to_dict())
         assert status.published(again, tables=(), warnings=("new",), now=at(50)) == again.status
+
+
+class TestTheTimesOfPhases:
+    def seen(self, begun: float) -> list[tuple[str, object]]:
+        pod = read_pod(make_pod(stage_in=done_in(), component=ended(0, start=begun, end=4), stage_out=running()))
+        found = status.observed_phase(make_run(status=started_status(phase="StagingIn")), pod, at(5))
+        return [(item.phase, item.start_time) for item in found.phases[-2:]]
+
+    def test_a_component_that_ended_before_anybody_looked_was_running_all_the_same(self) -> None:
+        assert self.seen(3) == [("Running", at(3)), ("StagingOut", at(5))]
+
+    def test_no_phase_begins_before_the_one_before_it(self) -> None:
+        times = [time for _, time in self.seen(-60)]
+        assert times == sorted(times, key=str)
 
 
 class TestEvents:
