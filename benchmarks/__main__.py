@@ -15,7 +15,8 @@ from e2e.cluster.progress import say, step
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_BUSY: Final = 0.5
+_FAILURES: Final = (ClusterError, ValueError, AssertionError, RuntimeError, TimeoutError)
+"""What a benchmark ends with when what it measures does not work."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,8 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         benchmarks = chosen(given.name)
-        if machine.load() > _BUSY:
-            say(f"warning: the machine is busy (load {machine.load():.1f} a processor); figures will be too high")
+        say(f"measuring on {machine.describe()}")
         lab = Lab(install=not given.no_install)
         for benchmark in benchmarks:
             with step(f"{benchmark.name}, {given.repeats or benchmark.repeats} turns"):
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not given.no_record:
                 record.append(figures)
                 page.write()
-    except (ClusterError, ValueError) as error:
+    except _FAILURES as error:
         say(f"error: {error}")
         return 1
     return 0

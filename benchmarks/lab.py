@@ -14,6 +14,8 @@ from e2e import install
 from e2e import tenant as tenants
 from e2e.cluster import builds, commands, paths
 from e2e.cluster import connection as connections
+from e2e.cluster.__main__ import main as cluster_command
+from e2e.cluster.errors import ClusterError
 from e2e.images import ensure, ensure_one
 from e2e.images.catalogue import Image
 
@@ -30,15 +32,17 @@ _IMAGES: Final = Path(__file__).with_name("images")
 
 
 class Lab:
-    """Everything is made when it is first asked for: a benchmark of the agents needs no cluster."""
+    """Everything is made when it is first asked for: a benchmark of the agents needs no operator."""
 
     def __init__(self, *, install: bool = True) -> None:
-        """Where `install` is not wanted, what is measured is the operator as it is on the cluster."""
+        """Where `install` is not wanted, what is measured is the cluster as it is and the operator that is on it."""
         self._install = install
 
     @cached_property
     def connection(self) -> Connection:
-        """The cluster and its store."""
+        """The cluster and its store; brought up where that is wanted."""
+        if self._install and cluster_command(["up"]):
+            raise ClusterError("the cluster did not come up", hint="see above; then `make bench` again")
         return connections.load()
 
     @cached_property

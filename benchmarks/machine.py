@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import re
@@ -11,17 +12,23 @@ from typing import Final
 from e2e.cluster import commands
 from e2e.cluster.errors import ClusterError
 
-__all__ = ["commit", "describe", "load"]
+__all__ = ["busy", "commit", "describe"]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+_QUIET: Final = 0.5
 _MEASURED: Final = ("operator", "helm", "Dockerfile", "uv.lock")
 """What a change of makes other figures."""
 
 
+@functools.cache
 def describe() -> str:
-    """Processors, memory and kernel: `2 x Model Name, 24 GiB, Linux 6.1`."""
+    """Processors, memory and kernel: `2 x Model Name, 24 GiB, Linux 6.1`; and whether others were using it.
+
+    Asked for before anything is measured, and kept: a benchmark's own load does not count.
+    """
     release = ".".join(platform.release().split(".")[:2])
-    return f"{len(os.sched_getaffinity(0))} x {_processor()}, {_memory_gib()} GiB, {platform.system()} {release}"
+    found = f"{len(os.sched_getaffinity(0))} x {_processor()}, {_memory_gib()} GiB, {platform.system()} {release}"
+    return f"{found}, busy with other work" if busy() else found
 
 
 def commit() -> str:
@@ -34,9 +41,9 @@ def commit() -> str:
     return f"{short}+" if changed else short
 
 
-def load() -> float:
-    """Processes that wanted a processor in the last minute, per processor: well below 1 means quiet."""
-    return os.getloadavg()[0] / len(os.sched_getaffinity(0))
+def busy() -> bool:
+    """Whether half of the processors or more were wanted in the last minute."""
+    return os.getloadavg()[0] / len(os.sched_getaffinity(0)) > _QUIET
 
 
 def _processor() -> str:
