@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,9 @@ _KEPT_SECONDS: Final = 300
 """How long an open store is used before its Storage and keys are read again."""
 
 
+_TRIED_SECONDS: Final = 5
+
+
 class NoStorageError(PlatformError):
     """There is no Storage that the run's events could be written to."""
 
@@ -32,6 +36,7 @@ class Stores:
         """Read Storages and their Secrets with this client."""
         self._kube = kube
         self._open: dict[tuple[str, str | None], tuple[float, Store]] = {}
+        self._locks: dict[tuple[str, str | None], asyncio.Lock] = {}
 
     async def get(self, namespace: str, name: str | None) -> Store:
         """The store of this Storage; None: of the namespace's default one.
@@ -41,17 +46,21 @@ class Stores:
             PlatformError: its Secret is missing or has not the expected keys.
             KubeError: the API server did not give them.
         """
-        kept = self._open.get((namespace, name))
-        if kept is not None and time.monotonic() - kept[0] < _KEPT_SECONDS:
-            return kept[1]
-        storage = await self._find(namespace, name)
-        store = open_store(await self._settings(namespace, storage))
-        self._open[namespace, name] = (time.monotonic(), store)
-        return store
+        # One at a time: a collector that starts asks for the same store for all of its runs at once.
+        async with self._locks.setdefault((namespace, name), asyncio.Lock()):
+            kept = self._open.get((namespace, name))
+            if kept is not None and time.monotonic() - kept[0] < _KEPT_SECONDS:
+                return kept[1]
+            storage = await self._find(namespace, name)
+            store = open_store(await self._settings(namespace, storage))
+            self._open[namespace, name] = (time.monotonic(), store)
+            return store
 
     def forget(self, namespace: str, name: str | None) -> None:
-        """Read Storage and keys again the next time: what was used did not work."""
-        self._open.pop((namespace, name), None)
+        """Read Storage and keys again the next time: what was used did not work. Not more often than makes sense."""
+        kept = self._open.get((namespace, name))
+        if kept is not None and time.monotonic() - kept[0] > _TRIED_SECONDS:
+            del self._open[namespace, name]
 
     async def _find(self, namespace: str, name: str | None) -> Storage:
         if name is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
 import pytest
 
+from componentrun.collector import stores as module
 from componentrun.collector.kube import SECRETS
 from componentrun.collector.stores import NoStorageError, Stores
 from componentrun.errors import PlatformError
@@ -63,11 +65,20 @@ async def test_bad_keys(values: dict[str, str] | None, message: str) -> None:
         await stores(kube).get("team", "main")
 
 
-async def test_an_open_store_is_kept_until_it_fails() -> None:
+async def test_many_runs_share_one_store_from_the_beginning() -> None:
+    kube = FakeKube()
+    kube.add_storage("main")
+    kept = stores(kube)
+    assert len(set(map(id, await asyncio.gather(*(kept.get("team", "main") for _ in range(50)))))) == 1
+
+
+async def test_an_open_store_is_kept_until_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     kube = FakeKube()
     kube.add_storage("main")
     kept = stores(kube)
     first = await kept.get("team", "main")
+    kept.forget("team", "main")
     assert await kept.get("team", "main") is first
+    monkeypatch.setattr(module, "_TRIED_SECONDS", 0)
     kept.forget("team", "main")
     assert await kept.get("team", "main") is not first
