@@ -99,7 +99,7 @@ def test_what_the_run_names_must_be_there(
 @pytest.mark.parametrize(
     ("storage", "keys", "reason", "words"),
     [
-        ({"bucket": "no-such-bucket"}, None, "StorageBucketNotFound", "no-such-bucket"),
+        ({"bucket": "componentrun-no-such"}, None, "StorageBucketNotFound", "componentrun-no-such"),
         ({}, ("nobody", "wrong-secret-key"), "StorageAccessDenied", "main"),
         ({"credentials": {"secretName": "missing"}}, None, "SecretNotFound", "missing"),
     ],

@@ -110,7 +110,8 @@ def _denied(told: str, settings: StoreSettings, code: str) -> PlatformError:
     credentials = "the Secret of its keys" if settings.access_key else "the identity of this machine or service account"
     return PlatformError(
         f"{told}: {why}{f' ({code})' if code else ''}. Check {credentials} for {settings.title} "
-        "(it needs to list, read, write and delete below its prefix)",
+        f"(it needs to list, read, write and delete below its prefix), and whether the bucket `{settings.bucket}` "
+        "exists: many stores answer the same where it does not",
         Reason.STORAGE_ACCESS_DENIED,
     )
 
