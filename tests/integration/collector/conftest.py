@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,7 @@ def lab(connection: Connection, api: Any, image: str) -> Iterator[Lab]:
     finally:
         made.front.close()
         made.core.delete_namespace(namespace)
+        asyncio.run(made.empty_store())
 
 
 @pytest.fixture

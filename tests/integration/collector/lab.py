@@ -75,6 +75,10 @@ class Lab:
     def store(self) -> Store:
         return open_store(self.settings)
 
+    async def empty_store(self) -> None:
+        store = self.store
+        await store.delete([info.key async for info in store.objects(f"{self.settings.prefix}/")])
+
     def create(self, kind: str, name: str, spec: dict[str, Any]) -> None:
         body = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
         kubernetes.client.CustomObjectsApi(self.api).create_namespaced_custom_object(
