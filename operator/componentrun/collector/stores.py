@@ -20,9 +20,8 @@ __all__ = ["NoStorageError", "Stores"]
 
 _KEPT_SECONDS: Final = 300
 """How long an open store is used before its Storage and keys are read again."""
-
-
 _TRIED_SECONDS: Final = 5
+"""How long one that fails is tried before they are read again: all runs that use it fail at the same time."""
 
 
 class NoStorageError(PlatformError):
