@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.collector.follower import Follower, View
 from componentrun.collector.journal import container_key
-from componentrun.collector.redaction import Redactor
 from componentrun.collector.runsecret import SecretReader
 from componentrun.collector.sink import ContainerSink
+from componentrun.core.redactor import Redactor
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:

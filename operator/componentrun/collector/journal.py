@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from componentrun.collector.facts import RunFacts
     from componentrun.collector.lifecycle import Told
     from componentrun.collector.lines import Line
-    from componentrun.collector.redaction import Redactor
+    from componentrun.core.redactor import Redactor
 
 __all__ = ["SEGMENT_BYTES", "Cut", "Journal", "container_key"]
 

@@ -13,7 +13,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.collector.kube import SECRETS, KubeError
-from componentrun.collector.redaction import Redactor
+from componentrun.core.redactor import Redactor
 from componentrun.exchange import REDACT_KEY
 
 if TYPE_CHECKING:

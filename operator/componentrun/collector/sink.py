@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from componentrun.collector.lines import Line
     from componentrun.collector.metrics import Metrics
     from componentrun.collector.position import Position
-    from componentrun.collector.redaction import Redactor
+    from componentrun.core.redactor import Redactor
 
 __all__ = ["ContainerSink", "Inbox"]
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from componentrun import contract
 
 if TYPE_CHECKING:
-    from componentrun.collector.redaction import Redactor
+    from componentrun.core.redactor import Redactor
 
 __all__ = ["CUT_MARK", "PARAMS_LIMIT", "EventType", "Said", "cut", "said"]
 

@@ -1,34 +1,26 @@
 """Secrets never appear in a status: the component's last words come from its log, which nobody has redacted.
 
-The rules are the contract's (docs/contract.md, events and logs): each value is looked for raw, as base64 and as JSON
-writes it. Beyond that: the lines of a value of several lines, and what is left of a value where a text was cut.
+What is looked for is the same as in events (`core.redactor`), and besides what is left of a value where a text was cut.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from componentrun.core.actions import KubernetesEvent, WriteStatus
+from componentrun.core.redactor import MARK, SHORTEST, Redactor
 from componentrun.core.results import CUT_MARK
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from componentrun.api.componentrun import ComponentRunStatus
     from componentrun.core.actions import Action
 
-__all__ = ["MARK", "needs_redaction", "redact_action", "redact_status", "redact_text"]
+__all__ = ["needs_redaction", "redact_action", "redact_status", "redact_text"]
 
-MARK: Final = "[hidden]"
-_MIN_PIECE: Final = 4
-"""Characters of a value's line, or of its rest at a cut, that are worth hiding; fewer would hide half of every text."""
-_SIGNATURE: Final = re.compile(r"(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s\"'`]+")
-"""Capability URLs: an agent's message may quote one."""
 _WITHHELD: Final = "The component's own words are withheld: the list of values to hide is not there any more."
 
 
@@ -58,17 +50,17 @@ def redact_status(status: ComponentRunStatus, values: Sequence[str] | None) -> C
         status: the status to be written.
         values: what must not appear; None where that is not known any more, so that the component's words are left out.
     """
-    forms = _forms(values or ())
+    redactor = Redactor(values or ())
 
     def clean(text: str, reason: str | None) -> str:
         """A user error's sentence is the component's own."""
-        return _WITHHELD if values is None and reason == Reason.USER_ERROR else _hide(text, forms)
+        return _WITHHELD if values is None and reason == Reason.USER_ERROR else _hide(text, redactor)
 
     return status.model_copy(
         update={
             "message": clean(status.message, status.reason) if status.message is not None else None,
-            "last_words": None if values is None or status.last_words is None else _hide(status.last_words, forms),
-            "warnings": None if status.warnings is None else tuple(_hide(text, forms) for text in status.warnings),
+            "last_words": None if values is None or status.last_words is None else _hide(status.last_words, redactor),
+            "warnings": None if status.warnings is None else tuple(_hide(text, redactor) for text in status.warnings),
             "conditions": tuple(
                 c.model_copy(update={"message": clean(c.message, c.reason)}) for c in status.conditions
             ),
@@ -82,29 +74,14 @@ def redact_status(status: ComponentRunStatus, values: Sequence[str] | None) -> C
 
 def redact_text(text: str, values: Sequence[str]) -> str:
     """The text with every form of every value, and every signature of a URL, replaced by a mark."""
-    return _hide(text, _forms(values))
+    return _hide(text, Redactor(values))
 
 
-def _forms(values: Sequence[str]) -> tuple[str, ...]:
-    """Everything to look for, the longest first, so that a value within another leaves no rest of it."""
-    return tuple(sorted({form for value in values for form in _forms_of(value) if form}, key=len, reverse=True))
-
-
-def _forms_of(value: str) -> Iterator[str]:
-    yield value
-    yield base64.b64encode(value.encode()).decode()
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
-    for line in value.splitlines():
-        if len(line.strip()) >= _MIN_PIECE:
-            yield line.strip()
-
-
-def _hide(text: str, forms: Sequence[str]) -> str:
-    text = _SIGNATURE.sub(rf"\1{MARK}", text)
-    for form in forms:
-        text = text.replace(form, MARK)
-    return _hide_cut(text, forms) if CUT_MARK in text else text
+def _hide(text: str, redactor: Redactor) -> str:
+    text = redactor.text(text)
+    if CUT_MARK not in text:
+        return text
+    return _hide_cut(text, sorted(redactor.forms, key=len, reverse=True))
 
 
 def _hide_cut(text: str, forms: Sequence[str]) -> str:
@@ -122,7 +99,7 @@ def _hide_cut(text: str, forms: Sequence[str]) -> str:
 
 def _without_head(text: str, forms: Sequence[str]) -> str:
     for form in forms:
-        for length in range(len(form) - 1, _MIN_PIECE - 1, -1):
+        for length in range(len(form) - 1, SHORTEST - 1, -1):
             if text.startswith(form[-length:]):
                 return MARK + text[length:]
     return text
@@ -130,7 +107,7 @@ def _without_head(text: str, forms: Sequence[str]) -> str:
 
 def _without_tail(text: str, forms: Sequence[str]) -> str:
     for form in forms:
-        for length in range(len(form) - 1, _MIN_PIECE - 1, -1):
+        for length in range(len(form) - 1, SHORTEST - 1, -1):
             if text.endswith(form[:length]):
                 return text[:-length] + MARK
     return text

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from componentrun.errors import PlatformError
@@ -243,7 +243,8 @@ def _line(item: dict[str, Any]) -> bytes:
 
 
 def _event_dict(event: Event) -> dict[str, Any]:
-    return {key: value for key, value in asdict(event).items() if value is not None}
+    # Not `asdict`: it copies deeply, and this runs for every line of every log.
+    return {name: value for name in Event.__slots__ if (value := getattr(event, name)) is not None}
 
 
 def _event(raw: dict[str, Any]) -> Event:

@@ -6,7 +6,7 @@ import pytest
 
 from componentrun.collector import lifecycle
 from componentrun.collector.journal import Journal
-from componentrun.collector.redaction import Redactor
+from componentrun.core.redactor import Redactor
 from tests.unit.collector.runs import UID, a_run, ended_run
 
 

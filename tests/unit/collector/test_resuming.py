@@ -13,7 +13,7 @@ from componentrun.collector import position
 from componentrun.collector.answer import Answer
 from componentrun.collector.journal import Journal
 from componentrun.collector.lines import SECOND
-from componentrun.collector.redaction import Redactor
+from componentrun.core.redactor import Redactor
 from componentrun.storage.events import Event, Segment, decode_segment, encode_segment
 from tests.unit.collector.node import NodeLog
 from tests.unit.collector.runs import a_run

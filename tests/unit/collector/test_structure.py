@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun import contract
-from componentrun.collector.redaction import MARK, Redactor
 from componentrun.collector.structure import said
+from componentrun.core.redactor import MARK, Redactor
 
 NOTHING = Redactor()
 

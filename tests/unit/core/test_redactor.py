@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from componentrun.collector.redaction import MARK, SHORTEST, Redactor
+from componentrun.core.redactor import MARK, SHORTEST, Redactor
 
 AWKWARD = 'pä/ss "w\\ord"+&=\t1'
 secrets = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=SHORTEST, max_size=40).filter(

@@ -1,4 +1,4 @@
-"""Takes a run's secret values out of what goes into events. Pure.
+"""Takes a run's secret values out of what goes into events and statuses. Pure.
 
 Found are a value as it is, and as it looks escaped for JSON, URL-encoded, in hexadecimal, or in base64 (alone, in
 lines, or inside a longer text, e.g. `user:password`); besides, what makes a signed URL a capability. Of a value with
@@ -49,6 +49,11 @@ class Redactor:
         self._heads: dict[str, list[str]] = {}
         for form in forms:
             self._heads.setdefault(form[:SHORTEST], []).append(form)
+
+    @property
+    def forms(self) -> frozenset[str]:
+        """Every text that is looked for."""
+        return frozenset(self._forms)
 
     def __repr__(self) -> str:
         """How much it knows, not what."""

@@ -1,0 +1,178 @@
+"""Tables of files, manifests and mappings, and what becomes of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from componentrun.agent.folder import FILE, FOLDER, Entry
+from componentrun.agent.manifest import Manifest, parse_manifest
+from componentrun.agent.outputs import Decision, decide
+from componentrun.errors import Reason, UserError
+from componentrun.exchange import OutputTable, StageOutPlan
+
+
+def files(*names: str) -> list[Entry]:
+    return [Entry(name, FILE, 1) for name in names]
+
+
+def decided(
+    names: list[Entry],
+    *tables: OutputTable,
+    bucket: str | None = None,
+    manifests: dict[str, Manifest | UserError] | None = None,
+) -> Decision:
+    return decide(names, manifests or {}, StageOutPlan("ns/run", tables, bucket))
+
+
+@pytest.mark.parametrize(
+    ("file", "mapped", "manifest", "bucket", "destination"),
+    [
+        ("bar.csv", "out.c-a.one", "out.c-b.two", "out.c-c", "out.c-a.one"),
+        ("bar.csv", None, "out.c-b.two", "out.c-c", "out.c-b.two"),
+        ("bar.csv", None, "two", "out.c-c", "out.c-c.two"),
+        ("out.c-d.bar.csv", None, None, "out.c-c", "out.c-d.bar"),
+        ("out.c-d.bar", None, None, None, "out.c-d.bar"),
+        ("out.c-d.bar.csv", None, "out.c-b.two", None, "out.c-b.two"),
+        ("bar.csv", None, None, "out.c-c", "out.c-c.bar"),
+        ("bar", None, None, "out.c-c", "out.c-c.bar"),
+        ("bar.csv", None, None, None, None),
+        (".gitkeep", None, None, "out.c-c", None),
+    ],
+)
+def test_a_files_table(
+    file: str, mapped: str | None, manifest: str | None, bucket: str | None, destination: str | None
+) -> None:
+    decision = decided(
+        files(file),
+        *([OutputTable(file, mapped)] if mapped else []),
+        bucket=bucket,
+        manifests={file: Manifest(destination=manifest)} if manifest else {},
+    )
+    assert [str(source.table) for source in decision.sources] == ([destination] if destination else [])
+    assert not decision.errors
+    assert bool(decision.warnings) == (destination is None)
+    if destination is None:
+        assert file in decision.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("mapped", "manifest", "wanted"),
+    [
+        (OutputTable("b", "out.c-a.b"), Manifest(), (False, (), False)),
+        (OutputTable("b", "out.c-a.b"), Manifest(None, None, ("k",), True, True), (True, ("k",), True)),
+        (OutputTable("b", "out.c-a.b", False, ()), Manifest(None, None, ("k",), True), (False, (), False)),
+        (OutputTable("b", "out.c-a.b", True, ("m",), True), Manifest(), (True, ("m",), True)),
+    ],
+)
+def test_the_mapping_goes_before_the_manifest(
+    mapped: OutputTable, manifest: Manifest, wanted: tuple[bool, tuple[str, ...], bool]
+) -> None:
+    (source,) = decided(files("b"), mapped, manifests={"b": manifest}).sources
+    assert (source.incremental, source.primary_key, source.write_always) == wanted
+
+
+def test_what_is_missing_is_named_with_what_is_there() -> None:
+    decision = decided(files("a.csv", "b.csv"), OutputTable("bar.csv", "out.c-a.bar"))
+    (error,) = decision.errors
+    assert error.reason is Reason.OUTPUT_MISSING
+    assert error.message.endswith("stores it as out.c-a.bar; the component wrote `a.csv`, `b.csv`")
+
+
+def test_traps_orphans_and_broken_manifests_are_errors_and_the_rest_is_stored() -> None:
+    entries = [Entry("trap.csv", "a symbolic link", 0), *files("good.csv", "bad.csv", "x.csv.manifest")]
+    manifests: dict[str, Manifest | UserError] = {"x.csv": Manifest(), "bad.csv": UserError("bad manifest")}
+    decision = decided(entries, OutputTable("trap.csv", "out.c-a.t"), bucket="out.c-a", manifests=manifests)
+    assert [source.name for source in decision.sources] == ["good.csv"]
+    assert [error.message.partition(",")[0] for error in decision.errors] == [
+        "out/tables/trap.csv: found a symbolic link",
+        "out/tables/x.csv.manifest: there is no file or folder `x.csv` beside it",
+        "bad manifest",
+    ]
+
+
+def test_a_name_that_can_be_no_table_is_an_error_in_the_default_bucket_too() -> None:
+    decision = decided(files("my table.csv"), bucket="out.c-a")
+    assert "`my table` is not 1 to 96 letters" in decision.errors[0].message
+
+
+def test_what_is_always_stored_goes_first_and_a_folder_is_sliced() -> None:
+    entries = [Entry("a", FOLDER, 0), *files("b")]
+    tables = (OutputTable("a", "out.c-a.a"), OutputTable("b", "out.c-a.b", write_always=True))
+    assert [(source.name, source.sliced) for source in decided(entries, *tables).sources] == [
+        ("b", False),
+        ("a", True),
+    ]
+
+
+OLD: dict[str, Any] = {
+    "destination": "out.c-a.b",
+    "columns": ["id", "n"],
+    "primary_key": ["id"],
+    "incremental": True,
+    "delimiter": ",",
+    "enclosure": '"',
+    "metadata": [{"key": "k", "value": "v"}],
+    "delete_where_column": "",
+}
+NEW: dict[str, Any] = {
+    "manifest_type": "out",
+    "has_header": False,
+    "destination": "out.c-a.b",
+    "incremental": True,
+    "schema": [{"name": "id", "primary_key": True, "nullable": False}, {"name": "n", "data_type": {"base": {}}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("raw", "manifest"),
+    [
+        (OLD, Manifest("out.c-a.b", ("id", "n"), ("id",), True)),
+        (NEW, Manifest("out.c-a.b", ("id", "n"), ("id",), True, has_header=False)),
+        ({}, Manifest()),
+        ({"primary_key": [""], "columns": []}, Manifest(primary_key=())),
+        ({"incremental": 1, "write_always": True}, Manifest(incremental=True, write_always=True)),
+        ({"destination": "", "incremental": None}, Manifest()),
+    ],
+)
+def test_both_forms_of_a_manifest(raw: dict[str, Any], manifest: Manifest) -> None:
+    assert parse_manifest(json.dumps(raw).encode(), "x") == manifest
+    assert parse_manifest(b"\xef\xbb\xbf" + json.dumps(raw).encode(), "x") == manifest
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "it is no JSON: line 1, column 2"),
+        ("[]", "it is a list, expected an object"),
+        ('"x"', "it is a text, expected an object"),
+        ("null", "it is null, expected an object"),
+        ('{"columns": "a,b"}', "`columns` is a text, expected a list of names"),
+        ('{"columns": ["a", 1]}', "`columns` is a list, expected a list of names"),
+        ('{"columns": ["a", "a"]}', "column `a` is there twice"),
+        ('{"columns": ["a", ""]}', "the name of column 2 is empty"),
+        ('{"primary_key": "id"}', "`primary_key` is a text, expected a list of names"),
+        ('{"incremental": "yes"}', "`incremental` is a text, expected true or false"),
+        ('{"incremental": [1]}', "`incremental` is a list, expected true or false"),
+        ('{"destination": 1}', "`destination` is a number, expected a text"),
+        ('{"schema": {"a": 1}}', "`schema` is an object, expected a list of columns"),
+        ('{"schema": ["a"]}', "`schema[0]` is no column"),
+        ('{"delimiter": ";"}', "`delimiter` is ';'; only ',' is supported in this version"),
+        ('{"delimiter": ["x"]}', "`delimiter` is ['x']; only ',' is supported in this version"),
+        ('{"enclosure": "\'"}', "only '\"' is supported in this version"),
+        ('{"delete_where_column": "id"}', "`delete_where_column` is not supported in this version"),
+        ("[" * 100_000, "its JSON is nested too deeply"),
+    ],
+)
+def test_what_a_manifest_may_not_say(text: str, problem: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_manifest(text.encode(), "out/tables/x.csv.manifest")
+    assert caught.value.message.startswith("out/tables/x.csv.manifest: ")
+    assert problem in caught.value.message
+
+
+def test_a_manifest_that_is_no_text() -> None:
+    with pytest.raises(UserError, match="it is not UTF-8"):
+        parse_manifest(b'{"a": "\xff"}', "x")
