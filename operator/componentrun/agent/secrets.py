@@ -52,9 +52,10 @@ def _step(place: Any, key: str, path: str, where: str) -> Any:
 
 def _index(items: list[Any], key: str, path: str, where: str) -> int:
     if not key.isdecimal() or int(key) >= len(items):
+        size = f"a list of {len(items)} items" if items else "an empty list"
+        places = f" (0 to {len(items) - 1})" if items else ""
         raise UserError(
-            f"the secret at `{path}` has no place: `{where}` is a list of {len(items)} items, and `{key}` is none of "
-            f"their positions (0 to {len(items) - 1})",
+            f"the secret at `{path}` has no place: `{where}` is {size}, and `{key}` is none of their positions{places}",
             Reason.INVALID_SPEC,
         )
     return int(key)

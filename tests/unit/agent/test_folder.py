@@ -121,17 +121,21 @@ def test_a_very_deep_folder_is_walked_without_following_anything(data: Path) -> 
         assert opened.read(10, 0) == b"deep"
 
 
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_no_descriptor_is_left_open(data: Path, secret: Path) -> None:
     put("a named pipe", data / "out/tables/trap", secret)
     folder = Folder(str(data))
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     for path in ("out/tables/trap", "out/tables/none", "out/none/none", "../x"):
         with pytest.raises((UserError, FileNotFoundError)), folder.open(path):
             pass
     folder.entries("out/tables")
     folder.make("in/tables")
     folder.write("in/tables/x", b"1")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 def test_names_that_are_no_text_are_spelled_out() -> None:

@@ -1,0 +1,168 @@
+"""The network and the store at their worst, between the agents and a real MinIO: tried again, then told clearly."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun.agent import download, upload
+from componentrun.agent.stage_in import stage_in
+from componentrun.agent.stage_out import stage_out
+from componentrun.agent.transfer import Patience
+from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.exchange import OutputTable, TableRead
+from tests.integration.agent.proxy import Fault, Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.integration.agent.conftest import Place
+
+# Faults are put into plain HTTP; the store behind TLS would only see connections that break before they begin.
+pytestmark = [pytest.mark.store, pytest.mark.parametrize("reached", ["minio"], indirect=True)]
+
+QUICK = Patience(stall=0.5, budget=3.0)
+BUSY = (
+    b"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: 64\r\nConnection: close\r\n\r\n"
+    b"<Error><Code>SlowDown</Code><Message>reduce</Message></Error>   "
+)
+
+
+@pytest.fixture
+def proxy(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    monkeypatch.setattr(download, "_RANGE_BYTES", 500_000)
+    monkeypatch.setattr(upload, "_SMALLEST_SLICE_BYTES", 500_000)
+    host, _, port = place.settings.base_url.removeprefix("http://").partition(":")
+    with Proxy(host, int(port)) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def led_astray(place: Place, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections to the store go through the proxy; requests keep the store's name, which is signed."""
+    host, _, port = place.settings.base_url.removeprefix("http://").partition(":")
+    own, _, own_port = proxy.address.partition(":")
+    connect = socket.create_connection
+
+    class Sockets:
+        """The module as http.client sees it."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(socket, name)
+
+        @staticmethod
+        def create_connection(address: tuple[str, int], *rest: Any, **more: Any) -> socket.socket:
+            return connect((own, int(own_port)) if address == (host, int(port)) else address, *rest, **more)
+
+    monkeypatch.setattr(http.client, "socket", Sockets())
+
+
+async def big_table(place: Place) -> tuple[TableRead, bytes]:
+    content = b"".join(b"%d,%s\n" % (i, b"x" * 100) for i in range(20_000))
+    return TableRead(
+        "in.c-main.big", "in/tables/big.csv", None, (await place.slice("big.csv", content),), None
+    ), content
+
+
+FAULTS = {
+    "reset before the answer": Fault("reset", 0),
+    "reset in the headers": Fault("reset", 100),
+    "reset in the body": Fault("reset", 200_000),
+    "stall before the answer": Fault("stall", 0),
+    "stall in the body": Fault("stall", 200_000),
+    "busy": Fault("answer", text=BUSY),
+    "nonsense": Fault("answer", text=b"SSH-2.0-OpenSSH_9.6\r\n"),
+    "nothing": Fault("answer", text=b""),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_reading_is_tried_again(place: Place, proxy: Proxy, fault: Fault) -> None:
+    table, content = await big_table(place)
+    grant = await place.grant_in((table,))
+    place.data.mkdir()
+    proxy.faults = [replace(fault) for _ in range(4)]
+    assert stage_in(grant, str(place.data), Patience(0.5, 30)).ok
+    assert (place.data / "in/tables/big.csv").read_bytes() == content
+    assert proxy.connections >= 5
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("reset", 0),
+        Fault("reset", 5_000, of_request=True),
+        Fault("stall", 0),
+        Fault("stall", 100_000, of_request=True),
+        Fault("answer", text=BUSY),
+        Fault("answer", text=b""),
+    ],
+)
+async def test_writing_is_tried_again(place: Place, proxy: Proxy, fault: Fault) -> None:
+    rows = "".join(f"{i},{'x' * 100}\n" for i in range(20_000))
+    place.write("out/tables/big.csv", "a,b\n" + rows)
+    grant = await place.grant_out(OutputTable("big.csv", "out.c-main.big"))
+    proxy.faults = [replace(fault) for _ in range(4)]
+    assert stage_out(grant, str(place.data), Patience(0.5, 30)).ok
+    assert await place.content("out.c-main.big") == rows.encode()
+
+
+@pytest.mark.parametrize(
+    ("fault", "trouble"),
+    [
+        (Fault("reset", 0), "the connection broke"),
+        (Fault("stall", 0), "it was silent for too long"),
+        (Fault("answer", text=BUSY), "it answered 503 SlowDown"),
+    ],
+)
+async def test_what_does_not_end_becomes_a_clear_error(place: Place, proxy: Proxy, fault: Fault, trouble: str) -> None:
+    grant = await place.grant_in(())
+    place.data.mkdir()
+    proxy.always = fault
+    started = time.monotonic()
+    with pytest.raises(TransientError) as caught:
+        stage_in(grant, str(place.data), QUICK)
+    assert time.monotonic() - started < 6
+    assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
+    assert caught.value.message.startswith("the plan of stage-in: the object store failed for ")
+    assert caught.value.message.endswith(f"; the last time: {trouble}")
+
+
+async def test_progress_makes_the_patience_last(place: Place, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "_BUFFER_BYTES", 8_000)
+    # Every connection breaks after 60 kB of 2 MB, so it takes longer than the budget, but never stands still.
+    table, content = await big_table(place)
+    grant = await place.grant_in((table,))
+    place.data.mkdir()
+    proxy.faults = [Fault("reset", 10**6)]
+    proxy.always = Fault("reset", 60_000)
+    assert stage_in(grant, str(place.data), Patience(0.5, 1.0)).ok
+    assert (place.data / "in/tables/big.csv").read_bytes() == content
+    assert proxy.connections > 30
+
+
+async def test_a_refusal_in_the_middle_of_an_upload_is_read(place: Place, proxy: Proxy) -> None:
+    place.write("out/tables/big.csv", "a\n" + "x" * 5_000_000 + "\n")
+    grant = await place.grant_out(OutputTable("big.csv", "out.c-main.big"))
+    grant = replace(grant, post=replace(grant.post, fields={**grant.post.fields, "x-amz-signature": "0" * 64}))
+    with pytest.raises(PlatformError) as caught:
+        stage_out(grant, str(place.data), Patience(0.5, 10))
+    assert caught.value.reason is Reason.STORAGE_ACCESS_DENIED
+    assert not proxy.faults
+
+
+async def test_a_store_that_keeps_other_bytes_is_not_believed(place: Place) -> None:
+    answer = b'HTTP/1.1 204 No Content\r\nETag: "' + os.urandom(16).hex().encode() + b'"\r\nConnection: close\r\n\r\n'
+    host, _, port = place.settings.base_url.removeprefix("http://").partition(":")
+    place.write("out/tables/x.csv", "a\n1\n")
+    grant = await place.grant_out(OutputTable("x.csv", "out.c-main.x"))
+    with Proxy(host, int(port), always=Fault("answer", text=answer)) as liar:
+        grant = replace(grant, post=replace(grant.post, url=f"http://{liar.address}/bucket"))
+        with pytest.raises(TransientError, match="it received other bytes than were sent"):
+            stage_out(grant, str(place.data), QUICK)
