@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from e2e.cluster import commands
+from e2e.cluster import commands, paths
 from e2e.cluster.connection import Connection
 from e2e.cluster.errors import ClusterError
-from e2e.cluster.progress import step
+from e2e.cluster.progress import say, step
 from e2e.install import chart
 
 NAMESPACE: Final = "componentrun-system"
@@ -22,13 +22,16 @@ _MOST_LOG: Final = 5000
 Values = Mapping[str, Any]
 
 
-def install(connection: Connection, images: Mapping[str, str], values: Values | None = None) -> None:
+def install(
+    connection: Connection, images: Mapping[str, str], values: Values | None = None, namespace: str = NAMESPACE
+) -> None:
     """Bring the operator to the cluster, or up to date; returns when it is ready.
 
     Args:
         connection: the cluster.
         images: references by name, as `e2e.images.ensure` returns them; `componentrun` must be among them.
         values: further values of the chart, nested as in its values.yaml.
+        namespace: where the operator lives; another one for a second operator.
 
     Raises:
         ClusterError: helm failed, or the operator did not become ready; with what its pods say.
@@ -36,21 +39,22 @@ def install(connection: Connection, images: Mapping[str, str], values: Values | 
     repository, _, tag = images[_IMAGE].rpartition(":")
     given = {**(values or {}), "image": {"repository": repository, "tag": tag}}
     wanted = _fingerprint(given)
-    tools = Tools(connection)
-    if tools.installed() == wanted and tools.ready():
-        return
-    with step("installing the operator with helm"):
-        tools.create_namespace()
-        tools.upgrade(given)
-        tools.remember(wanted)
+    release = Release(connection, namespace)
+    with paths.lock("install"):
+        if release.fingerprint() == wanted and release.ready():
+            return
+        with step(f"installing the operator with helm in namespace {namespace}"):
+            release.create_namespace()
+            release.upgrade(given)
+            release.remember(wanted)
 
 
-def uninstall(connection: Connection) -> None:
+def uninstall(connection: Connection, namespace: str = NAMESPACE) -> None:
     """Take the operator away; runs and their definitions stay."""
-    tools = Tools(connection)
-    with step("uninstalling the operator"):
-        tools.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--ignore-not-found", "--wait")
-        tools.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+    release = Release(connection, namespace)
+    with paths.lock("install"), step(f"uninstalling the operator of namespace {namespace}"):
+        release.remove()
+        release.kubectl("delete", "namespace", namespace, "--ignore-not-found")
 
 
 def _fingerprint(values: Values) -> str:
@@ -62,10 +66,12 @@ def _fingerprint(values: Values) -> str:
     return digest.hexdigest()[:16]
 
 
-class Tools:
-    """helm and kubectl on one cluster."""
+class Release:
+    """The release of one namespace, handled with helm and kubectl."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        self._namespace = namespace
+        self._where = f"--namespace={namespace}"
         self._environment = os.environ | {
             "KUBECONFIG": str(connection.kubeconfig),
             "PATH": f"{connection.bin_dir}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -82,36 +88,48 @@ class Tools:
     def create_namespace(self) -> None:
         """The operator's own namespace holds to the strictest pod security standard."""
         labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
-        self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=json.dumps(namespace))
+        document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self._namespace, "labels": labels}}
+        self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=json.dumps(document))
 
     def upgrade(self, values: Values) -> None:
+        """Run `helm upgrade --install` and wait until the pods are ready."""
+        if self._interrupted():
+            say("an earlier helm was interrupted: removing what it left (runs and their definitions stay)")
+            self.remove()
         # --take-ownership: a test may have applied the resource definitions before.
         flags = ("--take-ownership", "--force-conflicts", "--server-side=true", "--wait", f"--timeout={_WAIT}")
         try:
             self.helm(
-                "upgrade", "--install", RELEASE, str(chart.CHART), "--namespace", NAMESPACE, *flags, "--values=-",
+                "upgrade", "--install", RELEASE, str(chart.CHART), self._where, *flags, "--values=-",
                 stdin=json.dumps(values),
             )  # fmt: skip
         except ClusterError as error:
             raise ClusterError(f"{error.problem}\n{self._told_by_pods()}", hint=error.hint) from error
 
-    def installed(self) -> str:
-        """Fingerprint of what is installed; empty where nothing is."""
+    def remove(self) -> None:
+        """Run `helm uninstall`."""
+        self.helm("uninstall", RELEASE, self._where, "--ignore-not-found", "--wait", f"--timeout={_WAIT}")
+
+    def fingerprint(self) -> str:
+        """What is installed; empty where nothing is."""
         path = "jsonpath={.metadata.annotations.componentrun\\.dev/installed-from}"
-        return self.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", f"--output={path}").strip()
+        return self.kubectl("get", "namespace", self._namespace, "--ignore-not-found", f"--output={path}").strip()
 
     def remember(self, fingerprint: str) -> None:
-        self.kubectl("annotate", "--overwrite", "namespace", NAMESPACE, f"{_FINGERPRINT}={fingerprint}")
+        self.kubectl("annotate", "--overwrite", "namespace", self._namespace, f"{_FINGERPRINT}={fingerprint}")
 
     def ready(self) -> bool:
-        """Whether every Deployment has the replicas it should have."""
-        listed = json.loads(self.kubectl("get", "deployments", f"--namespace={NAMESPACE}", "--output=json"))["items"]
+        """Whether every Deployment has a replica that works."""
+        listed = json.loads(self.kubectl("get", "deployments", self._where, "--output=json"))["items"]
         return bool(listed) and all(item.get("status", {}).get("availableReplicas") for item in listed)
+
+    def _interrupted(self) -> bool:
+        """Whether a helm that was killed left its lock; every later one would be refused."""
+        listed = json.loads(self.helm("list", self._where, "--pending", "--filter", f"^{RELEASE}$", "--output=json"))
+        return bool(listed)
 
     def _told_by_pods(self) -> str:
         selector = f"--selector=app.kubernetes.io/instance={RELEASE}"
-        where = f"--namespace={NAMESPACE}"
-        pods = self.kubectl("get", "pods", where, selector, "--output=wide")
-        logs = self.kubectl("logs", where, selector, "--tail=5", "--ignore-errors")[-_MOST_LOG:]
+        pods = self.kubectl("get", "pods", self._where, selector, "--output=wide")
+        logs = self.kubectl("logs", self._where, selector, "--tail=5", "--ignore-errors")[-_MOST_LOG:]
         return f"Its pods:\n{pods}\nTheir logs:\n{logs}"

@@ -1,0 +1,102 @@
+"""A second operator beside the first: in its own namespaces, with Roles only, two replicas, runs of its own."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun.api.common import API_VERSION
+from e2e import tenant as tenants
+from e2e.images import ensure
+from e2e.install import install, uninstall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from e2e.cluster.connection import Connection
+    from e2e.tenant import Tenant
+
+
+@pytest.fixture(scope="module")
+def name() -> str:
+    """Of the operator, and of its namespace."""
+    return f"second-{uuid.uuid4().hex[:6]}"
+
+
+@pytest.fixture(scope="module")
+def served(connection: Connection, name: str) -> Iterator[Tenant]:
+    """A tenant whose namespace the second operator looks after."""
+    tenant = tenants.create(connection)
+    values = {
+        "operatorName": name,
+        "fullnameOverride": name,
+        "namespaces": [tenant.namespace],
+        "operator": {"replicas": 2},
+        # These are the cluster's, and the first operator brought them.
+        "crds": {"install": False},
+        "rbac": {"aggregate": False},
+        "admissionPolicy": {"enabled": False},
+        "collector": {"enabled": False},
+    }
+    install(connection, ensure(connection, ["componentrun"]), values, namespace=name)
+    yield tenant
+    uninstall(connection, namespace=name)
+    tenant.delete()
+
+
+def run(tenant: Tenant, image: str, operator: str) -> str:
+    """Create a run that only the operator of this name may carry out."""
+    name = f"r-{uuid.uuid4().hex[:8]}"
+    labels = {"componentrun.dev/operator": operator}
+    spec = {"image": image, "args": ["rows"], "output": {"defaultBucket": "out.c-main"}, "timeout": "1m"}
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": "ComponentRun",
+        "metadata": {"name": name, "labels": labels},
+        "spec": spec,
+    }
+    tenant.kubectl("create", "--filename=-", stdin=json.dumps(body))
+    return name
+
+
+def lease(tenant: Tenant, name: str) -> dict[str, Any]:
+    arguments = ("--namespace", name, "get", "lease", f"{name}-operator", "--output=json")
+    spec: dict[str, Any] = json.loads(tenant.kubectl(*arguments).stdout)["spec"]
+    return spec
+
+
+def test_roles_of_its_namespaces_are_all_it_needs(served: Tenant, components: str, name: str) -> None:
+    ended = served.wait(run(served, components, name))
+    assert ended["status"]["phase"] == "Succeeded", ended["status"]
+    assert served.table("out.c-main.result")
+
+
+def test_it_may_do_nothing_elsewhere(served: Tenant, name: str) -> None:
+    account = f"--as=system:serviceaccount:{name}:{name}-operator"
+    for verb, resource in (("get", "secrets"), ("create", "pods"), ("list", "componentruns.componentrun.dev")):
+        done = served.kubectl("auth", "can-i", verb, resource, "--namespace=default", account, check=False)
+        assert done.stdout.strip() == "no", f"{verb} {resource}"
+    done = served.kubectl("auth", "can-i", "list", "secrets", account, check=False)
+    assert done.stdout.strip() == "no", "not even in its own namespaces"
+
+
+def test_runs_of_an_operator_that_is_not_there_wait(served: Tenant, components: str) -> None:
+    waiting = run(served, components, "nobody")
+    time.sleep(5)
+    assert not served.get(waiting).get("status")
+    assert not served.pods(waiting)
+
+
+def test_the_other_replica_goes_on_when_the_first_one_dies(served: Tenant, components: str, name: str) -> None:
+    first = lease(served, name)["holderIdentity"]
+    pods = json.loads(served.kubectl("--namespace", name, "get", "pods", "--output=json").stdout)["items"]
+    (holder,) = [pod["metadata"]["name"] for pod in pods if pod["metadata"]["name"] in first]
+    # Without a moment to give the Lease back, as when its node is lost.
+    served.kubectl("--namespace", name, "delete", "pod", holder, "--grace-period=0", "--force")
+    ended = served.wait(run(served, components, name), timeout=90)
+    assert ended["status"]["phase"] == "Succeeded", ended["status"]
+    assert lease(served, name)["holderIdentity"] != first
