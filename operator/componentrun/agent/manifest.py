@@ -47,7 +47,8 @@ def parse_manifest(text: bytes, file: str) -> Manifest:
     name = shown(file)
     raw = _object(text, name)
     for key, only in _SUPPORTED.items():
-        if raw.get(key) not in (None, "", only):  # noqa: PLR6201 - a value that can't be hashed is wrong, not a defect
+        value = raw.get(key) or only
+        if value != only:
             raise _wrong(name, f"`{key}` is {raw[key]!r}; only {only!r} is supported in this version")
     if raw.get("delete_where_column"):
         raise _wrong(name, "`delete_where_column` is not supported in this version; leave it out")

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from componentrun.agent import download
+from componentrun.agent.folder import Folder
 from componentrun.agent.stage_in import stage_in
+from componentrun.errors import Reason, UserError
 from componentrun.exchange import TableRead
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.integration.agent.conftest import Place
 
 pytestmark = pytest.mark.store
@@ -134,6 +139,31 @@ async def test_many_small_tables_are_all_there(place: Place) -> None:
     assert ended.code == 0, ended.text
     assert len(list((place.data / "in/tables").iterdir())) == 400
     assert {path.stat().st_size for path in (place.data / "in/tables").glob("*.csv")} == {202}
+
+
+@pytest.fixture
+def tiny_disk(place: Place) -> Iterator[None]:
+    """A data folder with room for a MiB."""
+    place.data.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place.data)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("only root may mount")
+    yield
+    subprocess.run(["umount", str(place.data)], check=True)
+
+
+@pytest.mark.usefixtures("tiny_disk")
+@pytest.mark.parametrize("known_before", [True, False])
+async def test_a_full_disk_is_told_as_such(place: Place, known_before: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not known_before:
+        monkeypatch.setattr(Folder, "free_bytes", lambda _: 2**40)
+    part = await place.slice("x.csv", b"1\n" * 1_000_000)
+    grant = await place.grant_in((TableRead("x", "in/tables/x.csv", ("a",), (part,), None),))
+    with pytest.raises(UserError) as caught:
+        stage_in(grant, str(place.data))
+    assert caught.value.reason is Reason.DISK_FULL
+    assert "give the run (or its Component) a larger data folder" in caught.value.message
+    assert ("the input has 2000002 bytes" in caught.value.message) == known_before
 
 
 async def test_it_may_run_twice_in_one_folder(place: Place) -> None:

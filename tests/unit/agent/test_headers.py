@@ -1,0 +1,104 @@
+"""Where rows begin: header line, manifest, or both, as components of ten years write them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from componentrun.agent.folder import FOLDER, Folder
+from componentrun.agent.layout import columns_of, header_of
+from componentrun.agent.manifest import Manifest
+from componentrun.agent.outputs import Source
+from componentrun.errors import UserError
+from componentrun.storage.layout import TableId
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AB = ("a", "b")
+TABLE = TableId.parse("out.c-a.x")
+
+
+def source(manifest: Manifest, *key: str, kind: str = "") -> Source:
+    return Source("x.csv", kind == FOLDER, TABLE, manifest, key, incremental=False, write_always=False)
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "has_header", "wanted", "rows", "warned"),
+    [
+        (b"a,b\n1,2\n", None, None, AB, b"1,2\n", False),
+        (b"a,b\n1,2\n", None, True, AB, b"1,2\n", False),
+        (b"1,2\n", AB, None, AB, b"1,2\n", False),
+        (b"1,2\n", AB, False, AB, b"1,2\n", False),
+        (b"\xef\xbb\xbf1,2\n", AB, None, AB, b"1,2\n", False),
+        # Both, and the manifest says so; the header's order is the order of the values.
+        (b"b,a\n1,2\n", AB, True, ("b", "a"), b"1,2\n", False),
+        # Both, although the interface says that there is no header then.
+        (b'"a","b"\r\n1,2\n', AB, None, AB, b"1,2\n", True),
+        (b"a,b\n1,2\n", AB, False, AB, b"a,b\n1,2\n", False),
+        (b"b,a\n1,2\n", AB, None, AB, b"b,a\n1,2\n", False),
+        (b"x,x\n", AB, None, AB, b"x,x\n", False),
+        (b"", AB, None, AB, b"", False),
+        (b"", AB, True, AB, b"", False),
+        (b"\xef\xbb\xbf", AB, None, AB, b"", False),
+    ],
+)
+def test_where_the_rows_begin(
+    tmp_path: Path,
+    content: bytes,
+    columns: tuple[str, ...] | None,
+    has_header: bool | None,
+    wanted: tuple[str, ...],
+    rows: bytes,
+    warned: bool,
+) -> None:
+    (tmp_path / "x.csv").write_bytes(content)
+    manifest = Manifest(columns=columns, has_header=has_header)
+    with Folder(str(tmp_path)).open("x.csv") as file:
+        header, warning = header_of(file, source(manifest, "a"), "x.csv")
+    assert header.columns == wanted
+    assert content[header.data_offset :] == rows
+    assert (warning is not None) == warned
+
+
+@pytest.mark.parametrize(
+    ("content", "manifest", "key", "problem"),
+    [
+        (b"", Manifest(), (), "x.csv: the file is empty"),
+        (b"a,b\n", Manifest(has_header=False), (), "it has no header, and gives no columns"),
+        (
+            b"a,c\n",
+            Manifest(columns=AB, has_header=True),
+            (),
+            "its header has the columns a, c; its manifest says a, b",
+        ),
+        (b"a,b\n", Manifest(), ("c",), "the primary key column `c` is not there; it has a, b"),
+        (b"1,2\n", Manifest(columns=AB), ("c",), "the primary key column `c` is not there; it has a, b"),
+    ],
+)
+def test_what_can_not_be_read(
+    tmp_path: Path, content: bytes, manifest: Manifest, key: tuple[str, ...], problem: str
+) -> None:
+    (tmp_path / "x.csv").write_bytes(content)
+    with Folder(str(tmp_path)).open("x.csv") as file, pytest.raises(UserError) as caught:
+        header_of(file, source(manifest, *key), "x.csv")
+    assert problem in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("manifest", "key", "problem"),
+    [
+        (Manifest(), (), "needs `columns` in its manifest"),
+        (Manifest(columns=AB, has_header=True), (), "slices with a header line are not supported"),
+        (Manifest(columns=AB), ("c",), "the primary key column `c` is not there"),
+    ],
+)
+def test_slices_need_columns(manifest: Manifest, key: tuple[str, ...], problem: str) -> None:
+    with pytest.raises(UserError) as caught:
+        columns_of(source(manifest, *key, kind=FOLDER), "x.csv")
+    assert problem in caught.value.message
+
+
+def test_slices_with_columns() -> None:
+    assert columns_of(source(Manifest(columns=AB), "b", kind=FOLDER), "x.csv") == AB
