@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
 
@@ -81,7 +81,7 @@ def disk_error(error: OSError, what: str) -> ComponentRunError:
 
 
 class Folder:
-    """A folder that belongs to the component.
+    """A folder that belongs to the component; a context manager that lets it go.
 
     Args:
         path: where it is mounted; itself trusted.
@@ -93,6 +93,14 @@ class Folder:
             self._root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise PlatformError(f"the data folder {path} can't be opened: {error.strerror}") from error
+
+    def __enter__(self) -> Self:
+        """Nothing more to do."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let it go."""
+        os.close(self._root)
 
     def free_bytes(self) -> int:
         """What can still be written to it."""

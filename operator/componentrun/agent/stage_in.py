@@ -51,14 +51,14 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
     client = Client(grant.ca_bundle, patience or Patience())
     plan = _plan(client, grant)
     _check_paths(plan.tables)
-    folder = Folder(data)
-    for path in _FOLDERS:
-        folder.make(path)
     size = sum(table_size(table) for table in plan.tables)
-    _check_space(folder, size)
-    folder.write(contract.CONFIG_FILE, _encode(with_secrets(plan.config, grant.secrets)), _CONFIG_MODE)
-    folder.write(contract.IN_STATE, _encode(plan.state))
-    download(client, folder, plan.tables)
+    with Folder(data) as folder:
+        for path in _FOLDERS:
+            folder.make(path)
+        _check_space(folder, size)
+        folder.write(contract.CONFIG_FILE, _encode(with_secrets(plan.config, grant.secrets)), _CONFIG_MODE)
+        folder.write(contract.IN_STATE, _encode(plan.state))
+        download(client, folder, plan.tables)
     seconds = time.monotonic() - started
     rows = sum(table.rows or 0 for table in plan.tables)
     say("info", f"Input ready: {len(plan.tables)} tables, {size} bytes in {seconds:.1f} s.", tables=len(plan.tables))

@@ -53,7 +53,16 @@ def stage_out(grant: GrantOut, data: str, patience: Patience | None = None) -> S
     started = time.monotonic()
     client = Client(grant.ca_bundle, patience or Patience())
     plan = _plan(client, grant)
-    folder = Folder(data)
+    with Folder(data) as folder:
+        result, errors = _stage(client, plan, grant.post, folder, started)
+    _tell(result, errors)
+    _store_result(client, grant.post, result)
+    return result
+
+
+def _stage(
+    client: Client, plan: StageOutPlan, post: PostPolicy, folder: Folder, started: float
+) -> tuple[StageOutResult, list[UserError]]:
     errors: list[UserError] = []
     entries = _entries(folder, errors)
     decision = decide(entries, _manifests(folder, entries), plan)
@@ -65,13 +74,11 @@ def stage_out(grant: GrantOut, data: str, patience: Patience | None = None) -> S
         errors.append(_too_large(sum(sizes), plan.max_bytes))
     else:
         with Checkers(folder, None if max(sizes, default=0) > SMALL_BYTES else 0) as checkers:
-            uploaded = upload(client, folder, grant.post, decision.sources, checkers)
+            uploaded = upload(client, folder, post, decision.sources, checkers)
     errors += uploaded.errors
     state = _state(folder, errors)
-    result = _result(uploaded, state, errors, (*decision.warnings, *uploaded.warnings), time.monotonic() - started)
-    _tell(result, errors)
-    _store_result(client, grant.post, result)
-    return result
+    warnings = (*decision.warnings, *uploaded.warnings)
+    return _result(uploaded, state, errors, warnings, time.monotonic() - started), errors
 
 
 def _too_large(size: int, allowed: int) -> UserError:

@@ -149,7 +149,7 @@ def tiny_disk(place: Place) -> Iterator[None]:
     if subprocess.run(command, check=False, capture_output=True).returncode:
         pytest.skip("only root may mount")
     yield
-    subprocess.run(["umount", str(place.data)], check=True)
+    subprocess.run(["umount", "--lazy", str(place.data)], check=True)
 
 
 @pytest.mark.usefixtures("tiny_disk")
