@@ -1,6 +1,7 @@
 """The demo's steps."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from e2e import images
@@ -56,8 +57,8 @@ def _fill(connection: Connection, terminal: Terminal) -> None:
     terminal.run("componentrun", "table", "ls", "--namespace", manifests.NAMESPACE)
 
 
-def _apply(terminal: Terminal, file: object) -> None:
-    terminal.run("kubectl", "apply", "--server-side", "--force-conflicts", "--filename", str(file))
+def _apply(terminal: Terminal, file: Path) -> None:
+    terminal.run("kubectl", "apply", "--server-side", "--force-conflicts", "--filename", file)
 
 
 def _submit(terminal: Terminal, example: str) -> None:

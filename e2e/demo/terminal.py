@@ -11,6 +11,7 @@ from e2e.cluster.connection import Connection
 from e2e.cluster.errors import ClusterError
 
 _BEGUN = time.monotonic()
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def heading(text: str) -> None:
@@ -33,10 +34,10 @@ class Terminal:
         Raises:
             ClusterError: it failed.
         """
-        command = [str(word) for word in words]
+        command = [_short(word) for word in words]
         print(f"$ {shlex.join(command)}", flush=True)
         begun = time.monotonic()
-        done = subprocess.run(command, env=self.environment(), check=False)
+        done = subprocess.run(command, env=self.environment(), cwd=_ROOT, check=False)
         if done.returncode:
             raise ClusterError(f"`{shlex.join(command)}` ended with exit code {done.returncode}", hint="see above")
         print(f"{time.monotonic() - begun:7.1f} s", flush=True)
@@ -49,3 +50,8 @@ class Terminal:
         """What a person types to be where the demo is."""
         path = os.pathsep.join(map(str, self.folders))
         return f"export KUBECONFIG={shlex.quote(str(self.kubeconfig))} PATH={shlex.quote(path)}:$PATH"
+
+
+def _short(word: str | Path) -> str:
+    """A path of the project as one types it there."""
+    return str(word.relative_to(_ROOT)) if isinstance(word, Path) and word.is_relative_to(_ROOT) else str(word)
