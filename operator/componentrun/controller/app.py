@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import socket
+import time
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -45,7 +46,10 @@ __all__ = ["Operator", "run"]
 _log = logging.getLogger(__name__)
 
 _ASK_AGAIN_SECONDS: Final = 3.0
-_WATCH_AGAIN_SECONDS: Final = 2.0
+_WATCH_AGAIN_SECONDS: Final = 1.0
+_WATCH_HELD_SECONDS: Final = 60.0
+"""Watches that lasted this long were fine; the next pause is a short one again."""
+_LONGEST_PAUSE_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 20.0
 """For what the workers hold; less than the pod's own grace period of 30 s."""
 _WATCHES_STOP_SECONDS: Final = 5.0
@@ -196,15 +200,20 @@ class Operator:
 
     async def _watch(self) -> None:
         """Run kopf; start it again where it ends, which it does after errors that it finds unrecoverable."""
+        pause = _WATCH_AGAIN_SECONDS
         while True:
+            began = time.monotonic()
             try:
                 await self._watch_once()
                 _log.error("the watches ended; starting them again")
-            except Exception:  # noqa: BLE001 - kopf ends with whatever its watches ended with
-                _log.exception("the watches failed; starting them again")
+            except Exception as error:  # noqa: BLE001 - kopf ends with whatever its watches ended with
+                foreseen = type(error).__module__.startswith("kopf")
+                _log.error("the watches failed, starting them again: %r", error, exc_info=None if foreseen else error)
             finally:
                 self._watching = False
-            await asyncio.sleep(_WATCH_AGAIN_SECONDS)
+            lasted = time.monotonic() - began
+            pause = _WATCH_AGAIN_SECONDS if lasted > _WATCH_HELD_SECONDS else min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(pause)
             with contextlib.suppress(KubeError):  # the next listing tells; the watches list, too
                 await self._resync.everything()
 

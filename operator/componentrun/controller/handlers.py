@@ -126,6 +126,7 @@ def _handler(plural: str, caches: Caches, queue: WorkQueue[Key], metrics: Metric
 
 async def _connection_info(kube: Kube) -> kopf.ConnectionInfo:
     """How our own client reaches the API server; kopf asks again when its token is refused."""
+    kube.reload_token()
     configuration = kube.configuration
     header = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or ""
     scheme, _, token = header.rpartition(" ")

@@ -23,7 +23,7 @@ from componentrun.controller.kubeerrors import UnavailableError, error_for
 from componentrun.errors import PlatformError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
 __all__ = [
     "COMPONENTS",
@@ -77,6 +77,7 @@ _PAGE: Final = 500
 _RETRIES: Final = 4
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 10.0
+_UNAUTHORIZED: Final = 401
 _TOO_MANY: Final = 429
 _FIRST_ERROR: Final = 400
 _SERVER_ERRORS: Final = 500
@@ -101,11 +102,18 @@ class Page:
 class Kube:
     """Requests to one API server. Close it to free its connections."""
 
-    def __init__(self, configuration: kubernetes_client.Configuration, observer: RequestObserver | None = None) -> None:
-        """Nothing is sent yet."""
+    def __init__(
+        self,
+        configuration: kubernetes_client.Configuration,
+        observer: RequestObserver | None = None,
+        *,
+        reload: Callable[[], None] | None = None,
+    ) -> None:
+        """Nothing is sent yet. `reload` reads the token anew, where it may have been replaced."""
         self._api = kubernetes_client.ApiClient(configuration)
         self._observer = observer
         self.configuration = configuration
+        self._reload = reload
         self._random = random.Random()  # noqa: S311 - spreads retries, keeps no secret
         self.host = str(configuration.host).rstrip("/")
 
@@ -116,6 +124,13 @@ class Kube:
     async def __aexit__(self, *_: object) -> None:
         """Close all connections."""
         await self._api.close()  # type: ignore[no-untyped-call]
+
+    def reload_token(self) -> bool:
+        """Read the token anew; whether that can be done at all."""
+        if self._reload is None:
+            return False
+        self._reload()
+        return True
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
         """One object. Raises NotFoundError where there is none."""
@@ -177,6 +192,8 @@ class Kube:
             status, content, wait = await self._try(method, url, body, kind, what, last=attempt == _RETRIES - 1)
             if status and status < _FIRST_ERROR:
                 return _parse(content, what)
+            if status == _UNAUTHORIZED and attempt == 0 and self.reload_token():
+                continue
             if status and status != _TOO_MANY and status < _SERVER_ERRORS:
                 break
             if attempt < _RETRIES - 1:
@@ -237,8 +254,13 @@ async def connect(observer: RequestObserver | None = None, *, connections: int =
         PlatformError: there is neither.
     """
     configuration = kubernetes_client.Configuration()
-    try:
+    configuration.connection_pool_maxsize = connections
+
+    def load_in_cluster() -> None:
         kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+
+    try:
+        load_in_cluster()
     except kubernetes_config.ConfigException as in_cluster:
         try:
             await kubernetes_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
@@ -246,5 +268,5 @@ async def connect(observer: RequestObserver | None = None, *, connections: int =
             raise PlatformError(
                 f"no Kubernetes API server is known: not in a pod ({in_cluster}) and no usable KUBECONFIG ({error})"
             ) from error
-    configuration.connection_pool_maxsize = connections
-    return Kube(configuration, observer)
+        return Kube(configuration, observer)
+    return Kube(configuration, observer, reload=load_in_cluster)

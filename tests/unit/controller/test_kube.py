@@ -119,6 +119,24 @@ class TestRequests:
         assert "continue=more" in server.asked[1][1]
 
 
+class TestTokens:
+    async def test_a_token_that_is_refused_is_read_anew_once(self, kube: Kube, server: ApiServer) -> None:
+        def reload() -> None:
+            kube.configuration.api_key["BearerToken"] = "Bearer newer"
+
+        kube._reload = reload
+        server.answers = [(401, {"message": "Unauthorized"}), (200, {"fine": True})]
+        assert await kube.get(PODS, "team", "load-1") == {"fine": True}
+        assert server.asked[1][3].get("Authorization") == "Bearer newer"
+
+    async def test_a_newer_one_that_is_refused_too_is_an_error(self, kube: Kube, server: ApiServer) -> None:
+        kube._reload = lambda: None
+        server.answers = [(401, {"message": "Unauthorized"}), (401, {"message": "Unauthorized"})]
+        with pytest.raises(ForbiddenError):
+            await kube.get(PODS, "team", "load-1")
+        assert len(server.asked) == 2
+
+
 class TestRetries:
     @pytest.mark.parametrize("status", [0, 429, 500, 503])
     async def test_what_may_pass_is_tried_again(
