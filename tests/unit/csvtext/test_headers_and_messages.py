@@ -134,3 +134,17 @@ def test_an_encoded_header_reads_back(columns: tuple[str, ...], line: bytes) -> 
 
 def test_cutting_nothing_gives_nothing() -> None:
     assert list(csvtext.cut(reader(b"a\n"), 2, 2, 8)) == []
+
+
+@pytest.mark.parametrize("block", range(4, 9))
+@pytest.mark.parametrize("text", ["plain", "ž" * 20, "x" + "€" * 20, "xy" + "😀" * 20])
+def test_text_is_validated_in_pieces_that_split_no_character(
+    monkeypatch: pytest.MonkeyPatch, block: int, text: str
+) -> None:
+    monkeypatch.setattr(csvtext, "_SCAN_BYTES", block)
+    good = text.encode()
+    assert csvtext._valid_text(good) == len(good)
+    for bad in (b"\xff", b"\x80", b"\xc3", b"\xf0\x9f"):
+        assert csvtext._valid_text(good + bad + good) == len(good)
+        assert csvtext._valid_text(good + bad) == len(good)
+        assert csvtext._valid_text(good + b"\x80" * 20) == len(good)
