@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
+from componentrun.agent.folder import shown
 from componentrun.csvtext import check_rows
 from componentrun.errors import PlatformError, Reason, UserError
 
@@ -46,7 +47,7 @@ def run_task(folder: Folder, task: Task) -> int:
         UserError: (OutputInvalid) at the first row that is malformed.
     """
     with folder.open(task.path) as file:
-        return check_rows(file.read, task.start, task.end, task.columns, task.path)
+        return check_rows(file.read, task.start, task.end, task.columns, shown(task.path))
 
 
 class Checkers:
@@ -121,9 +122,10 @@ def _ask(connection: socket.socket, task: Task) -> int:
         with connection.makefile("rb") as answers:
             line = answers.readline()
     except OSError as error:
-        raise PlatformError(f"{task.path}: the process that checks it is gone ({error.strerror})") from error
+        raise PlatformError(f"{shown(task.path)}: the process that checks it is gone ({error.strerror})") from error
     if not line:
-        raise PlatformError(f"{task.path}: the process that checks it ended early; was the agent short of memory?")
+        told = f"{shown(task.path)}: the process that checks it ended early"
+        raise PlatformError(f"{told}; was the agent short of memory?")
     answer = json.loads(line)
     if "rows" in answer:
         return int(answer["rows"])
@@ -155,6 +157,6 @@ def _answer(folder: Folder, task: Task) -> dict[str, object]:
     except Exception as error:  # noqa: BLE001 - becomes an error in the parent
         return {
             "user": False,
-            "message": f"{task.path}: {type(error).__name__} in its check",
+            "message": f"{shown(task.path)}: {type(error).__name__} in its check",
             "reason": Reason.INTERNAL,
         }

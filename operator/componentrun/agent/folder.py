@@ -120,7 +120,11 @@ class Folder:
             except FileNotFoundError:
                 return []
             for item in stack.enter_context(os.scandir(descriptor)):
-                status = item.stat(follow_symlinks=False)
+                try:
+                    status = item.stat(follow_symlinks=False)
+                except PermissionError as error:
+                    # A folder that may be read but not searched gives names, and nothing else.
+                    raise _unreadable(path, os.fstat(descriptor).st_mode) from error
                 found.append(Entry(item.name, _kind(status.st_mode), status.st_size))
         return sorted(found, key=lambda entry: entry.name)
 
@@ -201,13 +205,20 @@ def _open_below(parent: int, name: str, flags: int, path: str) -> int:
     except FileNotFoundError:
         raise
     except OSError as error:
-        mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+        try:
+            mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+        except PermissionError as unsearchable:
+            raise _unreadable(path.rpartition("/")[0], os.fstat(parent).st_mode) from unsearchable
         if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.ENODEV}:
             raise refused(path, _kind(mode)) from error
         if error.errno in {errno.EACCES, errno.EPERM}:
-            allowed = f"its mode is {stat.S_IMODE(mode):04o}"
-            raise UserError(f"{shown(path)}: may not be read ({allowed})", Reason.OUTPUT_INVALID) from error
+            raise _unreadable(path, mode) from error
         raise PlatformError(f"{shown(path)}: {error.strerror}") from error
+
+
+def _unreadable(path: str, mode: int) -> UserError:
+    allowed = stat.S_IMODE(mode) & 0o777
+    return UserError(f"{shown(path)}: may not be read (its mode is {allowed:04o})", Reason.OUTPUT_INVALID)
 
 
 def _kind(mode: int) -> str:

@@ -17,7 +17,7 @@ from componentrun.agent.folder import shown
 from componentrun.csvtext import check_columns
 from componentrun.errors import Reason, UserError
 
-__all__ = ["Manifest", "parse_manifest"]
+__all__ = ["Manifest", "is_text", "parse_manifest"]
 
 _SUPPORTED: Final = {"delimiter": ",", "enclosure": '"'}
 
@@ -79,7 +79,18 @@ def _object(text: bytes, name: str) -> dict[str, Any]:
         raise _wrong(name, "its JSON is nested too deeply") from error
     if not isinstance(raw, dict):
         raise _wrong(name, f"it is {_kind(raw)}, expected an object")
+    if not is_text(raw):
+        raise _wrong(name, "it holds half of a surrogate pair (an escape such as `\\ud800` alone), which is no text")
     return raw
+
+
+def is_text(document: Any) -> bool:
+    """Whether JSON that was read can be written as UTF-8. Escapes can say what no text can hold: half a pair."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _old_form(raw: dict[str, Any], name: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:

@@ -16,7 +16,7 @@ from componentrun import contract
 from componentrun.agent.checking import Checkers
 from componentrun.agent.folder import FILE, Folder, shown
 from componentrun.agent.form import Form
-from componentrun.agent.manifest import Manifest, parse_manifest
+from componentrun.agent.manifest import Manifest, is_text, parse_manifest
 from componentrun.agent.outputs import Decision, decide
 from componentrun.agent.progress import say
 from componentrun.agent.transfer import Client, Patience, Request
@@ -154,6 +154,10 @@ def _state(folder: Folder, errors: list[UserError]) -> dict[str, Any] | None:
     except (ValueError, RecursionError) as error:
         problem = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "not UTF-8 text"
         errors.append(UserError(f"{path}: it is no JSON ({problem}); expected an object", Reason.OUTPUT_INVALID))
+        return None
+    if not is_text(state):
+        problem = "it holds half of a surrogate pair (an escape such as `\\ud800` alone), which is no text"
+        errors.append(UserError(f"{path}: {problem}", Reason.OUTPUT_INVALID))
         return None
     if state is not None and not isinstance(state, dict):
         # PHP writes an empty object as an empty list.

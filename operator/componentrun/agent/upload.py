@@ -84,7 +84,7 @@ class _Table:
         """The complete table."""
         slices = tuple(self._slice(number) for number in sorted(self.stored))
         return TableWritten(
-            source=self.source.name,
+            source=shown(self.source.name),
             destination=str(self.source.table),
             columns=self.columns,
             primary_key=self.source.primary_key,

@@ -108,6 +108,11 @@ async def test_empty_tables_have_no_slices(place: Place) -> None:
         ({"bar.csv": "a\n", "x.csv.manifest": "{}"}, "OutputInvalid", "out/tables/x.csv.manifest: there is no file"),
         ({"bar.csv": "a\n", "bar.csv.manifest": "{"}, "OutputInvalid", "out/tables/bar.csv.manifest: it is no JSON"),
         ({"bar.csv": "a\n", "../state.json": "[1]"}, "OutputInvalid", "out/state.json: found a JSON list"),
+        (
+            {"bar.csv": "a\n", "../state.json": r'{"a": "\ud800"}'},
+            "OutputInvalid",
+            "out/state.json: it holds half of a surrogate pair",
+        ),
     ],
 )
 async def test_what_a_user_can_mend_is_named_and_nothing_is_claimed(
@@ -148,6 +153,17 @@ async def test_a_link_in_out_is_refused_while_the_rest_is_stored(place: Place) -
     assert (ended.code, ended.term["reason"]) == (1, "OutputInvalid")
     assert ended.term["message"].startswith("out/tables/trap.csv: found a symbolic link, expected a regular file")
     assert [table.source for table in (await place.result()).tables] == ["good.csv"]
+
+
+async def test_a_name_that_is_no_text_is_spelled_out(place: Place) -> None:
+    large = b"a\n" + b"1\n" * 200_000
+    for name, content in ((b"\xff.csv", b"a\n1\n"), (b"\xfe.csv", large), (b"\xfd.csv", large + b"1,2\n")):
+        file = os.fsdecode(os.fsencode(place.data / "out/tables") + b"/" + name)
+        place.write(file, content)
+        place.write(file + ".manifest", json.dumps({"destination": f"out.c-main.t{name[0]}"}))
+    ended = place.run("stage-out", await place.grant_out())
+    assert ended.term["message"] == "out/tables/\\xfd.csv, line 200002: found 2 fields, expected 1 (a)"
+    assert [table.source for table in (await place.result()).tables] == ["\\xfe.csv", "\\xff.csv"]
 
 
 async def test_what_nothing_places_is_named_in_a_warning(place: Place) -> None:

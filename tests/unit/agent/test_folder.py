@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from componentrun.agent.folder import FILE, FOLDER, Entry, Folder, disk_error, shown
 from componentrun.errors import PlatformError, Reason, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -101,6 +106,36 @@ def test_a_file_of_mode_0600_is_read_and_a_hard_link_too(data: Path) -> None:
     with Folder(str(data)).open("out/tables/y.csv") as opened:
         assert opened.read(100, 2) == b"1\n"
         assert opened.size == 4
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o200, 0o400, 0o600])
+@pytest.mark.parametrize("path", ["out", "out/tables"])
+def test_a_folder_that_may_not_be_looked_into_is_named(data: Path, path: str, mode: int) -> None:
+    (data / "out/tables/x.csv").write_text("a\n1\n")
+    folder = Folder(str(data))
+    told = rf"^{path}: may not be read \(its mode is {mode:04o}\)$"
+    (data / path).chmod(mode)
+    with as_the_component(data):
+        with pytest.raises(UserError, match=told):
+            folder.entries("out/tables")
+        with pytest.raises(UserError, match=told), folder.open("out/tables/x.csv"):
+            pass
+    (data / path).chmod(0o755)
+
+
+@contextlib.contextmanager
+def as_the_component(data: Path) -> Iterator[None]:
+    """With the component's uid, as agents run; root may read whatever it likes."""
+    root = os.geteuid() == 0
+    if root:
+        for path in (data, *data.rglob("*")):
+            os.chown(path, 1000, -1)
+        os.seteuid(1000)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
 
 
 def test_entries_are_sorted_and_a_folder_that_is_not_there_is_empty(data: Path) -> None:

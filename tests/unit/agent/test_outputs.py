@@ -164,6 +164,7 @@ def test_both_forms_of_a_manifest(raw: dict[str, Any], manifest: Manifest) -> No
         ('{"enclosure": "\'"}', "only '\"' is supported in this version"),
         ('{"delete_where_column": "id"}', "`delete_where_column` is not supported in this version"),
         ("[" * 100_000, "its JSON is nested too deeply"),
+        (r'{"columns": ["\ud800"]}', "half of a surrogate pair"),
     ],
 )
 def test_what_a_manifest_may_not_say(text: str, problem: str) -> None:
