@@ -35,6 +35,8 @@ __all__ = [
 
 POINTER_FORMAT: Final = 1
 RECENT_COMMITS: Final = 100
+_SHOWN_COLUMNS: Final = 10
+_SHOWN_CHARACTERS: Final = 100
 """Run uids that a pointer remembers: an interrupted commit is known again unless that many others came since."""
 
 
@@ -277,4 +279,6 @@ def _columns(names: list[str]) -> str:
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names) or "none"
+    """The first of them: a table may have thousands of columns, and this is part of a sentence."""
+    told = ", ".join(f"`{name[:_SHOWN_CHARACTERS]}`" for name in names[:_SHOWN_COLUMNS])
+    return f"{told} and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else told or "none"

@@ -98,6 +98,13 @@ def test_a_load_that_does_not_fit_is_refused_by_name(refused: TableLoad, told: s
     assert refusal.value.reason is Reason.OUTPUT_INVALID
 
 
+def test_a_table_of_thousands_of_columns_is_refused_in_a_sentence() -> None:
+    first = apply_load(None, load(*(f"column {i}" for i in range(6000))), commit("r1"))
+    with pytest.raises(UserError, match=r"lacks the columns `column 0`, .* `column 9` and 5990 more of") as refusal:
+        apply_load(first, load("x" * 5000), commit("r2"))
+    assert len(refusal.value.message) < 1000
+
+
 def test_what_is_decided_is_merged_even_if_the_table_has_changed_since() -> None:
     other = apply_load(None, load("x", "a"), commit("r1"))
     merged = merge_load(other, load("a", "b", incremental=True), commit("r2"))
