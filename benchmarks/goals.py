@@ -30,9 +30,11 @@ class Goal:
     def reached(self, figures: Mapping[str, Figure]) -> float | None:
         """What the figure is now, in the terms of the bound; None: not measured."""
         figure = figures.get(self.name)
-        if figure is None or figure.against != self.against:
+        if figure is None:
             return None
-        return figure.value if self.against is None else figure.ratio
+        if self.against is None:
+            return figure.value
+        return figure.ratio if figure.against == self.against else None
 
     def met(self, figures: Mapping[str, Figure]) -> bool | None:
         """Whether the goal is met; None: not measured."""

@@ -32,8 +32,8 @@ _TITLES: Final = {
         """The same work three ways, from the create call to the watch event that says it has ended. `pod` is a bare pod
 of the component's image (tiny: without any data; data: one container that downloads, copies and uploads by itself).
 `job` is a Job as one would write it by hand: init containers `s5cmd cp` and the component, then `s5cmd cp` as the main
-container, keys in a Secret. `run` is a ComponentRun. The component copies its input table to its output: 3 rows (tiny),
-512 MiB (data).
+container, keys in a Secret; s5cmd may use 1 GiB, page cache included. `run` is a ComponentRun as it comes. The
+component copies its input table to its output (so that there is something to publish): 3 rows (tiny), 512 MiB (data).
 
 The parts of a run and of a Job, as a watcher of their pods sees them: `start` until the pod is created, `input` until
 the input is there (scheduling, sandbox, download), `component` until the component has ended, `output` until the upload

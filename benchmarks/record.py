@@ -74,9 +74,12 @@ def read(file: Path = RESULTS) -> list[Figure]:
 
 
 def newest(figures: Iterable[Figure]) -> dict[str, Figure]:
-    """The last figure of each name, in the order of the names."""
-    last = {figure.name: figure for figure in figures}
-    return {name: last[name] for name in sorted(last)}
+    """The last figure of each name: by area and subject, within these as they were measured."""
+    last: dict[str, Figure] = {}
+    for figure in figures:
+        last.pop(figure.name, None)
+        last[figure.name] = figure
+    return {figure.name: figure for figure in sorted(last.values(), key=lambda figure: figure.name.split(".")[:2])}
 
 
 def _parse(line: str, where: str) -> Figure:

@@ -37,6 +37,11 @@ def test_a_goal_is_met_missed_or_not_measured() -> None:
     assert lines["overhead.data.run"].endswith("| not measured |")
 
 
+def test_an_amount_counts_whatever_else_it_is_compared_with() -> None:
+    goal = Goal("memory.rest.operator", None, 120, "MiB", "")
+    assert goal.met({"memory.rest.operator": replace(OPERATOR, value=20, against="memory.rest.other", ratio=2)})
+
+
 def test_a_goal_counts_only_against_what_it_names() -> None:
     goal = Goal("overhead.tiny.run", "overhead.tiny.pod", 1.5, "x", "")
     assert goal.met({"overhead.tiny.run": RUN}) is None

@@ -60,6 +60,13 @@ def test_the_newest_figure_of_a_name_counts() -> None:
     assert newest([FIGURE, other, later]) == {"memory.rest.operator": other, "overhead.tiny.run": later}
 
 
+def test_the_newest_figures_are_ordered_by_subject_then_as_they_were_measured() -> None:
+    names = ["overhead.tiny.run", "overhead.tiny.run.start", "overhead.tiny.job", "memory.rest.operator"]
+    figures = [replace(FIGURE, name=name) for name in names]
+    assert list(newest(figures)) == [names[3], *names[:3]]
+    assert list(newest([figures[2], *figures])) == [names[3], *names[:3]]
+
+
 @pytest.mark.parametrize("name", ["speed.of.light", "overhead", "", "overheads.tiny"])
 def test_a_name_outside_the_five_areas_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="begins with one of"):
