@@ -41,6 +41,8 @@ def served(connection: Connection, name: str) -> Iterator[Tenant]:
         "rbac": {"aggregate": False},
         "admissionPolicy": {"enabled": False},
         "collector": {"enabled": False},
+        # Its pods must become ready behind it.
+        "networkPolicy": {"enabled": True},
     }
     install(connection, ensure(connection, ["componentrun"]), values, namespace=name)
     yield tenant

@@ -96,13 +96,18 @@ class Release:
         if self._interrupted():
             say("an earlier helm was interrupted: removing what it left (runs and their definitions stay)")
             self.remove()
-        # --take-ownership: a test may have applied the resource definitions before.
-        flags = ("--take-ownership", "--force-conflicts", "--server-side=true", "--wait", f"--timeout={_WAIT}")
+        # A test may have applied the resource definitions before: they are taken over. Helm 4 applies on the server, which
+        # calls single fields of others a conflict; Helm 3 knows no conflicts.
+        old = self.helm("version", "--template={{.Version}}").startswith("v3")
+        flags = [
+            "--take-ownership",
+            *([] if old else ["--force-conflicts"]),
+            "--wait",
+            f"--timeout={_WAIT}",
+            "--values=-",
+        ]
         try:
-            self.helm(
-                "upgrade", "--install", RELEASE, str(chart.CHART), self._where, *flags, "--values=-",
-                stdin=json.dumps(values),
-            )  # fmt: skip
+            self.helm("upgrade", "--install", RELEASE, str(chart.CHART), self._where, *flags, stdin=json.dumps(values))
         except ClusterError as error:
             raise ClusterError(f"{error.problem}\n{self._told_by_pods()}", hint=error.hint) from error
 
