@@ -96,8 +96,8 @@ class Release:
         if self._interrupted():
             say("an earlier helm was interrupted: removing what it left (runs and their definitions stay)")
             self.remove()
-        # A test may have applied the resource definitions before: they are taken over. Helm 4 applies on the server, which
-        # calls single fields of others a conflict; Helm 3 knows no conflicts.
+        # A test may have applied the resource definitions before: they are taken over. Helm 4 applies on the server,
+        # which calls single fields of others a conflict; Helm 3 knows no conflicts.
         old = self.helm("version", "--template={{.Version}}").startswith("v3")
         flags = [
             "--take-ownership",
