@@ -16,6 +16,7 @@ check proves that it is well-formed.
 from __future__ import annotations
 
 import codecs
+import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,12 @@ _NO_SEPARATORS: Final = bytes(sorted(set(range(256)) - set(b",\n")))
 # Everything that may not touch a quote from outside becomes one sign. (A lone CR is refused elsewhere.)
 _OTHER: Final = b"x"
 _TO_CLASSES: Final = bytes(sign if sign in b',"\r\n' else _OTHER[0] for sign in range(256))
+
+_FIRST: Final = operator.itemgetter(slice(0, 1))
+_LAST: Final = operator.itemgetter(slice(-1, None))
+_AFTER_QUOTE: Final = frozenset({b"", b",", b"\r", b"\n"})
+_BEFORE_QUOTE: Final = frozenset({b"", b",", b"\n"})
+_PIECE_COST: Final = 20
 
 _FIELD: Final = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"|[^",\r\n]*+')
 _LINE_END: Final = re.compile(rb"\r?\n|\r?\Z")
@@ -295,16 +302,30 @@ def _well_formed_rows(chunk: bytes, width: int) -> int | None:
     outside = chunk
     if b'"' in chunk:
         parts = chunk.split(b'"')
+        if len(parts) % 2 == 0:
+            return None
         # One quote stands for each quoted stretch from here on.
         outside = b'"'.join(parts[::2])
-        classes = outside.translate(_TO_CLASSES)
-        if len(parts) % 2 == 0 or _OTHER + b'"' in classes or b'"' + _OTHER in classes:
+        if not _quotes_at_borders(parts[::2], outside):
             return None
     if b"\r" in outside and outside.count(b"\r") != outside.count(b"\r\n"):
         return None
     separators = outside.translate(None, _NO_SEPARATORS)
     rows = len(separators) // width
     return rows if separators == (b"," * (width - 1) + b"\n") * rows else None
+
+
+def _quotes_at_borders(pieces: list[bytes], text: bytes) -> bool:
+    """Whether fields are opened only after a separator and closed only before one; a lone CR is refused elsewhere.
+
+    `pieces` are what is outside quotes, an empty one between two quotes is a doubled quote; `text` is them, joined by
+    quotes. Where quotes are rare the pieces' ends are looked at, else the text as a whole: measured, 80 ns a piece
+    against 4 ns a byte.
+    """
+    if len(pieces) * _PIECE_COST < len(text):
+        return set(map(_FIRST, pieces[1:])) <= _AFTER_QUOTE and set(map(_LAST, pieces[:-1])) <= _BEFORE_QUOTE
+    classes = text.translate(_TO_CLASSES)
+    return _OTHER + b'"' not in classes and b'"' + _OTHER not in classes
 
 
 def _parse_rows(read: Read, offset: int, chunk: bytes, columns: Sequence[str], file: str) -> int:

@@ -103,8 +103,12 @@ def check(data: bytes, width: int) -> int | None:
         return None
 
 
+@pytest.mark.parametrize("cost", [0, 10**6], ids=["piece by piece", "as a whole"])
 @pytest.mark.parametrize("chunk", [1, 9, 10**6])
-def test_the_fast_check_accepts_what_a_slow_parser_accepts(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+def test_the_fast_check_accepts_what_a_slow_parser_accepts(
+    monkeypatch: pytest.MonkeyPatch, chunk: int, cost: int
+) -> None:
+    monkeypatch.setattr(csvtext, "_PIECE_COST", cost)
     monkeypatch.setattr(csvtext, "_CHUNK_BYTES", chunk)
     random_source = random.Random(chunk)  # noqa: S311 - a seed makes it repeatable
     pieces = [b'"', b'"', b'""', b",", b",", b"\n", b"\r\n", b"a", b'","', b'"\n"', b'"\r\n"', b"\r", b"\x00", b"\xc3"]
