@@ -17,7 +17,9 @@ class PodSettings:
     """How long images and stage-in may take; for the backstop only, see `Limits.stage_in`."""
     agent_cpu_request: str = "50m"
     agent_memory_request: str = "32Mi"
-    agent_memory_limit: str = "256Mi"
+    agent_memory_limit: str = "1Gi"
+    """Far more than they hold (tens of MiB): the page cache of the files they write counts, too, and what is pushed out
+    of it has to be read from the disk by the component."""
     stack_id: str = "componentrun"
     """KBC_STACKID: tells installations apart."""
     agent_pull_secrets: tuple[str, ...] = ()
