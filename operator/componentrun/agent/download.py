@@ -77,7 +77,7 @@ class _Target:
                 return
             os.close(self._descriptor)
         if self.table.manifest is not None:
-            content = json.dumps(self.table.manifest, ensure_ascii=False, indent=2).encode()
+            content = json.dumps(self.table.manifest, ensure_ascii=False).encode()
             self._folder.write(self.table.path + MANIFEST_SUFFIX, content)
 
     def _allocate(self, descriptor: int) -> None:

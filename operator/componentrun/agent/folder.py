@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import stat
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
@@ -93,6 +94,8 @@ class Folder:
             self._root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise PlatformError(f"the data folder {path} can't be opened: {error.strerror}") from error
+        self._made: dict[str, int] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         """Nothing more to do."""
@@ -100,7 +103,8 @@ class Folder:
 
     def __exit__(self, *_: object) -> None:
         """Let it go."""
-        os.close(self._root)
+        for descriptor in (self._root, *self._made.values()):
+            os.close(descriptor)
 
     def free_bytes(self) -> int:
         """What can still be written to it."""
@@ -156,8 +160,7 @@ class Folder:
         """
         folder, _, name = path.rpartition("/")
         try:
-            with self._folder(folder, create=True) as parent:
-                return os.open(name, _WRITE_FLAGS, mode, dir_fd=parent)
+            return os.open(name, _WRITE_FLAGS, mode, dir_fd=self._parent(folder))
         except OSError as error:
             raise disk_error(error, shown(path)) from error
 
@@ -177,6 +180,14 @@ class Folder:
                 file.flush()
             except OSError as error:
                 raise disk_error(error, shown(path)) from error
+
+    def _parent(self, path: str) -> int:
+        """A folder to write into, made if need be. Kept open, because thousands of files go into the same few."""
+        with self._lock:
+            if path not in self._made:
+                with self._folder(path, create=True) as descriptor:
+                    self._made[path] = os.dup(descriptor)
+            return self._made[path]
 
     @contextlib.contextmanager
     def _folder(self, path: str, *, create: bool = False) -> Iterator[int]:

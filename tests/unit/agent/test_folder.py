@@ -162,14 +162,16 @@ def descriptors() -> int:
 
 def test_no_descriptor_is_left_open(data: Path, secret: Path) -> None:
     put("a named pipe", data / "out/tables/trap", secret)
-    folder = Folder(str(data))
     before = descriptors()
+    folder = Folder(str(data))
     for path in ("out/tables/trap", "out/tables/none", "out/none/none", "../x"):
         with pytest.raises((UserError, FileNotFoundError)), folder.open(path):
             pass
     folder.entries("out/tables")
     folder.make("in/tables")
-    folder.write("in/tables/x", b"1")
+    for i in range(10):
+        folder.write(f"in/tables/x{i}", b"1")
+    folder.__exit__()
     assert descriptors() == before
 
 
