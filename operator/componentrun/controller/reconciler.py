@@ -133,7 +133,7 @@ class Reconciler:
         if run is None or core_status.is_terminal(run.status):
             return
         told = error.message if isinstance(error, ComponentRunError) else f"{type(error).__name__}: {error}"
-        final = PlatformError(f"the operator could not bring the run further: {told}", Reason.INTERNAL)
+        final = PlatformError(f"the operator gave it up: {told}", Reason.INTERNAL)
         await self._write(run, core_status.start_failed(run, final, limits=self._limits, now=self._clock()))
         pod = self._caches.pods.current(key, run.metadata.uid)
         if pod is not None and not pod.gone:

@@ -250,10 +250,12 @@ def _component_failed(pod: PodView) -> Diagnosis | None:
         words = tail(component.message, MAX_SHOWN)
         shown = f": {words}" if words else ", and printed nothing."
         return Diagnosis(Reason.USER_ERROR, f"The component ended with exit code 1{shown}", names.COMPONENT)
+    where = "its last words are in `status.lastWords`, all of them among the run's events."
+    if last_words(component) is None:
+        where = "it printed nothing."
     return Diagnosis(
         Reason.APPLICATION_ERROR,
-        f"The component ended with {_ending(component)}. Its developer should look: its last words are in "
-        "`status.lastWords`, all of them among the run's events.",
+        f"The component ended with {_ending(component)}. Its developer should look: {where}",
         names.COMPONENT,
     )
 

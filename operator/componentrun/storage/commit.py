@@ -268,9 +268,7 @@ async def _decide(store: Store, wanted: Journal) -> _Decision:
     except ExistsError:
         decided = await _read_decision(store, wanted.commit.run)
     if decided is None:
-        raise TransientError(
-            f"{store.settings.where(key)} was there and is not; it will be tried again", Reason.STORAGE_UNAVAILABLE
-        )
+        raise TransientError(f"{store.settings.where(key)} was there and is not any more", Reason.STORAGE_UNAVAILABLE)
     return decided
 
 
@@ -318,8 +316,7 @@ async def _change_table(
             continue
         return
     raise TransientError(
-        f"`{table}` was changed by others {_SWAP_ATTEMPTS} times while run {commit.run} was to be published into it; "
-        "it will be tried again",
+        f"`{table}` was changed by others {_SWAP_ATTEMPTS} times while run {commit.run} was to be published into it",
         Reason.PUBLISH_FAILED,
     )
 

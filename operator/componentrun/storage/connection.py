@@ -15,7 +15,7 @@ import obstore
 from obstore.store import S3Store
 
 from componentrun.errors import Reason, TransientError, UserError
-from componentrun.storage.failures import STORE_EXCEPTIONS, ExistsError, MissingError, StaleError, translate
+from componentrun.storage.failures import LOOK, STORE_EXCEPTIONS, ExistsError, MissingError, StaleError, translate
 from componentrun.storage.settings import StoreSettings
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Store:
     async def head(self, key: str) -> ObjectInfo | None:
         """Size and ETag of an object; None where there is none."""
         try:
-            with self._border("look at", key):
+            with self._border(LOOK, key):
                 return _info(await obstore.head_async(self._backend, key))
         except MissingError:
             return None

@@ -3,6 +3,7 @@
     obstore                                     here
     FileNotFoundError, missing bucket           PlatformError(StorageBucketNotFound)
     FileNotFoundError, missing object           MissingError
+    FileNotFoundError without an S3 error code  PlatformError(StorageUnavailable): no S3 store
     AlreadyExistsError                          ExistsError
     PreconditionError                           StaleError
     PermissionDenied-, UnauthenticatedError     PlatformError(StorageAccessDenied)
@@ -24,7 +25,7 @@ from componentrun.errors import ComponentRunError, PlatformError, Reason, Transi
 if TYPE_CHECKING:
     from componentrun.storage.settings import StoreSettings
 
-__all__ = ["STORE_EXCEPTIONS", "ExistsError", "MissingError", "StaleError", "translate"]
+__all__ = ["LOOK", "STORE_EXCEPTIONS", "ExistsError", "MissingError", "StaleError", "translate"]
 
 
 class MissingError(PlatformError):
@@ -39,6 +40,8 @@ class StaleError(TransientError):
     """The object is not the one that was read before: somebody else has written it since."""
 
 
+LOOK: Final = "look at"
+"""The operation that HTTP answers without a body, so without the store's own words."""
 STORE_EXCEPTIONS: Final = (store_errors.BaseError, OSError, ValueError)
 """All that obstore's functions raise (OSError: FileNotFoundError, and what a network stack adds)."""
 
@@ -87,6 +90,8 @@ def translate(error: Exception, settings: StoreSettings, operation: str, key: st
     told = f"can't {operation} {settings.where(key)}"
     if code == "NoSuchBucket" or (status == 404 and key is None):  # noqa: PLR2004 - HTTP
         return _no_bucket(told, settings)
+    if status == 404 and not code and operation != LOOK and isinstance(error, FileNotFoundError):  # noqa: PLR2004 - HTTP
+        return _no_store(told, settings)
     if isinstance(error, _REFUSALS) or status in _DENIED or code in _DENIED_CODES:
         return _denied(told, settings, code)
     for kind, meaning, sentence in _OUTCOMES:
@@ -102,6 +107,14 @@ def _no_bucket(told: str, settings: StoreSettings) -> PlatformError:
         f"{told}: {settings.title} names the bucket `{settings.bucket}`, which does not exist there. "
         "Create the bucket, or correct `bucket` and `endpoint` of the Storage",
         Reason.STORAGE_BUCKET_NOT_FOUND,
+    )
+
+
+def _no_store(told: str, settings: StoreSettings) -> PlatformError:
+    return PlatformError(
+        f"{told}: what answers there (HTTP 404 without an S3 error code) is no S3 store. "
+        f"Check the endpoint of {settings.title}",
+        Reason.STORAGE_UNAVAILABLE,
     )
 
 
@@ -126,7 +139,7 @@ def _unavailable(told: str, settings: StoreSettings, status: int | None, detail:
     answer = f"answered with HTTP {status}" if status is not None else "did not answer"
     return TransientError(
         f"{told}: the store {answer}{f' ({detail})' if detail else ''}. "
-        f"It will be tried again; if this lasts, check the store and the endpoint of {settings.title}",
+        f"Check the store and the endpoint of {settings.title}",
         Reason.STORAGE_UNAVAILABLE,
     )
 

@@ -85,7 +85,7 @@ async def test_a_store_that_is_away_is_given_up_within_seconds(settings: StoreSe
 async def test_tls_that_is_not_trusted_is_no_answer(settings: StoreSettings, is_minio: bool) -> None:
     endpoint = settings.base_url.replace("http:", "https:") if is_minio else settings.base_url
     store = open_store(dataclasses.replace(settings, endpoint=endpoint, ca_bundle=None))
-    with pytest.raises(TransientError, match="check the store and the endpoint"):
+    with pytest.raises(TransientError, match="Check the store and the endpoint"):
         await store.get("k")
 
 

@@ -100,7 +100,13 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         "exit code 2: the message is masked",
         make_pod(stage_in=done_in(), component=ended(2, message="Traceback"), stage_out=done_out()),
         Reason.APPLICATION_ERROR,
-        "Its developer should look",
+        "its last words are in `status.lastWords`",
+    ),
+    (
+        "exit code 2 without words",
+        make_pod(stage_in=done_in(), component=ended(2), stage_out=done_out()),
+        Reason.APPLICATION_ERROR,
+        "Its developer should look: it printed nothing.",
     ),
     (
         "exit code 137 without OOM: killed",

@@ -54,17 +54,21 @@ class TestAttemptStarted:
 class TestStartFailed:
     def test_by_the_users_fault_is_the_end(self) -> None:
         found = status.start_failed(make_run(), UserError("no", Reason.INVALID_SPEC), limits=LIMITS, now=at(1))
-        assert (found.phase, found.reason, found.message) == ("Failed", "InvalidSpec", "no")
+        assert (found.phase, found.reason, found.message) == (
+            "Failed", "InvalidSpec", "The run could not be started: no."
+        )  # fmt: skip
         assert condition(found, "EventsDelivered") == ("True", "NothingToDeliver")
 
     def test_by_a_store_that_is_away_is_tried_again_for_a_while(self) -> None:
         error = TransientError("The store did not answer.", Reason.STORAGE_UNAVAILABLE)
         first = status.start_failed(make_run(), error, limits=LIMITS, now=at(0))
         assert (first.phase, first.reason) == ("Queued", "StorageUnavailable")
+        assert first.message == "The run can't start yet, and will be tried again: The store did not answer."
         run = make_run(status=first.to_dict())
         assert status.start_failed(run, error, limits=LIMITS, now=at(119)) == run.status
         last = status.start_failed(run, error, limits=LIMITS, now=at(120))
         assert (last.phase, last.reason) == ("Failed", "StorageUnavailable")
+        assert last.message == "The run could not be started: The store did not answer."
 
     def test_after_a_suspension_has_its_whole_time_again(self) -> None:
         error = TransientError("away")
@@ -226,7 +230,7 @@ class TestConditions:
         other = status.start_failed(
             make_run(status=first.to_dict()), TransientError("away, still"), limits=LIMITS, now=at(5)
         )
-        assert other.conditions[0].message == "away, still"
+        assert other.conditions[0].message == "The run can't start yet, and will be tried again: away, still."
         assert other.conditions[0].last_transition_time == at(0)
         final = status.start_failed(make_run(status=other.to_dict()), UserError("no"), limits=LIMITS, now=at(9))
         assert final.conditions[0].last_transition_time == at(9)
@@ -246,7 +250,9 @@ class TestKubernetesEvents:
         success = status.published(make_run(status=publishing_status()), tables=(), warnings=(), now=at(40))
         assert status.lifecycle_event(before, success) is None
         failure = status.start_failed(make_run(), UserError("no", Reason.INVALID_SPEC), limits=LIMITS, now=at(1))
-        assert status.lifecycle_event(ComponentRunStatus(), failure) == KubernetesEvent("Warning", "InvalidSpec", "no")
+        assert status.lifecycle_event(ComponentRunStatus(), failure) == KubernetesEvent(
+            "Warning", "InvalidSpec", "The run could not be started: no."
+        )
         assert status.lifecycle_event(failure, failure) is None
 
     def test_tell_of_warnings(self) -> None:

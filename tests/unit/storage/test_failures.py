@@ -6,7 +6,7 @@ import pytest
 from obstore import exceptions
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
-from componentrun.storage.failures import STORE_EXCEPTIONS, ExistsError, MissingError, StaleError, translate
+from componentrun.storage.failures import LOOK, STORE_EXCEPTIONS, ExistsError, MissingError, StaleError, translate
 from componentrun.storage.settings import StoreSettings
 
 SETTINGS = StoreSettings(
@@ -80,3 +80,21 @@ def test_no_exception_of_the_library_is_without_a_case() -> None:
 def test_what_the_library_raises_is_caught() -> None:
     for error, *_ in CASES:
         assert isinstance(error, STORE_EXCEPTIONS)
+
+
+NO_S3 = FileNotFoundError(
+    "Object at location k not found: ... Server returned non-2xx status code: 404 Not Found: page"
+)
+
+
+@pytest.mark.parametrize("operation", ["read", "write", "create", "replace"])
+def test_a_server_that_is_no_s3_store_is_told_from_a_missing_object(operation: str) -> None:
+    meaning = translate(NO_S3, SETTINGS, operation, "k")
+    assert type(meaning) is PlatformError
+    assert meaning.reason is Reason.STORAGE_UNAVAILABLE
+    assert "no S3 store" in meaning.message
+    assert "Storage `main`" in meaning.message
+
+
+def test_an_answer_without_a_body_is_a_missing_object() -> None:
+    assert isinstance(translate(NO_S3, SETTINGS, LOOK, "k"), MissingError)
