@@ -75,7 +75,7 @@ class Buildah:
         folder = paths.home() / "images"
         self._store = ("--root", str(folder / "store"), "--runroot", str(folder / "run"))
         # Neither user namespaces nor a container runtime of its own: it works as root in a plain sandbox.
-        self._environment = os.environ | {"STORAGE_DRIVER": "overlay", "BUILDAH_ISOLATION": "chroot"}
+        self._environment = {"STORAGE_DRIVER": "overlay", **os.environ, "BUILDAH_ISOLATION": "chroot"}
 
     def ingredients(self) -> tuple[str, ...]:
         return ("base", base.key())

@@ -1,0 +1,75 @@
+"""Which program builds images, and what it is told; docker and podman are played by a script."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from e2e.cluster.errors import ClusterError
+from e2e.images import engines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REFERENCE = "registry.example.com/small:0123"
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder on PATH; logs of builds go below the same folder."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("COMPONENTRUN_HOME", str(tmp_path / "home"))
+    return folder
+
+
+def play(programs: Path, name: str, *, works: bool = True, builds: bool = True) -> Path:
+    """Put a program there; returns the file where its arguments will be."""
+    told = programs / f"{name}.told"
+    script = programs / name
+    script.write_text(
+        "#!/bin/sh\n"
+        f'echo "$*" >> {told}\n'
+        f'[ "$1" = info ] && exit {0 if works else 1}\n'
+        f'[ "$1" = build ] && {{ echo "no such package"; exit {0 if builds else 1}; }}\n'
+        "exit 0\n"
+    )
+    script.chmod(0o755)
+    return told
+
+
+def test_docker_builds_where_its_engine_runs(programs: Path, tmp_path: Path) -> None:
+    told = play(programs, "docker")
+    play(programs, "podman")
+    engine = engines.find()
+    engine.build(tmp_path, REFERENCE)
+    engine.push(REFERENCE)
+    engine.save(REFERENCE, tmp_path / "image.tar")
+    assert told.read_text().splitlines() == [
+        "info",
+        f"build --tag {REFERENCE} {tmp_path}",
+        f"push {REFERENCE}",
+        f"save --output {tmp_path}/image.tar {REFERENCE}",
+    ]
+
+
+def test_a_docker_without_an_engine_is_passed_over(programs: Path) -> None:
+    play(programs, "docker", works=False)
+    play(programs, "podman")
+    assert engines.find() == engines.DockerLike("podman")
+
+
+def test_buildah_builds_where_neither_works(programs: Path) -> None:
+    play(programs, "docker", works=False)
+    play(programs, "buildah")
+    assert isinstance(engines.find(), engines.Buildah)
+
+
+def test_a_build_that_fails_shows_the_end_of_its_log(programs: Path, tmp_path: Path) -> None:
+    play(programs, "docker", builds=False)
+    with pytest.raises(
+        ClusterError, match=r"(?s)image `small` could not be built.*no such package.*all of it: .*image-small\.log"
+    ):
+        engines.find().build(tmp_path, REFERENCE)
