@@ -38,6 +38,8 @@ _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CL
 # Opening a pipe would wait for its other end, opening a terminal could make it ours.
 _READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _WRITE_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MOST_ENTRIES: Final = 20_000
+"""Names in one folder; more would be an attempt to fill the agent's memory, or a mistake."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -115,9 +117,9 @@ class Folder:
         """Names below a folder, sorted; empty where it is not there.
 
         Raises:
-            UserError: (OutputInvalid) a part of the path is a link or no folder.
+            UserError: (OutputInvalid) a part of the path is a link or no folder, or there are too many names.
         """
-        found = []
+        found: list[Entry] = []
         with contextlib.ExitStack() as stack:
             try:
                 descriptor = stack.enter_context(self._folder(path))
@@ -129,6 +131,11 @@ class Folder:
                 except PermissionError as error:
                     # A folder that may be read but not searched gives names, and nothing else.
                     raise _unreadable(path, os.fstat(descriptor).st_mode) from error
+                if len(found) >= _MOST_ENTRIES:
+                    raise UserError(
+                        f"{shown(path)}: more than {_MOST_ENTRIES} files; expected at most that many",
+                        Reason.OUTPUT_INVALID,
+                    )
                 found.append(Entry(item.name, _kind(status.st_mode), status.st_size))
         return sorted(found, key=lambda entry: entry.name)
 

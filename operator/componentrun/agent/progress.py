@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Literal
+from typing import Final, Literal
 
-__all__ = ["Level", "say"]
+__all__ = ["Level", "amount", "say"]
 
 Level = Literal["info", "warn", "error"]
+
+_UNIT: Final = 1024
 
 
 def say(level: Level, message: str, **params: str | float | None) -> None:
@@ -19,3 +21,14 @@ def say(level: Level, message: str, **params: str | float | None) -> None:
     line = json.dumps({"level": level, "message": message, "params": params}, ensure_ascii=False)
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def amount(tables: int, size: int) -> str:
+    """How much travels, for people: `3 tables, 517.1 MiB`."""
+    value, unit = float(size), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < _UNIT:
+            break
+        value, unit = value / _UNIT, larger
+    number = f"{value:.1f}" if unit != "B" else str(size)
+    return f"{tables} table{'' if tables == 1 else 's'}, {number} {unit}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun import contract
 from componentrun.agent.download import download, table_size
 from componentrun.agent.folder import Folder
-from componentrun.agent.progress import say
+from componentrun.agent.progress import amount, say
 from componentrun.agent.secrets import with_secrets
 from componentrun.agent.transfer import Client, Patience, Request
 from componentrun.errors import PlatformError, Reason, UserError
@@ -31,6 +31,8 @@ _FOLDERS: Final = (
     "artifacts/out/current",
     "artifacts/out/shared",
 )
+_WORTH_A_LINE: Final = 64 * 2**20
+"""From how many bytes on it is said that something begins; less is over before anybody has read it."""
 _CONFIG_MODE: Final = 0o600
 """config.json holds secrets; the component runs with the same user id as this agent."""
 
@@ -52,6 +54,8 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
     plan = _plan(client, grant)
     _check_paths(plan.tables)
     size = sum(table_size(table) for table in plan.tables)
+    if size >= _WORTH_A_LINE:
+        say("info", f"Bringing the input: {amount(len(plan.tables), size)}.")
     with Folder(data) as folder:
         for path in _FOLDERS:
             folder.make(path)
@@ -61,7 +65,8 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
         download(client, folder, plan.tables)
     seconds = time.monotonic() - started
     rows = sum(table.rows or 0 for table in plan.tables)
-    say("info", f"Input ready: {len(plan.tables)} tables, {size} bytes in {seconds:.1f} s.", tables=len(plan.tables))
+    count = len(plan.tables)
+    say("info", f"Input ready: {amount(count, size)} in {seconds:.1f} s.", tables=count, rows=rows, bytes=size)
     return StageInResult(ok=True, tables=len(plan.tables), rows=rows, size=size, seconds=round(seconds, 3))
 
 

@@ -18,7 +18,7 @@ from componentrun.agent.folder import FILE, Folder, shown
 from componentrun.agent.form import Form
 from componentrun.agent.manifest import Manifest, is_text, parse_manifest
 from componentrun.agent.outputs import Decision, decide
-from componentrun.agent.progress import say
+from componentrun.agent.progress import amount, say
 from componentrun.agent.transfer import Client, Patience, Request
 from componentrun.agent.upload import SMALL_BYTES, Uploaded, upload
 from componentrun.errors import PlatformError, Reason, UserError
@@ -34,6 +34,9 @@ __all__ = ["stage_out"]
 
 _DOCUMENT_BYTES: Final = 16 * 2**20
 """The largest manifest or state that is read."""
+
+_WORTH_A_LINE: Final = 64 * 2**20
+"""From how many bytes on it is said that something begins; less is over before anybody has read it."""
 
 
 def stage_out(grant: GrantOut, data: str, patience: Patience | None = None) -> StageOutResult:
@@ -73,6 +76,8 @@ def _stage(
         # Known before anything travels; every other error ends its own table only.
         errors.append(_too_large(sum(sizes), plan.max_bytes))
     else:
+        if sum(sizes) >= _WORTH_A_LINE:
+            say("info", f"Uploading the output: {amount(len(decision.sources), sum(sizes))}.")
         with Checkers(folder, None if max(sizes, default=0) > SMALL_BYTES else 0) as checkers:
             uploaded = upload(client, folder, post, decision.sources, checkers)
     errors += uploaded.errors
@@ -197,8 +202,7 @@ def _tell(result: StageOutResult, errors: Sequence[UserError]) -> None:
         say("error", error.message, reason=error.reason)
     say(
         "info",
-        f"Output uploaded: {len(result.tables)} tables, {result.rows} rows, {result.size} bytes in "
-        f"{result.seconds:.1f} s.",
+        f"Output uploaded: {amount(len(result.tables), result.size)} in {result.seconds:.1f} s.",
         tables=len(result.tables),
         rows=result.rows,
         bytes=result.size,

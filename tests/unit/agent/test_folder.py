@@ -175,6 +175,14 @@ def test_no_descriptor_is_left_open(data: Path, secret: Path) -> None:
     assert descriptors() == before
 
 
+def test_more_files_than_memory_allows_are_refused(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("componentrun.agent.folder._MOST_ENTRIES", 3)
+    for i in range(4):
+        (data / f"out/tables/{i}").touch()
+    with pytest.raises(UserError, match="out/tables: more than 3 files"):
+        Folder(str(data)).entries("out/tables")
+
+
 def test_names_that_are_no_text_are_spelled_out() -> None:
     assert shown("ok ž.csv") == "ok ž.csv"
     assert shown(b"\xff\n.csv".decode("utf-8", "surrogateescape")) == "\\xff\\n.csv"

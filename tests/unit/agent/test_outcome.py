@@ -9,6 +9,7 @@ import pytest
 
 from componentrun.agent.__main__ import main
 from componentrun.agent.outcome import TERMINATION_BYTES, exit_code, failed, termination_message
+from componentrun.agent.progress import amount
 from componentrun.agent.transfer import Failure, explain
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.exchange import GRANT_FILE, GrantIn, StageInResult, StageOutResult, TableWritten, from_json, to_json
@@ -120,3 +121,17 @@ def test_wrong_arguments_are_told(capsys: pytest.CaptureFixture[str], arguments:
     code, lines, err = run(capsys, *arguments)
     assert (code, lines) == (64, [])
     assert err.startswith("usage: ")
+
+
+@pytest.mark.parametrize(
+    ("tables", "size", "text"),
+    [
+        (0, 0, "0 tables, 0 B"),
+        (1, 1023, "1 table, 1023 B"),
+        (2, 1024, "2 tables, 1.0 KiB"),
+        (2, 542231700, "2 tables, 517.1 MiB"),
+        (2, 3 * 2**50, "2 tables, 3072.0 TiB"),
+    ],
+)
+def test_amounts_for_people(tables: int, size: int, text: str) -> None:
+    assert amount(tables, size) == text
