@@ -2,6 +2,9 @@
 
 A line changes the journal in one step: it becomes an event, and the position of its container moves behind it. So
 whenever the journal is cut, what the checkpoint says was read is exactly what this segment and those before it hold.
+
+Containers are read side by side, so what came first is not always said first: within a segment events stand in the
+order of their times, and those of one source in the order in which it gave them.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ _CHECKPOINT_FORMAT: Final = 1
 _OVERHEAD: Final = 200
 """Bytes of an event without message, params, component and configuration."""
 _MOST_PROBLEMS: Final = 20
+_LAST: Final = 2**63
+"""Behind every time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,10 @@ class Journal:
         self.size = 0
         self.finished = False
         self.problems: list[str] = []
-        self._events: list[Event] = []
+        self._waiting: list[tuple[int, int, Said, str]] = []
+        """Place, time, what and source of each event. Its place is its time, or that of a later one before it from the
+        same source."""
+        self._latest: dict[str, int] = {}
         self._oldest = 0
         self._positions: dict[str, Position] = {}
         self._done: set[str] = set()
@@ -75,12 +83,12 @@ class Journal:
     @property
     def full(self) -> bool:
         """Whether nothing should be added before the next cut."""
-        return self.size >= SEGMENT_BYTES or len(self._events) >= MAX_SEGMENT_EVENTS
+        return self.size >= SEGMENT_BYTES or len(self._waiting) >= MAX_SEGMENT_EVENTS
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not self._events
+        return not self._waiting
 
     def position(self, key: str) -> Position:
         """How far a container's log was read."""
@@ -104,13 +112,13 @@ class Journal:
         self._oldest = min(self._oldest or line.time, line.time)
         return what
 
-    def told(self, told: Told, redactor: Redactor) -> bool:
+    def told(self, told: Told, redactor: Redactor, *, last: bool = False) -> bool:
         """Something about the run becomes an event, unless it was said before. Returns whether it was new."""
         if told.key in self._told:
             return False
         self._told.add(told.key)
         params = redactor.value(told.params)
-        self._append(told.time, Said(told.type, cut(redactor.text(told.message)), params), SOURCE)
+        self._append(told.time, Said(told.type, cut(redactor.text(told.message)), params), SOURCE, last=last)
         return True
 
     def problem(self, told: Told) -> None:
@@ -128,14 +136,17 @@ class Journal:
 
     def finish(self, told: Told, redactor: Redactor) -> None:
         """The run's last event."""
-        self.told(told, redactor)
+        self.told(told, redactor, last=True)
         self.finished = True
 
     def cut(self) -> Cut:
         """Take all events out; there must be some."""
-        events = tuple(self._events)
-        segment = Cut(events[0].seq, events, self.checkpoint(), self.size, self._oldest)
-        self._events, self.size, self._oldest = [], 0, 0
+        first = self.next_seq - len(self._waiting)
+        ordered = sorted(self._waiting, key=lambda item: item[0])
+        events = tuple(self._event(seq, *item[1:]) for seq, item in enumerate(ordered, first))
+        segment = Cut(first, events, self.checkpoint(), self.size, self._oldest)
+        self._waiting, self.size, self._oldest = [], 0, 0
+        self._latest.clear()
         return segment
 
     def checkpoint(self) -> dict[str, Any]:
@@ -166,22 +177,26 @@ class Journal:
         self._done, self._told = set(checkpoint["done"]), set(checkpoint["told"])
         return self
 
-    def _append(self, time: int, what: Said, source: str) -> None:
+    def _event(self, seq: int, time: int, what: Said, source: str) -> Event:
         run = self._run
-        self._events.append(
-            Event(
-                id=f"{run.uid}-{self.next_seq}",
-                seq=self.next_seq,
-                time=stamp_of(time),
-                run=run.uid,
-                component=run.component,
-                configuration=run.configuration,
-                type=what.type,
-                message=what.message,
-                params=what.params,
-                source=source,
-            )
+        return Event(
+            id=f"{run.uid}-{seq}",
+            seq=seq,
+            time=stamp_of(time),
+            run=run.uid,
+            component=run.component,
+            configuration=run.configuration,
+            type=what.type,
+            message=what.message,
+            params=what.params,
+            source=source,
         )
+
+    def _append(self, time: int, what: Said, source: str, *, last: bool = False) -> None:
+        run = self._run
+        place = _LAST if last else max(time, self._latest.get(source, 0))
+        self._latest[source] = place
+        self._waiting.append((place, time, what, source))
         self.next_seq += 1
         params = len(json.dumps(what.params)) if what.params else 0
         self.size += _OVERHEAD + len(what.message) + params + len(run.component) + len(run.configuration)

@@ -6,6 +6,8 @@ import pytest
 
 from componentrun.collector import lifecycle
 from componentrun.collector.journal import Journal
+from componentrun.collector.lifecycle import Told
+from componentrun.collector.lines import Line
 from componentrun.core.redactor import Redactor
 from tests.unit.collector.runs import UID, a_run, ended_run
 
@@ -84,3 +86,20 @@ def test_texts_of_the_status_are_redacted_too() -> None:
     journal = Journal(a_run())
     journal.finish(lifecycle.result(ended_run(message="it is hunter2")), Redactor(["hunter2"]))
     assert "hunter2" not in repr(journal.cut())
+
+
+def test_in_a_segment_events_stand_in_the_order_of_time_and_those_of_one_source_as_they_came() -> None:
+    journal, redactor = Journal(a_run()), Redactor()
+
+    def line(source: str, time: int) -> None:
+        journal.line(f"pod/{source}", source, Line(time, f"{time}".encode(), 3, b"digest"), redactor)
+
+    for source, time in [("stage-out", 900), ("component", 300), ("component", 500), ("component", 400)]:
+        line(source, time)
+    journal.told(Told("Running", 200, "info", "running"), redactor)
+    journal.finish(Told("result", 600, "info", "over"), redactor)
+    events = journal.cut().events
+    assert [event.message for event in events] == ["running", "300", "500", "400", "900", "over"]
+    assert [(event.seq, event.id) for event in events] == [(n, f"{UID}-{n}") for n in range(1, 7)]
+    line("component", 100)
+    assert [(event.seq, event.message) for event in journal.cut().events] == [(7, "100")]
