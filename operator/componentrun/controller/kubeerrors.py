@@ -61,6 +61,10 @@ class ForbiddenError(KubeError):
 class QuotaExceededError(KubeError, TransientError):
     """A ResourceQuota of the namespace is used up for now."""
 
+    def __init__(self, message: str, status: int = 0, reason: Reason | None = Reason.QUEUED) -> None:
+        """Whatever it is about: a run that waits for room is queued."""
+        super().__init__(message, status, reason)
+
 
 class UnavailableError(KubeError, TransientError):
     """No usable answer: too busy, broken, not reachable or too late."""

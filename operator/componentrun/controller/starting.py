@@ -31,7 +31,6 @@ from componentrun.controller.kubeerrors import (
     InvalidError,
     KubeError,
     NotFoundError,
-    QuotaExceededError,
 )
 from componentrun.controller.stores import find_secret
 from componentrun.core import status as core_status
@@ -188,10 +187,12 @@ class Starter:
         except AlreadyExistsError:
             pod = await self._kube.get(PODS, namespace, name)
             _check_owner("pod", pod, run.metadata.uid)
-        except QuotaExceededError as error:
-            raise QuotaExceededError(error.message, error.status, Reason.QUEUED) from error
         except (ForbiddenError, InvalidError) as error:
-            raise PlatformError(f"the pod was refused: {error.message}", Reason.POD_REJECTED) from error
+            raise PlatformError(
+                f"the pod was refused: {error.message.rstrip('.')}. Ask for what the namespace allows, or have the "
+                "rule changed (limits, pod security, admission)",
+                Reason.POD_REJECTED,
+            ) from error
         self._caches.pods.seen(pod)
         return pod
 

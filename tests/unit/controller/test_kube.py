@@ -23,7 +23,7 @@ from componentrun.controller.kubeerrors import (
     UnavailableError,
     error_for,
 )
-from componentrun.errors import PlatformError, TransientError
+from componentrun.errors import PlatformError, Reason, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -192,6 +192,12 @@ def test_every_status_has_its_error(status: int, body: dict[str, str], kind: typ
     assert error.status == status
     assert "create pods team/load-1" in error.message
     assert body["message"] in error.message
+
+
+@pytest.mark.parametrize("what", ["pods", "secrets"])
+def test_a_run_that_waits_for_room_is_queued_whatever_there_is_no_room_for(what: str) -> None:
+    body = json.dumps({"message": f"{what} is forbidden: exceeded quota: small"}).encode()
+    assert error_for(403, body, f"create {what}").reason is Reason.QUEUED
 
 
 @pytest.mark.parametrize("kind", [QuotaExceededError, UnavailableError])
