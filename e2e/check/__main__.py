@@ -1,4 +1,4 @@
-"""`python -m e2e.check [lint|unit|integration|e2e ...]`: runs the checks, stops at the first that fails."""
+"""`python -m e2e.check [lint|unit|cluster ...]`: runs the checks, stops at the first that fails."""
 
 from __future__ import annotations
 

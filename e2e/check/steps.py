@@ -9,6 +9,7 @@ from typing import Final
 __all__ = ["STEPS", "Step", "steps_for"]
 
 PYTEST: Final = ("pytest", "-q", "--durations=5")
+ON_REAL_PARTS: Final = ("tests/packaging", "tests/integration", "e2e/cases")
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,11 @@ STEPS: Final = (
     Step("lint", "import rules", ("lint-imports", "--no-logo")),
     Step("lint", "types", ("mypy", "operator", "e2e", "benchmarks")),
     Step("unit", "unit tests", (*PYTEST, "-n", "2", "tests/unit")),
-    Step("e2e", "cluster", ("python", "-m", "e2e.cluster", "up")),
-    Step("e2e", "images and operator", ("python", "-m", "e2e.install")),
-    Step("integration", "packaging tests", (*PYTEST, "tests/packaging")),
-    Step("integration", "integration tests", (*PYTEST, "tests/integration")),
-    Step("e2e", "end-to-end tests", (*PYTEST, "-n", "4", "-m", "not disruptive", "e2e/cases")),
-    Step("e2e", "end-to-end tests that kill parts", (*PYTEST, "-m", "disruptive", "e2e/cases")),
+    Step("cluster", "cluster", ("python", "-m", "e2e.cluster", "up")),
+    Step("cluster", "images and operator", ("python", "-m", "e2e.install")),
+    # Nearly all of these wait for a kubelet or a store, so more run at once than there are processors.
+    Step("cluster", "tests on the real parts", (*PYTEST, "-n", "6", "-m", "not disruptive", *ON_REAL_PARTS)),
+    Step("cluster", "tests that kill parts", (*PYTEST, "-m", "disruptive", *ON_REAL_PARTS)),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun import contract
+from componentrun import contract, exchange
 from componentrun.api import names
 from componentrun.api.common import quantity_value
 from componentrun.core.security import container_security
@@ -14,15 +14,7 @@ if TYPE_CHECKING:
     from componentrun.core.effective import EffectiveRun
     from componentrun.core.podsettings import PodSettings
 
-__all__ = ["STAGE_IN_COMMAND", "STAGE_OUT_IDLE", "component", "stage_in", "stage_out"]
-
-STAGE_IN_COMMAND: Final = ["python3", "-m", "componentrun.agent", "stage-in"]
-STAGE_OUT_IDLE: Final = [
-    "/bin/sh",
-    "-c",
-    "trap 'exec python3 -m componentrun.agent stage-out' TERM; sleep infinity & wait",
-]
-"""Waits as a shell of a few hundred KiB; SIGTERM, sent when the component has ended, turns it into the uploader."""
+__all__ = ["component", "stage_in", "stage_out"]
 
 _EPHEMERAL: Final = "ephemeral-storage"
 _AGENT_SCRATCH_BYTES: Final = 2 * 2**30
@@ -33,12 +25,12 @@ _AGENT_EPHEMERAL_REQUEST: Final = "16Mi"
 def stage_in(effective: EffectiveRun, image: str, settings: PodSettings) -> dict[str, Any]:
     """Brings the input, then ends; the component starts after it."""
     del effective
-    return _agent(names.STAGE_IN, STAGE_IN_COMMAND, image, settings)
+    return _agent(names.STAGE_IN, exchange.STAGE_IN_COMMAND, image, settings)
 
 
 def stage_out(effective: EffectiveRun, image: str, settings: PodSettings) -> dict[str, Any]:
     """A native sidecar, the first of all: it has to listen for SIGTERM before the component can possibly end."""
-    container = _agent(names.STAGE_OUT, STAGE_OUT_IDLE, image, settings) | {"restartPolicy": "Always"}
+    container = _agent(names.STAGE_OUT, exchange.STAGE_OUT_COMMAND, image, settings) | {"restartPolicy": "Always"}
     if _EPHEMERAL in effective.limits:
         # The kubelet adds up the containers' limits and counts the data folder against the sum. Without room for it
         # here, a limit meant for the component's own files would evict the pod as soon as its tables are larger.
@@ -70,7 +62,7 @@ def component(effective: EffectiveRun, settings: PodSettings) -> dict[str, Any]:
     return container
 
 
-def _agent(name: str, command: list[str], image: str, settings: PodSettings) -> dict[str, Any]:
+def _agent(name: str, command: tuple[str, ...], image: str, settings: PodSettings) -> dict[str, Any]:
     return {
         "name": name,
         "image": image,

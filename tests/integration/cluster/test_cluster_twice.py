@@ -7,7 +7,7 @@ import pytest
 
 from e2e.cluster import connection, own, processes
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.disruptive]
 
 
 @pytest.fixture(autouse=True)
