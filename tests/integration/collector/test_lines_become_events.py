@@ -34,7 +34,7 @@ async def test_a_run_from_its_first_to_its_last_event(lab: Lab, collector: Colle
     lab.start("one", "printf", "%s\\n", "hello", structured)
     wait("pod ended", lambda: lab.pod_phase("one") == "Succeeded")
     lab.end("one")
-    status = wait("delivered", lambda: lab.delivered("one"), seconds=15)
+    status = wait("delivered", lambda: lab.delivered("one"), seconds=60)
     events = await lab.events("one")
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert status == {"count": len(events), "delivered": True, "message": ""}
@@ -61,7 +61,7 @@ async def test_a_killed_collector_loses_and_doubles_nothing(lab: Lab, collector:
     collector.start()
     wait("pod ended", lambda: lab.pod_phase("many") == "Succeeded", seconds=90)
     lab.end("many")
-    status = wait("delivered", lambda: lab.delivered("many"), seconds=30)
+    status = wait("delivered", lambda: lab.delivered("many"), seconds=90)
     events = await lab.events("many")
     assert sorted(numbers(events)) == list(range(1, 12001))
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
@@ -96,7 +96,7 @@ async def test_secrets_never_appear(lab: Lab, collector: Collector) -> None:
     lab.start("discreet", "printf", "%s\\n", f"it is {secret}", encoded, structured, secrets=[secret])
     wait("pod ended", lambda: lab.pod_phase("discreet") == "Succeeded")
     lab.end("discreet", phase="Failed", message=f"it said {secret}")
-    wait("delivered", lambda: lab.delivered("discreet"), seconds=15)
+    wait("delivered", lambda: lab.delivered("discreet"), seconds=60)
     events = await lab.events("discreet")
     assert [event.message for event in events if event.source == "component"] == [
         "it is [redacted]", "[redacted]", "m [redacted]",
@@ -121,15 +121,16 @@ async def test_a_run_that_never_had_a_pod(lab: Lab, collector: Collector) -> Non
     collector.start()
     lab.run("early")
     lab.end("early", phase="Failed", message="There is no table in.c-main.x")
-    status = wait("delivered", lambda: lab.delivered("early"), seconds=15)
+    status = wait("delivered", lambda: lab.delivered("early"), seconds=60)
     events = await lab.events("early")
     assert status["count"] == len(events) == 2
-    assert events[-1].message == "Failed after 0.0s: There is no table in.c-main.x"
+    assert events[-1].message.startswith("Failed after ")
+    assert events[-1].message.endswith("s: There is no table in.c-main.x")
 
 
 async def test_a_run_whose_storage_is_missing(lab: Lab, collector: Collector) -> None:
     collector.start()
     lab.run("homeless", storage="nowhere")
     lab.end("homeless", phase="Failed")
-    status = wait("delivered", lambda: lab.delivered("homeless"), seconds=30)
+    status = wait("delivered", lambda: lab.delivered("homeless"), seconds=90)
     assert "no Storage `nowhere`" in status["message"]
