@@ -189,8 +189,8 @@ class Starter:
             _check_owner("pod", pod, run.metadata.uid)
         except (ForbiddenError, InvalidError) as error:
             raise PlatformError(
-                f"the pod was refused: {error.message.rstrip('.')}. Ask for what the namespace allows, or have the "
-                "rule changed (limits, pod security, admission)",
+                f"the pod was refused: {error.message.rstrip('.')}. Change what it names; where that is a rule of the "
+                "namespace (limits, pod security, admission), have it changed",
                 Reason.POD_REJECTED,
             ) from error
         self._caches.pods.seen(pod)

@@ -213,11 +213,11 @@ def _not_started(pod: PodView) -> Diagnosis | None:
 def start_failure(container: ContainerView) -> Diagnosis:
     """A container that can't be started: the runtime's own words, and where to look."""
     said = excerpt(container.message) or container.reason
-    advice = (
-        "Check the command, the image's entrypoint and the user it needs."
-        if container.name == names.COMPONENT
-        else "This is the platform's to mend: look at the agents' image."
-    )
+    advice = "This is the platform's to mend: look at the agents' image."
+    if container.name == names.COMPONENT:
+        advice = "Check the command, the image's entrypoint and the user it needs."
+        if "memory limit" in said:  # runc: a process needs some MiB before its program begins
+            advice = "Give the run a larger `size` or more memory in `resources`."
     return Diagnosis(
         Reason.START_FAILED,
         f"Container `{container.name}` could not be started ({container.reason}): {said}. {advice}",

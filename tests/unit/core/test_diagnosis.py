@@ -103,6 +103,18 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         "its last words are in `status.lastWords`",
     ),
     (
+        "a memory limit that not even the container's start fits into",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(
+                128, "StartError", message="unable to set memory limit to 1048576 (current usage: 3657728)"
+            ),
+            stage_out=done_out(),
+        ),
+        Reason.START_FAILED,
+        "more memory in `resources`",
+    ),
+    (
         "exit code 2 without words",
         make_pod(stage_in=done_in(), component=ended(2), stage_out=done_out()),
         Reason.APPLICATION_ERROR,
