@@ -30,6 +30,7 @@ RESULT = {"tables": [{"source": "result.csv", "destination": "out.c-main.result"
         (["links", "folder"], {"output": RESULT}, "OutputInvalid", 0, "result.csv"),
         (["links", "fifo"], {"output": RESULT}, "OutputInvalid", 0, "result.csv"),
         (["links", "parent"], {"output": RESULT}, "OutputInvalid", 0, "out/tables"),
+        (["links", "unsearchable"], {"output": RESULT}, "OutputInvalid", 0, "out/tables: may not be read"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else None,
 )
@@ -75,6 +76,7 @@ def test_a_missing_table_is_named_with_what_is_there(tenant: Tenant, components:
     [
         ({"component": "no-such"}, "ComponentNotFound", "no-such"),
         ({"storage": "no-such"}, "StorageNotFound", "`main`"),
+        ({"podTemplate": {"affinity": {"nodeAfinity": {}}}}, "PodRejected", "nodeAfinity"),
         (
             {
                 "configuration": {

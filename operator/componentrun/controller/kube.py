@@ -71,6 +71,7 @@ EVENTS: Final = Resource("events.k8s.io", "v1", "events")
 NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies")
 
 _JSON: Final = "application/json"
+_STRICT: Final = {"fieldValidation": "Strict"}
 _MERGE_PATCH: Final = "application/merge-patch+json"
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
 _PAGE: Final = 500
@@ -148,8 +149,12 @@ class Kube:
             query["continue"] = metadata["continue"]
 
     async def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Create an object. Raises AlreadyExistsError where the name is taken (maybe by an earlier try of ours)."""
-        return await self.request("POST", resource.path(namespace), body=body)
+        """Create an object. Raises AlreadyExistsError where the name is taken (maybe by an earlier try of ours).
+
+        A field that the server does not know is refused, not dropped: parts of a pod (its affinity) and of a policy
+        (the way to the store) are free-form in our objects, and a typing error there would go unnoticed.
+        """
+        return await self.request("POST", resource.path(namespace), query=_STRICT, body=body)
 
     async def patch(
         self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any], subresource: str = ""

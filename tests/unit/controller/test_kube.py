@@ -89,6 +89,10 @@ class TestRequests:
             "/apis/networking.k8s.io/v1/namespaces/team/networkpolicies/a%20b",
         ]
 
+    async def test_a_field_that_the_server_does_not_know_is_to_be_refused(self, kube: Kube, server: ApiServer) -> None:
+        await kube.create(PODS, "team", {})
+        assert server.asked[0][:2] == ("POST", "/api/v1/namespaces/team/pods?fieldValidation=Strict")
+
     async def test_the_token_is_sent(self, kube: Kube, server: ApiServer) -> None:
         await kube.get(PODS, "team", "load-1")
         assert server.asked[0][3].get("Authorization") == "Bearer sesame"
