@@ -73,7 +73,7 @@ def test_wait_prints_the_name_first_then_phases_and_the_outcome_on_stderr(world:
     assert result.stdout == "one\n"
     told = [line.split()[-1] for line in result.stderr.splitlines()[:4]]
     assert told == ["Queued", "Pending", "Running", "Succeeded"]
-    assert "ComponentRun `one` Succeeded after 0.0s\n  out.c-main.bar: 1,000 rows, 12.3 kB\n" in result.stderr
+    assert "ComponentRun `one` Succeeded after 0s\n  out.c-main.bar: 1,000 rows, 12.3 kB\n" in result.stderr
 
 
 def test_follow_shows_each_line_once_as_it_comes_and_waits_for_the_last_ones(world: World) -> None:
@@ -199,7 +199,7 @@ def test_the_outcome_shows_warnings_and_last_words(world: World) -> None:
         "one", "Failed", "ApplicationError", message="It broke.", lastWords="Traceback\nboom\n", warnings=["odd"]
     )
     told = world.run("wait", "one").stderr
-    assert "ComponentRun `one` Failed (ApplicationError) after 0.0s: It broke.\nwarning: odd\n" in told
+    assert "ComponentRun `one` Failed (ApplicationError) after 0s: It broke.\nwarning: odd\n" in told
     assert "last words:\n  | Traceback\n  | boom\n" in told
 
 
