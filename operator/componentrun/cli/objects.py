@@ -21,6 +21,7 @@ from componentrun.storage.download import head_rows, read_pointer_csv
 from componentrun.storage.events import Event, EventReader
 from componentrun.storage.layout import TableId
 from componentrun.storage.resource import settings_of
+from componentrun.storage.state import StateOwner, read_state, remove_state, write_state
 from componentrun.storage.tables import delete_table, gather_bounded, list_tables, need_table, read_table
 from componentrun.storage.upload import upload_table
 
@@ -117,6 +118,18 @@ class ObjectStore:
     def remove(self, table: str) -> bool:
         """Delete a table; whether it was there."""
         return self._runner.run(delete_table(self._store, TableId.parse(table)))
+
+    def state(self, owner: StateOwner) -> dict[str, Any]:
+        """What a configuration remembers; empty where it remembers nothing."""
+        return self._runner.run(read_state(self._store, owner))
+
+    def put_state(self, owner: StateOwner, state: dict[str, Any]) -> None:
+        """Have a configuration remember something else."""
+        self._runner.run(write_state(self._store, owner, state))
+
+    def remove_state(self, owner: StateOwner) -> bool:
+        """Have a configuration forget; whether it remembered anything."""
+        return self._runner.run(remove_state(self._store, owner))
 
     def events(self, run: str) -> Feed:
         """The events of a run, by its uid."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from componentrun.storage.state import StateOwner
+
 __all__ = ["Check", "EventFeed", "EventRecord", "Preview", "Progress", "Store", "TableInfo"]
 
 Progress = "Callable[[int, int | None], None]"
@@ -105,6 +107,15 @@ class Store(Protocol):
 
     def remove(self, table: str) -> bool:
         """Delete a table; whether it was there."""
+
+    def state(self, owner: StateOwner) -> dict[str, Any]:
+        """What a configuration remembers; empty where it remembers nothing."""
+
+    def put_state(self, owner: StateOwner, state: dict[str, Any]) -> None:
+        """Have a configuration remember something else."""
+
+    def remove_state(self, owner: StateOwner) -> bool:
+        """Have a configuration forget; whether it remembered anything."""
 
     def events(self, run: str) -> EventFeed:
         """The events of a run, by its uid."""

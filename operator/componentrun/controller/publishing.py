@@ -6,12 +6,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from componentrun.api.componentrun import TableStatus
+from componentrun.contract import DEFAULT_BRANCH
 from componentrun.core import status as core_status
 from componentrun.core.image import component_id
 from componentrun.errors import ComponentRunError, PlatformError, Reason
 from componentrun.exchange import StageOutResult, from_json
 from componentrun.storage.commit import publish, read_journal, resume
-from componentrun.storage.state import write_state
+from componentrun.storage.state import StateOwner, write_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,14 @@ class Publisher:
         """
         opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
         done = await resume(opened.store, run.metadata.uid)
-        return [] if done is None else [item.table for item in done.tables]
+        if done is None:
+            return []
+        journal = await read_journal(opened.store, run.metadata.uid)
+        result = await _result(opened, run, done.attempt)
+        # What was decided before the operator was interrupted includes the state.
+        only_always = journal is None or journal.write_always_only
+        await _remember_state(opened, run, result, write_always_only=only_always)
+        return [item.table for item in done.tables]
 
 
 async def _result(opened: OpenStorage, run: ComponentRun, attempt: int) -> StageOutResult:
@@ -101,4 +109,5 @@ async def _remember_state(
     if result.state is None or write_always_only or configuration.id is None:
         return
     component = run.spec.component or component_id(run.spec.image or "", None)
-    await write_state(opened.store, component, configuration.id, result.state, configuration.row)
+    owner = StateOwner(component, configuration.id, configuration.row, configuration.branch or DEFAULT_BRANCH)
+    await write_state(opened.store, owner, result.state)

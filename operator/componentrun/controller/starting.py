@@ -39,7 +39,7 @@ from componentrun.core.podbuilder import PodSettings, build_pod, build_secret
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.storage.grants import MAX_EXPIRY
 from componentrun.storage.plans import AttemptPlan, AttemptRequest, InputSource, prepare_attempt
-from componentrun.storage.state import read_state
+from componentrun.storage.state import StateOwner, read_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,9 +152,10 @@ class Starter:
     ) -> AttemptPlan:
         state = {}
         if effective.configuration_id is not None:
-            state = await read_state(
-                opened.store, effective.component_id, effective.configuration_id, effective.configuration_row
+            owner = StateOwner(
+                effective.component_id, effective.configuration_id, effective.configuration_row, effective.branch
             )
+            state = await read_state(opened.store, owner)
         expires_in, expires_out = self._expiry(effective)
         request = AttemptRequest(
             run=run.metadata.uid,

@@ -5,7 +5,7 @@ Keys are full object keys (the Storage's prefix included), without a leading sla
     <prefix>/tables/<bucket>/<table>/table.json          pointer
     <prefix>/data/<run uid>-<attempt>/...                slices of one attempt
     <prefix>/files/...                                   plain objects of users
-    <prefix>/state/<component>/<configuration>[/rows/<row>].json
+    <prefix>/state/<component>/<branch>/<configuration>/state.json    what it remembers; rows/<row>.json for a row of it
     <prefix>/runs/<run uid>/journal.json                 commit journal
     <prefix>/runs/<run uid>/<attempt>/stage-in.json      plan of an attempt; stage-out.json likewise
     <prefix>/events/<run uid>/<first seq>.jsonl          event segment
@@ -18,6 +18,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self
 
+from componentrun.contract import DEFAULT_BRANCH
 from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.exchange import STAGE_OUT_RESULT
 
@@ -194,14 +195,11 @@ class Layout:
         stem = key.rpartition("/")[2].removesuffix(".jsonl")
         return int(stem) if len(stem) == SEQUENCE_DIGITS and stem.isascii() and stem.isdigit() else None
 
-    def state(self, component: str, configuration: str, row: str | None = None) -> str:
-        """Key of what a configuration (or a row of it) remembers between runs."""
-        configuration = _part(configuration, "configuration id")
-        if row is None:
-            return self._key("state", _part(component, "component name"), f"{configuration}.json")
-        return self._key(
-            "state", _part(component, "component name"), configuration, "rows", f"{_part(row, 'row id')}.json"
-        )
+    def state(self, component: str, configuration: str, row: str | None = None, branch: str = DEFAULT_BRANCH) -> str:
+        """Key of what a configuration (or a row of it) remembers between runs in a branch."""
+        place = ("rows", f"{_part(row, 'row id')}.json") if row is not None else ("state.json",)
+        owner = _part(component, "component name"), _part(branch, "branch"), _part(configuration, "configuration id")
+        return self._key("state", *owner, *place)
 
     def object(self, relative: str) -> str:
         """Key of a user's plain object, given relative to the Storage's prefix.

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
+    from componentrun.storage.state import StateOwner
+
 START = datetime(2026, 11, 24, 8, 0, 0, tzinfo=UTC)
 
 
@@ -129,6 +131,7 @@ class FakeStore:
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
         self.primary_key: tuple[str, ...] = ()
+        self.states: dict[StateOwner, dict[str, Any]] = {}
         self.said: list[EventRecord] = []
         self.feed = FakeFeed(self.said)
         self.checks = [Check("list", "ok", "fine")]
@@ -167,6 +170,15 @@ class FakeStore:
 
     def remove(self, table: str) -> bool:
         return self.content.pop(table, None) is not None
+
+    def state(self, owner: StateOwner) -> dict[str, Any]:
+        return self.states.get(owner, {})
+
+    def put_state(self, owner: StateOwner, state: dict[str, Any]) -> None:
+        self.states[owner] = state
+
+    def remove_state(self, owner: StateOwner) -> bool:
+        return self.states.pop(owner, None) is not None
 
     def events(self, run: str) -> FakeFeed:
         assert run.startswith("uid-")

@@ -287,6 +287,7 @@ class World:
         self.store = FakeStore(self.writes)
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.exit_code = 0
+        self.state: dict[str, Any] | None = None
         self.limits = Limits(events_wait=3, start_retry=10, publish_retry=15)
 
     def add_run(self, name: str = "load", **spec: Any) -> Key:
@@ -342,7 +343,7 @@ class World:
             rows=2,
             size=len(ROWS),
         )
-        result = StageOutResult(ok=True, tables=(table,), rows=2, size=len(ROWS))
+        result = StageOutResult(ok=True, tables=(table,), state=self.state, rows=2, size=len(ROWS))
         await self.store.agent_put(layout.result(uid, 1), to_json(result).encode())
         return StageOutResult(ok=True, rows=2, size=len(ROWS))
 

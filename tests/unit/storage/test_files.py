@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.errors import Reason, UserError
+from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.storage import upload
 from componentrun.storage.commit import publish
 from componentrun.storage.download import _filled, head_rows, read_csv
 from componentrun.storage.failures import StaleError
 from componentrun.storage.layout import TableId
-from componentrun.storage.state import read_state, write_state
+from componentrun.storage.state import StateOwner, read_state, remove_state, write_state
 from componentrun.storage.tables import need_table
 from componentrun.storage.upload import upload_table
 from tests.unit.storage.scenarios import KilledError, MortalStore, content, result, uploaded, versions
@@ -132,10 +132,25 @@ async def test_a_slice_that_was_replaced_is_never_read(store: Store) -> None:
         await content(store, str(FOO))
 
 
-async def test_state_is_kept_for_each_configuration(store: Store) -> None:
-    assert await read_state(store, "ex", "12") == {}
-    await write_state(store, "ex", "12", {"last": "ä"})
-    await write_state(store, "ex", "12", {"last": "row"}, row="1")
-    assert await read_state(store, "ex", "12") == {"last": "ä"}
-    assert await read_state(store, "ex", "12", row="1") == {"last": "row"}
-    assert await read_state(store, "ex", "13") == {}
+async def test_state_is_kept_for_each_configuration_row_and_branch(store: Store) -> None:
+    owners = [StateOwner("ex", "12"), StateOwner("ex", "12", row="1"), StateOwner("ex", "12", branch="b")]
+    for number, owner in enumerate(owners):
+        assert await read_state(store, owner) == {}
+        await write_state(store, owner, {"last": f"ä{number}"})
+    assert [await read_state(store, owner) for owner in owners] == [{"last": f"ä{number}"} for number in range(3)]
+    assert await read_state(store, StateOwner("ex", "13")) == {}
+    assert await read_state(store, StateOwner("other", "12")) == {}
+    assert (await remove_state(store, owners[0]), await remove_state(store, owners[0])) == (True, False)
+    assert await read_state(store, owners[0]) == {}
+
+
+@pytest.mark.parametrize("part", ["../x", "a/b", "..", "", "a\x00"])
+async def test_a_state_never_lies_elsewhere(store: Store, part: str) -> None:
+    for owner in (
+        StateOwner(part, "1"),
+        StateOwner("ex", part),
+        StateOwner("ex", "1", part),
+        StateOwner("ex", "1", None, part),
+    ):
+        with pytest.raises(PlatformError, match="can't be part of a key"):
+            await write_state(store, owner, {})

@@ -31,8 +31,8 @@ def test_every_kind_of_object_has_its_place() -> None:
     assert layout.stage_in_plan(RUN, 1) == f"p/runs/{RUN}/1/stage-in.json"
     assert layout.stage_out_plan(RUN, 1) == f"p/runs/{RUN}/1/stage-out.json"
     assert layout.segment(RUN, 42) == f"p/events/{RUN}/000000000042.jsonl"
-    assert layout.state("ex", "12") == "p/state/ex/12.json"
-    assert layout.state("ex", "12", "r") == "p/state/ex/12/rows/r.json"
+    assert layout.state("ex", "12") == "p/state/ex/default/12/state.json"
+    assert layout.state("ex", "12", "r", "b") == "p/state/ex/b/12/rows/r.json"
     assert layout.object("files/a.csv") == "p/files/a.csv"
 
 

@@ -1,0 +1,79 @@
+"""State from run to run: kept once all tables are published, for a configuration only, and never of a failed run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from componentrun.storage.connection import Store
+from componentrun.storage.state import StateOwner, read_state
+from tests.unit.controller.fakes import NAMESPACE, TABLE, FakeOperator, World
+
+CONFIGURATION = {"id": "12", "row": "r", "branch": "b"}
+OWNER = StateOwner("cleaner", "12", "r", "b")
+
+
+async def kept(world: World, owner: StateOwner = OWNER) -> dict[str, Any]:
+    return await read_state(Store(world.store.settings, world.store._backend), owner)
+
+
+async def given(world: World, run: str) -> dict[str, Any]:
+    """in/state.json of a run's first attempt."""
+    uid = world.kube.objects["componentruns", NAMESPACE, run]["metadata"]["uid"]
+    plan = await world.store.find(world.store.layout.stage_in_plan(uid, 1))
+    return dict(json.loads(plan.data)["state"])
+
+
+async def test_a_run_finds_what_the_one_before_it_left() -> None:
+    world = World()
+    world.state = {"last": 1}
+    world.add_run("first", configuration=CONFIGURATION)
+    await FakeOperator(world).live()
+    assert (await given(world, "first"), await kept(world)) == ({}, {"last": 1})
+    world.state = None
+    world.add_run("second", configuration=CONFIGURATION)
+    world.add_run("elsewhere", configuration=CONFIGURATION | {"branch": "other"})
+    await FakeOperator(world).live()
+    assert (await given(world, "second"), await given(world, "elsewhere")) == ({"last": 1}, {})
+    assert await kept(world) == {"last": 1}
+
+
+async def test_a_run_that_fails_leaves_the_state_as_it_was() -> None:
+    world = World()
+    world.state, world.exit_code = {"last": 1}, 1
+    world.add_run(configuration=CONFIGURATION)
+    await FakeOperator(world).live()
+    assert (world.phase(), await kept(world)) == ("Failed", {})
+
+
+async def test_without_a_configuration_no_state_is_kept() -> None:
+    world = World()
+    world.state = {"last": 1}
+    world.add_run()
+    await FakeOperator(world).live()
+    assert world.phase() == "Succeeded"
+    assert not [key for key in await world.slices() if "/state/" in f"/{key}"]
+
+
+async def test_the_state_comes_after_the_tables_and_also_where_the_operator_was_interrupted() -> None:
+    world = World()
+    world.state = {"last": 1}
+    world.add_run(configuration=CONFIGURATION)
+    world.store.away_after = "journal.json"
+    await FakeOperator(world).live(40)
+    assert world.phase() == "Failed"
+    world.store.away, world.store.away_after = False, None
+    assert (await world.rows(TABLE), await kept(world)) == (None, {})
+    await FakeOperator(world).live(5)
+    assert (await world.rows(TABLE), await kept(world)) == (2, {"last": 1})
+
+
+@pytest.mark.parametrize("image", ["cleaner:1", "registry.example.com/team/cleaner@sha256:" + "0" * 64])
+async def test_an_image_is_known_by_its_name(image: str) -> None:
+    world = World()
+    world.state = {"last": 1}
+    world.add_run(image=image, configuration=CONFIGURATION)
+    await FakeOperator(world).live()
+    assert await kept(world) == {"last": 1}
