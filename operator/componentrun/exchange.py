@@ -31,6 +31,7 @@ __all__ = [
     "STAGE_OUT_RESULT",
     "GrantIn",
     "GrantOut",
+    "Mapping",
     "OutputTable",
     "PostPolicy",
     "SliceRead",
@@ -39,8 +40,10 @@ __all__ = [
     "StageInResult",
     "StageOutPlan",
     "StageOutResult",
+    "Step",
     "TableRead",
     "TableWritten",
+    "Where",
     "from_json",
     "to_json",
 ]
@@ -81,6 +84,47 @@ class SliceRead:
 
 
 @dataclass(frozen=True, slots=True)
+class Where:
+    """A condition on the values of one column."""
+
+    column: str
+    operator: str
+    """`eq` or `ne`: one of the values, or none of them; `gt`, `ge`, `lt`, `le`: compared with the only value."""
+    values: tuple[str, ...]
+    type: str = "text"
+    """As what values are compared: `text` (eq and ne), `number` or `timestamp` (the others)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step in the history of a table: rows that were added, or rows that were deleted."""
+
+    columns: tuple[str, ...] | None
+    """Of added rows, as they stand in the slices; None: the one object brings its own header line."""
+    slices: int = 0
+    """How many of the table's slices hold the added rows, behind those of the steps before."""
+    delete: Where | None = None
+    """Rows of all steps before that meet this are not there any more; then the step adds none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """What has to be applied to slices before they are a table that can be read."""
+
+    columns: tuple[str, ...] | None
+    """Of the table; a step that lacks one has empty values there. None: those that the one object brings."""
+    steps: tuple[Step, ...]
+    select: tuple[str, ...] | None = None
+    """Columns to deliver, in this order; None: all."""
+    primary_key: tuple[str, ...] = ()
+    """Of several rows that agree in these, the last one counts."""
+    where: Where | None = None
+    """Only rows that meet this are delivered."""
+    limit: int | None = None
+    """Only so many rows are delivered, the first ones."""
+
+
+@dataclass(frozen=True, slots=True)
 class TableRead:
     """One input table."""
 
@@ -96,6 +140,8 @@ class TableRead:
     """Content of `<path>.manifest`; None: no manifest is written."""
     rows: int | None = None
     """Rows of data if known."""
+    mapping: Mapping | None = None
+    """None: the slices, one after the other, are the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +202,8 @@ class OutputTable:
     primary_key: tuple[str, ...] | None = None
     """None: the manifest says, else none."""
     write_always: bool = False
+    delete_where: Where | None = None
+    """Rows of the table that are deleted before the new ones are added; None: the manifest says, else none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +244,8 @@ class TableWritten:
     rows: int
     size: int
     """Bytes over all slices."""
+    delete_where: Where | None = None
+    """Rows of the table that are deleted before these are added."""
 
 
 @dataclass(frozen=True, slots=True)

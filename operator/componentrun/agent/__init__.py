@@ -11,6 +11,7 @@ Modules, lowest first:
     parallel      a few threads that share one stream of work
     folder        the data folder, where nothing is trusted: no link is followed
     download      objects into files, several ranges at a time
+    mapping       tables to which a mapping, a primary key or deletions are to be applied, by DuckDB
     secrets       secrets into config.json
     stage_in      the init container
     manifest      what a component says about a table it wrote
@@ -23,6 +24,6 @@ Modules, lowest first:
     outcome       termination messages and exit codes
     waiting       the sidecar until then
 
-Only the standard library, `exchange`, `contract` and `csvtext` are imported: an agent starts twice for every run, and
-http.client is up in 40 ms where urllib3 takes 110.
+Only the standard library, `exchange`, `contract`, `csvtext` and `tablesql` are imported (and DuckDB where there is
+something to apply): an agent starts twice for every run, and http.client is up in 40 ms where urllib3 takes 110.
 """

@@ -6,7 +6,6 @@ Each object is asked for with the ETag that was recorded for it, so what arrives
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 from typing import TYPE_CHECKING, Final
@@ -77,8 +76,7 @@ class _Target:
                 return
             os.close(self._descriptor)
         if self.table.manifest is not None:
-            content = json.dumps(self.table.manifest, ensure_ascii=False).encode()
-            self._folder.write(self.table.path + MANIFEST_SUFFIX, content)
+            self._folder.write_json(self.table.path + MANIFEST_SUFFIX, self.table.manifest)
 
     def _allocate(self, descriptor: int) -> None:
         # A disk that is too small is known before gigabytes have travelled.

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import stat
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
 
@@ -187,6 +188,18 @@ class Folder:
                 file.flush()
             except OSError as error:
                 raise disk_error(error, shown(path)) from error
+
+    def write_json(self, path: str, document: dict[str, Any]) -> None:
+        """Write a small document. Raises as `create` does."""
+        self.write(path, json.dumps(document, ensure_ascii=False).encode())
+
+    def take(self, source: str, path: str) -> None:
+        """Move a file of the same volume to its place. Raises as `create` does."""
+        folder, _, name = path.rpartition("/")
+        try:
+            os.rename(source, name, dst_dir_fd=self._parent(folder))
+        except OSError as error:
+            raise disk_error(error, shown(path)) from error
 
     def _parent(self, path: str) -> int:
         """A folder to write into, made if need be. Kept open, because thousands of files go into the same few."""

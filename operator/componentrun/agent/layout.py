@@ -25,7 +25,7 @@ def header_of(file: Opened, source: Source, path: str) -> tuple[Header, str | No
         UserError: (OutputInvalid) no header, a malformed one, not the one of the manifest, or no such primary key.
     """
     header, warning = _header(file, source, path)
-    _check_primary_key(source, header.columns, path)
+    _check_named(source, header.columns, path)
     return header, warning
 
 
@@ -42,7 +42,7 @@ def columns_of(source: Source, path: str) -> tuple[str, ...]:
         raise _wrong(
             path, "its manifest says `has_header`; slices with a header line are not supported in this version"
         )
-    _check_primary_key(source, columns, path)
+    _check_named(source, columns, path)
     return columns
 
 
@@ -78,10 +78,13 @@ def _agreed(header: Header, columns: tuple[str, ...], path: str) -> Header:
     return header
 
 
-def _check_primary_key(source: Source, columns: tuple[str, ...], path: str) -> None:
-    for column in source.primary_key:
+def _check_named(source: Source, columns: tuple[str, ...], path: str) -> None:
+    named = [("the primary key column", column) for column in source.primary_key]
+    if source.delete_where is not None:
+        named.append(("the column by which rows are deleted,", source.delete_where.column))
+    for what, column in named:
         if column not in columns:
-            raise _wrong(path, f"the primary key column `{column}` is not there; it has {', '.join(columns[:20])}")
+            raise _wrong(path, f"{what} `{column}` is not there; it has {', '.join(columns[:20])}")
 
 
 def _wrong(path: str, problem: str) -> UserError:

@@ -16,6 +16,8 @@ from typing import Any, Final
 from componentrun.agent.folder import shown
 from componentrun.csvtext import check_columns
 from componentrun.errors import Reason, UserError
+from componentrun.exchange import Where
+from componentrun.tablesql import check_where
 
 __all__ = ["Manifest", "is_text", "parse_manifest"]
 
@@ -32,6 +34,7 @@ class Manifest:
     incremental: bool | None = None
     write_always: bool = False
     has_header: bool | None = None
+    delete_where: Where | None = None
 
 
 def parse_manifest(text: bytes, file: str) -> Manifest:
@@ -50,8 +53,6 @@ def parse_manifest(text: bytes, file: str) -> Manifest:
         value = raw.get(key) or only
         if value != only:
             raise _wrong(name, f"`{key}` is {raw[key]!r}; only {only!r} is supported in this version")
-    if raw.get("delete_where_column"):
-        raise _wrong(name, "`delete_where_column` is not supported in this version; leave it out")
     columns, primary_key = _schema(raw, name) if raw.get("schema") else _old_form(raw, name)
     if columns is not None:
         check_columns(columns, name)
@@ -65,7 +66,27 @@ def parse_manifest(text: bytes, file: str) -> Manifest:
         incremental=_flag(raw, "incremental", name),
         write_always=bool(_flag(raw, "write_always", name)),
         has_header=_flag(raw, "has_header", name),
+        delete_where=_delete_where(raw, name),
     )
+
+
+def _delete_where(raw: dict[str, Any], name: str) -> Where | None:
+    column = raw.get("delete_where_column")
+    if not column:
+        return None
+    values = raw.get("delete_where_values")
+    if not isinstance(column, str):
+        raise _wrong(name, f"`delete_where_column` is {_kind(column)}, expected the name of a column")
+    if not isinstance(values, list) or not all(isinstance(item, str | int) for item in values):
+        raise _wrong(name, f"`delete_where_values` is {_kind(values)}, expected a list of values")
+    where = Where(column, raw.get("delete_where_operator") or "eq", tuple(str(item) for item in values))
+    if where.operator not in {"eq", "ne"}:
+        raise _wrong(name, f"`delete_where_operator` is {where.operator!r}; expected 'eq' or 'ne'")
+    try:
+        check_where(where)
+    except ValueError as error:
+        raise _wrong(name, f"`delete_where_values`: {error}") from error
+    return where
 
 
 def _object(text: bytes, name: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from componentrun.agent.folder import Entry
-    from componentrun.exchange import OutputTable, StageOutPlan
+    from componentrun.exchange import OutputTable, StageOutPlan, Where
 
 __all__ = ["Decision", "Source", "decide"]
 
@@ -37,6 +37,7 @@ class Source:
     primary_key: tuple[str, ...]
     incremental: bool
     write_always: bool
+    delete_where: Where | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ def _source(entry: Entry, mapped: OutputTable | None, manifest: Manifest, defaul
         primary_key=primary_key or (),
         incremental=bool(incremental),
         write_always=manifest.write_always or (mapped is not None and mapped.write_always),
+        delete_where=manifest.delete_where if mapped is None or mapped.delete_where is None else mapped.delete_where,
     )
 
 

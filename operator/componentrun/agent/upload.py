@@ -93,6 +93,7 @@ class _Table:
             slices=slices,
             rows=sum(part.rows for part in slices),
             size=sum(part.size for part in slices),
+            delete_where=self.source.delete_where,
         )
 
     def _slice(self, number: int) -> SliceWritten:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from componentrun import contract
+from componentrun.api.changedsince import CHANGED_SINCE
 from componentrun.api.common import (
     ApiModel,
     Condition,
@@ -25,6 +26,7 @@ __all__ = [
     "ComponentRunSpec",
     "ComponentRunStatus",
     "Configuration",
+    "DeleteWhere",
     "EventsStatus",
     "Input",
     "InputTable",
@@ -35,6 +37,7 @@ __all__ = [
     "SecretValue",
     "TableStatus",
     "Termination",
+    "Where",
 ]
 
 Phase = Literal[
@@ -45,6 +48,9 @@ Argument = Annotated[str, Field(max_length=4096)]
 TableIdText = Annotated[str, Field(pattern=r"^(in|out)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", max_length=200)]
 BucketText = Annotated[str, Field(pattern=r"^(in|out)\.[A-Za-z0-9_-]+$", max_length=100)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_. -]*$", max_length=200)]
+ColumnName = Annotated[str, Field(min_length=1, max_length=256)]
+ConditionValue = Annotated[str, Field(max_length=1024)]
+ChangedSince = Annotated[str, Field(pattern=CHANGED_SINCE.pattern, min_length=2, max_length=40)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", max_length=63)]
 
 
@@ -76,6 +82,30 @@ class Configuration(ApiModel):
     """Any JSON object; the component finds it as `image_parameters` in config.json."""
 
 
+class Where(ApiModel):
+    """A condition on the values of one column."""
+
+    column: ColumnName
+    """Column to look at."""
+    operator: Literal["eq", "ne", "gt", "ge", "lt", "le"] = "eq"
+    """`eq` one of the values, `ne` none of them; `gt`, `ge`, `lt`, `le` compare with the only value."""
+    values: Annotated[tuple[ConditionValue, ...], Field(min_length=1, max_length=100)]
+    """Values to compare with, as text; exactly one for `gt`, `ge`, `lt` and `le`."""
+    type: Literal["text", "number", "timestamp"] | None = None
+    """As what values are compared: `text` for `eq` and `ne`; for the others `number`, or `timestamp`."""
+
+
+class DeleteWhere(ApiModel):
+    """Rows of a table to delete, by the values of one column."""
+
+    column: ColumnName
+    """Column to look at."""
+    operator: Literal["eq", "ne"] = "eq"
+    """`eq` one of the values, `ne` none of them."""
+    values: Annotated[tuple[ConditionValue, ...], Field(min_length=1, max_length=100)]
+    """Values to compare with, as text."""
+
+
 class InputTable(ApiModel):
     """One table for the component to read."""
 
@@ -85,6 +115,14 @@ class InputTable(ApiModel):
     """Instead of a table: key of a CSV object with a header line, below the Storage's prefix."""
     destination: FileName | None = None
     """File name below /data/in/tables; the table's (or object's) own name with `.csv` where not given."""
+    columns: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=1000)] | None = None
+    """Columns to deliver, in this order; all where not given."""
+    where: Where | None = None
+    """Rows to deliver; all where not given."""
+    changed_since: ChangedSince | None = None
+    """Only rows that were loaded since then: a time (`2026-01-31T00:00:00Z`), or how long ago (`36h`, `-2 days`)."""
+    limit: Annotated[int, Field(ge=1, le=9_007_199_254_740_991)] | None = None
+    """At most so many rows, the first ones; all where not given."""
 
 
 class Input(ApiModel):
@@ -103,6 +141,11 @@ class OutputTableMapping(ApiModel):
     """Table in Storage, e.g. `out.c-main.bar`."""
     incremental: bool | None = None
     """Add the rows instead of replacing the table; the file's manifest decides where not given."""
+    primary_key: Annotated[tuple[ColumnName, ...], Field(max_length=64)] | None = None
+    """A later row replaces an earlier one that agrees in these columns. The file's manifest decides where not given; an
+    empty list says that there is none."""
+    delete_where: DeleteWhere | None = None
+    """Rows of the table to delete before these are added; for incremental loads."""
     write_always: bool = False
     """Publish the table even if the component fails."""
 

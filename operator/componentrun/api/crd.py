@@ -271,6 +271,7 @@ def _run_rules() -> Iterator[dict[str, Any]]:
         ),
         "message": "spec.input.tables: give each either source (a table id) or object (a key), and not both",
     }
+    yield from _mapping_rules()
     yield {
         "rule": "!oldSelf.cancel || self.cancel",
         "message": "spec.cancel can't be taken back; create a new run",
@@ -287,6 +288,28 @@ def _run_rules() -> Iterator[dict[str, Any]]:
                 "message": f"spec.{alias} can't be changed once the run is created; create a new run",
                 "fieldPath": f".{alias}",
             }
+
+
+def _mapping_rules() -> Iterator[dict[str, Any]]:
+    of_inputs = "!has(self.input) || !has(self.input.tables) || self.input.tables.all(t, {})"
+    ordered = "['gt', 'ge', 'lt', 'le']"
+    yield {
+        "rule": of_inputs.format("!has(t.changedSince) || has(t.source)"),
+        "message": "spec.input.tables: changedSince belongs to source; of an object it is not known",
+    }
+    yield {
+        "rule": of_inputs.format(
+            f"!has(t.where) || !(t.where.operator in {ordered})"
+            " || (t.where.values.size() == 1 && !(has(t.where.type) && t.where.type == 'text'))"
+        ),
+        "message": "spec.input.tables: where with gt, ge, lt or le takes one value, and type number or timestamp",
+    }
+    yield {
+        "rule": of_inputs.format(
+            f"!has(t.where) || t.where.operator in {ordered} || !has(t.where.type) || t.where.type == 'text'"
+        ),
+        "message": "spec.input.tables: where with eq or ne compares text; leave type out",
+    }
 
 
 def render(kind: Kind) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
@@ -16,6 +16,7 @@ from componentrun.api.storage import Storage
 from componentrun.cli.cluster import SECRETS, Cluster, JsonObject
 from componentrun.cli.errors import NotFoundError
 from componentrun.cli.store import Check, EventRecord, Preview, TableInfo
+from componentrun.csvtext import encode_header
 from componentrun.storage.connection import Store, open_store
 from componentrun.storage.download import head_rows, read_pointer_csv
 from componentrun.storage.events import Event, EventReader
@@ -100,12 +101,15 @@ class ObjectStore:
 
         async def copy() -> TableInfo:
             found = await need_table(self._store, TableId.parse(table))
-            done = 0
-            async for chunk in read_pointer_csv(self._store, found.pointer):
+            done, rows = 0, [found.pointer.rows]
+            async for chunk in read_pointer_csv(self._store, found.pointer, counted=rows.append):
                 target.write(chunk)
                 done += len(chunk)
                 progress(done, found.pointer.bytes)
-            return _info(found.pointer)
+            info = _info(found.pointer)
+            if len(rows) == 1:
+                return info
+            return replace(info, rows=rows[-1], bytes=done - len(encode_header(info.columns)))
 
         return self._runner.run(copy())
 

@@ -118,6 +118,7 @@ def _object(file: str) -> dict[str, Any]:
     text, name = read(file)
     try:
         found = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except ValueError as error:
         raise BadRequestError(f"{name} is no JSON: {error}", '`{"last": 7}` is a state') from error
     if not isinstance(found, dict):

@@ -29,7 +29,7 @@ class TableInfo:
     columns: tuple[str, ...]
     primary_key: tuple[str, ...]
     rows: int
-    """Rows as loaded; where there is a primary key, at most so many are different."""
+    """Rows as loaded; where there is a primary key, or rows were deleted, a reader may see fewer."""
     bytes: int
     version: int
     changed: datetime | None

@@ -77,12 +77,6 @@ def get(
     else:
         table = _save(session, store, table_id, output)
         session.output.note(f"`{output}` has {count(table.rows, 'row')} ({size(table.bytes)} without its header)")
-    if table.primary_key:
-        keys = ", ".join(f"`{column}`" for column in table.primary_key)
-        session.output.note(
-            Cell("note: ", "yellow"),
-            f"`{table.id}` has the primary key {keys}; rows that a later load replaced are among these",
-        )
 
 
 def _save(session: Session, store: Store, table_id: str, target: Path) -> TableInfo:

@@ -21,6 +21,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
+from componentrun.api.changedsince import changed_since
 from componentrun.api.component import Component
 from componentrun.api.componentrun import TableStatus
 from componentrun.controller.caches import Key
@@ -39,6 +40,7 @@ from componentrun.core.podbuilder import PodSettings, build_pod, build_secret
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.storage.grants import MAX_EXPIRY
 from componentrun.storage.plans import AttemptPlan, AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.reading import Wish
 from componentrun.storage.state import StateOwner, read_state
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from componentrun.controller.caches import Caches
     from componentrun.controller.policies import Policies
     from componentrun.controller.stores import OpenStorage, Stores
+    from componentrun.core.effective import EffectiveInput
     from componentrun.core.observed import Limits
 
 __all__ = ["StartSettings", "Starter"]
@@ -163,7 +166,7 @@ class Starter:
             attempt=number,
             expires_in=expires_in,
             expires_out=expires_out,
-            inputs=[InputSource(item.table, item.object, item.destination) for item in effective.inputs],
+            inputs=[_source(item, self._clock()) for item in effective.inputs],
             outputs=effective.outputs,
             default_bucket=effective.default_bucket,
             config=effective.config,
@@ -209,6 +212,12 @@ class Starter:
             _check_owner("Secret", await self._kube.get(SECRETS, namespace, name), uid)
         except (ForbiddenError, InvalidError) as error:
             raise _without_body(error) from None
+
+
+def _source(item: EffectiveInput, now: datetime) -> InputSource:
+    since = changed_since(item.changed_since, now) if item.changed_since is not None else None
+    wish = Wish(item.columns, item.where, since, item.limit)
+    return InputSource(item.table, item.object, item.destination, wish)
 
 
 def _check_owner(what: str, obj: dict[str, Any], uid: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun import contract
+from componentrun.core.mapping import input_entry, output_entry
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def config_json(run: ComponentRun, inputs: Sequence[EffectiveInput], output: Out
         "parameters": configuration.parameters,
         "storage": {
             "input": {
-                "tables": [{"source": i.table or i.object, "destination": i.destination} for i in inputs],
+                "tables": [input_entry(item) for item in inputs],
                 "files": [],
             },
             "output": _output_mapping(output),
@@ -41,15 +42,7 @@ def config_json(run: ComponentRun, inputs: Sequence[EffectiveInput], output: Out
 
 
 def _output_mapping(output: Output) -> dict[str, Any]:
-    tables = []
-    for table in output.tables:
-        entry: dict[str, Any] = {"source": table.source, "destination": table.destination}
-        if table.incremental is not None:
-            entry["incremental"] = table.incremental
-        if table.write_always:
-            entry["write_always"] = True
-        tables.append(entry)
-    mapping: dict[str, Any] = {"tables": tables, "files": []}
+    mapping: dict[str, Any] = {"tables": [output_entry(table) for table in output.tables], "files": []}
     if output.default_bucket:
         mapping["default_bucket"] = output.default_bucket
     return mapping

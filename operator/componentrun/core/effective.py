@@ -10,10 +10,11 @@ from componentrun import contract
 from componentrun.api.common import duration_seconds, quantity_value
 from componentrun.core.configfile import check_secret_paths, config_json, environment, plain_secrets
 from componentrun.core.image import component_id, image_reference
+from componentrun.core.mapping import check_input, where_of_input, where_of_output
 from componentrun.core.network import effective_network
 from componentrun.core.resources import container_resources
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import OutputTable
+from componentrun.exchange import OutputTable, Where
 
 if TYPE_CHECKING:
     from componentrun.api.component import Component, Network
@@ -36,6 +37,13 @@ class EffectiveInput:
     """Key of a CSV object below the Storage's prefix."""
     destination: str
     """File name below in/tables."""
+    columns: tuple[str, ...] | None = None
+    """Columns to deliver; None: all."""
+    where: Where | None = None
+    """Rows to deliver; None: all."""
+    changed_since: str | None = None
+    """Only rows loaded since then, as the run says it."""
+    limit: int | None = None
 
     @property
     def path(self) -> str:
@@ -197,7 +205,13 @@ def _inputs(tables: tuple[InputTable, ...]) -> tuple[EffectiveInput, ...]:
                 Reason.INVALID_SPEC,
             )
         placed[destination] = i
-        inputs.append(EffectiveInput(table.source, table.object, destination))
+        check_input(table, path)
+        where = where_of_input(table, path)
+        inputs.append(
+            EffectiveInput(
+                table.source, table.object, destination, table.columns, where, table.changed_since, table.limit
+            )
+        )
     return tuple(inputs)
 
 
@@ -232,7 +246,9 @@ def _outputs(spec: ComponentRunSpec) -> tuple[OutputTable, ...]:
                 source=table.source,
                 destination=table.destination,
                 incremental=table.incremental,
+                primary_key=table.primary_key,
                 write_always=table.write_always,
+                delete_where=where_of_output(table.delete_where, f"spec.output.tables[{i}]"),
             )
         )
     return tuple(outputs)

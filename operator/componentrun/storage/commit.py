@@ -26,6 +26,7 @@ from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.layout import TableId
 from componentrun.storage.pointer import (
     Commit,
+    Condition,
     Pointer,
     Slice,
     StorageModel,
@@ -204,7 +205,21 @@ def _load(written: TableWritten, own_prefix: str) -> TableLoad:
             for part in written.slices
             if part.size
         ),
+        delete_where=_condition(written),
     )
+
+
+def _condition(written: TableWritten) -> Condition | None:
+    where = written.delete_where
+    if where is None:
+        return None
+    try:
+        return Condition.model_validate({"column": where.column, "operator": where.operator, "values": where.values})
+    except ValueError:
+        raise UserError(
+            f"`{written.source}` deletes rows with the operator `{where.operator}`; expected eq or ne",
+            Reason.OUTPUT_INVALID,
+        ) from None
 
 
 def apply_all(pointer: Pointer | None, loads: Iterable[TableLoad], commit: Commit, *, checked: bool) -> Pointer | None:

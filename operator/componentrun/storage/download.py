@@ -2,50 +2,107 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from componentrun.csvtext import encode_header, next_border
+from componentrun.storage.reading import EVERYTHING, Wish, plan_read
 from componentrun.storage.tables import need_table
+from componentrun.tablequery import deliver, without_carriage_returns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
+    from componentrun.exchange import Mapping
     from componentrun.storage.connection import Store
     from componentrun.storage.layout import TableId
-    from componentrun.storage.pointer import Pointer
+    from componentrun.storage.pointer import Pointer, Slice
+    from componentrun.storage.reading import Reading
 
 __all__ = ["head_rows", "read_csv", "read_pointer_csv"]
 
+_CHUNK_BYTES: Final = 2**20
+_FILE_BYTES: Final = 16 * 2**20
+"""Small slices go into one file up to here."""
 
-async def read_csv(store: Store, table: TableId) -> AsyncIterator[bytes]:
-    """A table as CSV: its header line, then its rows as they were loaded (a primary key is not resolved).
+
+async def read_csv(store: Store, table: TableId, wish: Wish = EVERYTHING) -> AsyncIterator[bytes]:
+    """A table as CSV: its header line, then its rows.
 
     Raises:
         UserError: (InputNotFound) there is no such table.
         StaleError: a slice is not the one that the pointer names.
     """
     found = await need_table(store, table)
-    async for chunk in read_pointer_csv(store, found.pointer):
+    async for chunk in read_pointer_csv(store, found.pointer, wish):
         yield chunk
 
 
-async def read_pointer_csv(store: Store, pointer: Pointer) -> AsyncIterator[bytes]:
-    """The table that a pointer describes, as CSV. Rows from before a column was added get empty values there."""
-    yield encode_header(pointer.column_names)
-    for segment in pointer.segments:
-        added = len(pointer.columns) - len(segment.columns)
-        for part in segment.slices:
-            stream = store.stream(part.key, etag=part.etag)
-            async for chunk in _filled(stream, added) if added else stream:
+async def read_pointer_csv(
+    store: Store, pointer: Pointer, wish: Wish = EVERYTHING, counted: Callable[[int], object] | None = None
+) -> AsyncIterator[bytes]:
+    """The table that a pointer describes, as CSV. Rows from before a column was added get empty values there.
+
+    Args:
+        store: the Storage.
+        pointer: of the table.
+        wish: which columns and rows.
+        counted: told the number of rows where the pointer does not tell it.
+    """
+    reading = plan_read(pointer, wish)
+    if reading.mapping is None:
+        yield encode_header(reading.columns)
+        for part in reading.slices:
+            async for chunk in store.stream(part.key, etag=part.etag):
                 yield chunk
+        return
+    with tempfile.TemporaryDirectory(prefix="componentrun-") as name:
+        folder = Path(name)
+        rows = await _deliver(store, reading, reading.mapping, folder)
+        if counted is not None:
+            counted(rows)
+        with (folder / "table.csv").open("rb") as file:
+            while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+                yield chunk
+
+
+async def _deliver(store: Store, reading: Reading, mapping: Mapping, folder: Path) -> int:
+    """Bring the slices and apply the mapping to them: the file `table.csv`."""
+    left = list(reading.slices)
+    files: list[list[str]] = []
+    for number, step in enumerate(mapping.steps):
+        own, left = left[: step.slices], left[step.slices :]
+        files.append(await _bring(store, own, folder, number))
+    return await asyncio.to_thread(deliver, mapping, files, str(folder / "table.csv"), str(folder))
+
+
+async def _bring(store: Store, slices: list[Slice], folder: Path, step: int) -> list[str]:
+    files: list[str] = []
+    size = _FILE_BYTES
+    for part in slices:
+        if size + part.size > _FILE_BYTES:
+            files.append(str(folder / f"{step}-{len(files)}.part"))
+            size = 0
+        size += part.size
+        with open(files[-1], "ab") as file:  # noqa: ASYNC230, PTH123 - one reader, one file at a time
+            async for chunk in store.stream(part.key, etag=part.etag):
+                file.write(chunk)
+    for name in files:
+        await asyncio.to_thread(without_carriage_returns, name)
+    return files
 
 
 async def head_rows(store: Store, table: TableId, rows: int) -> bytes:
     """The header line and the first `rows` rows of a table, as CSV."""
+    pointer = (await need_table(store, table)).pointer
+    if plan_read(pointer, EVERYTHING).mapping is not None:
+        return b"".join([chunk async for chunk in read_pointer_csv(store, pointer, Wish(limit=rows))])
     taken = bytearray()
     borders = 0
     start = 0
-    async for chunk in read_csv(store, table):
+    async for chunk in read_pointer_csv(store, pointer):
         taken += chunk
         while borders <= rows and (end := _border(taken, start)) is not None:
             start = end
@@ -63,32 +120,3 @@ def _border(data: bytearray, start: int) -> int | None:
 
 def _is_whole(data: bytearray, start: int, end: int) -> bool:
     return data[end - 1] == ord("\n") and data.count(b'"', start, end) % 2 == 0
-
-
-async def _filled(stream: AsyncIterator[bytes], added: int) -> AsyncIterator[bytes]:
-    """Rows with `added` empty values at the end of each. Chunks may begin and end anywhere."""
-    inside = False
-    filling = b"," * added
-    held = b""  # a carriage return at a chunk's end, which belongs to the row's end if a newline follows
-    async for piece in stream:
-        chunk = held + piece
-        held = chunk[-1:] if chunk.endswith(b"\r") else b""
-        parts = chunk[: len(chunk) - len(held)].split(b'"')
-        for i, part in enumerate(parts):
-            inside ^= i > 0
-            if not inside:
-                parts[i] = _fill_ends(part, filling)
-        yield b'"'.join(parts)
-    if held:
-        yield held
-
-
-def _fill_ends(text: bytes, filling: bytes) -> bytes:
-    """The filling before every end of a row in text outside quotes."""
-    return (
-        b"\n".join(
-            line[:-1] + filling + b"\r" if line.endswith(b"\r") else line + filling for line in text.split(b"\n")[:-1]
-        )
-        + (b"\n" if b"\n" in text else b"")
-        + text.rpartition(b"\n")[2]
-    )

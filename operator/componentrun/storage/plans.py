@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.contract import IN_TABLES, MANIFEST_SUFFIX
 from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.exchange import GrantIn, GrantOut, SliceRead, StageInPlan, StageOutPlan, TableRead, to_json
+from componentrun.exchange import GrantIn, GrantOut, SliceRead, StageInPlan, StageOutPlan, Step, TableRead, to_json
 from componentrun.storage.connection import ObjectInfo, quoted_etag
 from componentrun.storage.grants import MAX_POST_BYTES
 from componentrun.storage.layout import TableId
+from componentrun.storage.reading import EVERYTHING, Wish, plan_read
 from componentrun.storage.tables import gather_bounded, need_table
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class InputSource:
     """`files/foo.csv`; it brings its own header line."""
     destination: str | None = None
     """File name below in/tables; None: the table's or object's own name, with `.csv`."""
+    wish: Wish = EVERYTHING
+    """Columns and rows to deliver. Of an object it is not known when its rows came."""
 
     @property
     def label(self) -> str:
@@ -212,45 +215,37 @@ def _table_read(found: _Found, store: Store, signer: Signer, request: AttemptReq
     what = found.what
     if isinstance(what, ObjectInfo):
         return _object_read(found, what, signer, request)
-    _check_one_width(found.source.label, what)
+    reading = plan_read(what, found.source.wish)
     return TableRead(
         source=found.source.label,
         path=found.path,
-        columns=what.column_names,
+        columns=reading.columns,
         slices=tuple(
             SliceRead(signer.sign_get(part.key, request.expires_in), part.size, quoted_etag(part.etag))
-            for part in what.slices
+            for part in reading.slices
         ),
-        manifest=_manifest(what, store),
-        rows=what.rows,
+        manifest=_manifest(what, store, reading.columns),
+        rows=reading.rows,
+        mapping=reading.mapping,
     )
 
 
 def _object_read(found: _Found, info: ObjectInfo, signer: Signer, request: AttemptRequest) -> TableRead:
     read = SliceRead(signer.sign_get(info.key, request.expires_in), info.size, quoted_etag(info.etag))
-    return TableRead(found.source.label, found.path, columns=None, slices=(read,), manifest=None)
+    wish = found.source.wish
+    mapping = wish.mapping(None, (Step(None, 1),)) if wish.needs_query else None
+    return TableRead(found.source.label, found.path, columns=None, slices=(read,), manifest=None, mapping=mapping)
 
 
-def _check_one_width(label: str, pointer: Pointer) -> None:
-    """stage-in concatenates slices unparsed, so all must have the table's columns."""
-    for segment in pointer.segments:
-        if segment.columns != pointer.column_names:
-            added = [name for name in pointer.column_names if name not in segment.columns]
-            raise UserError(
-                f"`{label}` got the columns {', '.join(f'`{name}`' for name in added)} after run {segment.run} had "
-                "loaded rows without them; such a table can't be an input yet. Load it in full once",
-                Reason.INPUT_INVALID,
-            )
-
-
-def _manifest(pointer: Pointer, store: Store) -> dict[str, Any]:
+def _manifest(pointer: Pointer, store: Store, columns: tuple[str, ...]) -> dict[str, Any]:
     table = TableId.parse(pointer.id)
     return {
         "id": pointer.id,
         "uri": f"s3://{store.settings.bucket}/{store.layout.pointer(table)}",
         "name": table.table,
-        "primary_key": list(pointer.primary_key),
-        "columns": list(pointer.column_names),
+        # Without all its columns the rows that are delivered need not differ in it.
+        "primary_key": list(pointer.primary_key) if set(pointer.primary_key) <= set(columns) else [],
+        "columns": list(columns),
         "created": pointer.created.strftime(_TIME),
         "last_change_date": pointer.last_change.strftime(_TIME),
         "metadata": [],
@@ -261,4 +256,5 @@ def _status(found: _Found) -> InputStatus:
     what = found.what
     if isinstance(what, ObjectInfo):
         return InputStatus(found.source.label, None, what.size)
-    return InputStatus(found.source.label, what.rows, what.bytes)
+    reading = plan_read(what, found.source.wish)
+    return InputStatus(found.source.label, reading.rows, reading.size)

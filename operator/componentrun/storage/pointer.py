@@ -2,6 +2,7 @@
 
 A table is a small document, its pointer. It names the columns and, in order, the segments whose slices hold the rows:
 headerless CSV, every slice ending with a newline. Loading never copies or changes a slice; it writes another pointer.
+A segment may also say which rows of those before it were deleted.
 
 Columns are found by name: each segment keeps the columns it was written with, and where a later segment brought further
 columns, the earlier rows have the empty string there.
@@ -22,6 +23,7 @@ __all__ = [
     "RECENT_COMMITS",
     "Column",
     "Commit",
+    "Condition",
     "Pointer",
     "Segment",
     "Slice",
@@ -72,15 +74,26 @@ class Slice(StorageModel):
     """In quotes, as HTTP carries it."""
 
 
-class Segment(StorageModel):
-    """Rows that one run added."""
+class Condition(StorageModel):
+    """Which rows a run deleted: by the values of one column, as text."""
 
-    kind: Literal["rows"] = "rows"
+    column: str
+    operator: Literal["eq", "ne"] = "eq"
+    values: tuple[str, ...]
+
+
+class Segment(StorageModel):
+    """Rows that one run added, or the condition by which it deleted rows of the segments before."""
+
+    kind: Literal["rows", "delete"] = "rows"
     run: str
     attempt: int
-    columns: tuple[str, ...]
+    time: datetime | None = None
+    """When it was committed; never earlier than that of the segment before."""
+    columns: tuple[str, ...] = ()
     """As they stand in the slices."""
-    slices: tuple[Slice, ...]
+    slices: tuple[Slice, ...] = ()
+    delete: Condition | None = None
 
 
 class Commit(StorageModel):
@@ -104,6 +117,8 @@ class TableLoad(StorageModel):
     """Empty: an incremental load keeps the table's."""
     incremental: bool = False
     slices: tuple[Slice, ...] = ()
+    delete_where: Condition | None = None
+    """Rows of the table that go before these come; without effect where the load replaces them all."""
 
     @property
     def rows(self) -> int:
@@ -129,7 +144,7 @@ class Pointer(StorageModel):
     """A later row replaces an earlier one that agrees in these; resolved when the table is read."""
     segments: tuple[Segment, ...] = ()
     rows: int
-    """Rows in the slices: where there is a primary key, an upper bound of what a reader sees."""
+    """Rows in the slices: where there is a primary key, or rows were deleted, an upper bound of what a reader sees."""
     bytes: int
     """Bytes in the slices."""
     created: datetime
@@ -187,6 +202,12 @@ def check_load(pointer: Pointer | None, load: TableLoad) -> None:
     """
     told = f"{load.table}: `{load.source}`" if load.source else load.table
     _check_names(told, load)
+    if load.delete_where is not None and load.delete_where.column not in load.columns:
+        raise UserError(
+            f"{told} deletes rows by the column `{load.delete_where.column}`, which is not among its columns "
+            f"{_listed(load.columns)}",
+            Reason.OUTPUT_INVALID,
+        )
     if pointer is None:
         return
     existing = pointer.column_names
@@ -241,8 +262,8 @@ def merge_load(pointer: Pointer | None, load: TableLoad, commit: Commit) -> Poin
         names = pointer.column_names + tuple(name for name in load.columns if name not in pointer.column_names)
         primary_key = pointer.primary_key
         segments = pointer.segments
-    if load.slices:
-        segments += (Segment(run=commit.run, attempt=commit.attempt, columns=load.columns, slices=load.slices),)
+    time = max(commit.time, pointer.last_change) if pointer is not None else commit.time
+    segments += _added(load, commit, time, empty=not segments)
     known = {column.name: column for column in pointer.columns} if pointer is not None else {}
     slices = [part for segment in segments for part in segment.slices]
     return Pointer(
@@ -254,10 +275,21 @@ def merge_load(pointer: Pointer | None, load: TableLoad, commit: Commit) -> Poin
         rows=sum(part.rows for part in slices),
         bytes=sum(part.size for part in slices),
         created=pointer.created if pointer is not None else commit.time,
-        last_change=max(commit.time, pointer.last_change) if pointer is not None else commit.time,
+        last_change=time,
         committed_by=commit,
         recent_commits=_remember(pointer.recent_commits if pointer is not None else (), commit.run),
     )
+
+
+def _added(load: TableLoad, commit: Commit, time: datetime, *, empty: bool) -> tuple[Segment, ...]:
+    """The segments that a load brings: first what it deletes, then its rows."""
+    who = {"run": commit.run, "attempt": commit.attempt, "time": time}
+    found = []
+    if load.delete_where is not None and not empty:
+        found.append(Segment(kind="delete", delete=load.delete_where, **who))
+    if load.slices:
+        found.append(Segment(columns=load.columns, slices=load.slices, **who))
+    return tuple(found)
 
 
 def apply_load(pointer: Pointer | None, load: TableLoad, commit: Commit) -> Pointer:

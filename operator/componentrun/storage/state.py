@@ -50,7 +50,7 @@ async def read_state(store: Store, owner: StateOwner) -> dict[str, Any]:
 
 async def write_state(store: Store, owner: StateOwner, state: dict[str, Any]) -> None:
     """Remember a state. To be called after the run's tables are published; repeating it changes nothing."""
-    data = json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    data = json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode()
     await store.put(owner.key(store), data)
 
 

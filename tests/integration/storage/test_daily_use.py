@@ -34,12 +34,22 @@ async def test_a_big_file_goes_up_and_comes_down_byte_for_byte(store: Store, tmp
     rows = b"".join(b'%d,"text, with\nborders %d"\r\n' % (number, number) for number in range(100_000))
     data = b"\xef\xbb\xbfid,text\r\n" + rows * 8
     (tmp_path / "foo.csv").write_bytes(data)
-    loaded = await upload_table(store, tmp_path / "foo.csv", FOO, primary_key=("id",))
+    loaded = await upload_table(store, tmp_path / "foo.csv", FOO)
     assert loaded.rows == 800_000
     assert len(loaded.pointer.slices) == 2
     assert b"".join([chunk async for chunk in read_csv(store, FOO)]) == b"id,text\n" + rows * 8
     assert await head_rows(store, FOO, 1) == b'id,text\n0,"text, with\nborders 0"\r\n'
     assert [table async for table in list_tables(store)] == [FOO]
+
+
+async def test_a_primary_key_is_resolved_when_a_table_is_read(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "foo.csv").write_bytes(b'id,text\r\n1,"a\r\n"\r\n2,b\r\n1,c')
+    await upload_table(store, tmp_path / "foo.csv", FOO, primary_key=("id",))
+    assert b"".join([chunk async for chunk in read_csv(store, FOO)]) == b"id,text\n2,b\n1,c\n"
+    (tmp_path / "foo.csv").write_bytes(b"id,text,more\n2,new,x\n")
+    await upload_table(store, tmp_path / "foo.csv", FOO, incremental=True)
+    assert b"".join([chunk async for chunk in read_csv(store, FOO)]) == b"id,text,more\n1,c,\n2,new,x\n"
+    assert await head_rows(store, FOO, 1) == b"id,text,more\n1,c,\n"
 
 
 async def test_several_files_are_added_at_once(store: Store, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from componentrun.agent.folder import FILE, FOLDER, Entry
 from componentrun.agent.manifest import Manifest, parse_manifest
 from componentrun.agent.outputs import Decision, decide
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import OutputTable, StageOutPlan
+from componentrun.exchange import OutputTable, StageOutPlan, Where
 
 
 def files(*names: str) -> list[Entry]:
@@ -107,6 +107,23 @@ def test_what_is_always_stored_goes_first_and_a_folder_is_sliced() -> None:
     ]
 
 
+def test_the_mapping_says_key_and_deletions_before_the_manifest_does() -> None:
+    manifest = Manifest(primary_key=("m",), delete_where=Where("m", "eq", ("1",)))
+    other = Where("n", "ne", ("2",))
+    tables = (
+        OutputTable("a", "out.c-a.a"),
+        OutputTable("b", "out.c-a.b", primary_key=("n",), delete_where=other),
+        OutputTable("c", "out.c-a.c", primary_key=()),
+    )
+    plan = StageOutPlan("ns/run", tables)
+    sources = decide(files("a", "b", "c"), dict.fromkeys("abc", manifest), plan).sources
+    assert [(source.primary_key, source.delete_where) for source in sources] == [
+        (("m",), manifest.delete_where),
+        (("n",), other),
+        ((), manifest.delete_where),
+    ]
+
+
 OLD: dict[str, Any] = {
     "destination": "out.c-a.b",
     "columns": ["id", "n"],
@@ -132,6 +149,14 @@ NEW: dict[str, Any] = {
         (OLD, Manifest("out.c-a.b", ("id", "n"), ("id",), True)),
         (NEW, Manifest("out.c-a.b", ("id", "n"), ("id",), True, has_header=False)),
         ({}, Manifest()),
+        (
+            {"delete_where_column": "id", "delete_where_values": ["1", 2], "delete_where_operator": "ne"},
+            Manifest(delete_where=Where("id", "ne", ("1", "2"))),
+        ),
+        (
+            {"delete_where_column": "id", "delete_where_values": [""]},
+            Manifest(delete_where=Where("id", "eq", ("",))),
+        ),
         ({"primary_key": [""], "columns": []}, Manifest(primary_key=())),
         ({"incremental": 1, "write_always": True}, Manifest(incremental=True, write_always=True)),
         ({"destination": "", "incremental": None}, Manifest()),
@@ -162,7 +187,13 @@ def test_both_forms_of_a_manifest(raw: dict[str, Any], manifest: Manifest) -> No
         ('{"delimiter": ";"}', "`delimiter` is ';'; only ',' is supported in this version"),
         ('{"delimiter": ["x"]}', "`delimiter` is ['x']; only ',' is supported in this version"),
         ('{"enclosure": "\'"}', "only '\"' is supported in this version"),
-        ('{"delete_where_column": "id"}', "`delete_where_column` is not supported in this version"),
+        ('{"delete_where_column": "id"}', "`delete_where_values` is null, expected a list of values"),
+        ('{"delete_where_column": "id", "delete_where_values": []}', "`eq` needs at least one value"),
+        ('{"delete_where_column": 1, "delete_where_values": ["1"]}', "`delete_where_column` is a number"),
+        (
+            '{"delete_where_column": "id", "delete_where_values": ["1"], "delete_where_operator": "gt"}',
+            "`delete_where_operator` is 'gt'; expected 'eq' or 'ne'",
+        ),
         ("[" * 100_000, "its JSON is nested too deeply"),
         (r'{"columns": ["\ud800"]}', "half of a surrogate pair"),
     ],

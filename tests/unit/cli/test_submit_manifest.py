@@ -167,8 +167,8 @@ FILES = [
         "`spec.timout`: there is no such field; did you mean `timeout`?",
     ),
     (
-        json.dumps(RUN | {"spec": {"component": "a", "input": {"tables": [{"source": "in.c-a.b", "where": 1}]}}}),
-        "`spec.input.tables[0].where`: there is no such field",
+        json.dumps(RUN | {"spec": {"component": "a", "input": {"tables": [{"source": "in.c-a.b", "wher": 1}]}}}),
+        "`spec.input.tables[0].wher`: there is no such field",
     ),
     (
         json.dumps(RUN | {"metadata": {"name": "a", "label": {}}}),

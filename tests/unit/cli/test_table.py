@@ -70,11 +70,6 @@ def test_get_into_no_folder_is_told_in_a_sentence(world: World, file: Path) -> N
     assert (result.exit_code, "can't write `/no/such/folder/x.csv`: No such file" in result.stderr) == (1, True)
 
 
-def test_get_tells_of_a_primary_key(world: World, file: Path) -> None:
-    world.run("table", "put", str(file), "in.c-main.foo", "--primary-key", "id")
-    assert "has the primary key `id`" in world.run("table", "get", "in.c-main.foo").stderr
-
-
 def test_ls_has_a_line_for_each_table(world: World, file: Path) -> None:
     world.run("table", "put", str(file), "in.c-main.foo")
     world.run("table", "put", str(file), "in.c-b.foo")

@@ -8,6 +8,7 @@ import pytest
 
 from componentrun.core.effective import EffectiveRun, resolve
 from componentrun.errors import Reason, UserError
+from componentrun.exchange import Where
 from tests.unit.core.make import make_component, make_run
 
 
@@ -146,6 +147,67 @@ class TestConfig:
         assert [i.path for i in found.inputs] == ["in/tables/foo.csv", "in/tables/x.csv"]
         assert [o.write_always for o in found.outputs] == [True, False]
 
+    def test_tells_what_is_applied_to_tables(self) -> None:
+        where = {"column": "a", "operator": "ge", "values": ["1"]}
+        found = of_image(
+            input={
+                "tables": [
+                    {"source": "in.c-a.x", "columns": ["b", "a"], "where": where, "changedSince": "36h", "limit": 5},
+                    {"object": "x.csv", "destination": "y.csv", "where": {"column": "a", "values": ["", "1"]}},
+                ]
+            },
+            output={
+                "tables": [
+                    {
+                        "source": "bar.csv",
+                        "destination": "out.c-main.bar",
+                        "primaryKey": ["a", "b"],
+                        "deleteWhere": {"column": "a", "operator": "ne", "values": ["1"]},
+                    },
+                    {"source": "baz.csv", "destination": "out.c-main.baz", "primaryKey": []},
+                ]
+            },
+        )
+        assert found.config["storage"]["input"]["tables"] == [
+            {
+                "source": "in.c-a.x",
+                "destination": "x.csv",
+                "columns": ["b", "a"],
+                "where_column": "a",
+                "where_operator": "ge",
+                "where_values": ["1"],
+                "where_type": "number",
+                "changed_since": "36h",
+                "limit": 5,
+            },
+            {
+                "source": "x.csv",
+                "destination": "y.csv",
+                "where_column": "a",
+                "where_operator": "eq",
+                "where_values": ["", "1"],
+            },
+        ]
+        assert found.config["storage"]["output"]["tables"] == [
+            {
+                "source": "bar.csv",
+                "destination": "out.c-main.bar",
+                "primary_key": ["a", "b"],
+                "delete_where_column": "a",
+                "delete_where_operator": "ne",
+                "delete_where_values": ["1"],
+            },
+            {"source": "baz.csv", "destination": "out.c-main.baz", "primary_key": []},
+        ]
+        assert [item.where for item in found.inputs] == [
+            Where("a", "ge", ("1",), "number"),
+            Where("a", "eq", ("", "1")),
+        ]
+        assert [(item.primary_key, item.delete_where) for item in found.outputs] == [
+            (("a", "b"), Where("a", "ne", ("1",))),
+            ((), None),
+        ]
+
     def test_names_the_plain_secrets_and_keeps_them_out_of_its_own_text(self) -> None:
         parameters = {
             "#key": "hush",
@@ -232,6 +294,14 @@ class TestTimesAndSizes:
         assert default.args == ("--fast",)
 
 
+def of_input(**more: Any) -> dict[str, Any]:
+    return {"input": {"tables": [{"source": "in.c-a.x", **more}]}}
+
+
+def where(operator: str, *values: str, **more: Any) -> dict[str, Any]:
+    return {"column": "a", "operator": operator, "values": list(values), **more}
+
+
 SECRET = {"secretKeyRef": {"name": "s", "key": "k"}}
 REFUSED: list[tuple[str, dict[str, Any] | None, dict[str, Any], str]] = [
     ("size and resources", {}, {"size": "small", "resources": {"limits": {"cpu": "1"}}}, "spec.resources"),
@@ -298,6 +368,19 @@ REFUSED: list[tuple[str, dict[str, Any] | None, dict[str, Any], str]] = [
         {},
         {"configuration": {"parameters": {"a": []}, "secrets": [{"path": "a.0.#b", **SECRET}]}},
         "spec.configuration.secrets[0].path",
+    ),
+    ("a column twice", None, of_input(columns=["a", "a"]), "spec.input.tables[0].columns: `a` is there twice"),
+    ("no number", None, of_input(where=where("gt", "x")), "spec.input.tables[0].where: `x` is no number"),
+    ("two numbers", None, of_input(where=where("gt", "1", "2")), "takes one value; found 2"),
+    ("no time", None, of_input(where=where("lt", "soon", type="timestamp")), "`soon` is no time"),
+    ("typed text", None, of_input(where=where("eq", "1", type="number")), "`eq` compares text, not a number"),
+    ("ordered text", None, of_input(where=where("le", "1", type="text")), "compares a number or a timestamp"),
+    ("no such day", None, of_input(changedSince="2026-02-30"), "spec.input.tables[0].changedSince: `2026-02-30` is no"),
+    (
+        "changed since, of an object",
+        None,
+        {"input": {"tables": [{"object": "x.csv", "changedSince": "1h"}]}},
+        "spec.input.tables[0].changedSince: of an object it is not known",
     ),
     ("no room for data", {"dataSize": "0"}, {}, "spec.dataSize"),
 ]

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.storage import upload
 from componentrun.storage.commit import publish
-from componentrun.storage.download import _filled, head_rows, read_csv
+from componentrun.storage.download import head_rows, read_csv
 from componentrun.storage.failures import StaleError
 from componentrun.storage.layout import TableId
 from componentrun.storage.state import StateOwner, read_state, remove_state, write_state
@@ -20,7 +18,6 @@ from componentrun.storage.upload import upload_table
 from tests.unit.storage.scenarios import KilledError, MortalStore, content, result, uploaded, versions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from componentrun.storage.connection import Store
@@ -103,19 +100,6 @@ async def test_earlier_rows_are_empty_in_columns_that_came_later(store: Store) -
     wider = await uploaded(store, "r1", 1, str(FOO), ["4,5,6"], columns=("a", "b", "c"), incremental=True)
     await publish(store, "r1", 1, result(wider))
     assert await whole(store) == b'a,b,c\n1,,\n"x\ny",,\n3,,\n4,5,6\n'
-
-
-@given(st.lists(st.lists(st.sampled_from(["", "x", '"a\nb"', '"c\r\n""d"""', '""']), min_size=2, max_size=2)),
-       st.sampled_from(["\n", "\r\n"]), st.integers(1, 7))  # fmt: skip
-async def test_filling_up_works_wherever_the_chunks_are_cut(rows: list[list[str]], end: str, step: int) -> None:
-    text = "".join(",".join(row) + end for row in rows).encode()
-    wanted = "".join(",".join([*row, "", ""]) + end for row in rows).encode()
-
-    async def chunks() -> AsyncIterator[bytes]:
-        for start in range(0, len(text), step):
-            yield text[start : start + step]
-
-    assert b"".join([chunk async for chunk in _filled(chunks(), 2)]) == wanted
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 3, 99])

@@ -12,11 +12,12 @@ from minio.credentials.credentials import Credentials
 from obstore.store import MemoryStore
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
-from componentrun.exchange import OutputTable, StageInPlan, StageOutPlan, from_json
+from componentrun.exchange import Mapping, OutputTable, StageInPlan, StageOutPlan, Step, Where, from_json
 from componentrun.storage.commit import publish
 from componentrun.storage.connection import Store
 from componentrun.storage.grants import MAX_POST_BYTES, Signer
 from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.reading import Wish
 from componentrun.storage.settings import StoreSettings
 from tests.unit.storage.scenarios import result, uploaded
 
@@ -53,20 +54,21 @@ async def read_plan(store: Store, kind: type[Any], name: str) -> Any:
 
 
 async def test_a_table_becomes_a_file_with_its_manifest(store: Store, signer: Signer) -> None:
-    table = await uploaded(store, "r0", 1, FOO, ["1,2", "3,4", "5,6"], columns=("a", "b"), primary_key=("a",))
+    table = await uploaded(store, "r0", 1, FOO, ["1,2", "3,4", "5,6"], columns=("a", "b"))
     moment = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
     await publish(store, "r0", 1, result(table), now=moment)
     done = await prepare_attempt(store, signer, request(InputSource(table=FOO), config={"a": 1}, state={"s": 2}))
     plan = await read_plan(store, StageInPlan, "stage-in")
     (read,) = plan.tables
     assert (read.path, read.columns, read.rows) == ("in/tables/foo.csv", ("a", "b"), 3)
+    assert read.mapping is None
     assert [part.size for part in read.slices] == [8, 4]
     assert [part.etag for part in read.slices] == [part.etag for part in table.slices]
     assert read.manifest == {
         "id": FOO,
         "uri": "s3://bucket/p/tables/in.c-main/foo/table.json",
         "name": "foo",
-        "primary_key": ["a"],
+        "primary_key": [],
         "columns": ["a", "b"],
         "created": "2026-02-03T04:05:06+0000",
         "last_change_date": "2026-02-03T04:05:06+0000",
@@ -166,15 +168,29 @@ async def test_an_input_that_cannot_be_is_named(
     assert refusal.value.reason is reason
 
 
-async def test_a_table_whose_rows_have_different_widths_is_refused_until_it_can_be_read(
-    store: Store, signer: Signer
-) -> None:
+async def test_a_table_whose_rows_have_different_widths_is_filled_up_by_stage_in(store: Store, signer: Signer) -> None:
     await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, FOO, ["1"])))
     wider = await uploaded(store, "r1", 1, FOO, ["1,2"], columns=("a", "b"), incremental=True)
     await publish(store, "r1", 1, result(wider))
-    with pytest.raises(UserError, match="got the columns `b` after run r0") as refusal:
-        await prepare_attempt(store, signer, request(InputSource(table=FOO)))
-    assert refusal.value.reason is Reason.INPUT_INVALID
+    await prepare_attempt(store, signer, request(InputSource(table=FOO)))
+    (read,) = (await read_plan(store, StageInPlan, "stage-in")).tables
+    assert read.mapping == Mapping(("a", "b"), (Step(("a",), 1), Step(("a", "b"), 1)))
+    assert (read.columns, len(read.slices), read.rows) == (("a", "b"), 2, None)
+
+
+async def test_a_mapping_goes_into_the_plan_and_the_manifest(store: Store, signer: Signer) -> None:
+    table = await uploaded(store, "r0", 1, FOO, ["1,2"], columns=("a", "b"), primary_key=("a",))
+    await publish(store, "r0", 1, result(table))
+    await store.put("p/files/x.csv", b"a,b\n1,2\n")
+    where = Where("a", "ge", ("1",), "number")
+    wish = Wish(("b",), where, None, 7)
+    inputs = (InputSource(table=FOO, wish=wish), InputSource(object="files/x.csv", wish=wish))
+    done = await prepare_attempt(store, signer, request(*inputs))
+    one, two = (await read_plan(store, StageInPlan, "stage-in")).tables
+    assert one.mapping == Mapping(("a", "b"), (Step(("a", "b"), 1),), ("b",), ("a",), where, 7)
+    assert two.mapping == Mapping(None, (Step(None, 1),), ("b",), (), where, 7)
+    assert (one.manifest["columns"], one.manifest["primary_key"], two.manifest) == (["b"], [], None)
+    assert [(item.rows, item.bytes) for item in done.inputs] == [(None, 4), (None, 8)]
 
 
 @pytest.mark.parametrize("expires", [timedelta(0), timedelta(days=7, seconds=1), timedelta(seconds=-1)])

@@ -1,0 +1,103 @@
+"""What a run's input and output mapping ask for: checked, and in the forms that the agents and the component read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from componentrun.api.changedsince import changed_since
+from componentrun.errors import Reason, UserError
+from componentrun.exchange import Where
+from componentrun.tablesql import ORDERED, check_where
+
+if TYPE_CHECKING:
+    from componentrun.api.componentrun import DeleteWhere, InputTable, OutputTableMapping
+    from componentrun.core.effective import EffectiveInput
+
+__all__ = ["check_input", "input_entry", "output_entry", "where_of_input", "where_of_output"]
+
+_ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def check_input(table: InputTable, path: str) -> None:
+    """Refuse a mapping that can't be applied to any table.
+
+    Raises:
+        UserError: (InvalidSpec) naming the field.
+    """
+    if table.columns is not None and len(set(table.columns)) < len(table.columns):
+        twice = next(name for name in table.columns if table.columns.count(name) > 1)
+        raise UserError(f"{path}.columns: `{twice}` is there twice: name each once", Reason.INVALID_SPEC)
+    where_of_input(table, path)
+    if table.changed_since is None:
+        return
+    if table.source is None:
+        raise UserError(
+            f"{path}.changedSince: of an object it is not known when its rows came; leave it out", Reason.INVALID_SPEC
+        )
+    try:
+        changed_since(table.changed_since, _ANY_TIME)
+    except ValueError as error:
+        raise UserError(f"{path}.changedSince: {error}", Reason.INVALID_SPEC) from error
+
+
+def where_of_input(table: InputTable, path: str) -> Where | None:
+    """The condition on the rows to deliver. Raises as `check_input` does."""
+    found = table.where
+    if found is None:
+        return None
+    kind = found.type or ("number" if found.operator in ORDERED else "text")
+    return _checked(Where(found.column, found.operator, found.values, kind), f"{path}.where")
+
+
+def where_of_output(delete: DeleteWhere | None, path: str) -> Where | None:
+    """The condition on the rows to delete. Raises as `check_input` does."""
+    if delete is None:
+        return None
+    return _checked(Where(delete.column, delete.operator, delete.values), f"{path}.deleteWhere")
+
+
+def _checked(where: Where, path: str) -> Where:
+    try:
+        check_where(where)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}", Reason.INVALID_SPEC) from error
+    return where
+
+
+def input_entry(table: EffectiveInput) -> dict[str, Any]:
+    """One input table as config.json tells it."""
+    entry: dict[str, Any] = {"source": table.table or table.object, "destination": table.destination}
+    if table.columns is not None:
+        entry["columns"] = list(table.columns)
+    if table.where is not None:
+        entry |= {
+            "where_column": table.where.column,
+            "where_operator": table.where.operator,
+            "where_values": list(table.where.values),
+        }
+        if table.where.operator in ORDERED:
+            entry["where_type"] = table.where.type
+    if table.changed_since is not None:
+        entry["changed_since"] = table.changed_since
+    if table.limit is not None:
+        entry["limit"] = table.limit
+    return entry
+
+
+def output_entry(table: OutputTableMapping) -> dict[str, Any]:
+    """One output table as config.json tells it."""
+    entry: dict[str, Any] = {"source": table.source, "destination": table.destination}
+    if table.incremental is not None:
+        entry["incremental"] = table.incremental
+    if table.primary_key is not None:
+        entry["primary_key"] = list(table.primary_key)
+    if table.delete_where is not None:
+        entry |= {
+            "delete_where_column": table.delete_where.column,
+            "delete_where_operator": table.delete_where.operator,
+            "delete_where_values": list(table.delete_where.values),
+        }
+    if table.write_always:
+        entry["write_always"] = True
+    return entry

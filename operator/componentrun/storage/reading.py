@@ -1,0 +1,129 @@
+"""What a reader of a table gets: which slices, and what has to be applied to them. Pure.
+
+Where nothing has to be applied, the slices one after the other are the table, and nobody parses them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from componentrun.errors import Reason, UserError
+from componentrun.exchange import Mapping, Step, Where
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from componentrun.storage.pointer import Pointer, Segment, Slice
+
+__all__ = ["EVERYTHING", "Reading", "Wish", "plan_read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a reader asks for. Nothing: the whole table."""
+
+    columns: tuple[str, ...] | None = None
+    where: Where | None = None
+    changed_since: datetime | None = None
+    """Only rows of loads that were committed then or later."""
+    limit: int | None = None
+
+    def mapping(self, columns: tuple[str, ...] | None, steps: tuple[Step, ...], key: tuple[str, ...] = ()) -> Mapping:
+        """The wish applied to a history."""
+        return Mapping(columns, steps, self.columns, key, self.where, self.limit)
+
+    @property
+    def needs_query(self) -> bool:
+        """Whether rows have to be parsed for it."""
+        return self.columns is not None or self.where is not None or self.limit is not None
+
+
+EVERYTHING: Final = Wish()
+"""The whole table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How to read a table."""
+
+    columns: tuple[str, ...]
+    """That are delivered."""
+    slices: tuple[Slice, ...]
+    """In the order of the rows."""
+    mapping: Mapping | None
+    """None: nothing has to be applied."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in the slices."""
+        return sum(part.size for part in self.slices)
+
+    @property
+    def rows(self) -> int | None:
+        """Rows that are delivered; None: not known before."""
+        return sum(part.rows for part in self.slices) if self.mapping is None else None
+
+
+def plan_read(pointer: Pointer, wish: Wish) -> Reading:
+    """Decide how to read a table.
+
+    Raises:
+        UserError: (InputInvalid) the wish names a column that the table does not have.
+    """
+    _check(pointer, wish)
+    names = pointer.column_names
+    segments = _since(pointer, wish.changed_since)
+    # What is deleted before the first rows is not there.
+    while segments and not segments[0].slices:
+        segments = segments[1:]
+    plain = all(not segment.delete and segment.columns == names for segment in segments) and not pointer.primary_key
+    if plain and wish.limit is not None and wish.where is None:
+        segments = _first(segments, wish.limit)
+    slices = tuple(part for segment in segments for part in segment.slices)
+    whole = wish.columns in {None, names} and wish.where is None
+    enough = wish.limit is None or (plain and wish.where is None and sum(part.rows for part in slices) <= wish.limit)
+    if not slices or (plain and whole and enough):
+        return Reading(wish.columns or names, slices, None)
+    steps = tuple(_step(segment) for segment in segments)
+    return Reading(wish.columns or names, slices, wish.mapping(names, steps, pointer.primary_key))
+
+
+def _check(pointer: Pointer, wish: Wish) -> None:
+    wanted = [*(wish.columns or ()), *([wish.where.column] if wish.where is not None else [])]
+    missing = [name for name in wanted if name not in pointer.column_names]
+    if missing:
+        raise UserError(
+            f"`{pointer.id}` has no column `{missing[0]}`, which the input mapping names; it has "
+            f"{', '.join(f'`{name}`' for name in pointer.column_names[:20])}",
+            Reason.INPUT_INVALID,
+        )
+
+
+def _since(pointer: Pointer, moment: datetime | None) -> Sequence[Segment]:
+    """The segments of loads since then. Their times never go back, so these are the last ones."""
+    if moment is None:
+        return pointer.segments
+    # A segment of an earlier release does not tell its time: rather twice than never.
+    return [segment for segment in pointer.segments if (segment.time or pointer.last_change) >= moment]
+
+
+def _first(segments: Sequence[Segment], rows: int) -> list[Segment]:
+    """Segments with no more slices than hold the first rows."""
+    found = []
+    for segment in segments:
+        slices = []
+        for part in segment.slices:
+            if rows > 0:
+                slices.append(part)
+            rows -= part.rows
+        if slices:
+            found.append(segment.model_copy(update={"slices": tuple(slices)}))
+    return found
+
+
+def _step(segment: Segment) -> Step:
+    if segment.delete is None:
+        return Step(segment.columns, len(segment.slices))
+    return Step(None, 0, Where(segment.delete.column, segment.delete.operator, segment.delete.values))

@@ -1,0 +1,179 @@
+"""What has to be applied to the slices of a table, as SQL for DuckDB. Pure text: DuckDB is not imported here.
+
+Every value is text and stays as it is, byte for byte; an empty value and a missing one are both empty (NULL in here).
+Columns are called `c0`, `c1`, ... inside, because DuckDB takes `id` and `ID` for one name.
+
+The order of the rows is that of the slices, one after the other. Of several rows that agree in the primary key the last
+one counts, wherever the others are: so a row is there unless a later one has its key, or a later step deletes it.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from componentrun.csvtext import encode_header
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from componentrun.exchange import Mapping, Step, Where
+
+__all__ = ["ORDERED", "check_where", "columns_of", "copy_statement", "keep_statement", "rows_of"]
+
+ORDERED: Final = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+"""Operators that compare a number or a time."""
+_NUMBER: Final = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?"
+_INTEGER: Final = r"[-+]?[0-9]{1,37}"
+"""What fits into 128 bits, so that long identifiers are compared exactly."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def check_where(where: Where) -> None:
+    """Refuse a condition that can't be.
+
+    Raises:
+        ValueError: the operator is unknown, or a value is none that it can compare; the message says which.
+    """
+    if any("\0" in value for value in where.values):
+        raise ValueError("a value holds a NUL character")
+    if where.operator in {"eq", "ne"}:
+        if where.type != "text":
+            raise ValueError(f"`{where.operator}` compares text, not a {where.type}")
+        if not where.values:
+            raise ValueError(f"`{where.operator}` needs at least one value")
+        return
+    if where.operator not in ORDERED:
+        raise ValueError(f"found the operator `{where.operator}`; expected eq, ne, gt, ge, lt or le")
+    if len(where.values) != 1:
+        raise ValueError(f"`{where.operator}` takes one value; found {len(where.values)}")
+    if where.type == "timestamp":
+        _microseconds(where.values[0])
+    elif where.type != "number":
+        raise ValueError(f"`{where.operator}` compares a number or a timestamp, not a {where.type}")
+    elif not re.fullmatch(_NUMBER, where.values[0]):
+        raise ValueError(f"`{where.values[0]}` is no number; expected such as `12`, `-0.5` or `1e6`")
+
+
+def columns_of(mapping: Mapping) -> tuple[str, ...]:
+    """The columns that are delivered. Those of the table must be known."""
+    return mapping.select or mapping.columns or ()
+
+
+def rows_of(mapping: Mapping, files: Sequence[Sequence[str]]) -> str:
+    """A query for all rows of the history as `c0`, `c1`, ... and `step`, in their order.
+
+    Args:
+        mapping: what is to be applied.
+        files: for each step the headerless files that hold its rows.
+    """
+    parts = [_rows_of_step(mapping, number, files[number]) for number in range(len(mapping.steps)) if files[number]]
+    if not parts:
+        nothing = ", ".join(f"NULL::VARCHAR AS c{i}" for i in range(len(mapping.columns or ())))
+        return f"SELECT {nothing}, 0 AS step WHERE false"
+    return " UNION ALL ".join(parts)
+
+
+def _rows_of_step(mapping: Mapping, number: int, files: Sequence[str]) -> str:
+    step = mapping.steps[number]
+    own = step.columns or mapping.columns or ()
+    places = {name: f"s{i}" for i, name in enumerate(own)}
+    chosen = ", ".join(f"{places.get(name, 'NULL::VARCHAR')} AS c{i}" for i, name in enumerate(mapping.columns or ()))
+    kinds = ", ".join(f"'s{i}': 'VARCHAR'" for i in range(len(own)))
+    listed = ", ".join(_text(file) for file in files)
+    # One thread reads a file from end to end: cut anywhere, a line break in quotes would be taken for the end of a row.
+    return (
+        f"SELECT {chosen}, {number} AS step FROM read_csv([{listed}], columns = {{{kinds}}}, auto_detect = false, "  # noqa: S608 - made here
+        "header = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\n', "
+        "parallel = false, max_line_size = getvariable('row_bytes')::BIGINT, "
+        "buffer_size = getvariable('buffer_bytes')::BIGINT)"
+    )
+
+
+def keep_statement(mapping: Mapping, rows: str) -> str | None:
+    """Makes a table that says of each row, in their order, whether it is the last one of its key; None: no key.
+
+    Only keys and positions are sorted, never whole rows, so this needs little memory and spills what it has.
+    """
+    if not mapping.primary_key:
+        return None
+    key = ", ".join(f"c{(mapping.columns or ()).index(name)}" for name in mapping.primary_key)
+    return (
+        "CREATE OR REPLACE TEMP TABLE kept AS SELECT n = last AS keep FROM "  # noqa: S608 - made here
+        f"(SELECT n, max(n) OVER (PARTITION BY {key}) AS last FROM "
+        f"(SELECT *, row_number() OVER () AS n FROM ({rows}))) ORDER BY n"
+    )
+
+
+def copy_statement(mapping: Mapping, rows: str, target: str) -> str:
+    """Writes what is delivered, with its header line, to the file `target`.
+
+    Where nothing is delivered the file gets an empty line too many behind its header.
+    """
+    columns = mapping.columns or ()
+    names = columns_of(mapping)
+    chosen = [f"c{columns.index(name)}" for name in names]
+    if len(chosen) == 1:
+        # An empty line would be skipped by most readers; two quotes are not.
+        chosen = [f"coalesce({chosen[0]}, '')"]
+    conditions = ["keep"] if mapping.primary_key else []
+    conditions += [_not_deleted(number, step, columns) for number, step in enumerate(mapping.steps) if step.delete]
+    if mapping.where is not None:
+        conditions.append(_condition(mapping.where, columns))
+    source = f"(SELECT * FROM ({rows}) POSITIONAL JOIN kept)" if mapping.primary_key else f"({rows})"  # noqa: S608 - likewise
+    query = f"SELECT {', '.join(chosen)} FROM {source}"  # noqa: S608 - likewise
+    if conditions:
+        query += f" WHERE {' AND '.join(conditions)}"
+    if mapping.limit is not None:
+        query += f" LIMIT {mapping.limit}"
+    header = encode_header(names).decode()
+    return (
+        f"COPY ({query}) TO {_text(target)} (FORMAT csv, HEADER false, PREFIX {_text(header)}, "
+        f"SUFFIX {_text(chr(10))}, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR '')"
+    )
+
+
+def _not_deleted(number: int, step: Step, columns: Sequence[str]) -> str:
+    if step.delete is None:
+        return "true"
+    return f"NOT (step < {number} AND {_condition(step.delete, columns)})"
+
+
+def _condition(where: Where, columns: Sequence[str]) -> str:
+    """True or false for every row, never unknown."""
+    value = f"c{columns.index(where.column)}"
+    if where.operator in ORDERED:
+        compare = _compare_times if where.type == "timestamp" else _compare_numbers
+        return f"coalesce({compare(value, ORDERED[where.operator], where.values[0])}, false)"
+    negated = "NOT " if where.operator == "ne" else ""
+    return f"coalesce({value}, '') {negated}IN ({', '.join(_text(item) for item in where.values)})"
+
+
+def _compare_numbers(value: str, sign: str, wanted: str) -> str:
+    inexact = (
+        f"CASE WHEN regexp_full_match({value}, {_text(_NUMBER)}) "
+        f"THEN TRY_CAST({value} AS DOUBLE) {sign} TRY_CAST({_text(wanted)} AS DOUBLE) END"
+    )
+    if not re.fullmatch(_INTEGER, wanted):
+        return inexact
+    exact = f"TRY_CAST({value} AS HUGEINT) {sign} CAST({_text(wanted)} AS HUGEINT)"
+    return f"CASE WHEN regexp_full_match({value}, {_text(_INTEGER)}) THEN {exact} ELSE {inexact} END"
+
+
+def _compare_times(value: str, sign: str, wanted: str) -> str:
+    return f"epoch_us(TRY_CAST({value} AS TIMESTAMPTZ)) {sign} {_microseconds(wanted)}"
+
+
+def _microseconds(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"`{text}` is no time; expected such as `2026-01-31` or `2026-01-31T12:00:00Z`") from error
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    passed = moment - _EPOCH
+    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,122 @@
+"""stage-in with something to apply, against real stores: a process of its own, real objects, the files it leaves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun.agent import mapping as agent_mapping
+from componentrun.agent.stage_in import stage_in
+from componentrun.errors import Reason, UserError
+from componentrun.exchange import Mapping, Step, TableRead, Where, to_json
+
+if TYPE_CHECKING:
+    from tests.integration.agent.conftest import Ended, Place
+
+pytestmark = pytest.mark.store
+AB = ("id", "name")
+
+
+async def table(place: Place, name: str, mapping: Mapping, *contents: bytes, **more: Any) -> TableRead:
+    slices = tuple([await place.slice(f"{name}-{i}.csv", content) for i, content in enumerate(contents)])
+    columns = mapping.select or mapping.columns
+    path = f"in/tables/{name}.csv"
+    return TableRead(f"in.c-main.{name}", path, columns, slices, {"id": name}, mapping=mapping, **more)
+
+
+async def brought(place: Place, *tables: TableRead) -> Ended:
+    ended = place.run("stage-in", await place.grant_in(tables))
+    left = {item.name for item in place.data.iterdir()}
+    assert left <= {"artifacts", "config.json", "in", "out"}, "the slices are still there"
+    return ended
+
+
+def content(place: Place, name: str) -> bytes:
+    return (place.data / f"in/tables/{name}.csv").read_bytes()
+
+
+async def test_columns_rows_keys_deletions_and_added_columns(place: Place) -> None:
+    history = Mapping(
+        ("id", "name", "extra"),
+        (Step(AB, 2), Step(None, 0, Where("name", "eq", ("gone",))), Step(("id", "name", "extra"), 1)),
+        primary_key=("id",),
+    )
+    slices = (b'1,"a\r\nb"\r\n2,gone\r\n', b'3,"q""q"\n1,new\n', b"4,gone,x\n")
+    whole = await table(place, "whole", history, *slices)
+    some = Mapping(history.columns, history.steps, ("extra", "id"), ("id",), Where("id", "ge", ("3",), "number"), 5)
+    part = await table(place, "part", some, *slices)
+    plain = TableRead("in.c-main.p", "in/tables/p.csv", AB, (await place.slice("p.csv", b"1,x\r\n"),), None, 1)
+    ended = await brought(place, whole, plain, part)
+    assert ended.code == 0, ended.text
+    assert content(place, "whole") == b'id,name,extra\n3,"q""q",\n1,new,\n4,gone,x\n'
+    assert content(place, "part") == b"extra,id\n,3\nx,4\n"
+    assert content(place, "p") == b"id,name\n1,x\r\n", "where nothing is applied, bytes pass as they are"
+    assert json.loads((place.data / "in/tables/whole.csv.manifest").read_text()) == {"id": "whole"}
+    assert (ended.term["tables"], ended.term["rows"]) == (3, 6)
+    assert "X-Amz" not in ended.text
+
+
+async def test_an_object_is_mapped_by_the_header_it_brings(place: Place) -> None:
+    mapping = Mapping(None, (Step(None, 1),), ("b",), (), Where("a", "ne", ("1",)))
+    part = await place.slice("x.csv", b'\xef\xbb\xbfa,b\r\n1,2\r\n3,"4\r\n"')
+    ended = await brought(place, TableRead("files/x.csv", "in/tables/x.csv", None, (part,), None, mapping=mapping))
+    assert ended.code == 0, ended.text
+    assert content(place, "x") == b'b\n"4\r\n"\n'
+    assert not (place.data / "in/tables/x.csv.manifest").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "select", "told"),
+    [
+        (b"a,b\n1\n", ("a",), "files/x.csv, line 2: found 1 field, expected 2"),
+        (b"", ("a",), "the file is empty"),
+        (b"a,b\n1,2\n", ("z",), "names the column `z`, which is not there; it has `a`, `b`"),
+    ],
+)
+async def test_an_object_that_can_not_be_mapped_is_the_authors_to_mend(
+    place: Place, text: bytes, select: tuple[str, ...], told: str
+) -> None:
+    part = await place.slice("x.csv", text)
+    mapping = Mapping(None, (Step(None, 1),), select)
+    ended = await brought(place, TableRead("files/x.csv", "in/tables/x.csv", None, (part,), None, mapping=mapping))
+    assert (ended.code, ended.term["reason"]) == (1, Reason.INPUT_INVALID)
+    assert told in ended.term["message"]
+
+
+async def test_many_tables_come_in_batches(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_mapping, "_BATCH_BYTES", 40)
+    monkeypatch.setattr(agent_mapping, "_FILE_BYTES", 8)
+    one = Mapping(AB, (Step(AB, 3),), limit=5)
+    tables = [await table(place, f"t{i}", one, b"1,a\n", b"2,b\n", b"3,c\n") for i in range(7)]
+    place.data.mkdir()
+    result = stage_in(await place.grant_in(tuple(tables)), str(place.data))
+    assert result.rows == 21
+    assert {content(place, f"t{i}") for i in range(7)} == {b"id,name\n1,a\n2,b\n3,c\n"}
+
+
+async def test_a_full_disk_is_known_before_anything_travels(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = await table(place, "t", Mapping(AB, (Step(AB, 1),), limit=5), b"1,a\n" * 100)
+    monkeypatch.setattr("componentrun.agent.folder.Folder.free_bytes", lambda _: 600)
+    place.data.mkdir()
+    with pytest.raises(UserError, match="has room for 600") as refusal:
+        stage_in(await place.grant_in((one,)), str(place.data))
+    assert refusal.value.reason is Reason.DISK_FULL
+
+
+async def test_without_a_mapping_nothing_heavy_is_loaded(place: Place) -> None:
+    plain = TableRead("in.c-main.p", "in/tables/p.csv", AB, (await place.slice("p.csv", b"1,x\n"),), None, 1)
+    grant = await place.grant_in((plain,))
+    place.data.mkdir()
+    code = (
+        "import sys; from componentrun.agent.stage_in import stage_in; "
+        "from componentrun.exchange import GrantIn, from_json; "
+        "stage_in(from_json(GrantIn, sys.argv[1]), sys.argv[2]); "
+        "print([name for name in ('duckdb', 'pydantic', 'shutil', 'numpy') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, to_json(grant), str(place.data)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: ASYNC221 - nothing else waits
+    assert done.stdout.splitlines()[-1] == "[]"
