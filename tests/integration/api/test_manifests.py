@@ -59,8 +59,27 @@ def run(namespace: str, spec: dict[str, Any], name: str | None = None) -> dict[s
 GOOD: dict[str, Any] = {
     "component": "delays",
     "configuration": {"parameters": {"limit": 3, "list": [1, {"a": None}]}, "secrets": []},
-    "input": {"tables": [{"source": "in.c-main.flights"}]},
-    "output": {"tables": [{"source": "delays.csv", "destination": "out.c-main.delays"}]},
+    "input": {
+        "tables": [
+            {
+                "source": "in.c-main.flights",
+                "columns": ["month", "carrier"],
+                "where": {"column": "month", "operator": "ge", "values": ["6"]},
+                "changedSince": "-2 days",
+                "limit": 1000,
+            }
+        ]
+    },
+    "output": {
+        "tables": [
+            {
+                "source": "delays.csv",
+                "destination": "out.c-main.delays",
+                "primaryKey": ["carrier"],
+                "deleteWhere": {"column": "carrier", "values": ["UA"]},
+            }
+        ]
+    },
     "resources": {"limits": {"cpu": 1, "memory": "256Mi"}},
     "timeout": "15m",
 }
@@ -74,6 +93,10 @@ def with_changes(**changes: Any) -> dict[str, Any]:
         else:
             spec[key] = value
     return spec
+
+
+def with_input(**more: Any) -> dict[str, Any]:
+    return with_changes(input={"tables": [{"source": "in.c-main.flights", **more}]})
 
 
 @pytest.mark.parametrize(
@@ -90,6 +113,15 @@ def with_changes(**changes: Any) -> dict[str, Any]:
         (with_changes(component=None, image="a:b", tag="c"), "spec.tag belongs to spec.component"),
         (with_changes(input={"tables": [{"source": "flights"}]}), "spec.input.tables[0].source"),
         (with_changes(input={"tables": [{}]}), "spec.input.tables: give each either source"),
+        (with_changes(input={"tables": [{"object": "x.csv", "changedSince": "1h"}]}), "changedSince belongs to source"),
+        (with_input(changedSince="adaptive"), "spec.input.tables[0].changedSince"),
+        (with_input(limit=0), "spec.input.tables[0].limit"),
+        (with_input(columns=[]), "spec.input.tables[0].columns"),
+        (with_input(where={"column": "a", "operator": "gt", "values": ["1", "2"]}), "gt, ge, lt or le takes one value"),
+        (with_input(where={"column": "a", "operator": "le", "values": ["1"], "type": "text"}), "takes one value"),
+        (with_input(where={"column": "a", "values": ["1"], "type": "number"}), "where with eq or ne compares text"),
+        (with_input(where={"column": "a", "operator": "like", "values": ["1"]}), 'Unsupported value: "like"'),
+        (with_input(where={"column": "a", "values": []}), "spec.input.tables[0].where.values"),
         (with_changes(output={"tables": [{"source": "a.csv"}]}), "spec.output.tables[0].destination: Required value"),
         (with_changes(output={"tables": [{"source": "../a", "destination": "out.c-a.b"}]}),
          "spec.output.tables[0].source"),
