@@ -288,6 +288,7 @@ class World:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.exit_code = 0
         self.state: dict[str, Any] | None = None
+        self.write_always = False
         self.limits = Limits(events_wait=3, start_retry=10, publish_retry=15)
 
     def add_run(self, name: str = "load", **spec: Any) -> Key:
@@ -338,7 +339,7 @@ class World:
             columns=("id", "name"),
             primary_key=(),
             incremental=True,
-            write_always=False,
+            write_always=self.write_always,
             slices=(SliceWritten(key, len(ROWS), 2, etag),),
             rows=2,
             size=len(ROWS),

@@ -48,6 +48,15 @@ async def test_a_run_that_fails_leaves_the_state_as_it_was() -> None:
     assert (world.phase(), await kept(world)) == ("Failed", {})
 
 
+async def test_nor_does_one_that_fails_and_publishes_what_is_always_stored() -> None:
+    world = World()
+    world.state, world.exit_code, world.write_always = {"last": 1}, 1, True
+    tables = [{"source": "result.csv", "destination": TABLE, "writeAlways": True}]
+    world.add_run(configuration=CONFIGURATION, output={"tables": tables})
+    await FakeOperator(world).live()
+    assert (world.phase(), await world.rows(TABLE), await kept(world)) == ("Failed", 2, {})
+
+
 async def test_without_a_configuration_no_state_is_kept() -> None:
     world = World()
     world.state = {"last": 1}
