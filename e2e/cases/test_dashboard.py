@@ -129,7 +129,7 @@ def prometheus(
         # Twice: a counter's first sample is no increase.
         for _ in range(2):
             ended = "sum(componentrun_run_duration_seconds_count)"
-            before = max(server.numbers(ended))
+            before = max(server.numbers(ended), default=0)  # no run has ended yet: no series
             names = [
                 tenant.run(components, "rows", output={"defaultBucket": "out.c-main"}),
                 tenant.run(components, "exit1"),

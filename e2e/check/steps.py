@@ -30,7 +30,7 @@ STEPS: Final = (
     Step("cluster", "cluster", ("python", "-m", "e2e.cluster", "up")),
     Step("cluster", "images and operator", ("python", "-m", "e2e.install")),
     # Nearly all of these wait for a kubelet or a store, so more run at once than there are processors.
-    Step("cluster", "tests on the real parts", (*PYTEST, "-n", "6", "-m", "not disruptive", *ON_REAL_PARTS)),
+    Step("cluster", "tests on the real parts", (*PYTEST, "-n", "4", "-m", "not disruptive", *ON_REAL_PARTS)),
     Step("cluster", "tests that kill parts", (*PYTEST, "-m", "disruptive", *ON_REAL_PARTS)),
 )
 

@@ -50,7 +50,7 @@ async def test_streams_that_are_cut_again_and_again(lab: Lab, collector: Collect
         lab.front.cut_logs()
         cuts += 1
     lab.end("cut")
-    status = wait("delivered", lambda: lab.delivered("cut"), seconds=90)
+    status = wait("delivered", lambda: lab.delivered("cut"), seconds=180)
     assert cuts
     assert sorted(numbers(await lab.events("cut"))) == list(range(1, 20001))
     assert status["message"] == ""
@@ -66,7 +66,7 @@ async def test_a_pod_that_is_deleted_is_read_to_its_end(lab: Lab, collector: Col
     lab.delete_pod("stopped", grace)
     await asyncio.sleep(2)
     lab.end("stopped", phase="Cancelled")
-    status = wait("delivered", lambda: lab.delivered("stopped"), seconds=90)
+    status = wait("delivered", lambda: lab.delivered("stopped"), seconds=180)
     found = numbers(await lab.events("stopped"))
     assert status["message"] == ""
     assert found.pop() == 0
@@ -81,7 +81,7 @@ async def test_versions_that_are_too_old_are_listed_again(lab: Lab, collector: C
     lab.end("before")
     lab.run("after")
     lab.end("after")
-    wait("both delivered", lambda: lab.delivered("before") and lab.delivered("after"), seconds=90)
+    wait("both delivered", lambda: lab.delivered("before") and lab.delivered("after"), seconds=180)
 
 
 async def test_two_collectors_on_one_run_do_not_mix(lab: Lab, collector: Collector, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ async def test_a_log_that_can_not_be_read_ends_with_an_event_that_says_so(lab: L
     lab.start("away", "echo", "nobody hears me")
     wait("pod ended", lambda: lab.pod_phase("away") == "Succeeded")
     lab.end("away")
-    status = wait("delivered", lambda: lab.delivered("away"), seconds=90)
+    status = wait("delivered", lambda: lab.delivered("away"), seconds=180)
     assert "lines of container `component` of pod `away-1` may be missing" in status["message"]
     events = await lab.events("away")
     assert [event.type for event in events[-2:]] == ["warn", "success"]
@@ -128,7 +128,7 @@ async def test_a_sidecar_that_runs_on_does_not_hold_up_the_end(lab: Lab, collect
     wait("sidecar prints", lambda: collector.metric("componentrun_collector_lines_total"))
     lab.end("stuck", phase="Failed", message="The image can't be pulled")
     begun = time.monotonic()
-    status = wait("delivered", lambda: lab.delivered("stuck"), seconds=90)
+    status = wait("delivered", lambda: lab.delivered("stuck"), seconds=180)
     assert time.monotonic() - begun < 10
     assert status["message"] == ""
     assert "waiting" in {event.message for event in await lab.events("stuck")}

@@ -1,0 +1,65 @@
+"""Mapping on the real cluster: columns, conditions, keys, deletions, and state between runs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from e2e.tenant import Tenant
+
+PEOPLE = 'id,name,city\n1,Ada,London\n2,"Bo ""B""",Paris\n3,Cy,London\n'
+
+
+def copy(tenant: Tenant, components: str, **source: Any) -> dict[str, Any]:
+    name = tenant.run(
+        components, "copy",
+        input={"tables": [{"source": "in.c-main.people", "destination": "people.csv", **source}]},
+        output={"tables": [{"source": "people.csv", "destination": "out.c-main.people"}]},
+    )  # fmt: skip
+    return tenant.wait(name)["status"]  # type: ignore[no-any-return]  # JSON of the API server
+
+
+def test_columns_and_conditions_are_applied_before_the_component_sees_the_table(
+    tenant: Tenant, components: str
+) -> None:
+    tenant.put_table("in.c-main.people", PEOPLE)
+    where = {"column": "city", "operator": "eq", "values": ["London"]}
+    status = copy(tenant, components, columns=["name", "id"], where=where, limit=1)
+    assert status["phase"] == "Succeeded", status
+    table = tenant.table("out.c-main.people")
+    assert table is not None
+    assert table.splitlines()[0].replace('"', "") == "name,id"
+    assert len(table.splitlines()) == 2
+
+
+def test_a_column_that_is_not_there_is_named(tenant: Tenant, components: str) -> None:
+    tenant.put_table("in.c-main.people", PEOPLE)
+    status = copy(tenant, components, columns=["id", "age"])
+    assert status["phase"] == "Failed", status
+    assert "age" in status["message"]
+
+
+def test_with_a_primary_key_the_last_row_wins(tenant: Tenant, components: str) -> None:
+    mapping = {"source": "result.csv", "destination": "out.c-main.result", "primaryKey": ["id"], "incremental": True}
+    for rows in ("3", "2"):
+        status = tenant.wait(tenant.run(components, "rows", rows, output={"tables": [mapping]}))["status"]
+        assert status["phase"] == "Succeeded", status
+    table = tenant.table("out.c-main.result")
+    assert table is not None
+    assert sorted(line.split(",")[0] for line in table.splitlines()[1:]) == ["1", "2", "3"]
+
+
+COUNT = (
+    "import json, pathlib; state = json.loads(pathlib.Path('/data/in/state.json').read_text());"
+    " pathlib.Path('/data/out/state.json').write_text(json.dumps({'runs': state.get('runs', 0) + 1}))"
+)
+
+
+def test_a_configuration_remembers_its_state_but_not_of_a_run_that_failed(tenant: Tenant, components: str) -> None:
+    configuration = {"id": "daily"}
+    for program, phase in ((COUNT, "Succeeded"), (COUNT, "Succeeded"), (f"{COUNT}; raise SystemExit(2)", "Failed")):
+        name = tenant.run(components, command=["python3", "-c", program], configuration=configuration)
+        assert tenant.wait(name)["status"]["phase"] == phase
+    told = tenant.cli("state", "get", "test-components", "daily")
+    assert json.loads(told.stdout) == {"runs": 2}, told.stderr
