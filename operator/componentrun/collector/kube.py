@@ -124,7 +124,7 @@ class Kube:
     async def __aexit__(self, *_: object) -> None:
         """Free the connections."""
         await self._session.close()
-        await self._api.close()  # type: ignore[no-untyped-call]
+        await self._api.close()  # type: ignore[no-untyped-call]  # the client has no types
 
     async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         """One object.

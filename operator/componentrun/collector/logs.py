@@ -57,7 +57,8 @@ class _TextFormatter(logging.Formatter):
         subject = getattr(record, "subject", None) or {}
         run = f"{subject['namespace']}/{subject['run']}: " if subject else ""
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
-        text = f"{moment} {record.levelname:<7} {run}{record.getMessage()}"
+        message = record.getMessage().replace("\n", " | ")  # one event, one line, whatever a component said
+        text = f"{moment} {record.levelname:<7} {run}{message}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 

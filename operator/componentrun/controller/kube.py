@@ -124,7 +124,7 @@ class Kube:
 
     async def __aexit__(self, *_: object) -> None:
         """Close all connections."""
-        await self._api.close()  # type: ignore[no-untyped-call]
+        await self._api.close()  # type: ignore[no-untyped-call]  # the client has no types
 
     def reload_token(self) -> bool:
         """Read the token anew; whether that can be done at all."""

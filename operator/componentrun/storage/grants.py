@@ -52,9 +52,9 @@ class Signer:
             credentials=self._keys,
         )
         if settings.virtual_hosted:
-            self._client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
+            self._client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]  # minio has no types
         else:
-            self._client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
+            self._client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]  # minio has no types
 
     def __repr__(self) -> str:
         """Which Storage; no keys."""
