@@ -22,8 +22,9 @@ from componentrun.storage.download import head_rows, read_pointer_csv
 from componentrun.storage.events import Event, EventReader
 from componentrun.storage.layout import TableId
 from componentrun.storage.resource import settings_of
+from componentrun.storage.restore import drop_table
 from componentrun.storage.state import StateOwner, read_state, remove_state, write_state
-from componentrun.storage.tables import delete_table, gather_bounded, list_tables, need_table, read_table
+from componentrun.storage.tables import gather_bounded, list_tables, need_table, read_table
 from componentrun.storage.upload import upload_table
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class ObjectStore:
         """All tables, or those of one bucket."""
 
         async def read() -> list[TableInfo]:
-            ids = [table async for table in list_tables(self._store) if bucket in {None, table.bucket_id}]
+            ids = [table async for table in list_tables(self._store, bucket)]
             found = await gather_bounded(lambda table: read_table(self._store, table), ids)
             # A table may go between being listed and being read.
             return [_info(item.pointer) for item in found if item is not None]
@@ -121,7 +122,7 @@ class ObjectStore:
 
     def remove(self, table: str) -> bool:
         """Delete a table; whether it was there."""
-        return self._runner.run(delete_table(self._store, TableId.parse(table)))
+        return self._runner.run(drop_table(self._store, TableId.parse(table)))
 
     def state(self, owner: StateOwner) -> dict[str, Any]:
         """What a configuration remembers; empty where it remembers nothing."""

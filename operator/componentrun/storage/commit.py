@@ -4,8 +4,9 @@
                  each load fits its table. A refusal here has changed nothing.
     2. journal   `journal.json` is created, which succeeds once for a run: from here on the run is published, by this
                  attempt and with these loads, whoever carries it out.
-    3. pointers  each table's pointer is replaced by compare-and-swap; read again and merged anew where another run was
-                 faster; left alone where this run is in it already.
+    3. pointers  each table's pointer is replaced by compare-and-swap, what it said before is kept as a version
+                 (`history`); read again and merged anew where another run was faster; left alone where this run is in
+                 it already.
     4. done      the journal is marked.
 
 Killed between any two writes, `publish` or `resume` completes what the journal says. Two that do so at the same time
@@ -14,15 +15,15 @@ come to the same end.
 
 from __future__ import annotations
 
-import asyncio
-import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
 from componentrun.storage.connection import plain_etag, quoted_etag
 from componentrun.storage.failures import ExistsError, StaleError
+from componentrun.storage.history import change_table
 from componentrun.storage.layout import TableId
 from componentrun.storage.pointer import (
     Commit,
@@ -35,7 +36,7 @@ from componentrun.storage.pointer import (
     merge_load,
     parse_document,
 )
-from componentrun.storage.tables import gather_bounded, read_table
+from componentrun.storage.tables import gather_bounded, read_pointer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,9 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["FencedError", "Journal", "Published", "PublishedTable", "publish", "read_journal", "resume"]
 
 JOURNAL_FORMAT: Final = 1
-_SWAP_ATTEMPTS: Final = 100
-"""Each lost swap means that another run's was won, so this many are lost only where as many runs write one table."""
-_PAUSE_SECONDS: Final = 0.01
 
 
 class FencedError(PlatformError):
@@ -226,19 +224,23 @@ def apply_all(pointer: Pointer | None, loads: Iterable[TableLoad], commit: Commi
     """A table after all loads that one run brings for it, which count as one change.
 
     Args:
-        pointer: the table before; None: there is none.
+        pointer: the table before; None: there never was one.
         loads: in the order of the output mapping.
         commit: who loads.
         checked: whether a load that does not fit is refused (`UserError`) or merged as well as can be.
     """
     before = pointer
+    changes = []
     for load in loads:
         if checked:
             check_load(pointer, load)
         pointer = merge_load(pointer, load, commit)
+        changes.append(pointer.change)
     if pointer is None or pointer is before:
         return pointer
-    return pointer.model_copy(update={"version": before.version + 1 if before is not None else 1})
+    version = before.version + 1 if before is not None else 1
+    # Only the first of several loads may replace the rows.
+    return pointer.model_copy(update={"version": version, "change": changes[0]})
 
 
 async def _check(store: Store, loads: tuple[TableLoad, ...]) -> dict[str, VersionedPointer | None]:
@@ -269,7 +271,7 @@ async def _check_slice(store: Store, part: Slice) -> None:
 
 
 async def _check_table(store: Store, table: str, loads: list[TableLoad]) -> VersionedPointer | None:
-    found = await read_table(store, TableId.parse(table))
+    found = await read_pointer(store, TableId.parse(table))
     trial = Commit(run="check", attempt=1, time=datetime.now(UTC))
     apply_all(found.pointer if found is not None else None, loads, trial, checked=True)
     return found
@@ -293,7 +295,9 @@ async def _carry_out(store: Store, decided: _Decision, seen: dict[str, Versioned
     if journal.state == "publishing":
 
         async def change(item: tuple[str, list[TableLoad]]) -> None:
-            await _change_table(store, item[0], item[1], journal.commit, seen)
+            table, loads = item
+            merge = partial(apply_all, loads=loads, commit=journal.commit, checked=False)
+            await change_table(store, TableId.parse(table), journal.commit.run, merge, seen=seen.get(table))
 
         await gather_bounded(change, _by_table(journal.loads).items())
         await _mark_done(store, decided)
@@ -304,35 +308,6 @@ async def _carry_out(store: Store, decided: _Decision, seen: dict[str, Versioned
             for table, loads in _by_table(journal.loads).items()
         ),
         time=journal.commit.time,
-    )
-
-
-async def _change_table(
-    store: Store, table: str, loads: list[TableLoad], commit: Commit, seen: dict[str, VersionedPointer | None]
-) -> None:
-    key = store.layout.pointer(TableId.parse(table))
-    for lost in range(_SWAP_ATTEMPTS):
-        # What is out of date loses the swap, so the first look need not be fresh.
-        fresh = lost or table not in seen
-        found = await read_table(store, TableId.parse(table)) if fresh else seen[table]
-        if found is not None and found.pointer.has_commit(commit.run):
-            return
-        changed = apply_all(found.pointer if found is not None else None, loads, commit, checked=False)
-        if changed is None:
-            return
-        try:
-            if found is None:
-                await store.create(key, changed.to_bytes())
-            else:
-                await store.swap(key, changed.to_bytes(), found.etag)
-        except (ExistsError, StaleError):
-            # Another run was faster, or this very write got through and its answer was lost: reading again tells.
-            await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS * min(lost + 1, 10)))  # noqa: S311 - spreads writers
-            continue
-        return
-    raise TransientError(
-        f"`{table}` was changed by others {_SWAP_ATTEMPTS} times while run {commit.run} was to be published into it",
-        Reason.PUBLISH_FAILED,
     )
 
 

@@ -3,6 +3,7 @@
 Keys are full object keys (the Storage's prefix included), without a leading slash.
 
     <prefix>/tables/<bucket>/<table>/table.json          pointer
+    <prefix>/tables/<bucket>/<table>/versions/<version>.json   pointer as it was before
     <prefix>/data/<run uid>-<attempt>/...                slices of one attempt
     <prefix>/files/...                                   plain objects of users
     <prefix>/state/<component>/<branch>/<configuration>/state.json    what it remembers; rows/<row>.json for a row of it
@@ -25,6 +26,7 @@ from componentrun.exchange import STAGE_OUT_RESULT
 __all__ = ["RESERVED_AREAS", "SEQUENCE_DIGITS", "Layout", "TableId", "clean_prefix"]
 
 SEQUENCE_DIGITS: Final = 12
+"""Of numbers in keys, so that keys sort as their numbers do."""
 RESERVED_AREAS: Final = frozenset({"tables", "data", "runs", "events", "state", "sweep.json", "doctor"})
 """First parts of keys that belong to the platform: a plain object may not be read from or written to there."""
 
@@ -124,15 +126,27 @@ class Layout:
         """Key of a table's pointer."""
         return self._key("tables", table.bucket_id, table.table, _POINTER)
 
-    def table_of(self, key: str) -> TableId | None:
-        """The table whose pointer lies at `key`; None where the key is no pointer's."""
-        parts = key.removeprefix(self.tables()).split("/")
-        if len(parts) != 3 or parts[2] != _POINTER:  # noqa: PLR2004 - bucket, table, table.json
+    def table_of(self, folder: str) -> TableId | None:
+        """The table that has a folder below `tables/` (a slash at its end); None where it can't be one's."""
+        parts = folder.removeprefix(self.tables()).split("/")
+        if len(parts) != 3 or parts[2]:  # noqa: PLR2004 - bucket, table, nothing
             return None
         try:
             return TableId.parse(f"{parts[0]}.{parts[1]}")
         except UserError:
             return None  # somebody else's object: not a table, so not an error either
+
+    def versions(self, table: TableId) -> str:
+        """Prefix of a table's former pointers, with a slash at its end."""
+        return self._key("tables", table.bucket_id, table.table, "versions", "")
+
+    def version(self, table: TableId, version: int) -> str:
+        """Key of a table's pointer as it was at a version."""
+        return f"{self.versions(table)}{version:0{SEQUENCE_DIGITS}d}.json"
+
+    def version_of(self, key: str) -> int | None:
+        """The version in the key of a former pointer; None where the key has another form."""
+        return _number(key, ".json")
 
     # Data
 
@@ -192,8 +206,7 @@ class Layout:
 
     def first_seq_of(self, key: str) -> int | None:
         """The number in an event segment's key; None where the key has another form."""
-        stem = key.rpartition("/")[2].removesuffix(".jsonl")
-        return int(stem) if len(stem) == SEQUENCE_DIGITS and stem.isascii() and stem.isdigit() else None
+        return _number(key, ".jsonl")
 
     def state(self, component: str, configuration: str, row: str | None = None, branch: str = DEFAULT_BRANCH) -> str:
         """Key of what a configuration (or a row of it) remembers between runs in a branch."""
@@ -224,6 +237,11 @@ class Layout:
     def doctor(self, *parts: str) -> str:
         """Key of an object that `doctor` writes and deletes."""
         return self._key("doctor", *parts)
+
+
+def _number(key: str, suffix: str) -> int | None:
+    stem = key.rpartition("/")[2].removesuffix(suffix)
+    return int(stem) if len(stem) == SEQUENCE_DIGITS and stem.isascii() and stem.isdigit() else None
 
 
 def _part(text: str, what: str) -> str:

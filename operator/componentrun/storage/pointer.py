@@ -2,6 +2,8 @@
 
 A table is a small document, its pointer. It names the columns and, in order, the segments whose slices hold the rows:
 headerless CSV, every slice ending with a newline. Loading never copies or changes a slice; it writes another pointer.
+Every change of the pointer is a version of the table, also that which drops the table: its pointer stays, without rows,
+so that versions count on.
 A segment may also say which rows of those before it were deleted.
 
 Columns are found by name: each segment keeps the columns it was written with, and where a later segment brought further
@@ -21,6 +23,7 @@ from componentrun.errors import PlatformError, Reason, UserError
 __all__ = [
     "POINTER_FORMAT",
     "RECENT_COMMITS",
+    "Change",
     "Column",
     "Commit",
     "Condition",
@@ -33,6 +36,7 @@ __all__ = [
     "check_load",
     "merge_load",
     "parse_document",
+    "remember",
 ]
 
 POINTER_FORMAT: Final = 1
@@ -100,9 +104,16 @@ class Commit(StorageModel):
     """Who changes a table, and when."""
 
     run: str
-    """Run uid."""
+    """Run uid; one that was made up where no run stands behind the change."""
     attempt: int
     time: datetime
+    who: str | None = None
+    """The person who did it by hand; None: a run did it, or nobody said."""
+
+
+Change = Literal["load", "increment", "compaction", "restore", "drop"]
+"""How a version came out of the one before: all rows were replaced, some were added (or deleted), the same rows were
+written anew, an earlier version came back, the table was dropped."""
 
 
 class TableLoad(StorageModel):
@@ -150,6 +161,9 @@ class Pointer(StorageModel):
     created: datetime
     last_change: datetime
     committed_by: Commit
+    change: Change = "load"
+    restored: int | None = None
+    """The version that came back; None: `change` is something else."""
     recent_commits: tuple[str, ...] = ()
     """Uids of the last runs that changed this table, newest first."""
 
@@ -162,6 +176,11 @@ class Pointer(StorageModel):
     def slices(self) -> tuple[Slice, ...]:
         """All slices in the order of the rows."""
         return tuple(part for segment in self.segments for part in segment.slices)
+
+    @property
+    def dropped(self) -> bool:
+        """Whether this only tells that there was a table."""
+        return self.change == "drop"
 
     def has_commit(self, run: str) -> bool:
         """Whether this run's load is in the table already."""
@@ -208,7 +227,7 @@ def check_load(pointer: Pointer | None, load: TableLoad) -> None:
             f"{_listed(load.columns)}",
             Reason.OUTPUT_INVALID,
         )
-    if pointer is None:
+    if pointer is None or pointer.dropped:
         return
     existing = pointer.column_names
     missing = [name for name in existing if name not in load.columns]
@@ -255,16 +274,17 @@ def merge_load(pointer: Pointer | None, load: TableLoad, commit: Commit) -> Poin
 
     Where somebody else changed the table's columns between `check_load` and this, the table has the columns of both.
     """
+    there = pointer if pointer is not None and not pointer.dropped else None
     names = load.columns
     primary_key = load.primary_key
     segments: tuple[Segment, ...] = ()
-    if pointer is not None and load.incremental:
-        names = pointer.column_names + tuple(name for name in load.columns if name not in pointer.column_names)
-        primary_key = pointer.primary_key
-        segments = pointer.segments
+    if there is not None and load.incremental:
+        names = there.column_names + tuple(name for name in load.columns if name not in there.column_names)
+        primary_key = there.primary_key
+        segments = there.segments
     time = max(commit.time, pointer.last_change) if pointer is not None else commit.time
     segments += _added(load, commit, time, empty=not segments)
-    known = {column.name: column for column in pointer.columns} if pointer is not None else {}
+    known = {column.name: column for column in there.columns} if there is not None else {}
     slices = [part for segment in segments for part in segment.slices]
     return Pointer(
         id=load.table,
@@ -274,10 +294,11 @@ def merge_load(pointer: Pointer | None, load: TableLoad, commit: Commit) -> Poin
         segments=segments,
         rows=sum(part.rows for part in slices),
         bytes=sum(part.size for part in slices),
-        created=pointer.created if pointer is not None else commit.time,
+        created=there.created if there is not None else commit.time,
         last_change=time,
         committed_by=commit,
-        recent_commits=_remember(pointer.recent_commits if pointer is not None else (), commit.run),
+        change="increment" if there is not None and load.incremental else "load",
+        recent_commits=remember(pointer, commit.run),
     )
 
 
@@ -302,8 +323,10 @@ def apply_load(pointer: Pointer | None, load: TableLoad, commit: Commit) -> Poin
     return merge_load(pointer, load, commit)
 
 
-def _remember(runs: tuple[str, ...], run: str) -> tuple[str, ...]:
-    return (run, *(other for other in runs if other != run))[:RECENT_COMMITS]
+def remember(pointer: Pointer | None, run: str) -> tuple[str, ...]:
+    """The runs that a table's next version knows, newest first."""
+    before = pointer.recent_commits if pointer is not None else ()
+    return (run, *(other for other in before if other != run))[:RECENT_COMMITS]
 
 
 def _columns(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Reading, listing and deleting tables."""
+"""Reading and listing tables. What changes them goes through `history.change_table`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CONCURRENCY",
     "VersionedPointer",
-    "delete_table",
     "gather_bounded",
     "list_tables",
+    "need_pointer",
     "need_table",
+    "read_pointer",
     "read_table",
 ]
 
@@ -64,8 +65,8 @@ async def gather_bounded(
     return [task.result() for task in tasks]
 
 
-async def read_table(store: Store, table: TableId) -> VersionedPointer | None:
-    """A table's pointer; None where there is no such table."""
+async def read_pointer(store: Store, table: TableId) -> VersionedPointer | None:
+    """A table's pointer, also where it only tells that the table was dropped; None where there never was one."""
     key = store.layout.pointer(table)
     stored = await store.find(key)
     if stored is None:
@@ -74,35 +75,50 @@ async def read_table(store: Store, table: TableId) -> VersionedPointer | None:
     return VersionedPointer(parse_document(Pointer, stored.data, where, POINTER_FORMAT), stored.etag)
 
 
-async def need_table(store: Store, table: TableId) -> VersionedPointer:
-    """A table's pointer.
+async def read_table(store: Store, table: TableId) -> VersionedPointer | None:
+    """A table's pointer; None where there is no such table (any more)."""
+    found = await read_pointer(store, table)
+    return found if found is not None and not found.pointer.dropped else None
+
+
+async def need_pointer(store: Store, table: TableId) -> VersionedPointer:
+    """A table's pointer, also where it only tells that the table was dropped.
 
     Raises:
-        UserError: (InputNotFound) there is no such table; the message names tables whose ids are similar.
+        UserError: (InputNotFound) there never was such a table; the message names tables whose ids are similar.
     """
-    found = await read_table(store, table)
+    found = await read_pointer(store, table)
     if found is None:
         raise UserError(await _not_found(store, table), Reason.INPUT_NOT_FOUND)
     return found
 
 
-async def list_tables(store: Store) -> AsyncIterator[TableId]:
-    """Ids of all tables, in the order of bucket and table."""
-    async for info in store.objects(store.layout.tables()):
-        table = store.layout.table_of(info.key)
-        if table is not None:
-            yield table
+async def need_table(store: Store, table: TableId) -> VersionedPointer:
+    """A table's pointer.
 
-
-async def delete_table(store: Store, table: TableId) -> bool:
-    """Delete a table; whether it was there. Its slices are swept later.
-
-    A load that is published at this moment comes before or after the deletion; nobody can tell which.
+    Raises:
+        UserError: (InputNotFound) there is no such table; the message names tables whose ids are similar, or says when
+            it was dropped.
     """
-    key = store.layout.pointer(table)
-    there = await store.head(key) is not None
-    await store.delete([key])
-    return there
+    found = await need_pointer(store, table)
+    if found.pointer.dropped:
+        raise UserError(_gone(store, found.pointer), Reason.INPUT_NOT_FOUND)
+    return found
+
+
+async def list_tables(store: Store, bucket: str | None = None) -> AsyncIterator[TableId]:
+    """Ids of all tables, or those of one bucket (`in.c-main`), bucket by bucket.
+
+    Also of tables that were dropped: `read_table` finds none there. Only folders are listed, so what it takes does not
+    grow with the versions that are kept.
+    """
+    buckets = await store.folders(store.layout.tables())
+    chosen = [folder for folder in buckets if bucket in {None, folder.split("/")[-2]}]
+    for folders in await gather_bounded(store.folders, chosen):
+        for folder in folders:
+            table = store.layout.table_of(folder)
+            if table is not None:
+                yield table
 
 
 async def _not_found(store: Store, table: TableId) -> str:
@@ -110,6 +126,15 @@ async def _not_found(store: Store, table: TableId) -> str:
     similar = difflib.get_close_matches(str(table), ids, n=_SIMILAR)
     hint = f"Did you mean {' or '.join(f'`{name}`' for name in similar)}?" if similar else _count(len(ids))
     return f"there is no table `{table}` in {store.settings.title} ({store.settings.where()}). {hint}"
+
+
+def _gone(store: Store, dropped: Pointer) -> str:
+    who = f" by {dropped.committed_by.who}" if dropped.committed_by.who else ""
+    return (
+        f"the table `{dropped.id}` in {store.settings.title} was dropped at {dropped.last_change:%Y-%m-%d %H:%M:%S} "
+        f"UTC{who}. `componentrun table restore {dropped.id} --version {dropped.version - 1}` brings it back as long "
+        "as its last version is kept"
+    )
 
 
 def _count(tables: int) -> str:

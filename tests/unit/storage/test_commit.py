@@ -14,7 +14,7 @@ from componentrun.storage.commit import FencedError, Journal, publish, read_jour
 from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.layout import TableId
 from componentrun.storage.pointer import Commit
-from componentrun.storage.tables import delete_table, need_table, read_table
+from componentrun.storage.tables import need_table
 from tests.unit.storage.scenarios import KilledError, MortalStore, content, result, uploaded, versions
 
 if TYPE_CHECKING:
@@ -258,11 +258,3 @@ async def test_a_table_that_is_not_there_is_named_with_those_that_are_like_it(st
         await need_table(store, TableId.parse("in.c-main.fooo"))
     assert refusal.value.reason is Reason.INPUT_NOT_FOUND
     assert "Storage `main`" in refusal.value.message
-
-
-async def test_a_deleted_table_is_gone_and_deleting_it_again_says_so(store: Store) -> None:
-    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, FOO, ["0"])))
-    table = TableId.parse(FOO)
-    assert await delete_table(store, table)
-    assert not await delete_table(store, table)
-    assert await read_table(store, table) is None

@@ -20,7 +20,7 @@ RUN = "0b7c1a52-5a0e-4f5c-9f7e-2b9f2f1c3d4e"
 def test_a_pointer_lies_below_bucket_and_table(prefix: str, pointer: str) -> None:
     layout = Layout(prefix)
     assert layout.pointer(TableId.parse("in.c-main.foo")) == pointer
-    assert layout.table_of(pointer) == TableId("in", "c-main", "foo")
+    assert layout.table_of(pointer.removesuffix("table.json")) == TableId("in", "c-main", "foo")
 
 
 def test_every_kind_of_object_has_its_place() -> None:
@@ -34,6 +34,17 @@ def test_every_kind_of_object_has_its_place() -> None:
     assert layout.state("ex", "12") == "p/state/ex/default/12/state.json"
     assert layout.state("ex", "12", "r", "b") == "p/state/ex/b/12/rows/r.json"
     assert layout.object("files/a.csv") == "p/files/a.csv"
+
+
+def test_the_keys_of_versions_sort_as_their_numbers_and_are_no_tables() -> None:
+    layout = Layout("p")
+    table = TableId.parse("in.c-main.foo")
+    keys = [layout.version(table, number) for number in (2, 10, 999)]
+    assert keys == sorted(keys)
+    assert [layout.version_of(key) for key in keys] == [2, 10, 999]
+    assert keys[0] == "p/tables/in.c-main/foo/versions/000000000002.json"
+    assert layout.version_of("p/tables/in.c-main/foo/versions/readme.json") is None
+    assert layout.table_of(layout.versions(table)) is None
 
 
 def test_a_data_key_tells_its_run_and_attempt() -> None:
