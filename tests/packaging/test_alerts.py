@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from componentrun.errors import Reason
+from componentrun.storage.connection import StoreOutcome
 from e2e.cluster import packages
 from e2e.install import chart
 
@@ -38,3 +40,9 @@ def test_reasons_in_alerts_are_reasons() -> None:
     patterns = re.findall(r'reason=~"([^"]+)"', ALERTS.read_text())
     assert patterns
     assert {word for pattern in patterns for word in pattern.split("|")} <= {str(reason) for reason in Reason}
+
+
+def test_outcomes_in_alerts_are_what_store_requests_end_with() -> None:
+    patterns = re.findall(r'outcome=~"([^"]+)"', ALERTS.read_text())
+    assert patterns
+    assert {word for pattern in patterns for word in pattern.split("|")} <= set(get_args(StoreOutcome))

@@ -229,7 +229,7 @@ class TestSettings:
         settings = operator_settings.from_environment(given)
         assert settings.workers == 7
         assert settings.limits.pending == 90
-        assert settings.namespaces == ("a", "b")
+        assert settings.process.namespaces == ("a", "b")
         assert settings.dns_cidrs == ("10.0.0.1/32",)
 
     def test_shards_share_the_runs(self, rendered: Chart) -> None:

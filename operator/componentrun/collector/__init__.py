@@ -2,7 +2,8 @@
 
 What comes in: pods and runs (watched), logs (followed over the Kubernetes API). What goes out: event segments, each
 with the checkpoint to resume from, and `status.events` of a run once all of its events are in Storage.
-Done elsewhere: how segments are stored (`componentrun.storage.events`), deleting pods (`componentrun.controller`).
+Done elsewhere: how segments are stored (`componentrun.storage.events`), deleting pods (`componentrun.controller`), what
+every process has (`componentrun.process`: probes, log lines of its own, the Kubernetes client).
 
 Modules, lowest first:
 
@@ -14,8 +15,7 @@ Modules, lowest first:
     facts       what is read of runs and pods                    pure
     lifecycle   a run's status to events                         pure
     journal     events that wait, and the checkpoint with them   pure
-    settings, logs, metrics
-    kube        the one border to the Kubernetes API
+    settings, metrics
     watch       list and watch
     stores      from a Storage object to an open store
     follower    one container's log

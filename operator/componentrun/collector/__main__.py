@@ -1,7 +1,11 @@
-"""`python -m componentrun.collector`: see `app`."""
+"""`python -m componentrun.collector`: the collector. Settings are environment variables, see `settings`."""
+
+from __future__ import annotations
 
 import sys
 
-from componentrun.collector.app import main
+from componentrun.collector import app, settings
+from componentrun.process.launch import launch
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(launch(settings.from_environment, app.collect))

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from componentrun.collector.facts import ContainerFacts, PodFacts
-    from componentrun.collector.kube import Kube
     from componentrun.collector.settings import Settings
     from componentrun.collector.sink import Inbox
     from componentrun.collector.state import RunState
+    from componentrun.process.kube import Kube
 
 __all__ = ["Crew"]
 

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from componentrun.collector.answer import Answer, Gap
-from componentrun.collector.kube import KubeError
 from componentrun.collector.lines import SECOND, stamp_of
+from componentrun.process.kubeerrors import KubeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import aiohttp
 
-    from componentrun.collector.kube import Kube
     from componentrun.collector.lines import Line
     from componentrun.collector.metrics import Metrics
     from componentrun.collector.position import Position
+    from componentrun.process.kube import Kube
 
 __all__ = ["Follower", "Sink", "View"]
 

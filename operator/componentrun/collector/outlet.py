@@ -11,18 +11,17 @@ import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from componentrun.collector.journal import Journal
-from componentrun.collector.stores import NoStorageError
-from componentrun.errors import ComponentRunError, PlatformError, TransientError
+from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
 from componentrun.storage.events import SegmentTakenError, append_segment, last_segment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from componentrun.collector.journal import Cut
-    from componentrun.collector.logs import RunLogger
     from componentrun.collector.metrics import Metrics
     from componentrun.collector.state import RunState
     from componentrun.collector.stores import Stores
+    from componentrun.process.logs import RunLogger
     from componentrun.storage.connection import Store
 
 __all__ = ["Outlet", "SupersededError", "UndeliverableError"]
@@ -63,8 +62,7 @@ class Outlet:
 
         async def read(store: Store) -> Journal:
             run = self._state.run
-            with self._metrics.store_request("last_segment"):
-                last = await last_segment(store, run.uid)
+            last = await last_segment(store, run.uid)
             return Journal(run) if last is None else Journal.resume(run, last.next_seq, last.checkpoint)
 
         return await self._insist(read, "find the last segment")
@@ -78,8 +76,7 @@ class Outlet:
         """
 
         async def append(store: Store) -> None:
-            with self._metrics.store_request("append_segment"):
-                await append_segment(store, self._state.run.uid, cut.first_seq, cut.events, cut.checkpoint)
+            await append_segment(store, self._state.run.uid, cut.first_seq, cut.events, cut.checkpoint)
 
         await self._insist(append, "write a segment")
         self._metrics.segments.inc()
@@ -123,4 +120,4 @@ class Outlet:
         over_for = self._state.over_for
         if over_for is None or isinstance(error, TransientError):
             return False
-        return isinstance(error, NoStorageError) or over_for > _PATIENCE
+        return error.reason == Reason.STORAGE_NOT_FOUND or over_for > _PATIENCE

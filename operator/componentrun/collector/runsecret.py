@@ -12,14 +12,15 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.collector.kube import SECRETS, KubeError
 from componentrun.core.redactor import Redactor
 from componentrun.exchange import REDACT_KEY
+from componentrun.process.kubeerrors import KubeError
+from componentrun.process.resources import SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from componentrun.collector.kube import Kube
+    from componentrun.process.kube import Kube
 
 __all__ = ["SecretReader", "redactor_of"]
 

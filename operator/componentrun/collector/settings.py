@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from componentrun.errors import PlatformError
+from componentrun.process.settings import ProcessSettings, Reader, read_process, seconds, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["PREFIX", "LogFormat", "LogLevel", "Settings", "SettingsError", "from_environment"]
-
-PREFIX: Final = "COMPONENTRUN_"
-
-LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
-LogFormat = Literal["json", "text"]
-
-_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
-_FORMATS: Final = ("json", "text")
-
-
-class SettingsError(PlatformError):
-    """One or more environment variables can't be used; the message has a line for each."""
+__all__ = ["Settings", "from_environment"]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of the collector."""
 
-    namespaces: tuple[str, ...] = ()
-    """Namespaces to watch; empty for all."""
-    host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside the pod
-    """Address that /healthz, /readyz and /metrics are served on."""
-    port: int = 8080
-    """Port of the same."""
-    log_level: LogLevel = "INFO"
-    log_format: LogFormat = "json"
+    process: ProcessSettings = field(default_factory=ProcessSettings)
+    """What every process is told."""
     shard: int = 0
     """Which part of the runs this process follows; from 0."""
     shards: int = 1
@@ -56,70 +36,15 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: variables are wrong; each is named with its value and what was expected.
     """
-    readers: dict[str, tuple[str, Callable[[str], Any]]] = {
-        "namespaces": ("NAMESPACES", _namespaces),
-        "host": ("HOST", str),
-        "port": ("PORT", _whole(0, 65535)),
-        "log_level": ("LOG_LEVEL", _one_of(_LEVELS, str.upper)),
-        "log_format": ("LOG_FORMAT", _one_of(_FORMATS, str.lower)),
-        "shard": ("COLLECTOR_SHARD", _whole(0, 1023)),
-        "shards": ("COLLECTOR_SHARDS", _whole(1, 1024)),
-        "segment_seconds": ("COLLECTOR_SEGMENT_SECONDS", _seconds(0.05, 60)),
-        "drain_seconds": ("COLLECTOR_DRAIN_SECONDS", _seconds(0, 86400)),
-    }
-    values, problems = {}, []
-    for field, (name, parse) in readers.items():
-        text = environment.get(PREFIX + name, "").strip()
-        try:
-            if text:
-                values[field] = parse(text)
-        except ValueError as error:
-            problems.append(f"{PREFIX}{name} is `{text}`: expected {error}")
-    settings = Settings(**values)
+    reader, default = Reader(environment, "collector"), Settings()
+    settings = Settings(
+        process=read_process(reader),
+        shard=reader.read("COLLECTOR_SHARD", whole(0, 1023), default.shard),
+        shards=reader.read("COLLECTOR_SHARDS", whole(1, 1024), default.shards),
+        segment_seconds=reader.read("COLLECTOR_SEGMENT_SECONDS", seconds(0.05, 60), default.segment_seconds),
+        drain_seconds=reader.read("COLLECTOR_DRAIN_SECONDS", seconds(0, 86400), default.drain_seconds),
+    )
     if settings.shard >= settings.shards:
-        problems.append(
-            f"{PREFIX}COLLECTOR_SHARD is `{settings.shard}`: expected less than "
-            f"{PREFIX}COLLECTOR_SHARDS ({settings.shards})"
-        )
-    if problems:
-        raise SettingsError("the collector's settings can't be used:\n  " + "\n  ".join(problems))
+        reader.wrong("COLLECTOR_SHARD", str(settings.shard), f"less than COLLECTOR_SHARDS ({settings.shards})")
+    reader.check()
     return settings
-
-
-def _namespaces(text: str) -> tuple[str, ...]:
-    words = tuple(word.strip() for word in text.split(",") if word.strip())
-    for word in words:
-        if not _NAMESPACE.fullmatch(word):
-            raise ValueError(f"names of namespaces separated by commas; `{word}` can't be one")
-    return words
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-            raise ValueError(f"a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _seconds(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not low <= value <= high:
-            raise ValueError(f"seconds from {low:g} to {high:g}")
-        return value
-
-    return parse
-
-
-def _one_of(words: tuple[str, ...], fold: Callable[[str], str]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if fold(text) not in words:
-            raise ValueError("one of " + ", ".join(words))
-        return fold(text)
-
-    return parse

@@ -10,12 +10,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from componentrun.collector.kube import GoneError, KubeError
+from componentrun.process.kubeerrors import GoneError, KubeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from componentrun.collector.kube import Kube, Resource
+    from componentrun.process.kube import Kube
+    from componentrun.process.resources import Resource
 
 __all__ = ["Target", "Watch"]
 
@@ -71,9 +72,9 @@ class Watch:
     async def _list(self) -> None:
         found: set[str] = set()
         version = ""
-        async for items, page_version in self._kube.pages(self._resource, self._namespace, self._labels):
-            version = page_version
-            for raw in items:
+        async for page in self._kube.pages(self._resource, self._namespace, self._labels):
+            version = page.resource_version
+            for raw in page.items:
                 found.add(raw["metadata"]["uid"])
                 self._target.changed(raw)
         for uid in self._known - found:

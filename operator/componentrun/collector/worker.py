@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Final
 from componentrun.collector import lifecycle
 from componentrun.collector.crew import Crew
 from componentrun.collector.facts import pod_facts
-from componentrun.collector.kube import PODS, RUNS, KubeError, NotFoundError
-from componentrun.collector.logs import RunLogger
 from componentrun.collector.outlet import Outlet, UndeliverableError
 from componentrun.collector.sink import Inbox
+from componentrun.process.kubeerrors import KubeError, NotFoundError
+from componentrun.process.logs import RunLogger
+from componentrun.process.resources import PODS, RUNS
 
 if TYPE_CHECKING:
     from componentrun.api.componentrun import Attempt
     from componentrun.collector.journal import Journal
-    from componentrun.collector.kube import Kube
     from componentrun.collector.metrics import Metrics
     from componentrun.collector.settings import Settings
     from componentrun.collector.state import RunState
     from componentrun.collector.stores import Stores
+    from componentrun.process.kube import Kube
 
 __all__ = ["Services", "Worker"]
 
@@ -195,7 +196,7 @@ class Worker:
         body = {"status": {"events": {"count": count, "delivered": True, "message": shown}}}
         while not self._state.deleted:
             try:
-                await self._services.kube.patch_status(RUNS, run.namespace, run.name, body)
+                await self._services.kube.patch(RUNS, run.namespace, run.name, body, "status")
             except NotFoundError:
                 return
             except KubeError as error:

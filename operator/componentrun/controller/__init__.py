@@ -13,6 +13,8 @@ Modules, in the order in which an event passes them:
     workqueue         never the same run twice at once
     reconciler        observed state -> core.plan -> actions
     starting          the action StartAttempt; publishing: the action Publish
-    kube, kubeerrors  the one border to the Kubernetes API
-    metrics, logs, health   what people see of it
+    stores            from a Storage to an open store
+    metrics, logs     what people see of it, besides what every process shows
+
+What every process has (probes, signals, the Kubernetes client) is in `componentrun.process`.
 """

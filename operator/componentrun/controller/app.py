@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 import time
 import uuid
@@ -23,9 +22,6 @@ import componentrun
 from componentrun.api.common import API_VERSION, GROUP
 from componentrun.controller.caches import Caches, Key, RunCache
 from componentrun.controller.handlers import make_registry, make_settings
-from componentrun.controller.health import HealthServer
-from componentrun.controller.kube import COMPONENTS, RUNS, STORAGES, Kube, connect
-from componentrun.controller.kubeerrors import KubeError, NotFoundError, UnavailableError
 from componentrun.controller.lease import Lease
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.policies import Policies, Resolver
@@ -37,6 +33,11 @@ from componentrun.controller.statuswriter import StatusWriter
 from componentrun.controller.stores import Stores
 from componentrun.controller.workers import Workers
 from componentrun.controller.workqueue import WorkQueue
+from componentrun.process.kube import Kube, connect
+from componentrun.process.kubeerrors import KubeError, NotFoundError, UnavailableError
+from componentrun.process.launch import listen_to_signals
+from componentrun.process.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.process.server import HealthServer
 
 if TYPE_CHECKING:
     from componentrun.controller.settings import Settings
@@ -72,12 +73,12 @@ class Operator:
         self._stopping = asyncio.Event()
         self._waiting_for = "the start"
         self._watching = False
-        self._resync = Resync(kube, caches, self._queue, metrics, settings.namespaces)
+        self._resync = Resync(kube, caches, self._queue, metrics, settings.process.namespaces)
         identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._reconciler = _reconciler(settings, kube, caches, metrics, identity)
         self._workers = Workers(self._queue, self._reconciler, metrics)
         self._lease = Lease(kube, settings.lease, identity) if settings.lease is not None else None
-        self._health = HealthServer(settings.host, settings.port, self._unready, self._render)
+        self._health = HealthServer(settings.process.host, settings.process.port, self._unready, self._render)
 
     async def run(self) -> None:
         """Work until SIGTERM or SIGINT.
@@ -85,7 +86,7 @@ class Operator:
         Raises:
             PlatformError: the operator can't work here at all.
         """
-        self._listen_to_signals()
+        listen_to_signals(self._stopping)
         await self._health.start()
         serving = asyncio.create_task(self._serve(), name="serve")
         stopping = asyncio.create_task(self._stopping.wait(), name="stop signal")
@@ -137,11 +138,6 @@ class Operator:
         self._reconciler.active = active
         self._metrics.leads(active)
 
-    def _listen_to_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
-
     async def _wait_for_api(self) -> None:
         self._waiting_for = f"the API server at {self._kube.host}"
         while True:
@@ -186,7 +182,7 @@ class Operator:
                 await asyncio.sleep(_ASK_AGAIN_SECONDS)
             else:
                 break
-        where = ", ".join(self._settings.namespaces) or "all namespaces"
+        where = ", ".join(self._settings.process.namespaces) or "all namespaces"
         _log.info(
             "componentrun %s watches %s in %s: %d runs, %d pods, %d Components, %d Storages",
             componentrun.__version__,
@@ -223,7 +219,7 @@ class Operator:
         Its tasks are waited for here and not by `kopf.run_tasks`, which takes every task of the loop for its own.
         """
         ready = asyncio.Event()
-        namespaces = self._settings.namespaces
+        namespaces = self._settings.process.namespaces
         where: dict[str, Any] = {"namespaces": namespaces} if namespaces else {"clusterwide": True}
         tasks = await kopf.spawn_tasks(
             registry=make_registry(self._caches, self._queue, self._metrics, self._kube),
@@ -233,7 +229,7 @@ class Operator:
             ready_flag=ready,
             **where,
         )
-        self._listen_to_signals()  # kopf took them
+        listen_to_signals(self._stopping)  # kopf took them
         getting_ready = asyncio.create_task(ready.wait(), name="kopf is ready")
         try:
             await asyncio.wait({*tasks, getting_ready}, return_when=asyncio.FIRST_COMPLETED)

@@ -13,14 +13,14 @@ import kopf
 
 from componentrun.api import names
 from componentrun.controller.caches import Caches, Key, run_of_pod
-from componentrun.controller.kube import COMPONENTS, PODS, RUNS, STORAGES
+from componentrun.process.resources import COMPONENTS, PODS, RUNS, STORAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from componentrun.controller.kube import Kube
     from componentrun.controller.metrics import Metrics
     from componentrun.controller.workqueue import WorkQueue
+    from componentrun.process.kube import Kube
 
 __all__ = ["make_registry", "make_settings", "take_in"]
 

@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.controller.kube import LEASES, Kube
-from componentrun.controller.kubeerrors import AlreadyExistsError, ConflictError, KubeError, NotFoundError
 from componentrun.errors import PlatformError
+from componentrun.process.kubeerrors import AlreadyExistsError, ConflictError, KubeError, NotFoundError
+from componentrun.process.resources import LEASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from componentrun.process.kube import Kube
 
 __all__ = ["Lease", "LeaseSettings", "LostError"]
 

@@ -1,25 +1,16 @@
-"""Log lines: one event each, with the run's namespace and name where there is one.
-
-Nothing that a run may keep secret is ever passed to a logger: URLs of grants, values of Secrets and bodies of requests
-stay out, and other people's libraries that print URLs are kept at WARNING.
-"""
+"""The operator's log lines are those of any process (`componentrun.process.logs`), but for what kopf says."""
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from componentrun.process import logs
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from componentrun.process.settings import LogFormat, LogLevel
 
-    from componentrun.controller.settings import LogFormat, LogLevel
-
-__all__ = ["RunLogger", "set_up"]
-
-_TALKATIVE: Final = ("kopf", "aiohttp", "urllib3", "kubernetes", "asyncio")
+__all__ = ["set_up"]
 
 
 class _OneOutageOneLine(logging.Filter):
@@ -45,54 +36,6 @@ class _OneOutageOneLine(logging.Filter):
         return True
 
 
-class RunLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger whose lines name a run."""
-
-    def __init__(self, logger: logging.Logger, namespace: str, name: str) -> None:
-        """All lines go to `logger`."""
-        super().__init__(logger, {"namespace": namespace, "run": name})
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        """Add the run; the standard library calls this."""
-        kwargs["extra"] = {"subject": self.extra} | dict(kwargs.get("extra") or {})
-        return msg, kwargs
-
-
-class _JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        document: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        document |= getattr(record, "subject", None) or {}
-        if record.exc_info:
-            document["error"] = self.formatException(record.exc_info)
-        return json.dumps(document, ensure_ascii=False, default=str)
-
-
-class _TextFormatter(logging.Formatter):
-    """For people: time, level, run, message."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        subject = getattr(record, "subject", None) or {}
-        run = f"{subject['namespace']}/{subject['run']}: " if subject else ""
-        moment = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
-        message = record.getMessage().replace("\n", " | ")  # one event, one line, whatever a component said
-        text = f"{moment} {record.levelname:<7} {run}{message}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
-
-
 def set_up(level: LogLevel, form: LogFormat) -> None:
     """Send all log lines to stderr in this form."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
-    handler.addFilter(_OneOutageOneLine())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level)
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logs.set_up(level, form, [_OneOutageOneLine()])

@@ -1,30 +1,30 @@
-"""Numbers for Prometheus.
+"""Numbers for Prometheus, besides those of any process (`componentrun.process.metrics`).
 
-The names that controllers share (`workqueue_*`, `controller_runtime_*`, `rest_client_*`) are the ones that dashboards
-made for controller-runtime know. No label holds the name of a run.
+The names that controllers share (`workqueue_*`, `controller_runtime_*`) are the ones that dashboards made for
+controller-runtime know. No label holds the name of a run.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import Counter, Gauge, Histogram
 
-import componentrun
 from componentrun.api.componentrun import Phase
+from componentrun.process.metrics import QUICK, ProcessMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["CONTENT_TYPE", "CONTROLLER", "Metrics", "QueueMetrics"]
+    from prometheus_client import CollectorRegistry
+
+__all__ = ["CONTROLLER", "Metrics", "QueueMetrics"]
 
 CONTROLLER: Final = "componentrun"
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _MOST_COMPONENTS: Final = 200
 """Different values of the label `component`; what comes later is counted as `other`."""
 _OTHER: Final = "other"
-_QUICK: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _LONG: Final = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 _PHASES: Final = get_args(Phase)
 
@@ -38,10 +38,10 @@ class QueueMetrics:
         self._depth = Gauge("workqueue_depth", "Keys that wait", labels, registry=registry).labels(CONTROLLER)
         self._adds = Counter("workqueue_adds", "Keys that were put in", labels, registry=registry).labels(CONTROLLER)
         self._waited = Histogram(
-            "workqueue_queue_duration_seconds", "How long keys waited", labels, buckets=_QUICK, registry=registry
+            "workqueue_queue_duration_seconds", "How long keys waited", labels, buckets=QUICK, registry=registry
         ).labels(CONTROLLER)
         self._worked = Histogram(
-            "workqueue_work_duration_seconds", "How long work on a key took", labels, buckets=_QUICK, registry=registry
+            "workqueue_work_duration_seconds", "How long work on a key took", labels, buckets=QUICK, registry=registry
         ).labels(CONTROLLER)
         self._retries = Counter(
             "workqueue_retries", "Keys that failed and came again", labels, registry=registry
@@ -68,19 +68,16 @@ class QueueMetrics:
         self._retries.inc()
 
 
-class Metrics:
+class Metrics(ProcessMetrics):
     """All metrics of one operator, in a registry of its own."""
 
     def __init__(self) -> None:
         """Define them all."""
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody asks for
-        self.registry = CollectorRegistry()
+        super().__init__()
         self.queue = QueueMetrics(self.registry)
         self._components: set[str] = set()
         self._define_runs()
         self._define_machinery()
-        info = Gauge("componentrun_build_info", "Version of the operator", ("version",), registry=self.registry)
-        info.labels(componentrun.__version__).set(1)
 
     def _define_runs(self) -> None:
         registry = self.registry
@@ -101,21 +98,11 @@ class Metrics:
         )
         self._reconcile_time = Histogram(
             "controller_runtime_reconcile_time_seconds", "Time of a reconciliation", ("controller",),
-            buckets=_QUICK, registry=registry,
+            buckets=QUICK, registry=registry,
         ).labels(CONTROLLER)  # fmt: skip
         self._panics = Counter(
             "controller_runtime_reconcile_panics", "Unexpected exceptions (defects)", ("controller",), registry=registry
         ).labels(CONTROLLER)
-        self._requests = Counter(
-            "rest_client_requests", "Requests to the API server", ("code", "method", "host"), registry=registry
-        )
-        self._store_requests = Counter(
-            "componentrun_store_requests", "Requests to object stores", ("operation", "outcome"), registry=registry
-        )
-        self._store_time = Histogram(
-            "componentrun_store_request_duration_seconds", "Time of a request to an object store", ("operation",),
-            buckets=_QUICK, registry=registry,
-        )  # fmt: skip
         self._leader = Gauge(
             "leader_election_master_status",
             "Whether this operator works; 0: it stands by",
@@ -153,15 +140,6 @@ class Metrics:
         """A reconciliation ended with an exception that nobody expected."""
         self._panics.inc()
 
-    def request_done(self, method: str, code: str, host: str) -> None:
-        """The API server answered, or did not."""
-        self._requests.labels(code, method, host).inc()
-
-    def store_request_done(self, operation: str, outcome: str, seconds: float) -> None:
-        """An object store answered, or did not."""
-        self._store_requests.labels(operation, outcome).inc()
-        self._store_time.labels(operation).observe(seconds)
-
     def leads(self, leads: bool) -> None:  # noqa: FBT001 - a state, not a switch
         """Whether this operator works, or stands by."""
         self._leader.set(int(leads))
@@ -173,10 +151,6 @@ class Metrics:
     def watch_missed(self, resource: str, count: int) -> None:
         """A listing found changes that no event had told."""
         self._missed.labels(resource).inc(count)
-
-    def render(self) -> bytes:
-        """All of it in the text format."""
-        return generate_latest(self.registry)
 
     def _component(self, name: str) -> str:
         if name not in self._components and len(self._components) >= _MOST_COMPONENTS:

@@ -14,16 +14,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from componentrun.controller.kube import NETWORK_POLICIES, Kube
-from componentrun.controller.kubeerrors import AlreadyExistsError, NotFoundError
 from componentrun.core.networkpolicy import IPV4_ONLY, build_policy, policy_name
 from componentrun.errors import Reason, TransientError
+from componentrun.process.kubeerrors import AlreadyExistsError, NotFoundError
+from componentrun.process.resources import NETWORK_POLICIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from componentrun.api.component import Network
     from componentrun.api.storage import Storage
+    from componentrun.process.kube import Kube
 
 __all__ = ["Policies", "Resolver", "endpoint_of"]
 

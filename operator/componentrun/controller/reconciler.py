@@ -15,10 +15,6 @@ from pydantic import ValidationError
 
 from componentrun.api import names
 from componentrun.controller.caches import Key
-from componentrun.controller.kube import PODS, RUNS, Kube
-from componentrun.controller.kubeerrors import ConflictError, NotFoundError, QuotaExceededError
-from componentrun.controller.logs import RunLogger
-from componentrun.controller.stores import find_secret
 from componentrun.core import conditions
 from componentrun.core import plan as core_plan
 from componentrun.core import status as core_status
@@ -27,6 +23,10 @@ from componentrun.core.observed import Observed
 from componentrun.core.redaction import needs_redaction, redact_action, redact_status
 from componentrun.errors import ComponentRunError, PlatformError, Reason
 from componentrun.exchange import REDACT_KEY
+from componentrun.process.kubeerrors import ConflictError, NotFoundError, QuotaExceededError
+from componentrun.process.logs import RunLogger
+from componentrun.process.resources import PODS, RUNS
+from componentrun.process.storages import find_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from componentrun.controller.statuswriter import StatusWriter
     from componentrun.core.actions import Action
     from componentrun.core.observed import Limits
+    from componentrun.process.kube import Kube
 
 __all__ = ["Reconciler", "RetryError"]
 

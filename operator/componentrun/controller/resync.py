@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from componentrun.api import names
 from componentrun.controller.caches import Caches, Key, run_of_pod
-from componentrun.controller.kube import COMPONENTS, PODS, RUNS, STORAGES, Kube, Resource
+from componentrun.process.resources import COMPONENTS, PODS, RUNS, STORAGES, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from componentrun.controller.metrics import Metrics
     from componentrun.controller.workqueue import WorkQueue
+    from componentrun.process.kube import Kube
 
 __all__ = ["Resync"]
 

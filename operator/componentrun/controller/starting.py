@@ -25,19 +25,19 @@ from componentrun.api.changedsince import changed_since
 from componentrun.api.component import Component
 from componentrun.api.componentrun import TableStatus
 from componentrun.controller.caches import Key
-from componentrun.controller.kube import COMPONENTS, PODS, SECRETS, Kube
-from componentrun.controller.kubeerrors import (
+from componentrun.core import status as core_status
+from componentrun.core.effective import EffectiveRun, resolve
+from componentrun.core.podbuilder import PodSettings, build_pod, build_secret
+from componentrun.errors import PlatformError, Reason, TransientError, UserError
+from componentrun.process.kubeerrors import (
     AlreadyExistsError,
     ForbiddenError,
     InvalidError,
     KubeError,
     NotFoundError,
 )
-from componentrun.controller.stores import find_secret
-from componentrun.core import status as core_status
-from componentrun.core.effective import EffectiveRun, resolve
-from componentrun.core.podbuilder import PodSettings, build_pod, build_secret
-from componentrun.errors import PlatformError, Reason, TransientError, UserError
+from componentrun.process.resources import COMPONENTS, PODS, SECRETS
+from componentrun.process.storages import find_secret
 from componentrun.storage.grants import MAX_EXPIRY
 from componentrun.storage.plans import AttemptPlan, AttemptRequest, InputSource, prepare_attempt
 from componentrun.storage.reading import Wish
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from componentrun.controller.stores import OpenStorage, Stores
     from componentrun.core.effective import EffectiveInput
     from componentrun.core.observed import Limits
+    from componentrun.process.kube import Kube
 
 __all__ = ["StartSettings", "Starter"]
 

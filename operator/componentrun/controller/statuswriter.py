@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.common import API_VERSION
 from componentrun.api.componentrun import ComponentRun
-from componentrun.controller.kube import EVENTS, RUNS, Kube
-from componentrun.controller.kubeerrors import AlreadyExistsError, KubeError
-from componentrun.controller.logs import RunLogger
 from componentrun.core import status as core_status
 from componentrun.errors import Reason
+from componentrun.process.kubeerrors import AlreadyExistsError, KubeError
+from componentrun.process.logs import RunLogger
+from componentrun.process.resources import EVENTS, RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from componentrun.controller.caches import Caches, Key
     from componentrun.controller.metrics import Metrics
     from componentrun.core.actions import KubernetesEvent
+    from componentrun.process.kube import Kube
 
 __all__ = ["StatusWriter", "merge_patch"]
 

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from componentrun.api.storage import Storage
-from componentrun.controller.kube import SECRETS, STORAGES, Kube
-from componentrun.controller.kubeerrors import NotFoundError
 from componentrun.errors import UserError
+from componentrun.process.resources import STORAGES
+from componentrun.process.storages import read_settings
 from componentrun.storage.connection import Store, open_store
 from componentrun.storage.grants import Signer
-from componentrun.storage.resource import choose, settings_of
+from componentrun.storage.resource import choose
 
 if TYPE_CHECKING:
     from componentrun.controller.caches import ObjectCache
+    from componentrun.process.kube import Kube
     from componentrun.storage.connection import StoreObserver
     from componentrun.storage.settings import StoreSettings
 
-__all__ = ["OpenStorage", "Stores", "find_secret"]
+__all__ = ["OpenStorage", "Stores"]
 
 _MOST_CLIENTS: Final = 64
 
@@ -55,9 +56,7 @@ class Stores:
             KubeError: the API server refused or is away.
         """
         storage = await self._choose(namespace, wanted)
-        credentials = storage.spec.credentials
-        secret = None if credentials is None else await find_secret(self._kube, namespace, credentials.secret_name)
-        store, signer = self._client(settings_of(storage, secret))
+        store, signer = self._client(await read_settings(self._kube, storage))
         return OpenStorage(storage, store, signer)
 
     async def _choose(self, namespace: str, wanted: str | None) -> Storage:
@@ -82,11 +81,3 @@ class Stores:
                 self._clients.popitem(last=False)
         self._clients.move_to_end(settings)
         return client
-
-
-async def find_secret(kube: Kube, namespace: str, name: str) -> dict[str, Any] | None:
-    """A Secret; None where there is none."""
-    try:
-        return await kube.get(SECRETS, namespace, name)
-    except NotFoundError:
-        return None

@@ -10,11 +10,11 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from componentrun.controller.kubeerrors import ConflictError
-from componentrun.controller.logs import RunLogger
 from componentrun.controller.reconciler import RetryError
 from componentrun.controller.workqueue import ShutDownError, WorkQueue
 from componentrun.errors import TransientError
+from componentrun.process.kubeerrors import ConflictError
+from componentrun.process.logs import RunLogger
 
 if TYPE_CHECKING:
     from componentrun.controller.caches import Key

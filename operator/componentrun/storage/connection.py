@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import obstore
 from obstore.store import S3Store
@@ -31,6 +31,7 @@ __all__ = [
     "ObjectInfo",
     "Store",
     "StoreObserver",
+    "StoreOutcome",
     "StoreSettings",
     "Stored",
     "open_store",
@@ -79,11 +80,16 @@ def plain_etag(etag: str) -> str:
     return etag.removeprefix("W/").strip('"')
 
 
+StoreOutcome = Literal["ok", "missing", "conflict", "unavailable", "refused"]
+"""How a request to a store ended, in metrics. Missing objects and conflicts (somebody was quicker) are part of daily
+work; `unavailable` may pass, `refused` won't by itself. Alerts and dashboards match these words."""
+
+
 class StoreObserver(Protocol):
     """Told about every request, for metrics."""
 
-    def store_request_done(self, operation: str, outcome: str, seconds: float) -> None:
-        """A request ended: `ok`, `missing`, `conflict`, `unavailable` or `refused`."""
+    def store_request_done(self, operation: str, outcome: StoreOutcome, seconds: float) -> None:
+        """A request ended."""
 
 
 class Store:
@@ -113,7 +119,7 @@ class Store:
     @contextmanager
     def _border(self, operation: str, key: str | None) -> Iterator[None]:
         started = time.monotonic()
-        outcome = "ok"
+        outcome: StoreOutcome = "ok"
         try:
             yield
         except STORE_EXCEPTIONS as error:
@@ -292,7 +298,7 @@ def _info(meta: ObjectMeta) -> ObjectInfo:
     return ObjectInfo(meta["path"], meta["size"], _etag(meta), meta["last_modified"])
 
 
-def _outcome(error: Exception) -> str:
+def _outcome(error: Exception) -> StoreOutcome:
     """One word for metrics."""
     if isinstance(error, MissingError):
         return "missing"

@@ -9,13 +9,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from componentrun.collector.kube import PODS, RUNS, SECRETS, STORAGES, KubeError, NotFoundError, UnavailableError
 from componentrun.exchange import REDACT_KEY
+from componentrun.process.kube import Page
+from componentrun.process.kubeerrors import KubeError, NotFoundError, UnavailableError
+from componentrun.process.resources import PODS, RUNS, SECRETS, STORAGES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from componentrun.collector.kube import Resource
+    from componentrun.process.resources import Resource
 
 
 @dataclass
@@ -85,10 +87,8 @@ class FakeKube:
             raise NotFoundError(f"{resource.plural} {name}: not found", 404)
         return self.objects[resource, name]
 
-    async def pages(
-        self, resource: Resource, _namespace: str | None, _labels: str = ""
-    ) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
-        yield [raw for (kind, _), raw in self.objects.items() if kind == resource], "1"
+    async def pages(self, resource: Resource, _namespace: str | None, _labels: str = "") -> AsyncIterator[Page]:
+        yield Page(tuple(raw for (kind, _), raw in self.objects.items() if kind == resource), "1")
 
     @asynccontextmanager
     async def log(
@@ -109,8 +109,10 @@ class FakeKube:
         self.open.play.hang = False
         self.open.close()
 
-    async def patch_status(self, resource: Resource, _namespace: str, name: str, body: Mapping[str, Any]) -> None:
-        assert resource == RUNS
+    async def patch(
+        self, resource: Resource, _namespace: str, name: str, body: Mapping[str, Any], subresource: str
+    ) -> None:
+        assert (resource, subresource) == (RUNS, "status")
         if self.patch_errors:
             raise self.patch_errors.pop(0)
         self.patched.append({"name": name, **body})

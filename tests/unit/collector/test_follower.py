@@ -11,10 +11,10 @@ import pytest
 
 from componentrun.collector import follower as module
 from componentrun.collector.follower import Follower, View
-from componentrun.collector.kube import KubeError, NotFoundError, UnavailableError
 from componentrun.collector.lines import SECOND
 from componentrun.collector.metrics import Metrics
 from componentrun.collector.position import Position
+from componentrun.process.kubeerrors import KubeError, NotFoundError, UnavailableError
 from tests.unit.collector.fakekube import FakeKube, Play
 from tests.unit.collector.node import line
 

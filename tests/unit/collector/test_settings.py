@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from componentrun.collector.settings import Settings, SettingsError, from_environment
+from componentrun.collector.settings import Settings, from_environment
+from componentrun.process.settings import ProcessSettings, SettingsError
 
 
 def test_defaults() -> None:
@@ -25,7 +26,7 @@ def test_all_of_them() -> None:
             "COMPONENTRUN_COLLECTOR_DRAIN_SECONDS": "10",
         }
     )
-    assert found == Settings(("team-a", "team-b"), "127.0.0.1", 9000, "DEBUG", "text", 1, 3, 0.5, 10.0)
+    assert found == Settings(ProcessSettings(("team-a", "team-b"), "127.0.0.1", 9000, "DEBUG", "text"), 1, 3, 0.5, 10.0)
 
 
 def test_all_wrong_ones_are_named_with_what_was_expected() -> None:
@@ -37,9 +38,9 @@ def test_all_wrong_ones_are_named_with_what_was_expected() -> None:
     assert [line.split(" is ")[0].strip() for line in lines] == [
         "COMPONENTRUN_NAMESPACES", "COMPONENTRUN_PORT", "COMPONENTRUN_LOG_LEVEL",
     ]  # fmt: skip
-    assert "`http`: expected a whole number from 0 to 65535" in lines[1]
+    assert "`http`: expected a whole number from 1 to 65535" in lines[1]
 
 
 def test_a_shard_is_one_of_the_shards() -> None:
-    with pytest.raises(SettingsError, match=r"COLLECTOR_SHARD is `2`: expected less than .*SHARDS \(2\)"):
+    with pytest.raises(SettingsError, match=r"COLLECTOR_SHARD is `2`: expected less than COLLECTOR_SHARDS \(2\)"):
         from_environment({"COMPONENTRUN_COLLECTOR_SHARD": "2", "COMPONENTRUN_COLLECTOR_SHARDS": "2"})

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from componentrun.collector import stores as module
-from componentrun.collector.kube import SECRETS
-from componentrun.collector.stores import NoStorageError, Stores
-from componentrun.errors import PlatformError
+from componentrun.collector.stores import Stores
+from componentrun.errors import Reason, UserError
+from componentrun.process.resources import SECRETS
 from tests.unit.collector.fakekube import FakeKube
 
 
@@ -49,19 +49,21 @@ async def test_the_default_one() -> None:
 async def test_none(name: str | None) -> None:
     kube = FakeKube()
     kube.add_storage("other")
-    with pytest.raises(NoStorageError):
+    with pytest.raises(UserError) as caught:
         await stores(kube).get("team", name)
+    assert caught.value.reason is Reason.STORAGE_NOT_FOUND
 
 
 @pytest.mark.parametrize(
-    ("values", "message"), [(None, "there is no Secret `keys`"), ({"accessKeyId": "id"}, "lacks secretAccessKey")]
+    ("values", "message"),
+    [(None, "Secret `keys` .* is not there"), ({"accessKeyId": "id"}, "lacks the key `secretAccessKey`")],
 )
 async def test_bad_keys(values: dict[str, str] | None, message: str) -> None:
     kube = FakeKube()
     kube.add_storage("main", credentials={"secretName": "keys"})
     if values is not None:
         keys(kube, **values)
-    with pytest.raises(PlatformError, match=message):
+    with pytest.raises(UserError, match=message):
         await stores(kube).get("team", "main")
 
 

@@ -16,7 +16,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import obstore
 from obstore.store import MemoryStore
@@ -25,14 +25,6 @@ from componentrun.api.common import API_VERSION
 from componentrun.api.storage import Storage
 from componentrun.controller.caches import Caches, Key
 from componentrun.controller.handlers import take_in
-from componentrun.controller.kube import Kube, Page, Resource
-from componentrun.controller.kubeerrors import (
-    AlreadyExistsError,
-    ConflictError,
-    KubeError,
-    NotFoundError,
-    UnavailableError,
-)
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.policies import Policies, Resolver
 from componentrun.controller.publishing import Publisher
@@ -46,11 +38,22 @@ from componentrun.core.observed import Limits
 from componentrun.core.podsettings import PodSettings
 from componentrun.errors import TransientError
 from componentrun.exchange import SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
+from componentrun.process.kube import Kube, Page
+from componentrun.process.kubeerrors import (
+    AlreadyExistsError,
+    ConflictError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+)
 from componentrun.storage.connection import Store
 from componentrun.storage.grants import Signer
 from componentrun.storage.layout import TableId
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.tables import read_table
+
+if TYPE_CHECKING:
+    from componentrun.process.resources import Resource
 
 NAMESPACE = "team"
 ROWS = b"1,one\n2,two\n"

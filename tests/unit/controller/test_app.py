@@ -12,15 +12,16 @@ import pytest
 from componentrun.controller import app as app_module
 from componentrun.controller.app import Operator
 from componentrun.controller.handlers import make_settings
-from componentrun.controller.kubeerrors import ForbiddenError, NotFoundError, UnavailableError
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.settings import Settings
+from componentrun.process.kubeerrors import ForbiddenError, NotFoundError, UnavailableError
+from componentrun.process.settings import ProcessSettings
 from tests.unit.controller.fakes import FakeKube, Writes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from componentrun.controller.kube import Kube
+    from componentrun.process.kube import Kube
 
 RESOURCES = ["componentruns", "componentruns/status", "components", "storages"]
 
@@ -84,7 +85,7 @@ def watches(monkeypatch: pytest.MonkeyPatch) -> Watches:
 @pytest.fixture
 async def operator(api: Api, watches: Watches) -> AsyncIterator[Operator]:
     assert watches.starts == 0
-    settings = Settings(agent_image="agent:1", host="127.0.0.1", port=18473, workers=2)
+    settings = Settings(agent_image="agent:1", process=ProcessSettings(host="127.0.0.1", port=18473), workers=2)
     made = Operator(settings, cast("Kube", api), Metrics())
     running = asyncio.create_task(made.run())
     yield made
@@ -159,7 +160,7 @@ async def test_other_tasks_of_the_loop_are_left_alone_when_watches_end(operator:
 
 
 async def test_a_worker_that_ends_ends_the_operator(api: Api, watches: Watches) -> None:
-    settings = Settings(agent_image="agent:1", host="127.0.0.1", port=18474, workers=2)
+    settings = Settings(agent_image="agent:1", process=ProcessSettings(host="127.0.0.1", port=18474), workers=2)
     operator = Operator(settings, cast("Kube", api), Metrics())
     running = asyncio.create_task(operator.run())
     await until(lambda: operator._unready() == "")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from componentrun.controller import lease as lease_module
-from componentrun.controller.kubeerrors import ConflictError, UnavailableError
 from componentrun.controller.lease import Lease, LeaseSettings, LostError
+from componentrun.process.kubeerrors import ConflictError, UnavailableError
 from tests.unit.controller.fakes import NAMESPACE, FakeKube, Writes
 
 if TYPE_CHECKING:
-    from componentrun.controller.kube import Kube
+    from componentrun.process.kube import Kube
 
 
 class Clock:

@@ -15,7 +15,7 @@ from componentrun.errors import TransientError
 from tests.unit.controller.fakes import NAMESPACE, FakeKube, Writes
 
 if TYPE_CHECKING:
-    from componentrun.controller.kube import Kube
+    from componentrun.process.kube import Kube
 
 STORAGE = Storage.model_validate(
     {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from componentrun.controller.kubeerrors import ConflictError, ForbiddenError, QuotaExceededError, UnavailableError
+from componentrun.process.kubeerrors import ConflictError, ForbiddenError, QuotaExceededError, UnavailableError
 from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, World
 
 if TYPE_CHECKING:

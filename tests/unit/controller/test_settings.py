@@ -7,8 +7,9 @@ from dataclasses import fields
 import pytest
 
 from componentrun.controller.lease import LeaseSettings
-from componentrun.controller.settings import Settings, SettingsError, from_environment
+from componentrun.controller.settings import Settings, from_environment
 from componentrun.core.observed import Limits
+from componentrun.process.settings import SettingsError
 
 IMAGE = {"COMPONENTRUN_AGENT_IMAGE": "registry.example.com/agent:1"}
 
@@ -37,8 +38,8 @@ def test_everything_can_be_set() -> None:
             "COMPONENTRUN_AGENT_PULL_SECRETS": "one,two",
         }
     )
-    assert found.namespaces == ("team-a", "team-b")
-    assert (found.host, found.port, found.workers) == ("127.0.0.1", 9090, 4)
+    assert found.process.namespaces == ("team-a", "team-b")
+    assert (found.process.host, found.process.port, found.workers) == ("127.0.0.1", 9090, 4)
     assert found.lease == LeaseSettings("system", "operator", 30)
     assert found.name == "canary"
     assert found.limits.pending == 900
@@ -46,7 +47,7 @@ def test_everything_can_be_set() -> None:
     assert found.pod.agent_memory_limit == "1Gi"
     assert found.pod.agent_pull_secrets == ("one", "two")
     assert found.dns_cidrs == ("169.254.20.10/32", "fd00::/8")
-    assert (found.log_level, found.log_format) == ("DEBUG", "text")
+    assert (found.process.log_level, found.process.log_format) == ("DEBUG", "text")
 
 
 @pytest.mark.parametrize("name", [item.name for item in fields(Limits)])
@@ -56,7 +57,7 @@ def test_every_limit_has_a_variable(name: str) -> None:
 
 
 def test_an_empty_variable_is_an_unset_one() -> None:
-    assert from_environment(IMAGE | {"COMPONENTRUN_PORT": " "}).port == 8080
+    assert from_environment(IMAGE | {"COMPONENTRUN_PORT": " "}).process.port == 8080
 
 
 @pytest.mark.parametrize(

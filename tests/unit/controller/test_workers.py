@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.controller.caches import Key
-from componentrun.controller.kubeerrors import ConflictError, UnavailableError
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.reconciler import RetryError
 from componentrun.controller.workers import MOST_FAILURES, Workers
 from componentrun.controller.workqueue import Backoff, WorkQueue
+from componentrun.process.kubeerrors import ConflictError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,12 +10,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client as kubernetes_client
 
-from componentrun.controller import kube as kube_module
-from componentrun.controller.kube import NETWORK_POLICIES, PODS, RUNS, Kube
-from componentrun.controller.kubeerrors import (
+from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.process import kube as kube_module
+from componentrun.process.kube import Kube
+from componentrun.process.kubeerrors import (
     AlreadyExistsError,
     ConflictError,
     ForbiddenError,
+    GoneError,
     InvalidError,
     KubeError,
     NotFoundError,
@@ -23,7 +25,7 @@ from componentrun.controller.kubeerrors import (
     UnavailableError,
     error_for,
 )
-from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.process.resources import NETWORK_POLICIES, PODS, RUNS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -178,7 +180,7 @@ class TestRetries:
     ("status", "body", "kind"),
     [
         (404, {"message": "pods not found"}, NotFoundError),
-        (410, {"message": "too old"}, NotFoundError),
+        (410, {"message": "too old"}, GoneError),
         (409, {"reason": "AlreadyExists", "message": "exists"}, AlreadyExistsError),
         (409, {"reason": "Conflict", "message": "modified"}, ConflictError),
         (403, {"message": "pods is forbidden: exceeded quota: small, requested: pods=1"}, QuotaExceededError),
@@ -213,4 +215,4 @@ async def test_no_cluster_at_all_is_said_clearly(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(PlatformError, match="no Kubernetes API server is known"):
-        await kube_module.connect()
+        await kube_module.connect(Observer())

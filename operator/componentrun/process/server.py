@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from componentrun.controller.metrics import CONTENT_TYPE
 from componentrun.errors import PlatformError
+from componentrun.process.metrics import CONTENT_TYPE
+from componentrun.process.settings import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ class HealthServer:
     """Answers on one port, from the start to the end of the process."""
 
     def __init__(self, host: str, port: int, unready: Callable[[], str], metrics: Callable[[], bytes]) -> None:
-        """`unready` says why the operator is not ready, or nothing; `metrics` renders them."""
+        """`unready` says why the process is not ready, or nothing; `metrics` renders them."""
         self._host = host
         self._port = port
         self._unready = unready
@@ -42,7 +43,7 @@ class HealthServer:
         except OSError as error:
             raise PlatformError(
                 f"can't serve health and metrics on {self._host}:{self._port}: {error.strerror or error}; "
-                "set COMPONENTRUN_PORT to a free port"
+                f"set {PREFIX}PORT to a free port"
             ) from error
 
     async def stop(self) -> None:

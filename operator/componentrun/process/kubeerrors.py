@@ -1,8 +1,9 @@
 """Errors of the Kubernetes API in our own words: each says what was tried and what was answered.
 
 NotFoundError: 404. AlreadyExistsError: 409 on creation. ConflictError: 409 where somebody else changed the object, or
-it has another uid. InvalidError: 400 and 422. ForbiddenError: 401 and 403. QuotaExceededError: 403 of a ResourceQuota;
-transient, as room may come. UnavailableError: 429, 5xx, no connection or no answer in time; transient.
+it has another uid. GoneError: 410. InvalidError: 400 and 422. ForbiddenError: 401 and 403. QuotaExceededError: 403 of a
+ResourceQuota; transient, as room may come. UnavailableError: 429, 5xx, no connection, no answer in time, or one that
+was cut off; transient.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ __all__ = [
     "AlreadyExistsError",
     "ConflictError",
     "ForbiddenError",
+    "GoneError",
     "InvalidError",
     "KubeError",
     "NotFoundError",
@@ -29,17 +31,23 @@ class KubeError(PlatformError):
     """The Kubernetes API refused a request.
 
     Attributes:
-        status: HTTP status; 0 where there was no answer.
+        status: HTTP status; 0 where there was no answer, or it was cut off.
+        retry_after: seconds that the server asked to wait before the next try; 0 where it asked for nothing.
     """
 
     def __init__(self, message: str, status: int = 0, reason: Reason | None = None) -> None:
         """Status 0: there was no answer."""
         super().__init__(message, reason)
         self.status = status
+        self.retry_after = 0.0
 
 
 class NotFoundError(KubeError):
     """The object, or the whole resource, does not exist."""
+
+
+class GoneError(KubeError):
+    """The version that a watch, or the rest of a listing, was to start from is too old: list again."""
 
 
 class ConflictError(KubeError):
@@ -67,7 +75,7 @@ class QuotaExceededError(KubeError, TransientError):
 
 
 class UnavailableError(KubeError, TransientError):
-    """No usable answer: too busy, broken, not reachable or too late."""
+    """No usable answer: too busy, broken, not reachable, too late or cut off."""
 
 
 _BY_STATUS: Final[dict[int, type[KubeError]]] = {
@@ -76,7 +84,7 @@ _BY_STATUS: Final[dict[int, type[KubeError]]] = {
     403: ForbiddenError,
     404: NotFoundError,
     409: ConflictError,
-    410: NotFoundError,
+    410: GoneError,
     422: InvalidError,
     429: UnavailableError,
 }

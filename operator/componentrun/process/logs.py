@@ -1,6 +1,7 @@
-"""The collector's own log lines: one event each, with the run's namespace and name where there is one.
+"""Log lines: one event each, with the run's namespace and name where there is one.
 
-What a component printed, and values of Secrets, are never passed to a logger.
+Nothing that a run may keep secret is ever passed to a logger: URLs of grants, values of Secrets, bodies of requests and
+what a component printed stay out, and other people's libraries that print URLs are kept at WARNING.
 """
 
 from __future__ import annotations
@@ -12,20 +13,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Iterable, MutableMapping
 
-    from componentrun.collector.settings import LogFormat, LogLevel
+    from componentrun.process.settings import LogFormat, LogLevel
 
 __all__ = ["RunLogger", "set_up"]
 
-_TALKATIVE: Final = ("aiohttp", "urllib3", "kubernetes", "asyncio")
+_TALKATIVE: Final = ("aiohttp", "asyncio", "kopf", "kubernetes", "urllib3")
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
     """A logger whose lines name a run."""
 
     def __init__(self, logger: logging.Logger, namespace: str, name: str) -> None:
-        """Name this run."""
+        """All lines go to `logger`."""
         super().__init__(logger, {"namespace": namespace, "run": name})
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
@@ -62,9 +63,10 @@ class _TextFormatter(logging.Formatter):
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
-def set_up(level: LogLevel, form: LogFormat) -> None:
-    """Send all log lines to stderr in this form."""
+def set_up(level: LogLevel, form: LogFormat, filters: Iterable[logging.Filter] = ()) -> None:
+    """Send all log lines that pass the filters to stderr in this form."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.filters[:] = filters
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -1,0 +1,12 @@
+"""What every process that works for long has: settings, log lines, probes and metrics, a way to the Kubernetes API.
+
+Used by the operator (`componentrun.controller`) and the collector, which may not import each other. Nothing here knows
+what a process is for.
+
+    launch            from the environment to the exit code
+    settings          environment variables, all wrong ones reported together; those that every process has
+    logs              one event, one line, in JSON or for people
+    server, metrics   what probes and Prometheus ask for; the metrics that every process has
+    resources, kube, kubeerrors   the one border to the Kubernetes API
+    storages          from a Storage object to how its store is reached
+"""

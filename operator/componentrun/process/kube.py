@@ -1,0 +1,332 @@
+"""The one border to the Kubernetes API: JSON documents, watch events and log bytes; errors of `kubeerrors` only.
+
+`kubernetes.aio` loads the configuration and renews tokens; its generated models are not used, as they cost more time
+than the request. Requests go through a session of our own: there is one connection for each log that is followed, so
+the number of connections has no limit here, and a peer that has vanished is noticed by TCP keep-alive, since silence is
+no error for a log or a watch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import socket
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from urllib.parse import urlencode, urlsplit
+
+import aiohttp
+from kubernetes.aio import client as kubernetes_client
+from kubernetes.aio import config as kubernetes_config
+
+from componentrun.errors import PlatformError
+from componentrun.process.kubeerrors import ForbiddenError, GoneError, UnavailableError, error_for
+from componentrun.process.resources import PODS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from componentrun.process.resources import Resource
+
+__all__ = ["Kube", "Page", "RequestObserver", "connect"]
+
+log = logging.getLogger(__name__)
+
+_JSON: Final = "application/json"
+_STRICT: Final = {"fieldValidation": "Strict"}
+_MERGE_PATCH: Final = "application/merge-patch+json"
+_AT_ONCE: Final = 64
+"""Requests at the same time, logs and watches not counted: a process that starts has to catch up with many runs."""
+_WATCH_SECONDS: Final = 240
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
+_WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=10, sock_read=_WATCH_SECONDS + 30)
+_LOG_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=10, sock_read=None)
+_BUFFER: Final = 64 * 1024
+"""Bytes of a response that wait to be read; at twice as much the connection is not read from, which slows the
+sender."""
+_PAGE: Final = 500
+_TRIES: Final = 4
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 10.0
+_FIRST_ERROR: Final = 300
+"""A redirect that could not be followed is one, too."""
+_UNAUTHORIZED: Final = 401
+_GONE: Final = 410
+_QUOTED: Final = 200
+_KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+"""In seconds, but for the count: what notices within about 30 s that a peer is gone."""
+
+
+class RequestObserver(Protocol):
+    """Told about every request, for metrics."""
+
+    def request_done(self, method: str, code: str, host: str) -> None:
+        """A request ended; code is the HTTP status, the name of a connection error, or `cancelled`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a listing."""
+
+    items: tuple[dict[str, Any], ...]
+    resource_version: str
+    """Version of the whole listing; the same on every page."""
+
+
+class Kube:
+    """Requests to one API server. Close it to free its connections."""
+
+    def __init__(
+        self,
+        configuration: kubernetes_client.Configuration,
+        observer: RequestObserver,
+        *,
+        reload: Callable[[], None] | None = None,
+    ) -> None:
+        """Nothing is sent yet. `reload` reads the token anew, where it may have been replaced."""
+        self._api = kubernetes_client.ApiClient(configuration)
+        self._observer = observer
+        self.configuration = configuration
+        self._reload = reload
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._random = random.Random()  # noqa: S311 - spreads retries, keeps no secret
+        self.host = str(configuration.host).rstrip("/")
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._api.rest_client.ssl_context, socket_factory=_lively_socket)
+        self._session = aiohttp.ClientSession(connector=connector, trust_env=True, read_bufsize=_BUFFER)
+
+    async def __aenter__(self) -> Self:
+        """Nothing to do: connections are opened by the first request."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        await self._session.close()
+        await self._api.close()  # type: ignore[no-untyped-call]  # the client has no types
+
+    def reload_token(self) -> bool:
+        """Read the token anew; whether that can be done at all."""
+        if self._reload is None:
+            return False
+        self._reload()
+        return True
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
+        """One object. Raises NotFoundError where there is none."""
+        return await self.request("GET", resource.path(namespace, name))
+
+    async def pages(self, resource: Resource, namespace: str | None, labels: str = "") -> AsyncIterator[Page]:
+        """All objects, a page at a time. Namespace None: of the whole cluster."""
+        query = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
+        while True:
+            document = await self.request("GET", resource.path(namespace), query=query)
+            metadata = document.get("metadata") or {}
+            yield Page(tuple(document.get("items") or ()), str(metadata.get("resourceVersion", "")))
+            if not metadata.get("continue"):
+                return
+            query["continue"] = metadata["continue"]
+
+    async def watch(
+        self, resource: Resource, namespace: str | None, version: str, labels: str = ""
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Events behind a version, until the server ends the answer.
+
+        Raises:
+            GoneError: the version is too old.
+        """
+        query = {
+            "watch": "true",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        } | ({"labelSelector": labels} if labels else {})
+        tail = b""
+        async with self._open("GET", resource.path(namespace), query=query, limits=_WATCH_TIMEOUT) as answer:
+            async for chunk in answer.content.iter_any():
+                *lines, tail = (tail + chunk).split(b"\n")
+                for line in lines:
+                    yield _checked(_parse(line, "watch"))
+
+    @asynccontextmanager
+    async def log(
+        self, namespace: str, pod: str, container: str, *, since: str | None, follow: bool
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A container's log with timestamps; since: a whole second in RFC 3339.
+
+        Raises:
+            NotFoundError: no such pod or container, or its kubelet does not know it (any more, or yet).
+            KubeError: any other refusal, e.g. 400 for a container that has not started.
+            UnavailableError: no answer, or it was cut off while it was read.
+        """
+        query = {"container": container, "timestamps": "true", "follow": "true" if follow else "false"}
+        if since is not None:
+            query["sinceTime"] = since
+        async with self._open("GET", PODS.path(namespace, pod, "log"), query=query, limits=_LOG_TIMEOUT) as answer:
+            yield answer
+
+    async def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create an object. Raises AlreadyExistsError where the name is taken (maybe by an earlier try of ours).
+
+        A field that the server does not know is refused, not dropped: parts of a pod (its affinity) and of a policy
+        (the way to the store) are free-form in our objects, and a typing error there would go unnoticed.
+        """
+        return await self.request("POST", resource.path(namespace), query=_STRICT, body=body)
+
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any], subresource: str = ""
+    ) -> dict[str, Any]:
+        """Merge into an object. With metadata.resourceVersion in the body, ConflictError where it changed since."""
+        return await self.request("PATCH", resource.path(namespace, name, subresource), body=body, kind=_MERGE_PATCH)
+
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
+    ) -> dict[str, Any]:
+        """Delete exactly this object; the object where it is still there for a while, else a Status.
+
+        Raises:
+            NotFoundError: it is gone already.
+            ConflictError: the uid is another's.
+        """
+        body: dict[str, Any] = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        if grace_seconds is not None:
+            body["gracePeriodSeconds"] = grace_seconds
+        return await self.request("DELETE", resource.path(namespace, name), body=body)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        kind: str = _JSON,
+    ) -> dict[str, Any]:
+        """One request, tried again while the server is busy, broken or away.
+
+        Raises:
+            KubeError: the server refused it; the subclass says why.
+            UnavailableError: all tries failed.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                async with self._slots, self._open(method, path, query=query, data=data, kind=kind) as answer:
+                    content = await answer.read()
+            except UnavailableError as error:
+                if tries == _TRIES:
+                    raise
+                log.debug("trying again: %s", error.message)
+                await asyncio.sleep(error.retry_after or self._pause(tries))
+            except ForbiddenError as error:
+                if error.status != _UNAUTHORIZED or tries > 1 or not self.reload_token():
+                    raise
+            else:
+                return _parse(content, f"{method} {path}") if content else {}
+
+    @asynccontextmanager
+    async def _open(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        kind: str = _JSON,
+        limits: aiohttp.ClientTimeout = _TIMEOUT,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A successful answer. What goes wrong while it is read becomes an UnavailableError, too."""
+        url = self.host + path + (f"?{urlencode(query)}" if query else "")
+        what, code = f"{method} {path}", ""
+        headers = {"Accept": f"{_JSON}, */*", "Content-Type": kind, "User-Agent": "componentrun"}
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], url, method, data)
+        try:
+            async with self._session.request(
+                method,
+                url,
+                headers=headers,
+                data=data,
+                timeout=limits,
+                proxy=self.configuration.proxy,
+                server_hostname=self.configuration.tls_server_name,
+            ) as answer:
+                code = str(answer.status)
+                if answer.status >= _FIRST_ERROR:
+                    refusal = error_for(answer.status, await answer.read(), what)
+                    refusal.retry_after = _retry_after(answer.headers)
+                    raise refusal
+                yield answer
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            told = "it was cut off" if code else "no answer"
+            code = code or type(error).__name__
+            raise UnavailableError(f"{what}: {told}: {type(error).__name__}: {error}") from error
+        finally:
+            self._observer.request_done(method, code or "cancelled", urlsplit(self.host).netloc)
+
+    def _pause(self, tries: int) -> float:
+        return self._random.uniform(0.5, 1.0) * min(_FIRST_PAUSE * 2.0 ** (tries - 1), _LONGEST_PAUSE)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    text = headers.get("Retry-After", "")
+    return min(float(text), _LONGEST_PAUSE) if text.isascii() and text.isdigit() else 0.0
+
+
+def _parse(content: bytes, what: str) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except ValueError as error:
+        raise UnavailableError(f"{what}: the answer is no JSON: {content[:_QUOTED]!r}") from error
+    if not isinstance(document, dict):
+        raise UnavailableError(f"{what}: the answer is no JSON object: {content[:_QUOTED]!r}")
+    return document
+
+
+def _checked(event: dict[str, Any]) -> dict[str, Any]:
+    """The watch event, or the error that it tells."""
+    if event.get("type") != "ERROR":
+        return event
+    status = event.get("object") or {}
+    code, message = int(status.get("code") or 0), str(status.get("message", ""))
+    if code == _GONE:
+        raise GoneError(f"watch: {message}", code)
+    raise UnavailableError(f"watch: {code}: {message}", code)
+
+
+def _lively_socket(address: Any) -> socket.socket:
+    """A socket that notices that its peer is gone."""
+    family, kind, proto, _, _ = address
+    made = socket.socket(family, kind, proto)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for option, value in _KEEP_ALIVE:
+        if hasattr(socket, option):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return made
+
+
+async def connect(observer: RequestObserver) -> Kube:
+    """A client for the cluster this process runs in, else for the one that KUBECONFIG names.
+
+    Raises:
+        PlatformError: there is neither.
+    """
+    configuration = kubernetes_client.Configuration()
+
+    def load_in_cluster() -> None:
+        kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+
+    try:
+        load_in_cluster()
+    except kubernetes_config.ConfigException as in_cluster:
+        try:
+            await kubernetes_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except kubernetes_config.ConfigException as error:
+            raise PlatformError(
+                f"no Kubernetes API server is known: not in a pod ({in_cluster}) and no usable KUBECONFIG ({error})"
+            ) from error
+        return Kube(configuration, observer)
+    return Kube(configuration, observer, reload=load_in_cluster)

@@ -1,0 +1,93 @@
+"""From the environment to the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from componentrun.errors import PlatformError
+from componentrun.process.launch import launch, listen_to_signals
+from componentrun.process.settings import ProcessSettings, Reader, read_process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@dataclass(frozen=True)
+class Settings:
+    process: ProcessSettings
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    reader = Reader(environment, "sweeper")
+    settings = Settings(read_process(reader))
+    reader.check()
+    return settings
+
+
+@pytest.fixture(autouse=True)
+def restore_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("COMPONENTRUN_")]:
+        monkeypatch.delenv(name)
+
+
+def test_work_gets_the_settings_and_ends_with_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPONENTRUN_PORT", "9000")
+    seen: list[int] = []
+
+    async def work(settings: Settings) -> None:
+        seen.append(settings.process.port)
+
+    assert launch(read, work) == 0
+    assert seen == [9000]
+
+
+def test_settings_that_cannot_be_used_are_all_named_and_end_with_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COMPONENTRUN_PORT", "http")
+    monkeypatch.setenv("COMPONENTRUN_LOG_FORMAT", "xml")
+
+    async def work(_: Settings) -> None:
+        raise AssertionError("it must not begin")
+
+    assert launch(read, work) == 2
+    first, *problems = capsys.readouterr().err.splitlines()
+    assert first == "error: the sweeper's settings can't be used:"
+    assert [problem.split()[0] for problem in problems] == ["COMPONENTRUN_PORT", "COMPONENTRUN_LOG_FORMAT"]
+
+
+def test_what_it_fails_of_is_its_last_log_line_and_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COMPONENTRUN_LOG_FORMAT", "text")
+
+    async def work(_: Settings) -> None:
+        raise PlatformError("no Kubernetes API server is known")
+
+    assert launch(read, work) == 1
+    assert capsys.readouterr().err.splitlines()[-1].endswith("CRITICAL no Kubernetes API server is known")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_sets_the_event(number: signal.Signals) -> None:
+    told_to_end = asyncio.Event()
+    listen_to_signals(told_to_end)
+    os.kill(os.getpid(), number)
+    async with asyncio.timeout(10):
+        await told_to_end.wait()
