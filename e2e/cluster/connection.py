@@ -103,7 +103,7 @@ def parse(values: Mapping[str, object], file: Path) -> Connection:
             f"{file} was written by another version: it has too many or too few of {odd}", hint=f"`{UP}`"
         )
     folders = {name: Path(str(values[name])) for name in ("kubeconfig", "bin_dir", "logs")}
-    return Connection(**{**values, **folders})  # type: ignore[arg-type]
+    return Connection(**{**values, **folders})  # type: ignore[arg-type]  # of any type
 
 
 def exports(connection: Connection, environment: Mapping[str, str] = os.environ) -> str:

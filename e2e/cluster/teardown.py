@@ -104,7 +104,7 @@ def remove_cgroups() -> None:
         top = root / POD_CGROUP
         if top.exists():
             # The kernel takes a moment to see that the processes are gone.
-            waiting.until(lambda top=top: _removal_problem(top), what=f"removing {top}", timeout=20)  # type: ignore[misc]
+            waiting.until(lambda top=top: _removal_problem(top), what=f"removing {top}", timeout=20)  # type: ignore[misc]  # a default of a lambda
 
 
 def _removal_problem(top: Path) -> str | None:

@@ -9,10 +9,12 @@ import json
 import sys
 from typing import Final, Literal
 
-__all__ = ["Level", "amount", "say"]
+__all__ = ["WORTH_A_LINE", "Level", "amount", "say"]
 
 Level = Literal["info", "warn", "error"]
 
+WORTH_A_LINE: Final = 64 * 2**20
+"""From how many bytes on it is said that something begins; less is over before anybody has read it."""
 _UNIT: Final = 1024
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun import contract
 from componentrun.agent.download import download, table_size
 from componentrun.agent.folder import Folder
-from componentrun.agent.progress import amount, say
+from componentrun.agent.plan import fetch_plan
+from componentrun.agent.progress import WORTH_A_LINE, amount, say
 from componentrun.agent.secrets import with_secrets
-from componentrun.agent.transfer import Client, Patience, Request
-from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.exchange import GrantIn, StageInPlan, StageInResult, from_json
+from componentrun.agent.transfer import Client, Patience
+from componentrun.errors import Reason, UserError
+from componentrun.exchange import GrantIn, StageInPlan, StageInResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +32,6 @@ _FOLDERS: Final = (
     "artifacts/out/current",
     "artifacts/out/shared",
 )
-_WORTH_A_LINE: Final = 64 * 2**20
-"""From how many bytes on it is said that something begins; less is over before anybody has read it."""
 _CONFIG_MODE: Final = 0o600
 """config.json holds secrets; the component runs with the same user id as this agent."""
 
@@ -51,12 +50,12 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
     """
     started = time.monotonic()
     client = Client(grant.ca_bundle, patience or Patience())
-    plan = _plan(client, grant)
+    plan = fetch_plan(client, grant.plan_url, StageInPlan, "the plan of stage-in")
     _check_paths(plan.tables)
     plain = [table for table in plan.tables if table.mapping is None]
     mapped = [table for table in plan.tables if table.mapping is not None]
     size = sum(table_size(table) for table in plan.tables)
-    if size >= _WORTH_A_LINE:
+    if size >= WORTH_A_LINE:
         say("info", f"Bringing the input: {amount(len(plan.tables), size)}.")
     with Folder(data) as folder:
         for path in _FOLDERS:
@@ -83,14 +82,6 @@ def _bring_mapped(client: Client, folder: Folder, data: str, mapped: Sequence[Ta
     from componentrun.agent.mapping import bring_mapped  # noqa: PLC0415 - likewise
 
     return bring_mapped(client, folder, data, mapped)
-
-
-def _plan(client: Client, grant: GrantIn) -> StageInPlan:
-    text = client.send(Request("GET", grant.plan_url, "the plan of stage-in"), lambda response: response.read())
-    try:
-        return from_json(StageInPlan, text)
-    except ValueError as error:
-        raise PlatformError(f"the plan of stage-in can't be read: {error}") from error
 
 
 def _check_paths(tables: Sequence[TableRead]) -> None:

@@ -18,11 +18,12 @@ from componentrun.agent.folder import FILE, Folder, shown
 from componentrun.agent.form import Form
 from componentrun.agent.manifest import Manifest, is_text, parse_manifest
 from componentrun.agent.outputs import Decision, decide
-from componentrun.agent.progress import amount, say
+from componentrun.agent.plan import fetch_plan
+from componentrun.agent.progress import WORTH_A_LINE, amount, say
 from componentrun.agent.transfer import Client, Patience, Request
 from componentrun.agent.upload import SMALL_BYTES, Uploaded, upload
-from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.exchange import STAGE_OUT_RESULT, GrantOut, StageOutPlan, StageOutResult, from_json, to_json
+from componentrun.errors import Reason, UserError
+from componentrun.exchange import STAGE_OUT_RESULT, GrantOut, StageOutPlan, StageOutResult, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,9 +35,6 @@ __all__ = ["stage_out"]
 
 _DOCUMENT_BYTES: Final = 16 * 2**20
 """The largest manifest or state that is read."""
-
-_WORTH_A_LINE: Final = 64 * 2**20
-"""From how many bytes on it is said that something begins; less is over before anybody has read it."""
 
 
 def stage_out(grant: GrantOut, data: str, patience: Patience | None = None) -> StageOutResult:
@@ -55,7 +53,7 @@ def stage_out(grant: GrantOut, data: str, patience: Patience | None = None) -> S
     """
     started = time.monotonic()
     client = Client(grant.ca_bundle, patience or Patience())
-    plan = _plan(client, grant)
+    plan = fetch_plan(client, grant.plan_url, StageOutPlan, "the plan of stage-out")
     with Folder(data) as folder:
         result, errors = _stage(client, plan, grant.post, folder, started)
     _tell(result, errors)
@@ -76,7 +74,7 @@ def _stage(
         # Known before anything travels; every other error ends its own table only.
         errors.append(_too_large(sum(sizes), plan.max_bytes))
     else:
-        if sum(sizes) >= _WORTH_A_LINE:
+        if sum(sizes) >= WORTH_A_LINE:
             say("info", f"Uploading the output: {amount(len(decision.sources), sum(sizes))}.")
         with Checkers(folder, None if max(sizes, default=0) > SMALL_BYTES else 0) as checkers:
             uploaded = upload(client, folder, post, decision.sources, checkers)
@@ -91,14 +89,6 @@ def _too_large(size: int, allowed: int) -> UserError:
         f"{contract.OUT_TABLES} holds {size} bytes; the run may store {allowed}. Nothing was uploaded",
         Reason.OUTPUT_INVALID,
     )
-
-
-def _plan(client: Client, grant: GrantOut) -> StageOutPlan:
-    text = client.send(Request("GET", grant.plan_url, "the plan of stage-out"), lambda response: response.read())
-    try:
-        return from_json(StageOutPlan, text)
-    except ValueError as error:
-        raise PlatformError(f"the plan of stage-out can't be read: {error}") from error
 
 
 def _entries(folder: Folder, errors: list[UserError]) -> list[Entry]:

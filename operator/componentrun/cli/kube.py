@@ -193,6 +193,6 @@ def _in_cluster(namespace: str | None) -> KubeCluster:
     settings = Configuration()
     config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # likewise
     if namespace is None:
-        with open(_TOKEN_NAMESPACE, encoding="utf-8") as file:  # noqa: PTH123
+        with open(_TOKEN_NAMESPACE, encoding="utf-8") as file:  # noqa: PTH123 - as above
             namespace = file.read().strip()
     return KubeCluster(ApiClient(configuration=settings), namespace)

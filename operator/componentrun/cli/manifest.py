@@ -201,7 +201,7 @@ def check(manifest: JsonObject) -> None:
     """
     from pydantic import ValidationError  # noqa: PLC0415 - the models take a while to load
 
-    from componentrun.api.componentrun import ComponentRun, ComponentRunSpec  # noqa: PLC0415
+    from componentrun.api.componentrun import ComponentRun, ComponentRunSpec  # noqa: PLC0415 - likewise
 
     problems = [*_unknown(manifest, _TOP, ""), *_unknown(manifest["metadata"], _METADATA, "metadata.")]
     schema = ComponentRunSpec.model_json_schema(by_alias=True)

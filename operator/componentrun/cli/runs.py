@@ -1,12 +1,12 @@
 """`get`, `list`, `wait`, `cancel` and `delete`: runs that are there already."""
 
-import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from componentrun.cli import options
+from componentrun.cli.asking import ask
 from componentrun.cli.cluster import RUNS, JsonObject
 from componentrun.cli.errors import EXIT_FAULT, EXIT_OK, BadRequestError
 from componentrun.cli.render import Format, ListFormat, document
@@ -204,9 +204,9 @@ def delete(
     session = Session.of(ctx, context=context, namespace=namespace)
     doomed = [session.run(name) for name in runs] if runs else _ended_before(session, older, selector)
     busy = [run.metadata.name for run in doomed if not is_over(run)]
-    if busy and not yes:
+    if busy:
         names = ", ".join(f"`{name}`" for name in busy)
-        _ask(f"{names} {'is' if len(busy) == 1 else 'are'} not over yet, and deleting cancels")
+        ask(f"{names} {'is' if len(busy) == 1 else 'are'} not over yet: deleting cancels", yes=yes)
     for run in doomed:
         session.cluster.delete(RUNS, run.metadata.name)
         session.output.note(f"ComponentRun `{run.metadata.name}` deleted")
@@ -219,11 +219,3 @@ def _ended_before(session: Session, older: str | None, selector: str) -> list["C
     border = session.now() - (parse_duration("--older", older) or timedelta())
     runs = [parse_run(raw) for raw in session.cluster.list(RUNS, selector=selector)]
     return [run for run in runs if run.status.completion_time and run.status.completion_time < border]
-
-
-def _ask(question: str) -> None:
-    """Ask a person; without one, refuse."""
-    if not sys.stdin.isatty():
-        raise BadRequestError(question, "`--yes` does it without asking")
-    if not typer.confirm(f"{question}. Go on?", err=True):
-        raise typer.Exit(EXIT_OK)

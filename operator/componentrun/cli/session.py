@@ -124,7 +124,7 @@ def parse_run(raw: JsonObject) -> ComponentRun:
     """
     from pydantic import ValidationError  # noqa: PLC0415 - the models take a while to load
 
-    from componentrun.api.componentrun import ComponentRun  # noqa: PLC0415
+    from componentrun.api.componentrun import ComponentRun  # noqa: PLC0415 - likewise
 
     try:
         return ComponentRun.model_validate(_without_nulls(raw))

@@ -2,13 +2,13 @@
 
 import json
 import re
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from componentrun.cli import options
-from componentrun.cli.errors import EXIT_OK, BadRequestError
+from componentrun.cli.asking import ask
+from componentrun.cli.errors import BadRequestError
 from componentrun.cli.session import Session
 from componentrun.cli.sources import read
 from componentrun.contract import DEFAULT_BRANCH
@@ -87,10 +87,7 @@ def rm(
     session = Session.of(ctx, context=context, namespace=namespace)
     store = session.store(storage, endpoint)
     title = _title(owner)
-    if not yes and not sys.stdin.isatty():
-        raise BadRequestError(f"{title} keeps its state: nobody is there to ask", "`--yes` does it without asking")
-    if not yes and not typer.confirm(f"delete the state of {title} in Storage {store.name}?", err=True):
-        raise typer.Exit(EXIT_OK)
+    ask(f"{title} will forget its state in Storage `{store.name}`", yes=yes)
     found = store.remove_state(owner)
     session.output.note(f"{title} {'has forgotten its state' if found else 'had no state'}")
 

@@ -8,7 +8,8 @@ from typing import IO, Annotated
 import typer
 
 from componentrun.cli import options
-from componentrun.cli.errors import EXIT_OK, BadRequestError
+from componentrun.cli.asking import ask
+from componentrun.cli.errors import BadRequestError
 from componentrun.cli.events import number_or_namespace
 from componentrun.cli.progress import bar
 from componentrun.cli.render import Cell, Row, document
@@ -184,14 +185,7 @@ def rm(
 ) -> None:
     """Delete a table. It can't be brought back."""
     session, store = _open(ctx, namespace, context, storage, endpoint)
-    if (
-        not yes
-        and sys.stdin.isatty()
-        and not typer.confirm(f"delete table {table_id} of Storage {store.name}?", err=True)
-    ):
-        raise typer.Exit(EXIT_OK)
-    if not yes and not sys.stdin.isatty():
-        raise BadRequestError(f"`{table_id}` was not deleted: nobody is there to ask", "`--yes` does it without asking")
+    ask(f"table `{table_id}` of Storage `{store.name}` will be deleted", yes=yes)
     if not store.remove(table_id):
         raise BadRequestError(
             f"there is no table `{table_id}` in Storage `{store.name}`",

@@ -125,7 +125,7 @@ class RunTarget:
             run = run_facts(raw)
         except ValueError as error:
             metadata = raw.get("metadata") or {}
-            log.error("can't read run %s/%s: %s", metadata.get("namespace"), metadata.get("name"), error)  # noqa: TRY400
+            log.error("can't read run %s/%s: %s", metadata.get("namespace"), metadata.get("name"), error)  # noqa: TRY400 - where it was read says nothing
             return
         self._registry.run_changed(run)
 

@@ -41,7 +41,7 @@ class _NoDiffBase(kopf.DiffBaseStorage):
         """Nothing was stored."""
         return None
 
-    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:  # noqa: ARG002
+    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:  # noqa: ARG002 - likewise
         """Nothing to compare."""
         return kopf.BodyEssence()
 

@@ -38,7 +38,10 @@ OOM_KILLED: Final = "OOMKilled"
 MAX_SHOWN: Final = 300
 """Characters of the component's last words within the run's message; the whole is in `status.lastWords`."""
 
-_SIGNALS: Final = {1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM"}  # fmt: skip  # noqa: E501
+_SIGNALS: Final = {
+    1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE",
+    15: "SIGTERM",
+}  # fmt: skip
 _SIGNAL_BASE: Final = 128
 _DISK: Final = re.compile(r"emptydir volume|ephemeral local storage|ephemeral storage limit", re.IGNORECASE)
 """The kubelet's words for a pod's own fault (pkg/kubelet/eviction/helpers.go); else the node was short of something."""

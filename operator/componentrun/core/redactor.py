@@ -1,8 +1,9 @@
 """Takes a run's secret values out of what goes into events and statuses. Pure.
 
-Found are a value as it is, and as it looks escaped for JSON, URL-encoded, in hexadecimal, or in base64 (alone, in
-lines, or inside a longer text, e.g. `user:password`); besides, what makes a signed URL a capability. Of a value with
-several lines, each line is a value too: a component prints a private key line by line.
+Found are a value as it is, and as it looks escaped for JSON, as Python shows it (a text or its bytes), URL-encoded, in
+hexadecimal, or in base64 (alone, in lines, or inside a longer text, e.g. `user:password`); besides, what makes a signed
+URL a capability. Of a value with several lines, each line is a value too: a component prints a private key line by
+line.
 
 Values shorter than `SHORTEST` characters are not redacted: `1`, `no` or `dev` as a "secret" would make every event
 unreadable and hide nothing, as the gaps would show the value.
@@ -120,10 +121,13 @@ def _encodings(value: str) -> Iterator[str]:
     ):
         yield encoded
         yield _lower_hex(encoded)
-    yield repr(value)[1:-1]
-    yield value.encode(errors="surrogatepass").hex()
-    yield value.encode(errors="surrogatepass").hex().upper()
-    yield from _base64(value.encode(errors="surrogatepass"))
+    data = value.encode(errors="surrogatepass")
+    # As Python shows a text and its bytes; where both kinds of quotes are about, it escapes the single ones.
+    yield from (repr(value)[1:-1], repr("\"'" + value)[4:-1])
+    yield from (repr(data)[2:-1], repr(b"\"'" + data)[5:-1])
+    yield data.hex()
+    yield data.hex().upper()
+    yield from _base64(data)
 
 
 def _lower_hex(encoded: str) -> str:

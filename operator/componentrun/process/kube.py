@@ -317,13 +317,13 @@ async def connect(observer: RequestObserver) -> Kube:
     configuration = kubernetes_client.Configuration()
 
     def load_in_cluster() -> None:
-        kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # likewise
 
     try:
         load_in_cluster()
     except kubernetes_config.ConfigException as in_cluster:
         try:
-            await kubernetes_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            await kubernetes_config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # likewise
         except kubernetes_config.ConfigException as error:
             raise PlatformError(
                 f"no Kubernetes API server is known: not in a pod ({in_cluster}) and no usable KUBECONFIG ({error})"

@@ -166,7 +166,7 @@ class Store:
         """
         with self._border("read", key):
             options = {"if_match": quoted_etag(etag)} if etag is not None else None
-            result = await obstore.get_async(self._backend, key, options=options)  # type: ignore[arg-type]
+            result = await obstore.get_async(self._backend, key, options=options)  # type: ignore[arg-type]  # obstore has no type for some options only
             async for chunk in result.stream(min_chunk_size=_STREAM_CHUNK):
                 yield chunk
 

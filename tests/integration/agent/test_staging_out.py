@@ -27,7 +27,7 @@ pytestmark = pytest.mark.store
 
 
 def mapped(source: str, destination: str, **more: object) -> OutputTable:
-    return OutputTable(source, destination, **more)  # type: ignore[arg-type]
+    return OutputTable(source, destination, **more)  # type: ignore[arg-type]  # of any type
 
 
 async def test_a_mapped_file_becomes_headerless_slices_and_a_result(place: Place) -> None:

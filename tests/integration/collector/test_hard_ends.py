@@ -54,7 +54,7 @@ async def test_streams_that_are_cut_again_and_again(lab: Lab, collector: Collect
     assert cuts
     assert sorted(numbers(await lab.events("cut"))) == list(range(1, 20001))
     assert status["message"] == ""
-    print(f"{cuts} cuts, {collector.metric('componentrun_collector_reconnects_total'):.0f} reconnects")  # noqa: T201
+    print(f"{cuts} cuts, {collector.metric('componentrun_collector_reconnects_total'):.0f} reconnects")  # noqa: T201 - a figure for whoever looks
 
 
 @pytest.mark.parametrize("grace", [0, 10])
@@ -144,6 +144,6 @@ async def test_a_burst_is_read_whole_with_little_memory(lab: Lab, collector: Col
     wait("delivered", lambda: lab.delivered("burst"), seconds=120)
     peak = collector.peak_mib()
     events = await lab.events("burst")
-    print(f"60,000 lines, delivered {time.monotonic() - begun:.1f} s after the end, peak {peak:.0f} MiB")  # noqa: T201
+    print(f"60,000 lines, delivered {time.monotonic() - begun:.1f} s after the end, peak {peak:.0f} MiB")  # noqa: T201 - a figure for whoever looks
     assert sorted(numbers(events)) == list(range(1, 60001))
     assert peak < 300

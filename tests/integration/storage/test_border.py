@@ -61,7 +61,7 @@ async def test_wrong_credentials_are_told_from_missing_rights(
         pytest.skip("versitygw's only user here may do anything")
     if "access_key" in change and operation == "head" and not is_minio:
         pytest.skip("versitygw says 404 to an unknown user, which without a body looks like a missing object")
-    store = open_store(dataclasses.replace(settings, **change))  # type: ignore[arg-type]
+    store = open_store(dataclasses.replace(settings, **change))  # type: ignore[arg-type]  # of any type
     with pytest.raises(PlatformError) as refusal:
         await (store.head("k") if operation == "head" else OPERATIONS[operation](store))
     assert refusal.value.reason is Reason.STORAGE_ACCESS_DENIED

@@ -71,7 +71,7 @@ async def test_temporary_keys_with_a_token_are_as_good(settings: StoreSettings, 
 async def test_a_store_that_can_not_be_listed_ends_the_checks(
     settings: StoreSettings, change: dict[str, str], told: str
 ) -> None:
-    wrong = dataclasses.replace(settings, **change)  # type: ignore[arg-type]
+    wrong = dataclasses.replace(settings, **change)  # type: ignore[arg-type]  # of any type
     checks = await check_store(open_store(wrong), Signer(wrong))
     assert [(check.name, check.ok) for check in checks] == [("list", False)]
     assert told in checks[0].detail

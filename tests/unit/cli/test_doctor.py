@@ -138,7 +138,7 @@ def test_without_the_right_to_see_deployments_they_are_unknown_not_missing(healt
             raise BadRequestError("you are not allowed to list `deployments.apps`", "ask")
         return real(what, **more)
 
-    healthy.cluster.list = refuse  # type: ignore[method-assign]
+    healthy.cluster.list = refuse  # type: ignore[method-assign]  # the fault of this test
     result = healthy.run("doctor")
     assert result.exit_code == 0
     assert "warn operator: can't tell: you are not allowed to list `deployments.apps`" in result.stdout

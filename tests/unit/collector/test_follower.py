@@ -70,7 +70,7 @@ class Scene:
 
     def sets(self, **changes: bool | int) -> Any:
         def change() -> None:
-            self.view = replace(self.view, **changes)  # type: ignore[arg-type]
+            self.view = replace(self.view, **changes)  # type: ignore[arg-type]  # of any type
             self.follower.nudge()
 
         return change

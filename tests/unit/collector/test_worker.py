@@ -305,7 +305,7 @@ async def test_another_collector_is_noticed_and_not_mixed_in() -> None:
             await append_segment(store, UID, 1, [other], checkpoint)
         return store
 
-    world.stores.get = interfere  # type: ignore[method-assign]
+    world.stores.get = interfere  # type: ignore[method-assign]  # the fault of this test
     with pytest.raises(SupersededError):
         await world.work(state)
     await world.work(with_pod(world, Play(log("one"))))

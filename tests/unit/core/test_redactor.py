@@ -39,12 +39,20 @@ def b64(text: str) -> str:
         quote(AWKWARD, safe="").lower().replace("p", "p"),
         quote_plus(AWKWARD),
         repr(AWKWARD)[1:-1],
+        repr(AWKWARD.encode())[2:-1],
         AWKWARD.encode().hex(),
         AWKWARD.encode().hex().upper(),
     ],
 )
 def test_every_form_is_found(form: str) -> None:
     assert Redactor([AWKWARD]).text(f"before {form} after") == f"before {MARK} after"
+
+
+@pytest.mark.parametrize("around", ["", "'", '"', "'\""])
+def test_quotes_around_a_value_do_not_hide_it_from_what_python_shows(around: str) -> None:
+    for secret in ("it's a sécret", 'a "sécret"', 'it\'s a "sécret"', "sécret\\'"):
+        for shown in (repr(f"{around}{secret}{around}"), repr(f"{around}{secret}{around}".encode())):
+            assert MARK in Redactor([secret]).text(shown), shown
 
 
 @pytest.mark.parametrize("user", ["a", "ab", "abc", "somebody"])

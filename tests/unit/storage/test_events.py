@@ -181,4 +181,4 @@ def test_a_broken_segment_is_refused_with_its_place(data: bytes, told: str) -> N
 
 def test_an_event_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        event(1).seq = 2  # type: ignore[misc]
+        event(1).seq = 2  # type: ignore[misc]  # what must not work

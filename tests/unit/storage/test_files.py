@@ -28,7 +28,7 @@ FOO = TableId("in", "c-main", "foo")
 async def load(store: Store, folder: Path, data: bytes, **more: bool | str | tuple[str, ...]) -> upload.Loaded:
     path = folder / "foo.csv"
     path.write_bytes(data)
-    return await upload_table(store, path, FOO, **more)  # type: ignore[arg-type]
+    return await upload_table(store, path, FOO, **more)  # type: ignore[arg-type]  # of any type
 
 
 async def whole(store: Store) -> bytes:

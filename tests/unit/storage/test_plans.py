@@ -244,7 +244,7 @@ class FixedSource:
 def ambient(lasts: timedelta) -> tuple[Signer, FixedSource]:
     signer = Signer(dataclasses.replace(SETTINGS, access_key=None, secret_key=None))
     source = FixedSource(lasts)
-    signer._source = source  # type: ignore[assignment]
+    signer._source = source  # type: ignore[assignment]  # the fault of this test
     return signer, source
 
 
@@ -274,7 +274,7 @@ async def test_a_machine_without_identity_is_told_what_to_do() -> None:
     def nothing() -> Credentials:
         raise ValueError("no way: secret-detail")
 
-    source.retrieve = nothing  # type: ignore[method-assign]
+    source.retrieve = nothing  # type: ignore[method-assign]  # the fault of this test
     with pytest.raises(PlatformError, match="Give the Storage a Secret") as refusal:
         await signer.refresh()
     assert "secret-detail" not in refusal.value.message
