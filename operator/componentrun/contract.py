@@ -51,6 +51,10 @@ DEFAULT_ACTION: Final = "run"
 DEFAULT_BRANCH: Final = "default"
 DEFAULT_NETWORK: Final = "none"
 DEFAULT_DATA_SIZE: Final = "10Gi"
+FILE_KEEP_DAYS: Final = 15
+"""How long a file is kept that is not permanent."""
+DEFAULT_FILE_LIMIT: Final = 100
+"""Files that a choice by tags or by a pattern delivers where it does not say how many: the newest ones."""
 SECRET_KEY_PREFIX: Final = "#"  # noqa: S105 - a mark on keys, not a password
 EVENT_MESSAGE_LIMIT: Final = 4_000
 """Characters of a message; a longer one is cut with a mark."""

@@ -6,19 +6,15 @@ Plain frozen dataclasses, because the agents must start in milliseconds and must
     stage-in  --(termination message of its container)--> operator
     stage-out --(result object under its own prefix, summary as termination message)--> operator
 
-`to_json` and `from_json` are inverse. A document that lacks a field raises `ValueError` naming it; fields it does not
-know are ignored, so that an operator and an agent one release apart understand each other.
+How they become text and back: `documents`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import json
-import types
-import typing
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
+
+from componentrun.documents import from_json, to_json
 
 __all__ = [
     "GRANT_FILE",
@@ -29,9 +25,13 @@ __all__ = [
     "STAGE_IN_COMMAND",
     "STAGE_OUT_COMMAND",
     "STAGE_OUT_RESULT",
+    "FilePart",
+    "FileRead",
+    "FileWritten",
     "GrantIn",
     "GrantOut",
     "Mapping",
+    "OutputFile",
     "OutputTable",
     "PostPolicy",
     "SliceRead",
@@ -145,6 +145,20 @@ class TableRead:
 
 
 @dataclass(frozen=True, slots=True)
+class FileRead:
+    """One input file."""
+
+    source: str
+    """Its name and id; for messages."""
+    path: str
+    """Where it goes, relative to the data folder: `in/files/<id>_<name>`."""
+    parts: tuple[SliceRead, ...]
+    """One after the other they are the file; none: it is empty."""
+    manifest: dict[str, Any]
+    """Content of `<path>.manifest`."""
+
+
+@dataclass(frozen=True, slots=True)
 class StageInPlan:
     """All that stage-in needs except secrets."""
 
@@ -155,6 +169,7 @@ class StageInPlan:
     """Content of config.json; secrets are put in from the grant."""
     state: dict[str, Any] = field(default_factory=dict)
     """Content of in/state.json."""
+    files: tuple[FileRead, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +222,20 @@ class OutputTable:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputFile:
+    """One line of the output mapping of files."""
+
+    source: str
+    """Name below out/files, or a pattern of names (`*.pdf`)."""
+    tags: tuple[str, ...] | None = None
+    """None: the manifest says, else none."""
+    permanent: bool | None = None
+    """None: the manifest says, else False."""
+    optional: bool = False
+    """Whether it is no error that there is no such file."""
+
+
+@dataclass(frozen=True, slots=True)
 class StageOutPlan:
     """All that stage-out needs."""
 
@@ -216,6 +245,9 @@ class StageOutPlan:
     """`out.c-main`: where files go that no mapping and no manifest places; None: they are named in a warning."""
     max_bytes: int | None = None
     """The most it may upload in all; None: the volume's own limit is the limit."""
+    files: tuple[OutputFile, ...] = ()
+    file_tags: tuple[str, ...] = ()
+    """That every file gets besides its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +281,30 @@ class TableWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class FilePart:
+    """One object that holds a part of a file, or all of it."""
+
+    key: str
+    """Full object key."""
+    size: int
+    """Bytes; never 0."""
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileWritten:
+    """One output file, complete in Storage but not yet published."""
+
+    name: str
+    tags: tuple[str, ...]
+    permanent: bool
+    parts: tuple[FilePart, ...]
+    """One after the other they are the file; none: it is empty."""
+    size: int
+    """Bytes over all parts."""
+
+
+@dataclass(frozen=True, slots=True)
 class StageInResult:
     """How bringing the input ended; fits into a termination message (4,096 bytes)."""
 
@@ -261,11 +317,12 @@ class StageInResult:
     reason: str | None = None
     """A `Reason` where not ok."""
     message: str | None = None
+    files: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class StageOutResult:
-    """How uploading ended. The whole document is an object; the termination message holds it without `tables`."""
+    """How uploading ended. The whole document is an object; the termination message holds no tables and files."""
 
     ok: bool
     tables: tuple[TableWritten, ...] = ()
@@ -278,63 +335,4 @@ class StageOutResult:
     seconds: float = 0.0
     reason: str | None = None
     message: str | None = None
-
-
-Document = TypeVar("Document")
-
-
-def to_json(document: Any) -> str:
-    """One line of JSON for any dataclass of this module."""
-    return json.dumps(dataclasses.asdict(document), ensure_ascii=False, separators=(",", ":"))
-
-
-def from_json(kind: type[Document], text: str | bytes) -> Document:
-    """Read a document back.
-
-    Raises:
-        ValueError: the text is no JSON object, or a field is missing or of the wrong shape (named in the message).
-    """
-    try:
-        raw = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{kind.__name__}: not JSON: {error}") from error
-    return typing.cast("Document", _build(kind, raw, kind.__name__))
-
-
-def _build(kind: Any, raw: Any, where: str) -> Any:
-    """Turn plain JSON into `kind`: a dataclass, a tuple of something, an optional, or a plain value."""
-    origin = typing.get_origin(kind)
-    if origin in {types.UnionType, typing.Union}:
-        inner = [option for option in typing.get_args(kind) if option is not type(None)]
-        return None if raw is None else _build(inner[0], raw, where)
-    if origin is tuple:
-        if not isinstance(raw, list):
-            raise ValueError(f"{where}: expected a list, found {type(raw).__name__}")
-        return tuple(_build(typing.get_args(kind)[0], item, f"{where}[{i}]") for i, item in enumerate(raw))
-    if dataclasses.is_dataclass(kind):
-        return _build_dataclass(kind, raw, where)
-    expected = origin or kind
-    if expected is float and isinstance(raw, int):
-        return float(raw)
-    if expected is not Any and (not isinstance(raw, expected) or (expected is int and isinstance(raw, bool))):
-        raise ValueError(f"{where}: expected {expected.__name__}, found {type(raw).__name__}")
-    return raw
-
-
-def _build_dataclass(kind: Any, raw: Any, where: str) -> Any:
-    if not isinstance(raw, dict):
-        raise ValueError(f"{where}: expected an object, found {type(raw).__name__}")  # noqa: TRY004 - wrong data, not a wrong call
-    hints = _hints(kind)
-    values = {}
-    for item in dataclasses.fields(kind):
-        if item.name in raw:
-            values[item.name] = _build(hints[item.name], raw[item.name], f"{where}.{item.name}")
-        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
-            raise ValueError(f"{where}.{item.name}: missing")
-    return kind(**values)
-
-
-@functools.cache
-def _hints(kind: Any) -> dict[str, Any]:
-    # Evaluating the annotations anew for each of 1,000 tables takes a quarter of a second.
-    return typing.get_type_hints(kind)
+    files: tuple[FileWritten, ...] = ()

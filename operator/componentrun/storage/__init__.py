@@ -7,17 +7,21 @@ Done elsewhere: moving bytes into and out of a pod (`componentrun.agent`), decid
 Modules, lowest first:
 
     layout        where every object lies; table ids
+    fileindex     ids of files, and the keys by which files are found
     settings      how to reach a Storage
     failures      what the client's exceptions mean
     connection    the one border to obstore
     pointer       what a table is, and the pure rules of a load
     tables        reading, listing and deleting tables
+    files         records of files: making, reading, changing, deleting them
+    filelookup    finding files by id, name, pattern, tags
     commit        publishing: journal, then compare-and-swap
     grants        the one module that signs
     plans         what an attempt may read and write, as documents for the agents
     events        event segments
     state         state of a configuration between runs
-    upload, download   tables from and to files, without a pod
+    upload, download   tables from and to local files, without a pod
+    fileupload    local files as files of Storage, without a pod
     sweep         deleting what no pointer names
     doctor        can this store do what is needed?
 

@@ -1,13 +1,14 @@
-"""Publishing: an attempt's tables change all or not at all, and once.
+"""Publishing: an attempt's tables change and its files appear all or not at all, and once.
 
-    1. check     each slice lies below the attempt's own prefix and is the object that was uploaded;
+    1. check     each object lies below the attempt's own prefix and is what was uploaded;
                  each load fits its table. A refusal here has changed nothing.
     2. journal   `journal.json` is created, which succeeds once for a run: from here on the run is published, by this
                  attempt and with these loads, whoever carries it out.
     3. pointers  each table's pointer is replaced by compare-and-swap, what it said before is kept as a version
                  (`history`); read again and merged anew where another run was faster; left alone where this run is in
                  it already.
-    4. done      the journal is marked.
+    4. files     each file's record is created, unless it is there.
+    5. done      the journal is marked.
 
 Killed between any two writes, `publish` or `resume` completes what the journal says. Two that do so at the same time
 come to the same end.
@@ -23,8 +24,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
 from componentrun.storage.connection import plain_etag, quoted_etag
 from componentrun.storage.failures import ExistsError, StaleError
+from componentrun.storage.files import FileRecord, create_file, records_of
 from componentrun.storage.history import change_table
-from componentrun.storage.layout import TableId
+from componentrun.storage.layout import TableId, check_own
 from componentrun.storage.pointer import (
     Commit,
     Condition,
@@ -43,9 +45,19 @@ if TYPE_CHECKING:
 
     from componentrun.exchange import StageOutResult, TableWritten
     from componentrun.storage.connection import Store
+    from componentrun.storage.files import FilePart
     from componentrun.storage.tables import VersionedPointer
 
-__all__ = ["FencedError", "Journal", "Published", "PublishedTable", "publish", "read_journal", "resume"]
+__all__ = [
+    "FencedError",
+    "Journal",
+    "Published",
+    "PublishedFile",
+    "PublishedTable",
+    "publish",
+    "read_journal",
+    "resume",
+]
 
 JOURNAL_FORMAT: Final = 1
 
@@ -63,6 +75,8 @@ class Journal(StorageModel):
     commit: Commit
     write_always_only: bool = False
     loads: tuple[TableLoad, ...] = ()
+    files: tuple[FileRecord, ...] = ()
+    """Whole records, ids included: whoever carries this out makes the same ones."""
     finished: datetime | None = None
 
 
@@ -79,12 +93,22 @@ class PublishedTable:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """One file that a run made."""
+
+    id: str
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """What is published for a run."""
 
     attempt: int
     tables: tuple[PublishedTable, ...]
     time: datetime
+    files: tuple[PublishedFile, ...] = ()
 
 
 async def publish(
@@ -103,7 +127,7 @@ async def publish(
         run: uid of the run.
         attempt: number of the attempt, from 1.
         result: what stage-out says it uploaded.
-        write_always_only: the run failed: publish its `writeAlways` tables only.
+        write_always_only: the run failed: publish its `writeAlways` tables only, and no files.
         now: time of the commit; None: the clock's.
 
     Raises:
@@ -115,15 +139,19 @@ async def publish(
     commit = Commit(run=run, attempt=attempt, time=now or datetime.now(UTC))
     seen: dict[str, VersionedPointer | None] = {}
     try:
-        loads = loads_of(result.tables, store.layout.data(run, attempt), write_always_only=write_always_only)
-        seen = await _check(store, loads)
+        own_prefix = store.layout.data(run, attempt)
+        loads = loads_of(result.tables, own_prefix, write_always_only=write_always_only)
+        files = () if write_always_only else records_of(result.files, own_prefix, commit)
+        seen = await _check(store, loads, files)
     except ComponentRunError:
         # What was decided before is carried out, even where it could not be decided again.
         decided = await _read_decision(store, run)
         if decided is None:
             raise
     else:
-        wanted = Journal(state="publishing", commit=commit, write_always_only=write_always_only, loads=loads)
+        wanted = Journal(
+            state="publishing", commit=commit, write_always_only=write_always_only, loads=loads, files=files
+        )
         decided = await _decide(store, wanted)
     if decided.journal.state == "abandoned" or decided.journal.commit.attempt != attempt:
         raise _fenced(decided.journal, run, attempt)
@@ -182,12 +210,7 @@ def loads_of(tables: Iterable[TableWritten], own_prefix: str, *, write_always_on
 
 def _load(written: TableWritten, own_prefix: str) -> TableLoad:
     for part in written.slices:
-        if not part.key.startswith(own_prefix) or ".." in part.key.split("/"):
-            raise PlatformError(
-                f"`{written.destination}` names the object `{part.key}`; expected one below `{own_prefix}`, "
-                "the only place that the attempt may write to. Nothing was published",
-                Reason.PUBLISH_FAILED,
-            )
+        check_own(part.key, own_prefix, f"`{written.destination}`")
     try:
         table = TableId.parse(written.destination)
     except UserError as error:
@@ -243,23 +266,26 @@ def apply_all(pointer: Pointer | None, loads: Iterable[TableLoad], commit: Commi
     return pointer.model_copy(update={"version": version, "change": changes[0]})
 
 
-async def _check(store: Store, loads: tuple[TableLoad, ...]) -> dict[str, VersionedPointer | None]:
+async def _check(
+    store: Store, loads: tuple[TableLoad, ...], files: tuple[FileRecord, ...]
+) -> dict[str, VersionedPointer | None]:
     """Refuse, before anything is decided, what can't be published. The tables as they were seen."""
     by_table = _by_table(loads)
     seen: dict[str, VersionedPointer | None] = {}
 
-    async def check(item: Slice | str) -> None:
-        if isinstance(item, Slice):
-            await _check_slice(store, item)
-        else:
+    async def check(item: Slice | FilePart | str) -> None:
+        if isinstance(item, str):
             seen[item] = await _check_table(store, item, by_table[item])
+        else:
+            await _check_object(store, item)
 
-    items: list[Slice | str] = [*by_table, *(part for load in loads for part in load.slices)]
+    items: list[Slice | FilePart | str] = [*by_table, *(part for load in loads for part in load.slices)]
+    items += [part for file in files for part in file.parts]
     await gather_bounded(check, items)
     return seen
 
 
-async def _check_slice(store: Store, part: Slice) -> None:
+async def _check_object(store: Store, part: Slice | FilePart) -> None:
     found = await store.head(part.key)
     if found is None or found.size != part.size or plain_etag(found.etag) != plain_etag(part.etag):
         there = f"{found.size} bytes, ETag {found.etag}" if found is not None else "no object"
@@ -300,6 +326,7 @@ async def _carry_out(store: Store, decided: _Decision, seen: dict[str, Versioned
             await change_table(store, TableId.parse(table), journal.commit.run, merge, seen=seen.get(table))
 
         await gather_bounded(change, _by_table(journal.loads).items())
+        await gather_bounded(lambda record: create_file(store, record), journal.files)
         await _mark_done(store, decided)
     return Published(
         attempt=journal.commit.attempt,
@@ -308,6 +335,7 @@ async def _carry_out(store: Store, decided: _Decision, seen: dict[str, Versioned
             for table, loads in _by_table(journal.loads).items()
         ),
         time=journal.commit.time,
+        files=tuple(PublishedFile(file.id, file.name, file.size) for file in journal.files),
     )
 
 

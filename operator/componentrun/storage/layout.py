@@ -5,7 +5,8 @@ Keys are full object keys (the Storage's prefix included), without a leading sla
     <prefix>/tables/<bucket>/<table>/table.json          pointer
     <prefix>/tables/<bucket>/<table>/versions/<version>.json   pointer as it was before
     <prefix>/data/<run uid>-<attempt>/...                slices of one attempt
-    <prefix>/files/...                                   plain objects of users
+    <prefix>/files/...                                   plain objects of users: nothing of the platform lies there
+    <prefix>/file-index/...                              records of files, see `fileindex`; their bytes are in data/
     <prefix>/state/<component>/<branch>/<configuration>/state.json    what it remembers; rows/<row>.json for a row of it
     <prefix>/runs/<run uid>/journal.json                 commit journal
     <prefix>/runs/<run uid>/<attempt>/stage-in.json      plan of an attempt; stage-out.json likewise
@@ -22,12 +23,13 @@ from typing import Final, Self
 from componentrun.contract import DEFAULT_BRANCH
 from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.exchange import STAGE_OUT_RESULT
+from componentrun.storage.fileindex import FileIndex
 
-__all__ = ["RESERVED_AREAS", "SEQUENCE_DIGITS", "Layout", "TableId", "clean_prefix"]
+__all__ = ["RESERVED_AREAS", "SEQUENCE_DIGITS", "Layout", "TableId", "check_own", "clean_prefix"]
 
 SEQUENCE_DIGITS: Final = 12
 """Of numbers in keys, so that keys sort as their numbers do."""
-RESERVED_AREAS: Final = frozenset({"tables", "data", "runs", "events", "state", "sweep.json", "doctor"})
+RESERVED_AREAS: Final = frozenset({"tables", "data", "file-index", "runs", "events", "state", "sweep.json", "doctor"})
 """First parts of keys that belong to the platform: a plain object may not be read from or written to there."""
 
 _STAGES: Final = ("in", "out")
@@ -196,6 +198,11 @@ class Layout:
 
     # Events, state, files
 
+    @property
+    def file_index(self) -> FileIndex:
+        """Where the records of files lie, and the keys by which they are found."""
+        return FileIndex(self._key("file-index", ""))
+
     def events(self, run: str) -> str:
         """Prefix of a run's event segments, with a slash at its end."""
         return self._key("events", _part(run, "run uid"), "")
@@ -242,6 +249,20 @@ class Layout:
 def _number(key: str, suffix: str) -> int | None:
     stem = key.rpartition("/")[2].removesuffix(suffix)
     return int(stem) if len(stem) == SEQUENCE_DIGITS and stem.isascii() and stem.isdigit() else None
+
+
+def check_own(key: str, own_prefix: str, what: str) -> None:
+    """Refuse an object that an attempt says it wrote, but could not have.
+
+    Raises:
+        PlatformError: (PublishFailed) it lies outside of the attempt's own prefix.
+    """
+    if not key.startswith(own_prefix) or ".." in key.split("/"):
+        raise PlatformError(
+            f"{what} names the object `{key}`; expected one below `{own_prefix}`, the only place that the attempt may "
+            "write to. Nothing was published",
+            Reason.PUBLISH_FAILED,
+        )
 
 
 def _part(text: str, what: str) -> str:

@@ -1,9 +1,9 @@
-"""Deleting the slices that no pointer names: what failed runs left, and what full loads replaced.
+"""Deleting what has expired, and slices that nothing names: what failed runs left, and what full loads replaced.
 
-A prefix below `data/` is swept only if no pointer has named it for the whole keep time, as the sweeper's own notes
-(`sweep.json`) say, so that a run that began to read a table before it was replaced reads to its end. Before its objects
-go, the run's journal is claimed (created as `abandoned`), so that nobody can publish what is about to vanish; a run
-that is being published is left alone. That order makes it safe against commits at the same time.
+A prefix below `data/` is swept only if no pointer and no file has named it for the whole keep time, as the sweeper's own
+notes (`sweep.json`) say, so that a run that began to read a table before it was replaced reads to its end. Before its
+objects go, the run's journal is claimed (created as `abandoned`), so that nobody can publish what is about to vanish; a
+run that is being published is left alone. That order makes it safe against commits at the same time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from componentrun.contract import MAX_TIMEOUT_SECONDS
 from componentrun.errors import PlatformError
 from componentrun.storage.commit import Journal, read_journal
 from componentrun.storage.failures import ExistsError, StaleError
+from componentrun.storage.files import delete_expired, named_data
 from componentrun.storage.pointer import Commit, StorageModel, parse_document
 from componentrun.storage.tables import gather_bounded, list_tables, read_table
 
@@ -52,7 +53,7 @@ class Swept:
 
 
 async def sweep(store: Store, keep: timedelta, *, dry_run: bool = False, now: datetime | None = None) -> Swept:
-    """Delete data prefixes that no pointer has named for `keep`.
+    """Delete files that have expired, and data prefixes that no pointer and no file has named for `keep`.
 
     Args:
         store: the Storage.
@@ -66,6 +67,7 @@ async def sweep(store: Store, keep: timedelta, *, dry_run: bool = False, now: da
     if keep < MIN_KEEP:
         raise PlatformError(f"data of runs must be kept for at least {MIN_KEEP}; asked for {keep}")
     now = now or datetime.now(UTC)
+    await delete_expired(store, dry_run=dry_run, now=now)
     folders = await store.folders(store.layout.data_root())
     unnamed = await _unnamed(store, folders)
     etag, notes = await _notes(store)
@@ -87,7 +89,7 @@ async def sweep(store: Store, keep: timedelta, *, dry_run: bool = False, now: da
 
 
 async def _unnamed(store: Store, folders: list[str]) -> list[str]:
-    """Those of the prefixes that no pointer names."""
+    """Those of the prefixes that no pointer and no file names."""
     if not folders:
         return []
 
@@ -98,7 +100,7 @@ async def _unnamed(store: Store, folders: list[str]) -> list[str]:
         return {store.layout.data(segment.run, segment.attempt) for segment in found.pointer.segments}
 
     tables = [table async for table in list_tables(store)]
-    taken = set().union(*await gather_bounded(named, tables))
+    taken = set().union(await named_data(store), *await gather_bounded(named, tables))
     return [folder for folder in folders if folder not in taken and store.layout.run_of_data(folder) is not None]
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from componentrun.errors import PlatformError
 from componentrun.storage.commit import FencedError, publish, read_journal
+from componentrun.storage.files import FILE_KEEP
 from componentrun.storage.sweep import MIN_KEEP, sweep
+from tests.unit.storage.filing import index, published, stored
 from tests.unit.storage.scenarios import KilledError, MortalStore, content, result, uploaded
 
 if TYPE_CHECKING:
@@ -44,6 +46,17 @@ async def test_what_was_replaced_goes_after_the_keep_time(store: Store) -> None:
     assert (done.prefixes, done.objects, done.bytes, done.waiting) == (("team/a/data/r0-1/",), 2, 6, 0)
     assert await folders(store) == ["r1-1"]
     assert await content(store, FOO) == ["a", "1"]
+
+
+async def test_the_bytes_of_a_file_stay_until_it_has_expired_and_then_go(store: Store) -> None:
+    await published(store, "r0", await stored(store, "r0", "a.bin", b"aaaa"), now=NOW)
+    for moment in (NOW, NOW + FILE_KEEP - timedelta(seconds=1)):
+        assert (await sweep(store, KEEP, now=moment)).objects == 0
+    assert (await sweep(store, KEEP, now=NOW + FILE_KEEP, dry_run=True)).objects == 0
+    assert await index(store) != []
+    assert (await sweep(store, KEEP, now=NOW + FILE_KEEP)).waiting == 1
+    assert await index(store) == []
+    assert (await sweep(store, KEEP, now=NOW + FILE_KEEP + KEEP)).prefixes == ("team/a/data/r0-1/",)
 
 
 async def test_a_dry_run_tells_and_does_nothing(store: Store) -> None:

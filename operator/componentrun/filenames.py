@@ -1,0 +1,52 @@
+"""What a file and a tag may be called. Pure; shared by the agents, Storage and the command line.
+
+A name is a file's name in a folder (with an id before it and `.manifest` behind it), and one part of an object key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from componentrun.contract import MANIFEST_SUFFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["MOST_TAGS", "name_problem", "tags_problem"]
+
+MAX_BYTES: Final = 180
+"""Of a name, or a tag, in UTF-8: 240 characters of base64, and file systems take 255."""
+MOST_TAGS: Final = 50
+
+
+def name_problem(name: str) -> str | None:
+    """Why this can't be the name of a file, as the end of a sentence; None where it can."""
+    if name in {"", ".", ".."} or "/" in name:
+        return "is no file name"
+    if name.endswith(MANIFEST_SUFFIX):
+        return f"ends with `{MANIFEST_SUFFIX}`, as manifests do"
+    return _text_problem(name)
+
+
+def tags_problem(tags: Iterable[str]) -> str | None:
+    """Why these can't be the tags of a file, as the end of a sentence; None where they can."""
+    tags = list(tags)
+    if len(tags) > MOST_TAGS:
+        return f"has {len(tags)} tags; expected at most {MOST_TAGS}"
+    for tag in tags:
+        problem = _text_problem(tag) if tag.strip() else "is empty"
+        if problem is not None:
+            return f"has the tag {tag[:MAX_BYTES]!r}, which {problem}"
+    return None
+
+
+def _text_problem(text: str) -> str | None:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return "is not UTF-8"
+    if size > MAX_BYTES:
+        return f"has {size} bytes; expected at most {MAX_BYTES}"
+    if any(ord(sign) < ord(" ") or sign == "\x7f" for sign in text):
+        return "holds a control character"
+    return None

@@ -1,0 +1,137 @@
+"""Where the records of files lie, and the keys by which they are found. Pure.
+
+    records/<id>.json        the record
+    names/<name>/<id>        every file, by its name
+    tags/<tag>/<id>          every file, by each of its tags
+    data/<attempt>/<id>      every file, by the data prefix that holds its bytes
+    expiry/<time>-<id>       files that are not kept for ever, by when they go
+
+All but the records are found by listing and hold nothing worth reading, so 100,000 files are 100 requests and not
+100,000. An id says when its file was made; in keys its digits are counted from the other end, so that a listing, which
+goes one way only, begins with the newest file. Names and tags are base64: any text is one part of a key, and names that
+begin alike still do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from componentrun.errors import PlatformError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["FILE_ID", "FileIndex", "file_id", "file_of_key", "is_file_id"]
+
+FILE_ID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+"""As a ULID: 48 bits of time, 80 that tell files of the same millisecond apart."""
+
+_DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_TURNED: Final = str.maketrans(_DIGITS, _DIGITS[::-1])
+_ID_LENGTH: Final = 26
+_OWN_BYTES: Final = 10
+_TIME_DIGITS: Final = 12
+_RECORD: Final = ".json"
+
+
+def file_id(time: datetime, *owner: str) -> str:
+    """The id of a file. Ids sort as the times at which their files were made; the same arguments give the same id.
+
+    Args:
+        time: when the file was made; milliseconds count.
+        owner: who made which file; tells those of one moment apart.
+    """
+    own = hashlib.sha256("\0".join(owner).encode()).digest()[:_OWN_BYTES]
+    number = int(time.timestamp() * 1000) << (8 * _OWN_BYTES) | int.from_bytes(own)
+    return "".join(_DIGITS[number >> 5 * place & 31] for place in reversed(range(_ID_LENGTH)))
+
+
+def is_file_id(text: str) -> bool:
+    """Whether it has the form of a file's id."""
+    return FILE_ID.fullmatch(text) is not None
+
+
+def file_of_key(key: str) -> str | None:
+    """The id at the end of a key of the index; None where there is none."""
+    file = key.rpartition("/")[2].removesuffix(_RECORD).translate(_TURNED)
+    return file if is_file_id(file) else None
+
+
+@dataclass(frozen=True, slots=True)
+class FileIndex:
+    """Builds the keys. `root` is the index's prefix, with a slash at its end; so are all prefixes given back."""
+
+    root: str
+
+    def records(self) -> str:
+        """Prefix of all records, newest first."""
+        return f"{self.root}records/"
+
+    def record(self, file: str) -> str:
+        """Key of a file's record."""
+        return f"{self.records()}{_turned(file)}{_RECORD}"
+
+    def names(self) -> str:
+        """Prefix of all files by their names."""
+        return f"{self.root}names/"
+
+    def name(self, name: str) -> str:
+        """Prefix of all files of one name, newest first."""
+        return f"{self.names()}{_word(name)}/"
+
+    def names_from(self, start: str) -> str:
+        """What the keys begin with of all files whose names begin with `start` (and of a few others)."""
+        data = start.encode()
+        # Three bytes are four characters; the characters of what is left depend on what follows.
+        return self.names() + _word(data[: len(data) // 3 * 3])
+
+    def name_of(self, key: str) -> str | None:
+        """The name in a key below `names`; None where the key has another form."""
+        word = key.removeprefix(self.names()).partition("/")[0]
+        try:
+            return urlsafe_b64decode(word + "=" * (-len(word) % 4)).decode()
+        except ValueError:
+            return None
+
+    def tag(self, tag: str) -> str:
+        """Prefix of all files with a tag, newest first."""
+        return f"{self.root}tags/{_word(tag)}/"
+
+    def data(self, attempt: str = "") -> str:
+        """Prefix of all files whose bytes are below `data/<attempt>/`; without an attempt: of all files."""
+        return f"{self.root}data/{attempt}/" if attempt else f"{self.root}data/"
+
+    def expiries(self) -> str:
+        """Prefix of all files that expire, the next one first."""
+        return f"{self.root}expiry/"
+
+    def expiry(self, time: datetime, file: str) -> str:
+        """Key of a file that expires."""
+        return f"{self.expiries()}{int(time.timestamp()):0{_TIME_DIGITS}d}-{_turned(file)}"
+
+    def expiry_of(self, key: str) -> tuple[int, str] | None:
+        """When the file of a key below `expiries` goes, in seconds since 1970, and its id; None: another key."""
+        time, _, turned = key.removeprefix(self.expiries()).partition("-")
+        file = file_of_key(turned)
+        return (int(time), file) if file and len(time) == _TIME_DIGITS and time.isdecimal() else None
+
+    @staticmethod
+    def below(prefix: str, file: str) -> str:
+        """Key of a file below one of the prefixes by name, tag or data."""
+        return prefix + _turned(file)
+
+
+def _turned(file: str) -> str:
+    """An id as keys hold it, and back."""
+    if not is_file_id(file):
+        raise PlatformError(f"{file!r} is no id of a file: expected 26 digits and capital letters")
+    return file.translate(_TURNED)
+
+
+def _word(text: str | bytes) -> str:
+    data = text.encode() if isinstance(text, str) else text
+    return urlsafe_b64encode(data).decode().rstrip("=")

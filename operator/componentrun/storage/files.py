@@ -1,0 +1,324 @@
+"""Files: records of named, tagged bytes. Making them, reading them, changing their tags, deleting them.
+
+The bytes are objects below the data prefix of the attempt that wrote them, as a table's slices are; the record says
+which. It is the truth. The keys by which files are found (see `fileindex`) are written before it and taken away around
+it, in an order in which whoever is killed leaves at most a key that leads nowhere, never a record that can't be found
+or whose bytes are swept:
+
+    made      keys, record
+    deleted   keys by name and tag, record, key by data, key by expiry
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from componentrun.contract import FILE_KEEP_DAYS
+from componentrun.errors import Reason, TransientError, UserError
+from componentrun.filenames import name_problem, tags_problem
+from componentrun.storage.connection import quoted_etag
+from componentrun.storage.failures import ExistsError, StaleError
+from componentrun.storage.fileindex import file_id, is_file_id
+from componentrun.storage.layout import check_own
+from componentrun.storage.pointer import StorageModel, parse_document
+from componentrun.storage.tables import gather_bounded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from componentrun.exchange import FileWritten
+    from componentrun.storage.connection import Store
+    from componentrun.storage.pointer import Commit
+
+__all__ = [
+    "FILE_KEEP",
+    "Expired",
+    "FilePart",
+    "FileRecord",
+    "change_file",
+    "create_file",
+    "delete_expired",
+    "delete_file",
+    "named_data",
+    "need_file",
+    "read_content",
+    "read_file",
+    "records_of",
+]
+
+FILE_FORMAT: Final = 1
+FILE_KEEP: Final = timedelta(days=FILE_KEEP_DAYS)
+"""How long a file is kept that is not permanent."""
+_SWAP_ATTEMPTS: Final = 20
+
+
+class FilePart(StorageModel):
+    """One object that holds a part of a file, or all of it."""
+
+    key: str
+    size: int
+    """Bytes; never 0."""
+    etag: str
+    """In quotes, as HTTP carries it."""
+
+
+class FileRecord(StorageModel):
+    """All that is known of a file."""
+
+    format: int = FILE_FORMAT
+    id: str
+    """Sorts as the time at which the file was made."""
+    name: str
+    """Not unique: a later file of the same name is another file."""
+    tags: tuple[str, ...] = ()
+    size: int
+    """Bytes."""
+    parts: tuple[FilePart, ...] = ()
+    """One after the other they are the file."""
+    created: datetime
+    run: str
+    """Uid of the run that made it."""
+    attempt: int
+    expires: datetime | None = None
+    """When it is not there any more; None: it is permanent."""
+
+    @property
+    def permanent(self) -> bool:
+        """Whether it is kept until somebody deletes it."""
+        return self.expires is None
+
+    def is_there(self, now: datetime) -> bool:
+        """Whether it has not expired yet; one that has may not be deleted yet, but nobody finds it any more."""
+        return self.expires is None or now < self.expires
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What has expired and was deleted, or would be."""
+
+    files: tuple[str, ...]
+    """Ids."""
+
+
+def records_of(written: Iterable[FileWritten], own_prefix: str, commit: Commit) -> tuple[FileRecord, ...]:
+    """The records of what an attempt wrote. Pure; the same arguments give the same records.
+
+    Raises:
+        UserError: (OutputInvalid) a name or a tag can't be one.
+        PlatformError: (PublishFailed) a part lies outside `own_prefix`.
+    """
+    return tuple(_record(file, own_prefix, commit) for file in written)
+
+
+def _record(written: FileWritten, own_prefix: str, commit: Commit) -> FileRecord:
+    problem = name_problem(written.name) or tags_problem(written.tags)
+    if problem is not None:
+        raise UserError(f"the file `{written.name}` {problem}", Reason.OUTPUT_INVALID)
+    for part in written.parts:
+        check_own(part.key, own_prefix, f"the file `{written.name}`")
+    return FileRecord(
+        id=file_id(commit.time, commit.run, str(commit.attempt), written.name),
+        name=written.name,
+        tags=tuple(dict.fromkeys(written.tags)),
+        size=written.size,
+        parts=tuple(FilePart(key=part.key, size=part.size, etag=quoted_etag(part.etag)) for part in written.parts),
+        created=commit.time,
+        run=commit.run,
+        attempt=commit.attempt,
+        expires=None if written.permanent else commit.time + FILE_KEEP,
+    )
+
+
+async def create_file(store: Store, record: FileRecord) -> None:
+    """Have a file. Repeating it changes nothing, also after its tags were changed."""
+    keys = [*_finding(store, record, record.tags), _by_data(store, record)]
+    if record.expires is not None:
+        keys.append(_by_expiry(store, record, record.expires))
+    await _put_keys(store, record, keys)
+    try:
+        await store.create(store.layout.file_index.record(record.id), record.to_bytes())
+    except ExistsError:
+        return
+
+
+async def read_file(store: Store, file: str) -> FileRecord | None:
+    """A file's record by its id, also where it has expired; None where there is none."""
+    found = await _read(store, file)
+    return found[0] if found is not None else None
+
+
+async def need_file(store: Store, file: str, now: datetime | None = None) -> FileRecord:
+    """A file's record by its id.
+
+    Raises:
+        UserError: (InputNotFound) there is none, or it has expired.
+    """
+    record, _ = await _need(store, file, now or datetime.now(UTC))
+    return record
+
+
+async def read_content(store: Store, record: FileRecord) -> AsyncIterator[bytes]:
+    """The bytes of a file.
+
+    Raises:
+        StaleError: an object is not the one that the record names.
+    """
+    for part in record.parts:
+        async for chunk in store.stream(part.key, etag=part.etag):
+            yield chunk
+
+
+async def change_file(
+    store: Store, file: str, *, add: Iterable[str] = (), remove: Iterable[str] = (), permanent: bool = False
+) -> FileRecord:
+    """Change a file's tags, or keep it for ever; its record afterwards.
+
+    Args:
+        store: the Storage.
+        file: its id.
+        add: tags that it gets.
+        remove: tags that it loses.
+        permanent: whether it does not expire any more.
+
+    Raises:
+        UserError: (InputNotFound) there is no such file.
+        TransientError: others change it all the time.
+    """
+    for _ in range(_SWAP_ATTEMPTS):
+        before, etag = await _need(store, file, datetime.now(UTC))
+        gone = set(remove) - set(add)
+        tags = tuple(dict.fromkeys(tag for tag in (*before.tags, *add) if tag not in gone))
+        problem = tags_problem(tags)
+        if problem is not None:
+            raise UserError(f"file `{file}` {problem}", Reason.INVALID_SPEC)
+        after = before.model_copy(update={"tags": tags, "expires": None if permanent else before.expires})
+        await _put_keys(store, after, _by_tags(store, file, set(tags) - set(before.tags)))
+        try:
+            await store.swap(store.layout.file_index.record(file), after.to_bytes(), etag)
+        except StaleError:
+            continue
+        await store.delete(_by_tags(store, file, set(before.tags) - set(tags)))
+        return after
+    raise TransientError(f"file `{file}` is being changed by others; try again", Reason.PUBLISH_FAILED)
+
+
+async def delete_file(store: Store, record: FileRecord, now: datetime | None = None) -> None:
+    """Delete a file; its bytes are swept later. Repeating it is no error."""
+    expiry = _by_expiry(store, record, record.expires or now or datetime.now(UTC))
+    if record.permanent:
+        # Whoever is killed behind the next line leaves this, and the sweeper goes on from it.
+        await _put_keys(store, record, [expiry])
+    await store.delete(_finding(store, record, record.tags))
+    await store.delete([store.layout.file_index.record(record.id)])
+    await store.delete([_by_data(store, record)])
+    await store.delete([expiry])
+
+
+async def delete_expired(store: Store, *, dry_run: bool = False, now: datetime | None = None) -> Expired:
+    """Delete all files that have expired, and finish what somebody began to delete. For the sweeper.
+
+    Costs a listing of what has expired, not of what is there.
+    """
+    now = now or datetime.now(UTC)
+    index = store.layout.file_index
+    due: list[tuple[str, str]] = []
+    async for info in store.objects(index.expiries()):
+        found = index.expiry_of(info.key)
+        if found is None:
+            continue
+        if found[0] > now.timestamp():
+            break
+        due.append((info.key, found[1]))
+
+    async def expire(item: tuple[str, str]) -> str | None:
+        key, file = item
+        record = await read_file(store, file)
+        if record is not None and not record.is_there(now):
+            if not dry_run:
+                await delete_file(store, record)
+            return file
+        if not dry_run and (record is None or key != _own_expiry(store, record)):
+            # Its record went before somebody was killed, or it was made permanent since.
+            await _drop_expiry(store, key, file, gone=record is None)
+        return None
+
+    return Expired(tuple(file for file in await gather_bounded(expire, due) if file is not None))
+
+
+async def named_data(store: Store) -> set[str]:
+    """The data prefixes (with a slash at their ends) that hold bytes of files. For the sweeper: what is here must stay.
+
+    A prefix is in here from before a file's record is there until after it is gone.
+    """
+    root = store.layout.file_index.data()
+    folders = await store.folders(root)
+    return {store.layout.data_root() + folder.removeprefix(root) for folder in folders}
+
+
+async def _read(store: Store, file: str) -> tuple[FileRecord, str] | None:
+    key = store.layout.file_index.record(file)
+    stored = await store.find(key)
+    if stored is None:
+        return None
+    where = f"the record of file `{file}` ({store.settings.where(key)})"
+    return parse_document(FileRecord, stored.data, where, FILE_FORMAT), stored.etag
+
+
+async def _need(store: Store, file: str, now: datetime) -> tuple[FileRecord, str]:
+    found = await _read(store, file) if is_file_id(file) else None
+    if found is None:
+        raise UserError(f"there is no file `{file}` in {store.settings.title}", Reason.INPUT_NOT_FOUND)
+    record, _ = found
+    if not record.is_there(now):
+        told = f"{record.expires:%Y-%m-%d %H:%M}" if record.expires is not None else ""
+        raise UserError(
+            f"file `{file}` (`{record.name}`) is not there any more: it expired at {told} UTC; "
+            "files that are marked as permanent do not",
+            Reason.INPUT_NOT_FOUND,
+        )
+    return found
+
+
+async def _drop_expiry(store: Store, key: str, file: str, *, gone: bool) -> None:
+    """Take a key by expiry away, and the key by data that it knows of where the file's record is gone."""
+    stored = await store.find(key) if gone else None
+    if stored is not None and stored.data:
+        index = store.layout.file_index
+        await store.delete([index.below(index.data(stored.data.decode()), file)])
+    await store.delete([key])
+
+
+async def _put_keys(store: Store, record: FileRecord, keys: Iterable[str]) -> None:
+    """Put keys of the index. They hold the data folder, for who finds one whose record is gone."""
+    data = _data_folder(record).encode()
+    await gather_bounded(lambda key: store.put(key, data), keys)
+
+
+def _finding(store: Store, record: FileRecord, tags: Iterable[str]) -> list[str]:
+    """The keys by which a file is found: its name, and these of its tags."""
+    index = store.layout.file_index
+    return [index.below(index.name(record.name), record.id), *_by_tags(store, record.id, tags)]
+
+
+def _by_tags(store: Store, file: str, tags: Iterable[str]) -> list[str]:
+    index = store.layout.file_index
+    return [index.below(index.tag(tag), file) for tag in tags]
+
+
+def _own_expiry(store: Store, record: FileRecord) -> str | None:
+    return None if record.expires is None else _by_expiry(store, record, record.expires)
+
+
+def _by_data(store: Store, record: FileRecord) -> str:
+    index = store.layout.file_index
+    return index.below(index.data(_data_folder(record)), record.id)
+
+
+def _by_expiry(store: Store, record: FileRecord, expires: datetime) -> str:
+    return store.layout.file_index.expiry(expires, record.id)
+
+
+def _data_folder(record: FileRecord) -> str:
+    return f"{record.run}-{record.attempt}"

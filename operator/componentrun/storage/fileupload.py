@@ -1,0 +1,91 @@
+"""A local file as a file of Storage, without a pod: the same rules as for what a component writes.
+
+As with tables (`upload`), it is published as that of a run whose uid is made up here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Final
+
+from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.exchange import FilePart, FileWritten, StageOutResult
+from componentrun.filenames import name_problem, tags_problem
+from componentrun.storage.commit import publish, resume
+from componentrun.storage.files import read_file
+from componentrun.storage.tables import gather_bounded
+from componentrun.storage.upload import new_run_uid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from componentrun.storage.connection import Store
+    from componentrun.storage.files import FileRecord
+
+__all__ = ["upload_file"]
+
+_PART_BYTES: Final = 16 * 1024 * 1024
+"""Small enough for a slow line: see the stall timeout in `connection`."""
+_READ_AHEAD: Final = 3
+"""Parts in memory at once."""
+
+
+async def upload_file(
+    store: Store,
+    path: Path,
+    *,
+    name: str | None = None,
+    tags: tuple[str, ...] = (),
+    permanent: bool = False,
+    run: str | None = None,
+) -> FileRecord:
+    """Store a file.
+
+    Args:
+        store: the Storage.
+        path: the file.
+        name: what it is called in Storage; None: as it is here.
+        tags: that it gets.
+        permanent: whether it is kept until somebody deletes it.
+        run: uid to store it as; an upload that is repeated with the same uid makes no second file.
+
+    Raises:
+        UserError: (InputNotFound) it can't be read; (InvalidSpec) its name or a tag can't be one.
+        TransientError: the store is away; repeat with the same `run`.
+    """
+    name = path.name if name is None else name
+    problem = name_problem(name) or tags_problem(tags)
+    if problem is not None:
+        raise UserError(f"the file {name[:200]!r} {problem}", Reason.INVALID_SPEC)
+    uid = run or new_run_uid()
+    published = await resume(store, uid)
+    # Once it is decided, its objects must not be written again: the file is there, or will be in a moment.
+    if published is None:
+        parts = await _store_parts(store, path, f"{store.layout.data(uid, 1)}files/")
+        written = FileWritten(name, tags, permanent, parts, sum(part.size for part in parts))
+        published = await publish(store, uid, 1, StageOutResult(ok=True, files=(written,)))
+    record = await read_file(store, published.files[0].id)
+    if record is None:
+        raise PlatformError(f"file `{name}` was deleted by somebody else right after it was stored")
+    return record
+
+
+async def _store_parts(store: Store, path: Path, prefix: str) -> tuple[FilePart, ...]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UserError(f"can't read `{path}`: {error.strerror}", Reason.INPUT_NOT_FOUND) from error
+    gate = asyncio.Semaphore(_READ_AHEAD)
+
+    async def store_part(start: int) -> FilePart:
+        async with gate:
+            data = await asyncio.to_thread(os.pread, descriptor, min(_PART_BYTES, size - start), start)
+            key = f"{prefix}{start // _PART_BYTES:05d}"
+            return FilePart(key, len(data), await store.put(key, data))
+
+    try:
+        size = os.fstat(descriptor).st_size
+        return tuple(await gather_bounded(store_part, range(0, size, _PART_BYTES)))
+    finally:
+        os.close(descriptor)

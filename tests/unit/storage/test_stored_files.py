@@ -1,0 +1,260 @@
+"""Files in Storage: published with the tables, found by what is known of them, gone when they should be."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.exchange import FilePart, StageOutResult
+from componentrun.storage import fileupload
+from componentrun.storage.commit import publish, read_journal, resume
+from componentrun.storage.fileindex import file_id, file_of_key, is_file_id
+from componentrun.storage.filelookup import FileQuery, find_files
+from componentrun.storage.files import (
+    FILE_KEEP,
+    change_file,
+    delete_expired,
+    delete_file,
+    named_data,
+    need_file,
+    read_content,
+    read_file,
+)
+from componentrun.storage.fileupload import upload_file
+from tests.unit.storage.filing import index, published, stored
+from tests.unit.storage.scenarios import KilledError, MortalStore, content, result, uploaded, versions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from componentrun.storage.connection import Store
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 600_000, tzinfo=UTC)
+FOO = "in.c-main.foo"
+
+
+async def names(store: Store, now: datetime = NOW, **query: Any) -> list[str]:
+    return [file.name for file in await find_files(store, FileQuery(**query), now=now)]
+
+
+async def bytes_of(store: Store, file: str) -> bytes:
+    return b"".join([chunk async for chunk in read_content(store, await need_file(store, file, NOW))])
+
+
+async def test_a_published_file_has_all_that_is_known_of_it(store: Store) -> None:
+    written = await stored(store, "r1", "résumé 1.pdf", b"0123456789", tags=["daily", "pdf", "daily"])
+    (file,) = await published(store, "r1", written, now=NOW)
+    record = await need_file(store, file, NOW)
+    assert (record.name, record.tags, record.size, len(record.parts)) == ("résumé 1.pdf", ("daily", "pdf"), 10, 3)
+    assert (record.created, record.run, record.attempt, record.expires) == (NOW, "r1", 1, NOW + FILE_KEEP)
+    assert await bytes_of(store, file) == b"0123456789"
+    assert await named_data(store) == {"team/a/data/r1-1/"}
+
+
+async def test_ids_sort_by_time_and_differ_within_a_moment() -> None:
+    times = [NOW + timedelta(milliseconds=step) for step in (0, 1, 2, 1_000, 86_400_000, 10**12)]
+    ids = [file_id(time, "run", "1", "a") for time in times]
+    assert sorted(ids) == ids
+    assert all(is_file_id(one) and len(one) == 26 for one in ids)
+    same = {file_id(NOW, "run", "1", str(number)) for number in range(1000)}
+    assert len(same) == 1000
+    assert file_id(NOW, "a", "bc") != file_id(NOW, "ab", "c")
+
+
+def test_keys_sort_newest_first_and_lead_back_to_their_ids(store: Store) -> None:
+    ids = [file_id(NOW + timedelta(seconds=step), "run") for step in range(50)]
+    keys = [store.layout.file_index.record(one) for one in ids]
+    assert sorted(keys) == keys[::-1]
+    assert [file_of_key(key) for key in keys] == ids
+    assert file_of_key("records/x.json") is None
+
+
+WRITES = 12  # the journal and its mark, a pointer, 2 records; keys: 2 names, 2 by data, 2 tags, 1 expiry
+
+
+async def both(store: Store) -> StageOutResult:
+    files = (
+        await stored(store, "r1", "a.bin", b"aaaa", permanent=True),
+        await stored(store, "r1", "b.bin", b"bbbbbb", tags=["x", "y"]),
+    )
+    return dataclasses.replace(result(await uploaded(store, "r1", 1, FOO, ["1"], incremental=True)), files=files)
+
+
+async def test_tables_and_files_are_published_with_as_many_writes_as_are_killed_below(store: Store) -> None:
+    counting = MortalStore(store, 1000, after=False)
+    await publish(counting, "r1", 1, await both(store), now=NOW)
+    assert 1000 - counting.left == WRITES
+    assert await index(store) == sorted(["records", "names", "data"] * 2 + ["tags"] * 2 + ["expiry"])
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("killed_at", range(1, WRITES + 1))
+async def test_killed_at_any_write_everything_appears_once_in_the_end(
+    store: Store, killed_at: int, after: bool
+) -> None:
+    wanted = await both(store)
+    with pytest.raises((KilledError, BaseExceptionGroup)):
+        await publish(MortalStore(store, killed_at, after=after), "r1", 1, wanted, now=NOW)
+    decided = await read_journal(store, "r1") is not None
+    for name in await names(store):
+        assert decided, f"{name} is there, and nothing was decided"
+        assert await names(store, name=name) == [name], "what is there can be found"
+    assert (await resume(store, "r1") is None) == (not decided)
+    later = NOW + timedelta(hours=1)
+    await publish(store, "r1", 1, wanted, now=later)
+    assert sorted(await names(store)) == ["a.bin", "b.bin"]
+    assert (await names(store, tags=("x",)), await names(store, tags=("x", "y"))) == (["b.bin"], ["b.bin"])
+    (file,) = await find_files(store, FileQuery(name="b.bin"), now=NOW)
+    assert file.created == (NOW if decided else later)
+    assert await bytes_of(store, file.id) == b"bbbbbb"
+    assert (await content(store, FOO), await versions(store)) == (["a", "1"], {FOO: 1})
+
+
+async def test_a_run_that_failed_publishes_no_file(store: Store) -> None:
+    await publish(store, "r1", 1, await both(store), write_always_only=True)
+    assert (await index(store), await versions(store)) == ([], {})
+
+
+async def test_a_part_outside_of_the_attempts_prefix_is_refused(store: Store) -> None:
+    written = await stored(store, "r2", "a.bin", b"aa")
+    with pytest.raises(PlatformError, match="the only place") as refusal:
+        await published(store, "r1", written)
+    assert refusal.value.reason is Reason.PUBLISH_FAILED
+    assert await read_journal(store, "r1") is None
+
+
+async def test_a_part_that_is_not_what_was_uploaded_is_refused(store: Store) -> None:
+    written = await stored(store, "r1", "a.bin", b"aa")
+    other = FilePart(written.parts[0].key, 2, '"other"')
+    with pytest.raises(PlatformError, match="is not what stage-out uploaded"):
+        await published(store, "r1", dataclasses.replace(written, parts=(other,)))
+    assert await index(store) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "tags", "told"),
+    [
+        ("a/b", (), "is no file name"),
+        ("..", (), "is no file name"),
+        ("a.manifest", (), "ends with `.manifest`"),
+        ("a\nb", (), "holds a control character"),
+        ("é" * 91, (), "has 182 bytes; expected at most 180"),
+        ("\ud800", (), "is not UTF-8"),
+        ("a", (" ",), "has the tag ' ', which is empty"),
+        ("a", ("x" * 181,), "which has 181 bytes"),
+        ("a", tuple(map(str, range(51))), "has 51 tags; expected at most 50"),
+    ],
+)
+async def test_a_name_or_a_tag_that_can_not_be_one_is_refused(
+    store: Store, name: str, tags: tuple[str, ...], told: str
+) -> None:
+    written = dataclasses.replace(await stored(store, "r1", "a"), name=name, tags=tags)
+    with pytest.raises(UserError) as refusal:
+        await published(store, "r1", written)
+    assert told in refusal.value.message
+    assert refusal.value.reason is Reason.OUTPUT_INVALID
+
+
+async def test_the_longest_name_and_tag_can_be_found(store: Store) -> None:
+    name, tag = "é" * 90, "ž" * 90
+    await published(store, "r1", await stored(store, "r1", name, tags=[tag]), now=NOW)
+    assert await names(store, name=name, tags=(tag,), glob="é*") == [name]
+
+
+async def test_a_file_is_not_found_once_it_has_expired_and_the_sweeper_takes_all_of_it(store: Store) -> None:
+    await published(
+        store, "r1", await stored(store, "r1", "a"), await stored(store, "r1", "b", permanent=True), now=NOW
+    )
+    end = NOW + FILE_KEEP
+    assert sorted(await names(store, now=end - timedelta(microseconds=1))) == ["a", "b"]
+    assert await names(store, now=end) == ["b"]
+    assert (await delete_expired(store, now=end - timedelta(microseconds=1))).files == ()
+    assert len((await delete_expired(store, now=end, dry_run=True)).files) == 1
+    assert await index(store) == sorted(["records", "names", "data"] * 2 + ["expiry"])
+    assert len((await delete_expired(store, now=end)).files) == 1
+    assert await index(store) == sorted(["records", "names", "data"])
+    assert await named_data(store) == {"team/a/data/r1-1/"}
+
+
+async def test_an_expired_file_says_so(store: Store) -> None:
+    (file,) = await published(store, "r1", await stored(store, "r1", "a"), now=NOW)
+    with pytest.raises(UserError, match="expired at 2026-01-17 03:04 UTC") as refusal:
+        await need_file(store, file, NOW + FILE_KEEP)
+    assert refusal.value.reason is Reason.INPUT_NOT_FOUND
+    with pytest.raises(UserError, match="there is no file `nothing`"):
+        await need_file(store, "nothing")
+
+
+async def test_what_was_made_permanent_in_time_stays(store: Store) -> None:
+    recent = datetime.now(UTC)
+    (file,) = await published(store, "r1", await stored(store, "r1", "a"), now=recent)
+    assert (await change_file(store, file, permanent=True)).permanent
+    assert (await delete_expired(store, now=recent + 2 * FILE_KEEP)).files == ()
+    assert await index(store) == sorted(["records", "names", "data"])
+
+
+async def test_tags_change_and_the_file_is_found_by_the_new_ones_only(store: Store) -> None:
+    recent = datetime.now(UTC)
+    (file,) = await published(store, "r1", await stored(store, "r1", "a", tags=["x", "y"]), now=recent)
+    changed = await change_file(store, file, add=["z", "y"], remove=["x", "y", "w"])
+    assert changed.tags == ("y", "z")
+    assert [await names(store, recent, tags=(tag,)) for tag in "wxyz"] == [[], [], ["a"], ["a"]]
+    assert (await index(store)).count("tags") == 2
+    with pytest.raises(UserError, match="has the tag '', which is empty"):
+        await change_file(store, file, add=[""])
+
+
+class DyingStore(MortalStore):
+    """Deletions count, too."""
+
+    async def delete(self, keys: Any) -> None:
+        self.left -= 1
+        if self.left == 0 and not self._after:
+            raise KilledError
+        await super().delete(keys)
+        if self.left == 0:
+            raise KilledError
+
+
+STEPS = [(False, step) for step in range(1, 5)] + [(True, step) for step in range(1, 6)]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("permanent", "killed_at"), STEPS)
+async def test_a_deletion_that_was_interrupted_leaves_nothing_for_ever(
+    store: Store, permanent: bool, killed_at: int, after: bool
+) -> None:
+    (file,) = await published(store, "r1", await stored(store, "r1", "a", tags=["x"], permanent=permanent), now=NOW)
+    record = await need_file(store, file, NOW)
+    with pytest.raises((KilledError, BaseExceptionGroup)):
+        await delete_file(DyingStore(store, killed_at, after=after), record, NOW)
+    there = await read_file(store, file) is not None
+    assert not there or await named_data(store), "the bytes of a file that is there are named"
+    swept = await delete_expired(store, now=NOW + FILE_KEEP)
+    assert swept.files == ((file,) if there and not permanent else ())
+    if there and permanent:
+        await delete_file(store, record, NOW)
+    assert await index(store) == []
+
+
+async def test_a_local_file_is_stored_in_parts_and_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fileupload, "_PART_BYTES", 4)
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"0123456789")
+    first = await upload_file(store, path, tags=("x",), permanent=True, run="u1")
+    assert await upload_file(store, path, tags=("x",), permanent=True, run="u1") == first
+    assert (first.name, first.permanent, [part.size for part in first.parts]) == ("notes.txt", True, [4, 4, 2])
+    assert await bytes_of(store, first.id) == b"0123456789"
+    empty = tmp_path / "empty"
+    empty.touch()
+    assert (await upload_file(store, empty, name="other name")).parts == ()
+    with pytest.raises(UserError, match="can't read"):
+        await upload_file(store, tmp_path / "none")
+    with pytest.raises(UserError, match="is no file name"):
+        await upload_file(store, path, name="a/b")
