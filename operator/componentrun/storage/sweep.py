@@ -1,6 +1,6 @@
 """Deleting what has expired, and slices that nothing names: what failed runs left, and what full loads replaced.
 
-A prefix below `data/` is swept only if no pointer and no file has named it for the whole keep time, as the sweeper's own
+A prefix below `data/` is swept only if no pointer and no file named it for the whole keep time, as the sweeper's own
 notes (`sweep.json`) say, so that a run that began to read a table before it was replaced reads to its end. Before its
 objects go, the run's journal is claimed (created as `abandoned`), so that nobody can publish what is about to vanish; a
 run that is being published is left alone. That order makes it safe against commits at the same time.
