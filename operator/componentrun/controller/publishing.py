@@ -46,7 +46,7 @@ class Publisher:
         result = await _result(opened, run, attempt)
         uid = run.metadata.uid
         done = await publish(opened.store, uid, attempt, result, write_always_only=write_always_only)
-        await _remember_state(opened, run, result, write_always_only=write_always_only)
+        await _remember_state(opened, run, result, done.time, write_always_only=write_always_only)
         tables = [TableStatus(table=item.table, rows=item.rows, bytes=item.bytes) for item in done.tables]
         return core_status.published(run, tables=tables, warnings=result.warnings, now=self._clock())
 
@@ -78,7 +78,7 @@ class Publisher:
         result = await _result(opened, run, done.attempt)
         # What was decided before the operator was interrupted includes the state.
         only_always = journal is None or journal.write_always_only
-        await _remember_state(opened, run, result, write_always_only=only_always)
+        await _remember_state(opened, run, result, done.time, write_always_only=only_always)
         return [item.table for item in done.tables]
 
 
@@ -102,12 +102,16 @@ async def _result(opened: OpenStorage, run: ComponentRun, attempt: int) -> Stage
 
 
 async def _remember_state(
-    opened: OpenStorage, run: ComponentRun, result: StageOutResult, *, write_always_only: bool
+    opened: OpenStorage, run: ComponentRun, result: StageOutResult, decided: datetime, *, write_always_only: bool
 ) -> None:
-    """Hand out/state.json to the configuration's next run; a run that failed leaves the state as it was."""
+    """Hand out/state.json to the configuration's next run; a run that failed leaves the state as it was.
+
+    So does one that is resumed late, after a run that was published behind it.
+    """
     configuration = run.spec.configuration
     if result.state is None or write_always_only or configuration.id is None:
         return
     component = run.spec.component or component_id(run.spec.image or "", None)
     owner = StateOwner(component, configuration.id, configuration.row, configuration.branch or DEFAULT_BRANCH)
-    await write_state(opened.store, owner, result.state)
+    if not await write_state(opened.store, owner, result.state, decided=decided):
+        log.warning("run %s was published late: the state of a later run stays", run.metadata.uid)

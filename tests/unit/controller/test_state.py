@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from componentrun.api.componentrun import ComponentRun
+from componentrun.controller.publishing import Publisher
 from componentrun.storage.connection import Store
 from componentrun.storage.state import StateOwner, read_state
-from tests.unit.controller.fakes import NAMESPACE, TABLE, FakeOperator, World
+from tests.unit.controller.fakes import NAMESPACE, TABLE, FakeOperator, FakeStores, World
+
+if TYPE_CHECKING:
+    from componentrun.controller.stores import Stores
 
 CONFIGURATION = {"id": "12", "row": "r", "branch": "b"}
 OWNER = StateOwner("cleaner", "12", "r", "b")
@@ -77,6 +82,21 @@ async def test_the_state_comes_after_the_tables_and_also_where_the_operator_was_
     assert (await world.rows(TABLE), await kept(world)) == (None, {})
     await FakeOperator(world).live(5)
     assert (await world.rows(TABLE), await kept(world)) == (2, {"last": 1})
+
+
+async def test_a_publish_that_is_resumed_late_leaves_the_state_of_a_later_run() -> None:
+    world = World()
+    for number, name in enumerate(("first", "second"), start=1):
+        world.state = {"last": number}
+        world.add_run(name, configuration=CONFIGURATION)
+        await FakeOperator(world).live()
+    assert await kept(world) == {"last": 2}
+    publisher = Publisher(cast("Stores", FakeStores(world.store)), lambda: world.now)
+    first = ComponentRun.model_validate(world.run("first"))
+    await publisher.resume(first)
+    assert await kept(world) == {"last": 2}
+    await publisher.publish(first, 1, write_always_only=False)
+    assert await kept(world) == {"last": 2}
 
 
 @pytest.mark.parametrize("image", ["cleaner:1", "registry.example.com/team/cleaner@sha256:" + "0" * 64])
