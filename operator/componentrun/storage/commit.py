@@ -252,18 +252,17 @@ def apply_all(pointer: Pointer | None, loads: Iterable[TableLoad], commit: Commi
         commit: who loads.
         checked: whether a load that does not fit is refused (`UserError`) or merged as well as can be.
     """
-    before = pointer
+    version = pointer.version + 1 if pointer is not None else 1
     changes = []
     for load in loads:
         if checked:
             check_load(pointer, load)
-        pointer = merge_load(pointer, load, commit)
+        pointer = merge_load(pointer, load, commit, version)
         changes.append(pointer.change)
-    if pointer is None or pointer is before:
+    if pointer is None or not changes:
         return pointer
-    version = before.version + 1 if before is not None else 1
     # Only the first of several loads may replace the rows.
-    return pointer.model_copy(update={"version": version, "change": changes[0]})
+    return pointer.model_copy(update={"change": changes[0]})
 
 
 async def _check(

@@ -192,6 +192,10 @@ class Layout:
         """Key of what stage-in of an attempt is to bring."""
         return self.plans(run, attempt) + "stage-in.json"
 
+    def seen(self, run: str, attempt: int) -> str:
+        """Key of which versions of its tables an attempt has seen."""
+        return self.plans(run, attempt) + "seen.json"
+
     def stage_out_plan(self, run: str, attempt: int) -> str:
         """Key of what stage-out of an attempt is to store."""
         return self.plans(run, attempt) + "stage-out.json"

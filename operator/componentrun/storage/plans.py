@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun.contract import IN_TABLES, MANIFEST_SUFFIX
 from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.exchange import GrantIn, GrantOut, SliceRead, StageInPlan, StageOutPlan, Step, TableRead, to_json
+from componentrun.storage.adaptive import write_down
 from componentrun.storage.connection import ObjectInfo, quoted_etag
 from componentrun.storage.grants import MAX_POST_BYTES
 from componentrun.storage.layout import TableId
+from componentrun.storage.pointer import Pointer
 from componentrun.storage.reading import EVERYTHING, Wish, plan_read
 from componentrun.storage.tables import gather_bounded, need_table
 
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from componentrun.exchange import OutputTable
     from componentrun.storage.connection import Store
     from componentrun.storage.grants import Signer
-    from componentrun.storage.pointer import Pointer
 
 __all__ = ["AttemptPlan", "AttemptRequest", "InputSource", "InputStatus", "prepare_attempt"]
 
@@ -48,6 +49,8 @@ class InputSource:
     """File name below in/tables; None: the table's or object's own name, with `.csv`."""
     wish: Wish = EVERYTHING
     """Columns and rows to deliver. Of an object it is not known when its rows came."""
+    remember: bool = False
+    """Whether the next run may ask for what came after this one looked."""
 
     @property
     def label(self) -> str:
@@ -127,13 +130,14 @@ async def prepare_attempt(store: Store, signer: Signer, request: AttemptRequest)
     await signer.refresh()
     _check_keys_last(signer, request)
 
-    async def look_up(source: InputSource) -> _Found:
-        return await _look_up(store, source)
-
-    found = await gather_bounded(look_up, request.inputs)
+    found = await _look_all_up(store, request.inputs)
+    remembered = {str(item.source.table): item.what for item in found if item.source.remember}
+    tables = {table: what for table, what in remembered.items() if isinstance(what, Pointer)}
+    if tables and not await write_down(store, request.run, request.attempt, tables):
+        found = await _look_all_up(store, request.inputs)
     # Signing thousands of slices takes a tenth of a second that other runs should not wait for.
-    tables = await asyncio.to_thread(lambda: tuple(_table_read(item, store, signer, request) for item in found))
-    plan_in = StageInPlan(run=request.title, tables=tables, config=request.config, state=request.state)
+    reads = await asyncio.to_thread(lambda: tuple(_table_read(item, store, signer, request) for item in found))
+    plan_in = StageInPlan(run=request.title, tables=reads, config=request.config, state=request.state)
     plan_out = StageOutPlan(
         run=request.title,
         tables=tuple(request.outputs),
@@ -194,11 +198,22 @@ def _check_keys_last(signer: Signer, request: AttemptRequest) -> None:
         )
 
 
-async def _look_up(store: Store, source: InputSource) -> _Found:
-    path = f"{IN_TABLES}/{source.file_name}"
+async def _look_all_up(store: Store, sources: Sequence[InputSource]) -> list[_Found]:
+    """Every table and object once, so that inputs of the same table are of the same version."""
+    distinct = {(source.table, source.object): source for source in sources}
+
+    async def look_up(source: InputSource) -> Pointer | ObjectInfo:
+        return await _look_up(store, source)
+
+    found = dict(zip(distinct, await gather_bounded(look_up, distinct.values()), strict=True))
+    return [
+        _Found(source, f"{IN_TABLES}/{source.file_name}", found[source.table, source.object]) for source in sources
+    ]
+
+
+async def _look_up(store: Store, source: InputSource) -> Pointer | ObjectInfo:
     if source.table is not None:
-        versioned = await need_table(store, TableId.parse(source.table))
-        return _Found(source, path, versioned.pointer)
+        return (await need_table(store, TableId.parse(source.table))).pointer
     if source.object is None:
         raise UserError("an input names neither a table nor an object", Reason.INVALID_SPEC)
     key = store.layout.object(source.object)
@@ -208,7 +223,7 @@ async def _look_up(store: Store, source: InputSource) -> _Found:
             f"there is no object `{source.object}` in {store.settings.title} ({store.settings.where(key)})",
             Reason.INPUT_NOT_FOUND,
         )
-    return _Found(source, path, info)
+    return info
 
 
 def _table_read(found: _Found, store: Store, signer: Signer, request: AttemptRequest) -> TableRead:

@@ -94,6 +94,9 @@ class Segment(StorageModel):
     attempt: int
     time: datetime | None = None
     """When it was committed; never earlier than that of the segment before."""
+    version: int | None = None
+    """The table's version that brought it: whoever has seen that version or a later one has seen these rows. What is
+    brought back from an earlier version counts as brought anew. None: not known, so nobody has seen it."""
     columns: tuple[str, ...] = ()
     """As they stand in the slices."""
     slices: tuple[Slice, ...] = ()
@@ -269,11 +272,14 @@ def _check_names(told: str, load: TableLoad) -> None:
         )
 
 
-def merge_load(pointer: Pointer | None, load: TableLoad, commit: Commit) -> Pointer:
+def merge_load(pointer: Pointer | None, load: TableLoad, commit: Commit, version: int | None = None) -> Pointer:
     """The table after a load. Never refuses: what has been decided in a journal must be carried out.
 
     Where somebody else changed the table's columns between `check_load` and this, the table has the columns of both.
+    The version is given where several loads are one change.
     """
+    if version is None:
+        version = pointer.version + 1 if pointer is not None else 1
     there = pointer if pointer is not None and not pointer.dropped else None
     names = load.columns
     primary_key = load.primary_key
@@ -283,12 +289,12 @@ def merge_load(pointer: Pointer | None, load: TableLoad, commit: Commit) -> Poin
         primary_key = there.primary_key
         segments = there.segments
     time = max(commit.time, pointer.last_change) if pointer is not None else commit.time
-    segments += _added(load, commit, time, empty=not segments)
+    segments += _added(load, commit, time, version, empty=not segments)
     known = {column.name: column for column in there.columns} if there is not None else {}
     slices = [part for segment in segments for part in segment.slices]
     return Pointer(
         id=load.table,
-        version=pointer.version + 1 if pointer is not None else 1,
+        version=version,
         columns=tuple(known.get(name, Column(name=name)) for name in names),
         primary_key=primary_key,
         segments=segments,
@@ -302,9 +308,9 @@ def merge_load(pointer: Pointer | None, load: TableLoad, commit: Commit) -> Poin
     )
 
 
-def _added(load: TableLoad, commit: Commit, time: datetime, *, empty: bool) -> tuple[Segment, ...]:
+def _added(load: TableLoad, commit: Commit, time: datetime, version: int, *, empty: bool) -> tuple[Segment, ...]:
     """The segments that a load brings: first what it deletes, then its rows."""
-    who = {"run": commit.run, "attempt": commit.attempt, "time": time}
+    who = {"run": commit.run, "attempt": commit.attempt, "time": time, "version": version}
     found = []
     if load.delete_where is not None and not empty:
         found.append(Segment(kind="delete", delete=load.delete_where, **who))

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Mapping, Step, Where
+from componentrun.storage.adaptive import new_segments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from componentrun.storage.adaptive import Seen
     from componentrun.storage.pointer import Pointer, Segment, Slice
 
 __all__ = ["EVERYTHING", "Reading", "Wish", "plan_read"]
@@ -29,6 +31,8 @@ class Wish:
     changed_since: datetime | None = None
     """Only rows of loads that were committed then or later."""
     limit: int | None = None
+    seen: Seen | None = None
+    """Only rows of loads that came after the table was seen like this."""
 
     def mapping(self, columns: tuple[str, ...] | None, steps: tuple[Step, ...], key: tuple[str, ...] = ()) -> Mapping:
         """The wish applied to a history."""
@@ -74,7 +78,7 @@ def plan_read(pointer: Pointer, wish: Wish) -> Reading:
     """
     _check(pointer, wish)
     names = pointer.column_names
-    segments = _since(pointer, wish.changed_since)
+    segments = _wanted(pointer, wish)
     # What is deleted before the first rows is not there.
     while segments and not segments[0].slices:
         segments = segments[1:]
@@ -101,8 +105,11 @@ def _check(pointer: Pointer, wish: Wish) -> None:
         )
 
 
-def _since(pointer: Pointer, moment: datetime | None) -> Sequence[Segment]:
-    """The segments of loads since then. Their times never go back, so these are the last ones."""
+def _wanted(pointer: Pointer, wish: Wish) -> Sequence[Segment]:
+    """The segments of loads since then. Their times and versions never go back, so these are the last ones."""
+    if wish.seen is not None:
+        return new_segments(pointer, wish.seen)
+    moment = wish.changed_since
     if moment is None:
         return pointer.segments
     # A segment of an earlier release does not tell its time: rather twice than never.

@@ -125,6 +125,19 @@ async def test_times_of_commits_never_go_back_so_that_nothing_is_missed() -> Non
     assert len(await content(store, Wish(changed_since=START + timedelta(hours=3)))) == 3
 
 
+async def test_a_segment_tells_the_version_that_brought_it() -> None:
+    store = new_store()
+    await take(store, 0, Load([("1", "", "")]))
+    load = await written(store, "r1", Load([("2", "", ""), ("3", "", "")]))
+    twice = [dataclasses.replace(load, slices=(part,), source=f"{i}.csv") for i, part in enumerate(load.slices)]
+    await publish(store, "r1", 1, result(*twice), now=START)
+    pointer = (await need_table(store, FOO)).pointer
+    assert [segment.version for segment in pointer.segments] == [1, 2, 2]
+    await take(store, 2, Load([("4", "", "")], incremental=False))
+    pointer = (await need_table(store, FOO)).pointer
+    assert (pointer.version, [segment.version for segment in pointer.segments]) == (3, [3])
+
+
 async def test_a_primary_key_is_resolved_after_deletions_and_before_conditions() -> None:
     store = new_store()
     await take(store, 0, Load([("1", "old", ""), ("2", "old", ""), ("1", "new", "")], key=("a",)))

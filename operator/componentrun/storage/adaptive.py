@@ -1,0 +1,80 @@
+"""What is new for a configuration (`changedSince: adaptive`): what came after its last successful run looked.
+
+    1. start     before an attempt is planned, the versions that its tables have are written down (`seen.json`), once: who
+                 starts the attempt again, after a crash or beside another operator, finds them there.
+    2. plan      the tables are looked up after that, so what is delivered is what was written down or later.
+    3. publish   only once the run's tables are published, what was written down goes to the configuration's state.
+
+So nothing is ever lost; rows that came between 1 and 2 in an attempt that was started twice are delivered twice.
+A version is a place in the order of all changes of a table, which compare-and-swap makes one after the other: two commits
+at the same instant have two of them, which a clock could not tell apart.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from pydantic import Field
+
+from componentrun.storage.failures import ExistsError
+from componentrun.storage.pointer import Pointer, Segment, StorageModel, parse_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from componentrun.storage.connection import Store
+
+__all__ = ["Seen", "new_segments", "read_seen", "seen_of", "write_down"]
+
+_FORMAT: Final = 1
+
+
+class Seen(StorageModel):
+    """A table as it was seen once."""
+
+    created: datetime
+    """When it was made: a table that was deleted and made again is another one."""
+    version: int
+
+
+class _Snapshot(StorageModel):
+    """What an attempt has seen of its tables, by their ids."""
+
+    format: int = _FORMAT
+    tables: dict[str, Seen] = Field(default_factory=dict)
+
+
+def seen_of(pointer: Pointer) -> Seen:
+    """What somebody who reads the table now has seen of it."""
+    return Seen(created=pointer.created, version=pointer.version)
+
+
+def new_segments(pointer: Pointer, seen: Seen) -> Sequence[Segment]:
+    """What came after; everything where the table is another one, or was put back by hand."""
+    if seen.created != pointer.created or seen.version > pointer.version:
+        return pointer.segments
+    return [part for part in pointer.segments if part.version is None or part.version > seen.version]
+
+
+async def write_down(store: Store, run: str, attempt: int, tables: Mapping[str, Pointer]) -> bool:
+    """Say what an attempt is about to see.
+
+    Returns:
+        Whether this call said it; else another one did before: then look the tables up again before they are read.
+    """
+    snapshot = _Snapshot(tables={table: seen_of(pointer) for table, pointer in tables.items()})
+    try:
+        await store.create(store.layout.seen(run, attempt), snapshot.to_bytes())
+    except ExistsError:
+        return False
+    return True
+
+
+async def read_seen(store: Store, run: str, attempt: int) -> dict[str, Seen]:
+    """What an attempt has seen, by table ids; nothing where nobody asked."""
+    key = store.layout.seen(run, attempt)
+    stored = await store.find(key)
+    if stored is None:
+        return {}
+    return parse_document(_Snapshot, stored.data, store.settings.where(key), _FORMAT).tables
