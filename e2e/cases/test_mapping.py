@@ -50,6 +50,37 @@ def test_with_a_primary_key_the_last_row_wins(tenant: Tenant, components: str) -
     assert sorted(line.split(",")[0] for line in table.splitlines()[1:]) == ["1", "2", "3"]
 
 
+def test_adaptive_delivers_each_row_to_one_successful_run(tenant: Tenant, components: str) -> None:
+    def read(command: str = "copy", *, phase: str = "Succeeded") -> None:
+        name = tenant.run(
+            components, *command.split(),
+            configuration={"id": "reader"},
+            input={"tables": [{"source": "out.c-main.grows", "destination": "new.csv", "changedSince": "adaptive"}]},
+            output={"tables": [{"source": "new.csv", "destination": "out.c-main.all", "incremental": True}]},
+        )  # fmt: skip
+        assert tenant.wait(name)["status"]["phase"] == phase
+
+    def grow() -> None:
+        mapping = {"source": "result.csv", "destination": "out.c-main.grows", "incremental": True}
+        name = tenant.run(components, "rows", "2", output={"tables": [mapping]})
+        assert tenant.wait(name)["status"]["phase"] == "Succeeded"
+
+    grow()
+    read()
+    grow()
+    read("exit 1", phase="Failed")
+    grow()
+    read()
+    read()
+    delivered, loaded = tenant.table("out.c-main.all"), tenant.table("out.c-main.grows")
+    assert delivered is not None
+    assert loaded is not None
+    assert len(loaded.splitlines()) == 7
+    assert sorted(delivered.splitlines()) == sorted(loaded.splitlines())
+    told = tenant.cli("state", "get", "test-components", "reader", "--inputs")
+    assert json.loads(told.stdout)["out.c-main.grows"]["version"] == 3, told.stderr
+
+
 COUNT = (
     "import json, pathlib; state = json.loads(pathlib.Path('/data/in/state.json').read_text());"
     " pathlib.Path('/data/out/state.json').write_text(json.dumps({'runs': state.get('runs', 0) + 1}))"

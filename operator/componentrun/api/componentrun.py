@@ -120,7 +120,8 @@ class InputTable(ApiModel):
     where: Where | None = None
     """Rows to deliver; all where not given."""
     changed_since: ChangedSince | None = None
-    """Only rows that were loaded since then: a time (`2026-01-31T00:00:00Z`), or how long ago (`36h`, `-2 days`)."""
+    """Only rows that were loaded since then: a time (`2026-01-31T00:00:00Z`), how long ago (`36h`, `-2 days`), or
+    `adaptive`: since the last successful run of this configuration looked. Its first run gets everything."""
     limit: Annotated[int, Field(ge=1, le=9_007_199_254_740_991)] | None = None
     """At most so many rows, the first ones; all where not given."""
 

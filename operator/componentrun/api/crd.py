@@ -298,6 +298,11 @@ def _mapping_rules() -> Iterator[dict[str, Any]]:
         "message": "spec.input.tables: changedSince belongs to source; of an object it is not known",
     }
     yield {
+        "rule": of_inputs.format("!has(t.changedSince) || t.changedSince != 'adaptive'")
+        + " || (has(self.configuration) && has(self.configuration.id))",
+        "message": "spec.input.tables: changedSince adaptive needs spec.configuration.id, whose last run it looks for",
+    }
+    yield {
         "rule": of_inputs.format(
             f"!has(t.where) || !(t.where.operator in {ordered})"
             " || (t.where.values.size() == 1 && !(has(t.where.type) && t.where.type == 'text'))"

@@ -23,7 +23,7 @@ from componentrun.storage.events import Event, EventReader
 from componentrun.storage.layout import TableId
 from componentrun.storage.resource import settings_of
 from componentrun.storage.restore import drop_table
-from componentrun.storage.state import StateOwner, read_state, remove_state, write_state
+from componentrun.storage.state import StateOwner, read_memory, read_state, remove_state, write_state
 from componentrun.storage.tables import gather_bounded, list_tables, need_table, read_table
 from componentrun.storage.upload import upload_table
 
@@ -127,6 +127,11 @@ class ObjectStore:
     def state(self, owner: StateOwner) -> dict[str, Any]:
         """What a configuration remembers; empty where it remembers nothing."""
         return self._runner.run(read_state(self._store, owner))
+
+    def inputs(self, owner: StateOwner) -> dict[str, Any]:
+        """How far a configuration has read the tables that it reads by `adaptive`: version and creation, by id."""
+        memory = self._runner.run(read_memory(self._store, owner))
+        return {table: seen.model_dump(mode="json") for table, seen in memory.inputs.items()}
 
     def put_state(self, owner: StateOwner, state: dict[str, Any]) -> None:
         """Have a configuration remember something else."""

@@ -36,6 +36,10 @@ def get(
     configuration: Configuration,
     row: Row = None,
     branch: Branch = DEFAULT_BRANCH,
+    inputs: Annotated[
+        bool,
+        typer.Option("--inputs", help="Instead, how far it has read the tables that it reads with `adaptive`."),
+    ] = False,
     storage: options.Storage = None,
     endpoint: options.Endpoint = None,
     namespace: options.Namespace = None,
@@ -44,8 +48,9 @@ def get(
     """Print what a configuration remembers, as JSON; `{}` where it remembers nothing."""
     owner = _owner(component, configuration, row, branch)
     session = Session.of(ctx, context=context, namespace=namespace)
-    state = session.store(storage, endpoint).state(owner)
-    session.output.raw(json.dumps(state, ensure_ascii=False, indent=2) + "\n")
+    store = session.store(storage, endpoint)
+    found = store.inputs(owner) if inputs else store.state(owner)
+    session.output.raw(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
 
 
 @app.command()
@@ -82,7 +87,10 @@ def rm(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Have a configuration forget; its next run starts with an empty state. It can't be brought back."""
+    """Have a configuration forget; its next run starts as its first one did. It can't be brought back.
+
+    It finds an empty state, and gets whole what it reads with `adaptive`.
+    """
     owner = _owner(component, configuration, row, branch)
     session = Session.of(ctx, context=context, namespace=namespace)
     store = session.store(storage, endpoint)

@@ -111,6 +111,9 @@ class Store(Protocol):
     def state(self, owner: StateOwner) -> dict[str, Any]:
         """What a configuration remembers; empty where it remembers nothing."""
 
+    def inputs(self, owner: StateOwner) -> dict[str, Any]:
+        """How far a configuration has read the tables that it reads by `adaptive`: version and creation, by id."""
+
     def put_state(self, owner: StateOwner, state: dict[str, Any]) -> None:
         """Have a configuration remember something else."""
 

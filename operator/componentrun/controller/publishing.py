@@ -9,8 +9,10 @@ from componentrun.api.componentrun import TableStatus
 from componentrun.contract import DEFAULT_BRANCH
 from componentrun.core import status as core_status
 from componentrun.core.image import component_id
+from componentrun.core.mapping import reads_adaptively
 from componentrun.errors import ComponentRunError, PlatformError, Reason
 from componentrun.exchange import StageOutResult, from_json
+from componentrun.storage.adaptive import read_seen
 from componentrun.storage.commit import publish, read_journal, resume
 from componentrun.storage.state import StateOwner, write_state
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
     from componentrun.controller.stores import OpenStorage, Stores
+    from componentrun.storage.commit import Published
 
 __all__ = ["Publisher"]
 
@@ -46,7 +49,7 @@ class Publisher:
         result = await _result(opened, run, attempt)
         uid = run.metadata.uid
         done = await publish(opened.store, uid, attempt, result, write_always_only=write_always_only)
-        await _remember_state(opened, run, result, done.time, write_always_only=write_always_only)
+        await _remember_state(opened, run, result, done, write_always_only=write_always_only)
         tables = [TableStatus(table=item.table, rows=item.rows, bytes=item.bytes) for item in done.tables]
         return core_status.published(run, tables=tables, warnings=result.warnings, now=self._clock())
 
@@ -78,7 +81,7 @@ class Publisher:
         result = await _result(opened, run, done.attempt)
         # What was decided before the operator was interrupted includes the state.
         only_always = journal is None or journal.write_always_only
-        await _remember_state(opened, run, result, done.time, write_always_only=only_always)
+        await _remember_state(opened, run, result, done, write_always_only=only_always)
         return [item.table for item in done.tables]
 
 
@@ -102,16 +105,20 @@ async def _result(opened: OpenStorage, run: ComponentRun, attempt: int) -> Stage
 
 
 async def _remember_state(
-    opened: OpenStorage, run: ComponentRun, result: StageOutResult, decided: datetime, *, write_always_only: bool
+    opened: OpenStorage, run: ComponentRun, result: StageOutResult, done: Published, *, write_always_only: bool
 ) -> None:
-    """Hand out/state.json to the configuration's next run; a run that failed leaves the state as it was.
+    """Hand out/state.json, and what was seen of tables, to the next run; a run that failed leaves both as they were.
 
     So does one that is resumed late, after a run that was published behind it.
     """
     configuration = run.spec.configuration
-    if result.state is None or write_always_only or configuration.id is None:
+    if write_always_only or configuration.id is None:
+        return
+    uid = run.metadata.uid
+    inputs = await read_seen(opened.store, uid, done.attempt) if reads_adaptively(run.spec) else {}
+    if result.state is None and not inputs:
         return
     component = run.spec.component or component_id(run.spec.image or "", None)
     owner = StateOwner(component, configuration.id, configuration.row, configuration.branch or DEFAULT_BRANCH)
-    if not await write_state(opened.store, owner, result.state, decided=decided):
-        log.warning("run %s was published late: the state of a later run stays", run.metadata.uid)
+    if not await write_state(opened.store, owner, result.state, inputs=inputs, decided=done.time):
+        log.warning("run %s was published late: the state of a later run stays", uid)

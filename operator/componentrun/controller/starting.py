@@ -21,7 +21,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
-from componentrun.api.changedsince import changed_since
+from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.api.component import Component
 from componentrun.api.componentrun import TableStatus
 from componentrun.controller.caches import Key
@@ -41,7 +41,7 @@ from componentrun.process.storages import find_secret
 from componentrun.storage.grants import MAX_EXPIRY
 from componentrun.storage.plans import AttemptPlan, AttemptRequest, InputSource, prepare_attempt
 from componentrun.storage.reading import Wish
-from componentrun.storage.state import StateOwner, read_state
+from componentrun.storage.state import Memory, StateOwner, read_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,12 +154,12 @@ class Starter:
         opened: OpenStorage,
         secrets: dict[str, str],
     ) -> AttemptPlan:
-        state = {}
+        memory = Memory()
         if effective.configuration_id is not None:
             owner = StateOwner(
                 effective.component_id, effective.configuration_id, effective.configuration_row, effective.branch
             )
-            state = await read_state(opened.store, owner)
+            memory = await read_memory(opened.store, owner)
         expires_in, expires_out = self._expiry(effective)
         request = AttemptRequest(
             run=run.metadata.uid,
@@ -167,11 +167,11 @@ class Starter:
             attempt=number,
             expires_in=expires_in,
             expires_out=expires_out,
-            inputs=[_source(item, self._clock()) for item in effective.inputs],
+            inputs=[_source(item, self._clock(), memory) for item in effective.inputs],
             outputs=effective.outputs,
             default_bucket=effective.default_bucket,
             config=effective.config,
-            state=state,
+            state=memory.state,
             secrets=secrets,
         )
         return await prepare_attempt(opened.store, opened.signer, request)
@@ -215,10 +215,13 @@ class Starter:
             raise _without_body(error) from None
 
 
-def _source(item: EffectiveInput, now: datetime) -> InputSource:
-    since = changed_since(item.changed_since, now) if item.changed_since is not None else None
-    wish = Wish(item.columns, item.where, since, item.limit)
-    return InputSource(item.table, item.object, item.destination, wish)
+def _source(item: EffectiveInput, now: datetime, memory: Memory) -> InputSource:
+    adaptive = item.changed_since == ADAPTIVE
+    since = changed_since(item.changed_since, now) if item.changed_since is not None and not adaptive else None
+    seen = memory.inputs.get(item.table or "") if adaptive else None
+    wish = Wish(item.columns, item.where, since, item.limit, seen)
+    # What is behind a limit has not been delivered, so it stays new.
+    return InputSource(item.table, item.object, item.destination, wish, remember=adaptive and item.limit is None)
 
 
 def _check_owner(what: str, obj: dict[str, Any], uid: str) -> None:

@@ -10,7 +10,7 @@ from componentrun import contract
 from componentrun.api.common import duration_seconds, quantity_value
 from componentrun.core.configfile import check_secret_paths, config_json, environment, plain_secrets
 from componentrun.core.image import component_id, image_reference
-from componentrun.core.mapping import check_input, where_of_input, where_of_output
+from componentrun.core.mapping import check_configuration, check_input, where_of_input, where_of_output
 from componentrun.core.network import effective_network
 from componentrun.core.resources import container_resources
 from componentrun.errors import Reason, UserError
@@ -103,6 +103,7 @@ def resolve(run: ComponentRun, component: Component | None, storage_name: str) -
     spec = run.spec
     _check_kind(spec, component)
     check_secret_paths(spec.configuration)
+    check_configuration(spec)
     image = image_reference(spec, component)
     identifier = component_id(image, component)
     limits, requests = container_resources(spec, component)

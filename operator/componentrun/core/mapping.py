@@ -5,16 +5,24 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from componentrun.api.changedsince import changed_since
+from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Where
 from componentrun.tablesql import ORDERED, check_where
 
 if TYPE_CHECKING:
-    from componentrun.api.componentrun import DeleteWhere, InputTable, OutputTableMapping
+    from componentrun.api.componentrun import ComponentRunSpec, DeleteWhere, InputTable, OutputTableMapping
     from componentrun.core.effective import EffectiveInput
 
-__all__ = ["check_input", "input_entry", "output_entry", "where_of_input", "where_of_output"]
+__all__ = [
+    "check_configuration",
+    "check_input",
+    "input_entry",
+    "output_entry",
+    "reads_adaptively",
+    "where_of_input",
+    "where_of_output",
+]
 
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -35,10 +43,34 @@ def check_input(table: InputTable, path: str) -> None:
         raise UserError(
             f"{path}.changedSince: of an object it is not known when its rows came; leave it out", Reason.INVALID_SPEC
         )
+    if table.changed_since == ADAPTIVE:
+        return
     try:
         changed_since(table.changed_since, _ANY_TIME)
     except ValueError as error:
         raise UserError(f"{path}.changedSince: {error}", Reason.INVALID_SPEC) from error
+
+
+def reads_adaptively(spec: ComponentRunSpec) -> bool:
+    """Whether the run asks what came since its configuration's last one."""
+    return any(table.changed_since == ADAPTIVE for table in spec.input.tables)
+
+
+def check_configuration(spec: ComponentRunSpec) -> None:
+    """Refuse to look for what came since the last run of nobody.
+
+    Raises:
+        UserError: (InvalidSpec) naming the field.
+    """
+    if spec.configuration.id is not None:
+        return
+    for i, table in enumerate(spec.input.tables):
+        if table.changed_since == ADAPTIVE:
+            raise UserError(
+                f"spec.input.tables[{i}].changedSince: `{ADAPTIVE}` delivers what came since the configuration's last "
+                "successful run, and this run names no configuration: give `spec.configuration.id`, or a time",
+                Reason.INVALID_SPEC,
+            )
 
 
 def where_of_input(table: InputTable, path: str) -> Where | None:

@@ -1,13 +1,13 @@
 """What is new for a configuration (`changedSince: adaptive`): what came after its last successful run looked.
 
-    1. start     before an attempt is planned, the versions that its tables have are written down (`seen.json`), once: who
-                 starts the attempt again, after a crash or beside another operator, finds them there.
+    1. start     before an attempt is planned, the versions that its tables have are written down (`seen.json`), once:
+                 who starts the attempt again, after a crash or beside another operator, finds them there.
     2. plan      the tables are looked up after that, so what is delivered is what was written down or later.
     3. publish   only once the run's tables are published, what was written down goes to the configuration's state.
 
 So nothing is ever lost; rows that came between 1 and 2 in an attempt that was started twice are delivered twice.
-A version is a place in the order of all changes of a table, which compare-and-swap makes one after the other: two commits
-at the same instant have two of them, which a clock could not tell apart.
+A version is a place in the order of all changes of a table, which compare-and-swap makes one after the other: two
+commits of the same instant have two of them, and a clock could not tell them apart.
 """
 
 from __future__ import annotations

@@ -206,9 +206,7 @@ async def _look_all_up(store: Store, sources: Sequence[InputSource]) -> list[_Fo
         return await _look_up(store, source)
 
     found = dict(zip(distinct, await gather_bounded(look_up, distinct.values()), strict=True))
-    return [
-        _Found(source, f"{IN_TABLES}/{source.file_name}", found[source.table, source.object]) for source in sources
-    ]
+    return [_Found(source, f"{IN_TABLES}/{source.file_name}", found[source.table, source.object]) for source in sources]
 
 
 async def _look_up(store: Store, source: InputSource) -> Pointer | ObjectInfo:

@@ -32,6 +32,13 @@ def test_what_was_put_is_got_and_forgotten(world: World, tmp_path: Path) -> None
     assert world.store.states == {}
 
 
+def test_how_far_tables_have_been_read_is_shown(world: World) -> None:
+    world.store.states[OWNER] = {"a": 1}
+    world.store.read[OWNER] = {"in.c-main.foo": {"created": "2026-01-01T00:00:00Z", "version": 3}}
+    assert json.loads(world.run("state", "get", *NAMED, "--inputs").stdout) == world.store.read[OWNER]
+    assert json.loads(world.run("state", "get", "ex", "12", "--inputs").stdout) == {}
+
+
 def test_put_reads_stdin(world: World) -> None:
     assert world.run("state", "put", "-", "ex", "12", text="{}").exit_code == 0
     assert world.store.states == {StateOwner("ex", "12"): {}}

@@ -132,6 +132,7 @@ class FakeStore:
         self.content: dict[str, bytes] = {}
         self.primary_key: tuple[str, ...] = ()
         self.states: dict[StateOwner, dict[str, Any]] = {}
+        self.read: dict[StateOwner, dict[str, Any]] = {}
         self.said: list[EventRecord] = []
         self.feed = FakeFeed(self.said)
         self.checks = [Check("list", "ok", "fine")]
@@ -173,6 +174,9 @@ class FakeStore:
 
     def state(self, owner: StateOwner) -> dict[str, Any]:
         return self.states.get(owner, {})
+
+    def inputs(self, owner: StateOwner) -> dict[str, Any]:
+        return self.read.get(owner, {})
 
     def put_state(self, owner: StateOwner, state: dict[str, Any]) -> None:
         self.states[owner] = state

@@ -99,6 +99,50 @@ async def test_a_publish_that_is_resumed_late_leaves_the_state_of_a_later_run() 
     assert await kept(world) == {"last": 2}
 
 
+ADAPTIVE = {"tables": [{"source": TABLE, "destination": "in.csv", "changedSince": "adaptive"}]}
+
+
+async def rows_given(world: World, run: str) -> int:
+    """Rows of the only input of a run's first attempt."""
+    uid = world.kube.objects["componentruns", NAMESPACE, run]["metadata"]["uid"]
+    plan = await world.store.find(world.store.layout.stage_in_plan(uid, 1))
+    return int(json.loads(plan.data)["tables"][0]["rows"])
+
+
+async def test_a_run_is_given_what_came_since_the_last_one_that_succeeded() -> None:
+    world = World()
+    world.add_run("loads")  # two rows, as every run here
+    await FakeOperator(world).live()
+    found = {}
+    for name, exit_code, write_always in (
+        ("first", 0, False), ("fails", 2, False), ("fails-and-writes", 2, True), ("second", 0, False),
+    ):  # fmt: skip
+        world.exit_code, world.write_always = exit_code, write_always
+        output = {"tables": [{"source": "result.csv", "destination": TABLE, "writeAlways": write_always}]}
+        world.add_run(name, configuration=CONFIGURATION, input=ADAPTIVE, output=output)
+        await FakeOperator(world).live()
+        found[name] = await rows_given(world, name)
+    assert found == {"first": 2, "fails": 2, "fails-and-writes": 2, "second": 4}
+    world.add_run("elsewhere", configuration=CONFIGURATION | {"branch": "other"}, input=ADAPTIVE)
+    await FakeOperator(world).live()
+    assert await rows_given(world, "elsewhere") == 8
+    assert await kept(world) == {}, "the component sees nothing of it"
+
+
+async def test_what_a_run_has_seen_counts_also_where_the_operator_was_interrupted() -> None:
+    world = World()
+    world.add_run("loads")
+    await FakeOperator(world).live()
+    world.add_run("first", configuration=CONFIGURATION, input=ADAPTIVE)
+    world.store.away_after = "journal.json"
+    await FakeOperator(world).live(40)
+    world.store.away, world.store.away_after = False, None
+    await FakeOperator(world).live(5)
+    world.add_run("second", configuration=CONFIGURATION, input=ADAPTIVE)
+    await FakeOperator(world).live()
+    assert (await rows_given(world, "first"), await rows_given(world, "second")) == (2, 2)
+
+
 @pytest.mark.parametrize("image", ["cleaner:1", "registry.example.com/team/cleaner@sha256:" + "0" * 64])
 async def test_an_image_is_known_by_its_name(image: str) -> None:
     world = World()

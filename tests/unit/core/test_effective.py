@@ -375,6 +375,12 @@ REFUSED: list[tuple[str, dict[str, Any] | None, dict[str, Any], str]] = [
     ("no time", None, of_input(where=where("lt", "soon", type="timestamp")), "`soon` is no time"),
     ("typed text", None, of_input(where=where("eq", "1", type="number")), "`eq` compares text, not a number"),
     ("ordered text", None, of_input(where=where("le", "1", type="text")), "compares a number or a timestamp"),
+    (
+        "new to nobody",
+        None,
+        of_input(changedSince="adaptive"),
+        "spec.input.tables[0].changedSince: `adaptive` delivers what came since the configuration's last successful",
+    ),
     ("no such day", None, of_input(changedSince="2026-02-30"), "spec.input.tables[0].changedSince: `2026-02-30` is no"),
     (
         "changed since, of an object",

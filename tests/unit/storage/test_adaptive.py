@@ -1,0 +1,244 @@
+"""`changedSince: adaptive`: whatever is loaded and however runs end, every row is delivered to one successful run."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from obstore.store import MemoryStore
+
+from componentrun.exchange import StageInPlan, from_json
+from componentrun.storage.adaptive import Seen, read_seen
+from componentrun.storage.commit import publish
+from componentrun.storage.connection import Store
+from componentrun.storage.grants import Signer
+from componentrun.storage.layout import TableId
+from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.reading import Wish
+from componentrun.storage.restore import drop_table, restore_table
+from componentrun.storage.settings import StoreSettings
+from componentrun.storage.state import Memory, StateOwner, read_memory, remove_state, write_state
+from tests.unit.storage.scenarios import result, uploaded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TABLE = "in.c-main.foo"
+OWNER = StateOwner("ex", "12")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SETTINGS = StoreSettings(
+    bucket="bucket", endpoint="http://store.test", access_key="key", secret_key="secret", name="main"
+)
+
+
+@dataclass
+class Story:
+    """One configuration and one table, in the words of the people who use them."""
+
+    store: Store = field(default_factory=lambda: Store(SETTINGS, MemoryStore()))
+    delivered: list[str] = field(default_factory=list)
+    """To runs that succeeded."""
+    loaded: list[str] = field(default_factory=list)
+    numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    async def load(
+        self, rows: int = 1, *, incremental: bool = True, key: tuple[str, ...] = (), at: datetime = START
+    ) -> list[str]:
+        """By default all loads are of the same instant."""
+        run = f"load-{next(self.numbers)}"
+        values = [f"{run}-{row}" for row in range(rows)]
+        done = result(await uploaded(self.store, run, 1, TABLE, values, incremental=incremental, primary_key=key))
+        await publish(self.store, run, 1, done, now=at)
+        self.loaded += values
+        return values
+
+    async def start(self, run: str, *inputs: InputSource) -> list[list[str]]:
+        """What the attempt finds in each of its inputs."""
+        memory = await read_memory(self.store, OWNER)
+        seen = memory.inputs.get(TABLE)
+        request = AttemptRequest(
+            run=run,
+            title="ns/run",
+            attempt=1,
+            expires_in=timedelta(hours=1),
+            expires_out=timedelta(hours=1),
+            inputs=inputs or (InputSource(TABLE, wish=Wish(seen=seen), remember=True),),
+        )
+        await prepare_attempt(self.store, Signer(SETTINGS), request)
+        return await self.planned(run)
+
+    async def planned(self, run: str) -> list[list[str]]:
+        stored = await self.store.get(self.store.layout.stage_in_plan(run, 1))
+        plan = from_json(StageInPlan, stored.data)
+        return [[row for part in table.slices for row in await self._rows(part.url)] for table in plan.tables]
+
+    async def _rows(self, url: str) -> list[str]:
+        key = url.partition("?")[0].partition("/bucket/")[2]
+        return (await self.store.get(key)).data.decode().split()
+
+    async def end(self, run: str, at: int, state: dict[str, int] | None = None) -> None:
+        """It succeeds, and its tables are published."""
+        inputs = await read_seen(self.store, run, 1)
+        await write_state(self.store, OWNER, state, inputs=inputs, decided=START + timedelta(seconds=at))
+
+    async def run(self, *, ok: bool = True, before: Sequence[int] = ()) -> list[str]:
+        """One run; `before` its pod is there, the operator is interrupted, and tables are loaded."""
+        number = next(self.numbers)
+        run = f"run-{number}"
+        (found,) = await self.start(run)
+        for rows in before:
+            await self.load(rows)
+            (found,) = await self.start(run)
+        if ok:
+            await self.end(run, number)
+            self.delivered += found
+        return found
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("load"), st.integers(0, 3)),
+        st.tuples(st.just("run"), st.booleans()),
+        st.tuples(st.just("again"), st.integers(0, 2)),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(STEPS)
+async def test_every_row_comes_to_one_successful_run(steps: Sequence[tuple[str, int | bool]]) -> None:
+    story, twice = Story(), False
+    await story.load()
+    for what, detail in steps:
+        if what == "load":
+            await story.load(int(detail))
+        elif what == "run":
+            await story.run(ok=bool(detail))
+        else:
+            await story.run(before=[int(detail)])
+            twice = twice or bool(detail)
+    await story.run()
+    assert set(story.delivered) == set(story.loaded)
+    if not twice:
+        assert sorted(story.delivered) == sorted(story.loaded)
+
+
+async def test_what_came_while_a_run_was_under_way_comes_to_the_next_one() -> None:
+    story = Story()
+    first = await story.load()
+    assert await story.start("a") == [first]
+    second = await story.load()
+    await story.end("a", 1)
+    assert await story.run() == second
+    assert await story.run() == []
+
+
+async def test_a_full_load_makes_all_rows_new() -> None:
+    story = Story()
+    await story.load(2)
+    await story.run()
+    rows = await story.load(3, incremental=False)
+    assert await story.run() == rows
+
+
+async def test_a_table_that_was_deleted_and_made_again_comes_whole() -> None:
+    story = Story()
+    for _ in range(3):
+        await story.load()
+    await story.run()
+    await story.store.delete([story.store.layout.pointer(TableId.parse(TABLE))])
+    later = START + timedelta(hours=1)
+    rows = [row for _ in range(4) for row in await story.load(at=later)]
+    assert await story.run() == rows, "whatever its version is by now"
+
+
+async def test_what_was_restored_is_new() -> None:
+    story = Story()
+    rows = [row for _ in range(3) for row in await story.load()]
+    await story.run()
+    for change in ("load", "drop"):
+        if change == "load":
+            await story.load(incremental=False)
+            await story.run()
+        else:
+            await drop_table(story.store, TableId.parse(TABLE), now=START)
+        await restore_table(story.store, TableId.parse(TABLE), 3, now=START)
+        assert await story.run() == rows
+        assert await story.run() == []
+
+
+async def test_a_table_that_was_put_back_by_hand_comes_whole() -> None:
+    story = Story()
+    rows = await story.load()
+    key = story.store.layout.pointer(TableId.parse(TABLE))
+    before = (await story.store.get(key)).data
+    await story.load()
+    await story.run()
+    await story.store.put(key, before)
+    assert await story.run() == rows
+
+
+async def test_a_key_counts_among_what_is_new() -> None:
+    story = Story()
+    await story.load(2, key=("a",))
+    await story.run()
+    rows = await story.load(2)
+    (found,) = await story.start("next")
+    assert found == rows
+
+
+async def test_inputs_of_one_table_are_of_one_version_and_what_a_limit_held_back_stays_new() -> None:
+    story = Story()
+    rows = await story.load(3)
+    limited = InputSource(TABLE, destination="some.csv", wish=Wish(limit=1))
+    assert await story.start("a", limited) == [rows[:2]], "a slice holds two rows"
+    assert await read_seen(story.store, "a", 1) == {}
+    whole = InputSource(TABLE, remember=True)
+    assert await story.start("b", limited, whole) == [rows[:2], rows]
+    assert (await read_seen(story.store, "b", 1))[TABLE].version == 1
+
+
+async def test_the_component_s_state_and_what_was_seen_leave_each_other_alone() -> None:
+    story = Story()
+    await story.load()
+    (_,) = await story.start("a")
+    await story.end("a", 1, {"n": 1})
+    await story.load()
+    (_,) = await story.start("b")
+    await story.end("b", 2)
+    seen = Seen(created=START, version=2)
+    assert await read_memory(story.store, OWNER) == Memory({"n": 1}, {TABLE: seen})
+    await write_state(story.store, OWNER, {"n": 2}, decided=START + timedelta(seconds=3))
+    assert await read_memory(story.store, OWNER) == Memory({"n": 2}, {TABLE: seen})
+    assert await remove_state(story.store, OWNER)
+    assert await read_memory(story.store, OWNER) == Memory()
+    assert not await remove_state(story.store, OWNER)
+    assert await story.run() == story.loaded, "as the first run"
+
+
+@pytest.mark.parametrize(("first", "second", "kept"), [(3, 5, 5), (5, 3, 5)])
+async def test_of_two_runs_at_once_the_one_that_saw_more_counts(first: int, second: int, kept: int) -> None:
+    store = Story().store
+    for at, version in enumerate((first, second)):
+        inputs = {TABLE: Seen(created=START, version=version)}
+        assert await write_state(store, OWNER, None, inputs=inputs, decided=START + timedelta(seconds=at))
+    assert (await read_memory(store, OWNER)).inputs[TABLE].version == kept
+    other = {TABLE: Seen(created=START + timedelta(1), version=1)}
+    assert await write_state(store, OWNER, None, inputs=other)
+    assert (await read_memory(store, OWNER)).inputs == other
+
+
+async def test_a_configuration_remembers_no_more_tables_than_a_run_may_read() -> None:
+    store, seen = Story().store, Seen(created=START, version=1)
+    many = {f"in.c-main.t{i}": seen for i in range(1000)}
+    await write_state(store, OWNER, None, inputs=many)
+    await write_state(store, OWNER, None, inputs={"in.c-main.new": seen, "in.c-main.t0": seen})
+    known = (await read_memory(store, OWNER)).inputs
+    assert (len(known), "in.c-main.t0" in known, "in.c-main.new" in known) == (1000, True, True)
+    assert "in.c-main.t1" not in known
