@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.tables import folder
+from componentrun.storage.versions import Versions
 from e2e import install
 from e2e import tenant as tenants
 from e2e.cluster import builds, commands, paths
@@ -93,9 +94,10 @@ def s5cmd_environment(connection: Connection) -> dict[str, str]:
 
 
 def sweep(store: Store, prefix: str) -> None:
-    """Delete all objects below a prefix."""
+    """Delete all objects below a prefix, and whatever the bucket keeps of them."""
 
     async def delete() -> None:
-        await store.delete([found.key async for found in store.objects(prefix)])
+        versions = Versions(store.settings)
+        await versions.delete(await versions.below(prefix))
 
     asyncio.run(delete())

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from minio import Minio, MinioAdmin
+from minio import Minio, MinioAdmin, lifecycleconfig, versioningconfig
+from minio.commonconfig import Filter
 from minio.credentials.providers import StaticProvider
 
 from e2e.cluster import address, builds, paths, ports, processes, waiting
@@ -133,12 +134,29 @@ def _provision(wanted: Store) -> None:
     root = Minio(host, access_key=wanted.root_access_key, secret_key=wanted.root_secret_key, secure=secure)
     if not root.bucket_exists(bucket_name=wanted.bucket):
         root.make_bucket(bucket_name=wanted.bucket)
+    if root.get_bucket_versioning(bucket_name=wanted.bucket).status != versioningconfig.ENABLED:
+        # As docs/security.md asks for it. What tests delete would stay for ever, so it expires.
+        root.set_bucket_versioning(
+            bucket_name=wanted.bucket, config=versioningconfig.VersioningConfig(versioningconfig.ENABLED)
+        )
+        root.set_bucket_lifecycle(bucket_name=wanted.bucket, config=_forget_old_versions())
     credentials = StaticProvider(access_key=wanted.root_access_key, secret_key=wanted.root_secret_key)
     admin = MinioAdmin(endpoint=host, credentials=credentials, secure=secure)
     admin.user_add(wanted.access_key, wanted.secret_key)
     admin.policy_add(POLICY, policy=policy(wanted.bucket))
     if POLICY not in admin.user_info(wanted.access_key):
         admin.policy_set(POLICY, user=wanted.access_key)
+
+
+def _forget_old_versions() -> lifecycleconfig.LifecycleConfig:
+    rule = lifecycleconfig.Rule(
+        status="Enabled",
+        rule_filter=Filter(prefix=""),
+        rule_id="old versions of tests",
+        noncurrent_version_expiration=lifecycleconfig.NoncurrentVersionExpiration(noncurrent_days=1),
+        expiration=lifecycleconfig.Expiration(expired_object_delete_marker=True),
+    )
+    return lifecycleconfig.LifecycleConfig([rule])
 
 
 def _problem(known: Store) -> str | None:

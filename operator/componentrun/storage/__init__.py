@@ -17,6 +17,7 @@ Modules, lowest first:
     filelookup    finding files by id, name, pattern, tags
     commit        publishing: journal, then compare-and-swap
     grants        the one module that signs
+    versions      what else lies under the keys of a bucket that keeps versions
     plans         what an attempt may read and write, as documents for the agents
     events        event segments
     state         state of a configuration between runs

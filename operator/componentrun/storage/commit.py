@@ -1,7 +1,8 @@
 """Publishing: an attempt's tables change and its files appear all or not at all, and once.
 
-    1. check     each object lies below the attempt's own prefix and is what was uploaded;
-                 each load fits its table. A refusal here has changed nothing.
+    1. check     each object lies below the attempt's own prefix and is what was uploaded; where the bucket keeps
+                 versions, this very version is what counts from here on, whatever is written over it.
+                 Each load fits its table. A refusal here has changed nothing.
     2. journal   `journal.json` is created, which succeeds once for a run: from here on the run is published, by this
                  attempt and with these loads, whoever carries it out.
     3. pointers  each table's pointer is replaced by compare-and-swap, what it said before is kept as a version
@@ -41,7 +42,7 @@ from componentrun.storage.pointer import (
 from componentrun.storage.tables import gather_bounded, read_pointer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from componentrun.exchange import StageOutResult, TableWritten
     from componentrun.storage.connection import Store
@@ -142,7 +143,7 @@ async def publish(
         own_prefix = store.layout.data(run, attempt)
         loads = loads_of(result.tables, own_prefix, write_always_only=write_always_only)
         files = () if write_always_only else records_of(result.files, own_prefix, commit)
-        seen = await _check(store, loads, files)
+        seen, versions = await _check(store, loads, files)
     except ComponentRunError:
         # What was decided before is carried out, even where it could not be decided again.
         decided = await _read_decision(store, run)
@@ -150,7 +151,11 @@ async def publish(
             raise
     else:
         wanted = Journal(
-            state="publishing", commit=commit, write_always_only=write_always_only, loads=loads, files=files
+            state="publishing",
+            commit=commit,
+            write_always_only=write_always_only,
+            loads=tuple(_pinned(load, versions) for load in loads),
+            files=tuple(_pinned_file(record, versions) for record in files),
         )
         decided = await _decide(store, wanted)
     if decided.journal.state == "abandoned" or decided.journal.commit.attempt != attempt:
@@ -267,24 +272,40 @@ def apply_all(pointer: Pointer | None, loads: Iterable[TableLoad], commit: Commi
 
 async def _check(
     store: Store, loads: tuple[TableLoad, ...], files: tuple[FileRecord, ...]
-) -> dict[str, VersionedPointer | None]:
-    """Refuse, before anything is decided, what can't be published. The tables as they were seen."""
+) -> tuple[dict[str, VersionedPointer | None], dict[str, str | None]]:
+    """Refuse, before anything is decided, what can't be published.
+
+    Returns:
+        The tables as they were seen, and by its key the version of each object.
+    """
     by_table = _by_table(loads)
     seen: dict[str, VersionedPointer | None] = {}
+    versions: dict[str, str | None] = {}
 
     async def check(item: Slice | FilePart | str) -> None:
         if isinstance(item, str):
             seen[item] = await _check_table(store, item, by_table[item])
         else:
-            await _check_object(store, item)
+            versions[item.key] = await _check_object(store, item)
 
     items: list[Slice | FilePart | str] = [*by_table, *(part for load in loads for part in load.slices)]
     items += [part for file in files for part in file.parts]
     await gather_bounded(check, items)
-    return seen
+    return seen, versions
 
 
-async def _check_object(store: Store, part: Slice | FilePart) -> None:
+def _pinned(load: TableLoad, versions: Mapping[str, str | None]) -> TableLoad:
+    slices = tuple(part.model_copy(update={"version": versions[part.key]}) for part in load.slices)
+    return load.model_copy(update={"slices": slices})
+
+
+def _pinned_file(record: FileRecord, versions: Mapping[str, str | None]) -> FileRecord:
+    parts = tuple(part.model_copy(update={"version": versions[part.key]}) for part in record.parts)
+    return record.model_copy(update={"parts": parts})
+
+
+async def _check_object(store: Store, part: Slice | FilePart) -> str | None:
+    """The version of the object that was uploaded."""
     found = await store.head(part.key)
     if found is None or found.size != part.size or plain_etag(found.etag) != plain_etag(part.etag):
         there = f"{found.size} bytes, ETag {found.etag}" if found is not None else "no object"
@@ -293,6 +314,7 @@ async def _check_object(store: Store, part: Slice | FilePart) -> None:
             f"expected {part.size} bytes, ETag {part.etag}. Nothing was published",
             Reason.PUBLISH_FAILED,
         )
+    return found.version
 
 
 async def _check_table(store: Store, table: str, loads: list[TableLoad]) -> VersionedPointer | None:

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from datetime import datetime
 
-    from obstore import ObjectMeta, PutMode
+    from obstore import GetOptions, ObjectMeta, PutMode
     from obstore.store import ClientConfig, ObjectStore, S3Config, S3Credential
 
     from componentrun.storage.layout import Layout
 
 __all__ = [
+    "NO_VERSION",
     "ObjectInfo",
     "Store",
     "StoreObserver",
@@ -48,6 +49,8 @@ _MAX_RETRIES: Final = 4
 _RETRY_BUDGET: Final = timedelta(seconds=20)
 """No retry starts later than this: above the client library, the reconciler tries again on its own clock."""
 _LIST_CHUNK: Final = 1000
+NO_VERSION: Final = "null"
+"""What S3 calls the version of an object that was written while its bucket kept none."""
 _STREAM_CHUNK: Final = 4 * 1024 * 1024
 
 
@@ -68,6 +71,8 @@ class ObjectInfo:
     """Bytes."""
     etag: str
     modified: datetime
+    version: str | None = None
+    """Where the bucket keeps versions: which one this is, for good. Listings don't tell it."""
 
 
 def quoted_etag(etag: str) -> str:
@@ -150,23 +155,32 @@ class Store:
             return None
 
     async def head(self, key: str) -> ObjectInfo | None:
-        """Size and ETag of an object; None where there is none."""
+        """Size, ETag and version of an object; None where there is none."""
         try:
             with self._border(LOOK, key):
                 return _info(await obstore.head_async(self._backend, key))
         except MissingError:
             return None
 
-    async def stream(self, key: str, *, etag: str | None = None) -> AsyncIterator[bytes]:
+    async def stream(self, key: str, *, etag: str | None = None, version: str | None = None) -> AsyncIterator[bytes]:
         """Content of an object in chunks of some MiB.
+
+        Args:
+            key: of the object.
+            etag: which it must have.
+            version: read this one, whatever was written over it since; None: the newest.
 
         Raises:
             MissingError: there is none.
             StaleError: its ETag is not `etag`.
         """
         with self._border("read", key):
-            options = {"if_match": quoted_etag(etag)} if etag is not None else None
-            result = await obstore.get_async(self._backend, key, options=options)  # type: ignore[arg-type]  # obstore has no type for some options only
+            options: GetOptions = {}
+            if etag is not None:
+                options["if_match"] = quoted_etag(etag)
+            if version is not None:
+                options["version"] = version
+            result = await obstore.get_async(self._backend, key, options=options)
             async for chunk in result.stream(min_chunk_size=_STREAM_CHUNK):
                 yield chunk
 
@@ -295,7 +309,10 @@ def _etag(meta: ObjectMeta) -> str:
 
 
 def _info(meta: ObjectMeta) -> ObjectInfo:
-    return ObjectInfo(meta["path"], meta["size"], _etag(meta), meta["last_modified"])
+    version = meta.get("version")
+    # What was written while a bucket kept no versions (any more) is replaced by the next write.
+    kept = version if version != NO_VERSION else None
+    return ObjectInfo(meta["path"], meta["size"], _etag(meta), meta["last_modified"], kept)
 
 
 def _outcome(error: Exception) -> StoreOutcome:

@@ -55,7 +55,7 @@ async def read_pointer_csv(
     if reading.mapping is None:
         yield encode_header(reading.columns)
         for part in reading.slices:
-            async for chunk in store.stream(part.key, etag=part.etag):
+            async for chunk in store.stream(part.key, etag=part.etag, version=part.version):
                 yield chunk
         return
     with tempfile.TemporaryDirectory(prefix="componentrun-") as name:
@@ -87,7 +87,7 @@ async def _bring(store: Store, slices: list[Slice], folder: Path, step: int) -> 
             size = 0
         size += part.size
         with open(files[-1], "ab") as file:  # noqa: ASYNC230, PTH123 - one reader, one file at a time
-            async for chunk in store.stream(part.key, etag=part.etag):
+            async for chunk in store.stream(part.key, etag=part.etag, version=part.version):
                 file.write(chunk)
     for name in files:
         await asyncio.to_thread(without_carriage_returns, name)

@@ -62,6 +62,8 @@ class FilePart(StorageModel):
     """Bytes; never 0."""
     etag: str
     """In quotes, as HTTP carries it."""
+    version: str | None = None
+    """Of the object, as with a table's slices."""
 
 
 class FileRecord(StorageModel):
@@ -166,7 +168,7 @@ async def read_content(store: Store, record: FileRecord) -> AsyncIterator[bytes]
         StaleError: an object is not the one that the record names.
     """
     for part in record.parts:
-        async for chunk in store.stream(part.key, etag=part.etag):
+        async for chunk in store.stream(part.key, etag=part.etag, version=part.version):
             yield chunk
 
 

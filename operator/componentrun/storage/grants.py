@@ -7,6 +7,7 @@ own and the identity of the machine or service account is used, `Signer.refresh`
 from __future__ import annotations
 
 import asyncio
+import ssl
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ from minio import Minio
 from minio.credentials.providers import ChainedProvider, EnvAWSProvider, IamAwsProvider, Provider, StaticProvider
 from minio.datatypes import PostPolicy as MinioPolicy
 from minio.error import MinioException
+from urllib3 import PoolManager, Retry
 from urllib3.exceptions import HTTPError
 
 from componentrun.errors import PlatformError, Reason
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
 
     from componentrun.storage.settings import StoreSettings
 
-__all__ = ["MAX_EXPIRY", "MAX_POST_BYTES", "Signer"]
+__all__ = ["MAX_EXPIRY", "MAX_POST_BYTES", "Signer", "make_client"]
 
 MAX_EXPIRY: Final = timedelta(days=7)
 """S3 accepts no signature for longer."""
 MAX_POST_BYTES: Final = 5 * 1024**3
 """S3 stores no larger object by one request."""
+_TIMEOUT_SECONDS: Final = 60.0
+_RETRIES: Final = 4
 _RENEW_BEFORE: Final = timedelta(minutes=10)
 _PROVIDER_ERRORS: Final = (ValueError, KeyError, OSError, HTTPError, MinioException)
 """What a provider raises is what its way to the keys raised: a missing file, a service that is away, an odd answer."""
@@ -45,16 +49,7 @@ class Signer:
         self._keys = _Keys()
         if settings.access_key is not None:
             self._keys.current = self._source.retrieve()
-        self._client = Minio(
-            settings.base_url.partition("://")[2],
-            secure=settings.secure,
-            region=settings.region,
-            credentials=self._keys,
-        )
-        if settings.virtual_hosted:
-            self._client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]  # minio has no types
-        else:
-            self._client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]  # minio has no types
+        self._client = _client(settings, self._keys)
 
     def __repr__(self) -> str:
         """Which Storage; no keys."""
@@ -90,14 +85,15 @@ class Signer:
                 Reason.STORAGE_ACCESS_DENIED,
             ) from None
 
-    def sign_get(self, key: str, expires: timedelta) -> str:
-        """A URL that reads this object and nothing else, until `expires` from now.
+    def sign_get(self, key: str, expires: timedelta, version: str | None = None) -> str:
+        """A URL that reads this object (or this version of it) and nothing else, until `expires` from now.
 
         Raises:
             PlatformError: (Internal) `expires` is not within a second and 7 days, or `refresh` was not called.
         """
         self._check_expiry(expires)
-        return str(self._client.presigned_get_object(self._settings.bucket, key, expires=expires))
+        bucket = self._settings.bucket
+        return str(self._client.presigned_get_object(bucket, key, expires=expires, version_id=version))
 
     def post_policy(self, prefix: str, max_bytes: int, expires: timedelta) -> PostPolicy:
         """A form that stores objects below `prefix` and does nothing else, until `expires` from now.
@@ -148,6 +144,30 @@ class _Keys(Provider):
         if self.current is None:
             raise PlatformError("there are no keys to sign with yet: `Signer.refresh` comes first")
         return self.current
+
+
+def make_client(settings: StoreSettings) -> Minio:
+    """A client that sends requests, for what obstore can't do."""
+    context = ssl.create_default_context()
+    if settings.ca_bundle is not None:
+        context.load_verify_locations(cadata=settings.ca_bundle)
+    pool = PoolManager(timeout=_TIMEOUT_SECONDS, ssl_context=context, retries=Retry(_RETRIES, backoff_factor=0.2))
+    return _client(settings, _provider(settings), pool)
+
+
+def _client(settings: StoreSettings, keys: Provider, pool: PoolManager | None = None) -> Minio:
+    client = Minio(
+        settings.base_url.partition("://")[2],
+        secure=settings.secure,
+        region=settings.region,
+        credentials=keys,
+        http_client=pool,
+    )
+    if settings.virtual_hosted:
+        client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]  # minio has no types
+    else:
+        client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]  # minio has no types
+    return client
 
 
 def _provider(settings: StoreSettings) -> Provider:

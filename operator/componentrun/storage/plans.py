@@ -234,7 +234,7 @@ def _table_read(found: _Found, store: Store, signer: Signer, request: AttemptReq
         path=found.path,
         columns=reading.columns,
         slices=tuple(
-            SliceRead(signer.sign_get(part.key, request.expires_in), part.size, quoted_etag(part.etag))
+            SliceRead(signer.sign_get(part.key, request.expires_in, part.version), part.size, quoted_etag(part.etag))
             for part in reading.slices
         ),
         manifest=_manifest(what, store, reading.columns),
@@ -244,7 +244,8 @@ def _table_read(found: _Found, store: Store, signer: Signer, request: AttemptReq
 
 
 def _object_read(found: _Found, info: ObjectInfo, signer: Signer, request: AttemptRequest) -> TableRead:
-    read = SliceRead(signer.sign_get(info.key, request.expires_in), info.size, quoted_etag(info.etag))
+    url = signer.sign_get(info.key, request.expires_in, info.version)
+    read = SliceRead(url, info.size, quoted_etag(info.etag))
     wish = found.source.wish
     mapping = wish.mapping(None, (Step(None, 1),)) if wish.needs_query else None
     return TableRead(found.source.label, found.path, columns=None, slices=(read,), manifest=None, mapping=mapping)

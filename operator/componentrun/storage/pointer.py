@@ -76,6 +76,9 @@ class Slice(StorageModel):
     rows: int
     etag: str
     """In quotes, as HTTP carries it."""
+    version: str | None = None
+    """Of the object, in a bucket that keeps versions: readers ask for this one, so that whoever still holds the grant
+    that wrote it changes nothing by writing over it. None: the bucket kept none."""
 
 
 class Condition(StorageModel):

@@ -1,4 +1,4 @@
-"""Two real stores: MinIO (`e2e.cluster.store`, started where it does not run yet) and versitygw behind TLS.
+"""Two real stores: MinIO with versions (`e2e.cluster.store`, started where it does not run yet), versitygw with TLS.
 
 Every test runs against both, with a prefix of its own that is emptied afterwards. Nothing is mocked.
 """
@@ -16,6 +16,7 @@ import urllib3
 from componentrun.storage.connection import Store, open_store
 from componentrun.storage.grants import Signer
 from componentrun.storage.settings import StoreSettings
+from componentrun.storage.versions import Versions
 from e2e.cluster import store as local_store
 from tests.integration.storage.second_store import second_store
 
@@ -59,7 +60,8 @@ def settings(reached: StoreSettings) -> StoreSettings:
 async def store(settings: StoreSettings) -> AsyncIterator[Store]:
     opened = open_store(settings)
     yield opened
-    await opened.delete([info.key async for info in opened.objects(settings.prefix + "/")])
+    versions = Versions(settings)
+    await versions.delete(await versions.below(settings.prefix + "/"))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,10 +13,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from componentrun.errors import PlatformError
-from componentrun.exchange import StageInPlan, from_json
+from componentrun.exchange import SliceWritten, StageInPlan, TableWritten, from_json
 from componentrun.storage.commit import publish
+from componentrun.storage.layout import TableId
 from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.tables import need_table
+from componentrun.storage.versions import Versions, written_over
+from tests.unit.storage.scenarios import content as content_of
 from tests.unit.storage.scenarios import result, uploaded
+from tests.unit.storage.scenarios import versions as versions_of_tables
 
 if TYPE_CHECKING:
     from componentrun.exchange import PostPolicy
@@ -200,6 +206,93 @@ async def test_an_attempt_can_do_what_it_needs_with_its_two_grants(store: Store,
     assert web.send("GET", done.grant_out.plan_url).status == 200
     post = done.grant_out.post
     assert web.post(post.url, post.fields, post.key_prefix + "x.csv", b"1\n") in STORED
+
+
+@dataclass(frozen=True)
+class Loot:
+    """A published table, and the grant that wrote it, which somebody has kept."""
+
+    post: PostPolicy
+    key: str
+    """Of the table's only slice."""
+
+
+@pytest.fixture
+async def loot(store: Store, post: PostPolicy, web: Web) -> Loot:
+    key = post.key_prefix + "in.c-main/foo/0000.csv"
+    assert web.post(post.url, post.fields, key, b"1\n2\n") in STORED
+    info = await store.head(key)
+    assert info is not None
+    slices = (SliceWritten(key, info.size, 2, info.etag),)
+    table = TableWritten("foo.csv", "in.c-main.foo", ("a",), (), False, False, slices, 2, info.size)
+    await publish(store, "u1", 1, result(table))
+    return Loot(post, key)
+
+
+async def delivered(store: Store, signer: Signer, web: Web) -> tuple[int, bytes]:
+    """What stage-in of a later run gets of the table."""
+    asked = AttemptRequest("u2", "ns/later", 1, HOUR, HOUR, inputs=[InputSource(table="in.c-main.foo")])
+    done = await prepare_attempt(store, signer, asked)
+    plan = from_json(StageInPlan, web.send("GET", done.grant_in.plan_url).data)
+    part = plan.tables[0].slices[0]
+    answer = web.send("GET", part.url, headers={"If-Match": part.etag})
+    return answer.status, answer.data
+
+
+@pytest.mark.parametrize("content", [b"6\n6\n", b"", b"666\n", b"1\n2\n"], ids=["same size", "empty", "longer", "same"])
+async def test_what_is_published_stays_though_its_grant_writes_over_it(
+    store: Store, signer: Signer, web: Web, loot: Loot, content: bytes
+) -> None:
+    assert web.post(loot.post.url, loot.post.fields, loot.key, content) in STORED
+    if not await Versions(store.settings).kept():
+        pytest.xfail("without versions the object is another one now, and readers are refused it (see below)")
+    assert await delivered(store, signer, web) == (200, b"1\n2\n")
+    assert await content_of(store, "in.c-main.foo") == ["a", "1", "2"]
+
+
+async def test_no_reader_ever_gets_what_was_written_over_a_slice(
+    store: Store, signer: Signer, web: Web, loot: Loot
+) -> None:
+    assert web.post(loot.post.url, loot.post.fields, loot.key, b"6\n6\n") in STORED
+    status, data = await delivered(store, signer, web)
+    assert (status, data) == (200, b"1\n2\n") or (status == 412 and b"6" not in data.splitlines())
+
+
+async def test_what_was_written_over_a_slice_can_be_taken_away(store: Store, web: Web, loot: Loot) -> None:
+    versions = Versions(store.settings)
+    if not await versions.kept():
+        pytest.skip("this bucket keeps no versions")
+    for content in (b"6\n", b"66\n"):
+        assert web.post(loot.post.url, loot.post.fields, loot.key, content) in STORED
+    await store.delete([loot.key])
+    pointer = (await need_table(store, TableId.parse("in.c-main.foo"))).pointer
+    pinned = {part.key: part.version for part in pointer.slices}
+    over = written_over(await versions.below(loot.post.key_prefix), pinned)
+    assert len(over) == 3
+    await versions.delete(over)
+    newest = await store.head(loot.key)
+    assert newest is not None
+    assert newest.version == pinned[loot.key]
+
+
+async def test_a_slice_that_was_hidden_by_a_deletion_is_still_read(
+    store: Store, signer: Signer, web: Web, loot: Loot
+) -> None:
+    if not await Versions(store.settings).kept():
+        pytest.skip("this bucket keeps no versions")
+    await store.delete([loot.key])
+    assert await store.head(loot.key) is None
+    assert await delivered(store, signer, web) == (200, b"1\n2\n")
+
+
+async def test_what_was_changed_before_it_is_published_is_not_published(
+    store: Store, post: PostPolicy, web: Web
+) -> None:
+    load = await uploaded(store, "u1", 1, "in.c-main.foo", ["1", "2"])
+    assert web.post(post.url, post.fields, load.slices[0].key, b"6\n6\n") in STORED
+    with pytest.raises(PlatformError, match="is not what stage-out uploaded"):
+        await publish(store, "u1", 1, result(load))
+    assert await versions_of_tables(store) == {}
 
 
 async def test_a_grant_longer_than_seven_days_is_refused_here_not_by_the_store(signer: Signer) -> None:

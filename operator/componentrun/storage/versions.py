@@ -1,0 +1,140 @@
+"""What else lies under the keys of a bucket that keeps versions, and really deleting it.
+
+Deleting an object in such a bucket only hides it behind a marker, and what is written over it leaves it where it is.
+That is what makes a published slice safe from whoever still holds the grant that wrote it: readers name the version. It
+also means that somebody has to take the rest away: the sweeper, with what is in here. Works on buckets without versions
+as well; there every object is its own only version (`NO_VERSION`).
+
+`minio` does this, as obstore neither lists nor deletes versions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from minio.deleteobjects import DeleteObject
+from minio.error import MinioException
+from minio.versioningconfig import ENABLED
+from urllib3.exceptions import HTTPError
+
+from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.storage.connection import NO_VERSION
+from componentrun.storage.grants import make_client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from componentrun.storage.settings import StoreSettings
+
+__all__ = ["ObjectVersion", "Versions", "written_over"]
+
+_DENIED: Final = 403
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One version of an object, or the marker that hides it."""
+
+    key: str
+    version: str
+    size: int
+    """Bytes; 0 for a marker."""
+    marker: bool = False
+
+
+class Versions:
+    """The versions of one Storage's objects."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        """Nothing is sent yet."""
+        self._settings = settings
+        self._client = make_client(settings)
+
+    async def kept(self) -> bool:
+        """Whether the bucket keeps versions.
+
+        Raises:
+            PlatformError: the store refused.
+            TransientError: the store is away.
+        """
+        bucket = self._settings.bucket
+
+        def ask() -> bool:
+            return bool(self._client.get_bucket_versioning(bucket_name=bucket).status == ENABLED)
+
+        try:
+            return await asyncio.to_thread(ask)
+        except (MinioException, HTTPError, OSError) as error:
+            raise self._failed("ask whether versions are kept in", error) from None
+
+    async def below(self, prefix: str) -> tuple[ObjectVersion, ...]:
+        """All versions and markers below a prefix that ends with a slash.
+
+        Raises:
+            PlatformError: the store refused.
+            TransientError: the store is away.
+        """
+
+        def collect() -> tuple[ObjectVersion, ...]:
+            found = self._client.list_objects(
+                bucket_name=self._settings.bucket, prefix=prefix, recursive=True, include_version=True
+            )
+            return tuple(
+                ObjectVersion(
+                    str(item.object_name), item.version_id or NO_VERSION, item.size or 0, bool(item.is_delete_marker)
+                )
+                for item in found
+            )
+
+        try:
+            return await asyncio.to_thread(collect)
+        except (MinioException, HTTPError, OSError) as error:
+            raise self._failed("list the versions of", error) from None
+
+    async def delete(self, versions: Sequence[ObjectVersion]) -> None:
+        """Delete these for good; those that are not there are no error.
+
+        Raises:
+            PlatformError: the store refused, or left one.
+            TransientError: the store is away.
+        """
+        doomed = [DeleteObject(item.key, item.version) for item in versions]
+
+        def remove() -> list[str]:
+            left = self._client.remove_objects(bucket_name=self._settings.bucket, delete_object_list=doomed)
+            return [str(error.code) for error in left]
+
+        try:
+            left = await asyncio.to_thread(remove) if doomed else []
+        except (MinioException, HTTPError, OSError) as error:
+            raise self._failed("delete versions of", error) from None
+        if left:
+            raise PlatformError(
+                f"{self._settings.title} did not delete {len(left)} of {len(doomed)} versions ({left[0]}); the keys "
+                "need s3:DeleteObjectVersion below the prefix",
+                Reason.STORAGE_ACCESS_DENIED,
+            )
+
+    def _failed(self, told: str, error: Exception) -> PlatformError:
+        # Neither the message nor the resource of an answer is told: they may quote keys.
+        what = f"can't {told} {self._settings.where()}"
+        code = getattr(error, "code", None)
+        if code is None:
+            return TransientError(f"{what}: no answer ({type(error).__name__})", Reason.STORAGE_UNAVAILABLE)
+        status = getattr(getattr(error, "response", None), "status", None)
+        reason = Reason.STORAGE_ACCESS_DENIED if status == _DENIED else Reason.STORAGE_UNAVAILABLE
+        return PlatformError(f"{what}: the store answered {code}", reason)
+
+
+def written_over(found: Iterable[ObjectVersion], pinned: Mapping[str, str | None]) -> tuple[ObjectVersion, ...]:
+    """What lies under the keys of published slices beside them: nobody reads it, so it may go at any time.
+
+    Once it is gone, the slice is the newest version of its key again, and no rule that expires old versions takes it.
+
+    Args:
+        found: versions, as a listing tells them.
+        pinned: key to version of each slice that a pointer names; None: the pointer names none, so nothing is known.
+    """
+    return tuple(item for item in found if (version := pinned.get(item.key)) is not None and item.version != version)
