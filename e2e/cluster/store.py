@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from minio import Minio, MinioAdmin, lifecycleconfig, versioningconfig
+from minio import Minio, MinioAdmin, lifecycleconfig
 from minio.commonconfig import Filter
 from minio.credentials.providers import StaticProvider
+from minio.versioningconfig import VersioningConfig
 
 from e2e.cluster import address, builds, paths, ports, processes, waiting
 from e2e.cluster.errors import ClusterError
@@ -25,6 +26,8 @@ REGION = "us-east-1"
 ROOT_USER = "componentrun-root"
 USER = "operator"
 POLICY = "componentrun-operator"
+ENABLED = "Enabled"
+"""Versions are kept."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +137,9 @@ def _provision(wanted: Store) -> None:
     root = Minio(host, access_key=wanted.root_access_key, secret_key=wanted.root_secret_key, secure=secure)
     if not root.bucket_exists(bucket_name=wanted.bucket):
         root.make_bucket(bucket_name=wanted.bucket)
-    if root.get_bucket_versioning(bucket_name=wanted.bucket).status != versioningconfig.ENABLED:
+    if root.get_bucket_versioning(bucket_name=wanted.bucket).status != ENABLED:
         # As docs/security.md asks for it. What tests delete would stay for ever, so it expires.
-        root.set_bucket_versioning(
-            bucket_name=wanted.bucket, config=versioningconfig.VersioningConfig(versioningconfig.ENABLED)
-        )
+        root.set_bucket_versioning(bucket_name=wanted.bucket, config=VersioningConfig(ENABLED))
         root.set_bucket_lifecycle(bucket_name=wanted.bucket, config=_forget_old_versions())
     credentials = StaticProvider(access_key=wanted.root_access_key, secret_key=wanted.root_secret_key)
     admin = MinioAdmin(endpoint=host, credentials=credentials, secure=secure)

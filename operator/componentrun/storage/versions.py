@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 
 from minio.deleteobjects import DeleteObject
 from minio.error import MinioException
-from minio.versioningconfig import ENABLED
 from urllib3.exceptions import HTTPError
 
 from componentrun.errors import PlatformError, Reason, TransientError
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ObjectVersion", "Versions", "written_over"]
 
+_ENABLED: Final = "Enabled"
 _DENIED: Final = 403
 
 
@@ -62,7 +62,7 @@ class Versions:
         bucket = self._settings.bucket
 
         def ask() -> bool:
-            return bool(self._client.get_bucket_versioning(bucket_name=bucket).status == ENABLED)
+            return bool(self._client.get_bucket_versioning(bucket_name=bucket).status == _ENABLED)
 
         try:
             return await asyncio.to_thread(ask)
