@@ -154,11 +154,20 @@ class Store:
         except MissingError:
             return None
 
-    async def head(self, key: str) -> ObjectInfo | None:
-        """Size, ETag and version of an object; None where there is none."""
+    async def head(self, key: str, version: str | None = None) -> ObjectInfo | None:
+        """Size, ETag and version of an object; None where there is none.
+
+        Args:
+            key: of the object.
+            version: look at this one, which must not be empty; None: the newest.
+        """
         try:
             with self._border(LOOK, key):
-                return _info(await obstore.head_async(self._backend, key))
+                if version is None:
+                    return _info(await obstore.head_async(self._backend, key))
+                # The client looks at the newest version only; a byte of another one brings the same headers.
+                options: GetOptions = {"version": version, "range": (0, 1)}
+                return _info((await obstore.get_async(self._backend, key, options=options)).meta)
         except MissingError:
             return None
 

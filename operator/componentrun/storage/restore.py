@@ -140,7 +140,7 @@ async def _check_slices(store: Store, wanted: Pointer) -> None:
     """Refuse a version whose slices are not all there."""
 
     async def is_gone(part: Slice) -> bool:
-        found = await store.head(part.key)
+        found = await store.head(part.key, part.version)
         return found is None or found.size != part.size or plain_etag(found.etag) != plain_etag(part.etag)
 
     lost = await gather_bounded(is_gone, wanted.slices)

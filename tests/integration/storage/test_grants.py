@@ -17,6 +17,7 @@ from componentrun.exchange import SliceWritten, StageInPlan, TableWritten, from_
 from componentrun.storage.commit import publish
 from componentrun.storage.layout import TableId
 from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.restore import restore_table
 from componentrun.storage.tables import need_table
 from componentrun.storage.versions import Versions, written_over
 from tests.unit.storage.scenarios import content as content_of
@@ -273,6 +274,17 @@ async def test_what_was_written_over_a_slice_can_be_taken_away(store: Store, web
     newest = await store.head(loot.key)
     assert newest is not None
     assert newest.version == pinned[loot.key]
+
+
+async def test_an_earlier_version_of_a_table_is_restored_though_its_slice_was_written_over(
+    store: Store, web: Web, loot: Loot
+) -> None:
+    if not await Versions(store.settings).kept():
+        pytest.skip("this bucket keeps no versions")
+    await publish(store, "u2", 1, result(await uploaded(store, "u2", 1, "in.c-main.foo", ["9"])))
+    assert web.post(loot.post.url, loot.post.fields, loot.key, b"66\n") in STORED
+    await restore_table(store, TableId.parse("in.c-main.foo"), 1)
+    assert await content_of(store, "in.c-main.foo") == ["a", "1", "2"]
 
 
 async def test_a_slice_that_was_hidden_by_a_deletion_is_still_read(
