@@ -32,8 +32,8 @@ _HOUR: Final = "3600"
 
 
 def agent(lab: Lab, repeats: int) -> list[Figure]:
-    """Peak of the agents with a table of 512 MiB, against s5cmd's."""
-    with bench(lab, [tables.large()], memory=True) as made:
+    """Peak of the agents with a table of 1 GiB, against s5cmd's."""
+    with bench(lab, [tables.large(tables.HUGE_BYTES)], memory=True) as made:
         values = in_turns(
             [
                 _peak("memory.agent.down", made.stage_in),

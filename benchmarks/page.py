@@ -43,14 +43,18 @@ from one container to the next takes up to a second, in all three ways.""",
     "transfer": (
         "Bringing tables",
         """The agents' own process (interpreter's start, plan, checks of every row included) against the s5cmd binary
-with its defaults, on the node, with the same store and the same data: one table of 512 MiB, 1,000 tables of 4 KiB.""",
+with its defaults, on the node, with the same store and the same data: one table of 1 GiB, 1,000 tables of 4 KiB.""",
+    ),
+    "start": (
+        "Starting",
+        """From the call that starts an agent's interpreter to the first byte of its first request, over plain http.""",
     ),
     "throughput": ("Many runs", ""),
     "events": ("Events", ""),
     "memory": (
         "Memory",
         """`idle` and `rest` are working sets as the kubelet reports them for a container. `agent` is the peak of an
-agent with a table of 512 MiB, all its processes together (proportional set size).""",
+agent with a table of 1 GiB, all its processes together (proportional set size).""",
     ),
 }
 

@@ -14,7 +14,7 @@ __all__ = ["RESULTS", "Figure", "append", "newest", "read"]
 
 RESULTS: Final = Path(__file__).with_name("results.jsonl")
 """Every figure ever recorded, one JSON object a line, oldest first."""
-_AREAS: Final = ("overhead", "transfer", "throughput", "events", "memory")
+_AREAS: Final = ("overhead", "transfer", "start", "throughput", "events", "memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Figure:
     """One line of results.jsonl.
 
     Raises:
-        ValueError: the name does not begin with one of the five areas, or a ratio stands without what it is against.
+        ValueError: the name does not begin with one of the areas, or a ratio stands without what it is against.
     """
 
     name: str

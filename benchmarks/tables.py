@@ -9,10 +9,11 @@ from e2e.cluster import paths
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LARGE_BYTES", "SMALL_TABLES", "TINY", "folder", "large", "small"]
+__all__ = ["HUGE_BYTES", "LARGE_BYTES", "SMALL_TABLES", "TINY", "folder", "large", "small"]
 
 TINY: Final = 'id,text\n1,plain\n2,"a ""quoted"" value"\n3,Ünïcödé\n'
 LARGE_BYTES: Final = 512 * 2**20
+HUGE_BYTES: Final = 2**30
 SMALL_TABLES: Final = 1000
 _SMALL_BYTES: Final = 4096
 _HEADER: Final = b"id,customer,text,amount,day\n"
@@ -24,18 +25,19 @@ def folder() -> Path:
     return paths.make_private(paths.home() / "benchmarks")
 
 
-def large() -> Path:
-    """One table of 512 MiB: about 70 bytes a row, every tenth row with quotes."""
-    file = folder() / f"large-{LARGE_BYTES}.csv"
+def large(size: int | None = None) -> Path:
+    """One table of 512 MiB, or of another size in bytes: about 70 bytes a row, every tenth row with quotes."""
+    size = size or LARGE_BYTES
+    file = folder() / f"large-{size}.csv"
     if not file.is_file():
         part = file.with_suffix(".part")
         with part.open("wb") as stream:
             stream.write(_HEADER)
             first = 0
-            while stream.tell() < LARGE_BYTES:
+            while stream.tell() < size:
                 stream.write(_rows(first, first + _BLOCK_ROWS))
                 first += _BLOCK_ROWS
-            stream.truncate(_row_border(part, LARGE_BYTES))
+            stream.truncate(_row_border(part, size))
         part.replace(file)
     return file
 

@@ -23,16 +23,16 @@ S5CMD: Final = "transfer.s5cmd"
 
 
 def down(lab: Lab, repeats: int) -> list[Figure]:
-    """One table of 512 MiB to the node."""
-    with bench(lab, [tables.large()]) as made:
+    """One table of 1 GiB to the node."""
+    with bench(lab, [tables.large(tables.HUGE_BYTES)]) as made:
         measures = [_timed(f"{AGENT}.down", made.stage_in), _timed(f"{S5CMD}.down", made.s5cmd_down)]
         values = in_turns(measures, repeats)
     return figures(values, "s", {f"{AGENT}.down": f"{S5CMD}.down"})
 
 
 def up(lab: Lab, repeats: int) -> list[Figure]:
-    """One table of 512 MiB to the store."""
-    with bench(lab, [tables.large()]) as made:
+    """One table of 1 GiB to the store."""
+    with bench(lab, [tables.large(tables.HUGE_BYTES)]) as made:
         measures = [_timed(f"{AGENT}.up", made.stage_out), _timed(f"{S5CMD}.up", made.s5cmd_up)]
         values = in_turns(measures, repeats)
     return figures(values, "s", {f"{AGENT}.up": f"{S5CMD}.up"})

@@ -266,7 +266,7 @@ def _chunks(read: Read, start: int, end: int, file: str) -> Iterator[tuple[int, 
 
 def _last_border(block: bytes) -> int:
     """Offset just after the last row border of a block that starts at one; 0 if it holds none."""
-    quotes = block.count(b'"')
+    quotes = _count_in(block, b'"')
     end = len(block)
     while (newline := block.rfind(b"\n", 0, end)) >= 0:
         quotes -= block.count(b'"', newline, end)
@@ -284,9 +284,14 @@ def _count(read: Read, sign: bytes, start: int, end: int) -> int:
         block = read(min(_SCAN_BYTES, end - start), start)
         if not block:
             break
-        found += block.count(sign)
+        found += _count_in(block, sign)
         start += len(block)
     return found
+
+
+def _count_in(block: bytes, sign: bytes) -> int:
+    # Looking for the first one is ten times as fast as counting, and most tables have no quotes.
+    return block.count(sign) if sign in block else 0
 
 
 def _well_formed_rows(chunk: bytes, width: int) -> int | None:

@@ -27,4 +27,11 @@ def test_an_unknown_name_is_told_what_there_is() -> None:
 def test_names_are_given_once_and_begin_with_an_area() -> None:
     names = [item.name for item in BENCHMARKS]
     assert len(set(names)) == len(names)
-    assert {name.partition(".")[0] for name in names} <= {"overhead", "transfer", "throughput", "events", "memory"}
+    assert {name.partition(".")[0] for name in names} <= {
+        "overhead",
+        "transfer",
+        "start",
+        "throughput",
+        "events",
+        "memory",
+    }
