@@ -105,6 +105,8 @@ class Step:
     """How many of the table's slices hold the added rows, behind those of the steps before."""
     delete: Where | None = None
     """Rows of all steps before that meet this are not there any more; then the step adds none."""
+    skip: int = 0
+    """So many of its first rows are left out: they are older than what is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.csvtext import MAX_ROW_BYTES, check_rows, encode_header, read_header
 from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.tablesql import columns_of, copy_statement, keep_statement, rows_of
+from componentrun.tablesql import columns_of, copy_statement, keep_statement, origins_statements, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.exchange import Mapping
 
-__all__ = ["deliver", "memory_for_queries", "with_header_columns", "without_carriage_returns"]
+__all__ = ["deliver", "deliver_by_origin", "memory_for_queries", "with_header_columns", "without_carriage_returns"]
 
 _THREADS: Final = 2
 _ROW_BYTES: Final = 2 * 2**20
@@ -45,6 +45,40 @@ def deliver(mapping: Mapping, files: Sequence[Sequence[str]], target: str, folde
         UserError: (DiskFull) the folder is full.
         PlatformError: (StageInFailed) a row is too long for the memory, or DuckDB refused.
     """
+    return _run(mapping, rows_of(mapping, files), [], target, folder)[0]
+
+
+def deliver_by_origin(
+    mapping: Mapping, files: Sequence[Sequence[str]], target: str, folder: str, first: Sequence[int]
+) -> list[int]:
+    """Write a whole table to a file as `deliver` does, and return how many of its rows came from where.
+
+    Args:
+        mapping: without where and limit.
+        files: see `deliver`.
+        target: see `deliver`.
+        folder: see `deliver`.
+        first: rows of each origin in the first step, in their order; each further step is an origin of its own.
+
+    Returns:
+        A number for each origin.
+
+    Raises:
+        UserError: see `deliver`.
+        PlatformError: see `deliver`; (Internal) what was counted is not what was written.
+    """
+    rows = rows_of(mapping, files)
+    written, pairs = _run(mapping, rows, origins_statements(mapping, rows, first), target, folder)
+    found = dict(pairs)
+    if sum(found.values()) != written:
+        raise PlatformError(f"{written} rows were written, but {sum(found.values())} were counted")
+    return [found.get(number, 0) for number in range(len(first) + len(mapping.steps) - 1)]
+
+
+def _run(
+    mapping: Mapping, rows: str, further: Sequence[str], target: str, folder: str
+) -> tuple[int, list[tuple[int, int]]]:
+    """Write the file; the number of its rows, and what a further statement answers."""
     import duckdb  # noqa: PLC0415 - takes longer to load than all the rest; most tables pass without it
 
     memory = memory_for_queries()
@@ -57,27 +91,27 @@ def deliver(mapping: Mapping, files: Sequence[Sequence[str]], target: str, folde
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
-    rows = rows_of(mapping, files)
-    statements = [item for item in (keep_statement(mapping, rows), copy_statement(mapping, rows, target)) if item]
+    keep = keep_statement(mapping, rows)
+    statements = [*([keep] if keep else []), copy_statement(mapping, rows, target), *further]
     with duckdb.connect(":memory:", config=settings) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        count = _with_patience(connection, statements, duckdb)
+        answers = _with_patience(connection, statements, duckdb)
+    count = int(answers[1 if keep else 0][0][0])
     if not count:
         with open(target, "wb") as file:  # noqa: PTH123 - pathlib costs ten milliseconds
             file.write(encode_header(columns_of(mapping)))
-    return count
+    return count, answers[-1] if further else []
 
 
-def _with_patience(connection: Any, statements: Sequence[str], duckdb: Any) -> int:
-    """Run the statements fast, or with little memory where that fails, or with room for very long rows."""
+def _with_patience(connection: Any, statements: Sequence[str], duckdb: Any) -> list[list[Any]]:
+    """What the statements answer, run fast, or with little memory where that fails, or with room for very long rows."""
     row_bytes, buffer_bytes, threads = _ROW_BYTES, _BUFFER_BYTES, _THREADS
     while True:
         connection.execute(f"SET threads = {threads}")
         connection.execute(f"SET VARIABLE row_bytes = {row_bytes}")
         connection.execute(f"SET VARIABLE buffer_bytes = {buffer_bytes}")
         try:
-            for statement in statements:
-                found = connection.execute(statement).fetchone()
+            return [connection.execute(statement).fetchall() for statement in statements]
         except duckdb.OutOfMemoryException as error:
             if threads == 1 or _no_space(error):
                 raise _explained(error) from None
@@ -87,8 +121,6 @@ def _with_patience(connection: Any, statements: Sequence[str], duckdb: Any) -> i
                 raise _explained(error) from None
             row_bytes = buffer_bytes = MAX_ROW_BYTES + _CHUNK_BYTES
             threads = 1
-        else:
-            return int(found[0]) if found else 0
 
 
 def _no_space(error: Exception) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from componentrun.csvtext import encode_header
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from componentrun.exchange import Mapping, Step, Where
 
-__all__ = ["ORDERED", "check_where", "columns_of", "copy_statement", "keep_statement", "rows_of"]
+__all__ = ["ORDERED", "check_where", "columns_of", "copy_statement", "keep_statement", "origins_statements", "rows_of"]
 
 ORDERED: Final = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 """Operators that compare a number or a time."""
@@ -83,12 +84,13 @@ def _rows_of_step(mapping: Mapping, number: int, files: Sequence[str]) -> str:
     kinds = ", ".join(f"'s{i}': 'VARCHAR'" for i in range(len(own)))
     listed = ", ".join(_text(file) for file in files)
     # One thread reads a file from end to end: cut anywhere, a line break in quotes would be taken for the end of a row.
-    return (
+    query = (
         f"SELECT {chosen}, {number} AS step FROM read_csv([{listed}], columns = {{{kinds}}}, auto_detect = false, "  # noqa: S608 - made here
         "header = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\n', "
         "parallel = false, max_line_size = getvariable('row_bytes')::BIGINT, "
         "buffer_size = getvariable('buffer_bytes')::BIGINT)"
     )
+    return f"SELECT * FROM ({query} OFFSET {step.skip})" if step.skip else query  # noqa: S608 - likewise
 
 
 def keep_statement(mapping: Mapping, rows: str) -> str | None:
@@ -117,12 +119,10 @@ def copy_statement(mapping: Mapping, rows: str, target: str) -> str:
     if len(chosen) == 1:
         # An empty line would be skipped by most readers; two quotes are not.
         chosen = [f"coalesce({chosen[0]}, '')"]
-    conditions = ["keep"] if mapping.primary_key else []
-    conditions += [_not_deleted(number, step, columns) for number, step in enumerate(mapping.steps) if step.delete]
+    conditions = _conditions(mapping)
     if mapping.where is not None:
         conditions.append(_condition(mapping.where, columns))
-    source = f"(SELECT * FROM ({rows}) POSITIONAL JOIN kept)" if mapping.primary_key else f"({rows})"  # noqa: S608 - likewise
-    query = f"SELECT {', '.join(chosen)} FROM {source}"  # noqa: S608 - likewise
+    query = f"SELECT {', '.join(chosen)} FROM {_source(mapping, rows)}"  # noqa: S608 - likewise
     if conditions:
         query += f" WHERE {' AND '.join(conditions)}"
     if mapping.limit is not None:
@@ -132,6 +132,49 @@ def copy_statement(mapping: Mapping, rows: str, target: str) -> str:
         f"COPY ({query}) TO {_text(target)} (FORMAT csv, HEADER false, PREFIX {_text(header)}, "
         f"SUFFIX {_text(chr(10))}, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR '')"
     )
+
+
+def origins_statements(mapping: Mapping, rows: str, first: Sequence[int]) -> list[str]:
+    """The last one answers pairs: an origin's number, and how many of its rows are delivered. Without where and limit.
+
+    Into a table first, as only what is written keeps the order of rows: where they are just counted, DuckDB reads parts
+    side by side, and a `POSITIONAL JOIN` takes them as they come.
+
+    Args:
+        mapping: what is applied.
+        rows: see `rows_of`.
+        first: rows of each origin in the first step, in their order; each further step is an origin of its own.
+    """
+    borders = list(accumulate(first))
+    origin = f"CASE WHEN step = 0 THEN {_origin(borders, 0, len(borders) - 1)} ELSE step + {len(borders) - 1} END"
+    numbered = f"SELECT *, row_number() OVER () AS n FROM ({rows})"  # noqa: S608 - made here
+    query = f"SELECT {origin} AS origin FROM {_source(mapping, numbered)}"  # noqa: S608 - likewise
+    if conditions := _conditions(mapping):
+        query += f" WHERE {' AND '.join(conditions)}"
+    return [
+        f"CREATE OR REPLACE TEMP TABLE origins AS {query}",
+        "SELECT origin, count(*) FROM origins GROUP BY origin",
+    ]
+
+
+def _origin(borders: Sequence[int], low: int, high: int) -> str:
+    """Where the row number `n` falls among the borders, from `low` to `high`: a search tree, as there may be many."""
+    if low >= high:
+        return str(low)
+    middle = (low + high) // 2
+    lower, upper = _origin(borders, low, middle), _origin(borders, middle + 1, high)
+    return f"CASE WHEN n <= {borders[middle]} THEN {lower} ELSE {upper} END"
+
+
+def _source(mapping: Mapping, rows: str) -> str:
+    return f"(SELECT * FROM ({rows}) POSITIONAL JOIN kept)" if mapping.primary_key else f"({rows})"  # noqa: S608 - made here
+
+
+def _conditions(mapping: Mapping) -> list[str]:
+    """What says of each row whether it is there."""
+    columns = mapping.columns or ()
+    deleted = [_not_deleted(number, step, columns) for number, step in enumerate(mapping.steps) if step.delete]
+    return (["keep"] if mapping.primary_key else []) + deleted
 
 
 def _not_deleted(number: int, step: Step, columns: Sequence[str]) -> str:

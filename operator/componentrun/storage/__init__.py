@@ -23,7 +23,12 @@ Modules, lowest first:
     state         state of a configuration between runs
     upload, download   tables from and to local files, without a pod
     fileupload    local files as files of Storage, without a pod
-    sweep         deleting what no pointer names
+    compaction    which segments of a table are to become one, and the table then; pure
+    rewriting     compacting: new slices, then compare-and-swap
+    named         what holds data: pointers, kept versions, files
+    leftovers     documents that outlived their runs
+    multipart     uploads in parts that nobody ended
+    sweep         deleting what has expired, what nothing names, what outlived its run
     doctor        can this store do what is needed?
 
 Only errors of `componentrun.errors` (and subclasses of them) leave this package.

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Final
 from pydantic import Field
 
 from componentrun.storage.failures import ExistsError
-from componentrun.storage.pointer import Pointer, Segment, StorageModel, parse_document
+from componentrun.storage.pointer import Pointer, StorageModel, parse_document
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from componentrun.storage.connection import Store
 
-__all__ = ["Seen", "new_segments", "read_seen", "seen_of", "write_down"]
+__all__ = ["Seen", "is_new", "read_seen", "seen_of", "write_down"]
 
 _FORMAT: Final = 1
 
@@ -50,11 +50,17 @@ def seen_of(pointer: Pointer) -> Seen:
     return Seen(created=pointer.created, version=pointer.version)
 
 
-def new_segments(pointer: Pointer, seen: Seen) -> Sequence[Segment]:
-    """What came after; everything where the table is another one, or was put back by hand."""
+def is_new(pointer: Pointer, seen: Seen, version: int | None) -> bool:
+    """Whether what a version brought came after; everything where the table is another one, or was put back by hand.
+
+    Args:
+        pointer: of the table as it is now.
+        seen: what was seen of it.
+        version: of a segment or an origin.
+    """
     if seen.created != pointer.created or seen.version > pointer.version:
-        return pointer.segments
-    return [part for part in pointer.segments if part.version is None or part.version > seen.version]
+        return True
+    return version is None or version > seen.version
 
 
 async def write_down(store: Store, run: str, attempt: int, tables: Mapping[str, Pointer]) -> bool:

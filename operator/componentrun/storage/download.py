@@ -13,15 +13,14 @@ from componentrun.storage.tables import need_table
 from componentrun.tablequery import deliver, without_carriage_returns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from componentrun.exchange import Mapping
     from componentrun.storage.connection import Store
     from componentrun.storage.layout import TableId
     from componentrun.storage.pointer import Pointer, Slice
-    from componentrun.storage.reading import Reading
 
-__all__ = ["head_rows", "read_csv", "read_pointer_csv"]
+__all__ = ["bring_steps", "head_rows", "read_csv", "read_pointer_csv"]
 
 _CHUNK_BYTES: Final = 2**20
 _FILE_BYTES: Final = 16 * 2**20
@@ -60,7 +59,8 @@ async def read_pointer_csv(
         return
     with tempfile.TemporaryDirectory(prefix="componentrun-") as name:
         folder = Path(name)
-        rows = await _deliver(store, reading, reading.mapping, folder)
+        files = await bring_steps(store, reading.slices, reading.mapping, folder)
+        rows = await asyncio.to_thread(deliver, reading.mapping, files, str(folder / "table.csv"), name)
         if counted is not None:
             counted(rows)
         with (folder / "table.csv").open("rb") as file:
@@ -68,14 +68,14 @@ async def read_pointer_csv(
                 yield chunk
 
 
-async def _deliver(store: Store, reading: Reading, mapping: Mapping, folder: Path) -> int:
-    """Bring the slices and apply the mapping to them: the file `table.csv`."""
-    left = list(reading.slices)
+async def bring_steps(store: Store, slices: Sequence[Slice], mapping: Mapping, folder: Path) -> list[list[str]]:
+    """Bring slices into a folder, as files that `deliver` takes: a list for each step of the mapping."""
+    left = list(slices)
     files: list[list[str]] = []
     for number, step in enumerate(mapping.steps):
         own, left = left[: step.slices], left[step.slices :]
         files.append(await _bring(store, own, folder, number))
-    return await asyncio.to_thread(deliver, mapping, files, str(folder / "table.csv"), str(folder))
+    return files
 
 
 async def _bring(store: Store, slices: list[Slice], folder: Path, step: int) -> list[str]:

@@ -27,6 +27,7 @@ __all__ = [
     "Column",
     "Commit",
     "Condition",
+    "Origin",
     "Pointer",
     "Segment",
     "Slice",
@@ -89,14 +90,28 @@ class Condition(StorageModel):
     values: tuple[str, ...]
 
 
+class Origin(StorageModel):
+    """Rows of a compacted segment that came with one load."""
+
+    time: datetime
+    """When it was committed; never earlier than that of the origin before."""
+    version: int | None = None
+    """The table's version that brought them, as of a segment."""
+    rows: int
+    """How many of its rows are left; never 0."""
+
+
 class Segment(StorageModel):
-    """Rows that one run added, or the condition by which it deleted rows of the segments before."""
+    """Rows that one run added, or the condition by which it deleted rows of the segments before.
+
+    The first segment may be a compacted one: what the first segments of a table were, keys and deletions resolved.
+    """
 
     kind: Literal["rows", "delete"] = "rows"
     run: str
     attempt: int
     time: datetime | None = None
-    """When it was committed; never earlier than that of the segment before."""
+    """When it was committed; never earlier than that of the segment before. Of a compacted one: its last load's."""
     version: int | None = None
     """The table's version that brought it: whoever has seen that version or a later one has seen these rows. What is
     brought back from an earlier version counts as brought anew. None: not known, so nobody has seen it."""
@@ -104,6 +119,18 @@ class Segment(StorageModel):
     """As they stand in the slices."""
     slices: tuple[Slice, ...] = ()
     delete: Condition | None = None
+    origins: tuple[Origin, ...] = ()
+    """Of a compacted segment: when its rows came, in their order. Empty: with this run."""
+
+    @property
+    def rows(self) -> int:
+        """Rows in its slices."""
+        return sum(part.rows for part in self.slices)
+
+    def brought_anew(self, time: datetime, version: int) -> Segment:
+        """The same, as if all of it had come then; it stays compacted where it was."""
+        origins = (Origin(time=time, version=version, rows=self.rows),) if self.origins else ()
+        return self.model_copy(update={"time": time, "version": version, "origins": origins})
 
 
 class Commit(StorageModel):

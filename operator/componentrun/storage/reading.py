@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Mapping, Step, Where
-from componentrun.storage.adaptive import new_segments
+from componentrun.storage.adaptive import is_new
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from componentrun.storage.adaptive import Seen
-    from componentrun.storage.pointer import Pointer, Segment, Slice
+    from componentrun.storage.pointer import Origin, Pointer, Segment, Slice
 
 __all__ = ["EVERYTHING", "Reading", "Wish", "plan_read"]
 
@@ -78,11 +78,13 @@ def plan_read(pointer: Pointer, wish: Wish) -> Reading:
     """
     _check(pointer, wish)
     names = pointer.column_names
-    segments = _wanted(pointer, wish)
+    segments, skip = _wanted(pointer, wish)
     # What is deleted before the first rows is not there.
     while segments and not segments[0].slices:
         segments = segments[1:]
-    plain = all(not segment.delete and segment.columns == names for segment in segments) and not pointer.primary_key
+    # A compacted segment alone has each key once.
+    key = () if len(segments) == 1 and segments[0].origins else pointer.primary_key
+    plain = all(not segment.delete and segment.columns == names for segment in segments) and not key and not skip
     if plain and wish.limit is not None and wish.where is None:
         segments = _first(segments, wish.limit)
     slices = tuple(part for segment in segments for part in segment.slices)
@@ -90,8 +92,8 @@ def plan_read(pointer: Pointer, wish: Wish) -> Reading:
     enough = wish.limit is None or (plain and wish.where is None and sum(part.rows for part in slices) <= wish.limit)
     if not slices or (plain and whole and enough):
         return Reading(wish.columns or names, slices, None)
-    steps = tuple(_step(segment) for segment in segments)
-    return Reading(wish.columns or names, slices, wish.mapping(names, steps, pointer.primary_key))
+    steps = tuple(_step(segment, skip if number == 0 else 0) for number, segment in enumerate(segments))
+    return Reading(wish.columns or names, slices, wish.mapping(names, steps, key))
 
 
 def _check(pointer: Pointer, wish: Wish) -> None:
@@ -105,15 +107,29 @@ def _check(pointer: Pointer, wish: Wish) -> None:
         )
 
 
-def _wanted(pointer: Pointer, wish: Wish) -> Sequence[Segment]:
-    """The segments of loads since then. Their times and versions never go back, so these are the last ones."""
+def _wanted(pointer: Pointer, wish: Wish) -> tuple[list[Segment], int]:
+    """The segments of loads since then, and how many rows at the start of them are older.
+
+    Times and versions never go back, so these are the last segments, and the last rows of a compacted one.
+    """
+    if wish.seen is None and wish.changed_since is None:
+        return list(pointer.segments), 0
+    found = [segment for segment in pointer.segments if _is_wanted(pointer, wish, segment)]
+    older = [origin.rows for part in found[:1] for origin in part.origins if not _is_wanted(pointer, wish, origin)]
+    skip = sum(older)
+    if not skip:
+        return found, 0
+    slices = list(found[0].slices)
+    while slices and slices[0].rows <= skip:
+        skip -= slices.pop(0).rows
+    return [found[0].model_copy(update={"slices": tuple(slices)}), *found[1:]], skip
+
+
+def _is_wanted(pointer: Pointer, wish: Wish, part: Segment | Origin) -> bool:
     if wish.seen is not None:
-        return new_segments(pointer, wish.seen)
-    moment = wish.changed_since
-    if moment is None:
-        return pointer.segments
+        return is_new(pointer, wish.seen, part.version)
     # A segment of an earlier release does not tell its time: rather twice than never.
-    return [segment for segment in pointer.segments if (segment.time or pointer.last_change) >= moment]
+    return wish.changed_since is None or (part.time or pointer.last_change) >= wish.changed_since
 
 
 def _first(segments: Sequence[Segment], rows: int) -> list[Segment]:
@@ -130,7 +146,7 @@ def _first(segments: Sequence[Segment], rows: int) -> list[Segment]:
     return found
 
 
-def _step(segment: Segment) -> Step:
+def _step(segment: Segment, skip: int) -> Step:
     if segment.delete is None:
-        return Step(segment.columns, len(segment.slices))
+        return Step(segment.columns, len(segment.slices), skip=skip)
     return Step(None, 0, Where(segment.delete.column, segment.delete.operator, segment.delete.values))

@@ -81,8 +81,7 @@ def restored(pointer: Pointer | None, wanted: Pointer, commit: Commit) -> Pointe
         return None
     time = max(commit.time, pointer.last_change)
     # To a reader who asks what changed since a time (or a version), all these rows are new, as those of a full load.
-    anew = {"time": time, "version": pointer.version + 1}
-    segments = tuple(segment.model_copy(update=anew) for segment in wanted.segments)
+    segments = tuple(segment.brought_anew(time, pointer.version + 1) for segment in wanted.segments)
     return _next(pointer, wanted, commit, {"segments": segments, "change": "restore", "restored": wanted.version})
 
 

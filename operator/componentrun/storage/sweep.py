@@ -1,14 +1,14 @@
-"""Deleting what has expired, and slices that nothing names: what failed runs left, and what full loads replaced.
+"""Deleting what nobody needs any more: what has expired, what nothing names, and what outlived its run.
 
-A prefix below `data/` is swept only if no pointer and no file named it for the whole keep time, as the sweeper's own
-notes (`sweep.json`) say, so that a run that began to read a table before it was replaced reads to its end. Before its
-objects go, the run's journal is claimed (created as `abandoned`), so that nobody can publish what is about to vanish; a
-run that is being published is left alone. That order makes it safe against commits at the same time.
+A prefix below `data/` is swept only if nothing (pointer, kept version, file) named it for the whole keep time, as the
+sweeper's own notes (`sweep.json`) say, so that a run that began to read a table before it was replaced reads to its
+end. Before its objects go, the run's journal is claimed (created as `abandoned`), so that nobody can publish what is
+about to vanish; a run that is being published is left alone. That order makes it safe against commits at the same time.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -18,24 +18,26 @@ from componentrun.contract import MAX_TIMEOUT_SECONDS
 from componentrun.errors import PlatformError
 from componentrun.storage.commit import Journal, read_journal
 from componentrun.storage.failures import ExistsError, StaleError
-from componentrun.storage.files import delete_expired, named_data
+from componentrun.storage.files import delete_expired
+from componentrun.storage.leftovers import delete_all, outlived_documents
+from componentrun.storage.multipart import end_uploads
+from componentrun.storage.named import expired_versions, named_prefixes
 from componentrun.storage.pointer import Commit, StorageModel, parse_document
-from componentrun.storage.tables import gather_bounded, list_tables, read_table
 
 if TYPE_CHECKING:
     from componentrun.storage.connection import Store
-    from componentrun.storage.layout import TableId
 
-__all__ = ["MIN_KEEP", "Swept", "sweep"]
+__all__ = ["HISTORY_KEEP", "MIN_KEEP", "Swept", "sweep"]
 
 MIN_KEEP: Final = timedelta(seconds=MAX_TIMEOUT_SECONDS) + timedelta(hours=24)
 """The longest run and its upload; no attempt that is younger than this may lose its objects."""
+HISTORY_KEEP: Final = timedelta(days=7)
+"""How long an earlier version of a table can be restored, where nobody says another time."""
 _NOTES_FORMAT: Final = 1
-_DELETE_CHUNK: Final = 1000
 
 
 class _Notes(StorageModel):
-    """Since when data prefixes have been without a pointer."""
+    """Since when nothing has named data prefixes."""
 
     format: int = _NOTES_FORMAT
     unnamed: dict[str, datetime] = Field(default_factory=dict)
@@ -45,19 +47,40 @@ class _Notes(StorageModel):
 class Swept:
     """What was deleted, or would be."""
 
-    prefixes: tuple[str, ...]
-    objects: int
-    bytes: int
-    waiting: int
-    """Prefixes without a pointer that are kept for now."""
+    prefixes: tuple[str, ...] = ()
+    """Below `data/`."""
+    objects: int = 0
+    """In these, with the plans of the same attempts."""
+    bytes: int = 0
+    """In these objects."""
+    waiting: int = 0
+    """Prefixes that nothing names and that are kept for now."""
+    files: tuple[str, ...] = ()
+    """Ids of files that had expired; their data follows after the keep time."""
+    versions: int = 0
+    """Earlier versions of tables."""
+    documents: int = 0
+    """Plans and journals that had outlived their runs."""
+    uploads: int | None = None
+    """Uploads in parts that were begun and never ended; None: nobody asked, or the store does not tell."""
 
 
-async def sweep(store: Store, keep: timedelta, *, dry_run: bool = False, now: datetime | None = None) -> Swept:
-    """Delete files that have expired, and data prefixes that no pointer and no file has named for `keep`.
+async def sweep(
+    store: Store,
+    keep: timedelta = MIN_KEEP,
+    *,
+    history: timedelta = HISTORY_KEEP,
+    uploads: bool = False,
+    dry_run: bool = False,
+    now: datetime | None = None,
+) -> Swept:
+    """Delete what has expired, data prefixes that nothing has named for `keep`, and documents of runs that are older.
 
     Args:
         store: the Storage.
         keep: at least `MIN_KEEP`.
+        history: how long a version of a table is kept after the next one took its place.
+        uploads: whether uploads in parts below the Storage's prefix are ended that were begun longer than `keep` ago.
         dry_run: delete nothing and take no notes.
         now: the time; None: the clock's.
 
@@ -67,40 +90,58 @@ async def sweep(store: Store, keep: timedelta, *, dry_run: bool = False, now: da
     if keep < MIN_KEEP:
         raise PlatformError(f"data of runs must be kept for at least {MIN_KEEP}; asked for {keep}")
     now = now or datetime.now(UTC)
-    await delete_expired(store, dry_run=dry_run, now=now)
+    files = await delete_expired(store, dry_run=dry_run, now=now)
+    versions = await expired_versions(store, now - history)
+    if not dry_run:
+        await delete_all(store, versions)
     folders = await store.folders(store.layout.data_root())
-    unnamed = await _unnamed(store, folders)
+    swept = await _sweep_data(store, folders, _Times(now, keep, now - history), dry_run=dry_run)
+    gone = tuple(place for folder in swept.prefixes for place in _plans(store, folder))
+    # A journal stays for one more sweep than its data: who looked at that data before it went still runs into it.
+    documents = [key for key in await outlived_documents(store, now - keep, folders) if not key.startswith(gone)]
+    if not dry_run:
+        await delete_all(store, documents)
+    return replace(
+        swept,
+        files=files.files,
+        versions=len(versions),
+        documents=len(documents),
+        uploads=await end_uploads(store.settings, now - keep, dry_run=dry_run) if uploads else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    now: datetime
+    keep: timedelta
+    versions_since: datetime
+
+
+async def _sweep_data(store: Store, folders: list[str], times: _Times, *, dry_run: bool) -> Swept:
+    unnamed = await _unnamed(store, folders, times)
     etag, notes = await _notes(store)
-    since = {folder: notes.unnamed.get(folder, now) for folder in unnamed}
-    due = [folder for folder, noted in since.items() if now - noted >= keep]
-    claimed = [folder for folder in due if dry_run or await _claim(store, folder, now)]
+    since = {folder: notes.unnamed.get(folder, times.now) for folder in unnamed}
+    due = [folder for folder, noted in since.items() if times.now - noted >= times.keep]
+    claimed = [folder for folder in due if dry_run or await _claim(store, folder, times.now)]
     # A run that was published between the first look and its claim has its pointer by now.
-    doomed = await _unnamed(store, claimed)
+    doomed = await _unnamed(store, claimed, times)
     objects, size = 0, 0
     for folder in doomed:
         found = [info for place in (folder, *_plans(store, folder)) async for info in store.objects(place)]
         objects, size = objects + len(found), size + sum(info.size for info in found)
         if not dry_run:
-            await _delete(store, [info.key for info in found])
+            await delete_all(store, [info.key for info in found])
     if not dry_run:
         left = {folder: noted for folder, noted in since.items() if folder not in doomed}
         await _take_notes(store, _Notes(unnamed=left), etag)
     return Swept(tuple(doomed), objects, size, waiting=len(since) - len(doomed))
 
 
-async def _unnamed(store: Store, folders: list[str]) -> list[str]:
-    """Those of the prefixes that no pointer and no file names."""
+async def _unnamed(store: Store, folders: list[str], times: _Times) -> list[str]:
+    """Those of the prefixes that nothing names."""
     if not folders:
         return []
-
-    async def named(table: TableId) -> set[str]:
-        found = await read_table(store, table)
-        if found is None:
-            return set()
-        return {store.layout.data(segment.run, segment.attempt) for segment in found.pointer.segments}
-
-    tables = [table async for table in list_tables(store)]
-    taken = set().union(await named_data(store), *await gather_bounded(named, tables))
+    taken = await named_prefixes(store, times.versions_since)
     return [folder for folder in folders if folder not in taken and store.layout.run_of_data(folder) is not None]
 
 
@@ -125,11 +166,6 @@ def _plans(store: Store, folder: str) -> tuple[str, ...]:
     """Where the plans of the attempt lie whose data prefix this is; nobody reads them again."""
     owner = store.layout.run_of_data(folder)
     return (store.layout.plans(*owner),) if owner is not None else ()
-
-
-async def _delete(store: Store, keys: list[str]) -> None:
-    for start in range(0, len(keys), _DELETE_CHUNK):
-        await store.delete(keys[start : start + _DELETE_CHUNK])
 
 
 async def _notes(store: Store) -> tuple[str | None, _Notes]:

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from componentrun.storage.layout import TableId
     from componentrun.storage.pointer import Pointer
 
-__all__ = ["Loaded", "new_run_uid", "upload_table"]
+__all__ = ["SLICE_BYTES", "Loaded", "new_run_uid", "store_rows", "upload_table"]
 
-_SLICE_BYTES: Final = 16 * 1024 * 1024
+SLICE_BYTES: Final = 16 * 1024 * 1024
 """Small enough for a slow line: see the stall timeout in `connection`."""
 _READ_AHEAD: Final = 3
 """Slices in memory at once."""
@@ -128,9 +128,16 @@ async def _store_file(
     size = os.fstat(descriptor).st_size
     header = read_header(read, size, name)
     await asyncio.to_thread(check_rows, read, header.data_offset, size, header.columns, name)
-    parts = max(1, -(-(size - header.data_offset) // _SLICE_BYTES))
-    pieces = await asyncio.to_thread(lambda: list(cut(read, header.data_offset, size, parts)))
     folder = f"{store.layout.data(run, 1)}{table.bucket_id}/{table.table}/"
+    return header, await store_rows(store, read, header.data_offset, size, folder)
+
+
+async def store_rows(
+    store: Store, read: Callable[[int, int], bytes], start: int, end: int, folder: str
+) -> tuple[SliceWritten, ...]:
+    """Store the rows between two places of a file as slices below `folder`, which ends with a slash."""
+    parts = max(1, -(-(end - start) // SLICE_BYTES))
+    pieces = await asyncio.to_thread(lambda: list(cut(read, start, end, parts)))
     gate = asyncio.Semaphore(_READ_AHEAD)
 
     async def store_piece(item: tuple[int, Slice]) -> SliceWritten:
@@ -138,7 +145,7 @@ async def _store_file(
             number, piece = item
             return await _store_piece(store, read, f"{folder}{number:05d}.csv", piece)
 
-    return header, tuple(await gather_bounded(store_piece, enumerate(pieces)))
+    return tuple(await gather_bounded(store_piece, enumerate(pieces)))
 
 
 async def _store_piece(store: Store, read: Callable[[int, int], bytes], key: str, piece: Slice) -> SliceWritten:

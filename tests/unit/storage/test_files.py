@@ -54,7 +54,7 @@ async def test_a_file_becomes_a_table(store: Store, tmp_path: Path, data: bytes,
 
 
 async def test_a_big_file_is_cut_at_row_borders(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upload, "_SLICE_BYTES", 1000)
+    monkeypatch.setattr(upload, "SLICE_BYTES", 1000)
     data = b"a,b\n" + b"".join(b'%d,"line\n%d"\n' % (number, number) for number in range(500))
     loaded = await load(store, tmp_path, data.rstrip(b"\n"))
     slices = (await need_table(store, FOO)).pointer.slices
