@@ -3,11 +3,14 @@
 import os
 import shutil
 from collections.abc import Sequence
+from typing import Final
 
 from e2e.cluster import commands
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import say, step
 
+_PATIENCE: Final = ("-o", "DPkg::Lock::Timeout=300")
+"""Seconds to wait for another apt-get on this machine instead of failing at once."""
 _updated: list[bool] = []
 
 
@@ -35,10 +38,10 @@ def install(names: Sequence[str], *, why: str) -> None:
     hint = f"run `apt-get install {' '.join(wanted)}` by hand to see what is wrong"
     with step(f"installing {', '.join(wanted)} with apt-get ({why})"):
         if not _updated:
-            commands.run([*prefix, "apt-get", "update"], env=quiet, timeout=600, hint=hint)
+            commands.run([*prefix, "apt-get", *_PATIENCE, "update"], env=quiet, timeout=600, hint=hint)
             _updated.append(True)
         flags = ["--yes", "--no-install-recommends"]
-        commands.run([*prefix, "apt-get", "install", *flags, *wanted], env=quiet, timeout=900, hint=hint)
+        commands.run([*prefix, "apt-get", *_PATIENCE, "install", *flags, *wanted], env=quiet, timeout=900, hint=hint)
     _stop_services(wanted, prefix)
 
 
