@@ -12,11 +12,14 @@ from componentrun.contract import MANIFEST_SUFFIX
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MOST_TAGS", "name_problem", "tags_problem"]
+__all__ = ["MAX_BYTES", "MOST_SYSTEM_TAGS", "MOST_TAGS", "name_problem", "tags_problem"]
 
 MAX_BYTES: Final = 180
 """Of a name, or a tag, in UTF-8: 240 characters of base64, and file systems take 255."""
 MOST_TAGS: Final = 50
+"""That somebody may give a file."""
+MOST_SYSTEM_TAGS: Final = 10
+"""That it may get besides, for where it came from."""
 
 
 def name_problem(name: str) -> str | None:
@@ -28,11 +31,11 @@ def name_problem(name: str) -> str | None:
     return _text_problem(name)
 
 
-def tags_problem(tags: Iterable[str]) -> str | None:
+def tags_problem(tags: Iterable[str], most: int = MOST_TAGS) -> str | None:
     """Why these can't be the tags of a file, as the end of a sentence; None where they can."""
     tags = list(tags)
-    if len(tags) > MOST_TAGS:
-        return f"has {len(tags)} tags; expected at most {MOST_TAGS}"
+    if len(tags) > most:
+        return f"has {len(tags)} tags; expected at most {most}"
     for tag in tags:
         problem = _text_problem(tag) if tag.strip() else "is empty"
         if problem is not None:

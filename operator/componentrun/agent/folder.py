@@ -41,6 +41,8 @@ _READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY |
 _WRITE_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MOST_ENTRIES: Final = 20_000
 """Names in one folder; more would be an attempt to fill the agent's memory, or a mistake."""
+_DOCUMENT_BYTES: Final = 16 * 2**20
+"""The largest manifest or state that is read."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -158,6 +160,20 @@ class Folder:
             yield Opened(descriptor, status.st_size)
         finally:
             os.close(descriptor)
+
+    def document(self, path: str) -> bytes:
+        """Content of a small file: a manifest, a state.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            UserError: (OutputInvalid) as `open`, or it is too large for what it should be.
+        """
+        with self.open(path) as file:
+            if file.size > _DOCUMENT_BYTES:
+                raise UserError(
+                    f"{shown(path)}: {file.size} bytes; expected at most {_DOCUMENT_BYTES}", Reason.OUTPUT_INVALID
+                )
+            return file.read(file.size, 0)
 
     def create(self, path: str, mode: int = 0o644) -> int:
         """Make a file (or empty the one that is there), and the folders above it; the descriptor is the caller's.

@@ -19,7 +19,7 @@ from componentrun.errors import Reason, UserError
 from componentrun.exchange import Where
 from componentrun.tablesql import check_where
 
-__all__ = ["Manifest", "is_text", "parse_manifest"]
+__all__ = ["Manifest", "is_text", "manifest_flag", "manifest_object", "parse_manifest"]
 
 _SUPPORTED: Final = {"delimiter": ",", "enclosure": '"'}
 
@@ -48,7 +48,7 @@ def parse_manifest(text: bytes, file: str) -> Manifest:
         UserError: (OutputInvalid) it is no JSON object, a value is of the wrong kind, or it asks for too much.
     """
     name = shown(file)
-    raw = _object(text, name)
+    raw = manifest_object(text, name)
     for key, only in _SUPPORTED.items():
         value = raw.get(key) or only
         if value != only:
@@ -63,9 +63,9 @@ def parse_manifest(text: bytes, file: str) -> Manifest:
         destination=destination,
         columns=columns,
         primary_key=primary_key,
-        incremental=_flag(raw, "incremental", name),
-        write_always=bool(_flag(raw, "write_always", name)),
-        has_header=_flag(raw, "has_header", name),
+        incremental=manifest_flag(raw, "incremental", name),
+        write_always=bool(manifest_flag(raw, "write_always", name)),
+        has_header=manifest_flag(raw, "has_header", name),
         delete_where=_delete_where(raw, name),
     )
 
@@ -89,7 +89,8 @@ def _delete_where(raw: dict[str, Any], name: str) -> Where | None:
     return where
 
 
-def _object(text: bytes, name: str) -> dict[str, Any]:
+def manifest_object(text: bytes, name: str) -> dict[str, Any]:
+    """The JSON object in a manifest. Raises as `parse_manifest` does."""
     try:
         raw = json.loads(text.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -144,7 +145,8 @@ def _names(raw: dict[str, Any], key: str, name: str) -> tuple[str, ...] | None:
     return tuple(value)
 
 
-def _flag(raw: dict[str, Any], key: str, name: str) -> bool | None:
+def manifest_flag(raw: dict[str, Any], key: str, name: str) -> bool | None:
+    """True or false in a manifest; None where it does not say. Raises as `parse_manifest` does."""
     value = raw.get(key)
     if value is None or value == "":
         return None

@@ -40,9 +40,9 @@ def exit_code(result: StageInResult | StageOutResult, error: BaseException | Non
 
 
 def termination_message(result: StageInResult | StageOutResult) -> str:
-    """The result as JSON that fits: without tables and state, then without warnings, then with its message cut."""
+    """The result as JSON that fits: without lists, then without warnings, then with its message cut."""
     if isinstance(result, StageOutResult):
-        result = dataclasses.replace(result, tables=(), state=None)
+        result = dataclasses.replace(result, tables=(), files=(), state=None)
         if not _fits(result):
             result = dataclasses.replace(result, warnings=())
     text = result.message or ""

@@ -25,12 +25,14 @@ def say(level: Level, message: str, **params: str | float | None) -> None:
     sys.stdout.flush()
 
 
-def amount(tables: int, size: int) -> str:
-    """How much travels, for people: `3 tables, 517.1 MiB`."""
+def amount(tables: int, size: int, files: int = 0) -> str:
+    """How much travels, for people: `3 tables, 2 files, 517.1 MiB`."""
     value, unit = float(size), "B"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
         if value < _UNIT:
             break
         value, unit = value / _UNIT, larger
     number = f"{value:.1f}" if unit != "B" else str(size)
-    return f"{tables} table{'' if tables == 1 else 's'}, {number} {unit}"
+    parts = [f"{tables} table{'' if tables == 1 else 's'}"] if tables or not files else []
+    parts += [f"{files} file{'' if files == 1 else 's'}"] if files else []
+    return ", ".join([*parts, f"{number} {unit}"])

@@ -14,12 +14,10 @@ from componentrun.agent.progress import WORTH_A_LINE, amount, say
 from componentrun.agent.secrets import with_secrets
 from componentrun.agent.transfer import Client, Patience
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import GrantIn, StageInPlan, StageInResult
+from componentrun.exchange import GrantIn, StageInPlan, StageInResult, TableRead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from componentrun.exchange import TableRead
 
 __all__ = ["stage_in"]
 
@@ -51,25 +49,27 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
     started = time.monotonic()
     client = Client(grant.ca_bundle, patience or Patience())
     plan = fetch_plan(client, grant.plan_url, StageInPlan, "the plan of stage-in")
-    _check_paths(plan.tables)
+    files = [TableRead(file.source, file.path, None, file.parts, file.manifest) for file in plan.files]
+    _check_paths([*plan.tables, *files])
     plain = [table for table in plan.tables if table.mapping is None]
     mapped = [table for table in plan.tables if table.mapping is not None]
-    size = sum(table_size(table) for table in plan.tables)
+    size = sum(table_size(table) for table in (*plan.tables, *files))
     if size >= WORTH_A_LINE:
-        say("info", f"Bringing the input: {amount(len(plan.tables), size)}.")
+        say("info", f"Bringing the input: {amount(len(plan.tables), size, len(files))}.")
     with Folder(data) as folder:
         for path in _FOLDERS:
             folder.make(path)
         _check_space(folder, size + (_scratch(mapped) if mapped else 0))
         folder.write(contract.CONFIG_FILE, _encode(with_secrets(plan.config, grant.secrets)), _CONFIG_MODE)
         folder.write(contract.IN_STATE, _encode(plan.state))
-        download(client, folder, plain)
+        download(client, folder, [*plain, *files])
         rows = sum(table.rows or 0 for table in plain)
         rows += _bring_mapped(client, folder, data, mapped) if mapped else 0
     seconds = time.monotonic() - started
     count = len(plan.tables)
-    say("info", f"Input ready: {amount(count, size)} in {seconds:.1f} s.", tables=count, rows=rows, bytes=size)
-    return StageInResult(ok=True, tables=len(plan.tables), rows=rows, size=size, seconds=round(seconds, 3))
+    ready = f"Input ready: {amount(count, size, len(files))} in {seconds:.1f} s."
+    say("info", ready, tables=count, rows=rows, bytes=size, files=len(files))
+    return StageInResult(ok=True, tables=count, rows=rows, size=size, seconds=round(seconds, 3), files=len(files))
 
 
 def _scratch(mapped: Sequence[TableRead]) -> int:

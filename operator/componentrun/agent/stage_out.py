@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from componentrun import contract
 from componentrun.agent.checking import Checkers
-from componentrun.agent.folder import FILE, Folder, shown
+from componentrun.agent.fileoutputs import file_outputs
+from componentrun.agent.fileupload import upload_files
+from componentrun.agent.folder import FILE, Folder
 from componentrun.agent.form import Form
 from componentrun.agent.manifest import Manifest, is_text, parse_manifest
 from componentrun.agent.outputs import Decision, decide
@@ -29,12 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.agent.folder import Entry
-    from componentrun.exchange import PostPolicy
+    from componentrun.exchange import FileWritten, PostPolicy
 
 __all__ = ["stage_out"]
-
-_DOCUMENT_BYTES: Final = 16 * 2**20
-"""The largest manifest or state that is read."""
 
 
 def stage_out(grant: GrantOut, data: str, patience: Patience | None = None) -> StageOutResult:
@@ -68,25 +67,34 @@ def _stage(
     entries = _entries(folder, errors)
     decision = decide(entries, _manifests(folder, entries), plan)
     errors += decision.errors
+    files = file_outputs(folder, plan)
+    errors += files.errors
     sizes = _sizes(folder, decision)
+    size = sum(sizes) + files.size
     uploaded = Uploaded((), (), ())
-    if plan.max_bytes is not None and sum(sizes) > plan.max_bytes:
+    written: tuple[FileWritten, ...] = ()
+    if plan.max_bytes is not None and size > plan.max_bytes:
         # Known before anything travels; every other error ends its own table only.
-        errors.append(_too_large(sum(sizes), plan.max_bytes))
+        errors.append(_too_large(size, plan.max_bytes))
     else:
-        if sum(sizes) >= WORTH_A_LINE:
-            say("info", f"Uploading the output: {amount(len(decision.sources), sum(sizes))}.")
+        if size >= WORTH_A_LINE:
+            say("info", f"Uploading the output: {amount(len(decision.sources), size, len(files.sources))}.")
         with Checkers(folder, None if max(sizes, default=0) > SMALL_BYTES else 0) as checkers:
             uploaded = upload(client, folder, post, decision.sources, checkers)
     errors += uploaded.errors
+    if not errors:
+        # A run that fails publishes no files, so they need not travel.
+        written, problems = upload_files(client, folder, post, files.sources)
+        errors += problems
     state = _state(folder, errors)
-    warnings = (*decision.warnings, *uploaded.warnings)
-    return _result(uploaded, state, errors, warnings, time.monotonic() - started), errors
+    warnings = (*decision.warnings, *files.warnings, *uploaded.warnings)
+    return _result(uploaded, written, state, errors, warnings, time.monotonic() - started), errors
 
 
 def _too_large(size: int, allowed: int) -> UserError:
     return UserError(
-        f"{contract.OUT_TABLES} holds {size} bytes; the run may store {allowed}. Nothing was uploaded",
+        f"{contract.OUT_TABLES} and {contract.OUT_FILES} hold {size} bytes; the run may store {allowed}. "
+        "Nothing was uploaded",
         Reason.OUTPUT_INVALID,
     )
 
@@ -106,20 +114,11 @@ def _manifests(folder: Folder, entries: Sequence[Entry]) -> dict[str, Manifest |
             continue
         path = f"{contract.OUT_TABLES}/{entry.name}"
         try:
-            manifest: Manifest | UserError = parse_manifest(_document(folder, path), path)
+            manifest: Manifest | UserError = parse_manifest(folder.document(path), path)
         except UserError as error:
             manifest = error
         found[entry.name.removesuffix(contract.MANIFEST_SUFFIX)] = manifest
     return found
-
-
-def _document(folder: Folder, path: str) -> bytes:
-    with folder.open(path) as file:
-        if file.size > _DOCUMENT_BYTES:
-            raise UserError(
-                f"{shown(path)}: {file.size} bytes; expected at most {_DOCUMENT_BYTES}", Reason.OUTPUT_INVALID
-            )
-        return file.read(file.size, 0)
 
 
 def _sizes(folder: Folder, decision: Decision) -> list[int]:
@@ -139,7 +138,7 @@ def _sizes(folder: Folder, decision: Decision) -> list[int]:
 def _state(folder: Folder, errors: list[UserError]) -> dict[str, Any] | None:
     path = contract.OUT_STATE
     try:
-        text = _document(folder, path)
+        text = folder.document(path)
         state = json.loads(text) if text.strip() else None
     except FileNotFoundError:
         return None
@@ -165,6 +164,7 @@ def _state(folder: Folder, errors: list[UserError]) -> dict[str, Any] | None:
 
 def _result(
     uploaded: Uploaded,
+    files: tuple[FileWritten, ...],
     state: dict[str, Any] | None,
     errors: Sequence[UserError],
     warnings: tuple[str, ...],
@@ -178,10 +178,11 @@ def _result(
         state=state,
         warnings=warnings,
         rows=sum(table.rows for table in uploaded.tables),
-        size=sum(table.size for table in uploaded.tables),
+        size=sum(table.size for table in uploaded.tables) + sum(file.size for file in files),
         seconds=round(seconds, 3),
         reason=first.reason if first else None,
         message=first.message + more if first else None,
+        files=files,
     )
 
 
@@ -192,10 +193,11 @@ def _tell(result: StageOutResult, errors: Sequence[UserError]) -> None:
         say("error", error.message, reason=error.reason)
     say(
         "info",
-        f"Output uploaded: {amount(len(result.tables), result.size)} in {result.seconds:.1f} s.",
+        f"Output uploaded: {amount(len(result.tables), result.size, len(result.files))} in {result.seconds:.1f} s.",
         tables=len(result.tables),
         rows=result.rows,
         bytes=result.size,
+        files=len(result.files),
     )
 
 

@@ -19,6 +19,7 @@ from componentrun.api.common import (
     SecretKeyRef,
 )
 from componentrun.api.component import Network, Resources, Size
+from componentrun.api.files import FilesStatus, InputFile, OutputFileMapping
 
 __all__ = [
     "Attempt",
@@ -131,6 +132,8 @@ class Input(ApiModel):
 
     tables: Annotated[tuple[InputTable, ...], Field(max_length=1000)] = ()
     """Tables to read."""
+    files: Annotated[tuple[InputFile, ...], Field(max_length=100)] = ()
+    """Files to read; each is put into /data/in/files under its id and its name."""
 
 
 class OutputTableMapping(ApiModel):
@@ -156,6 +159,8 @@ class Output(ApiModel):
 
     tables: Annotated[tuple[OutputTableMapping, ...], Field(max_length=1000)] = ()
     """Tables to publish. A file that is named here and missing is an error."""
+    files: Annotated[tuple[OutputFileMapping, ...], Field(max_length=100)] = ()
+    """Tags and permanence of files to publish. Files that are not named here are published, too."""
     default_bucket: BucketText | None = None
     """Bucket for files that neither this mapping nor their manifest places, e.g. `out.c-main`."""
 
@@ -346,6 +351,10 @@ class ComponentRunStatus(ApiModel):
     """Tables that went in."""
     output_tables: tuple[TableStatus, ...] | None = None
     """Tables that were published."""
+    input_files: FilesStatus | None = None
+    """Files that went in."""
+    output_files: FilesStatus | None = None
+    """Files that were published."""
     warnings: tuple[str, ...] | None = None
     """What a person should see though the run succeeded."""
     phases: tuple[PhaseTime, ...] = ()

@@ -272,6 +272,7 @@ def _run_rules() -> Iterator[dict[str, Any]]:
         "message": "spec.input.tables: give each either source (a table id) or object (a key), and not both",
     }
     yield from _mapping_rules()
+    yield from _file_rules()
     yield {
         "rule": "!oldSelf.cancel || self.cancel",
         "message": "spec.cancel can't be taken back; create a new run",
@@ -314,6 +315,24 @@ def _mapping_rules() -> Iterator[dict[str, Any]]:
             f"!has(t.where) || t.where.operator in {ordered} || !has(t.where.type) || t.where.type == 'text'"
         ),
         "message": "spec.input.tables: where with eq or ne compares text; leave type out",
+    }
+
+
+def _file_rules() -> Iterator[dict[str, Any]]:
+    of_files = "!has(self.input) || !has(self.input.files) || self.input.files.all(f, {})"
+    yield {
+        "rule": of_files.format("has(f.id) || has(f.name) || has(f.glob) || (has(f.tags) && f.tags.size() > 0)"),
+        "message": "spec.input.files: say which by id, name, glob or tags",
+    }
+    yield {
+        "rule": of_files.format(
+            "!has(f.id) || !(has(f.name) || has(f.glob) || has(f.limit) || (has(f.tags) && f.tags.size() > 0))"
+        ),
+        "message": "spec.input.files: an id says which file; leave name, glob, tags and limit out",
+    }
+    yield {
+        "rule": of_files.format("!has(f.name) || !has(f.glob)"),
+        "message": "spec.input.files: give either name or glob, and not both",
     }
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from componentrun.api.componentrun import ComponentRun, TableStatus
+    from componentrun.api.files import FilesStatus
     from componentrun.cli.session import Session
 
 __all__ = ["listing", "summary"]
@@ -28,6 +29,8 @@ def summary(session: Session, run: ComponentRun) -> None:
     _conditions(session, run)
     _tables(session, "Input tables", run.status.input_tables)
     _tables(session, "Output tables", run.status.output_tables)
+    _files(session, "Input files", run.status.input_files)
+    _files(session, "Output files", run.status.output_files)
     _attempts(session, run)
     _texts(session, "Warnings", run.status.warnings or (), "yellow")
     if run.status.last_words:
@@ -110,6 +113,14 @@ def _tables(session: Session, title: str, tables: Sequence[TableStatus] | None) 
             [one.table, Cell(count(one.rows, "row"), right=True), Cell(size(one.bytes), right=True)] for one in tables
         ]
         session.output.table((), rows, indent=_INDENT)
+
+
+def _files(session: Session, title: str, files: FilesStatus | None) -> None:
+    if files is None:
+        return
+    session.output.line(Cell(f"{title}:", "bold"), f" {count(files.count, 'file')}, {size(files.bytes)}")
+    rows: list[Row] = [[one.id, one.name, Cell(size(one.bytes), right=True)] for one in files.files]
+    session.output.table((), rows, indent=_INDENT)
 
 
 def _attempts(session: Session, run: ComponentRun) -> None:

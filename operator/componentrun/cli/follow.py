@@ -218,6 +218,8 @@ def print_outcome(session: Session, run: ComponentRun) -> None:
         output.note(Cell("warning: ", "yellow"), warning)
     for table in status.output_tables or ():
         output.note(f"  {table.table}: {count(table.rows, 'row')}, {size(table.bytes)}")
+    if (files := status.output_files) is not None:
+        output.note(f"  {count(files.count, 'file')}, {size(files.bytes)}")
     # The message of a user error quotes the last words already.
     if status.last_words and status.phase == "Failed" and status.last_words.strip() not in (status.message or ""):
         output.note("last words:")

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 from componentrun.api.storage import Storage
 from componentrun.cli.cluster import SECRETS, Cluster, JsonObject
 from componentrun.cli.errors import NotFoundError
+from componentrun.cli.fileobjects import ObjectFiles
 from componentrun.cli.store import Check, EventRecord, Preview, TableInfo
 from componentrun.csvtext import encode_header
 from componentrun.storage.connection import Store, open_store
@@ -71,6 +72,14 @@ class ObjectStore:
         """Name of the Storage object."""
         return self._store.settings.name
 
+    @property
+    def files(self) -> ObjectFiles:
+        """Its files."""
+        return ObjectFiles(self._store, self._runner, self._counting)
+
+    def _counting(self, progress: Callable[[int, int | None], None]) -> Store:
+        return cast("Store", _Counting(self._store, progress))
+
     def tables(self, bucket: str | None = None) -> list[TableInfo]:
         """All tables, or those of one bucket."""
 
@@ -92,7 +101,7 @@ class ObjectStore:
         progress: Callable[[int, int | None], None],
     ) -> TableInfo:
         """Load a CSV file into a table, at once."""
-        counting = cast("Store", _Counting(self._store, progress))
+        counting = self._counting(progress)
         target = TableId.parse(table)
         load = upload_table(counting, file, target, primary_key=tuple(primary_key), incremental=incremental)
         return _info(self._runner.run(load).pointer)

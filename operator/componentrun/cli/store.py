@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from componentrun.cli.filestore import FileStore
     from componentrun.storage.state import StateOwner
 
 __all__ = ["Check", "EventFeed", "EventRecord", "Preview", "Progress", "Store", "TableInfo"]
@@ -84,6 +85,10 @@ class Store(Protocol):
     @property
     def name(self) -> str:
         """Name of the Storage object."""
+
+    @property
+    def files(self) -> FileStore:
+        """Its files."""
 
     def tables(self, bucket: str | None = None) -> list[TableInfo]:
         """All tables, or those of one bucket (`in.c-main`)."""

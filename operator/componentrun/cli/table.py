@@ -13,6 +13,7 @@ from componentrun.cli.errors import BadRequestError
 from componentrun.cli.events import number_or_namespace
 from componentrun.cli.progress import bar
 from componentrun.cli.render import Cell, Row, document
+from componentrun.cli.saving import save
 from componentrun.cli.session import Session
 from componentrun.cli.store import Store, TableInfo
 from componentrun.cli.words import age, count, size
@@ -76,24 +77,8 @@ def get(
         table = _copy(session, store, table_id, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     else:
-        table = _save(session, store, table_id, output)
+        table = save(output, lambda file: _copy(session, store, table_id, file))
         session.output.note(f"`{output}` has {count(table.rows, 'row')} ({size(table.bytes)} without its header)")
-
-
-def _save(session: Session, store: Store, table_id: str, target: Path) -> TableInfo:
-    """Write beside the target, then take its place: nobody finds half a file."""
-    partial = target.with_name(f".{target.name}.part")
-    try:
-        with partial.open("wb") as file:
-            table = _copy(session, store, table_id, file)
-        partial.replace(target)
-    except OSError as error:
-        raise BadRequestError(
-            f"can't write `{target}`: {error.strerror}", "choose another place with `-o FILE`"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return table
 
 
 def _copy(session: Session, store: Store, table_id: str, target: IO[bytes]) -> TableInfo:

@@ -97,6 +97,8 @@ def result(run: RunFacts) -> Told:
             "seconds": round(seconds, 3),
             "inputTables": _tables(status.input_tables),
             "outputTables": _tables(status.output_tables),
+            "inputFiles": status.input_files and status.input_files.to_dict(),
+            "outputFiles": status.output_files and status.output_files.to_dict(),
             "warnings": list(status.warnings or ()) or None,
         }
     )

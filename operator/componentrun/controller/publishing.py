@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from componentrun.api.componentrun import TableStatus
+from componentrun.api.files import FileStatus
 from componentrun.contract import DEFAULT_BRANCH
 from componentrun.core import status as core_status
 from componentrun.core.image import component_id
@@ -51,7 +52,8 @@ class Publisher:
         done = await publish(opened.store, uid, attempt, result, write_always_only=write_always_only)
         await _remember_state(opened, run, result, done, write_always_only=write_always_only)
         tables = [TableStatus(table=item.table, rows=item.rows, bytes=item.bytes) for item in done.tables]
-        return core_status.published(run, tables=tables, warnings=result.warnings, now=self._clock())
+        files = [FileStatus(id=item.id, name=item.name, bytes=item.bytes) for item in done.files]
+        return core_status.published(run, tables=tables, files=files, warnings=result.warnings, now=self._clock())
 
     async def has_begun(self, run: ComponentRun) -> bool:
         """Whether it was decided that the run is published, so that its tables will change sooner or later.

@@ -24,6 +24,7 @@ from componentrun.api import names
 from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.api.component import Component
 from componentrun.api.componentrun import TableStatus
+from componentrun.api.files import FileStatus
 from componentrun.controller.caches import Key
 from componentrun.core import status as core_status
 from componentrun.core.effective import EffectiveRun, resolve
@@ -38,6 +39,8 @@ from componentrun.process.kubeerrors import (
 )
 from componentrun.process.resources import COMPONENTS, PODS, SECRETS
 from componentrun.process.storages import find_secret
+from componentrun.storage.fileinput import FileSource
+from componentrun.storage.filelookup import FileQuery
 from componentrun.storage.grants import MAX_EXPIRY
 from componentrun.storage.plans import AttemptPlan, AttemptRequest, InputSource, prepare_attempt
 from componentrun.storage.reading import Wish
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from componentrun.controller.policies import Policies
     from componentrun.controller.stores import OpenStorage, Stores
     from componentrun.core.effective import EffectiveInput
+    from componentrun.core.files import EffectiveFiles
     from componentrun.core.observed import Limits
     from componentrun.process.kube import Kube
 
@@ -112,6 +116,7 @@ class Starter:
             number=number,
             pod_uid=pod["metadata"]["uid"],
             input_tables=[TableStatus(table=item.source, rows=item.rows, bytes=item.bytes) for item in plan.inputs],
+            input_files=[FileStatus(id=item.id, name=item.name, bytes=item.size) for item in plan.files],
             now=self._clock(),
         )
 
@@ -168,7 +173,10 @@ class Starter:
             expires_in=expires_in,
             expires_out=expires_out,
             inputs=[_source(item, self._clock(), memory) for item in effective.inputs],
+            files=[_files(item) for item in effective.input_files],
             outputs=effective.outputs,
+            output_files=effective.output_files,
+            file_tags=effective.file_tags,
             default_bucket=effective.default_bucket,
             config=effective.config,
             state=memory.state,
@@ -222,6 +230,11 @@ def _source(item: EffectiveInput, now: datetime, memory: Memory) -> InputSource:
     wish = Wish(item.columns, item.where, since, item.limit, seen)
     # What is behind a limit has not been delivered, so it stays new.
     return InputSource(item.table, item.object, item.destination, wish, remember=adaptive and item.limit is None)
+
+
+def _files(item: EffectiveFiles) -> FileSource:
+    query = FileQuery(item.id, item.name, item.glob, item.tags)
+    return FileSource(query, item.limit, item.where, optional=item.optional)
 
 
 def _check_owner(what: str, obj: dict[str, Any], uid: str) -> None:

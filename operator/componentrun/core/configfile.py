@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun import contract
+from componentrun.core.files import input_file_entry, output_file_entry
 from componentrun.core.mapping import input_entry, output_entry
 from componentrun.errors import Reason, UserError
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from componentrun.api.componentrun import ComponentRun, Configuration, Output
     from componentrun.core.effective import EffectiveInput
+    from componentrun.core.files import EffectiveFiles
 
 __all__ = ["check_secret_paths", "config_json", "environment", "plain_secrets"]
 
@@ -23,7 +25,9 @@ _TYPE_SUPPORT: Final = "none"
 """Columns are text; components then write and expect the old form of manifests."""
 
 
-def config_json(run: ComponentRun, inputs: Sequence[EffectiveInput], output: Output) -> dict[str, Any]:
+def config_json(
+    run: ComponentRun, inputs: Sequence[EffectiveInput], files: Sequence[EffectiveFiles], output: Output
+) -> dict[str, Any]:
     """Content of config.json: exactly these five keys, so that `runtime`, `processors` and the like never get in."""
     configuration = run.spec.configuration
     return {
@@ -31,7 +35,7 @@ def config_json(run: ComponentRun, inputs: Sequence[EffectiveInput], output: Out
         "storage": {
             "input": {
                 "tables": [input_entry(item) for item in inputs],
-                "files": [],
+                "files": [input_file_entry(item) for item in files],
             },
             "output": _output_mapping(output),
         },
@@ -42,7 +46,10 @@ def config_json(run: ComponentRun, inputs: Sequence[EffectiveInput], output: Out
 
 
 def _output_mapping(output: Output) -> dict[str, Any]:
-    mapping: dict[str, Any] = {"tables": [output_entry(table) for table in output.tables], "files": []}
+    mapping: dict[str, Any] = {
+        "tables": [output_entry(table) for table in output.tables],
+        "files": [output_file_entry(file) for file in output.files],
+    }
     if output.default_bucket:
         mapping["default_bucket"] = output.default_bucket
     return mapping

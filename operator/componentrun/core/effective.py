@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun import contract
 from componentrun.api.common import duration_seconds, quantity_value
 from componentrun.core.configfile import check_secret_paths, config_json, environment, plain_secrets
+from componentrun.core.files import EffectiveFiles, input_files, output_files, system_tags
 from componentrun.core.image import component_id, image_reference
 from componentrun.core.mapping import check_configuration, check_input, where_of_input, where_of_output
 from componentrun.core.network import effective_network
 from componentrun.core.resources import container_resources
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import OutputTable, Where
+from componentrun.exchange import OutputFile, OutputTable, Where
 
 if TYPE_CHECKING:
     from componentrun.api.component import Component, Network
@@ -85,6 +86,10 @@ class EffectiveRun:
     configuration_id: str | None = None
     configuration_row: str | None = None
     branch: str = contract.DEFAULT_BRANCH
+    input_files: tuple[EffectiveFiles, ...] = ()
+    output_files: tuple[OutputFile, ...] = ()
+    file_tags: tuple[str, ...] = ()
+    """That every output file gets besides its own."""
     plain_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values of `#` keys that the author wrote in plain text: to be redacted like those from Secrets."""
 
@@ -108,6 +113,7 @@ def resolve(run: ComponentRun, component: Component | None, storage_name: str) -
     identifier = component_id(image, component)
     limits, requests = container_resources(spec, component)
     inputs = _inputs(spec.input.tables)
+    files = input_files(spec.input)
     return EffectiveRun(
         namespace=run.metadata.namespace,
         name=run.metadata.name,
@@ -127,11 +133,14 @@ def resolve(run: ComponentRun, component: Component | None, storage_name: str) -
         inputs=inputs,
         outputs=_outputs(spec),
         default_bucket=spec.output.default_bucket,
-        config=config_json(run, inputs, spec.output),
+        config=config_json(run, inputs, files, spec.output),
         env=environment(run, identifier),
         configuration_id=spec.configuration.id,
         configuration_row=spec.configuration.row,
         branch=spec.configuration.branch or contract.DEFAULT_BRANCH,
+        input_files=files,
+        output_files=output_files(spec.output),
+        file_tags=system_tags(run, identifier),
         plain_secrets=plain_secrets(spec.configuration),
     )
 

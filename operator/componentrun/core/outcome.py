@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.core import conditions
 from componentrun.core.diagnosis import Diagnosis
+from componentrun.core.files import files_status
 from componentrun.core.results import counted
 from componentrun.core.steps import moved, with_phase
 from componentrun.errors import Reason, TransientError, UserError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from componentrun.api.common import Condition
     from componentrun.api.componentrun import Attempt, ComponentRun, ComponentRunStatus, Phase, TableStatus
+    from componentrun.api.files import FileStatus
     from componentrun.core.observed import Limits
     from componentrun.errors import ComponentRunError
 
@@ -69,13 +71,19 @@ def publishing(run: ComponentRun, diagnosis: Diagnosis, now: datetime) -> Compon
 
 
 def published(
-    run: ComponentRun, *, tables: Sequence[TableStatus], warnings: Sequence[str], now: datetime
+    run: ComponentRun,
+    *,
+    tables: Sequence[TableStatus],
+    files: Sequence[FileStatus] = (),
+    warnings: Sequence[str],
+    now: datetime,
 ) -> ComponentRunStatus:
-    """The tables are switched over: the final status, of a run that succeeded or of one that failed but wrote always.
+    """All is published: the final status, of a run that succeeded or of one that failed but wrote always.
 
     Args:
         run: the run as observed, in phase Publishing.
         tables: what was published, with rows and bytes.
+        files: what was published, too.
         warnings: what a person should see all the same (stage-out's, and those of publishing).
         now: the time.
     """
@@ -84,13 +92,17 @@ def published(
     diagnosis = _recorded(run.status)
     total = sum(table.rows or 0 for table in tables)
     message = f"{counted(len(tables), 'table')}, {counted(total, 'row')}."
-    if not tables:
+    if files:
+        told = counted(len(files), "file")
+        message = f"{told}." if not tables else f"{message.removesuffix('.')}, {told}."
+    elif not tables:
         message = "There were no tables to publish."
     if diagnosis.reason is not Reason.SUCCEEDED:
         message = f"Only the `writeAlways` tables: {message}"
     base = run.status.model_copy(
         update={
             "output_tables": tuple(tables),
+            "output_files": files_status(files),
             "conditions": _published(run, run.status.conditions, "True", "Published", message, now),
         }
     )

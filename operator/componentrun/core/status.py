@@ -14,6 +14,7 @@ from componentrun.api.componentrun import Attempt, PhaseTime
 from componentrun.core import conditions
 from componentrun.core.actions import KubernetesEvent
 from componentrun.core.diagnosis import failed_stage_in
+from componentrun.core.files import files_status
 from componentrun.core.outcome import (
     TERMINAL,
     events_delivered,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, Phase, TableStatus, Termination
+    from componentrun.api.files import FileStatus
     from componentrun.core.effective import EffectiveRun
     from componentrun.core.observed import PodView
 
@@ -89,6 +91,7 @@ def attempt_started(
     number: int,
     pod_uid: str,
     input_tables: Sequence[TableStatus],
+    input_files: Sequence[FileStatus] = (),
     now: datetime,
 ) -> ComponentRunStatus:
     """The attempt's pod exists: phase Pending. Called again for the same attempt it changes nothing that is known.
@@ -99,13 +102,19 @@ def attempt_started(
         number: of the attempt, 1 for the first.
         pod_uid: of the pod that was created, or found there.
         input_tables: what goes in, with rows and bytes where known.
+        input_files: what goes in, too.
         now: the time.
     """
     if any(attempt.number == number for attempt in run.status.attempts):
         return run.status
     status = _with_attempt(run, number, names.pod_name(run.metadata.name, number), pod_uid, now)
     return status.model_copy(
-        update={"image": effective.image, "storage": effective.storage, "input_tables": tuple(input_tables)}
+        update={
+            "image": effective.image,
+            "storage": effective.storage,
+            "input_tables": tuple(input_tables),
+            "input_files": files_status(input_files),
+        }
     )
 
 
@@ -214,10 +223,9 @@ def _with_facts(status: ComponentRunStatus, run: ComponentRun, pod: PodView, now
         result = stage_in_result(pod.stage_in)
         message = "The input is in."
         if result:
-            message = ", ".join(
-                (counted(result.tables, "table"), counted(result.rows, "row"), counted(result.size, "byte"))
-            )
-            message += "."
+            parts = [counted(result.tables, "table"), counted(result.rows, "row")]
+            parts += [counted(result.files, "file")] if result.files else []
+            message = ", ".join([*parts, counted(result.size, "byte")]) + "."
         update["conditions"] = conditions.with_condition(
             status.conditions, conditions.STAGED_IN, "True", conditions.STAGED_IN, message,
             generation=run.metadata.generation, now=now,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.contract import FILE_KEEP_DAYS
 from componentrun.errors import Reason, TransientError, UserError
-from componentrun.filenames import name_problem, tags_problem
+from componentrun.filenames import MOST_SYSTEM_TAGS, MOST_TAGS, name_problem, tags_problem
 from componentrun.storage.connection import quoted_etag
 from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.fileindex import file_id, is_file_id
@@ -115,7 +115,7 @@ def records_of(written: Iterable[FileWritten], own_prefix: str, commit: Commit) 
 
 
 def _record(written: FileWritten, own_prefix: str, commit: Commit) -> FileRecord:
-    problem = name_problem(written.name) or tags_problem(written.tags)
+    problem = name_problem(written.name) or tags_problem(written.tags, MOST_TAGS + MOST_SYSTEM_TAGS)
     if problem is not None:
         raise UserError(f"the file `{written.name}` {problem}", Reason.OUTPUT_INVALID)
     for part in written.parts:
@@ -192,7 +192,7 @@ async def change_file(
         before, etag = await _need(store, file, datetime.now(UTC))
         gone = set(remove) - set(add)
         tags = tuple(dict.fromkeys(tag for tag in (*before.tags, *add) if tag not in gone))
-        problem = tags_problem(tags)
+        problem = tags_problem(tags, MOST_TAGS + MOST_SYSTEM_TAGS)
         if problem is not None:
             raise UserError(f"file `{file}` {problem}", Reason.INVALID_SPEC)
         after = before.model_copy(update={"tags": tags, "expires": None if permanent else before.expires})
@@ -255,8 +255,9 @@ async def named_data(store: Store) -> set[str]:
     A prefix is in here from before a file's record is there until after it is gone.
     """
     root = store.layout.file_index.data()
-    folders = await store.folders(root)
-    return {store.layout.data_root() + folder.removeprefix(root) for folder in folders}
+    # Not a listing of folders: in a bucket that keeps versions some stores list those whose objects are all deleted.
+    folders = {info.key.removeprefix(root).partition("/")[0] async for info in store.objects(root)}
+    return {f"{store.layout.data_root()}{folder}/" for folder in folders}
 
 
 async def _read(store: Store, file: str) -> tuple[FileRecord, str] | None:

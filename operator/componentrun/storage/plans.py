@@ -17,6 +17,7 @@ from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.exchange import GrantIn, GrantOut, SliceRead, StageInPlan, StageOutPlan, Step, TableRead, to_json
 from componentrun.storage.adaptive import write_down
 from componentrun.storage.connection import ObjectInfo, quoted_etag
+from componentrun.storage.fileinput import choose_files, file_read
 from componentrun.storage.grants import MAX_POST_BYTES
 from componentrun.storage.layout import TableId
 from componentrun.storage.pointer import Pointer
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from componentrun.exchange import OutputTable
+    from componentrun.exchange import OutputFile, OutputTable
     from componentrun.storage.connection import Store
+    from componentrun.storage.fileinput import FileSource
+    from componentrun.storage.files import FileRecord
     from componentrun.storage.grants import Signer
 
 __all__ = ["AttemptPlan", "AttemptRequest", "InputSource", "InputStatus", "prepare_attempt"]
@@ -82,7 +85,11 @@ class AttemptRequest:
     expires_out: timedelta
     """How long what stage-out holds is good for: the same and the upload's budget."""
     inputs: Sequence[InputSource] = ()
+    files: Sequence[FileSource] = ()
     outputs: Sequence[OutputTable] = ()
+    output_files: Sequence[OutputFile] = ()
+    file_tags: tuple[str, ...] = ()
+    """That every output file gets besides its own."""
     default_bucket: str | None = None
     max_output_bytes: int | None = None
     config: dict[str, Any] = field(default_factory=dict)
@@ -110,6 +117,8 @@ class AttemptPlan:
     grant_in: GrantIn = field(repr=False)
     grant_out: GrantOut = field(repr=False)
     inputs: tuple[InputStatus, ...]
+    files: tuple[FileRecord, ...] = ()
+    """That go in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +144,18 @@ async def prepare_attempt(store: Store, signer: Signer, request: AttemptRequest)
     tables = {table: what for table, what in remembered.items() if isinstance(what, Pointer)}
     if tables and not await write_down(store, request.run, request.attempt, tables):
         found = await _look_all_up(store, request.inputs)
+    files = await choose_files(store, request.files)
     # Signing thousands of slices takes a tenth of a second that other runs should not wait for.
     reads = await asyncio.to_thread(lambda: tuple(_table_read(item, store, signer, request) for item in found))
-    plan_in = StageInPlan(run=request.title, tables=reads, config=request.config, state=request.state)
+    file_reads = await asyncio.to_thread(lambda: tuple(file_read(item, signer, request.expires_in) for item in files))
+    plan_in = StageInPlan(request.title, reads, request.config, request.state, file_reads)
     plan_out = StageOutPlan(
         run=request.title,
         tables=tuple(request.outputs),
         default_bucket=request.default_bucket,
         max_bytes=request.max_output_bytes,
+        files=tuple(request.output_files),
+        file_tags=request.file_tags,
     )
     key_in = store.layout.stage_in_plan(request.run, request.attempt)
     key_out = store.layout.stage_out_plan(request.run, request.attempt)
@@ -158,6 +171,7 @@ async def prepare_attempt(store: Store, signer: Signer, request: AttemptRequest)
             ca_bundle=ca_bundle,
         ),
         inputs=tuple(_status(item) for item in found),
+        files=files,
     )
 
 

@@ -2,24 +2,30 @@
 
 Faked: the `Cluster` and `Store` borders and the clock (`sleep` moves it on and lets scripted things happen).
 Real: argument parsing, manifests, following, exit codes, what is printed.
+Files: the real code on obstore's store in memory.
 Left out: the clients (tests/integration/cli).
 """
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from obstore.store import MemoryStore
 from typer.testing import CliRunner
 
 from componentrun.cli.app import app
 from componentrun.cli.cluster import COMPONENTS, CRDS, DEPLOYMENTS, RUNS, SECRETS, STORAGES, JsonObject, Resource
 from componentrun.cli.errors import NotFoundError
+from componentrun.cli.fileobjects import ObjectFiles
 from componentrun.cli.session import Makers
 from componentrun.cli.store import Check, EventRecord, Preview, TableInfo
 from componentrun.errors import Reason, UserError
+from componentrun.storage.connection import Store
+from componentrun.storage.settings import StoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -137,6 +143,9 @@ class FakeStore:
         self.feed = FakeFeed(self.said)
         self.checks = [Check("list", "ok", "fine")]
         self.problem: Exception | None = None
+        settings = StoreSettings(bucket="tables", endpoint="http://store.test", name="main")
+        self.objects = Store(settings, MemoryStore())
+        self.files = ObjectFiles(self.objects, asyncio.Runner(), lambda _: self.objects)
 
     def tables(self, bucket: str | None = None) -> list[TableInfo]:
         return [self._info(name) for name in self.content if bucket is None or name.startswith(f"{bucket}.")]

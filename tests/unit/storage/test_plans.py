@@ -15,10 +15,13 @@ from componentrun.errors import ComponentRunError, PlatformError, Reason, UserEr
 from componentrun.exchange import Mapping, OutputTable, StageInPlan, StageOutPlan, Step, Where, from_json
 from componentrun.storage.commit import publish
 from componentrun.storage.connection import Store
+from componentrun.storage.fileinput import FileSource
+from componentrun.storage.filelookup import FileQuery
 from componentrun.storage.grants import MAX_POST_BYTES, Signer
 from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
 from componentrun.storage.reading import Wish
 from componentrun.storage.settings import StoreSettings
+from tests.unit.storage.filing import published, stored
 from tests.unit.storage.scenarios import result, uploaded
 
 HOUR = timedelta(hours=1)
@@ -278,3 +281,44 @@ async def test_a_machine_without_identity_is_told_what_to_do() -> None:
     with pytest.raises(PlatformError, match="Give the Storage a Secret") as refusal:
         await signer.refresh()
     assert "secret-detail" not in refusal.value.message
+
+
+async def test_files_are_brought_with_what_is_known_of_them_each_once(store: Store, signer: Signer) -> None:
+    moment = datetime.now(UTC)
+    written = await stored(store, "r0", "résumé 1.pdf", b"012345", tags=["daily"])
+    older = await stored(store, "r0", "other.pdf", b"", tags=["daily"], permanent=True)
+    ids = await published(store, "r0", written, older, now=moment)
+    sources = [
+        FileSource(FileQuery(name="résumé 1.pdf"), 1, "spec.input.files[0]"),
+        FileSource(FileQuery(tags=("daily",)), 100, "spec.input.files[1]"),
+        FileSource(FileQuery(tags=("none",)), 100, "spec.input.files[2]", optional=True),
+    ]
+    done = await prepare_attempt(store, signer, request(files=sources, file_tags=("runId: r",)))
+    plan = await read_plan(store, StageInPlan, "stage-in")
+    assert [read.path for read in plan.files] == [
+        f"in/files/{file}_{name}" for file, name in zip(ids, ["résumé 1.pdf", "other.pdf"], strict=True)
+    ]
+    assert [[part.size for part in read.parts] for read in plan.files] == [[4, 2], []]
+    assert plan.files[0].manifest == {
+        "id": ids[0],
+        "name": "résumé 1.pdf",
+        "created": moment.strftime("%Y-%m-%dT%H:%M:%S+0000"),
+        "is_public": False,
+        "is_encrypted": False,
+        "is_sliced": False,
+        "is_permanent": False,
+        "tags": ["daily"],
+        "max_age_days": 15,
+        "size_bytes": 6,
+    }
+    assert (plan.files[1].manifest["max_age_days"], plan.files[1].manifest["is_permanent"]) == (None, True)
+    assert [file.id for file in done.files] == ids
+    assert (await read_plan(store, StageOutPlan, "stage-out")).file_tags == ("runId: r",)
+
+
+async def test_a_file_that_is_not_there_is_named_by_what_was_asked(store: Store, signer: Signer) -> None:
+    source = FileSource(FileQuery(name="a.pdf", tags=("x",)), 1, "spec.input.files[3]")
+    with pytest.raises(UserError) as refusal:
+        await prepare_attempt(store, signer, request(files=[source]))
+    assert refusal.value.reason is Reason.INPUT_NOT_FOUND
+    assert "spec.input.files[3]: there is no file with name `a.pdf`, tag `x` in Storage `main`" in refusal.value.message

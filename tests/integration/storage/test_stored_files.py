@@ -1,0 +1,103 @@
+"""Files on real stores: published with the tables whoever dies when, found by listings that real servers sort."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from componentrun.exchange import FileWritten
+from componentrun.storage.commit import publish, read_journal, resume
+from componentrun.storage.filelookup import FileQuery, find_files
+from componentrun.storage.files import FILE_KEEP, change_file, create_file, delete_expired, named_data, records_of
+from componentrun.storage.fileupload import upload_file
+from componentrun.storage.pointer import Commit
+from tests.unit.storage.filing import expected, index, stored
+from tests.unit.storage.scenarios import KilledError, MortalStore, content, result, uploaded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from componentrun.storage.connection import Store
+    from componentrun.storage.files import FileRecord
+
+pytestmark = pytest.mark.store
+
+FOO = "in.c-main.foo"
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+WRITES = 8  # the journal and its mark, a pointer, a record; keys: by name, by data, a tag, by expiry
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("killed_at", range(1, WRITES + 1))
+async def test_killed_at_any_write_tables_and_files_appear_once(store: Store, killed_at: int, after: bool) -> None:
+    wanted = dataclasses.replace(
+        result(await uploaded(store, "r1", 1, FOO, ["1"], incremental=True)),
+        files=(await stored(store, "r1", "résumé 1.pdf", b"0123456789", tags=["daily"]),),
+    )
+    with pytest.raises((KilledError, BaseExceptionGroup)):
+        await publish(MortalStore(store, killed_at, after=after), "r1", 1, wanted, now=NOW)
+    decided = await read_journal(store, "r1") is not None
+    assert decided or await index(store) == []
+    await asyncio.gather(*(publish(store, "r1", 1, wanted, now=NOW) for _ in range(3)), resume(store, "r1"))
+    (file,) = await find_files(store, FileQuery(tags=("daily",), glob="r*.pdf"), now=NOW)
+    assert (file.name, file.size, len(file.parts)) == ("résumé 1.pdf", 10, 3)
+    assert await content(store, FOO) == ["a", "1"]
+    assert await index(store) == ["data", "expiry", "names", "records", "tags"]
+
+
+NAMES = ["a", "a-b", "a.b", "a/".replace("/", " "), "ab", "abc", "abcd-1", "b", "é", "éa", "x" * 180, "%41", "a+b=c"]
+
+
+async def filled(store: Store, count: int) -> list[FileRecord]:
+    records: list[FileRecord] = []
+    for number in range(count):
+        tags = tuple(tag for step, tag in ((2, "two"), (3, "ž/3"), (5, "five")) if number % step == 0)
+        written = FileWritten(NAMES[number % len(NAMES)], tags, number % 7 == 0, (), 0)
+        commit = Commit(run=f"r{number}", attempt=1, time=NOW - timedelta(hours=number))
+        records += records_of([written], "", commit)
+    for start in range(0, count, 20):
+        await asyncio.gather(*(create_file(store, record) for record in records[start : start + 20]))
+    return records
+
+
+async def test_what_real_servers_list_leads_to_what_a_plain_model_says(store: Store) -> None:
+    records = await filled(store, 39)
+    queries = [
+        FileQuery(),
+        *(FileQuery(name=name) for name in ("a", "a-b", "é", "x" * 180)),
+        *(FileQuery(glob=glob) for glob in ("*", "a*", "ab*", "abc*", "*b", "é*", "x*", "[ab]", "%*", "?", "none*")),
+        FileQuery(tags=("two",)),
+        FileQuery(tags=("two", "ž/3")),
+        FileQuery(tags=("two", "ž/3", "five")),
+        FileQuery(tags=("none",)),
+        FileQuery(tags=("two",), glob="a*"),
+        FileQuery(tags=("two",), name="a-b"),
+        FileQuery(id=records[9].id),
+    ]
+    for query in queries:
+        for limit in (None, 2):
+            assert await find_files(store, query, limit, NOW) == expected(records, query, limit, NOW), query
+
+
+async def test_files_expire_and_their_data_is_not_named_any_more(store: Store) -> None:
+    records = await filled(store, 10)
+    assert len(await named_data(store)) == 10
+    await change_file(store, records[0].id, add=["kept"])
+    gone = await delete_expired(store, now=NOW + FILE_KEEP)
+    assert set(gone.files) == {record.id for record in records if not record.permanent}
+    left = [record for record in records if record.permanent]
+    assert await named_data(store) == {store.layout.data(record.run, 1) for record in left}
+    assert {key for key in await index(store) if key == "expiry"} == set()
+
+
+async def test_a_local_file_makes_the_way_there_and_back(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "päth.bin"
+    path.write_bytes(bytes(range(256)) * 80_000)
+    record = await upload_file(store, path, tags=("x",))
+    assert len(record.parts) == 2
+    (found,) = await find_files(store, FileQuery(name="päth.bin"))
+    assert found == record
