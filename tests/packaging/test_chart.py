@@ -16,6 +16,7 @@ from componentrun.collector import settings as collector_settings
 from componentrun.controller import settings as operator_settings
 from e2e.cluster import builds
 from e2e.install import chart
+from tests.packaging.rights import LEASE, USED
 
 IMAGE = "image.repository=registry.example.com/componentrun"
 EVERYTHING = (
@@ -245,7 +246,24 @@ class TestSettings:
         assert len({str(deployment["spec"]["selector"]) for deployment in deployments}) == 3
 
 
+def rights(rules: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+
+
 class TestRights:
+    @pytest.mark.parametrize("part", USED)
+    def test_what_a_process_may_do_is_what_it_does(self, rules: dict[str, list[dict[str, Any]]], part: str) -> None:
+        assert rights(rules[part]) == set(USED[part])
+
+    def test_what_one_of_several_operators_may_do_is_what_it_does(self, rendered: Chart) -> None:
+        (role,) = of_kind(rendered.render("operator.replicas=2"), "Role")
+        assert rights(role["rules"]) == set(LEASE)
+
+    @pytest.mark.parametrize("part", [*USED, "lease"])
+    def test_what_a_right_is_for_stands_where_it_is_said_to(self, part: str) -> None:
+        for right, (file, code) in USED.get(part, LEASE).items():
+            assert code in (chart.ROOT / "operator" / "componentrun" / file).read_text(), (right, file)
+
     def test_nothing_may_do_everything(self, rules: dict[str, list[dict[str, Any]]]) -> None:
         assert "*" not in json.dumps(rules)
 

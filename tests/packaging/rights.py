@@ -1,0 +1,64 @@
+"""Where each right of the chart's roles is used: part, resource and verb; the file and what stands in it.
+
+A right that nothing uses is one more thing that a stolen token can do.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["LEASE", "USED"]
+
+Rights = dict[tuple[str, str], tuple[str, str]]
+
+_KOPF: Final = ("controller/handlers.py", "kopf.on.event(\n            resource.group")
+_RESYNC: Final = ("controller/resync.py", "self._kube.pages(resource, namespace, labels)")
+_LIST_AND_WATCH: Final = ("collector/watch.py", "self._kube.pages(self._resource, self._namespace, self._labels)")
+_WATCH: Final = ("collector/watch.py", "self._kube.watch(self._resource, self._namespace, self._version, self._labels)")
+_STORAGE_KEYS: Final = ("process/storages.py", "kube.get(SECRETS, namespace, name)")
+
+USED: Final[dict[str, Rights]] = {
+    "operator": {
+        ("componentruns", "get"): ("controller/reconciler.py", "self._kube.get(RUNS, "),
+        ("componentruns", "list"): _RESYNC,
+        ("componentruns", "watch"): _KOPF,
+        ("componentruns", "delete"): ("controller/reconciler.py", "self._kube.delete(RUNS, "),
+        ("componentruns/status", "patch"): ("controller/statuswriter.py", 'metadata.name, body, "status")'),
+        ("components", "get"): ("controller/starting.py", "self._kube.get(COMPONENTS, "),
+        ("components", "list"): _RESYNC,
+        ("components", "watch"): _KOPF,
+        ("storages", "list"): _RESYNC,
+        ("storages", "watch"): _KOPF,
+        ("pods", "get"): ("controller/starting.py", "self._kube.get(PODS, "),
+        ("pods", "list"): _RESYNC,
+        ("pods", "watch"): _KOPF,
+        ("pods", "create"): ("controller/starting.py", "self._kube.create(PODS, "),
+        ("pods", "delete"): ("controller/reconciler.py", "self._kube.delete(PODS, "),
+        ("secrets", "get"): _STORAGE_KEYS,
+        ("secrets", "create"): ("controller/starting.py", "self._kube.create(SECRETS, "),
+        ("networkpolicies", "get"): ("controller/policies.py", "self._kube.get(NETWORK_POLICIES, "),
+        ("networkpolicies", "create"): ("controller/policies.py", "self._kube.create(NETWORK_POLICIES, "),
+        ("networkpolicies", "patch"): ("controller/policies.py", "self._kube.patch(NETWORK_POLICIES, "),
+        ("events", "create"): ("controller/statuswriter.py", "self._kube.create(EVENTS, "),
+    },
+    "collector": {
+        ("componentruns", "list"): _LIST_AND_WATCH,
+        ("componentruns", "watch"): _WATCH,
+        ("componentruns/status", "patch"): (
+            "collector/worker.py",
+            'kube.patch(RUNS, run.namespace, run.name, body, "st',
+        ),
+        ("storages", "list"): ("collector/stores.py", "self._kube.pages(STORAGES, "),
+        ("pods", "get"): ("collector/worker.py", "kube.get(PODS, "),
+        ("pods", "list"): _LIST_AND_WATCH,
+        ("pods", "watch"): _WATCH,
+        ("pods/log", "get"): ("collector/follower.py", "self._kube.log("),
+        ("secrets", "get"): _STORAGE_KEYS,
+    },
+}
+LEASE: Final[Rights] = {
+    ("leases", "create"): ("controller/lease.py", "self._kube.create(LEASES, "),
+    ("leases", "get"): ("controller/lease.py", "self._kube.get(LEASES, "),
+    ("leases", "patch"): ("controller/lease.py", "self._kube.patch(LEASES, "),
+}
+"""Of an operator that is one of several, in its own namespace."""
