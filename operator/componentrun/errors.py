@@ -88,6 +88,8 @@ class Reason(StrEnum):
     """The bucket that the Storage names does not exist."""
     STORAGE_ACCESS_DENIED = "StorageAccessDenied"
     """The object store refused the Storage's credentials, or they lack a right."""
+    STORAGE_UNSCOPED = "StorageUnscoped"
+    """The object store does not keep a run's grant within the run's own prefix, and the Storage does not allow that."""
     STORAGE_UNAVAILABLE = "StorageUnavailable"
     """The object store did not answer, or answered with errors for too long."""
     STAGE_IN_FAILED = "StageInFailed"

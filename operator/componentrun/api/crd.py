@@ -46,6 +46,8 @@ class Kind:
     short_names: tuple[str, ...]
     columns: tuple[dict[str, Any], ...]
     has_status: bool = False
+    selectable: tuple[str, ...] = ()
+    """Paths that a field selector may name."""
 
 
 def _column(name: str, path: str, kind: str = "string", *, wide: bool = False) -> dict[str, Any]:
@@ -66,6 +68,7 @@ KINDS: Final = (
             _AGE,
         ),
         has_status=True,
+        selectable=(".spec.component", ".status.phase"),
     ),
     Kind(
         Component, "component", "components", ("ccomp",),
@@ -83,8 +86,11 @@ KINDS: Final = (
             _column("Bucket", ".spec.bucket"),
             _column("Prefix", ".spec.prefix", wide=True),
             _column("Default", ".spec.default", "boolean"),
+            _column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+            _column("Scoped", ".status.conditions[?(@.type=='Scoped')].reason", wide=True),
             _AGE,
         ),
+        has_status=True,
     ),
 )  # fmt: skip
 
@@ -119,7 +125,8 @@ def crd(kind: Kind) -> dict[str, Any]:
     if kind.has_status:
         openapi["properties"]["status"] = _status(properties["status"])
         version["subresources"] = {"status": {}}
-        version["selectableFields"] = [{"jsonPath": ".spec.component"}, {"jsonPath": ".status.phase"}]
+    if kind.selectable:
+        version["selectableFields"] = [{"jsonPath": path} for path in kind.selectable]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -237,6 +244,12 @@ def _cel(model: type[ApiModel], where: str) -> Iterator[dict[str, Any]]:
         }
     if model is ComponentRun and where == "spec":
         yield from _run_rules()
+    if model is Storage and where == "spec":
+        yield {
+            "rule": "!has(self.sts) || has(self.credentials)",
+            "message": "spec.sts asks with the keys of spec.credentials; give these, too",
+            "fieldPath": ".sts",
+        }
 
 
 def _run_rules() -> Iterator[dict[str, Any]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from componentrun.api.common import ApiModel, LocalName, ObjectMeta
+from componentrun.api.common import ApiModel, Condition, LocalName, ObjectMeta
 
-__all__ = ["Storage", "StorageCredentials", "StorageSpec"]
+__all__ = ["Storage", "StorageCredentials", "StorageSpec", "StorageStatus", "StorageSts"]
 
 
 class StorageCredentials(ApiModel):
@@ -16,6 +17,15 @@ class StorageCredentials(ApiModel):
 
     secret_name: LocalName
     """Secret of the same namespace with the keys `accessKeyId` and `secretAccessKey`, optionally `sessionToken`."""
+
+
+class StorageSts(ApiModel):
+    """Where temporary keys with a policy of their own come from (AssumeRole)."""
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/\s]+$", max_length=512)]
+    """URL of the security token service; with MinIO that of the store itself."""
+    role_arn: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
+    """Role to assume, where the service wants one (Amazon does, MinIO does not)."""
 
 
 class StorageSpec(ApiModel):
@@ -37,8 +47,25 @@ class StorageSpec(ApiModel):
     """NetworkPolicy egress rules that open the way from pods to the store. Where not given, the addresses that the
     endpoint's name resolves to are opened. Give them where the store is a Service of the cluster, or changes its
     addresses."""
+    sts: StorageSts | None = None
+    """Used only where the store does not hold to the conditions of signed forms: then each attempt gets keys that may
+    store objects below its own prefix and do nothing else."""
+    allow_unscoped: bool = False
+    """Whether runs may use this Storage though nothing keeps their grants within their own prefixes."""
     default: bool = False
     """Whether runs that name no Storage use this one. At most one Storage of a namespace should say so."""
+
+
+class StorageStatus(ApiModel):
+    """What was found out about the store."""
+
+    observed_generation: int | None = None
+    """The metadata.generation that the status is about."""
+    checked: datetime | None = None
+    """When the store was tried last."""
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    """`Ready`: runs can use it. `Scoped`: a run's grant is good for the run's own prefix only. `Versioned`: the bucket
+    keeps versions, so that what is published stays what it is."""
 
 
 class Storage(ApiModel):
@@ -49,3 +76,4 @@ class Storage(ApiModel):
 
     metadata: ObjectMeta
     spec: StorageSpec
+    status: StorageStatus = Field(default_factory=StorageStatus)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
+    from componentrun.storage.doctor import Check as DoctorCheck
     from componentrun.storage.pointer import Pointer
 
 __all__ = ["ObjectStore", "open_storage"]
@@ -161,8 +162,14 @@ class ObjectStore:
 
         found = self._runner.run(check_store(self._store, Signer(self._store.settings)))
         return [
-            Check(one.name, "ok" if one.ok else "fail", one.detail, "" if one.ok else _DOCTOR_HINT) for one in found
+            Check(one.name, _state(one), one.detail, "" if one.ok or not one.serious else _DOCTOR_HINT) for one in found
         ]
+
+
+def _state(found: DoctorCheck) -> str:
+    if found.ok:
+        return "ok"
+    return "fail" if found.serious else "warn"
 
 
 class Feed:

@@ -20,7 +20,7 @@ import kopf
 
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
-from componentrun.controller.caches import Caches, Key, RunCache
+from componentrun.controller.caches import Caches, Key, ObjectCache, RunCache
 from componentrun.controller.handlers import make_registry, make_settings
 from componentrun.controller.lease import Lease
 from componentrun.controller.metrics import Metrics
@@ -28,6 +28,7 @@ from componentrun.controller.policies import Policies, Resolver
 from componentrun.controller.publishing import Publisher
 from componentrun.controller.reconciler import Reconciler
 from componentrun.controller.resync import Resync
+from componentrun.controller.scopes import Scopes, StorageWatch
 from componentrun.controller.starting import Starter, StartSettings
 from componentrun.controller.statuswriter import StatusWriter
 from componentrun.controller.stores import Stores
@@ -54,6 +55,8 @@ _LONGEST_PAUSE_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 20.0
 """For what the workers hold; less than the pod's own grace period of 30 s."""
 _WATCHES_STOP_SECONDS: Final = 5.0
+_STORAGE_WORKERS: Final = 4
+"""A store that does not answer holds one of them up for half a minute."""
 
 
 _IDENTITY: Final[Any] = socket.gethostname()
@@ -68,14 +71,17 @@ class Operator:
         self._settings = settings
         self._kube = kube
         self._metrics = metrics
-        self._caches = caches = Caches(RunCache(settings.name))
         self._queue: WorkQueue[Key] = WorkQueue(observer=metrics.queue)
+        storages: WorkQueue[Key] = WorkQueue()
+        self._caches = caches = Caches(RunCache(settings.name), storages=ObjectCache(storages.add))
         self._stopping = asyncio.Event()
         self._waiting_for = "the start"
         self._watching = False
         self._resync = Resync(kube, caches, self._queue, metrics, settings.process.namespaces)
         identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._reconciler = _reconciler(settings, kube, caches, metrics, identity)
+        stores, scopes = Stores(kube, caches.storages, metrics), Scopes(_now)
+        self._reconciler = _reconciler(settings, kube, caches, metrics, identity, stores, scopes)
+        self._storages = StorageWatch(kube, caches.storages, stores, scopes, storages, _now)
         self._workers = Workers(self._queue, self._reconciler, metrics)
         self._lease = Lease(kube, settings.lease, identity) if settings.lease is not None else None
         self._health = HealthServer(settings.process.host, settings.process.port, self._unready, self._render)
@@ -115,6 +121,8 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(), name="watch")
             group.create_task(self._workers.watch(), name="watch the workers")
+            for number in range(_STORAGE_WORKERS):
+                group.create_task(self._storages.work(), name=f"storages {number}")
             if self._lease is not None:
                 group.create_task(self._lead(self._lease), name="lease")
             group.create_task(self._resync_now_and_then(), name="resync")
@@ -135,7 +143,9 @@ class Operator:
             self._act(False)
 
     def _act(self, active: bool) -> None:  # noqa: FBT001 - a state, not a switch
-        self._reconciler.active = active
+        self._reconciler.active = self._storages.active = active
+        if active:
+            self._storages.look_at_all()
         self._metrics.leads(active)
 
     async def _wait_for_api(self) -> None:
@@ -274,14 +284,15 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _reconciler(settings: Settings, kube: Kube, caches: Caches, metrics: Metrics, identity: str) -> Reconciler:
-    stores = Stores(kube, caches.storages, metrics)
+def _reconciler(
+    settings: Settings, kube: Kube, caches: Caches, metrics: Metrics, identity: str, stores: Stores, scopes: Scopes
+) -> Reconciler:
     policies = Policies(kube, Resolver(), settings.dns_cidrs, settings.ip_versions)
     start = StartSettings(settings.agent_image, settings.pod, settings.limits)
     return Reconciler(
         kube,
         caches,
-        Starter(kube, caches, stores, policies, start, _now),
+        Starter(kube, caches, stores, scopes, policies, start, _now),
         Publisher(stores, _now),
         StatusWriter(kube, caches, metrics, identity),
         settings.limits,

@@ -17,7 +17,7 @@ from componentrun.api.componentrun import ComponentRun
 from componentrun.core.podview import read_pod
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from componentrun.core.observed import PodView
 
@@ -58,9 +58,10 @@ class _Cached:
 class ObjectCache:
     """Objects of one kind by namespace and name."""
 
-    def __init__(self) -> None:
-        """Nothing was seen yet."""
+    def __init__(self, on_change: Callable[[Key], object] | None = None) -> None:
+        """Nothing was seen yet. `on_change` is called with the key of each object that is new or has changed."""
         self._objects: dict[Key, _Cached] = {}
+        self._on_change = on_change
 
     def __len__(self) -> int:
         """How many objects there are."""
@@ -76,6 +77,8 @@ class ObjectCache:
         metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
         document = json.dumps({**obj, "metadata": metadata}, ensure_ascii=False, separators=(",", ":")).encode()
         self._objects[key] = _Cached(metadata.get("uid", ""), version, document)
+        if self._on_change is not None:
+            self._on_change(key)
         return True
 
     def gone(self, key: Key, uid: str) -> bool:

@@ -11,6 +11,7 @@ from componentrun.contract import DEFAULT_BRANCH
 from componentrun.core import status as core_status
 from componentrun.core.image import component_id
 from componentrun.core.mapping import reads_adaptively
+from componentrun.core.scope import warning_of
 from componentrun.errors import ComponentRunError, PlatformError, Reason
 from componentrun.exchange import StageOutResult, from_json
 from componentrun.storage.adaptive import read_seen
@@ -53,7 +54,8 @@ class Publisher:
         await _remember_state(opened, run, result, done, write_always_only=write_always_only)
         tables = [TableStatus(table=item.table, rows=item.rows, bytes=item.bytes) for item in done.tables]
         files = [FileStatus(id=item.id, name=item.name, bytes=item.bytes) for item in done.files]
-        return core_status.published(run, tables=tables, files=files, warnings=result.warnings, now=self._clock())
+        warnings = (*result.warnings, *warning_of(opened.storage))
+        return core_status.published(run, tables=tables, files=files, warnings=warnings, now=self._clock())
 
     async def has_begun(self, run: ComponentRun) -> bool:
         """Whether it was decided that the run is published, so that its tables will change sooner or later.

@@ -1,6 +1,6 @@
 """The action StartAttempt: everything that must be there for a pod to run, in an order that is safe to repeat.
 
-    1. decide     Component, Storage, secrets -> `core.effective.resolve`
+    1. decide     Component, Storage (and whether it keeps grants apart), secrets -> `core.effective.resolve`
     2. plan       inputs are looked up, plans are written to the store, grants are signed
     3. policy     the class's NetworkPolicy is in force
     4. pod        owned by the run; a pod of this name that is there already must be ours
@@ -29,6 +29,7 @@ from componentrun.controller.caches import Key
 from componentrun.core import status as core_status
 from componentrun.core.effective import EffectiveRun, resolve
 from componentrun.core.podbuilder import PodSettings, build_pod, build_secret
+from componentrun.core.scope import need_scope
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.process.kubeerrors import (
     AlreadyExistsError,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
     from componentrun.controller.caches import Caches
     from componentrun.controller.policies import Policies
+    from componentrun.controller.scopes import Scopes
     from componentrun.controller.stores import OpenStorage, Stores
     from componentrun.core.effective import EffectiveInput
     from componentrun.core.files import EffectiveFiles
@@ -82,6 +84,7 @@ class Starter:
         kube: Kube,
         caches: Caches,
         stores: Stores,
+        scopes: Scopes,
         policies: Policies,
         settings: StartSettings,
         clock: Callable[[], datetime],
@@ -90,6 +93,7 @@ class Starter:
         self._kube = kube
         self._caches = caches
         self._stores = stores
+        self._scopes = scopes
         self._policies = policies
         self._settings = settings
         self._clock = clock
@@ -103,6 +107,7 @@ class Starter:
             TransientError: something is away, or a quota is used up; try again.
         """
         opened = await self._stores.open(run.metadata.namespace, run.spec.storage)
+        need_scope(opened.storage, await self._scopes.of(opened))
         effective = resolve(run, await self._component(run), opened.storage.metadata.name)
         secrets = await self._secrets(run)
         plan = await self._plan(run, number, effective, opened, secrets)

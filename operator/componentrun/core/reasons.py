@@ -52,6 +52,7 @@ WHO_ACTS: Final[dict[Reason, str]] = {
     Reason.INPUT_INVALID: f"{_AUTHOR}: correct the mapping",
     Reason.STORAGE_BUCKET_NOT_FOUND: f"{_PLATFORM}: create the bucket, or correct the Storage",
     Reason.STORAGE_ACCESS_DENIED: f"{_PLATFORM}: the Storage's credentials and their rights",
+    Reason.STORAGE_UNSCOPED: f"{_PLATFORM}: another store, `sts`, or `allowUnscoped: true` (docs/security.md)",
     Reason.STORAGE_UNAVAILABLE: f"{_PLATFORM}: the object store",
     Reason.STAGE_IN_FAILED: f"{_PLATFORM}: the log of `stage-in`",
     Reason.STAGE_OUT_FAILED: f"{_PLATFORM}: the log of `stage-out`",

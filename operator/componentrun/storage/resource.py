@@ -101,6 +101,8 @@ def settings_of(storage: Storage, secret: Mapping[str, Any] | None, *, endpoint:
         secret_key=keys[SECRET_KEY],
         session_token=keys[SESSION_TOKEN],
         ca_bundle=storage.spec.ca_bundle,
+        sts_endpoint=storage.spec.sts.endpoint if storage.spec.sts is not None else None,
+        sts_role=storage.spec.sts.role_arn if storage.spec.sts is not None else None,
         name=storage.metadata.name,
     )
 

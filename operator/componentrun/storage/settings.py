@@ -38,6 +38,10 @@ class StoreSettings:
     session_token: str | None = field(default=None, repr=False)
     ca_bundle: str | None = field(default=None, repr=False)
     """PEM of further authorities to trust; None: the usual ones."""
+    sts_endpoint: str | None = None
+    """Where temporary keys with a policy of their own come from; None: nowhere."""
+    sts_role: str | None = None
+    """Role to assume there; None: none is wanted."""
     virtual_hosted: bool = False
     """Whether the bucket is part of the host name (`https://bucket.host`)."""
     name: str = ""

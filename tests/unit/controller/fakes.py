@@ -30,12 +30,14 @@ from componentrun.controller.policies import Policies, Resolver
 from componentrun.controller.publishing import Publisher
 from componentrun.controller.reconciler import Reconciler, RetryError
 from componentrun.controller.resync import Resync
+from componentrun.controller.scopes import Scopes
 from componentrun.controller.starting import Starter, StartSettings
 from componentrun.controller.statuswriter import StatusWriter
 from componentrun.controller.stores import OpenStorage, Stores
 from componentrun.controller.workqueue import WorkQueue
 from componentrun.core.observed import Limits
 from componentrun.core.podsettings import PodSettings
+from componentrun.core.scope import Means, Scope
 from componentrun.errors import TransientError
 from componentrun.exchange import SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
 from componentrun.process.kube import Kube, Page
@@ -112,6 +114,11 @@ class FakeStore(Store):
         if self.away:
             raise TransientError("the store is away")
         return await super().find(key)
+
+
+async def scoped(_store: Store, _signer: Signer) -> Scope:
+    """The store of these tests keeps grants apart; it has no HTTP to try that with."""
+    return Scope(Means.FORM, "tried", versioned=True)
 
 
 class FakeStores:
@@ -408,7 +415,7 @@ class FakeOperator:
         self.reconciler = Reconciler(
             kube,
             self.caches,
-            Starter(kube, self.caches, stores, policies, settings, self._clock),
+            Starter(kube, self.caches, stores, Scopes(self._clock, scoped), policies, settings, self._clock),
             Publisher(stores, self._clock),
             writer,
             world.limits,

@@ -1,0 +1,168 @@
+"""What is known of each Storage's store, asked in the background and told in the Storage's status.
+
+A run that starts before the answer is there waits for it; every later one finds it. The status is the memory: another
+operator, or this one after its next start, reads it there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api.storage import Storage
+from componentrun.core.scope import check_after, known_scope, status_of, status_of_failure
+from componentrun.errors import ComponentRunError
+from componentrun.process.kubeerrors import KubeError, NotFoundError
+from componentrun.process.resources import STORAGES
+from componentrun.storage.scope import find_scope
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from componentrun.controller.caches import Key, ObjectCache
+    from componentrun.controller.stores import OpenStorage, Stores
+    from componentrun.controller.workqueue import WorkQueue
+    from componentrun.core.scope import Scope
+    from componentrun.process.kube import Kube
+    from componentrun.storage.connection import Store
+    from componentrun.storage.grants import Signer
+
+__all__ = ["Scopes", "StorageWatch"]
+
+_log = logging.getLogger(__name__)
+
+_FAILED_AGAIN_SECONDS: Final = 60.0
+"""A store that can't be asked is asked again; what mends it (a Secret, a bucket) tells nobody."""
+
+
+class Scopes:
+    """Asks stores, each at most once at a time."""
+
+    def __init__(
+        self, clock: Callable[[], datetime], find: Callable[[Store, Signer], Awaitable[Scope]] = find_scope
+    ) -> None:
+        """`find` asks a store; tests give one that needs none."""
+        self._clock = clock
+        self._find = find
+        self._known: dict[tuple[str, int], Scope] = {}
+        self._asking: dict[tuple[str, int], asyncio.Lock] = {}
+
+    async def of(self, opened: OpenStorage) -> Scope:
+        """What is known, or else what the store says now.
+
+        Raises:
+            PlatformError: the keys, the bucket or the endpoint are wrong.
+            TransientError: the store is away.
+        """
+        key = _key(opened.storage)
+        async with self._asking.setdefault(key, asyncio.Lock()):
+            known = self._known.get(key) or known_scope(opened.storage, self._clock())
+            if known is None:
+                known = await self._find(opened.store, opened.signer)
+            self._known[key] = known
+            return known
+
+    async def ask(self, opened: OpenStorage) -> Scope:
+        """What the store says now. Raises as `of` does."""
+        key = _key(opened.storage)
+        async with self._asking.setdefault(key, asyncio.Lock()):
+            self._known[key] = found = await self._find(opened.store, opened.signer)
+            return found
+
+    def fresh(self, storage: Storage) -> Scope | None:
+        """What was found for this very spec, though its status may not say so yet."""
+        return self._known.get(_key(storage))
+
+    def forget(self, uid: str, *, but: int | None = None) -> None:
+        """The Storage is gone, or has another spec (generation) by now."""
+        for key in [key for key in self._known if key[0] == uid and key[1] != but]:
+            self._known.pop(key, None)
+            self._asking.pop(key, None)
+
+
+class StorageWatch:
+    """Sees to it that every Storage's status says what its store can do. Level-triggered: a key says only `look`."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        storages: ObjectCache,
+        stores: Stores,
+        scopes: Scopes,
+        queue: WorkQueue[Key],
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Nothing is done before `active` is set."""
+        self.active = False
+        self._kube = kube
+        self._storages = storages
+        self._stores = stores
+        self._scopes = scopes
+        self._queue = queue
+        self._clock = clock
+
+    def look_at_all(self) -> None:
+        """Have every Storage looked at."""
+        for key in self._storages.all_keys():
+            self._queue.add(key)
+
+    async def work(self) -> None:
+        """Take keys and look, for ever."""
+        while True:
+            key = await self._queue.get()
+            try:
+                wake = await self._look(key)
+            except KubeError as error:
+                _log.warning("the status of Storage %s was not written, again later: %s", key, error.message)
+                self._queue.retry(key)
+            except Exception:  # noqa: BLE001 - the top of a worker: a defect must not stop the operator
+                _log.exception("Storage %s could not be looked at, again later", key)
+                self._queue.retry(key)
+            else:
+                self._queue.forget(key)
+                if wake is not None:
+                    self._queue.add_after(key, wake)
+            finally:
+                self._queue.done(key)
+
+    async def _look(self, key: Key) -> float | None:
+        """Ask the store if it is time to; seconds until the next look."""
+        document = self._storages.document(key)
+        if document is None or not self.active:
+            return None
+        storage = Storage.model_validate_json(document)
+        wait = check_after(storage, self._clock())
+        if wait > 0:
+            return wait
+        self._scopes.forget(storage.metadata.uid, but=storage.metadata.generation)
+        try:
+            opened = await self._stores.open(key.namespace, key.name)
+            # A run that waited for the answer a moment ago has brought it; else, and after a while, the store is asked.
+            brought = self._scopes.fresh(storage) if storage.status.checked is None else None
+            scope = brought or await self._scopes.ask(opened)
+        except KubeError:
+            raise
+        except ComponentRunError as error:
+            _log.warning("Storage %s can't be used: %s", key, error.message)
+            await self._write(storage, status_of_failure(storage, error, self._clock()).to_dict())
+            return _FAILED_AGAIN_SECONDS
+        status = status_of(storage, scope, self._clock())
+        await self._write(storage, status.to_dict())
+        return check_after(storage.model_copy(update={"status": status}), self._clock())
+
+    async def _write(self, storage: Storage, status: dict[str, Any]) -> None:
+        """Write the status; nothing is sent where nothing changed."""
+        if status == storage.status.to_dict():
+            return
+        metadata = storage.metadata
+        try:
+            answer = await self._kube.patch(STORAGES, metadata.namespace, metadata.name, {"status": status}, "status")
+        except NotFoundError:
+            return  # it is gone, or its CRD is older than this operator
+        self._storages.seen(answer)
+
+
+def _key(storage: Storage) -> tuple[str, int]:
+    return storage.metadata.uid, storage.metadata.generation

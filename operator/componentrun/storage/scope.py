@@ -1,0 +1,69 @@
+"""What keeps a run's grant within its prefix on this store? Tried on the store, once for each Storage and now and then.
+
+Signed forms are preferred where they hold: they need no request to the store for a run, and limit the size, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from componentrun.core.scope import Means, Scope
+from componentrun.errors import PlatformError, TransientError
+from componentrun.storage.probing import FormProbe, Place
+from componentrun.storage.versions import Versions
+
+if TYPE_CHECKING:
+    from componentrun.storage.connection import Store
+    from componentrun.storage.grants import Signer
+
+__all__ = ["find_scope"]
+
+
+async def find_scope(store: Store, signer: Signer) -> Scope:
+    """Try it. A store that refuses is an answer, too.
+
+    Raises:
+        PlatformError: the keys, the bucket or the endpoint are wrong.
+        TransientError: the store is away.
+    """
+    place = Place(store)
+    await place.can_list()
+    await signer.refresh()
+    try:
+        means, message = await _means(place, signer)
+    finally:
+        await place.clean_up()
+    versioned = await _versioned(store)
+    if versioned:
+        await _forget(place)
+    return Scope(means, message, versioned)
+
+
+async def _forget(place: Place) -> None:
+    """Take away what a bucket with versions keeps of the tries; keys that may not do that leave it to the bucket."""
+    versions = Versions(place.store.settings)
+    with contextlib.suppress(PlatformError):
+        await versions.delete(await versions.below(place.key("")))
+
+
+async def _means(place: Place, signer: Signer) -> tuple[Means, str]:
+    probe = FormProbe(place, signer)
+    try:
+        for attempt in (probe.posts, probe.refuses_elsewhere, probe.refuses_traversal, probe.refuses_size):
+            await attempt()
+    except TransientError:
+        raise
+    except PlatformError as error:
+        return Means.NONE, error.message
+    return Means.FORM, "A signed form was refused outside its prefix, by way of `..`, and beyond its size."
+
+
+async def _versioned(store: Store) -> bool:
+    """Whether the bucket keeps versions; keys that may not ask are taken for a no."""
+    try:
+        return await Versions(store.settings).kept()
+    except TransientError:
+        raise
+    except PlatformError:
+        return False

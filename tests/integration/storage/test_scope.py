@@ -1,0 +1,45 @@
+"""What is found out about real stores: which of them keeps a run's grant within its prefix."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from componentrun.core.scope import Means
+from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.storage.connection import open_store
+from componentrun.storage.grants import Signer
+from componentrun.storage.scope import find_scope
+from componentrun.storage.versions import Versions
+
+if TYPE_CHECKING:
+    from componentrun.storage.connection import Store
+    from componentrun.storage.settings import StoreSettings
+
+pytestmark = pytest.mark.store
+
+
+async def test_signed_forms_hold_on_minio_and_leak_on_versitygw(store: Store, signer: Signer, is_minio: bool) -> None:
+    found = await find_scope(store, signer)
+    if is_minio:
+        assert (found.means, found.versioned) == (Means.FORM, True)
+    else:
+        assert (found.means, found.versioned) == (Means.NONE, False)
+        assert "by way of `..`" in found.message
+    left = await Versions(store.settings).below(store.settings.prefix + "/")
+    assert left == ()
+
+
+async def test_a_store_that_is_away_is_no_answer(settings: StoreSettings) -> None:
+    away = dataclasses.replace(settings, endpoint="http://127.0.0.1:9")
+    with pytest.raises(TransientError):
+        await find_scope(open_store(away), Signer(away))
+
+
+async def test_keys_that_are_wrong_are_no_answer(settings: StoreSettings) -> None:
+    wrong = dataclasses.replace(settings, secret_key="wrong")
+    with pytest.raises(PlatformError) as refused:
+        await find_scope(open_store(wrong), Signer(wrong))
+    assert refused.value.reason == Reason.STORAGE_ACCESS_DENIED

@@ -1,0 +1,132 @@
+"""A store is asked once for all who wait; the Storage's status says what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from componentrun.api.storage import Storage
+from componentrun.controller.caches import Key, ObjectCache
+from componentrun.controller.scopes import Scopes, StorageWatch
+from componentrun.controller.stores import OpenStorage
+from componentrun.controller.workqueue import WorkQueue
+from componentrun.core.scope import Means, Scope
+from componentrun.errors import PlatformError, Reason
+
+if TYPE_CHECKING:
+    from componentrun.controller.stores import Stores
+    from componentrun.process.kube import Kube
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+KEY = Key("team", "main")
+SEEN = Scope(Means.FORM, "seen", versioned=True)
+
+
+class World:
+    """An API server that keeps one Storage, and a store that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answer: Scope | PlatformError = SEEN
+        self.patches: list[dict[str, Any]] = []
+        self.object: dict[str, Any] = {
+            "metadata": {"name": "main", "namespace": "team", "uid": "u", "generation": 1, "resourceVersion": "5"},
+            "spec": {"bucket": "bucket"},
+        }
+        self.queue: WorkQueue[Key] = WorkQueue()
+        self.storages = ObjectCache(self.queue.add)
+        self.scopes = Scopes(lambda: NOW, cast("Any", self.find))
+        self.watch = StorageWatch(
+            cast("Kube", self), self.storages, cast("Stores", self), self.scopes, self.queue, lambda: NOW
+        )
+        self.watch.active = True
+
+    async def find(self, *_: Any) -> Scope:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if isinstance(self.answer, PlatformError):
+            raise self.answer
+        return self.answer
+
+    async def open(self, *_: Any) -> OpenStorage:
+        return OpenStorage(Storage.model_validate(self.object), cast("Any", None), cast("Any", None))
+
+    async def patch(self, _resource: Any, _namespace: str, _name: str, body: dict[str, Any], _sub: str) -> Any:
+        self.patches.append(body)
+        version = str(int(self.object["metadata"]["resourceVersion"]) + 1)
+        metadata = {**self.object["metadata"], "resourceVersion": version}
+        self.object = {**self.object, **body, "metadata": metadata}
+        return self.object
+
+    def conditions(self) -> dict[str, str]:
+        return {item["type"]: item["reason"] for item in self.object["status"]["conditions"]}
+
+    async def settle(self) -> None:
+        working = asyncio.create_task(self.watch.work())
+        while not self.queue.idle:  # noqa: ASYNC110 - the queue tells no event
+            await asyncio.sleep(0)
+        working.cancel()
+
+
+@pytest.fixture
+async def world() -> World:
+    return World()
+
+
+async def test_a_new_storage_is_asked_about_once_and_its_status_says_so(world: World) -> None:
+    world.storages.seen(world.object)
+    await world.settle()
+    assert world.asked == 1
+    assert len(world.patches) == 1
+    assert world.conditions() == {"Scoped": "SignedForms", "Versioned": "VersionsKept", "Ready": "Scoped"}
+
+
+async def test_runs_that_start_at_once_wait_for_one_answer(world: World) -> None:
+    opened = await world.open()
+    assert await asyncio.gather(*(world.scopes.of(opened) for _ in range(20))) == [SEEN] * 20
+    assert world.asked == 1
+
+
+async def test_what_a_run_has_brought_is_written_down_without_asking_again(world: World) -> None:
+    await world.scopes.of(await world.open())
+    world.storages.seen(world.object)
+    await world.settle()
+    assert (world.asked, len(world.patches)) == (1, 1)
+
+
+async def test_an_operator_that_starts_anew_reads_the_answer_in_the_status(world: World) -> None:
+    world.storages.seen(world.object)
+    await world.settle()
+    later = Scopes(lambda: NOW, cast("Any", world.find))
+    assert await later.of(await world.open()) == SEEN
+    assert world.asked == 1
+
+
+async def test_a_changed_spec_is_asked_about_anew(world: World) -> None:
+    world.storages.seen(world.object)
+    await world.settle()
+    world.answer = Scope(Means.NONE, "leaks", versioned=False)
+    metadata = {**world.object["metadata"], "generation": 2, "resourceVersion": "9"}
+    world.object = {**world.object, "metadata": metadata}
+    world.storages.seen(world.object)
+    await world.settle()
+    assert world.asked == 2
+    assert world.conditions()["Ready"] == "StorageUnscoped"
+    assert (await world.scopes.of(await world.open())).means is Means.NONE
+
+
+async def test_a_store_that_refuses_is_told_in_the_status(world: World) -> None:
+    world.answer = PlatformError("wrong keys", Reason.STORAGE_ACCESS_DENIED)
+    world.storages.seen(world.object)
+    await world.settle()
+    assert world.conditions() == {"Ready": "StorageAccessDenied", "Scoped": "StorageAccessDenied"}
+
+
+async def test_an_operator_that_stands_by_asks_nobody(world: World) -> None:
+    world.watch.active = False
+    world.storages.seen(world.object)
+    await world.settle()
+    assert (world.asked, world.patches) == (0, [])
