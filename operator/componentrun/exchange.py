@@ -34,6 +34,7 @@ __all__ = [
     "OutputFile",
     "OutputTable",
     "PostPolicy",
+    "SessionKeys",
     "SliceRead",
     "SliceWritten",
     "StageInPlan",
@@ -186,6 +187,18 @@ class GrantIn:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionKeys:
+    """Temporary keys that store objects below the prefix of their grant and do nothing else."""
+
+    url: str
+    """Of the bucket; an object is stored by a signed PUT to `<url>/<key>`."""
+    region: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class PostPolicy:
     """A signed form: POST to `url` with these fields, then `key`, then the file, stores an object below the prefix."""
 
@@ -195,6 +208,8 @@ class PostPolicy:
     """Every key must start with it; the store enforces that."""
     max_bytes: int
     """The largest object the policy allows."""
+    session: SessionKeys | None = None
+    """For a store whose forms do not hold: keys to store objects with, and the fields are empty."""
 
 
 @dataclass(frozen=True, slots=True)

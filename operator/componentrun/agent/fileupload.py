@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from componentrun.agent.folder import shown
 from componentrun.agent.form import Form
 from componentrun.agent.parallel import in_parallel
-from componentrun.agent.transfer import Request
 from componentrun.contract import OUT_FILES
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import FilePart, FileWritten
@@ -91,7 +90,7 @@ def _store(client: Client, folder: Folder, post: PostPolicy, job: _Job) -> FileP
             form = Form(
                 post, job.key, file.read, offset=job.start, size=job.size, tail=b"", stop=client.stop, what=what
             )
-            etag = client.send(Request("POST", post.url, what, form.headers, form.body), form.stored)
+            etag = client.send(form.request(), form.stored)
     except FileNotFoundError as error:
         raise UserError(f"{what}: it went away while it was uploaded", Reason.OUTPUT_INVALID) from error
     return FilePart(job.key, job.size, etag)

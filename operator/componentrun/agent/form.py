@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from componentrun.agent.transfer import Failure
+from componentrun.agent.transfer import Failure, Request
 from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.sigv4 import put_headers, put_url
 
 if TYPE_CHECKING:
     import http.client
@@ -62,16 +64,25 @@ class Form:
         self._stop = stop
         self._what = what
         self._digest = ""
+        self._session = policy.session
+        self._key = key
+        self._url = policy.url if policy.session is None else put_url(policy.session, key)
         self._boundary = os.urandom(16).hex()
-        self._before = self._encode({**policy.fields, "key": key})
-        self._after = f"\r\n--{self._boundary}--\r\n".encode()
+        # With keys of its own the agent PUTs the bare bytes.
+        self._before = self._encode({**policy.fields, "key": key}) if policy.session is None else b""
+        self._after = f"\r\n--{self._boundary}--\r\n".encode() if policy.session is None else b""
+
+    def request(self) -> Request:
+        """The request that stores the object."""
+        method = "POST" if self._session is None else "PUT"
+        return Request(method, self._url, self._what, self.headers, self.body)
 
     def headers(self) -> dict[str, str]:
         """Headers of the request."""
-        return {
-            "Content-Type": f"multipart/form-data; boundary={self._boundary}",
-            "Content-Length": str(len(self._before) + self.size + len(self._after)),
-        }
+        length = {"Content-Length": str(len(self._before) + self.size + len(self._after))}
+        if self._session is not None:
+            return length | put_headers(self._session, self._key, datetime.now(UTC))
+        return length | {"Content-Type": f"multipart/form-data; boundary={self._boundary}"}
 
     def body(self) -> Iterator[bytes]:
         """The whole body, a MiB at a time; its digest is known once it has been sent."""

@@ -22,7 +22,7 @@ from componentrun.agent.manifest import Manifest, is_text, parse_manifest
 from componentrun.agent.outputs import Decision, decide
 from componentrun.agent.plan import fetch_plan
 from componentrun.agent.progress import WORTH_A_LINE, amount, say
-from componentrun.agent.transfer import Client, Patience, Request
+from componentrun.agent.transfer import Client, Patience
 from componentrun.agent.upload import SMALL_BYTES, Uploaded, upload
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import STAGE_OUT_RESULT, GrantOut, StageOutPlan, StageOutResult, to_json
@@ -214,4 +214,4 @@ def _store_result(client: Client, post: PostPolicy, result: StageOutResult) -> N
         stop=client.stop,
         what=what,
     )
-    client.send(Request("POST", post.url, what, form.headers, form.body), form.stored)
+    client.send(form.request(), form.stored)

@@ -16,7 +16,6 @@ from componentrun.agent.folder import FILE, refused, shown
 from componentrun.agent.form import Form
 from componentrun.agent.layout import columns_of, header_of
 from componentrun.agent.parallel import in_parallel
-from componentrun.agent.transfer import Request
 from componentrun.contract import OUT_TABLES
 from componentrun.csvtext import check_rows, cut, start_of_text
 from componentrun.errors import UserError
@@ -225,6 +224,5 @@ def _store(client: Client, folder: Folder, post: PostPolicy, job: _Job) -> None:
             stop=client.stop,
             what=shown(job.path),
         )
-        request = Request("POST", post.url, shown(job.path), form.headers, form.body)
-        etag = client.send(request, form.stored)
+        etag = client.send(form.request(), form.stored)
     table.stored[job.number] = SliceWritten(key, form.size, rows, etag)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +29,7 @@ from componentrun.controller.caches import Key
 from componentrun.core import status as core_status
 from componentrun.core.effective import EffectiveRun, resolve
 from componentrun.core.podbuilder import PodSettings, build_pod, build_secret
-from componentrun.core.scope import need_scope
+from componentrun.core.scope import Means, need_scope
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.process.kubeerrors import (
     AlreadyExistsError,
@@ -107,7 +107,9 @@ class Starter:
             TransientError: something is away, or a quota is used up; try again.
         """
         opened = await self._stores.open(run.metadata.namespace, run.spec.storage)
-        need_scope(opened.storage, await self._scopes.of(opened))
+        scope = await self._scopes.of(opened)
+        need_scope(opened.storage, scope)
+        opened = replace(opened, by_session=scope.means is Means.SESSION)
         effective = resolve(run, await self._component(run), opened.storage.metadata.name)
         secrets = await self._secrets(run)
         plan = await self._plan(run, number, effective, opened, secrets)
@@ -186,6 +188,7 @@ class Starter:
             config=effective.config,
             state=memory.state,
             secrets=secrets,
+            by_session=opened.by_session,
         )
         return await prepare_attempt(opened.store, opened.signer, request)
 

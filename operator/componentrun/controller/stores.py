@@ -36,6 +36,8 @@ class OpenStorage:
     storage: Storage
     store: Store
     signer: Signer
+    by_session: bool = False
+    """Whether stage-out gets temporary keys, because the store does not hold to signed forms."""
 
 
 class Stores:

@@ -7,19 +7,28 @@ own and the identity of the machine or service account is used, `Signer.refresh`
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import ssl
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from minio import Minio
-from minio.credentials.providers import ChainedProvider, EnvAWSProvider, IamAwsProvider, Provider, StaticProvider
+from minio.credentials.providers import (
+    AssumeRoleProvider,
+    ChainedProvider,
+    EnvAWSProvider,
+    IamAwsProvider,
+    Provider,
+    StaticProvider,
+)
 from minio.datatypes import PostPolicy as MinioPolicy
 from minio.error import MinioException
 from urllib3 import PoolManager, Retry
 from urllib3.exceptions import HTTPError
 
-from componentrun.errors import PlatformError, Reason
-from componentrun.exchange import PostPolicy
+from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.exchange import PostPolicy, SessionKeys
 
 if TYPE_CHECKING:
     from minio.credentials.credentials import Credentials
@@ -120,6 +129,52 @@ class Signer:
         fields = self._client.presigned_post_policy(policy)
         return PostPolicy(url=self._post_url(), fields=dict(fields), key_prefix=prefix, max_bytes=largest)
 
+    async def session(self, prefix: str, max_bytes: int, expires: timedelta) -> PostPolicy:
+        """Temporary keys that do what the form of `post_policy` does, for stores whose forms do not hold.
+
+        The size is not held by the store: its policies know none.
+
+        Raises:
+            PlatformError: (StorageAccessDenied) the token service refused, or gives keys for a shorter time only.
+            TransientError: (StorageUnavailable) it is away.
+        """
+        self._check_expiry(expires)
+        settings = self._settings
+        if settings.sts_endpoint is None or settings.access_key is None or settings.secret_key is None:
+            raise PlatformError(f"{settings.title} names no token service, or no keys to ask it with")
+        resource = f"arn:aws:s3:::{settings.bucket}/{prefix}*"
+        statement = {"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": [resource]}
+        role = AssumeRoleProvider(
+            sts_endpoint=settings.sts_endpoint,
+            access_key=settings.access_key,
+            secret_key=settings.secret_key,
+            duration_seconds=math.ceil(expires.total_seconds()),
+            policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":")),
+            region=settings.region,
+            role_arn=settings.sts_role,
+            role_session_name="componentrun",
+            http_client=_pool(settings),
+        )
+        try:
+            keys = await asyncio.to_thread(role.retrieve)
+        except HTTPError as error:
+            raise TransientError(
+                f"the token service {settings.sts_endpoint} of {settings.title} does not answer "
+                f"({type(error).__name__})",
+                Reason.STORAGE_UNAVAILABLE,
+            ) from None
+        except _PROVIDER_ERRORS as error:
+            raise PlatformError(
+                f"the token service {settings.sts_endpoint} of {settings.title} gave no keys for "
+                f"{int(expires.total_seconds())} s ({type(error).__name__}). Check its `sts`, the rights of its keys, "
+                "and how long the role's keys may be good for",
+                Reason.STORAGE_ACCESS_DENIED,
+            ) from None
+        session = SessionKeys(
+            settings.bucket_url, settings.region, keys.access_key, keys.secret_key, keys.session_token or ""
+        )
+        return PostPolicy(self._post_url(), {}, prefix, min(max_bytes, MAX_POST_BYTES), session)
+
     def _post_url(self) -> str:
         url = self._settings.bucket_url
         return f"{url}/" if self._settings.virtual_hosted else url
@@ -148,11 +203,14 @@ class _Keys(Provider):
 
 def make_client(settings: StoreSettings) -> Minio:
     """A client that sends requests, for what obstore can't do."""
+    return _client(settings, _provider(settings), _pool(settings))
+
+
+def _pool(settings: StoreSettings) -> PoolManager:
     context = ssl.create_default_context()
     if settings.ca_bundle is not None:
         context.load_verify_locations(cadata=settings.ca_bundle)
-    pool = PoolManager(timeout=_TIMEOUT_SECONDS, ssl_context=context, retries=Retry(_RETRIES, backoff_factor=0.2))
-    return _client(settings, _provider(settings), pool)
+    return PoolManager(timeout=_TIMEOUT_SECONDS, ssl_context=context, retries=Retry(_RETRIES, backoff_factor=0.2))
 
 
 def _client(settings: StoreSettings, keys: Provider, pool: PoolManager | None = None) -> Minio:

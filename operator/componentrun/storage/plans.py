@@ -96,6 +96,8 @@ class AttemptRequest:
     """Content of config.json, without secrets."""
     state: dict[str, Any] = field(default_factory=dict)
     """Content of in/state.json."""
+    by_session: bool = False
+    """Whether stage-out gets temporary keys instead of a signed form, because the store's forms do not hold."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Path below `parameters` to value; these go into the grant, never into a plan."""
 
@@ -162,12 +164,16 @@ async def prepare_attempt(store: Store, signer: Signer, request: AttemptRequest)
     await gather_bounded(lambda item: store.put(*item), [(key_in, _encode(plan_in)), (key_out, _encode(plan_out))])
     own_prefix = store.layout.data(request.run, request.attempt)
     largest = min(request.max_output_bytes or MAX_POST_BYTES, MAX_POST_BYTES)
+    if request.by_session:
+        post = await signer.session(own_prefix, largest, request.expires_out)
+    else:
+        post = signer.post_policy(own_prefix, largest, request.expires_out)
     ca_bundle = store.settings.ca_bundle
     return AttemptPlan(
         grant_in=GrantIn(signer.sign_get(key_in, request.expires_in), dict(request.secrets), ca_bundle),
         grant_out=GrantOut(
             plan_url=signer.sign_get(key_out, request.expires_out),
-            post=signer.post_policy(own_prefix, largest, request.expires_out),
+            post=post,
             ca_bundle=ca_bundle,
         ),
         inputs=tuple(_status(item) for item in found),

@@ -8,19 +8,20 @@ from __future__ import annotations
 import asyncio
 import ssl
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import urllib3
 
 from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.sigv4 import put_headers, put_url
 
 if TYPE_CHECKING:
     from componentrun.exchange import PostPolicy
     from componentrun.storage.connection import Store
     from componentrun.storage.grants import Signer
 
-__all__ = ["EXPIRES", "OK", "FormProbe", "Place", "send"]
+__all__ = ["EXPIRES", "OK", "FormProbe", "Place", "SessionProbe", "send"]
 
 EXPIRES: Final = timedelta(minutes=5)
 OK: Final = range(200, 300)
@@ -100,6 +101,37 @@ class FormProbe:
         policy: PostPolicy = self._signer.post_policy(self._place.key("posts/"), _MAX_BYTES, EXPIRES)
         fields: dict[str, str | tuple[str, bytes]] = {**policy.fields, "key": key, "file": ("a.csv", data)}
         return await send(self._place.store, "POST", policy.url, fields=fields)
+
+
+class SessionProbe:
+    """What temporary keys with a policy of their own let through."""
+
+    def __init__(self, place: Place, signer: Signer) -> None:
+        """Nothing is sent yet."""
+        self._place = place
+        self._signer = signer
+
+    async def holds(self) -> str:
+        """Below the prefix they store, and nowhere else.
+
+        Raises:
+            PlatformError: they don't, or there are none.
+        """
+        own = self._place.key("session/")
+        grant = await self._signer.session(own, _MAX_BYTES, EXPIRES)
+        if (status := await self._put(grant, own + "a.csv")) not in OK:
+            raise PlatformError(f"temporary keys could not store below their prefix (HTTP {status})")
+        for name in ("elsewhere/a.csv", "session/../traversed.csv"):
+            status = await self._put(grant, self._place.key(name))
+            if status in OK:
+                raise PlatformError(f"temporary keys stored an object outside their prefix (HTTP {status})")
+        return "Temporary keys were refused outside their prefix, and by way of `..`."
+
+    async def _put(self, grant: PostPolicy, key: str) -> int:
+        if grant.session is None:
+            raise PlatformError("the token service gave no keys")
+        headers = put_headers(grant.session, key, datetime.now(UTC))
+        return await send(self._place.store, "PUT", put_url(grant.session, key), headers=headers, body=b"1\n")
 
 
 async def send(

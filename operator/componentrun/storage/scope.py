@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from componentrun.core.scope import Means, Scope
 from componentrun.errors import PlatformError, TransientError
-from componentrun.storage.probing import FormProbe, Place
+from componentrun.storage.probing import FormProbe, Place, SessionProbe
 from componentrun.storage.versions import Versions
 
 if TYPE_CHECKING:
@@ -55,8 +55,19 @@ async def _means(place: Place, signer: Signer) -> tuple[Means, str]:
     except TransientError:
         raise
     except PlatformError as error:
-        return Means.NONE, error.message
+        return await _without_forms(place, signer, error.message)
     return Means.FORM, "A signed form was refused outside its prefix, by way of `..`, and beyond its size."
+
+
+async def _without_forms(place: Place, signer: Signer, why: str) -> tuple[Means, str]:
+    if place.store.settings.sts_endpoint is None:
+        return Means.NONE, why
+    try:
+        return Means.SESSION, await SessionProbe(place, signer).holds()
+    except TransientError:
+        raise
+    except PlatformError as error:
+        return Means.NONE, f"{why}; with its `sts`: {error.message}"
 
 
 async def _versioned(store: Store) -> bool:
