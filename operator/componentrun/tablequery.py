@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.csvtext import MAX_ROW_BYTES, check_rows, encode_header, read_header
 from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.tablesql import columns_of, copy_statement, keep_statement, origins_statements, rows_of
+from componentrun.tablesql import MISFIT, columns_of, copy_statement, keep_statement, origins_statements, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.exchange import Mapping
 
-__all__ = ["deliver", "deliver_by_origin", "memory_for_queries", "with_header_columns", "without_carriage_returns"]
+__all__ = [
+    "deliver",
+    "deliver_by_origin",
+    "memory_for_queries",
+    "run_statements",
+    "with_header_columns",
+    "without_carriage_returns",
+]
 
 _THREADS: Final = 2
 _ROW_BYTES: Final = 2 * 2**20
@@ -79,6 +86,27 @@ def _run(
     mapping: Mapping, rows: str, further: Sequence[str], target: str, folder: str
 ) -> tuple[int, list[tuple[int, int]]]:
     """Write the file; the number of its rows, and what a further statement answers."""
+    keep = keep_statement(mapping, rows)
+    statements = [*([keep] if keep else []), copy_statement(mapping, rows, target), *further]
+    answers = run_statements(statements, folder)
+    count = int(answers[1 if keep else 0][0][0])
+    if not count:
+        with open(target, "wb") as file:  # noqa: PTH123 - pathlib costs ten milliseconds
+            file.write(encode_header(columns_of(mapping)))
+    return count, answers[-1] if further else []
+
+
+def run_statements(statements: Sequence[str], folder: str) -> list[list[Any]]:
+    """What statements answer, as lists of rows.
+
+    Args:
+        statements: as `tablesql` makes them.
+        folder: where DuckDB may spill.
+
+    Raises:
+        UserError: (DiskFull) the folder is full; (InputInvalid) a value does not fit.
+        PlatformError: (StageInFailed) a row is too long for the memory, or DuckDB refused.
+    """
     import duckdb  # noqa: PLC0415 - takes longer to load than all the rest; most tables pass without it
 
     memory = memory_for_queries()
@@ -91,16 +119,9 @@ def _run(
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
-    keep = keep_statement(mapping, rows)
-    statements = [*([keep] if keep else []), copy_statement(mapping, rows, target), *further]
     with duckdb.connect(":memory:", config=settings) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        answers = _with_patience(connection, statements, duckdb)
-    count = int(answers[1 if keep else 0][0][0])
-    if not count:
-        with open(target, "wb") as file:  # noqa: PTH123 - pathlib costs ten milliseconds
-            file.write(encode_header(columns_of(mapping)))
-    return count, answers[-1] if further else []
+        return _with_patience(connection, statements, duckdb)
 
 
 def _with_patience(connection: Any, statements: Sequence[str], duckdb: Any) -> list[list[Any]]:
@@ -134,6 +155,8 @@ def _explained(error: Exception) -> UserError | PlatformError:
             "the data folder is full while a mapping is applied; give the run (or its Component) a larger data folder",
             Reason.DISK_FULL,
         )
+    if refused := str(error).partition(MISFIT)[2]:
+        return UserError(refused, Reason.INPUT_INVALID)
     first = str(error).strip().splitlines()[0][:300] if str(error).strip() else "no message"
     return PlatformError(
         f"the mapping can't be applied: {type(error).__name__}: {first}. Where memory is short, give stage-in more",

@@ -21,10 +21,23 @@ if TYPE_CHECKING:
 
     from componentrun.exchange import Mapping, Step, Where
 
-__all__ = ["ORDERED", "check_where", "columns_of", "copy_statement", "keep_statement", "origins_statements", "rows_of"]
+__all__ = [
+    "MISFIT",
+    "ORDERED",
+    "check_where",
+    "columns_of",
+    "copy_statement",
+    "keep_statement",
+    "origins_statements",
+    "quoted",
+    "rows_of",
+    "select_of",
+]
 
 ORDERED: Final = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 """Operators that compare a number or a time."""
+MISFIT: Final = "misfit: "
+"""What a statement says before it tells which value it refuses."""
 _NUMBER: Final = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?"
 _INTEGER: Final = r"[-+]?[0-9]{1,37}"
 """What fits into 128 bits, so that long identifiers are compared exactly."""
@@ -82,7 +95,7 @@ def _rows_of_step(mapping: Mapping, number: int, files: Sequence[str]) -> str:
     places = {name: f"s{i}" for i, name in enumerate(own)}
     chosen = ", ".join(f"{places.get(name, 'NULL::VARCHAR')} AS c{i}" for i, name in enumerate(mapping.columns or ()))
     kinds = ", ".join(f"'s{i}': 'VARCHAR'" for i in range(len(own)))
-    listed = ", ".join(_text(file) for file in files)
+    listed = ", ".join(quoted(file) for file in files)
     # One thread reads a file from end to end: cut anywhere, a line break in quotes would be taken for the end of a row.
     query = (
         f"SELECT {chosen}, {number} AS step FROM read_csv([{listed}], columns = {{{kinds}}}, auto_detect = false, "  # noqa: S608 - made here
@@ -119,19 +132,30 @@ def copy_statement(mapping: Mapping, rows: str, target: str) -> str:
     if len(chosen) == 1:
         # An empty line would be skipped by most readers; two quotes are not.
         chosen = [f"coalesce({chosen[0]}, '')"]
+    header = encode_header(names).decode()
+    return (
+        f"COPY ({select_of(mapping, rows, chosen)}) TO {quoted(target)} (FORMAT csv, HEADER false, "
+        f"PREFIX {quoted(header)}, SUFFIX {quoted(chr(10))}, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR '')"
+    )
+
+
+def select_of(mapping: Mapping, rows: str, chosen: Sequence[str]) -> str:
+    """A query for the rows that are delivered.
+
+    Args:
+        mapping: what is applied.
+        rows: see `rows_of`.
+        chosen: what to make of `c0`, `c1`, ..., the table's columns.
+    """
     conditions = _conditions(mapping)
     if mapping.where is not None:
-        conditions.append(_condition(mapping.where, columns))
-    query = f"SELECT {', '.join(chosen)} FROM {_source(mapping, rows)}"  # noqa: S608 - likewise
+        conditions.append(_condition(mapping.where, mapping.columns or ()))
+    query = f"SELECT {', '.join(chosen)} FROM {_source(mapping, rows)}"  # noqa: S608 - made here
     if conditions:
         query += f" WHERE {' AND '.join(conditions)}"
     if mapping.limit is not None:
         query += f" LIMIT {mapping.limit}"
-    header = encode_header(names).decode()
-    return (
-        f"COPY ({query}) TO {_text(target)} (FORMAT csv, HEADER false, PREFIX {_text(header)}, "
-        f"SUFFIX {_text(chr(10))}, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR '')"
-    )
+    return query
 
 
 def origins_statements(mapping: Mapping, rows: str, first: Sequence[int]) -> list[str]:
@@ -190,18 +214,18 @@ def _condition(where: Where, columns: Sequence[str]) -> str:
         compare = _compare_times if where.type == "timestamp" else _compare_numbers
         return f"coalesce({compare(value, ORDERED[where.operator], where.values[0])}, false)"
     negated = "NOT " if where.operator == "ne" else ""
-    return f"coalesce({value}, '') {negated}IN ({', '.join(_text(item) for item in where.values)})"
+    return f"coalesce({value}, '') {negated}IN ({', '.join(quoted(item) for item in where.values)})"
 
 
 def _compare_numbers(value: str, sign: str, wanted: str) -> str:
     inexact = (
-        f"CASE WHEN regexp_full_match({value}, {_text(_NUMBER)}) "
-        f"THEN TRY_CAST({value} AS DOUBLE) {sign} TRY_CAST({_text(wanted)} AS DOUBLE) END"
+        f"CASE WHEN regexp_full_match({value}, {quoted(_NUMBER)}) "
+        f"THEN TRY_CAST({value} AS DOUBLE) {sign} TRY_CAST({quoted(wanted)} AS DOUBLE) END"
     )
     if not re.fullmatch(_INTEGER, wanted):
         return inexact
-    exact = f"TRY_CAST({value} AS HUGEINT) {sign} CAST({_text(wanted)} AS HUGEINT)"
-    return f"CASE WHEN regexp_full_match({value}, {_text(_INTEGER)}) THEN {exact} ELSE {inexact} END"
+    exact = f"TRY_CAST({value} AS HUGEINT) {sign} CAST({quoted(wanted)} AS HUGEINT)"
+    return f"CASE WHEN regexp_full_match({value}, {quoted(_INTEGER)}) THEN {exact} ELSE {inexact} END"
 
 
 def _compare_times(value: str, sign: str, wanted: str) -> str:
@@ -218,5 +242,6 @@ def _microseconds(text: str) -> int:
     return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
 
 
-def _text(value: str) -> str:
+def quoted(value: str) -> str:
+    """A text as SQL has it."""
     return "'" + value.replace("'", "''") + "'"
