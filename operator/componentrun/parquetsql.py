@@ -71,7 +71,7 @@ def parquet_statement(
     Args:
         mapping: what is applied; all columns are delivered.
         rows: see `tablesql.rows_of`.
-        target: the file.
+        target: the file; overwritten where it is.
         types: base type (None: text) and length of each column.
         row_bytes: in a row, about.
     """
@@ -81,7 +81,7 @@ def parquet_statement(
     group = max(fewest, min(most, _GROUP_BYTES // (row_bytes + _VALUE_BYTES * len(names))))
     return (
         f"COPY ({select_of(mapping, rows, chosen)}) TO {quoted(target)} "
-        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {group})"
+        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {group}, USE_TMP_FILE false)"
     )
 
 

@@ -17,7 +17,18 @@ GROUP: Final = "componentrun.dev"
 """The same as in `componentrun.api` (a test holds it), which takes a tenth of a second to load."""
 API_VERSION: Final = f"{GROUP}/v1alpha1"
 
-__all__ = ["COMPONENTS", "CRDS", "DEPLOYMENTS", "RUNS", "SECRETS", "STORAGES", "Cluster", "JsonObject", "Resource"]
+__all__ = [
+    "COMPONENTS",
+    "CRDS",
+    "DEPLOYMENTS",
+    "REVIEWS",
+    "RUNS",
+    "SECRETS",
+    "STORAGES",
+    "Cluster",
+    "JsonObject",
+    "Resource",
+]
 
 JsonObject = dict[str, Any]
 
@@ -46,6 +57,8 @@ DEPLOYMENTS: Final = Resource("/apis/apps/v1", "deployments", "Deployment")
 CRDS: Final = Resource(
     "/apis/apiextensions.k8s.io/v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )
+REVIEWS: Final = Resource("/apis/authentication.k8s.io/v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False)
+"""Answers who asks; nothing is stored."""
 CRD_NAMES: Final = tuple(f"{what.plural}.{GROUP}" for what in (RUNS, COMPONENTS, STORAGES))
 
 
@@ -62,6 +75,9 @@ class Cluster(Protocol):
 
     def version(self) -> str:
         """Version of Kubernetes, e.g. `v1.35.4`."""
+
+    def who(self) -> str:
+        """The person, as the cluster knows them."""
 
     def get(self, what: Resource, name: str) -> JsonObject:
         """One object.

@@ -19,6 +19,7 @@ from kubernetes.config.config_exception import ConfigException
 from yaml import YAMLError
 
 from componentrun.cli.answers import Asked, explain
+from componentrun.cli.cluster import REVIEWS
 from componentrun.cli.errors import BadRequestError, EnvironmentFault
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ class KubeCluster:
     def version(self) -> str:
         """Version of Kubernetes."""
         return str(self._send("GET", "/version", self._asked("get", None))["gitVersion"])
+
+    def who(self) -> str:
+        """The person, as the cluster knows them."""
+        asked = {"apiVersion": REVIEWS.root.removeprefix("/apis/"), "kind": REVIEWS.kind}
+        return str(self.create(REVIEWS, asked)["status"]["userInfo"]["username"])
 
     def get(self, what: Resource, name: str) -> JsonObject:
         """One object."""

@@ -16,14 +16,16 @@ from componentrun.api.storage import Storage
 from componentrun.cli.cluster import SECRETS, Cluster, JsonObject
 from componentrun.cli.errors import NotFoundError
 from componentrun.cli.fileobjects import ObjectFiles
-from componentrun.cli.store import Check, EventRecord, Preview, TableInfo
+from componentrun.cli.store import Check, EventRecord, Preview, TableDetails, TableInfo, TableVersion
+from componentrun.cli.tablefacts import details_of, info_of, version_of
 from componentrun.csvtext import encode_header
 from componentrun.storage.connection import Store, open_store
 from componentrun.storage.download import head_rows, read_pointer_csv
 from componentrun.storage.events import Event, EventReader
+from componentrun.storage.history import list_versions, read_history
 from componentrun.storage.layout import TableId
 from componentrun.storage.resource import settings_of
-from componentrun.storage.restore import drop_table
+from componentrun.storage.restore import drop_table, restore_table
 from componentrun.storage.state import StateOwner, read_memory, read_state, remove_state, write_state
 from componentrun.storage.tables import gather_bounded, list_tables, need_table, read_table
 from componentrun.storage.upload import upload_table
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from componentrun.storage.doctor import Check as DoctorCheck
-    from componentrun.storage.pointer import Pointer
 
 __all__ = ["ObjectStore", "open_storage"]
 
@@ -88,7 +89,7 @@ class ObjectStore:
             ids = [table async for table in list_tables(self._store, bucket)]
             found = await gather_bounded(lambda table: read_table(self._store, table), ids)
             # A table may go between being listed and being read.
-            return [_info(item.pointer) for item in found if item is not None]
+            return [info_of(item.pointer) for item in found if item is not None]
 
         return self._runner.run(read())
 
@@ -105,7 +106,7 @@ class ObjectStore:
         counting = self._counting(progress)
         target = TableId.parse(table)
         load = upload_table(counting, file, target, primary_key=tuple(primary_key), incremental=incremental)
-        return _info(self._runner.run(load).pointer)
+        return info_of(self._runner.run(load).pointer)
 
     def get(self, table: str, target: IO[bytes], progress: Callable[[int, int | None], None]) -> TableInfo:
         """Write a table as CSV with a header line."""
@@ -117,7 +118,7 @@ class ObjectStore:
                 target.write(chunk)
                 done += len(chunk)
                 progress(done, found.pointer.bytes)
-            info = _info(found.pointer)
+            info = info_of(found.pointer)
             if len(rows) == 1:
                 return info
             return replace(info, rows=rows[-1], bytes=done - len(encode_header(info.columns)))
@@ -130,9 +131,37 @@ class ObjectStore:
         header, *body = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
         return Preview(tuple(header), tuple(map(tuple, body)))
 
-    def remove(self, table: str) -> bool:
-        """Delete a table; whether it was there."""
-        return self._runner.run(drop_table(self._store, TableId.parse(table)))
+    def export(self, table: str, target: Path, *, text: bool) -> int:
+        """Write a table to a Parquet file; how many rows it has."""
+        from componentrun.storage.export import export_parquet  # noqa: PLC0415 - the other commands need none of it
+
+        async def write() -> int:
+            found = await need_table(self._store, TableId.parse(table))
+            return await export_parquet(self._store, found.pointer, target, text=text)
+
+        return self._runner.run(write())
+
+    def details(self, table: str) -> TableDetails:
+        """All that is known of a table."""
+
+        async def read() -> TableDetails:
+            found = await need_table(self._store, TableId.parse(table))
+            return details_of(found.pointer, await list_versions(self._store, TableId.parse(table)))
+
+        return self._runner.run(read())
+
+    def history(self, table: str, limit: int) -> list[TableVersion]:
+        """Versions of a table, the newest first."""
+        return [version_of(item) for item in self._runner.run(read_history(self._store, TableId.parse(table), limit))]
+
+    def restore(self, table: str, version: int, *, who: str) -> TableInfo:
+        """Make an earlier version of a table the newest one."""
+        return info_of(self._runner.run(restore_table(self._store, TableId.parse(table), version, who=who)))
+
+    def remove(self, table: str, *, who: str) -> int | None:
+        """Drop a table; the version that brings it back, None where it was not there."""
+        left = self._runner.run(drop_table(self._store, TableId.parse(table), who=who))
+        return left.version - 1 if left is not None else None
 
     def state(self, owner: StateOwner) -> dict[str, Any]:
         """What a configuration remembers; empty where it remembers nothing."""
@@ -211,19 +240,6 @@ class _Counting:
         self._done += len(data)
         self._progress(self._done, None)
         return etag
-
-
-def _info(pointer: Pointer) -> TableInfo:
-    return TableInfo(
-        id=pointer.id,
-        columns=tuple(column.name for column in pointer.columns),
-        primary_key=pointer.primary_key,
-        rows=pointer.rows,
-        bytes=pointer.bytes,
-        version=pointer.version,
-        changed=pointer.last_change,
-        changed_by=pointer.committed_by.run,
-    )
 
 
 def _record(event: Event) -> EventRecord:

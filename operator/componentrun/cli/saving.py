@@ -27,9 +27,7 @@ def save(target: Path, write: Callable[[IO[bytes]], Result]) -> Result:
             result = write(file)
         partial.replace(target)
     except OSError as error:
-        raise BadRequestError(
-            f"can't write `{target}`: {error.strerror}", "choose another place with `-o FILE`"
-        ) from error
+        raise BadRequestError(f"can't write `{target}`: {error.strerror}", "choose another FILE") from error
     finally:
         partial.unlink(missing_ok=True)
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 import time
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from componentrun.cli.cluster import RUNS, STORAGES, Cluster, JsonObject
 from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
 from componentrun.cli.render import Output
+from componentrun.errors import ComponentRunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +82,13 @@ class Session:
     def now(self) -> datetime:
         """The time."""
         return self.makers.now()
+
+    def who(self) -> str:
+        """The person: as the cluster knows them, or as this machine does where the cluster won't tell."""
+        try:
+            return self.cluster.who()
+        except ComponentRunError:
+            return getpass.getuser()
 
     def raw_run(self, name: str) -> JsonObject:
         """A run by its name, or the newest one for `@latest`."""

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from componentrun.cli.filestore import FileStore
     from componentrun.storage.state import StateOwner
 
-__all__ = ["Check", "EventFeed", "EventRecord", "Preview", "Progress", "Store", "TableInfo"]
+__all__ = [
+    "Check",
+    "ColumnInfo",
+    "EventFeed",
+    "EventRecord",
+    "Preview",
+    "Progress",
+    "Store",
+    "TableDetails",
+    "TableInfo",
+    "TableVersion",
+]
 
 Progress = "Callable[[int, int | None], None]"
 """Called with bytes that are done and bytes that there are (None: unknown)."""
@@ -36,6 +47,50 @@ class TableInfo:
     changed: datetime | None
     changed_by: str
     """Uid of the run, or what else wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableVersion:
+    """One version of a table."""
+
+    number: int
+    time: datetime
+    what: str
+    """What made it: `load`, `increment`, `delete`, `delete, increment`, `compaction`, `restore of 3`, `drop`."""
+    rows: int
+    """As loaded, see `TableInfo`."""
+    bytes: int
+    run: str
+    """Uid of the run; one that was made up where no run stands behind it."""
+    attempt: int
+    who: str | None
+    """The person who did it by hand; None: a run did it, or nobody said."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnInfo:
+    """One column of a table."""
+
+    name: str
+    type: str | None
+    """None: nobody said; text."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableDetails:
+    """All that is known of one table."""
+
+    id: str
+    columns: tuple[ColumnInfo, ...]
+    primary_key: tuple[str, ...]
+    created: datetime
+    current: TableVersion
+    exact: bool
+    """Whether a reader sees as many rows as were loaded."""
+    segments: int
+    slices: int
+    kept: tuple[int, ...]
+    """Earlier versions that can be restored, unless slices of them are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +165,20 @@ class Store(Protocol):
     def head(self, table: str, rows: int) -> Preview:
         """The first rows of a table."""
 
-    def remove(self, table: str) -> bool:
-        """Delete a table; whether it was there."""
+    def export(self, table: str, target: Path, *, text: bool) -> int:
+        """Write a table to a Parquet file, all columns as text where asked; how many rows it has."""
+
+    def details(self, table: str) -> TableDetails:
+        """All that is known of a table."""
+
+    def history(self, table: str, limit: int) -> list[TableVersion]:
+        """Versions of a table, also of one that was dropped, the newest first, at most `limit` numbers back."""
+
+    def restore(self, table: str, version: int, *, who: str) -> TableInfo:
+        """Make an earlier version of a table, also of one that was dropped, the newest one."""
+
+    def remove(self, table: str, *, who: str) -> int | None:
+        """Drop a table; the version that brings it back, None where it was not there."""
 
     def state(self, owner: StateOwner) -> dict[str, Any]:
         """What a configuration remembers; empty where it remembers nothing."""

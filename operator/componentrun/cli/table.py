@@ -1,4 +1,4 @@
-"""`table`: tables of Storage from and to this machine, without a run."""
+"""`table`: tables of Storage from and to this machine, without a run. What is about versions is in `versions`."""
 
 import sys
 from dataclasses import asdict
@@ -18,17 +18,21 @@ from componentrun.cli.session import Session
 from componentrun.cli.store import Store, TableInfo
 from componentrun.cli.words import age, count, size
 
-__all__ = ["app"]
+__all__ = ["TableId", "app", "session_and_store"]
 
-app = typer.Typer(help="Tables of Storage: put, get, list, look at.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Tables of Storage: put, get, list, look at, export, restore.", no_args_is_help=True, rich_markup_mode=None
+)
 
 _ROWS = 10
+_ENDINGS = (".parquet", ".csv")
 TableId = Annotated[str, typer.Argument(metavar="TABLE_ID", help="Id of the table: `in.c-main.customers`.")]
 
 
-def _open(
+def session_and_store(
     ctx: typer.Context, namespace: str | None, context: str | None, storage: str | None, endpoint: str | None
 ) -> tuple[Session, Store]:
+    """The session of a command about tables, and the Storage that its options say."""
     session = Session.of(ctx, context=context, namespace=namespace)
     return session, session.store(storage, endpoint)
 
@@ -53,7 +57,7 @@ def put(
     if not file.is_file():
         found = "a folder" if file.is_dir() else "nothing"
         raise BadRequestError(f"found {found} at `{file}`; expected a CSV file", "check the path")
-    session, store = _open(ctx, namespace, context, storage, endpoint)
+    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
     with bar(session.output, f"put {table_id}", file.stat().st_size) as progress:
         table = store.put(file, table_id, incremental=incremental, primary_key=primary_key or (), progress=progress)
     session.output.note(f"`{table.id}` has {count(table.rows, 'row')} ({size(table.bytes)}), version {table.version}")
@@ -72,7 +76,7 @@ def get(
     context: options.Context = None,
 ) -> None:
     """Write a table as CSV with a header line."""
-    session, store = _open(ctx, namespace, context, storage, endpoint)
+    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
     if output is None or str(output) == "-":
         table = _copy(session, store, table_id, sys.stdout.buffer)
         sys.stdout.buffer.flush()
@@ -84,6 +88,38 @@ def get(
 def _copy(session: Session, store: Store, table_id: str, target: IO[bytes]) -> TableInfo:
     with bar(session.output, f"get {table_id}", None, quiet=target.isatty()) as progress:
         return store.get(table_id, target, progress)
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    table_id: TableId,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Where to: `*.parquet` (zstd), or `*.csv` as `table get` writes it.")
+    ],
+    text: Annotated[
+        bool, typer.Option("--text", help="All columns as text, whatever the table says of their types.")
+    ] = False,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """Write a table to a file for other programs, by the file's ending.
+
+    In Parquet, columns have the types that the table says, else they are text. A value that is not of its column's
+    type is an error that names it. An empty value is an empty text, or no value in a column of another type.
+    """
+    if file.suffix not in _ENDINGS:
+        raise BadRequestError(
+            f"`{file}` ends with `{file.suffix or file.name}`; expected `.parquet` or `.csv`", "name the file so"
+        )
+    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
+    if file.suffix == ".csv":
+        rows = save(file, lambda opened: _copy(session, store, table_id, opened)).rows
+    else:
+        rows = save(file, lambda opened: store.export(table_id, Path(opened.name), text=text))
+    session.output.note(f"`{file}` has {count(rows, 'row')} ({size(file.stat().st_size)})")
 
 
 @app.command()
@@ -99,7 +135,7 @@ def ls(
     context: options.Context = None,
 ) -> None:
     """List tables."""
-    session, store = _open(ctx, namespace, context, storage, endpoint)
+    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
     tables = sorted(store.tables(bucket), key=lambda table: table.id)
     if output is not None:
         session.output.raw(document([_plain(table) for table in tables], output))
@@ -148,7 +184,7 @@ def head(
 ) -> None:
     """Show the first rows of a table."""
     wanted, namespace = number_or_namespace(rows, namespace)
-    session, store = _open(ctx, namespace, context, storage, endpoint)
+    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
     preview = store.head(table_id, _ROWS if wanted is None else wanted)
     if output is not None:
         session.output.raw(document([dict(zip(preview.columns, row, strict=False)) for row in preview.rows], output))
@@ -168,12 +204,15 @@ def rm(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Delete a table. It can't be brought back."""
-    session, store = _open(ctx, namespace, context, storage, endpoint)
+    """Delete a table. `table restore` brings it back as long as its last version is kept."""
+    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
     ask(f"table `{table_id}` of Storage `{store.name}` will be deleted", yes=yes)
-    if not store.remove(table_id):
+    version = store.remove(table_id, who=session.who())
+    if version is None:
         raise BadRequestError(
             f"there is no table `{table_id}` in Storage `{store.name}`",
             "`componentrun table ls` shows the tables that are there",
         )
-    session.output.note(f"`{table_id}` deleted")
+    session.output.note(
+        f"`{table_id}` deleted; `componentrun table restore {table_id} --version {version}` brings it back"
+    )

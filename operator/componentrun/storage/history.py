@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.errors import Reason, TransientError
 from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.pointer import POINTER_FORMAT, Pointer, parse_document
-from componentrun.storage.tables import gather_bounded, read_pointer
+from componentrun.storage.tables import gather_bounded, need_pointer, read_pointer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,17 +128,17 @@ async def read_version(store: Store, table: TableId, number: int) -> Pointer | N
 
 
 async def read_history(store: Store, table: TableId, newest: int | None = None) -> list[Pointer]:
-    """The versions of a table, the one in place first; empty where there never was such a table.
+    """The versions of a table, the one in place first.
 
     Args:
         store: the Storage.
         table: which table, or one that was dropped.
         newest: only so many numbers back; None: all that are kept.
+
+    Raises:
+        UserError: (InputNotFound) there never was such a table.
     """
-    found = await read_pointer(store, table)
-    if found is None:
-        return []
-    current = found.pointer
+    current = (await need_pointer(store, table)).pointer
     after = max(0, current.version - newest) if newest is not None else 0
     kept = await list_versions(store, table, after=after)
     # Whoever died before the swap has kept the version that is in place.

@@ -23,8 +23,10 @@ __all__ = ["drop_table", "restore_table"]
 _NAMED: Final = 3
 
 
-async def drop_table(store: Store, table: TableId, *, who: str | None = None, now: datetime | None = None) -> bool:
-    """Drop a table; whether it was there. Its versions are kept as long as any, so `restore_table` brings it back.
+async def drop_table(
+    store: Store, table: TableId, *, who: str | None = None, now: datetime | None = None
+) -> Pointer | None:
+    """Drop a table. Its versions are kept as long as those of any other table, so `restore_table` brings it back.
 
     A load that is published at this moment comes before it, and is dropped, too, or after it, and makes a new table.
 
@@ -33,9 +35,12 @@ async def drop_table(store: Store, table: TableId, *, who: str | None = None, no
         table: which table.
         who: the person who asks for it.
         now: the time; None: the clock's.
+
+    Returns:
+        What is left: the version that says that the table was dropped; None where there was none.
     """
     commit = _by_hand("drop", who, now)
-    return await change_table(store, table, commit.run, partial(dropped, commit=commit)) is not None
+    return await change_table(store, table, commit.run, partial(dropped, commit=commit))
 
 
 def dropped(pointer: Pointer | None, commit: Commit) -> Pointer | None:

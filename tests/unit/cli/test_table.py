@@ -1,4 +1,4 @@
-"""`table`: put, get, ls, head, rm."""
+"""`table`: put, get, export, ls, head, rm."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.cli.cluster import STORAGES
+from componentrun.cli.errors import EnvironmentFault
 from componentrun.errors import PlatformError, Reason
 
 if TYPE_CHECKING:
@@ -99,6 +100,52 @@ def test_rm_asks_for_yes_where_nobody_is_there(world: World, file: Path) -> None
     assert world.run("table", "rm", "in.c-main.foo").exit_code == 1
     assert world.run("table", "rm", "in.c-main.foo", "--yes").exit_code == 0
     assert world.run("table", "rm", "in.c-main.foo", "--yes").exit_code == 1
+
+
+def test_rm_tells_how_to_bring_the_table_back_and_the_store_who_did_it(world: World, file: Path) -> None:
+    world.run("table", "put", str(file), "in.c-main.foo")
+    result = world.run("table", "rm", "in.c-main.foo", "--yes")
+    assert result.stderr == (
+        "`in.c-main.foo` deleted; `componentrun table restore in.c-main.foo --version 1` brings it back\n"
+    )
+    assert world.store.by == "jane"
+
+
+def test_where_the_cluster_does_not_tell_who_asks_the_machine_does(
+    world: World, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run("table", "put", str(file), "in.c-main.foo")
+    world.cluster.problems["who"] = EnvironmentFault("it does not answer")
+    monkeypatch.setenv("LOGNAME", "joe")
+    assert world.run("table", "rm", "in.c-main.foo", "--yes").exit_code == 0
+    assert world.store.by == "joe"
+
+
+@pytest.mark.parametrize(("more", "content"), [((), b"typed"), (("--text",), b"text")])
+def test_export_writes_parquet_at_once(
+    world: World, file: Path, tmp_path: Path, more: tuple[str, ...], content: bytes
+) -> None:
+    world.run("table", "put", str(file), "in.c-main.foo")
+    target = tmp_path / "foo.parquet"
+    result = world.run("table", "export", "in.c-main.foo", str(target), *more)
+    assert (target.read_bytes(), result.stderr) == (content, f"`{target}` has 2 rows ({len(content)} B)\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["foo.csv", "foo.parquet"]
+
+
+def test_export_writes_csv_where_the_name_says_so(world: World, file: Path, tmp_path: Path) -> None:
+    world.run("table", "put", str(file), "in.c-main.foo")
+    assert world.run("table", "export", "in.c-main.foo", str(tmp_path / "got.csv")).exit_code == 0
+    assert (tmp_path / "got.csv").read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("foo.xlsx", "ends with `.xlsx`; expected"), ("/no/such/x.parquet", "can't write `/no/such/x.pa")],
+)
+def test_export_to_what_it_can_not_write_is_told_in_a_sentence(world: World, file: Path, name: str, told: str) -> None:
+    world.run("table", "put", str(file), "in.c-main.foo")
+    result = world.run("table", "export", "in.c-main.foo", name)
+    assert (result.exit_code, told in result.stderr) == (1, True)
 
 
 def test_the_storage_is_the_named_one_or_the_default(world: World) -> None:

@@ -22,7 +22,7 @@ from componentrun.cli.cluster import COMPONENTS, CRDS, DEPLOYMENTS, RUNS, SECRET
 from componentrun.cli.errors import NotFoundError
 from componentrun.cli.fileobjects import ObjectFiles
 from componentrun.cli.session import Makers
-from componentrun.cli.store import Check, EventRecord, Preview, TableInfo
+from componentrun.cli.store import Check, EventRecord, Preview, TableDetails, TableInfo, TableVersion
 from componentrun.errors import Reason, UserError
 from componentrun.storage.connection import Store
 from componentrun.storage.settings import StoreSettings
@@ -61,6 +61,10 @@ class FakeCluster:
     def version(self) -> str:
         self._called("version", "")
         return "v1.35.4"
+
+    def who(self) -> str:
+        self._called("who", "")
+        return "jane"
 
     def get(self, what: Resource, name: str) -> JsonObject:
         self._called("get", what.plural, name)
@@ -146,6 +150,10 @@ class FakeStore:
         settings = StoreSettings(bucket="tables", endpoint="http://store.test", name="main")
         self.objects = Store(settings, MemoryStore())
         self.files = ObjectFiles(self.objects, asyncio.Runner(), lambda _: self.objects)
+        self.by = ""
+        self.restored = 0
+        self.versions: dict[str, list[TableVersion]] = {}
+        self.known: dict[str, TableDetails] = {}
 
     def tables(self, bucket: str | None = None) -> list[TableInfo]:
         return [self._info(name) for name in self.content if bucket is None or name.startswith(f"{bucket}.")]
@@ -178,8 +186,26 @@ class FakeStore:
         header, *body = [tuple(line.split(",")) for line in self.content[table].decode().splitlines()]
         return Preview(header, tuple(body[:rows]))
 
-    def remove(self, table: str) -> bool:
-        return self.content.pop(table, None) is not None
+    def remove(self, table: str, *, who: str) -> int | None:
+        self.by = who
+        return 1 if self.content.pop(table, None) is not None else None
+
+    def export(self, table: str, target: Path, *, text: bool) -> int:
+        target.write_bytes(b"text" if text else b"typed")
+        return self._info(table).rows
+
+    def details(self, table: str) -> TableDetails:
+        if self.problem is not None:
+            raise self.problem
+        return self.known[table]
+
+    def history(self, table: str, limit: int) -> list[TableVersion]:
+        return self.versions[table][:limit]
+
+    def restore(self, table: str, version: int, *, who: str) -> TableInfo:
+        self.by = who
+        self.restored = version
+        return self._info(table)
 
     def state(self, owner: StateOwner) -> dict[str, Any]:
         return self.states.get(owner, {})

@@ -59,7 +59,8 @@ async def test_the_history_says_newest_first_what_each_version_did(store: Store)
         (1, "load", "r0", 1),
     ]
     assert [item.version for item in await read_history(store, TABLE, newest=2)] == [3, 2]
-    assert await read_history(store, TableId.parse("in.c-main.none")) == []
+    with pytest.raises(UserError, match=r"there is no table `in\.c-main\.fooo`.*Did you mean `in\.c-main\.foo`"):
+        await read_history(store, TableId.parse("in.c-main.fooo"))
 
 
 async def test_a_table_is_listed_once_whatever_its_history(store: Store) -> None:

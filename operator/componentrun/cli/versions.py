@@ -1,0 +1,142 @@
+"""`table info`, `table history`, `table restore`: what is known of one table, and its earlier versions."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from componentrun.cli import options
+from componentrun.cli.asking import ask
+from componentrun.cli.render import Cell, Row, document
+from componentrun.cli.session import Session
+from componentrun.cli.store import TableDetails, TableVersion
+from componentrun.cli.table import TableId, session_and_store
+from componentrun.cli.words import count, moment, size
+
+__all__ = ["register"]
+
+_LABEL_WIDTH = 14
+_INDENT = "  "
+_NEWEST = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(info)
+    app.command()(history)
+    app.command()(restore)
+
+
+def info(
+    ctx: typer.Context,
+    table_id: TableId,
+    output: options.Output = None,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """Show what is known of a table: its columns, its size, who changed it last, its versions."""
+    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
+    details = store.details(table_id)
+    if output is not None:
+        session.output.raw(document(_plain(details), output))
+        return
+    for label, text in _facts(session, store.name, details):
+        session.output.line(Cell(f"{label + ':':<{_LABEL_WIDTH}}", "bold"), text)
+    session.output.line(Cell("Columns:", "bold"))
+    rows: list[Row] = [
+        [column.name, column.type or "text", "key" if column.name in details.primary_key else ""]
+        for column in details.columns
+    ]
+    session.output.table((), rows, indent=_INDENT)
+
+
+def _facts(session: Session, storage: str, details: TableDetails) -> Iterator[tuple[str, str]]:
+    current, now = details.current, session.now()
+    yield "Table", details.id
+    yield "Storage", storage
+    yield "Version", str(current.number)
+    yield "Created", moment(details.created, now)
+    yield "Last change", f"{moment(current.time, now)}: {current.what} by {_who(current)}"
+    yield "Primary key", ", ".join(details.primary_key) or "none"
+    seen = "" if details.exact else ", as loaded: a reader sees one for each key, and none that was deleted"
+    yield "Rows", f"{count(current.rows)}{seen}"
+    yield "Size", f"{size(current.bytes)} in {count(details.slices, 'slice')}"
+    yield "Segments", count(details.segments)
+    yield "Earlier", _kept(details.kept)
+
+
+def _kept(numbers: Sequence[int]) -> str:
+    return f"{count(len(numbers), 'version')}, the oldest is {numbers[0]}" if numbers else "no version is kept"
+
+
+def history(
+    ctx: typer.Context,
+    table_id: TableId,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, metavar="NUMBER", help="Look so many versions back.")
+    ] = _NEWEST,
+    output: options.Output = None,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """List the versions of a table that are kept, the newest first; also of a table that was deleted."""
+    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
+    versions = store.history(table_id, limit)
+    if output is not None:
+        session.output.raw(document([_plain(version) for version in versions], output))
+        return
+    rows: list[Row] = [
+        [
+            Cell(str(version.number), right=True),
+            f"{version.time:%Y-%m-%d %H:%M:%S}",
+            version.what,
+            Cell(count(version.rows), right=True),
+            Cell(size(version.bytes), right=True),
+            _who(version),
+        ]
+        for version in versions
+    ]
+    session.output.table(("VERSION", "TIME (UTC)", "WHAT", "ROWS", "SIZE", "BY"), rows)
+
+
+def restore(
+    ctx: typer.Context,
+    table_id: TableId,
+    version: Annotated[int, typer.Option("--version", metavar="NUMBER", help="Which one: see `table history`.")],
+    yes: options.Yes = False,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """Bring an earlier version of a table back, also of one that was deleted. It becomes the newest version."""
+    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
+    ask(f"table `{table_id}` of Storage `{store.name}` will be what it was at version {version}", yes=yes)
+    table = store.restore(table_id, version, who=session.who())
+    session.output.note(
+        f"`{table.id}` is what it was at version {version}: {count(table.rows, 'row')} ({size(table.bytes)}), "
+        f"now version {table.version}"
+    )
+
+
+def _who(version: TableVersion) -> str:
+    return version.who or version.run
+
+
+def _plain(facts: TableDetails | TableVersion) -> dict[str, Any]:
+    """Facts for programs."""
+    return {key: _value(value) for key, value in asdict(facts).items()}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_value(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime) else value
