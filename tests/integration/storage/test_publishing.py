@@ -62,7 +62,7 @@ async def test_a_reader_sees_one_version_or_another_while_it_changes(store: Stor
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("killed_at", range(1, 5))
+@pytest.mark.parametrize("killed_at", range(1, 6))
 async def test_killed_at_any_write_it_is_completed_once(store: Store, killed_at: int, after: bool) -> None:
     await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, FOO, ["0"])))
     tables = result(
