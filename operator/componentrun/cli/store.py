@@ -89,6 +89,8 @@ class TableDetails:
     """Whether a reader sees as many rows as were loaded."""
     segments: int
     slices: int
+    compaction: str
+    """`due`: the operator will write its segments anew, as one; `not needed`."""
     kept: tuple[int, ...]
     """Earlier versions that can be restored, unless slices of them are gone."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from componentrun.cli.store import ColumnInfo, TableDetails, TableInfo, TableVersion
+from componentrun.storage.compaction import is_due
 from componentrun.storage.reading import EVERYTHING, plan_read
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def details_of(pointer: Pointer, kept: Iterable[KeptVersion]) -> TableDetails:
         exact=plan_read(pointer, EVERYTHING).rows == pointer.rows,
         segments=len(pointer.segments),
         slices=len(pointer.slices),
+        compaction="due" if is_due(pointer) else "not needed",
         kept=tuple(version.number for version in kept if version.number < pointer.version),
     )
 
@@ -50,7 +52,8 @@ def version_of(pointer: Pointer) -> TableVersion:
     commit = pointer.committed_by
     return TableVersion(
         number=pointer.version,
-        time=pointer.last_change,
+        # A compaction leaves the time of the last change as it was.
+        time=max(pointer.last_change, commit.time),
         what=_what(pointer),
         rows=pointer.rows,
         bytes=pointer.bytes,

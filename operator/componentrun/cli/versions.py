@@ -65,7 +65,7 @@ def _facts(session: Session, storage: str, details: TableDetails) -> Iterator[tu
     seen = "" if details.exact else ", as loaded: a reader sees one for each key, and none that was deleted"
     yield "Rows", f"{count(current.rows)}{seen}"
     yield "Size", f"{size(current.bytes)} in {count(details.slices, 'slice')}"
-    yield "Segments", count(details.segments)
+    yield "Segments", f"{count(details.segments)}, compaction {details.compaction}"
     yield "Earlier", _kept(details.kept)
 
 

@@ -12,6 +12,7 @@ from obstore.store import MemoryStore
 from componentrun.cli.objects import ObjectStore
 from componentrun.cli.store import ColumnInfo, TableDetails, TableVersion
 from componentrun.errors import Reason, UserError
+from componentrun.storage.compaction import DEFAULT_SEGMENTS
 from componentrun.storage.connection import Store
 from componentrun.storage.settings import StoreSettings
 from tests.unit.cli.world import START
@@ -28,7 +29,7 @@ RESTORED = TableVersion(3, START - timedelta(minutes=5), "restore of 1", 10, 250
 
 def details(*, exact: bool = True, kept: tuple[int, ...] = (1, 2)) -> TableDetails:
     columns = (ColumnInfo("id", "INTEGER"), ColumnInfo("a longer name", None))
-    return TableDetails(FOO, columns, ("id",), START - timedelta(days=3), RESTORED, exact, 2, 4, kept)
+    return TableDetails(FOO, columns, ("id",), START - timedelta(days=3), RESTORED, exact, 2, 4, "not needed", kept)
 
 
 def test_info_tells_all_that_is_known(world: World) -> None:
@@ -42,7 +43,7 @@ def test_info_tells_all_that_is_known(world: World) -> None:
         "Primary key:  id\n"
         "Rows:         10\n"
         "Size:         250 B in 4 slices\n"
-        "Segments:     2\n"
+        "Segments:     2, compaction not needed\n"
         "Earlier:      2 versions, the oldest is 1\n"
         "Columns:\n"
         "  id              INTEGER   key\n"
@@ -135,8 +136,15 @@ def test_the_details_of_a_real_table(objects: ObjectStore) -> None:
     found = objects.details(FOO)
     assert (found.columns, found.primary_key) == ((ColumnInfo("id", None), ColumnInfo("name", None)), ("id",))
     assert (found.current.rows, found.exact, found.segments, found.slices, found.kept) == (2, False, 1, 1, (1, 2))
+    assert found.compaction == "not needed"
     objects.restore(FOO, 2, who="joe")
     assert objects.details(FOO).exact
+
+
+def test_many_segments_make_a_compaction_due(objects: ObjectStore, tmp_path: Path) -> None:
+    for _ in range(DEFAULT_SEGMENTS):
+        objects.put(tmp_path / "foo.csv", FOO, incremental=True, primary_key=(), progress=nothing)
+    assert objects.details(FOO).compaction == "due"
 
 
 def test_a_real_table_as_parquet_has_the_rows_that_readers_see(objects: ObjectStore, tmp_path: Path) -> None:
