@@ -90,7 +90,7 @@ class TableDetails:
     segments: int
     slices: int
     compaction: str
-    """`due`: the operator will write its segments anew, as one; `not needed`."""
+    """`due`: maintenance will write its segments anew, as one; `not needed`."""
     kept: tuple[int, ...]
     """Earlier versions that can be restored, unless slices of them are gone."""
 
