@@ -107,7 +107,7 @@ class Step:
     delete: Where | None = None
     """Rows of all steps before that meet this are not there any more; then the step adds none."""
     skip: int = 0
-    """So many of its first rows are left out: they are older than what is asked for."""
+    """So many of its first rows are left out: they are older than what is asked for. Fewer than its first slice has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,8 @@ class TableRead:
     """Rows of data if known."""
     mapping: Mapping | None = None
     """None: the slices, one after the other, are the table."""
+    sliced: bool = False
+    """`path` becomes a folder of headerless files; `columns` are known, and the manifest tells them."""
 
 
 @dataclass(frozen=True, slots=True)

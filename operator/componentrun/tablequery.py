@@ -6,19 +6,23 @@ something is to be applied. It may use what the container's memory limit leaves 
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import TYPE_CHECKING, Any, Final
+import threading
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from componentrun.csvtext import MAX_ROW_BYTES, check_rows, encode_header, read_header
 from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.tablesql import MISFIT, columns_of, copy_statement, keep_statement, origins_statements, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from componentrun.exchange import Mapping
 
 __all__ = [
+    "Pieces",
     "deliver",
     "deliver_by_origin",
     "memory_for_queries",
@@ -31,6 +35,8 @@ _THREADS: Final = 2
 _ROW_BYTES: Final = 2 * 2**20
 _BUFFER_BYTES: Final = 4 * 2**20
 _CHUNK_BYTES: Final = 2**20
+_LOOK_BYTES: Final = 2**18
+"""Few enough to stay in the processor's cache."""
 _OWN_BYTES: Final = 128 * 2**20
 """What the interpreter and DuckDB need beside what DuckDB counts."""
 _LEAST_BYTES: Final = 64 * 2**20
@@ -39,7 +45,7 @@ _UNLIMITED: Final = 2**60
 """A cgroup of version 1 without a limit tells a number near 2**63."""
 
 
-def deliver(mapping: Mapping, files: Sequence[Sequence[str]], target: str, folder: str) -> int:
+def deliver(mapping: Mapping, files: Sequence[Sequence[str]], target: str, folder: str, *, header: bool = True) -> int:
     """Write a table to a file, and return the number of its rows.
 
     Args:
@@ -47,12 +53,13 @@ def deliver(mapping: Mapping, files: Sequence[Sequence[str]], target: str, folde
         files: for each step the files that hold its rows: headerless, only LF between rows, as few as possible.
         target: the file; made anew.
         folder: where DuckDB may spill.
+        header: whether the file gets a header line.
 
     Raises:
         UserError: (DiskFull) the folder is full.
         PlatformError: (StageInFailed) a row is too long for the memory, or DuckDB refused.
     """
-    return _run(mapping, rows_of(mapping, files), [], target, folder)[0]
+    return _run(mapping, rows_of(mapping, files), [], target, folder, header=header)[0]
 
 
 def deliver_by_origin(
@@ -82,15 +89,55 @@ def deliver_by_origin(
     return [found.get(number, 0) for number in range(len(first) + len(mapping.steps) - 1)]
 
 
+class Pieces:
+    """Applies mappings to pieces of tables, a few at a time in the threads that ask; a context manager.
+
+    Args:
+        folder: where DuckDB may spill.
+    """
+
+    def __init__(self, folder: str) -> None:
+        """Nothing is opened yet."""
+        self._folder = folder
+        self._stack = contextlib.ExitStack()
+        self._turns = threading.Semaphore(_THREADS)
+        self._alone = threading.Lock()
+
+    def __enter__(self) -> Self:
+        """Open it."""
+        self._connection = self._stack.enter_context(_connected(self._folder, 1))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self._stack.close()
+
+    def deliver(self, mapping: Mapping, files: Sequence[Sequence[str]], target: str) -> int:
+        """Write what becomes of a piece to a file without header line, and return the number of its rows.
+
+        Arguments and errors as of the function `deliver`; a mapping with a primary key can't be applied to pieces.
+        """
+        statement = copy_statement(mapping, rows_of(mapping, files), target, header=False)
+        with self._connection.cursor() as cursor:
+            return int(_with_patience(cursor, [statement], self._turn)[0][0][0])
+
+    @contextlib.contextmanager
+    def _turn(self, alone: bool) -> Iterator[None]:  # noqa: FBT001 - as `_with_patience` calls it
+        with self._alone if alone else contextlib.nullcontext(), contextlib.ExitStack() as stack:
+            for _ in range(_THREADS if alone else 1):
+                stack.enter_context(self._turns)
+            yield
+
+
 def _run(
-    mapping: Mapping, rows: str, further: Sequence[str], target: str, folder: str
+    mapping: Mapping, rows: str, further: Sequence[str], target: str, folder: str, *, header: bool = True
 ) -> tuple[int, list[tuple[int, int]]]:
     """Write the file; the number of its rows, and what a further statement answers."""
     keep = keep_statement(mapping, rows)
-    statements = [*([keep] if keep else []), copy_statement(mapping, rows, target), *further]
+    statements = [*([keep] if keep else []), copy_statement(mapping, rows, target, header=header), *further]
     answers = run_statements(statements, folder)
     count = int(answers[1 if keep else 0][0][0])
-    if not count:
+    if not count and header:
         with open(target, "wb") as file:  # noqa: PTH123 - pathlib costs ten milliseconds
             file.write(encode_header(columns_of(mapping)))
     return count, answers[-1] if further else []
@@ -107,41 +154,53 @@ def run_statements(statements: Sequence[str], folder: str) -> list[list[Any]]:
         UserError: (DiskFull) the folder is full; (InputInvalid) a value does not fit.
         PlatformError: (StageInFailed) a row is too long for the memory, or DuckDB refused.
     """
+    with _connected(folder, _THREADS) as connection:
+
+        @contextlib.contextmanager
+        def threads(alone: bool) -> Iterator[None]:  # noqa: FBT001 - as `_with_patience` calls it
+            # With one thread, rows are written one after the other, and nothing is held back for its order.
+            connection.execute(f"SET threads = {1 if alone else _THREADS}")
+            yield
+
+        return _with_patience(connection, statements, threads)
+
+
+def _connected(folder: str, threads: int) -> Any:
     import duckdb  # noqa: PLC0415 - takes longer to load than all the rest; most tables pass without it
 
-    memory = memory_for_queries()
-    limit = f"{memory // 2**20}MiB"
     settings: dict[str, Any] = {
-        "threads": _THREADS,
-        "memory_limit": limit,
+        "threads": threads,
+        "memory_limit": f"{memory_for_queries() // 2**20}MiB",
         "temp_directory": f"{folder}/spilled",
         "preserve_insertion_order": True,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
-    with duckdb.connect(":memory:", config=settings) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        return _with_patience(connection, statements, duckdb)
+    return duckdb.connect(":memory:", config=settings)
 
 
-def _with_patience(connection: Any, statements: Sequence[str], duckdb: Any) -> list[list[Any]]:
-    """What the statements answer, run fast, or with little memory where that fails, or with room for very long rows."""
-    row_bytes, buffer_bytes, threads = _ROW_BYTES, _BUFFER_BYTES, _THREADS
+def _with_patience(
+    connection: Any, statements: Sequence[str], turn: Callable[[bool], AbstractContextManager[None]]
+) -> list[list[Any]]:
+    """What the statements answer, run beside others, or, where memory is short or a row very long, alone with room."""
+    import duckdb  # noqa: PLC0415 - likewise
+
+    connection.execute("SET TimeZone = 'UTC'")
+    row_bytes, buffer_bytes, alone = _ROW_BYTES, _BUFFER_BYTES, False
     while True:
-        connection.execute(f"SET threads = {threads}")
-        connection.execute(f"SET VARIABLE row_bytes = {row_bytes}")
-        connection.execute(f"SET VARIABLE buffer_bytes = {buffer_bytes}")
-        try:
-            return [connection.execute(statement).fetchall() for statement in statements]
-        except duckdb.OutOfMemoryException as error:
-            if threads == 1 or _no_space(error):
-                raise _explained(error) from None
-            threads = 1  # then rows are written one after the other, and nothing is held back for its order
-        except duckdb.Error as error:
-            if row_bytes > MAX_ROW_BYTES or "max_line_size" not in str(error):
-                raise _explained(error) from None
-            row_bytes = buffer_bytes = MAX_ROW_BYTES + _CHUNK_BYTES
-            threads = 1
+        with turn(alone):
+            connection.execute(f"SET VARIABLE row_bytes = {row_bytes}")
+            connection.execute(f"SET VARIABLE buffer_bytes = {buffer_bytes}")
+            try:
+                return [connection.execute(statement).fetchall() for statement in statements]
+            except duckdb.OutOfMemoryException as error:
+                if alone or _no_space(error):
+                    raise _explained(error) from None
+            except duckdb.Error as error:
+                if row_bytes > MAX_ROW_BYTES or "max_line_size" not in str(error):
+                    raise _explained(error) from None
+                row_bytes = buffer_bytes = MAX_ROW_BYTES + _CHUNK_BYTES
+        alone = True
 
 
 def _no_space(error: Exception) -> bool:
@@ -193,9 +252,20 @@ def without_carriage_returns(path: str) -> None:
     """Have rows end with LF instead of CRLF, in place. What is in quotes stays."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        _rewrite(descriptor, 0)
+        if _has_carriage_returns(descriptor):
+            _rewrite(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _has_carriage_returns(descriptor: int) -> bool:
+    buffer = bytearray(_LOOK_BYTES)
+    at = 0
+    while count := os.preadv(descriptor, [buffer], at):
+        if buffer.find(b"\r", 0, count) >= 0:
+            return True
+        at += count
+    return False
 
 
 def _rewrite(descriptor: int, start: int) -> None:

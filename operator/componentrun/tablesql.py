@@ -121,8 +121,8 @@ def keep_statement(mapping: Mapping, rows: str) -> str | None:
     )
 
 
-def copy_statement(mapping: Mapping, rows: str, target: str) -> str:
-    """Writes what is delivered, with its header line, to the file `target`.
+def copy_statement(mapping: Mapping, rows: str, target: str, *, header: bool = True) -> str:
+    """Writes what is delivered, with or without its header line, to the file `target`.
 
     Where nothing is delivered the file gets an empty line too many behind its header.
     """
@@ -132,10 +132,10 @@ def copy_statement(mapping: Mapping, rows: str, target: str) -> str:
     if len(chosen) == 1:
         # An empty line would be skipped by most readers; two quotes are not.
         chosen = [f"coalesce({chosen[0]}, '')"]
-    header = encode_header(names).decode()
+    line = f"PREFIX {quoted(encode_header(names).decode())}, SUFFIX {quoted(chr(10))}, " if header else ""
     return (
-        f"COPY ({select_of(mapping, rows, chosen)}) TO {quoted(target)} (FORMAT csv, HEADER false, "
-        f"PREFIX {quoted(header)}, SUFFIX {quoted(chr(10))}, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR '')"
+        f"COPY ({select_of(mapping, rows, chosen)}) TO {quoted(target)} (FORMAT csv, HEADER false, {line}"
+        "DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR '')"
     )
 
 

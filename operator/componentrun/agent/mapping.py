@@ -1,7 +1,8 @@
 """Input tables to which something is to be applied: from their slices, DuckDB makes the files.
 
-Slices go to a folder of their own on the same volume. Tables are brought a batch at a time, so that the slices need
-little room beside what they become. Nothing of this is left when the component starts.
+Slices go to a folder of their own on the same volume, of which nothing is left when the component starts. Most tables
+come in `pieces`. Where there is a primary key, or a plain object that brings its columns, all slices of the table have
+to be there first; such tables are brought a batch at a time, so that slices need little room beside what they become.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from componentrun.agent.download import download, table_size
+from componentrun.agent.pieces import AT_A_TIME, bring_pieces, comes_in_pieces, groups
+from componentrun.agent.sliced import prepare, slice_path
 from componentrun.contract import MANIFEST_SUFFIX
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Mapping, Step, TableRead
@@ -21,13 +24,10 @@ if TYPE_CHECKING:
 
     from componentrun.agent.folder import Folder
     from componentrun.agent.transfer import Client
-    from componentrun.exchange import SliceRead
 
-__all__ = ["bring_mapped", "largest_batch"]
+__all__ = ["bring_mapped", "scratch_bytes"]
 
 _BATCH_BYTES: Final = 64 * 2**20
-_FILE_BYTES: Final = 16 * 2**20
-"""Small slices go into one file up to here: opening one takes DuckDB longer than reading it."""
 
 
 def bring_mapped(client: Client, folder: Folder, data: str, tables: Sequence[TableRead]) -> int:
@@ -45,17 +45,28 @@ def bring_mapped(client: Client, folder: Folder, data: str, tables: Sequence[Tab
     import shutil  # noqa: PLC0415 - most runs map nothing
     import tempfile  # noqa: PLC0415 - likewise
 
+    pieces, whole = _divided(tables)
     # A name that nobody can know before: nothing of an earlier life of the pod is in the way.
     scratch = tempfile.mkdtemp(prefix=".stage-in-", dir=data)
     try:
-        return sum(_bring_batch(client, folder, scratch, batch) for batch in _batches(tables))
+        rows = bring_pieces(client, folder, scratch, pieces) if pieces else 0
+        return rows + sum(_bring_batch(client, folder, scratch, batch) for batch in _batches(whole))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def largest_batch(tables: Sequence[TableRead]) -> int:
-    """Bytes that the slices of one batch need, at most."""
-    return max((sum(map(table_size, batch)) for batch in _batches(tables)), default=0)
+def scratch_bytes(tables: Sequence[TableRead]) -> int:
+    """Bytes that slices need beside what they become, at most."""
+    pieces, whole = _divided(tables)
+    largest = sorted(sum(part.size for part in group) for table in pieces for group in groups(table.slices))
+    batches = max((sum(map(table_size, batch)) for batch in _batches(whole)), default=0)
+    return max(sum(largest[-AT_A_TIME:]), batches)
+
+
+def _divided(tables: Sequence[TableRead]) -> tuple[list[TableRead], list[TableRead]]:
+    """Tables that come in pieces, and those that have to be there as a whole first."""
+    pieces = [table for table in tables if comes_in_pieces(table)]
+    return pieces, [table for table in tables if not comes_in_pieces(table)]
 
 
 def _batches(tables: Sequence[TableRead]) -> Iterator[list[TableRead]]:
@@ -79,12 +90,23 @@ def _bring_batch(client: Client, folder: Folder, scratch: str, batch: Sequence[T
     for number, table in enumerate(batch):
         files = [[f"{scratch}/{part.path.removeprefix(f'{place}/')}" for part in step] for step in parts[number]]
         target = f"{scratch}/{number}.csv"
-        rows += deliver(_ready(table, files), files, target, scratch)
-        folder.take(target, table.path)
+        count = deliver(_ready(table, files), files, target, scratch, header=not table.sliced)
         _remove(files)
+        _take(folder, table, target, count)
+        rows += count
+    return rows
+
+
+def _take(folder: Folder, table: TableRead, file: str, rows: int) -> None:
+    """Put what became of a table into its place."""
+    if not table.sliced:
+        folder.take(file, table.path)
         if table.manifest is not None:
             folder.write_json(table.path + MANIFEST_SUFFIX, table.manifest)
-    return rows
+        return
+    if rows:
+        folder.take(file, slice_path(table, 0))
+    prepare(folder, table)
 
 
 def _parts(table: TableRead, place: str) -> list[list[TableRead]]:
@@ -97,23 +119,10 @@ def _parts(table: TableRead, place: str) -> list[list[TableRead]]:
         found.append(
             [
                 TableRead(table.source, f"{place}-{number}-{i}.part", None, tuple(group), None)
-                for i, group in enumerate(_groups(own))
+                for i, group in enumerate(groups(own))
             ]
         )
     return found
-
-
-def _groups(slices: Sequence[SliceRead]) -> Iterator[list[SliceRead]]:
-    group: list[SliceRead] = []
-    size = 0
-    for part in slices:
-        if group and size + part.size > _FILE_BYTES:
-            yield group
-            group, size = [], 0
-        group.append(part)
-        size += part.size
-    if group:
-        yield group
 
 
 def _ready(table: TableRead, files: Sequence[Sequence[str]]) -> Mapping:

@@ -12,6 +12,7 @@ from componentrun.agent.folder import Folder
 from componentrun.agent.plan import fetch_plan
 from componentrun.agent.progress import WORTH_A_LINE, amount, say
 from componentrun.agent.secrets import with_secrets
+from componentrun.agent.sliced import files_of, prepare
 from componentrun.agent.transfer import Client, Patience
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import GrantIn, StageInPlan, StageInResult, TableRead
@@ -62,7 +63,10 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
         _check_space(folder, size + (_scratch(mapped) if mapped else 0))
         folder.write(contract.CONFIG_FILE, _encode(with_secrets(plan.config, grant.secrets)), _CONFIG_MODE)
         folder.write(contract.IN_STATE, _encode(plan.state))
-        download(client, folder, [*plain, *files])
+        download(client, folder, [*(part for table in plain for part in files_of(table)), *files])
+        for table in plain:
+            if table.sliced:
+                prepare(folder, table)
         rows = sum(table.rows or 0 for table in plain)
         rows += _bring_mapped(client, folder, data, mapped) if mapped else 0
     seconds = time.monotonic() - started
@@ -73,9 +77,9 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
 
 
 def _scratch(mapped: Sequence[TableRead]) -> int:
-    from componentrun.agent.mapping import largest_batch  # noqa: PLC0415 - most runs map nothing
+    from componentrun.agent.mapping import scratch_bytes  # noqa: PLC0415 - most runs map nothing
 
-    return largest_batch(mapped)
+    return scratch_bytes(mapped)
 
 
 def _bring_mapped(client: Client, folder: Folder, data: str, mapped: Sequence[TableRead]) -> int:

@@ -125,6 +125,9 @@ class InputTable(ApiModel):
     `adaptive`: since the last successful run of this configuration looked. Its first run gets everything."""
     limit: Annotated[int, Field(ge=1, le=9_007_199_254_740_991)] | None = None
     """At most so many rows, the first ones; all where not given."""
+    sliced: bool = False
+    """Deliver the table as a folder of files without header lines, for a component that reads several at a time; the
+    manifest tells the columns. Belongs to `source`."""
 
 
 class Input(ApiModel):

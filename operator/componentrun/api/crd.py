@@ -312,6 +312,10 @@ def _mapping_rules() -> Iterator[dict[str, Any]]:
         "message": "spec.input.tables: changedSince belongs to source; of an object it is not known",
     }
     yield {
+        "rule": of_inputs.format("!has(t.sliced) || !t.sliced || has(t.source)"),
+        "message": "spec.input.tables: sliced belongs to source; an object is one file with a header line",
+    }
+    yield {
         "rule": of_inputs.format("!has(t.changedSince) || t.changedSince != 'adaptive'")
         + " || (has(self.configuration) && has(self.configuration.id))",
         "message": "spec.input.tables: changedSince adaptive needs spec.configuration.id, whose last run it looks for",

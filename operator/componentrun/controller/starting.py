@@ -237,7 +237,8 @@ def _source(item: EffectiveInput, now: datetime, memory: Memory) -> InputSource:
     seen = memory.inputs.get(item.table or "") if adaptive else None
     wish = Wish(item.columns, item.where, since, item.limit, seen)
     # What is behind a limit has not been delivered, so it stays new.
-    return InputSource(item.table, item.object, item.destination, wish, remember=adaptive and item.limit is None)
+    remember = adaptive and item.limit is None
+    return InputSource(item.table, item.object, item.destination, wish, remember, item.sliced)
 
 
 def _files(item: EffectiveFiles) -> FileSource:

@@ -45,6 +45,7 @@ class EffectiveInput:
     changed_since: str | None = None
     """Only rows loaded since then, as the run says it."""
     limit: int | None = None
+    sliced: bool = False
 
     @property
     def path(self) -> str:
@@ -219,7 +220,14 @@ def _inputs(tables: tuple[InputTable, ...]) -> tuple[EffectiveInput, ...]:
         where = where_of_input(table, path)
         inputs.append(
             EffectiveInput(
-                table.source, table.object, destination, table.columns, where, table.changed_since, table.limit
+                table.source,
+                table.object,
+                destination,
+                table.columns,
+                where,
+                table.changed_since,
+                table.limit,
+                table.sliced,
             )
         )
     return tuple(inputs)

@@ -37,6 +37,11 @@ def check_input(table: InputTable, path: str) -> None:
         twice = next(name for name in table.columns if table.columns.count(name) > 1)
         raise UserError(f"{path}.columns: `{twice}` is there twice: name each once", Reason.INVALID_SPEC)
     where_of_input(table, path)
+    if table.sliced and table.source is None:
+        raise UserError(
+            f"{path}.sliced: an object is one file with a header line, and comes as such; leave it out",
+            Reason.INVALID_SPEC,
+        )
     if table.changed_since is None:
         return
     if table.source is None:
@@ -114,6 +119,8 @@ def input_entry(table: EffectiveInput) -> dict[str, Any]:
         entry["changed_since"] = table.changed_since
     if table.limit is not None:
         entry["limit"] = table.limit
+    if table.sliced:
+        entry["sliced"] = True
     return entry
 
 

@@ -54,6 +54,8 @@ class InputSource:
     """Columns and rows to deliver. Of an object it is not known when its rows came."""
     remember: bool = False
     """Whether the next run may ask for what came after this one looked."""
+    sliced: bool = False
+    """Whether a table is delivered as a folder of slices."""
 
     @property
     def label(self) -> str:
@@ -260,6 +262,7 @@ def _table_read(found: _Found, store: Store, signer: Signer, request: AttemptReq
         manifest=_manifest(what, store, reading.columns),
         rows=reading.rows,
         mapping=reading.mapping,
+        sliced=found.source.sliced,
     )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from keboola.component import CommonInterface
 
 from componentrun.agent import mapping as agent_mapping
+from componentrun.agent import pieces
 from componentrun.agent.stage_in import stage_in
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import Mapping, Step, TableRead, Where, to_json
+from componentrun.exchange import Mapping, SliceRead, Step, TableRead, Where, to_json
 
 if TYPE_CHECKING:
     from tests.integration.agent.conftest import Ended, Place
@@ -87,15 +90,76 @@ async def test_an_object_that_can_not_be_mapped_is_the_authors_to_mend(
     assert told in ended.term["message"]
 
 
-async def test_many_tables_come_in_batches(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("key", [(), ("id",)], ids=["in pieces", "as a whole"])
+async def test_many_tables_come_a_few_at_a_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch, key: tuple[str, ...]
+) -> None:
     monkeypatch.setattr(agent_mapping, "_BATCH_BYTES", 40)
-    monkeypatch.setattr(agent_mapping, "_FILE_BYTES", 8)
-    one = Mapping(AB, (Step(AB, 3),), limit=5)
-    tables = [await table(place, f"t{i}", one, b"1,a\n", b"2,b\n", b"3,c\n") for i in range(7)]
+    monkeypatch.setattr(pieces, "_PIECE_BYTES", 8)
+    some = Mapping(AB, (Step(AB, 3),), primary_key=key, limit=5)
+    every = Mapping(AB, (Step(AB, 3),), ("name", "id"), primary_key=key)
+    slices = (b"1,a\n", b"2,b\n", b"3,c\n")
+    tables = [await table(place, f"t{i}", every if i % 2 else some, *slices) for i in range(7)]
     place.data.mkdir()
     result = stage_in(await place.grant_in(tuple(tables)), str(place.data))
     assert result.rows == 21
-    assert {content(place, f"t{i}") for i in range(7)} == {b"id,name\n1,a\n2,b\n3,c\n"}
+    assert {content(place, f"t{i}") for i in range(0, 7, 2)} == {b"id,name\n1,a\n2,b\n3,c\n"}
+    assert {content(place, f"t{i}") for i in range(1, 7, 2)} == {b"name,id\na,1\nb,2\nc,3\n"}
+
+
+async def test_pieces_stand_in_the_order_of_the_rows(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "_PIECE_BYTES", 2000)
+    rows = [f'{i},"line {i}\r\n""{"x" * (i % 50)}"""' for i in range(3000)]
+    slices = [("".join(f"{row}\r\n" for row in rows[i : i + 40])).encode() for i in range(0, 3000, 40)]
+    delete = Where("id", "eq", ("7", "2990"))
+    history = (Step(AB, 50), Step(None, 0, delete), Step(AB, len(slices) - 50))
+    one = await table(place, "t", Mapping(AB, history, where=Where("id", "ge", ("5",), "number")), *slices)
+    place.data.mkdir()
+    assert stage_in(await place.grant_in((one,)), str(place.data)).rows == 2994
+    wanted = [row for i, row in enumerate(rows) if i >= 5 and i != 7]
+    assert content(place, "t").decode() == "id,name\n" + "".join(f"{row}\n" for row in wanted)
+
+
+async def test_behind_a_limit_nothing_is_brought(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "_PIECE_BYTES", 1)
+    good = await table(place, "t", Mapping(AB, (Step(AB, 3),), where=Where("id", "ne", ("1",)), limit=2),
+                       b"1,a\n2,b\n", b"3,c\n4,d\n", b"5,e\n")  # fmt: skip
+    gone = SliceRead(good.slices[2].url.replace("t-2.csv", "gone.csv"), 4, good.slices[2].etag)
+    one = dataclasses.replace(good, slices=(*good.slices[:2], gone))
+    place.data.mkdir()
+    assert stage_in(await place.grant_in((one,)), str(place.data)).rows == 2
+    assert content(place, "t") == b"id,name\n2,b\n3,c\n"
+
+
+def folder(place: Place, name: str) -> dict[str, bytes]:
+    return {item.name: item.read_bytes() for item in sorted((place.data / f"in/tables/{name}.csv").iterdir())}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_a_table_may_come_as_a_folder_of_slices(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "_PIECE_BYTES", 8)
+    slices = (b'1,"a\r\nb"\r\n', b"2,b\n1,c\n", b"3,d\n")
+    parts = tuple([await place.slice(f"p-{i}.csv", content) for i, content in enumerate(slices)])
+    manifest = {"id": "in.c-main.t", "columns": list(AB), "primary_key": [], "metadata": []}
+    plain = TableRead("in.c-main.p", "in/tables/plain.csv", AB, parts, manifest, 4, sliced=True)
+    empty = TableRead("in.c-main.e", "in/tables/empty.csv", AB, (), manifest, 0, sliced=True)
+    some = Mapping(AB, (Step(AB, 3),), ("name",), where=Where("id", "ne", ("2",)))
+    keyed = Mapping(AB, (Step(AB, 3),), primary_key=("id",))
+    none = Mapping(AB, (Step(AB, 3),), where=Where("id", "eq", ("9",)))
+    tables = [
+        dataclasses.replace(plain, path=f"in/tables/{name}.csv", mapping=mapping)
+        for name, mapping in (("some", some), ("keyed", keyed), ("none", none))
+    ]
+    place.data.mkdir()
+    assert stage_in(await place.grant_in((plain, empty, *tables)), str(place.data)).rows == 10
+    assert folder(place, "plain") == {f"{i:05d}.csv": content for i, content in enumerate(slices)}, "byte for byte"
+    assert b"".join(folder(place, "some").values()) == b'"a\r\nb"\nc\nd\n'
+    assert folder(place, "keyed") == {"00000.csv": b"2,b\n1,c\n3,d\n"}
+    assert folder(place, "none") == folder(place, "empty") == {}
+    found = CommonInterface(data_folder_path=str(place.data)).get_input_tables_definitions()
+    assert {(item.name, item.is_sliced, tuple(item.column_names)) for item in found} == {
+        (f"{name}.csv", True, AB) for name in ("plain", "empty", "some", "keyed", "none")
+    }
 
 
 async def test_a_full_disk_is_known_before_anything_travels(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

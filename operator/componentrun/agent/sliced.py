@@ -1,0 +1,35 @@
+"""Input tables as folders of slices: headerless files that a component may read side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from componentrun.contract import MANIFEST_SUFFIX
+from componentrun.exchange import TableRead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from componentrun.agent.folder import Folder
+
+__all__ = ["files_of", "prepare", "slice_path"]
+
+
+def slice_path(table: TableRead, number: int) -> str:
+    """Where a slice goes; names sort as their numbers do."""
+    return f"{table.path}/{number:05d}.csv"
+
+
+def files_of(table: TableRead) -> Iterator[TableRead]:
+    """The files that a table comes as: itself, or one for each of its slices."""
+    if not table.sliced:
+        yield table
+        return
+    for number, part in enumerate(table.slices):
+        yield TableRead(table.source, slice_path(table, number), None, (part,), None)
+
+
+def prepare(folder: Folder, table: TableRead) -> None:
+    """The folder, which may stay empty, and the manifest, without which nobody knows the columns."""
+    folder.make(table.path)
+    folder.write_json(table.path + MANIFEST_SUFFIX, table.manifest or {"columns": list(table.columns or ())})
