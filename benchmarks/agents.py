@@ -23,6 +23,7 @@ from componentrun.storage.connection import StoreSettings, open_store
 from componentrun.storage.grants import Signer
 from componentrun.storage.layout import TableId
 from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.reading import EVERYTHING, Wish
 from componentrun.storage.upload import upload_table
 
 if TYPE_CHECKING:
@@ -69,10 +70,14 @@ class Bench:
         source = str(self.files[0]) if len(self.files) == 1 else f"{self.files[0].parent}/"
         self.lab.run_s5cmd("cp", source, f"{self._url}/plain/")
 
-    def stage_in(self) -> local.Ended:
+    def stage_in(self, wish: Wish = EVERYTHING) -> local.Ended:
         """Tables into a data folder."""
-        inputs = tuple(InputSource(table=table) for table in self.loaded)
+        inputs = tuple(InputSource(table=table, wish=wish) for table in self.loaded)
         return self._agent("stage-in", self._data("in"), self._grants(uuid.uuid4().hex, inputs=inputs)[0])
+
+    def brought(self) -> list[Path]:
+        """The files that stage-in left."""
+        return sorted((self.work / "in" / "in" / "tables").glob("*.csv"))
 
     def stage_out(self) -> local.Ended:
         """Files out of a data folder."""

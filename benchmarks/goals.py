@@ -85,6 +85,13 @@ GOALS: Final = (
         "x",
         "stage-out stores 1,000 small tables in at most the time of s5cmd",
     ),
+    Goal(
+        "mapped.agent",
+        "mapped.duckdb",
+        1.3,
+        "x",
+        "stage-in brings columns and rows of 1 GiB in at most 1.3 of the time of DuckDB on a local file",
+    ),
     Goal("start.agent.in", None, 0.25, "s", "stage-in sends its first request at most 0.25 s after its start"),
     Goal("start.agent.out", None, 0.25, "s", "stage-out sends its first request at most 0.25 s after its start"),
     Goal("memory.agent.down", None, 100.0, "MiB", "stage-in holds at most 100 MiB while it brings 1 GiB"),

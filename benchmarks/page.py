@@ -45,6 +45,12 @@ from one container to the next takes up to a second, in all three ways.""",
         """The agents' own process (interpreter's start, plan, checks of every row included) against the s5cmd binary
 with its defaults, on the node, with the same store and the same data: one table of 1 GiB, 1,000 tables of 4 KiB.""",
     ),
+    "mapped": (
+        "Bringing some columns and rows of a table",
+        """stage-in's own process with three of five columns and a sixth of the rows of a table of 1 GiB, from the store
+to the file that the component reads, against DuckDB alone: the same query on a file that is on the disk already, with
+DuckDB's defaults.""",
+    ),
     "start": (
         "Starting",
         """From the call that starts an agent's interpreter to the first byte of its first request, over plain http.""",

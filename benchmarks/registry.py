@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import memory, overhead, start, transfer
+from benchmarks import mapped, memory, overhead, start, transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ BENCHMARKS: Final = (
     Benchmark("transfer.agent.down", transfer.down, 9),
     Benchmark("transfer.agent.up", transfer.up, 9),
     Benchmark("transfer.agent.small", transfer.small, 9),
+    Benchmark("mapped", mapped.some, 9),
     Benchmark("start.agent", start.agent, 15),
     Benchmark("memory.agent", memory.agent, 5),
     Benchmark("memory.idle", memory.idle, 3),

@@ -94,3 +94,10 @@ def test_a_configuration_remembers_its_state_but_not_of_a_run_that_failed(tenant
         assert tenant.wait(name)["status"]["phase"] == phase
     told = tenant.cli("state", "get", "test-components", "daily")
     assert json.loads(told.stdout) == {"runs": 2}, told.stderr
+
+
+def test_a_table_may_come_as_a_folder_of_slices(tenant: Tenant, components: str) -> None:
+    tenant.put_table("in.c-main.people", PEOPLE)
+    status = copy(tenant, components, sliced=True, columns=["id", "name", "city"])
+    assert status["phase"] == "Failed", "the copy has no manifest, so nobody knows its columns"
+    assert "a folder of slices needs `columns` in its manifest" in status["message"]

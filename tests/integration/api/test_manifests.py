@@ -116,6 +116,7 @@ def with_input(**more: Any) -> dict[str, Any]:
         (with_changes(input={"tables": [{"object": "x.csv", "changedSince": "1h"}]}), "changedSince belongs to source"),
         (with_input(changedSince="lately"), "spec.input.tables[0].changedSince"),
         (with_input(changedSince="adaptive"), "changedSince adaptive needs spec.configuration.id"),
+        (with_changes(input={"tables": [{"object": "x.csv", "sliced": True}]}), "sliced belongs to source"),
         (with_input(limit=0), "spec.input.tables[0].limit"),
         (with_input(columns=[]), "spec.input.tables[0].columns"),
         (with_input(where={"column": "a", "operator": "gt", "values": ["1", "2"]}), "gt, ge, lt or le takes one value"),

@@ -28,6 +28,7 @@ def test_names_are_given_once_and_begin_with_an_area() -> None:
     names = [item.name for item in BENCHMARKS]
     assert len(set(names)) == len(names)
     assert {name.partition(".")[0] for name in names} <= {
+        "mapped",
         "overhead",
         "transfer",
         "start",

@@ -152,7 +152,14 @@ class TestConfig:
         found = of_image(
             input={
                 "tables": [
-                    {"source": "in.c-a.x", "columns": ["b", "a"], "where": where, "changedSince": "36h", "limit": 5},
+                    {
+                        "source": "in.c-a.x",
+                        "columns": ["b", "a"],
+                        "where": where,
+                        "changedSince": "36h",
+                        "limit": 5,
+                        "sliced": True,
+                    },
                     {"object": "x.csv", "destination": "y.csv", "where": {"column": "a", "values": ["", "1"]}},
                 ]
             },
@@ -179,6 +186,7 @@ class TestConfig:
                 "where_type": "number",
                 "changed_since": "36h",
                 "limit": 5,
+                "sliced": True,
             },
             {
                 "source": "x.csv",
@@ -380,6 +388,12 @@ REFUSED: list[tuple[str, dict[str, Any] | None, dict[str, Any], str]] = [
         None,
         of_input(changedSince="adaptive"),
         "spec.input.tables[0].changedSince: `adaptive` delivers what came since the configuration's last successful",
+    ),
+    (
+        "slices of an object",
+        None,
+        {"input": {"tables": [{"object": "x.csv", "sliced": True}]}},
+        "spec.input.tables[0].sliced: an object is one file",
     ),
     ("no such day", None, of_input(changedSince="2026-02-30"), "spec.input.tables[0].changedSince: `2026-02-30` is no"),
     (

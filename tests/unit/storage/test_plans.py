@@ -56,6 +56,13 @@ async def read_plan(store: Store, kind: type[Any], name: str) -> Any:
     return from_json(kind, (await store.get(f"p/runs/u1/2/{name}.json")).data)
 
 
+async def test_a_table_may_become_a_folder(store: Store, signer: Signer) -> None:
+    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, FOO, ["1", "2", "3"])))
+    await prepare_attempt(store, signer, request(InputSource(table=FOO, sliced=True)))
+    (read,) = (await read_plan(store, StageInPlan, "stage-in")).tables
+    assert (read.sliced, read.path, len(read.slices), read.manifest["columns"]) == (True, "in/tables/foo.csv", 2, ["a"])
+
+
 async def test_a_table_becomes_a_file_with_its_manifest(store: Store, signer: Signer) -> None:
     table = await uploaded(store, "r0", 1, FOO, ["1,2", "3,4", "5,6"], columns=("a", "b"))
     moment = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
