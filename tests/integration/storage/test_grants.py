@@ -25,6 +25,8 @@ from tests.unit.storage.scenarios import result, uploaded
 from tests.unit.storage.scenarios import versions as versions_of_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from componentrun.exchange import PostPolicy
     from componentrun.storage.connection import Store
     from componentrun.storage.grants import Signer
@@ -207,6 +209,70 @@ async def test_an_attempt_can_do_what_it_needs_with_its_two_grants(store: Store,
     assert web.send("GET", done.grant_out.plan_url).status == 200
     post = done.grant_out.post
     assert web.post(post.url, post.fields, post.key_prefix + "x.csv", b"1\n") in STORED
+
+
+@dataclass(frozen=True)
+class Grants:
+    """Both grants of attempt 1 of run u1, which reads one of two tables, has stored a slice, and is not alone."""
+
+    plan_url: str
+    out_plan_url: str
+    slice_url: str
+    own: str
+    """Key of what it has stored."""
+
+
+@pytest.fixture
+async def grants(store: Store, signer: Signer, web: Web) -> Grants:
+    for table in ("given", "secret"):
+        await publish(
+            store, f"r-{table}", 1, result(await uploaded(store, f"r-{table}", 1, f"in.c-main.{table}", ["1"]))
+        )
+    inputs = [InputSource(table="in.c-main.given")]
+    for run, attempt in (("u1", 1), ("u1", 2), ("u2", 1)):
+        asked = AttemptRequest(run, "ns/run", attempt, HOUR, HOUR, inputs=inputs)
+        done = await prepare_attempt(store, signer, asked)
+        if (run, attempt) == ("u1", 1):
+            first = done
+    post = first.grant_out.post
+    own = post.key_prefix + "in.c-main/foo/0000.csv"
+    assert web.post(post.url, post.fields, own, b"1\n") in STORED
+    plan = from_json(StageInPlan, web.send("GET", first.grant_in.plan_url).data)
+    return Grants(first.grant_in.plan_url, first.grant_out.plan_url, plan.tables[0].slices[0].url, own)
+
+
+STOLEN: dict[str, Callable[[Grants, str], tuple[str, str]]] = {
+    "plan of another attempt": lambda own, _: ("GET", own.plan_url.replace("/u1/1/", "/u1/2/")),
+    "plan of another run": lambda own, _: ("GET", own.plan_url.replace("/u1/1/", "/u2/1/")),
+    "plan of stage-out by that of stage-in": lambda own, _: ("GET", own.plan_url.replace("stage-in", "stage-out")),
+    "plan of stage-in by that of stage-out": lambda own, _: ("GET", own.out_plan_url.replace("stage-out", "stage-in")),
+    "another table": lambda own, _: ("GET", own.slice_url.replace("given", "secret")),
+    "own output by an input's signature": lambda own, url: ("GET", f"{url}/{own.own}?{urlsplit(own.slice_url).query}"),
+    "own output without one": lambda own, url: ("GET", f"{url}/{own.own}"),
+    "size of own output": lambda own, url: ("HEAD", f"{url}/{own.own}"),
+    "list": lambda own, url: ("GET", f"{url}?list-type=2&{urlsplit(own.plan_url).query}"),
+    "list of versions": lambda own, url: ("GET", f"{url}?versions&{urlsplit(own.plan_url).query}"),
+    "list of uploads": lambda own, url: ("GET", f"{url}?uploads&{urlsplit(own.plan_url).query}"),
+    "plan written over": lambda own, _: ("PUT", own.plan_url),
+    "input written over": lambda own, _: ("PUT", own.slice_url),
+    "plan deleted": lambda own, _: ("DELETE", own.plan_url),
+    "input deleted": lambda own, _: ("DELETE", own.slice_url),
+    "own output deleted": lambda own, url: ("DELETE", f"{url}/{own.own}"),
+    "bucket deleted": lambda _, url: ("DELETE", url),
+    "upload in parts begun": lambda own, url: ("POST", f"{url}/{own.own}?uploads"),
+}
+
+
+@pytest.mark.parametrize("attempt", STOLEN)
+async def test_both_grants_together_do_no_more_than_they_say(
+    store: Store, web: Web, grants: Grants, attempt: str
+) -> None:
+    before = await everything(store)
+    method, url = STOLEN[attempt](grants, store.settings.bucket_url)
+    assert url not in {grants.plan_url, grants.slice_url} or method != "GET"
+    answer = web.send(method, url, body=b"6\n" if method == "PUT" else None)
+    assert answer.status in {400, 403, 405}, answer.data
+    assert await everything(store) == before
 
 
 @dataclass(frozen=True)
