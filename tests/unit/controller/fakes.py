@@ -14,7 +14,7 @@ import base64
 import copy
 import itertools
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,7 +37,7 @@ from componentrun.controller.stores import OpenStorage, Stores
 from componentrun.controller.workqueue import WorkQueue
 from componentrun.core.observed import Limits
 from componentrun.core.podsettings import PodSettings
-from componentrun.core.scope import Means, Scope
+from componentrun.core.scope import Means, Scope, status_of
 from componentrun.errors import TransientError
 from componentrun.exchange import SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
 from componentrun.process.kube import Kube, Page
@@ -116,15 +116,10 @@ class FakeStore(Store):
         return await super().find(key)
 
 
-async def scoped(_store: Store, _signer: Signer) -> Scope:
-    """The store of these tests keeps grants apart; it has no HTTP to try that with."""
-    return Scope(Means.FORM, "tried", versioned=True)
-
-
 class FakeStores:
     """Opens the one Storage."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, spec: dict[str, Any] | None = None) -> None:
         self.opened = OpenStorage(
             Storage.model_validate(
                 {
@@ -133,6 +128,7 @@ class FakeStores:
                         "bucket": "bucket",
                         "endpoint": "http://store.test",
                         "egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}]}],
+                        **(spec or {}),
                     },
                 }
             ),
@@ -300,6 +296,13 @@ class World:
         self.state: dict[str, Any] | None = None
         self.write_always = False
         self.limits = Limits(events_wait=3, start_retry=10, publish_retry=15)
+        self.storage: dict[str, Any] = {}
+        """Of the Storage's spec."""
+        self.scope = Scope(Means.FORM, "tried", versioned=True)
+        """What the store would be found to do; it has no HTTP to try it with."""
+
+    async def find_scope(self, _store: Store, _signer: Signer) -> Scope:
+        return self.scope
 
     def add_run(self, name: str = "load", **spec: Any) -> Key:
         """A run of an image that writes one table."""
@@ -408,14 +411,18 @@ class FakeOperator:
         self.queue: WorkQueue[Key] = WorkQueue()
         self.metrics = Metrics()
         kube = cast("Kube", world.kube)
-        stores = cast("Stores", FakeStores(world.store))
+        opens = FakeStores(world.store, world.storage)
+        if self.world.scope.means is Means.NONE and world.storage:
+            status = status_of(opens.opened.storage, world.scope, world.now)
+            opens.opened = replace(opens.opened, storage=opens.opened.storage.model_copy(update={"status": status}))
+        stores = cast("Stores", opens)
         settings = StartSettings("agent:1", PodSettings(), world.limits)
         writer = StatusWriter(kube, self.caches, self.metrics, "test")
         policies = Policies(kube, Resolver())
         self.reconciler = Reconciler(
             kube,
             self.caches,
-            Starter(kube, self.caches, stores, Scopes(self._clock, scoped), policies, settings, self._clock),
+            Starter(kube, self.caches, stores, Scopes(self._clock, world.find_scope), policies, settings, self._clock),
             Publisher(stores, self._clock),
             writer,
             world.limits,

@@ -15,6 +15,8 @@ from componentrun.controller.stores import OpenStorage
 from componentrun.controller.workqueue import WorkQueue
 from componentrun.core.scope import Means, Scope
 from componentrun.errors import PlatformError, Reason
+from tests.unit.controller.fakes import FakeOperator
+from tests.unit.controller.fakes import World as Cluster
 
 if TYPE_CHECKING:
     from componentrun.controller.stores import Stores
@@ -130,3 +132,29 @@ async def test_an_operator_that_stands_by_asks_nobody(world: World) -> None:
     world.storages.seen(world.object)
     await world.settle()
     assert (world.asked, world.patches) == (0, [])
+
+
+LEAKS = Scope(Means.NONE, "`..` leads out", versioned=False)
+
+
+async def test_a_run_on_a_store_that_does_not_keep_grants_apart_ends_and_says_why() -> None:
+    world = Cluster()
+    world.scope = LEAKS
+    world.add_run()
+    await FakeOperator(world).live()
+    status = world.run()["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "StorageUnscoped")
+    assert "`..` leads out" in status["message"]
+    assert "allowUnscoped" in status["message"]
+    assert not world.kube.of("pods")
+    assert not world.kube.of("secrets")
+
+
+async def test_where_the_storage_allows_it_the_run_succeeds_with_a_warning() -> None:
+    world = Cluster()
+    world.scope, world.storage = LEAKS, {"allowUnscoped": True}
+    world.add_run()
+    await FakeOperator(world).live()
+    status = world.run()["status"]
+    assert (status["phase"], status["result"]) == ("Succeeded", "Warning")
+    assert "allowUnscoped" in status["warnings"][0]
