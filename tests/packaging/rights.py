@@ -29,6 +29,7 @@ USED: Final[dict[str, Rights]] = {
         ("components", "watch"): _KOPF,
         ("storages", "list"): _RESYNC,
         ("storages", "watch"): _KOPF,
+        ("storages/status", "patch"): ("controller/scopes.py", "self._kube.patch(STORAGES, "),
         ("pods", "get"): ("controller/starting.py", "self._kube.get(PODS, "),
         ("pods", "list"): _RESYNC,
         ("pods", "watch"): _KOPF,
