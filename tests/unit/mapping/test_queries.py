@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from componentrun import tablequery
 from componentrun.csvtext import encode_header
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
 from componentrun.exchange import Mapping, Step, Where
-from componentrun.tablequery import deliver, memory_for_queries, with_header_columns, without_carriage_returns
+from componentrun.tablequery import Pieces, deliver, memory_for_queries, with_header_columns, without_carriage_returns
 from componentrun.tablesql import check_where
 from tests.unit.mapping.model import ModelTable, decode, encode
 
@@ -238,6 +239,25 @@ def test_a_very_long_row() -> None:
     rows = [("1", "x" * 5 * 2**20), ("2", "y"), ("1", "z")]
     assert asked(table(limit=5), encode(rows)) == [AB, *rows]
     assert asked(table(primary_key=("a",)), encode(rows)) == [AB, *rows[1:]]
+
+
+def test_pieces_beside_each_other_with_very_long_rows_and_little_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tablequery, "memory_for_queries", lambda: 80 * 2**20)
+    rows = [(str(i), "x" * (5 * 2**20 if i % 3 == 0 else 10)) for i in range(12)]
+    mapping = table(select=("b", "a"), where=Where("a", "ne", ("0",)))
+
+    def piece(number: int) -> bytes:
+        file, target = tmp_path / f"{number}.part", tmp_path / f"{number}.csv"
+        file.write_bytes(encode(rows[number : number + 3]))
+        count = pieces.deliver(mapping, [[str(file)]], str(target))
+        assert count == (2 if number == 0 else 3)
+        return target.read_bytes()
+
+    with Pieces(str(tmp_path)) as pieces, ThreadPoolExecutor(4) as pool:
+        found = b"".join(pool.map(piece, range(0, 12, 3)))
+    assert decode(found) == [row[::-1] for row in rows[1:]]
 
 
 def test_what_duckdb_refuses_is_told_without_a_traceback() -> None:
