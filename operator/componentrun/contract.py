@@ -17,6 +17,9 @@ IN_STATE: Final = "in/state.json"
 OUT_TABLES: Final = "out/tables"
 OUT_FILES: Final = "out/files"
 OUT_STATE: Final = "out/state.json"
+OUT_RESULT: Final = "out/result.json"
+OUT_USAGE: Final = "out/usage.json"
+OUT_ARTIFACTS: Final = ("artifacts/out/current", "artifacts/out/shared")
 MANIFEST_SUFFIX: Final = ".manifest"
 
 # What the component's environment says about its run. KBC_ names for components written years ago; each has a twin
@@ -35,6 +38,9 @@ ENV_BRANCH_ID: Final = "BRANCHID"
 ENV_STAGING_FILE_PROVIDER: Final = "STAGING_FILE_PROVIDER"
 ENV_COMPONENT_RUN_MODE: Final = "COMPONENT_RUN_MODE"
 ENV_DATA_TYPE_SUPPORT: Final = "DATA_TYPE_SUPPORT"
+ENV_FEATURE_GATES: Final = "PROJECT_FEATURE_GATES"
+ENV_TOKEN: Final = "TOKEN"  # noqa: S105 - the name of a variable
+ENV_URL: Final = "URL"
 
 # Exit codes of a component.
 EXIT_SUCCESS: Final = 0
@@ -50,6 +56,7 @@ MAX_TIMEOUT_SECONDS: Final = 24 * 3600
 DEFAULT_ACTION: Final = "run"
 DEFAULT_BRANCH: Final = "default"
 DEFAULT_NETWORK: Final = "none"
+DEFAULT_TYPE_SUPPORT: Final = "none"
 DEFAULT_DATA_SIZE: Final = "10Gi"
 FILE_KEEP_DAYS: Final = 15
 """How long a file is kept that is not permanent."""

@@ -15,14 +15,15 @@ check proves that it is well-formed.
 
 from __future__ import annotations
 
-import codecs
 import operator
-import re
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
-from componentrun.errors import Reason, UserError
+from componentrun.csvdialect import PLAIN, Dialect, Read
+from componentrun.csvparse import CsvError, count, count_in, fail, fields_of_row, parse_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 __all__ = [
     "MAX_ROW_BYTES",
@@ -32,6 +33,7 @@ __all__ = [
     "Slice",
     "check_columns",
     "check_rows",
+    "checked_chunks",
     "count_rows",
     "cut",
     "encode_header",
@@ -39,9 +41,6 @@ __all__ = [
     "read_header",
     "start_of_text",
 ]
-
-Read = Callable[[int, int], bytes]
-"""`read(length, offset)`: the bytes there; fewer only at the end of the file."""
 
 MAX_ROW_BYTES: Final = 16 * 2**20
 """The longest row (and header) that is accepted; beyond it a quote is missing somewhere, and memory has an end."""
@@ -63,24 +62,6 @@ _LAST: Final = operator.itemgetter(slice(-1, None))
 _AFTER_QUOTE: Final = frozenset({b"", b",", b"\r", b"\n"})
 _BEFORE_QUOTE: Final = frozenset({b"", b",", b"\n"})
 _PIECE_COST: Final = 20
-
-_FIELD: Final = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"|[^",\r\n]*+')
-_LINE_END: Final = re.compile(rb"\r?\n|\r?\Z")
-
-
-class CsvError(UserError):
-    """A file is no well-formed table. The message names the file, the line and what was expected.
-
-    Attributes:
-        file: the name the caller gave.
-        line: physical line, the first one (the header) is 1; None where the file as a whole is meant.
-    """
-
-    def __init__(self, file: str, line: int | None, problem: str) -> None:  # noqa: D107 - the class says it
-        where = file if line is None else f"{file}, line {line}"
-        super().__init__(f"{where}: {problem}", Reason.OUTPUT_INVALID)
-        self.file = file
-        self.line = line
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +116,8 @@ def start_of_text(read: Read) -> int:
     return len(_BOM) if read(len(_BOM), 0) == _BOM else 0
 
 
-def read_header(read: Read, size: int, file: str) -> Header:
-    """Parse the first row of a file of `size` bytes.
+def read_header(read: Read, size: int, file: str, dialect: Dialect = PLAIN) -> Header:
+    """Parse the first row of a file of `size` bytes; `read` is its view where it has a dialect.
 
     Raises:
         CsvError: the file is empty, the row is malformed or no UTF-8, a column is empty or repeated.
@@ -148,9 +129,10 @@ def read_header(read: Read, size: int, file: str) -> Header:
     if end - start > MAX_ROW_BYTES:
         raise CsvError(file, 1, f"the header is longer than {MAX_ROW_BYTES} bytes; is a quote not closed?")
     text = read(end - start, start)
-    fields = _fields(text, 0, lambda position, problem: _fail(read, start + position, file, problem))
+    _check_enclosure(read, start, text, file, dialect)
+    fields = fields_of_row(text, 0, lambda position, problem: fail(read, start + position, file, problem), dialect)
     try:
-        columns = tuple(_unquoted(field.decode()) for field, _ in fields)
+        columns = tuple(dialect.value(_unquoted(field.decode())) for field, _ in fields)
     except UnicodeDecodeError as error:
         raise CsvError(file, 1, f"the header is not UTF-8 ({error.reason})") from error
     check_columns(columns, file, 1)
@@ -166,7 +148,7 @@ def next_border(read: Read, start: int, position: int, end: int) -> int:
 
     `start` is a row border (or the start of the data) at or before `position`; the quotes between the two are counted.
     """
-    odd = _count(read, b'"', start, position) % 2 == 1
+    odd = count(read, b'"', start, position) % 2 == 1
     while position < end:
         block = read(min(_SCAN_BYTES, end - position), position)
         if not block:
@@ -232,17 +214,31 @@ def check_rows(read: Read, start: int, end: int, columns: Sequence[str], file: s
     Raises:
         CsvError: at the first row that is malformed, too short, too long or no UTF-8.
     """
-    rows = 0
+    return sum(rows for _, rows in checked_chunks(read, start, end, columns, file))
+
+
+def checked_chunks(
+    read: Read, start: int, end: int, columns: Sequence[str], file: str, dialect: Dialect = PLAIN
+) -> Iterator[tuple[bytes, int]]:
+    """Whole rows with their number, about half a MiB at a time. Arguments and errors are those of `check_rows`.
+
+    Where the file has a dialect, `read` and the rows are in its view.
+    """
     width = len(columns)
     for offset, chunk in _chunks(read, start, end, file):
+        _check_enclosure(read, offset, chunk, file, dialect)
         found = None
         if len(chunk) <= _FAST_BYTES:
             found = _well_formed_rows(chunk if chunk.endswith(b"\n") else chunk + b"\n", width)
         if found is None:
             # Something is wrong, or one row is so long that splitting it at its quotes could take hundreds of MiB.
-            found = _parse_rows(read, offset, chunk, columns, file)
-        rows += found
-    return rows
+            found = parse_rows(read, offset, chunk, columns, file, dialect)
+        yield chunk, found
+
+
+def _check_enclosure(read: Read, offset: int, text: bytes, file: str, dialect: Dialect) -> None:
+    if not dialect.enclosure and (at := text.find(b'"')) >= 0:
+        fail(read, offset + at, file, "a NUL byte; expected text, where nothing encloses the fields")
 
 
 def _chunks(read: Read, start: int, end: int, file: str) -> Iterator[tuple[int, bytes]]:
@@ -259,14 +255,14 @@ def _chunks(read: Read, start: int, end: int, file: str) -> Iterator[tuple[int, 
             yield start, block[:border] if border < len(block) else block
             start, length = start + border, _CHUNK_BYTES
         elif len(block) >= MAX_ROW_BYTES:
-            _fail(read, start, file, f"the row is longer than {MAX_ROW_BYTES} bytes; is a quote not closed?")
+            fail(read, start, file, f"the row is longer than {MAX_ROW_BYTES} bytes; is a quote not closed?")
         else:
             length = min(4 * length, MAX_ROW_BYTES)
 
 
 def _last_border(block: bytes) -> int:
     """Offset just after the last row border of a block that starts at one; 0 if it holds none."""
-    quotes = _count_in(block, b'"')
+    quotes = count_in(block, b'"')
     end = len(block)
     while (newline := block.rfind(b"\n", 0, end)) >= 0:
         quotes -= block.count(b'"', newline, end)
@@ -276,22 +272,6 @@ def _last_border(block: bytes) -> int:
         end = block.rfind(b'"', 0, newline)
         quotes -= 1
     return 0
-
-
-def _count(read: Read, sign: bytes, start: int, end: int) -> int:
-    found = 0
-    while start < end:
-        block = read(min(_SCAN_BYTES, end - start), start)
-        if not block:
-            break
-        found += _count_in(block, sign)
-        start += len(block)
-    return found
-
-
-def _count_in(block: bytes, sign: bytes) -> int:
-    # Looking for the first one is ten times as fast as counting, and most tables have no quotes.
-    return block.count(sign) if sign in block else 0
 
 
 def _well_formed_rows(chunk: bytes, width: int) -> int | None:
@@ -331,74 +311,3 @@ def _quotes_at_borders(pieces: list[bytes], text: bytes) -> bool:
         return set(map(_FIRST, pieces[1:])) <= _AFTER_QUOTE and set(map(_LAST, pieces[:-1])) <= _BEFORE_QUOTE
     classes = text.translate(_TO_CLASSES)
     return _OTHER + b'"' not in classes and b'"' + _OTHER not in classes
-
-
-def _parse_rows(read: Read, offset: int, chunk: bytes, columns: Sequence[str], file: str) -> int:
-    """Parse a chunk field by field: the number of its rows, or a `CsvError` that explains the first fault."""
-
-    def fail(position: int, problem: str) -> NoReturn:
-        _fail(read, offset + position, file, problem)
-
-    # A fault of structure that comes before it is named first.
-    valid = _valid_text(chunk)
-    rows = position = 0
-    while position < len(chunk):
-        fields = 0
-        after = position
-        for _, after in _fields(chunk, position, fail):  # noqa: B007 - the last one counts
-            fields += 1
-        if after > valid:
-            fail(valid, f"byte 0x{chunk[valid]:02x} is not UTF-8; expected UTF-8 text")
-        if fields != len(columns):
-            found = f"found {fields} field{'' if fields == 1 else 's'}"
-            fail(position, f"{found}, expected {len(columns)} ({_shortened(columns)})")
-        rows, position = rows + 1, after
-    return rows
-
-
-def _valid_text(chunk: bytes) -> int:
-    """Bytes before the first one that is not UTF-8. In pieces: as text, 16 MiB could become 64."""
-    start = 0
-    while start < len(chunk) and not chunk.isascii():
-        end = min(start + _SCAN_BYTES, len(chunk))
-        try:
-            # A character that the piece's end cuts in two is left for the next piece.
-            start += codecs.utf_8_decode(chunk[start:end], "strict", end == len(chunk))[1]
-        except UnicodeDecodeError as error:
-            return start + error.start
-    return len(chunk)
-
-
-def _shortened(columns: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(column[:64] for column in columns[:most])
-    return shown if len(columns) <= most else f"{shown}, and {len(columns) - most} more"
-
-
-def _fields(text: bytes, start: int, fail: Callable[[int, str], NoReturn]) -> Iterator[tuple[bytes, int]]:
-    """The raw fields of the row at `start`, each with the offset after it and its separator."""
-    while match := _FIELD.match(text, start):
-        after = match.end()
-        if line_end := _LINE_END.match(text, after):
-            yield match.group(), line_end.end()
-            return
-        if text[after : after + 1] != b",":
-            fail(after, _misplaced(text, match))
-        start = after + 1
-        yield match.group(), start
-
-
-def _misplaced(text: bytes, match: re.Match[bytes]) -> str:
-    """What is wrong with the byte after a field."""
-    found = text[match.end() : match.end() + 1]
-    if match.group().startswith(b'"'):
-        return f"found {found!r} after a closing quote, expected a comma or the end of the line".replace("b'", "'")
-    if found == b"\r":
-        return "a carriage return without a newline after it; expected LF or CRLF at the end of a row"
-    if match.group():
-        return "a quote inside a field that is not quoted; expected the field in quotes and the quote doubled"
-    return "a quoted field begins here and is never closed; expected a closing quote"
-
-
-def _fail(read: Read, position: int, file: str, problem: str) -> NoReturn:
-    # Lines are counted only now: nobody needs them while all is well.
-    raise CsvError(file, _count(read, b"\n", 0, position) + 1, problem)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from componentrun.columnfacts import ColumnFacts  # noqa: TC001 - from_json looks the types of fields up
 from componentrun.documents import from_json, to_json
 
 __all__ = [
@@ -24,7 +25,9 @@ __all__ = [
     "REDACT_KEY",
     "STAGE_IN_COMMAND",
     "STAGE_OUT_COMMAND",
+    "STAGE_OUT_KEPT",
     "STAGE_OUT_RESULT",
+    "TOKEN_KEY",
     "FilePart",
     "FileRead",
     "FileWritten",
@@ -55,11 +58,15 @@ GRANT_OUT_KEY: Final = "grant-out"
 """Key of the run's Secret that only the stage-out container mounts."""
 REDACT_KEY: Final = "redact"
 """Key of the run's Secret that no container mounts: a JSON list of the values that must never appear in an event."""
+TOKEN_KEY: Final = "token"  # noqa: S105 - the name of a key
+"""Key of the run's Secret that becomes the component's KBC_TOKEN; only where its Component forwards one."""
 GRANT_MOUNT: Final = "/run/componentrun/grant"
 """Where an agent's container mounts its own grant."""
 GRANT_FILE: Final = "grant.json"
 STAGE_OUT_RESULT: Final = "_result.json"
 """Name of stage-out's result below the attempt's data prefix."""
+STAGE_OUT_KEPT: Final = "_kept/"
+"""Below the attempt's data prefix: what is kept with the run, by its path below the data folder."""
 
 STAGE_IN_COMMAND: Final = ("python3", "-m", "componentrun.agent", "stage-in")
 """Command of the init container."""
@@ -238,6 +245,16 @@ class OutputTable:
     write_always: bool = False
     delete_where: Where | None = None
     """Rows of the table that are deleted before the new ones are added; None: the manifest says, else none."""
+    delimiter: str | None = None
+    """What separates fields; None: the manifest says, else a comma."""
+    enclosure: str | None = None
+    """What fields are enclosed in, empty: nothing; None: the manifest says, else a double quote."""
+    columns: tuple[str, ...] | None = None
+    """Of a file (or of slices) without a header line; None: the manifest says, else the header does."""
+    schema: tuple[ColumnFacts, ...] | None = None
+    """All columns with what is known of them; None: the manifest says."""
+    optional: bool = False
+    """Whether the component may leave it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +284,8 @@ class StageOutPlan:
     files: tuple[OutputFile, ...] = ()
     file_tags: tuple[str, ...] = ()
     """That every file gets besides its own."""
+    check_types: bool = False
+    """Whether values must be of their columns' types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +316,10 @@ class TableWritten:
     """Bytes over all slices."""
     delete_where: Where | None = None
     """Rows of the table that are deleted before these are added."""
+    schema: tuple[ColumnFacts, ...] = ()
+    """Columns of which something is said."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    """What is said of the table as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,4 +377,6 @@ class StageOutResult:
     seconds: float = 0.0
     reason: str | None = None
     message: str | None = None
+    said: str | None = None
+    """What the component itself says of its result (out/result.json)."""
     files: tuple[FileWritten, ...] = ()

@@ -18,12 +18,14 @@ Modules, lowest first:
     outputs       which file becomes which table (pure)
     layout        where a file's rows begin and what its columns are
     checking      the full check of CSV in processes beside the upload
+    kept          result.json, usage.json and artifacts
     form          the body of a POST, read from a file while it is sent
     upload        slices to objects
     stage_out     the sidecar, once the component has ended
     outcome       termination messages and exit codes
     waiting       the sidecar until then
 
-Only the standard library, `exchange`, `contract`, `csvtext` and `tablesql` are imported (and DuckDB where there is
-something to apply): an agent starts twice for every run, and http.client is up in 40 ms where urllib3 takes 110.
+Only the standard library, `exchange`, `contract`, `columnfacts`, `tablesql` and what knows CSV are imported (and DuckDB
+where there is something to apply): an agent starts twice for every run, and http.client is up in 40 ms where urllib3
+takes 110.
 """

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from componentrun.agent.folder import Folder
+    from componentrun.csvdialect import Read
+    from componentrun.csvtypes import TypedColumn
 
-__all__ = ["Checkers", "Task"]
+__all__ = ["Checkers", "Task", "check"]
 
 _MOST: Final = 2
 
@@ -38,6 +40,8 @@ class Task:
     """Bytes before the first row; a row border."""
     end: int
     columns: tuple[str, ...]
+    typed: tuple[TypedColumn, ...] = ()
+    """Columns whose values must be of a type."""
 
 
 def run_task(folder: Folder, task: Task) -> int:
@@ -47,7 +51,16 @@ def run_task(folder: Folder, task: Task) -> int:
         UserError: (OutputInvalid) at the first row that is malformed.
     """
     with folder.open(task.path) as file:
-        return check_rows(file.read, task.start, task.end, task.columns, shown(task.path))
+        return check(file.read, task)
+
+
+def check(read: Read, task: Task) -> int:
+    """The same for a file that is open. Raises as `run_task` does."""
+    if not task.typed:
+        return check_rows(read, task.start, task.end, task.columns, shown(task.path))
+    from componentrun.csvtypes import check_typed_rows  # noqa: PLC0415 - few components ask for it
+
+    return check_typed_rows(read, task.start, task.end, task.columns, shown(task.path), task.typed)
 
 
 class Checkers:
@@ -140,7 +153,8 @@ def _serve(folder: Folder, connection: socket.socket) -> NoReturn:
         with connection.makefile("rb") as tasks:
             for line in tasks:
                 raw = json.loads(line)
-                task = Task(raw["path"], raw["start"], raw["end"], tuple(raw["columns"]))
+                typed = tuple((place, kind, nullable) for place, kind, nullable in raw["typed"])
+                task = Task(raw["path"], raw["start"], raw["end"], tuple(raw["columns"]), typed)
                 connection.sendall(json.dumps(_answer(folder, task)).encode() + b"\n")
         code = 0
     except OSError:

@@ -11,8 +11,9 @@ from componentrun.errors import Reason, UserError
 if TYPE_CHECKING:
     from componentrun.agent.folder import Opened
     from componentrun.agent.outputs import Source
+    from componentrun.columnfacts import ColumnFacts
 
-__all__ = ["columns_of", "header_of"]
+__all__ = ["columns_of", "header_of", "known_facts"]
 
 
 def header_of(file: Opened, source: Source, path: str) -> tuple[Header, str | None]:
@@ -35,10 +36,10 @@ def columns_of(source: Source, path: str) -> tuple[str, ...]:
     Raises:
         UserError: (OutputInvalid) its manifest does not give them, or lacks a column of the primary key.
     """
-    columns = source.manifest.columns
+    columns = source.columns
     if columns is None:
         raise _wrong(path, "a folder of slices needs `columns` in its manifest, because slices have no header line")
-    if source.manifest.has_header:
+    if source.has_header:
         raise _wrong(
             path, "its manifest says `has_header`; slices with a header line are not supported in this version"
         )
@@ -46,19 +47,32 @@ def columns_of(source: Source, path: str) -> tuple[str, ...]:
     return columns
 
 
+def known_facts(source: Source, columns: tuple[str, ...], path: str) -> tuple[tuple[ColumnFacts, ...], str | None]:
+    """What is said of columns that are there, with a warning that names the others."""
+    strange = [item.name for item in source.facts if item.name not in columns]
+    warning = None
+    if strange:
+        warning = (
+            f"{shown(path)}: its manifest tells of the column{'s' if len(strange) > 1 else ''} "
+            f"{', '.join(f'`{name}`' for name in strange[:20])}, which it does not have; that was passed over."
+        )
+    return tuple(item for item in source.facts if item.name in columns), warning
+
+
 def _header(file: Opened, source: Source, path: str) -> tuple[Header, str | None]:
-    columns, has_header = source.manifest.columns, source.manifest.has_header
-    start = start_of_text(file.read)
+    columns, has_header, dialect = source.columns, source.has_header, source.dialect
+    read = dialect.view(file.read)
+    start = start_of_text(read)
     if columns is None:
         if has_header is False:
             raise _wrong(path, "its manifest says that it has no header, and gives no columns; expected one of both")
-        return read_header(file.read, file.size, shown(path)), None
+        return read_header(read, file.size, shown(path), dialect), None
     if file.size <= start:
         return Header(columns, file.size), None
     if has_header:
-        return _agreed(read_header(file.read, file.size, shown(path)), columns, path), None
+        return _agreed(read_header(read, file.size, shown(path), dialect), columns, path), None
     try:
-        first = read_header(file.read, file.size, shown(path))
+        first = read_header(read, file.size, shown(path), dialect)
     except CsvError:
         first = None
     if has_header is None and first is not None and first.columns == columns:
@@ -73,7 +87,8 @@ def _agreed(header: Header, columns: tuple[str, ...], path: str) -> Header:
     if sorted(header.columns) != sorted(columns):
         raise _wrong(
             path,
-            f"its header has the columns {', '.join(header.columns)}; its manifest says {', '.join(columns)}",
+            f"its header has the columns {', '.join(header.columns)}; "
+            f"its manifest or the output mapping says {', '.join(columns)}",
         )
     return header
 

@@ -1,27 +1,27 @@
 """What a component says about a table it wrote: `<file>.manifest`, in its old form and its new one. Pure.
 
-    old   {"destination", "columns": [...], "primary_key": [...], "incremental", ...}
-    new   {"manifest_type": "out", "has_header", "schema": [{"name", "primary_key", ...}], ...}
+    old   {"columns": [...], "primary_key": [...], "metadata": [...], "column_metadata": {...}, ...}
+    new   {"manifest_type": "out", "has_header", "schema": [{"name", "data_type", ...}], "table_metadata": {...}, ...}
 
-Keys that change nothing about the stored table (metadata, data types, descriptions) are accepted and not used. What
-would change how the file is read and can't be done yet is refused, never done wrongly.
+Both may say `destination`, `incremental`, `write_always`, `delimiter`, `enclosure`, `description` and which rows to
+delete. Keys that nobody knows are passed over; what would change the table and can't be done is refused.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any
 
 from componentrun.agent.folder import shown
+from componentrun.columnfacts import DESCRIPTION_KEY, ColumnFacts, from_metadata, from_schema, read_metadata, texts
+from componentrun.csvdialect import Dialect
 from componentrun.csvtext import check_columns
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Where
 from componentrun.tablesql import check_where
 
 __all__ = ["Manifest", "is_text", "manifest_flag", "manifest_object", "parse_manifest"]
-
-_SUPPORTED: Final = {"delimiter": ",", "enclosure": '"'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,13 @@ class Manifest:
     write_always: bool = False
     has_header: bool | None = None
     delete_where: Where | None = None
+    delimiter: str | None = None
+    enclosure: str | None = None
+    """Empty: fields are not enclosed."""
+    facts: tuple[ColumnFacts, ...] = ()
+    """Columns of which it says something."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    """What it says of the table as a whole."""
 
 
 def parse_manifest(text: bytes, file: str) -> Manifest:
@@ -49,11 +56,8 @@ def parse_manifest(text: bytes, file: str) -> Manifest:
     """
     name = shown(file)
     raw = manifest_object(text, name)
-    for key, only in _SUPPORTED.items():
-        value = raw.get(key) or only
-        if value != only:
-            raise _wrong(name, f"`{key}` is {raw[key]!r}; only {only!r} is supported in this version")
-    columns, primary_key = _schema(raw, name) if raw.get("schema") else _old_form(raw, name)
+    delimiter, enclosure = _dialect(raw, name)
+    columns, primary_key, facts = _schema(raw, name) if raw.get("schema") else _old_form(raw, name)
     if columns is not None:
         check_columns(columns, name)
     destination = raw.get("destination") or None
@@ -67,10 +71,43 @@ def parse_manifest(text: bytes, file: str) -> Manifest:
         write_always=bool(manifest_flag(raw, "write_always", name)),
         has_header=manifest_flag(raw, "has_header", name),
         delete_where=_delete_where(raw, name),
+        delimiter=delimiter,
+        enclosure=enclosure,
+        facts=tuple(item for item in facts if item.says_something),
+        metadata=_metadata(raw, name),
     )
 
 
+def _dialect(raw: dict[str, Any], name: str) -> tuple[str | None, str | None]:
+    delimiter, enclosure = raw.get("delimiter") or None, raw.get("enclosure")
+    for key, value in (("delimiter", delimiter), ("enclosure", enclosure)):
+        if value is not None and not isinstance(value, str):
+            raise _wrong(name, f"`{key}` is {_kind(value)}, expected a text")
+    try:
+        Dialect(delimiter or ",", '"' if enclosure is None else enclosure).check()
+    except ValueError as error:
+        raise _wrong(name, str(error)) from error
+    return delimiter, enclosure
+
+
+def _metadata(raw: dict[str, Any], name: str) -> dict[str, str]:
+    """Of the table: a list of `key` and `value`, an object, a description, or several of these."""
+    told: dict[str, str] = {}
+    try:
+        # PHP writes an empty object as an empty list.
+        told |= read_metadata(raw.get("metadata") or [])
+        table = raw.get("table_metadata") or {}
+        if not isinstance(table, dict):
+            raise _wrong(name, f"`table_metadata` is {_kind(table)}, expected an object")
+        told |= texts(table, "table_metadata")
+        told |= texts({DESCRIPTION_KEY: raw.get("description") or None}, "description")
+    except ValueError as error:
+        raise _wrong(name, f"`metadata`: {error}") from error
+    return told
+
+
 def _delete_where(raw: dict[str, Any], name: str) -> Where | None:
+    raw = _single_filter(raw, name)
     column = raw.get("delete_where_column")
     if not column:
         return None
@@ -87,6 +124,27 @@ def _delete_where(raw: dict[str, Any], name: str) -> Where | None:
     except ValueError as error:
         raise _wrong(name, f"`delete_where_values`: {error}") from error
     return where
+
+
+def _single_filter(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    """The newer `delete_where`, a list of lists of filters, in the words of the older keys."""
+    wanted = raw.get("delete_where")
+    if not wanted:
+        return raw
+    try:
+        ((only,),) = [item["where_filters"] for item in wanted]
+        column, values = only["column"], only["values_from_set"]
+    except (TypeError, KeyError, ValueError) as error:
+        raise _wrong(
+            name,
+            "`delete_where` is not one filter with `column`, `operator` and `values_from_set`; nothing else is "
+            "supported in this version",
+        ) from error
+    return {
+        "delete_where_column": column,
+        "delete_where_values": values,
+        "delete_where_operator": only.get("operator"),
+    }
 
 
 def manifest_object(text: bytes, name: str) -> dict[str, Any]:
@@ -115,25 +173,41 @@ def is_text(document: Any) -> bool:
     return True
 
 
-def _old_form(raw: dict[str, Any], name: str) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+_Told = tuple[tuple[str, ...] | None, tuple[str, ...] | None, list[ColumnFacts]]
+"""Columns, primary key, and what is said of columns."""
+
+
+def _old_form(raw: dict[str, Any], name: str) -> _Told:
     columns = _names(raw, "columns", name)
     primary_key = _names(raw, "primary_key", name)
+    metadata = raw.get("column_metadata") or {}
+    if not isinstance(metadata, dict):
+        raise _wrong(name, f"`column_metadata` is {_kind(metadata)}, expected an object of lists")
+    facts = []
+    for column, told in metadata.items():
+        try:
+            facts.append(from_metadata(column, told or []))
+        except ValueError as error:
+            raise _wrong(name, f"`column_metadata` of `{column}`: {error}") from error
     # `[""]` and `[]` are how old components say "none"; for columns that means the file brings its header.
-    return columns or None, None if primary_key is None else tuple(key for key in primary_key if key)
+    return columns or None, None if primary_key is None else tuple(key for key in primary_key if key), facts
 
 
-def _schema(raw: dict[str, Any], name: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+def _schema(raw: dict[str, Any], name: str) -> _Told:
     schema = raw["schema"]
     if not isinstance(schema, list):
         raise _wrong(name, f"`schema` is {_kind(schema)}, expected a list of columns")
-    columns, key = [], []
+    facts, key = [], []
     for i, column in enumerate(schema):
         if not isinstance(column, dict) or not isinstance(column.get("name"), str):
             raise _wrong(name, f"`schema[{i}]` is no column; expected an object with a `name`")
-        columns.append(column["name"])
+        try:
+            facts.append(from_schema(column))
+        except ValueError as error:
+            raise _wrong(name, f"`schema[{i}]` (`{column['name']}`): {error}") from error
         if column.get("primary_key") is True:
             key.append(column["name"])
-    return tuple(columns), tuple(key) or _names(raw, "primary_key", name)
+    return tuple(item.name for item in facts), tuple(key) or _names(raw, "primary_key", name), facts
 
 
 def _names(raw: dict[str, Any], key: str, name: str) -> tuple[str, ...] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Final
+from typing import Any, Final
 
 from componentrun.contract import EXIT_APPLICATION_ERROR, EXIT_SUCCESS, EXIT_USER_ERROR
 from componentrun.errors import ComponentRunError, Reason, UserError
@@ -40,18 +40,24 @@ def exit_code(result: StageInResult | StageOutResult, error: BaseException | Non
 
 
 def termination_message(result: StageInResult | StageOutResult) -> str:
-    """The result as JSON that fits: without lists, then without warnings, then with its message cut."""
+    """The result as JSON that fits: without lists and state, then without warnings, then with its texts cut."""
     if isinstance(result, StageOutResult):
         result = dataclasses.replace(result, tables=(), files=(), state=None)
         if not _fits(result):
             result = dataclasses.replace(result, warnings=())
-    text = result.message or ""
+        result = _cut(result, "said")
+    return to_json(_cut(result, "message"))
+
+
+def _cut(result: Any, name: str) -> Any:
+    """The result with a text of it cut as far as need be."""
+    text = getattr(result, name) or ""
     length = len(text)
     while not _fits(result) and length > 0:
         # Characters differ in bytes, and some are escaped: cut until it fits.
         length = min(length - 1, length * 3 // 4)
-        result = dataclasses.replace(result, message=text[:length] + _CUT)
-    return to_json(result)
+        result = dataclasses.replace(result, **{name: text[:length] + _CUT})
+    return result
 
 
 def _fits(result: StageInResult | StageOutResult) -> bool:

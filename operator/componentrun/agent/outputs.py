@@ -7,12 +7,13 @@ says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from componentrun.agent.folder import FILE, FOLDER, refused, shown
 from componentrun.agent.manifest import Manifest
 from componentrun.contract import MANIFEST_SUFFIX, OUT_TABLES
+from componentrun.csvdialect import PLAIN, Dialect
 from componentrun.errors import Reason, UserError
 from componentrun.storage.layout import TableId
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from componentrun.agent.folder import Entry
+    from componentrun.columnfacts import ColumnFacts
     from componentrun.exchange import OutputTable, StageOutPlan, Where
 
 __all__ = ["Decision", "Source", "decide"]
@@ -33,11 +35,19 @@ class Source:
     """Below out/tables."""
     sliced: bool
     table: TableId
-    manifest: Manifest
     primary_key: tuple[str, ...]
     incremental: bool
     write_always: bool
     delete_where: Where | None = None
+    dialect: Dialect = PLAIN
+    columns: tuple[str, ...] | None = None
+    """None: the header line says."""
+    has_header: bool | None = None
+    """None: not said, so there is none where `columns` are given."""
+    facts: tuple[ColumnFacts, ...] = ()
+    """Columns of which something is said."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    """What is said of the table as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,8 @@ def _candidates(
     """What may become a table: first what the mapping names, in its order, then the rest."""
     for mapped in plan.tables:
         entry = written.get(mapped.source)
+        if entry is None and mapped.optional:
+            continue
         if entry is None:
             errors.append(_missing(mapped, written))
         elif entry.kind in {FILE, FOLDER}:
@@ -103,16 +115,56 @@ def _source(entry: Entry, mapped: OutputTable | None, manifest: Manifest, defaul
         return None
     incremental = manifest.incremental if mapped is None or mapped.incremental is None else mapped.incremental
     primary_key = manifest.primary_key if mapped is None or mapped.primary_key is None else mapped.primary_key
+    columns, has_header = _columns(entry, mapped, manifest)
     return Source(
         name=entry.name,
         sliced=entry.kind == FOLDER,
         table=table,
-        manifest=manifest,
         primary_key=primary_key or (),
         incremental=bool(incremental),
         write_always=manifest.write_always or (mapped is not None and mapped.write_always),
         delete_where=manifest.delete_where if mapped is None or mapped.delete_where is None else mapped.delete_where,
+        dialect=_dialect(entry.name, mapped, manifest),
+        columns=columns,
+        has_header=has_header,
+        facts=manifest.facts if mapped is None or mapped.schema is None else mapped.schema,
+        metadata=manifest.metadata,
     )
+
+
+def _columns(
+    entry: Entry, mapped: OutputTable | None, manifest: Manifest
+) -> tuple[tuple[str, ...] | None, bool | None]:
+    """The columns, where they are given, and whether the file has a header line.
+
+    The mapping's `schema` tells what the columns are, not where: only its `columns` (or the manifest) say that there is
+    no header line. Slices never have one.
+    """
+    if mapped is None or (mapped.columns is None and mapped.schema is None):
+        return manifest.columns, manifest.has_header
+    if mapped.columns is not None:
+        return mapped.columns, manifest.has_header
+    described = tuple(item.name for item in mapped.schema or ())
+    if manifest.columns is not None and sorted(manifest.columns) != sorted(described):
+        raise UserError(
+            f"{OUT_TABLES}/{shown(entry.name)}: its manifest has the columns {', '.join(manifest.columns)}; the output "
+            f"mapping's schema says {', '.join(described)}",
+            Reason.OUTPUT_INVALID,
+        )
+    if manifest.columns is not None:
+        return manifest.columns, manifest.has_header
+    return described, None if entry.kind == FOLDER else True
+
+
+def _dialect(name: str, mapped: OutputTable | None, manifest: Manifest) -> Dialect:
+    delimiter = manifest.delimiter if mapped is None or mapped.delimiter is None else mapped.delimiter
+    enclosure = manifest.enclosure if mapped is None or mapped.enclosure is None else mapped.enclosure
+    dialect = Dialect(delimiter or PLAIN.delimiter, PLAIN.enclosure if enclosure is None else enclosure)
+    try:
+        dialect.check()
+    except ValueError as error:
+        raise UserError(f"{OUT_TABLES}/{shown(name)}: {error}", Reason.OUTPUT_INVALID) from error
+    return dialect
 
 
 def _destination(

@@ -8,6 +8,7 @@ stored.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from componentrun.agent.fileoutputs import file_outputs
 from componentrun.agent.fileupload import upload_files
 from componentrun.agent.folder import FILE, Folder
 from componentrun.agent.form import Form
+from componentrun.agent.kept import keep
 from componentrun.agent.manifest import Manifest, is_text, parse_manifest
 from componentrun.agent.outputs import Decision, decide
 from componentrun.agent.plan import fetch_plan
@@ -80,15 +82,18 @@ def _stage(
         if size >= WORTH_A_LINE:
             say("info", f"Uploading the output: {amount(len(decision.sources), size, len(files.sources))}.")
         with Checkers(folder, None if max(sizes, default=0) > SMALL_BYTES else 0) as checkers:
-            uploaded = upload(client, folder, post, decision.sources, checkers)
+            uploaded = upload(client, folder, post, decision.sources, checkers, check_types=plan.check_types)
     errors += uploaded.errors
     if not errors:
         # A run that fails publishes no files, so they need not travel.
         written, problems = upload_files(client, folder, post, files.sources)
         errors += problems
     state = _state(folder, errors)
-    warnings = (*decision.warnings, *files.warnings, *uploaded.warnings)
-    return _result(uploaded, written, state, errors, warnings, time.monotonic() - started), errors
+    kept = keep(client, folder, post)
+    errors += kept.errors
+    warnings = (*decision.warnings, *files.warnings, *uploaded.warnings, *kept.warnings)
+    result = _result(uploaded, written, state, errors, warnings, time.monotonic() - started)
+    return dataclasses.replace(result, said=kept.said), errors
 
 
 def _too_large(size: int, allowed: int) -> UserError:
@@ -187,6 +192,8 @@ def _result(
 
 
 def _tell(result: StageOutResult, errors: Sequence[UserError]) -> None:
+    if result.said is not None:
+        say("info", result.said, file=contract.OUT_RESULT)
     for warning in result.warnings:
         say("warn", warning)
     for error in errors:

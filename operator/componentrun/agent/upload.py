@@ -11,13 +11,14 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from componentrun.agent.checking import Task
+from componentrun.agent.checking import Task, check
 from componentrun.agent.folder import FILE, refused, shown
 from componentrun.agent.form import Form
-from componentrun.agent.layout import columns_of, header_of
+from componentrun.agent.layout import columns_of, header_of, known_facts
 from componentrun.agent.parallel import in_parallel
 from componentrun.contract import OUT_TABLES
-from componentrun.csvtext import check_rows, cut, start_of_text
+from componentrun.csvconvert import converted
+from componentrun.csvtext import cut, start_of_text
 from componentrun.errors import UserError
 from componentrun.exchange import SliceWritten, TableWritten
 
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from componentrun.agent.folder import Folder, Opened
     from componentrun.agent.outputs import Source
     from componentrun.agent.transfer import Client
+    from componentrun.csvconvert import Piece
+    from componentrun.csvdialect import Read
     from componentrun.csvtext import Slice
+    from componentrun.csvtypes import TypedColumn
     from componentrun.exchange import PostPolicy
 
 __all__ = ["SMALL_BYTES", "Uploaded", "upload"]
@@ -55,20 +59,36 @@ class _Job:
     size: int
     tail: bytes
     """What the object gets after the file's bytes: a missing final newline."""
+    piece: Piece | None = None
+    """Instead of the file's bytes: rows that were converted, and checked on the way."""
 
 
 class _Table:
     """A table on its way. Filled by several threads."""
 
-    def __init__(self, source: Source, prefix: str) -> None:
+    def __init__(self, source: Source, prefix: str, *, check_types: bool) -> None:
         self.source = source
         self.path = f"{OUT_TABLES}/{source.name}"
         self.prefix = prefix
         self.columns: tuple[str, ...] = ()
+        self.check_types = check_types
         self.error: UserError | None = None
         self.warning: str | None = None
         self.stored: dict[int, SliceWritten] = {}
         self.checks: dict[int, Future[int]] = {}
+
+    @property
+    def typed(self) -> tuple[TypedColumn, ...]:
+        """Columns whose values must be of a type."""
+        if not self.check_types:
+            return ()
+        from componentrun.csvtypes import typed_columns  # noqa: PLC0415 - few components ask for it
+
+        return typed_columns(self.columns, self.source.facts)
+
+    def task(self, job: _Job) -> Task:
+        """What is to be checked of a job's rows."""
+        return Task(job.path, job.offset, job.offset + job.size, self.columns, self.typed)
 
     def fail(self, error: UserError) -> None:
         """Give the table up; the first reason stays."""
@@ -81,6 +101,8 @@ class _Table:
 
     def written(self) -> TableWritten:
         """The complete table."""
+        facts, strange = known_facts(self.source, self.columns, self.path)
+        self.warning = self.warning or strange
         slices = tuple(self._slice(number) for number in sorted(self.stored))
         return TableWritten(
             source=shown(self.source.name),
@@ -93,6 +115,8 @@ class _Table:
             rows=sum(part.rows for part in slices),
             size=sum(part.size for part in slices),
             delete_where=self.source.delete_where,
+            schema=facts,
+            metadata=self.source.metadata,
         )
 
     def _slice(self, number: int) -> SliceWritten:
@@ -110,13 +134,29 @@ class Uploaded:
     warnings: tuple[str, ...]
 
 
-def upload(client: Client, folder: Folder, post: PostPolicy, sources: Sequence[Source], checkers: Checkers) -> Uploaded:
+def upload(
+    client: Client,
+    folder: Folder,
+    post: PostPolicy,
+    sources: Sequence[Source],
+    checkers: Checkers,
+    *,
+    check_types: bool = False,
+) -> Uploaded:
     """Store all tables.
+
+    Args:
+        client: sends.
+        folder: the data folder.
+        post: where to.
+        sources: the tables.
+        checkers: look at large slices meanwhile.
+        check_types: whether values must be of their columns' types.
 
     Raises:
         PlatformError: the store refused or was away (see `Client.send`), or a check could not be done.
     """
-    tables = [_Table(source, prefix) for source, prefix in _prefixes(sources, post.key_prefix)]
+    tables = [_Table(source, prefix, check_types=check_types) for source, prefix in _prefixes(sources, post.key_prefix)]
     large = threading.BoundedSemaphore(_LARGE_AT_A_TIME)
 
     def store(job: _Job) -> None:
@@ -165,10 +205,10 @@ def _jobs(folder: Folder, tables: Sequence[_Table], checkers: Checkers) -> Itera
     for table in tables:
         try:
             for job in _sliced(folder, table) if table.source.sliced else _single(folder, table):
-                if job.size > SMALL_BYTES:
-                    check = checkers.submit(Task(job.path, job.offset, job.offset + job.size, table.columns))
-                    table.checks[job.number] = check
-                    check.add_done_callback(table.checked)
+                if job.piece is None and job.size > SMALL_BYTES:
+                    future = checkers.submit(table.task(job))
+                    table.checks[job.number] = future
+                    future.add_done_callback(table.checked)
                 yield job
         except UserError as error:
             table.fail(error)
@@ -178,8 +218,7 @@ def _single(folder: Folder, table: _Table) -> Iterator[_Job]:
     with folder.open(table.path) as file:
         header, table.warning = header_of(file, table.source, table.path)
         table.columns = header.columns
-        for number, piece in enumerate(_cut(file, header.data_offset)):
-            yield _job(table, number, table.path, file, piece)
+        yield from _of_file(table, 0, table.path, file, header.data_offset)
 
 
 def _sliced(folder: Folder, table: _Table) -> Iterator[_Job]:
@@ -190,9 +229,22 @@ def _sliced(folder: Folder, table: _Table) -> Iterator[_Job]:
         if entry.kind != FILE:
             raise refused(path, entry.kind)
         with folder.open(path) as file:
-            for piece in _cut(file, start_of_text(file.read)):
-                yield _job(table, number, path, file, piece)
+            for job in _of_file(table, number, path, file, start_of_text(file.read)):
+                yield job
                 number += 1
+
+
+def _of_file(table: _Table, number: int, path: str, file: Opened, start: int) -> Iterator[_Job]:
+    """The jobs of one file, whose rows begin at `start`; their numbers begin at `number`."""
+    dialect = table.source.dialect
+    if dialect.is_plain:
+        for i, rows in enumerate(_cut(file, start), number):
+            yield _job(table, i, path, file, rows)
+    else:
+        # Held in memory until they are stored: as many pieces as there are connections.
+        pieces = converted(file.read, start, file.size, table.columns, shown(path), dialect, table.typed)
+        for i, piece in enumerate(pieces, number):
+            yield _Job(table, i, path, 0, len(piece.content), b"", piece)
 
 
 def _cut(file: Opened, start: int) -> Iterator[Slice]:
@@ -208,21 +260,20 @@ def _job(table: _Table, number: int, path: str, file: Opened, piece: Slice) -> _
 
 
 def _store(client: Client, folder: Folder, post: PostPolicy, job: _Job) -> None:
-    table = job.table
-    key = f"{table.prefix}{job.number:04d}.csv"
+    if job.piece is not None:
+        content = job.piece.content
+        _send(client, post, job, lambda length, offset: content[offset : offset + length], job.piece.rows)
+        return
     with folder.open(job.path) as file:
         rows = 0
-        if job.number not in table.checks:
-            rows = check_rows(file.read, job.offset, job.offset + job.size, table.columns, shown(job.path))
-        form = Form(
-            post,
-            key,
-            file.read,
-            offset=job.offset,
-            size=job.size,
-            tail=job.tail,
-            stop=client.stop,
-            what=shown(job.path),
-        )
-        etag = client.send(form.request(), form.stored)
-    table.stored[job.number] = SliceWritten(key, form.size, rows, etag)
+        if job.number not in job.table.checks:
+            rows = check(file.read, job.table.task(job))
+        _send(client, post, job, file.read, rows)
+
+
+def _send(client: Client, post: PostPolicy, job: _Job, read: Read, rows: int) -> None:
+    key = f"{job.table.prefix}{job.number:04d}.csv"
+    what = shown(job.path)
+    form = Form(post, key, read, offset=job.offset, size=job.size, tail=job.tail, stop=client.stop, what=what)
+    etag = client.send(form.request(), form.stored)
+    job.table.stored[job.number] = SliceWritten(key, form.size, rows, etag)

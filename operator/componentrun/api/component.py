@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from componentrun.api.common import ApiModel, Duration, ObjectMeta, Quantity
+from componentrun.api.common import ApiModel, Duration, ObjectMeta, Quantity, SecretKeyRef
 
-__all__ = ["Component", "ComponentSpec", "EgressRule", "Network", "NetworkMode", "Resources", "Size"]
+__all__ = ["Component", "ComponentSpec", "EgressRule", "ForwardToken", "Network", "NetworkMode", "Resources", "Size"]
 
 NetworkMode = Literal["none", "no-internet", "bridge"]
 Size = Literal["xsmall", "small", "medium", "large"]
@@ -42,6 +42,15 @@ class Network(ApiModel):
     """Single destinations to open in addition."""
 
 
+class ForwardToken(ApiModel):
+    """A token that the component gets: KBC_TOKEN and KBC_URL in its environment, and in that of no other container."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=512)]
+    """Where the token is good for: KBC_URL."""
+    token_secret_ref: SecretKeyRef
+    """Where the token is: KBC_TOKEN. Nothing that the component prints shows it."""
+
+
 class ComponentSpec(ApiModel):
     """What the component is and what it may use."""
 
@@ -66,6 +75,11 @@ class ComponentSpec(ApiModel):
     """Mount the container's root read-only; /data and /tmp stay writable."""
     data_size: Quantity | None = None
     """Size limit of the data folder; 10Gi where not given."""
+    data_type_support: Literal["none", "hints", "authoritative"] | None = None
+    """What it knows of column types; `none` where not given. `none`: manifests in the old form. `hints`: in the new
+    one, with `schema`. `authoritative`: likewise, and values that are not of the type it says are an error."""
+    forward_token: ForwardToken | None = None
+    """Token to hand to the component; none where not given."""
 
 
 class Component(ApiModel):

@@ -8,7 +8,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from componentrun import contract
-from componentrun.api.changedsince import CHANGED_SINCE
 from componentrun.api.common import (
     ApiModel,
     Condition,
@@ -20,6 +19,7 @@ from componentrun.api.common import (
 )
 from componentrun.api.component import Network, Resources, Size
 from componentrun.api.files import FilesStatus, InputFile, OutputFileMapping
+from componentrun.api.tables import InputTable, OutputTableMapping
 
 __all__ = [
     "Attempt",
@@ -27,18 +27,14 @@ __all__ = [
     "ComponentRunSpec",
     "ComponentRunStatus",
     "Configuration",
-    "DeleteWhere",
     "EventsStatus",
     "Input",
-    "InputTable",
     "Output",
-    "OutputTableMapping",
     "Phase",
     "PodTemplate",
     "SecretValue",
     "TableStatus",
     "Termination",
-    "Where",
 ]
 
 Phase = Literal[
@@ -46,12 +42,7 @@ Phase = Literal[
     "Succeeded", "Failed", "Cancelled",
 ]  # fmt: skip
 Argument = Annotated[str, Field(max_length=4096)]
-TableIdText = Annotated[str, Field(pattern=r"^(in|out)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", max_length=200)]
 BucketText = Annotated[str, Field(pattern=r"^(in|out)\.[A-Za-z0-9_-]+$", max_length=100)]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_. -]*$", max_length=200)]
-ColumnName = Annotated[str, Field(min_length=1, max_length=256)]
-ConditionValue = Annotated[str, Field(max_length=1024)]
-ChangedSince = Annotated[str, Field(pattern=CHANGED_SINCE.pattern, min_length=2, max_length=40)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", max_length=63)]
 
 
@@ -83,53 +74,6 @@ class Configuration(ApiModel):
     """Any JSON object; the component finds it as `image_parameters` in config.json."""
 
 
-class Where(ApiModel):
-    """A condition on the values of one column."""
-
-    column: ColumnName
-    """Column to look at."""
-    operator: Literal["eq", "ne", "gt", "ge", "lt", "le"] = "eq"
-    """`eq` one of the values, `ne` none of them; `gt`, `ge`, `lt`, `le` compare with the only value."""
-    values: Annotated[tuple[ConditionValue, ...], Field(min_length=1, max_length=100)]
-    """Values to compare with, as text; exactly one for `gt`, `ge`, `lt` and `le`."""
-    type: Literal["text", "number", "timestamp"] | None = None
-    """As what values are compared: `text` for `eq` and `ne`; for the others `number`, or `timestamp`."""
-
-
-class DeleteWhere(ApiModel):
-    """Rows of a table to delete, by the values of one column."""
-
-    column: ColumnName
-    """Column to look at."""
-    operator: Literal["eq", "ne"] = "eq"
-    """`eq` one of the values, `ne` none of them."""
-    values: Annotated[tuple[ConditionValue, ...], Field(min_length=1, max_length=100)]
-    """Values to compare with, as text."""
-
-
-class InputTable(ApiModel):
-    """One table for the component to read."""
-
-    source: TableIdText | None = None
-    """Table in Storage, e.g. `in.c-main.foo`."""
-    object: Annotated[str, Field(pattern=r"^[^/\s][^\s]*$", max_length=512)] | None = None
-    """Instead of a table: key of a CSV object with a header line, below the Storage's prefix."""
-    destination: FileName | None = None
-    """File name below /data/in/tables; the table's (or object's) own name with `.csv` where not given."""
-    columns: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=1000)] | None = None
-    """Columns to deliver, in this order; all where not given."""
-    where: Where | None = None
-    """Rows to deliver; all where not given."""
-    changed_since: ChangedSince | None = None
-    """Only rows that were loaded since then: a time (`2026-01-31T00:00:00Z`), how long ago (`36h`, `-2 days`), or
-    `adaptive`: since the last successful run of this configuration looked. Its first run gets everything."""
-    limit: Annotated[int, Field(ge=1, le=9_007_199_254_740_991)] | None = None
-    """At most so many rows, the first ones; all where not given."""
-    sliced: bool = False
-    """Deliver the table as a folder of files without header lines, for a component that reads several at a time; the
-    manifest tells the columns. Belongs to `source`."""
-
-
 class Input(ApiModel):
     """What is put into the data folder."""
 
@@ -139,29 +83,11 @@ class Input(ApiModel):
     """Files to read; each is put into /data/in/files under its id and its name."""
 
 
-class OutputTableMapping(ApiModel):
-    """One table for the component to write."""
-
-    source: FileName
-    """File (or folder of slices) below /data/out/tables, e.g. `bar.csv`."""
-    destination: TableIdText
-    """Table in Storage, e.g. `out.c-main.bar`."""
-    incremental: bool | None = None
-    """Add the rows instead of replacing the table; the file's manifest decides where not given."""
-    primary_key: Annotated[tuple[ColumnName, ...], Field(max_length=64)] | None = None
-    """A later row replaces an earlier one that agrees in these columns. The file's manifest decides where not given; an
-    empty list says that there is none."""
-    delete_where: DeleteWhere | None = None
-    """Rows of the table to delete before these are added; for incremental loads."""
-    write_always: bool = False
-    """Publish the table even if the component fails."""
-
-
 class Output(ApiModel):
     """What is taken from the data folder."""
 
     tables: Annotated[tuple[OutputTableMapping, ...], Field(max_length=1000)] = ()
-    """Tables to publish. A file that is named here and missing is an error."""
+    """Tables to publish. A file that is named here and missing is an error, unless it is optional."""
     files: Annotated[tuple[OutputFileMapping, ...], Field(max_length=100)] = ()
     """Tags and permanence of files to publish. Files that are not named here are published, too."""
     default_bucket: BucketText | None = None
@@ -342,6 +268,8 @@ class ComponentRunStatus(ApiModel):
     """Exit code of the component."""
     last_words: str | None = None
     """The end of what the component printed, where it failed."""
+    result_message: str | None = None
+    """What the component said in out/result.json."""
     image: str | None = None
     """Image that ran."""
     image_digest: str | None = Field(None, alias="imageID")

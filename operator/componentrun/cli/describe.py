@@ -56,9 +56,7 @@ def _facts(session: Session, run: ComponentRun) -> Iterator[tuple[str, list[Cell
         yield "Result", [styled(status.result)]
     if status.reason and status.reason != status.phase:
         yield "Reason", [status.reason]
-    if status.message:
-        # Further lines stand below the first one.
-        yield "Message", [status.message.rstrip("\n").replace("\n", "\n" + " " * _LABEL_WIDTH)]
+    yield from _sentences(("Message", status.message), ("It says", status.result_message))
     if status.exit_code is not None:
         yield "Exit code", [str(status.exit_code)]
     yield "Created", [moment(run.metadata.creation_timestamp, now)]
@@ -75,6 +73,13 @@ def _facts(session: Session, run: ComponentRun) -> Iterator[tuple[str, list[Cell
                 *_trouble(status.events.message),
             ],
         )
+
+
+def _sentences(*told: tuple[str, str | None]) -> Iterator[tuple[str, list[Cell | str]]]:
+    """What is said in whole sentences; further lines stand below the first one."""
+    for label, text in told:
+        if text:
+            yield label, [text.rstrip("\n").replace("\n", "\n" + " " * _LABEL_WIDTH)]
 
 
 def _trouble(message: str) -> list[Cell | str]:

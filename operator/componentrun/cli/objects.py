@@ -16,7 +16,7 @@ from componentrun.api.storage import Storage
 from componentrun.cli.cluster import SECRETS, Cluster, JsonObject
 from componentrun.cli.errors import NotFoundError
 from componentrun.cli.fileobjects import ObjectFiles
-from componentrun.cli.store import Check, EventRecord, Preview, TableDetails, TableInfo, TableVersion
+from componentrun.cli.store import Check, EventRecord, KeptFile, Preview, TableDetails, TableInfo, TableVersion
 from componentrun.cli.tablefacts import details_of, info_of, version_of
 from componentrun.csvtext import encode_header
 from componentrun.storage.connection import Store, open_store
@@ -179,6 +179,24 @@ class ObjectStore:
     def remove_state(self, owner: StateOwner) -> bool:
         """Have a configuration forget; whether it remembered anything."""
         return self._runner.run(remove_state(self._store, owner))
+
+    def kept(self, run: str, attempt: int) -> list[KeptFile]:
+        """What an attempt of a run left beside its tables."""
+
+        async def read() -> list[KeptFile]:
+            prefix = self._store.layout.kept(run, attempt)
+            return [KeptFile(item.key.removeprefix(prefix), item.size) async for item in self._store.objects(prefix)]
+
+        return sorted(self._runner.run(read()), key=lambda item: item.path)
+
+    def get_kept(self, run: str, attempt: int, path: str, target: IO[bytes]) -> None:
+        """Write one such file."""
+
+        async def copy() -> None:
+            async for chunk in self._store.stream(self._store.layout.kept(run, attempt) + path):
+                target.write(chunk)
+
+        self._runner.run(copy())
 
     def events(self, run: str) -> Feed:
         """The events of a run, by its uid."""

@@ -21,6 +21,7 @@ __all__ = [
     "ColumnInfo",
     "EventFeed",
     "EventRecord",
+    "KeptFile",
     "Preview",
     "Progress",
     "Store",
@@ -117,6 +118,16 @@ class EventRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFile:
+    """One file that a run left beside its tables: `out/result.json`, or an artifact."""
+
+    path: str
+    """Below the data folder."""
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One thing that `doctor` looked at."""
 
@@ -193,6 +204,12 @@ class Store(Protocol):
 
     def remove_state(self, owner: StateOwner) -> bool:
         """Have a configuration forget; whether it remembered anything."""
+
+    def kept(self, run: str, attempt: int) -> list[KeptFile]:
+        """What an attempt of a run (by its uid) left beside its tables."""
+
+    def get_kept(self, run: str, attempt: int, path: str, target: IO[bytes]) -> None:
+        """Write one such file."""
 
     def events(self, run: str) -> EventFeed:
         """The events of a run, by its uid."""

@@ -112,11 +112,12 @@ class Starter:
         opened = replace(opened, by_session=scope.means is Means.SESSION)
         effective = resolve(run, await self._component(run), opened.storage.metadata.name)
         secrets = await self._secrets(run)
+        token = await self._token(run, effective)
         plan = await self._plan(run, number, effective, opened, secrets)
         await self._policies.ensure(effective.network, opened.storage, opened.store.settings.base_url)
         pod = await self._pod(run, number, effective)
-        redact = tuple(dict.fromkeys((*effective.plain_secrets, *secrets.values())))
-        await self._secret(run, number, pod, plan, redact)
+        redact = tuple(dict.fromkeys((*effective.plain_secrets, *secrets.values(), *([token] if token else ()))))
+        await self._secret(run, number, pod, plan, redact, token)
         return core_status.attempt_started(
             run,
             effective,
@@ -153,10 +154,18 @@ class Starter:
                 secrets[item.secret_key_ref.name],
                 Key(run.metadata.namespace, item.secret_key_ref.name),
                 item.secret_key_ref.key,
-                item.path,
+                f"the parameter `{item.path}`",
             )
             for item in wanted
         }
+
+    async def _token(self, run: ComponentRun, effective: EffectiveRun) -> str | None:
+        """The token that the component gets, where its Component forwards one."""
+        if effective.forward_token is None:
+            return None
+        ref = effective.forward_token.token_secret_ref
+        found = await find_secret(self._kube, run.metadata.namespace, ref.name)
+        return _secret_value(found, Key(run.metadata.namespace, ref.name), ref.key, "the forwarded token")
 
     async def _plan(
         self,
@@ -185,6 +194,7 @@ class Starter:
             output_files=effective.output_files,
             file_tags=effective.file_tags,
             default_bucket=effective.default_bucket,
+            type_support=effective.type_support,
             config=effective.config,
             state=memory.state,
             secrets=secrets,
@@ -218,10 +228,18 @@ class Starter:
         return pod
 
     async def _secret(
-        self, run: ComponentRun, number: int, pod: dict[str, Any], plan: AttemptPlan, redact: tuple[str, ...]
+        self,
+        run: ComponentRun,
+        number: int,
+        pod: dict[str, Any],
+        plan: AttemptPlan,
+        redact: tuple[str, ...],
+        token: str | None,
     ) -> None:
         uid = pod["metadata"]["uid"]
-        body = build_secret(run, number, pod_uid=uid, grant_in=plan.grant_in, grant_out=plan.grant_out, redact=redact)
+        body = build_secret(
+            run, number, pod_uid=uid, grant_in=plan.grant_in, grant_out=plan.grant_out, redact=redact, token=token
+        )
         namespace, name = run.metadata.namespace, names.pod_name(run.metadata.name, number)
         try:
             await self._kube.create(SECRETS, namespace, body)
@@ -266,13 +284,13 @@ def _check_owner(what: str, obj: dict[str, Any], uid: str) -> None:
     )
 
 
-def _secret_value(secret: dict[str, Any] | None, key: Key, entry: str, path: str) -> str:
+def _secret_value(secret: dict[str, Any] | None, key: Key, entry: str, what: str) -> str:
     """The text of one entry of a Secret.
 
     Raises:
         UserError: (SecretNotFound) the Secret or the entry is missing, or is no text.
     """
-    told = f"the parameter `{path}` is to come from key `{entry}` of Secret `{key}`"
+    told = f"{what} is to come from key `{entry}` of Secret `{key}`"
     if secret is None:
         raise UserError(f"{told}, and there is no such Secret", Reason.SECRET_NOT_FOUND)
     data = secret.get("data") or {}

@@ -21,8 +21,8 @@ __all__ = ["check_secret_paths", "config_json", "environment", "plain_secrets"]
 _STAGING_PROVIDER: Final = "aws"
 """What components know an S3-compatible store as."""
 _RUN_MODE: Final = "run"
-_TYPE_SUPPORT: Final = "none"
-"""Columns are text; components then write and expect the old form of manifests."""
+_FEATURES: Final = "queuev2"
+"""Without it, keboola-component takes the platform for its predecessor and leaves `write_always` out of manifests."""
 
 
 def config_json(
@@ -55,7 +55,7 @@ def _output_mapping(output: Output) -> dict[str, Any]:
     return mapping
 
 
-def environment(run: ComponentRun, component_id: str) -> dict[str, str]:
+def environment(run: ComponentRun, component_id: str, type_support: str) -> dict[str, str]:
     """The contract's variables in both forms, KBC_ and COMPONENTRUN_. What the run does not say is not set."""
     configuration = run.spec.configuration
     values = {
@@ -69,7 +69,8 @@ def environment(run: ComponentRun, component_id: str) -> dict[str, str]:
         contract.ENV_BRANCH_ID: configuration.branch or contract.DEFAULT_BRANCH,
         contract.ENV_STAGING_FILE_PROVIDER: _STAGING_PROVIDER,
         contract.ENV_COMPONENT_RUN_MODE: _RUN_MODE,
-        contract.ENV_DATA_TYPE_SUPPORT: _TYPE_SUPPORT,
+        contract.ENV_DATA_TYPE_SUPPORT: type_support,
+        contract.ENV_FEATURE_GATES: _FEATURES,
     }
     return {
         prefix + name: value

@@ -39,16 +39,23 @@ def stage_out(effective: EffectiveRun, image: str, settings: PodSettings) -> dic
     return container
 
 
-def component(effective: EffectiveRun, settings: PodSettings) -> dict[str, Any]:
-    """The user's image as it is: no wrapper, its own entrypoint unless the run or its Component replace it."""
+def component(effective: EffectiveRun, settings: PodSettings, secret: str) -> dict[str, Any]:
+    """The user's image as it is: no wrapper, its own entrypoint unless the run or its Component replace it.
+
+    Args:
+        effective: the run.
+        settings: what holds for every pod.
+        secret: name of the attempt's Secret, which holds the token where one is forwarded.
+    """
     env = effective.env | {
         prefix + contract.ENV_STACK_ID: settings.stack_id for prefix in (contract.ENV_PREFIX, contract.ENV_TWIN_PREFIX)
     }
+    plain = [{"name": name, "value": _literal(value)} for name, value in env.items()]
     container: dict[str, Any] = {
         "name": names.COMPONENT,
         "image": effective.image,
         "imagePullPolicy": "IfNotPresent",
-        "env": [{"name": name, "value": _literal(value)} for name, value in sorted(env.items())],
+        "env": sorted([*plain, *_forwarded(effective, secret)], key=lambda item: str(item["name"])),
         "resources": {"limits": dict(effective.limits), "requests": dict(effective.requests)},
         "securityContext": container_security(read_only_root=effective.read_only_root),
         "volumeMounts": mounts(names.COMPONENT, read_only_root=effective.read_only_root),
@@ -60,6 +67,22 @@ def component(effective: EffectiveRun, settings: PodSettings) -> dict[str, Any]:
     if effective.args is not None:
         container["args"] = [_literal(part) for part in effective.args]
     return container
+
+
+def _forwarded(effective: EffectiveRun, secret: str) -> list[dict[str, Any]]:
+    """The token that the Component forwards. The kubelet takes it from the attempt's Secret."""
+    forward = effective.forward_token
+    if forward is None:
+        return []
+    ref = {"secretKeyRef": {"name": secret, "key": exchange.TOKEN_KEY}}
+    return [
+        {"name": prefix + name, **value}
+        for prefix in (contract.ENV_PREFIX, contract.ENV_TWIN_PREFIX)
+        for name, value in (
+            (contract.ENV_TOKEN, {"valueFrom": ref}),
+            (contract.ENV_URL, {"value": _literal(forward.url)}),
+        )
+    ]
 
 
 def _agent(name: str, command: tuple[str, ...], image: str, settings: PodSettings) -> dict[str, Any]:

@@ -11,15 +11,16 @@ from componentrun.api.common import duration_seconds, quantity_value
 from componentrun.core.configfile import check_secret_paths, config_json, environment, plain_secrets
 from componentrun.core.files import EffectiveFiles, input_files, output_files, system_tags
 from componentrun.core.image import component_id, image_reference
-from componentrun.core.mapping import check_configuration, check_input, where_of_input, where_of_output
+from componentrun.core.mapping import check_configuration, check_input, output_of, where_of_input
 from componentrun.core.network import effective_network
 from componentrun.core.resources import container_resources
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import OutputFile, OutputTable, Where
 
 if TYPE_CHECKING:
-    from componentrun.api.component import Component, Network
-    from componentrun.api.componentrun import ComponentRun, ComponentRunSpec, InputTable
+    from componentrun.api.component import Component, ForwardToken, Network
+    from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
+    from componentrun.api.tables import InputTable
+    from componentrun.exchange import OutputFile, OutputTable, Where
 
 __all__ = ["EffectiveInput", "EffectiveRun", "resolve"]
 
@@ -84,6 +85,10 @@ class EffectiveRun:
     """Content of config.json, without the values of `configuration.secrets`: stage-in puts them in."""
     env: dict[str, str]
     """The contract's variables, KBC_ and COMPONENTRUN_."""
+    type_support: str = contract.DEFAULT_TYPE_SUPPORT
+    """`none`, `hints` or `authoritative`."""
+    forward_token: ForwardToken | None = None
+    """Where the token comes from that the component gets."""
     configuration_id: str | None = None
     configuration_row: str | None = None
     branch: str = contract.DEFAULT_BRANCH
@@ -115,6 +120,7 @@ def resolve(run: ComponentRun, component: Component | None, storage_name: str) -
     limits, requests = container_resources(spec, component)
     inputs = _inputs(spec.input.tables)
     files = input_files(spec.input)
+    type_support = (component.spec.data_type_support if component else None) or contract.DEFAULT_TYPE_SUPPORT
     return EffectiveRun(
         namespace=run.metadata.namespace,
         name=run.metadata.name,
@@ -135,7 +141,9 @@ def resolve(run: ComponentRun, component: Component | None, storage_name: str) -
         outputs=_outputs(spec),
         default_bucket=spec.output.default_bucket,
         config=config_json(run, inputs, files, spec.output),
-        env=environment(run, identifier),
+        env=environment(run, identifier, type_support),
+        type_support=type_support,
+        forward_token=component.spec.forward_token if component else None,
         configuration_id=spec.configuration.id,
         configuration_row=spec.configuration.row,
         branch=spec.configuration.branch or contract.DEFAULT_BRANCH,
@@ -259,14 +267,5 @@ def _outputs(spec: ComponentRunSpec) -> tuple[OutputTable, ...]:
                 Reason.INVALID_SPEC,
             )
         placed[table.destination] = i
-        outputs.append(
-            OutputTable(
-                source=table.source,
-                destination=table.destination,
-                incremental=table.incremental,
-                primary_key=table.primary_key,
-                write_always=table.write_always,
-                delete_where=where_of_output(table.delete_where, f"spec.output.tables[{i}]"),
-            )
-        )
+        outputs.append(output_of(table, f"spec.output.tables[{i}]"))
     return tuple(outputs)

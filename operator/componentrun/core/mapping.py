@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from componentrun.api.changedsince import ADAPTIVE, changed_since
+from componentrun.columnfacts import ColumnFacts
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import Where
+from componentrun.exchange import OutputTable, Where
 from componentrun.tablesql import ORDERED, check_where
 
 if TYPE_CHECKING:
-    from componentrun.api.componentrun import ComponentRunSpec, DeleteWhere, InputTable, OutputTableMapping
+    from componentrun.api.componentrun import ComponentRunSpec
+    from componentrun.api.tables import ColumnSchema, DeleteWhere, InputTable, OutputTableMapping
     from componentrun.core.effective import EffectiveInput
 
 __all__ = [
@@ -19,9 +21,9 @@ __all__ = [
     "check_input",
     "input_entry",
     "output_entry",
+    "output_of",
     "reads_adaptively",
     "where_of_input",
-    "where_of_output",
 ]
 
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
@@ -87,7 +89,7 @@ def where_of_input(table: InputTable, path: str) -> Where | None:
     return _checked(Where(found.column, found.operator, found.values, kind), f"{path}.where")
 
 
-def where_of_output(delete: DeleteWhere | None, path: str) -> Where | None:
+def _where_of_output(delete: DeleteWhere | None, path: str) -> Where | None:
     """The condition on the rows to delete. Raises as `check_input` does."""
     if delete is None:
         return None
@@ -139,4 +141,70 @@ def output_entry(table: OutputTableMapping) -> dict[str, Any]:
         }
     if table.write_always:
         entry["write_always"] = True
+    if table.optional:
+        entry["optional"] = True
+    for name in ("delimiter", "enclosure"):
+        if (sign := getattr(table, name)) is not None:
+            entry[name] = sign
+    if table.columns is not None:
+        entry["columns"] = list(table.columns)
+    if table.schema_ is not None:
+        entry["schema"] = [_facts(column).schema_entry(primary_key=column.primary_key) for column in table.schema_]
     return entry
+
+
+def output_of(table: OutputTableMapping, path: str) -> OutputTable:
+    """One output table for stage-out.
+
+    Raises:
+        UserError: (InvalidSpec) naming the field.
+    """
+    return OutputTable(
+        source=table.source,
+        destination=table.destination,
+        incremental=table.incremental,
+        primary_key=_primary_key(table, path),
+        write_always=table.write_always,
+        delete_where=_where_of_output(table.delete_where, path),
+        delimiter=table.delimiter,
+        enclosure=table.enclosure,
+        columns=_columns(table, path),
+        schema=None if table.schema_ is None else tuple(_facts(column) for column in table.schema_),
+        optional=table.optional,
+    )
+
+
+def _facts(column: ColumnSchema) -> ColumnFacts:
+    return ColumnFacts(
+        column.name, column.type, column.length, column.default, column.nullable, column.description or None
+    )
+
+
+def _columns(table: OutputTableMapping, path: str) -> tuple[str, ...] | None:
+    """The columns that are given for a file without a header line."""
+    if table.delimiter is not None and table.delimiter == table.enclosure:
+        raise UserError(f"{path}.enclosure: it is the delimiter, too: give another", Reason.INVALID_SPEC)
+    described = None if table.schema_ is None else tuple(column.name for column in table.schema_)
+    for name, columns in (("columns", table.columns), ("schema", described)):
+        twice = next((column for column in columns or () if (columns or ()).count(column) > 1), None)
+        if twice is not None:
+            raise UserError(f"{path}.{name}: `{twice}` is there twice: name each once", Reason.INVALID_SPEC)
+    if table.columns is not None and described is not None and set(table.columns) != set(described):
+        strange = sorted(set(table.columns) ^ set(described))
+        raise UserError(
+            f"{path}.schema: `{strange[0]}` is not both in `columns` and in `schema`: name the same columns in both",
+            Reason.INVALID_SPEC,
+        )
+    return table.columns
+
+
+def _primary_key(table: OutputTableMapping, path: str) -> tuple[str, ...] | None:
+    """The key that the mapping gives, in one way or the other."""
+    flagged = tuple(column.name for column in table.schema_ or () if column.primary_key)
+    if table.primary_key is not None and flagged and set(flagged) != set(table.primary_key):
+        raise UserError(
+            f"{path}.primaryKey: found {', '.join(table.primary_key) or 'none'}, but its schema says "
+            f"{', '.join(flagged)}: say it once",
+            Reason.INVALID_SPEC,
+        )
+    return flagged or None if table.primary_key is None else table.primary_key

@@ -60,7 +60,7 @@ def _spec(
             containers.stage_out(effective, agent_image, settings),
             containers.stage_in(effective, agent_image, settings),
         ],
-        "containers": [containers.component(effective, settings)],
+        "containers": [containers.component(effective, settings, secret=name)],
         "volumes": volumes.volumes(effective, secret=name),
         **podmeta.scheduling(run, settings),
     }
@@ -83,6 +83,7 @@ def build_secret(
     grant_in: GrantIn,
     grant_out: GrantOut,
     redact: Sequence[str],
+    token: str | None = None,
 ) -> dict[str, Any]:
     """The attempt's Secret, named like its pod and owned by it: it goes when the pod goes, without anybody's doing.
 
@@ -95,6 +96,7 @@ def build_secret(
         grant_in: for stage-in's eyes only.
         grant_out: for stage-out's eyes only.
         redact: values that must never appear in an event or a status; mounted nowhere.
+        token: for the component's environment; None where none is forwarded.
     """
     name = names.pod_name(run.metadata.name, attempt)
     return {
@@ -116,5 +118,7 @@ def build_secret(
             exchange.GRANT_IN_KEY: exchange.to_json(grant_in),
             exchange.GRANT_OUT_KEY: exchange.to_json(grant_out),
             exchange.REDACT_KEY: json.dumps(list(redact), ensure_ascii=False),
+            # A copy, so that what the component holds is what is redacted, also if the original changes meanwhile.
+            **({exchange.TOKEN_KEY: token} if token is not None else {}),
         },
     }

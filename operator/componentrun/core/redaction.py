@@ -28,6 +28,8 @@ def needs_redaction(before: ComponentRunStatus, after: ComponentRunStatus) -> bo
     """Whether `after` brings words of a container that `before` did not have."""
     if after.last_words is not None and after.last_words != before.last_words:
         return True
+    if after.result_message is not None and after.result_message != before.result_message:
+        return True
     ended = after.attempts[-1].message if after.attempts else None
     known = before.attempts[-1].message if before.attempts else None
     return ended is not None and ended != known and after.attempts[-1].reason != Reason.SUCCEEDED
@@ -59,6 +61,9 @@ def redact_status(status: ComponentRunStatus, values: Sequence[str] | None) -> C
     return status.model_copy(
         update={
             "message": clean(status.message, status.reason) if status.message is not None else None,
+            "result_message": (
+                None if values is None or status.result_message is None else _hide(status.result_message, redactor)
+            ),
             "last_words": None if values is None or status.last_words is None else _hide(status.last_words, redactor),
             "warnings": None if status.warnings is None else tuple(_hide(text, redactor) for text in status.warnings),
             "conditions": tuple(

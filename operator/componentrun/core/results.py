@@ -17,6 +17,7 @@ __all__ = [
     "counted",
     "excerpt",
     "last_words",
+    "shortened",
     "stage_in_result",
     "stage_out_result",
     "tail",
@@ -81,6 +82,11 @@ def tail(text: str, limit: int) -> str:
     cut = text[-limit:]
     _, newline, rest = cut.partition("\n")
     return rest.strip() if newline else CUT_MARK + cut
+
+
+def shortened(text: str) -> str:
+    """Somebody else's message, as long as a status may hold it."""
+    return text if len(text) <= MAX_LAST_WORDS else text[: MAX_LAST_WORDS - 1] + CUT_MARK
 
 
 def counted(number: int, noun: str) -> str:

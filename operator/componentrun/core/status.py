@@ -26,7 +26,7 @@ from componentrun.core.outcome import (
     publishing,
     start_failed,
 )
-from componentrun.core.results import counted, excerpt, stage_in_result
+from componentrun.core.results import counted, excerpt, shortened, stage_in_result, stage_out_result
 from componentrun.core.steps import moved, said, with_phase
 from componentrun.errors import Reason
 
@@ -219,6 +219,9 @@ def _with_facts(status: ComponentRunStatus, run: ComponentRun, pod: PodView, now
         update["attempts"] = (*status.attempts[:-1], attempt.model_copy(update={"node": pod.node}))
     if pod.component is not None and pod.component.image_id:
         update["image_digest"] = pod.component.image_id
+    left = stage_out_result(pod.stage_out)
+    if left is not None and left.said is not None:
+        update["result_message"] = shortened(left.said)
     if pod.stage_in is not None and pod.stage_in.state == "terminated" and not failed_stage_in(pod.stage_in):
         result = stage_in_result(pod.stage_in)
         message = "The input is in."

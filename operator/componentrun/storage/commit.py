@@ -22,15 +22,15 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
-from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
-from componentrun.storage.connection import plain_etag, quoted_etag
+from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
+from componentrun.storage.connection import plain_etag
 from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.files import FileRecord, create_file, records_of
 from componentrun.storage.history import change_table
-from componentrun.storage.layout import TableId, check_own
+from componentrun.storage.layout import TableId
+from componentrun.storage.loads import by_table, loads_of
 from componentrun.storage.pointer import (
     Commit,
-    Condition,
     Pointer,
     Slice,
     StorageModel,
@@ -44,7 +44,7 @@ from componentrun.storage.tables import gather_bounded, read_pointer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from componentrun.exchange import StageOutResult, TableWritten
+    from componentrun.exchange import StageOutResult
     from componentrun.storage.connection import Store
     from componentrun.storage.files import FilePart
     from componentrun.storage.tables import VersionedPointer
@@ -194,60 +194,6 @@ async def _read_decision(store: Store, run: str) -> _Decision | None:
     return _Decision(parse_document(Journal, stored.data, where, JOURNAL_FORMAT), stored.etag)
 
 
-def loads_of(tables: Iterable[TableWritten], own_prefix: str, *, write_always_only: bool) -> tuple[TableLoad, ...]:
-    """The loads that an attempt's result asks for.
-
-    Raises:
-        UserError: (OutputInvalid) a destination is no table id, or one file would replace another.
-        PlatformError: (PublishFailed) a slice lies outside `own_prefix`.
-    """
-    loads = tuple(_load(table, own_prefix) for table in tables if table.write_always or not write_always_only)
-    for table, several in _by_table(loads).items():
-        for load in several[1:]:
-            if not load.incremental:
-                raise UserError(
-                    f"`{several[0].source}` and `{load.source}` both become `{table}`, where the latter would replace "
-                    f"the former; give `{load.source}` another destination, or make it incremental",
-                    Reason.OUTPUT_INVALID,
-                )
-    return loads
-
-
-def _load(written: TableWritten, own_prefix: str) -> TableLoad:
-    for part in written.slices:
-        check_own(part.key, own_prefix, f"`{written.destination}`")
-    try:
-        table = TableId.parse(written.destination)
-    except UserError as error:
-        raise UserError(f"`{written.source}`: {error.message}", Reason.OUTPUT_INVALID) from None
-    return TableLoad(
-        table=str(table),
-        source=written.source,
-        columns=written.columns,
-        primary_key=written.primary_key,
-        incremental=written.incremental,
-        slices=tuple(
-            Slice(key=part.key, size=part.size, rows=part.rows, etag=quoted_etag(part.etag))
-            for part in written.slices
-            if part.size
-        ),
-        delete_where=_condition(written),
-    )
-
-
-def _condition(written: TableWritten) -> Condition | None:
-    where = written.delete_where
-    if where is None:
-        return None
-    try:
-        return Condition.model_validate({"column": where.column, "operator": where.operator, "values": where.values})
-    except ValueError:
-        raise UserError(
-            f"`{written.source}` deletes rows with the operator `{where.operator}`; expected eq or ne",
-            Reason.OUTPUT_INVALID,
-        ) from None
-
-
 def apply_all(pointer: Pointer | None, loads: Iterable[TableLoad], commit: Commit, *, checked: bool) -> Pointer | None:
     """A table after all loads that one run brings for it, which count as one change.
 
@@ -278,17 +224,17 @@ async def _check(
     Returns:
         The tables as they were seen, and by its key the version of each object.
     """
-    by_table = _by_table(loads)
+    of_table = by_table(loads)
     seen: dict[str, VersionedPointer | None] = {}
     versions: dict[str, str | None] = {}
 
     async def check(item: Slice | FilePart | str) -> None:
         if isinstance(item, str):
-            seen[item] = await _check_table(store, item, by_table[item])
+            seen[item] = await _check_table(store, item, of_table[item])
         else:
             versions[item.key] = await _check_object(store, item)
 
-    items: list[Slice | FilePart | str] = [*by_table, *(part for load in loads for part in load.slices)]
+    items: list[Slice | FilePart | str] = [*of_table, *(part for load in loads for part in load.slices)]
     items += [part for file in files for part in file.parts]
     await gather_bounded(check, items)
     return seen, versions
@@ -346,14 +292,14 @@ async def _carry_out(store: Store, decided: _Decision, seen: dict[str, Versioned
             merge = partial(apply_all, loads=loads, commit=journal.commit, checked=False)
             await change_table(store, TableId.parse(table), journal.commit.run, merge, seen=seen.get(table))
 
-        await gather_bounded(change, _by_table(journal.loads).items())
+        await gather_bounded(change, by_table(journal.loads).items())
         await gather_bounded(lambda record: create_file(store, record), journal.files)
         await _mark_done(store, decided)
     return Published(
         attempt=journal.commit.attempt,
         tables=tuple(
             PublishedTable(table, sum(load.rows for load in loads), sum(load.size for load in loads))
-            for table, loads in _by_table(journal.loads).items()
+            for table, loads in by_table(journal.loads).items()
         ),
         time=journal.commit.time,
         files=tuple(PublishedFile(file.id, file.name, file.size) for file in journal.files),
@@ -371,13 +317,6 @@ async def _mark_done(store: Store, decided: _Decision) -> None:
         now = await read_journal(store, run)
         if now is None or now.state != "done":
             raise
-
-
-def _by_table(loads: Iterable[TableLoad]) -> dict[str, list[TableLoad]]:
-    grouped: dict[str, list[TableLoad]] = {}
-    for load in loads:
-        grouped.setdefault(load.table, []).append(load)
-    return grouped
 
 
 def _fenced(journal: Journal, run: str, attempt: int) -> FencedError:

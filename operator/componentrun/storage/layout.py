@@ -22,7 +22,7 @@ from typing import Final, Self
 
 from componentrun.contract import DEFAULT_BRANCH
 from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.exchange import STAGE_OUT_RESULT
+from componentrun.exchange import STAGE_OUT_KEPT, STAGE_OUT_RESULT
 from componentrun.storage.fileindex import FileIndex
 
 __all__ = ["RESERVED_AREAS", "SEQUENCE_DIGITS", "Layout", "TableId", "check_own", "clean_prefix"]
@@ -169,6 +169,10 @@ class Layout:
     def result(self, run: str, attempt: int) -> str:
         """Key of what stage-out says about its attempt."""
         return self.data(run, attempt) + STAGE_OUT_RESULT
+
+    def kept(self, run: str, attempt: int) -> str:
+        """Prefix of what an attempt left beside its tables, with a slash at its end."""
+        return self.data(run, attempt) + STAGE_OUT_KEPT
 
     # Runs
 

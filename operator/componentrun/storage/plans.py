@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.contract import IN_TABLES, MANIFEST_SUFFIX
+from componentrun.contract import DEFAULT_TYPE_SUPPORT, IN_TABLES, MANIFEST_SUFFIX
 from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.exchange import GrantIn, GrantOut, SliceRead, StageInPlan, StageOutPlan, Step, TableRead, to_json
 from componentrun.storage.adaptive import write_down
 from componentrun.storage.connection import ObjectInfo, quoted_etag
 from componentrun.storage.fileinput import choose_files, file_read
 from componentrun.storage.grants import MAX_POST_BYTES
+from componentrun.storage.inputmanifest import AUTHORITATIVE, input_manifest
 from componentrun.storage.layout import TableId
 from componentrun.storage.pointer import Pointer
 from componentrun.storage.reading import EVERYTHING, Wish, plan_read
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["AttemptPlan", "AttemptRequest", "InputSource", "InputStatus", "prepare_attempt"]
 
 _FILE_NAME: Final = re.compile(r"[^/\\\x00-\x1f\x7f]{1,240}")
-_TIME: Final = "%Y-%m-%dT%H:%M:%S%z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,8 @@ class AttemptRequest:
     """That every output file gets besides its own."""
     default_bucket: str | None = None
     max_output_bytes: int | None = None
+    type_support: str = DEFAULT_TYPE_SUPPORT
+    """What the component knows of column types."""
     config: dict[str, Any] = field(default_factory=dict)
     """Content of config.json, without secrets."""
     state: dict[str, Any] = field(default_factory=dict)
@@ -160,6 +162,7 @@ async def prepare_attempt(store: Store, signer: Signer, request: AttemptRequest)
         max_bytes=request.max_output_bytes,
         files=tuple(request.output_files),
         file_tags=request.file_tags,
+        check_types=request.type_support == AUTHORITATIVE,
     )
     key_in = store.layout.stage_in_plan(request.run, request.attempt)
     key_out = store.layout.stage_out_plan(request.run, request.attempt)
@@ -259,7 +262,7 @@ def _table_read(found: _Found, store: Store, signer: Signer, request: AttemptReq
             SliceRead(signer.sign_get(part.key, request.expires_in, part.version), part.size, quoted_etag(part.etag))
             for part in reading.slices
         ),
-        manifest=_manifest(what, store, reading.columns),
+        manifest=input_manifest(what, store, reading.columns, request.type_support),
         rows=reading.rows,
         mapping=reading.mapping,
         sliced=found.source.sliced,
@@ -272,21 +275,6 @@ def _object_read(found: _Found, info: ObjectInfo, signer: Signer, request: Attem
     wish = found.source.wish
     mapping = wish.mapping(None, (Step(None, 1),)) if wish.needs_query else None
     return TableRead(found.source.label, found.path, columns=None, slices=(read,), manifest=None, mapping=mapping)
-
-
-def _manifest(pointer: Pointer, store: Store, columns: tuple[str, ...]) -> dict[str, Any]:
-    table = TableId.parse(pointer.id)
-    return {
-        "id": pointer.id,
-        "uri": f"s3://{store.settings.bucket}/{store.layout.pointer(table)}",
-        "name": table.table,
-        # Without all its columns the rows that are delivered need not differ in it.
-        "primary_key": list(pointer.primary_key) if set(pointer.primary_key) <= set(columns) else [],
-        "columns": list(columns),
-        "created": pointer.created.strftime(_TIME),
-        "last_change_date": pointer.last_change.strftime(_TIME),
-        "metadata": [],
-    }
 
 
 def _status(found: _Found) -> InputStatus:

@@ -15,10 +15,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field, ValidationError
 
 from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.storage.columns import Column, merged_columns, type_conflict
+from componentrun.storage.document import StorageModel
 
 __all__ = [
     "POINTER_FORMAT",
@@ -42,30 +43,12 @@ __all__ = [
 
 POINTER_FORMAT: Final = 1
 RECENT_COMMITS: Final = 100
+"""Run uids that a pointer remembers: an interrupted commit is known again unless that many others came since."""
 _SHOWN_COLUMNS: Final = 10
 _SHOWN_CHARACTERS: Final = 100
-"""Run uids that a pointer remembers: an interrupted commit is known again unless that many others came since."""
-
-
-class StorageModel(BaseModel):
-    """Base of the documents in Storage: camelCase, frozen, fields of a later release ignored."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
-
-    def to_bytes(self) -> bytes:
-        """The document as it is stored: JSON in UTF-8."""
-        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
 Model = TypeVar("Model", bound=StorageModel)
-
-
-class Column(StorageModel):
-    """One column of a table."""
-
-    name: str
-    type: str | None = None
-    """Not used yet; None: text."""
 
 
 class Slice(StorageModel):
@@ -163,6 +146,10 @@ class TableLoad(StorageModel):
     slices: tuple[Slice, ...] = ()
     delete_where: Condition | None = None
     """Rows of the table that go before these come; without effect where the load replaces them all."""
+    described: tuple[Column, ...] = ()
+    """Columns of which the load says something."""
+    metadata: dict[str, str] = Field(default_factory=dict)
+    """What the load says of the table as a whole."""
 
     @property
     def rows(self) -> int:
@@ -197,6 +184,8 @@ class Pointer(StorageModel):
     change: Change = "load"
     restored: int | None = None
     """The version that came back; None: `change` is something else."""
+    metadata: dict[str, str] = Field(default_factory=dict)
+    """What its writers said of the table as a whole; a later word replaces an earlier one of the same key."""
     recent_commits: tuple[str, ...] = ()
     """Uids of the last runs that changed this table, newest first."""
 
@@ -278,6 +267,8 @@ def check_load(pointer: Pointer | None, load: TableLoad) -> None:
             f"expected {_listed(existing)} first and new columns behind them",
             Reason.OUTPUT_INVALID,
         )
+    if (conflict := type_conflict(pointer.columns, load.described)) is not None:
+        raise UserError(f"{told} {conflict}; leave the type out, or load the table in full once", Reason.OUTPUT_INVALID)
     if load.primary_key and load.primary_key != pointer.primary_key:
         raise UserError(
             f"{told} has the primary key {_listed(load.primary_key)}, the table has {_listed(pointer.primary_key)}; "
@@ -320,12 +311,12 @@ def merge_load(pointer: Pointer | None, load: TableLoad, commit: Commit, version
         segments = there.segments
     time = max(commit.time, pointer.last_change) if pointer is not None else commit.time
     segments += _added(load, commit, time, version, empty=not segments)
-    known = {column.name: column for column in there.columns} if there is not None else {}
     slices = [part for segment in segments for part in segment.slices]
+    before = there.columns if there is not None else ()
     return Pointer(
         id=load.table,
         version=version,
-        columns=tuple(known.get(name, Column(name=name)) for name in names),
+        columns=merged_columns(names, before, load.described, full=not load.incremental),
         primary_key=primary_key,
         segments=segments,
         rows=sum(part.rows for part in slices),
@@ -334,6 +325,7 @@ def merge_load(pointer: Pointer | None, load: TableLoad, commit: Commit, version
         last_change=time,
         committed_by=commit,
         change="increment" if there is not None and load.incremental else "load",
+        metadata={**(there.metadata if there is not None else {}), **load.metadata},
         recent_commits=remember(pointer, commit.run),
     )
 

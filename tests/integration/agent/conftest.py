@@ -112,9 +112,9 @@ class Place:
         return GrantIn(await self.url("in", plan), secrets or {}, self.settings.ca_bundle)
 
     async def grant_out(
-        self, *tables: OutputTable, bucket: str | None = None, max_bytes: int | None = None
+        self, *tables: OutputTable, bucket: str | None = None, max_bytes: int | None = None, **more: Any
     ) -> GrantOut:
-        plan = StageOutPlan("ns/run", tables, bucket, max_bytes)
+        plan = StageOutPlan("ns/run", tables, bucket, max_bytes, **more)
         return GrantOut(await self.url("out", plan), self.policy(), self.settings.ca_bundle)
 
     def policy(self, max_bytes: int = 2**30) -> PostPolicy:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from keboola.component import CommonInterface
-from keboola.component.dao import BaseType, ColumnDefinition
+from keboola.component.dao import BaseType, ColumnDefinition, DataType, TableMetadata
 
-from componentrun.exchange import OutputTable, TableRead
+from componentrun.exchange import OutputTable, TableRead, Where
+from componentrun.storage.columns import Column
+from componentrun.storage.inputmanifest import input_manifest
+from componentrun.storage.pointer import Commit, TableLoad, merge_load
 
 if TYPE_CHECKING:
     from tests.integration.agent.conftest import Place
@@ -71,3 +76,107 @@ async def test_a_component_written_with_it_reads_and_writes(place: Place, legacy
     assert greetings.rows == 2
     assert await place.content("out.c-m.g") == b'1,"hi, ""alice""\n"\r\n2,"hi, ""bob""\n"\r\n'
     assert (slices.columns, slices.primary_key, slices.rows) == (("id", "n"), ("id",), 2)
+
+
+TABLE = merge_load(
+    None,
+    TableLoad(
+        table="in.c-main.people",
+        columns=("id", "born"),
+        primary_key=("id",),
+        described=(
+            Column(name="id", type="INTEGER", nullable=False, description="who", metadata={"k": "v"}),
+            Column(name="born", type="DATE", length="10"),
+        ),
+        metadata={"KBC.description": "all of them"},
+    ),
+    Commit(run="r", attempt=1, time=datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)),
+)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("support", ["none", "hints", "authoritative"])
+async def test_it_reads_the_types_of_input_tables_in_both_forms(
+    place: Place, monkeypatch: pytest.MonkeyPatch, support: str
+) -> None:
+    monkeypatch.setenv("KBC_STACKID", "componentrun")
+    monkeypatch.setenv("KBC_DATA_TYPE_SUPPORT", support)
+    part = await place.slice("1.csv", b"1,2000-01-02\n")
+    manifest = input_manifest(TABLE, place.store, ("id", "born"), support)
+    table = TableRead("in.c-main.people", "in/tables/people.csv", ("id", "born"), (part,), manifest, 1)
+    assert place.run("stage-in", await place.grant_in((table,))).code == 0
+    assert ("schema" in manifest) == (support != "none")
+
+    (found,) = CommonInterface(data_folder_path=str(place.data)).get_input_tables_definitions()
+    assert (found.id, found.name, found.column_names) == ("in.c-main.people", "people", ["id", "born"])
+    assert found.primary_key == ["id"]
+    assert found.uri == manifest["uri"]
+    assert found.created == datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
+    assert {name: column.data_types["base"].dtype for name, column in found.schema.items()} == {
+        "id": "INTEGER",
+        "born": "DATE",
+    }
+    assert not found.schema["id"].nullable
+    assert found.schema["born"].nullable
+    assert found.table_metadata.table_metadata["KBC.description"] == "all of them"
+    if support != "none":
+        assert found.schema["id"].description == "who"
+        assert found.schema["id"].metadata == {"k": "v"}
+        assert found.schema["born"].data_types["base"].length == "10"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("support", ["none", "hints"])
+async def test_what_it_writes_about_a_table_arrives(
+    place: Place, monkeypatch: pytest.MonkeyPatch, support: str
+) -> None:
+    """With the variables that the platform sets, and every option that the library has."""
+    monkeypatch.setenv("KBC_STACKID", "componentrun")
+    monkeypatch.setenv("KBC_PROJECT_FEATURE_GATES", "queuev2")
+    monkeypatch.setenv("KBC_DATA_TYPE_SUPPORT", support)
+    assert place.run("stage-in", await place.grant_in(())).code == 0
+    ci = CommonInterface(data_folder_path=str(place.data))
+    told = TableMetadata()
+    told.add_table_metadata("k", "v")
+    told.add_column_data_type("id", "INTEGER", source_data_type="BIGINT", nullable=False, length="20")
+    schema = {
+        "id": ColumnDefinition(data_types=BaseType.integer(length="20"), primary_key=True, nullable=False),
+        "born": ColumnDefinition(BaseType.date(default="1970-01-01"), description="when", metadata={"m": "1"}),
+    }
+    schema["id"].add_datatype("snowflake", DataType("NUMBER", "38,0"))
+    table = ci.create_out_table_definition(
+        "people.csv",
+        destination="out.c-m.people",
+        schema=schema,
+        incremental=True,
+        table_metadata=told,
+        description="all of them",
+        delimiter="\t",
+        enclosure="'",
+        write_always=True,
+        delete_where={"column": "id", "operator": "ne", "values": ["7"]},
+    )
+    # A schema means that the file has no header line, unless it is said otherwise.
+    assert table.has_header is False
+    place.write("out/tables/people.csv", "1\t'2000-01-02'\n2\t'it''s, \"x\"'\n")
+    ci.write_manifest(table)
+
+    written = json.loads((place.data / "out/tables/people.csv.manifest").read_text())
+    assert ("schema" in written) == (support == "hints")
+    ended = place.run("stage-out", await place.grant_out())
+    assert ended.code == 0, ended.text
+    (found,) = (await place.result()).tables
+    assert (found.destination, found.columns, found.primary_key) == ("out.c-m.people", ("id", "born"), ("id",))
+    assert (found.incremental, found.write_always, found.rows) == (True, True, 2)
+    assert found.delete_where == Where("id", "ne", ("7",))
+    assert found.metadata == {"k": "v", "KBC.description": "all of them"}
+    assert await place.content("out.c-m.people") == b'1,"2000-01-02"\n2,"it\'s, ""x"""\n'
+    facts = {item.name: item for item in found.schema}
+    assert (facts["id"].type, facts["id"].length) == ("INTEGER", "20")
+    if support == "none":
+        # The library tells the old form only what was said as metadata.
+        assert (facts["id"].nullable, facts["id"].metadata) == (False, {"KBC.datatype.type": "BIGINT"})
+    else:
+        assert facts["id"].backends == {"snowflake": {"type": "NUMBER", "length": "38,0"}}
+        assert (facts["born"].type, facts["born"].default) == ("DATE", "1970-01-01")
+        assert (facts["born"].description, facts["born"].metadata) == ("when", {"m": "1"})

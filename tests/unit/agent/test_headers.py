@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.agent.folder import FOLDER, Folder
-from componentrun.agent.layout import columns_of, header_of
+from componentrun.agent.layout import columns_of, header_of, known_facts
 from componentrun.agent.manifest import Manifest
 from componentrun.agent.outputs import Source
+from componentrun.columnfacts import ColumnFacts
+from componentrun.csvdialect import Dialect
 from componentrun.errors import UserError
 from componentrun.storage.layout import TableId
 
@@ -21,7 +23,18 @@ TABLE = TableId.parse("out.c-a.x")
 
 
 def source(manifest: Manifest, *key: str, kind: str = "") -> Source:
-    return Source("x.csv", kind == FOLDER, TABLE, manifest, key, incremental=False, write_always=False)
+    return Source(
+        "x.csv",
+        kind == FOLDER,
+        TABLE,
+        key,
+        incremental=False,
+        write_always=False,
+        dialect=Dialect(manifest.delimiter or ","),
+        columns=manifest.columns,
+        has_header=manifest.has_header,
+        facts=manifest.facts,
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,7 +84,7 @@ def test_where_the_rows_begin(
             b"a,c\n",
             Manifest(columns=AB, has_header=True),
             (),
-            "its header has the columns a, c; its manifest says a, b",
+            "its header has the columns a, c; its manifest or the output mapping says a, b",
         ),
         (b"a,b\n", Manifest(), ("c",), "the primary key column `c` is not there; it has a, b"),
         (b"1,2\n", Manifest(columns=AB), ("c",), "the primary key column `c` is not there; it has a, b"),
@@ -102,3 +115,19 @@ def test_slices_need_columns(manifest: Manifest, key: tuple[str, ...], problem: 
 
 def test_slices_with_columns() -> None:
     assert columns_of(source(Manifest(columns=AB), "b", kind=FOLDER), "x.csv") == AB
+
+
+def test_a_header_in_another_dialect(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfa;b\n1;2\n")
+    with Folder(str(tmp_path)).open("x.csv") as file:
+        header, _ = header_of(file, source(Manifest(delimiter=";"), "a"), "x.csv")
+    assert (header.columns, header.data_offset) == (AB, 7)
+
+
+def test_what_is_said_of_columns_that_are_not_there_is_passed_over_with_a_warning() -> None:
+    told = Manifest(facts=(ColumnFacts("a", "INTEGER"), ColumnFacts("x", "DATE")))
+    facts, warning = known_facts(source(told), AB, "x.csv")
+    assert facts == (ColumnFacts("a", "INTEGER"),)
+    assert warning is not None
+    assert "the column `x`, which it does not have" in warning
+    assert known_facts(source(Manifest(facts=told.facts[:1])), AB, "x.csv") == (facts, None)

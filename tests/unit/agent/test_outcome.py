@@ -22,9 +22,18 @@ TABLE = TableWritten("a.csv", "out.c-a.a", ("x",), (), incremental=False, write_
 
 @pytest.mark.parametrize("message", ["short", "x" * 10_000, "ž" * 10_000, '"\n' * 10_000, "\x00" * 5000, None])
 @pytest.mark.parametrize("warnings", [(), ("w",), ("w" * 500,) * 20])
-def test_a_termination_message_always_fits_and_is_always_json(message: str | None, warnings: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("said", [None, "\x00" * 5000])
+def test_a_termination_message_always_fits_and_is_always_json(
+    message: str | None, warnings: tuple[str, ...], said: str | None
+) -> None:
     result = StageOutResult(
-        ok=False, tables=(TABLE,) * 100, state={"a": "b" * 9000}, warnings=warnings, reason="R", message=message
+        ok=False,
+        tables=(TABLE,) * 100,
+        state={"a": "b" * 9000},
+        warnings=warnings,
+        reason="R",
+        message=message,
+        said=said,
     )
     text = termination_message(result)
     assert len(text.encode()) <= TERMINATION_BYTES

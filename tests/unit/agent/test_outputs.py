@@ -10,6 +10,8 @@ import pytest
 from componentrun.agent.folder import FILE, FOLDER, Entry
 from componentrun.agent.manifest import Manifest, parse_manifest
 from componentrun.agent.outputs import Decision, decide
+from componentrun.columnfacts import ColumnFacts
+from componentrun.csvdialect import Dialect
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import OutputTable, StageOutPlan, Where
 
@@ -124,6 +126,68 @@ def test_the_mapping_says_key_and_deletions_before_the_manifest_does() -> None:
     ]
 
 
+def test_an_optional_output_may_be_missing_and_an_orphan_manifest_may_not() -> None:
+    optional = OutputTable("a", "out.c-a.a", optional=True)
+    assert decided(files("b"), optional, bucket="out.c-a").errors == ()
+    orphan = decided(files("a.manifest"), optional, manifests={"a": Manifest()})
+    assert "there is no file or folder `a` beside it" in orphan.errors[0].message
+
+
+def test_the_mappings_delimiter_and_enclosure_go_before_the_manifests_each_for_itself() -> None:
+    manifest = Manifest(delimiter=";", enclosure="'")
+    tables = (
+        OutputTable("a", "out.c-a.a", delimiter="\t"),
+        OutputTable("b", "out.c-a.b", enclosure=""),
+        OutputTable("c", "out.c-a.c"),
+        OutputTable("d", "out.c-a.d", delimiter="'"),
+    )
+    decision = decided(files("a", "b", "c", "d"), *tables, manifests=dict.fromkeys("abcd", manifest))
+    assert [source.dialect for source in decision.sources] == [
+        Dialect("\t", "'"),
+        Dialect(";", ""),
+        Dialect(";", "'"),
+    ]
+    assert decision.errors[0].message.startswith("out/tables/d: `delimiter` and `enclosure` are both")
+
+
+ID = ColumnFacts("id", "INTEGER")
+AND_N = ColumnFacts("n", "STRING")
+
+
+@pytest.mark.parametrize(
+    ("mapped", "manifest", "kind", "columns", "has_header", "facts"),
+    [
+        # Only `columns`, or the manifest, say that there is no header line.
+        ({"columns": ("x",)}, Manifest(columns=("y",)), FILE, ("x",), None, ()),
+        ({"columns": ("x",)}, Manifest(columns=("y",), has_header=True), FILE, ("x",), True, ()),
+        ({"schema": (ID, AND_N)}, Manifest(), FILE, ("id", "n"), True, (ID, AND_N)),
+        ({"schema": (ID, AND_N)}, Manifest(), FOLDER, ("id", "n"), None, (ID, AND_N)),
+        ({"schema": (ID, AND_N)}, Manifest(columns=("n", "id")), FILE, ("n", "id"), None, (ID, AND_N)),
+        ({"schema": (ID, AND_N), "columns": ("n", "id")}, Manifest(), FILE, ("n", "id"), None, (ID, AND_N)),
+        ({}, Manifest(columns=("id",), facts=(ID,), has_header=False), FILE, ("id",), False, (ID,)),
+        ({}, Manifest(facts=(ID,)), FILE, None, None, (ID,)),
+    ],
+)
+def test_columns_and_what_is_known_of_them(
+    mapped: dict[str, Any],
+    manifest: Manifest,
+    kind: str,
+    columns: tuple[str, ...] | None,
+    has_header: bool | None,
+    facts: tuple[ColumnFacts, ...],
+) -> None:
+    (source,) = decided(
+        [Entry("a", kind, 1)], OutputTable("a", "out.c-a.a", **mapped), manifests={"a": manifest}
+    ).sources
+    assert (source.columns, source.has_header, source.facts) == (columns, has_header, facts)
+
+
+def test_a_schema_of_other_columns_than_the_manifests_is_an_error() -> None:
+    table = OutputTable("a", "out.c-a.a", schema=(ID,))
+    (error,) = decided(files("a"), table, manifests={"a": Manifest(columns=("id", "n"))}).errors
+    assert "its manifest has the columns id, n; the output mapping's schema says id" in error.message
+
+
 OLD: dict[str, Any] = {
     "destination": "out.c-a.b",
     "columns": ["id", "n"],
@@ -139,15 +203,56 @@ NEW: dict[str, Any] = {
     "has_header": False,
     "destination": "out.c-a.b",
     "incremental": True,
-    "schema": [{"name": "id", "primary_key": True, "nullable": False}, {"name": "n", "data_type": {"base": {}}}],
+    "schema": [
+        {"name": "id", "primary_key": True, "nullable": False, "data_type": {"base": {}}},
+        {"name": "n", "data_type": {"base": {"type": "numeric", "length": "38,9"}}, "metadata": []},
+    ],
+    "table_metadata": {"k": "v"},
+    "description": "all of them",
 }
+METADATA = [
+    {"key": "KBC.datatype.basetype", "value": "INTEGER"},
+    {"key": "KBC.datatype.type", "value": "INT"},
+    {"key": "KBC.datatype.nullable", "value": True},
+    {"key": "KBC.datatype.length", "value": 11},
+    {"key": "KBC.datatype.default", "value": "7"},
+    {"key": "KBC.description", "value": "the key"},
+    {"key": "n", "value": 1},
+    {"key": "nothing", "value": None},
+]
 
 
 @pytest.mark.parametrize(
     ("raw", "manifest"),
     [
-        (OLD, Manifest("out.c-a.b", ("id", "n"), ("id",), True)),
-        (NEW, Manifest("out.c-a.b", ("id", "n"), ("id",), True, has_header=False)),
+        (OLD, Manifest("out.c-a.b", ("id", "n"), ("id",), True, delimiter=",", enclosure='"', metadata={"k": "v"})),
+        (
+            NEW,
+            Manifest(
+                "out.c-a.b",
+                ("id", "n"),
+                ("id",),
+                True,
+                has_header=False,
+                facts=(ColumnFacts("id", nullable=False), ColumnFacts("n", "NUMERIC", "38,9")),
+                metadata={"k": "v", "KBC.description": "all of them"},
+            ),
+        ),
+        ({"delimiter": "\t", "enclosure": ""}, Manifest(delimiter="\t", enclosure="")),
+        ({"delimiter": "", "enclosure": None}, Manifest()),
+        ({"metadata": {}, "table_metadata": [], "column_metadata": []}, Manifest()),
+        (
+            {"column_metadata": {"id": METADATA, "n": []}},
+            Manifest(
+                facts=(
+                    ColumnFacts("id", "INTEGER", "11", "7", True, "the key", {"KBC.datatype.type": "INT", "n": "1"}),
+                )
+            ),
+        ),
+        (
+            {"delete_where": [{"where_filters": [{"column": "id", "operator": "ne", "values_from_set": ["1"]}]}]},
+            Manifest(delete_where=Where("id", "ne", ("1",))),
+        ),
         ({}, Manifest()),
         (
             {"delete_where_column": "id", "delete_where_values": ["1", 2], "delete_where_operator": "ne"},
@@ -184,9 +289,28 @@ def test_both_forms_of_a_manifest(raw: dict[str, Any], manifest: Manifest) -> No
         ('{"destination": 1}', "`destination` is a number, expected a text"),
         ('{"schema": {"a": 1}}', "`schema` is an object, expected a list of columns"),
         ('{"schema": ["a"]}', "`schema[0]` is no column"),
-        ('{"delimiter": ";"}', "`delimiter` is ';'; only ',' is supported in this version"),
-        ('{"delimiter": ["x"]}', "`delimiter` is ['x']; only ',' is supported in this version"),
-        ('{"enclosure": "\'"}', "only '\"' is supported in this version"),
+        ('{"delimiter": ";;"}', "`delimiter` is ';;'; expected one ASCII character"),
+        ('{"delimiter": ["x"]}', "`delimiter` is a list, expected a text"),
+        ('{"enclosure": "\'\'"}', "`enclosure` is \"''\"; expected one ASCII character, or none"),
+        ('{"delimiter": ";", "enclosure": ";"}', "`delimiter` and `enclosure` are both ';'"),
+        ('{"metadata": {"k": "v"}}', "`metadata`: expected a list of objects with `key` and `value`"),
+        ('{"table_metadata": ["k"]}', "`table_metadata` is a list, expected an object"),
+        ('{"table_metadata": {"k": {}}}', "`table_metadata.k` is an object, expected a text"),
+        ('{"column_metadata": ["k"]}', "`column_metadata` is a list, expected an object of lists"),
+        ('{"column_metadata": {"a": {"k": 1}}}', "`column_metadata` of `a`: expected a list of objects"),
+        (
+            '{"column_metadata": {"a": [{"key": "KBC.datatype.basetype", "value": "VARCHAR"}]}}',
+            "`column_metadata` of `a`: `KBC.datatype.basetype` is 'VARCHAR'; expected one of STRING, INTEGER",
+        ),
+        (
+            '{"schema": [{"name": "a", "data_type": {"base": {"type": "INT"}}}]}',
+            "`schema[0]` (`a`): `data_type.base.type` is 'INT'; expected one of STRING, INTEGER",
+        ),
+        ('{"schema": [{"name": "a", "nullable": "no"}]}', "`schema[0]` (`a`): `nullable` is 'no', expected true or"),
+        ('{"schema": [{"name": "a", "data_type": "INTEGER"}]}', "`schema[0]` (`a`): `data_type` is no object"),
+        ('{"schema": [{"name": "a"}, {"name": "a"}]}', "column `a` is there twice"),
+        ('{"delete_where": [{"where_filters": []}]}', "`delete_where` is not one filter"),
+        ('{"delete_where": [{}, {}]}', "`delete_where` is not one filter"),
         ('{"delete_where_column": "id"}', "`delete_where_values` is null, expected a list of values"),
         ('{"delete_where_column": "id", "delete_where_values": []}', "`eq` needs at least one value"),
         ('{"delete_where_column": 1, "delete_where_values": ["1"]}', "`delete_where_column` is a number"),

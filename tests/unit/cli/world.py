@@ -22,7 +22,7 @@ from componentrun.cli.cluster import COMPONENTS, CRDS, DEPLOYMENTS, RUNS, SECRET
 from componentrun.cli.errors import NotFoundError
 from componentrun.cli.fileobjects import ObjectFiles
 from componentrun.cli.session import Makers
-from componentrun.cli.store import Check, EventRecord, Preview, TableDetails, TableInfo, TableVersion
+from componentrun.cli.store import Check, EventRecord, KeptFile, Preview, TableDetails, TableInfo, TableVersion
 from componentrun.errors import Reason, UserError
 from componentrun.storage.connection import Store
 from componentrun.storage.settings import StoreSettings
@@ -143,6 +143,7 @@ class FakeStore:
         self.primary_key: tuple[str, ...] = ()
         self.states: dict[StateOwner, dict[str, Any]] = {}
         self.read: dict[StateOwner, dict[str, Any]] = {}
+        self.left: dict[tuple[int, str], bytes] = {}
         self.said: list[EventRecord] = []
         self.feed = FakeFeed(self.said)
         self.checks = [Check("list", "ok", "fine")]
@@ -218,6 +219,14 @@ class FakeStore:
 
     def remove_state(self, owner: StateOwner) -> bool:
         return self.states.pop(owner, None) is not None
+
+    def kept(self, run: str, attempt: int) -> list[KeptFile]:
+        assert run.startswith("uid-")
+        return [KeptFile(path, len(content)) for (number, path), content in self.left.items() if number == attempt]
+
+    def get_kept(self, run: str, attempt: int, path: str, target: IO[bytes]) -> None:
+        assert run.startswith("uid-")
+        target.write(self.left[attempt, path])
 
     def events(self, run: str) -> FakeFeed:
         assert run.startswith("uid-")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from componentrun.columnfacts import ColumnFacts
 from componentrun.core.effective import EffectiveRun, resolve
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Where
@@ -147,6 +148,42 @@ class TestConfig:
         assert [i.path for i in found.inputs] == ["in/tables/foo.csv", "in/tables/x.csv"]
         assert [o.write_always for o in found.outputs] == [True, False]
 
+    def test_tells_how_output_tables_are_written(self) -> None:
+        schema = [
+            {"name": "id", "type": "INTEGER", "length": "11", "default": "0", "nullable": False, "primaryKey": True},
+            {"name": "n", "description": "a name"},
+        ]
+        table = {"source": "a.csv", "destination": "out.c-m.a", "delimiter": "\t", "enclosure": "", "optional": True}
+        effective = of_image(output={"tables": [{**table, "columns": ["n", "id"], "schema": schema}]})
+        assert effective.config["storage"]["output"]["tables"] == [
+            {
+                **table,
+                "columns": ["n", "id"],
+                "schema": [
+                    {
+                        "name": "id",
+                        "data_type": {"base": {"type": "INTEGER", "length": "11", "default": "0"}},
+                        "nullable": False,
+                        "primary_key": True,
+                    },
+                    {
+                        "name": "n",
+                        "data_type": {"base": {"type": "STRING"}},
+                        "nullable": True,
+                        "primary_key": False,
+                        "description": "a name",
+                    },
+                ],
+            }
+        ]
+        (output,) = effective.outputs
+        assert (output.delimiter, output.enclosure, output.optional) == ("\t", "", True)
+        assert (output.columns, output.primary_key) == (("n", "id"), ("id",))
+        assert output.schema == (
+            ColumnFacts("id", "INTEGER", "11", "0", nullable=False),
+            ColumnFacts("n", description="a name"),
+        )
+
     def test_tells_what_is_applied_to_tables(self) -> None:
         where = {"column": "a", "operator": "ge", "values": ["1"]}
         found = of_image(
@@ -244,10 +281,16 @@ class TestEnvironment:
             "KBC_STAGING_FILE_PROVIDER": "aws",
             "KBC_COMPONENT_RUN_MODE": "run",
             "KBC_DATA_TYPE_SUPPORT": "none",
+            "KBC_PROJECT_FEATURE_GATES": "queuev2",
         }
         assert {k.replace("COMPONENTRUN_", "KBC_") for k in env if k.startswith("COMPONENTRUN_")} == {
             k for k in env if k.startswith("KBC_")
         }
+
+    @pytest.mark.parametrize("support", ["none", "hints", "authoritative"])
+    def test_tells_what_the_component_is_said_to_know_of_types(self, support: str) -> None:
+        effective = of_component({"dataTypeSupport": support})
+        assert effective.env["KBC_DATA_TYPE_SUPPORT"] == effective.type_support == support
 
     def test_leaves_out_what_the_run_does_not_say(self) -> None:
         env = of_image().env
@@ -311,6 +354,13 @@ def where(operator: str, *values: str, **more: Any) -> dict[str, Any]:
 
 
 SECRET = {"secretKeyRef": {"name": "s", "key": "k"}}
+A = {"name": "a"}
+
+
+def of_output(**table: Any) -> dict[str, Any]:
+    return {"output": {"tables": [{"source": "a.csv", "destination": "out.c-m.a", **table}]}}
+
+
 REFUSED: list[tuple[str, dict[str, Any] | None, dict[str, Any], str]] = [
     ("size and resources", {}, {"size": "small", "resources": {"limits": {"cpu": "1"}}}, "spec.resources"),
     ("request above limit", {}, {"resources": {"requests": {"memory": "1Gi"}}}, "spec.resources.requests.memory"),
@@ -401,6 +451,26 @@ REFUSED: list[tuple[str, dict[str, Any] | None, dict[str, Any], str]] = [
         None,
         {"input": {"tables": [{"object": "x.csv", "changedSince": "1h"}]}},
         "spec.input.tables[0].changedSince: of an object it is not known",
+    ),
+    (
+        "a sign for both",
+        None,
+        of_output(delimiter=";", enclosure=";"),
+        "spec.output.tables[0].enclosure: it is the delimiter, too",
+    ),
+    ("an output column twice", None, of_output(columns=["a", "a"]), "spec.output.tables[0].columns: `a` is there"),
+    ("a described column twice", None, of_output(schema=[A, A]), "spec.output.tables[0].schema: `a` is there twice"),
+    (
+        "other columns in the schema",
+        None,
+        of_output(columns=["a", "b"], schema=[A]),
+        "spec.output.tables[0].schema: `b` is not both in `columns` and in `schema`",
+    ),
+    (
+        "another key in the schema",
+        None,
+        of_output(primaryKey=["b"], schema=[A | {"primaryKey": True}, {"name": "b"}]),
+        "spec.output.tables[0].primaryKey: found b, but its schema says a",
     ),
     ("no room for data", {"dataSize": "0"}, {}, "spec.dataSize"),
 ]

@@ -95,6 +95,32 @@ def test_the_pod_is_the_golden_one(name: str) -> None:
     assert pod == yaml.safe_load(path.read_text())
 
 
+def test_a_forwarded_token_is_in_the_components_environment_and_nowhere_else() -> None:
+    forward = {"url": "https://storage.example.com", "tokenSecretRef": {"name": "storage-token", "key": "token"}}
+    component = make_component(forwardToken=forward)
+    run = make_run(component="cleaner")
+    pod = build_pod(resolve(run, component, "lake"), run, 2, AGENT_IMAGE, PodSettings())
+    env = {item["name"]: item for item in all_containers(pod)["component"]["env"]}
+    of_this_attempt = {"secretKeyRef": {"name": pod["metadata"]["name"], "key": "token"}}
+    for prefix in ("KBC_", "COMPONENTRUN_"):
+        assert env[f"{prefix}TOKEN"] == {"name": f"{prefix}TOKEN", "valueFrom": of_this_attempt}
+        assert env[f"{prefix}URL"] == {"name": f"{prefix}URL", "value": "https://storage.example.com"}
+    for name, container in all_containers(pod).items():
+        if name != "component":
+            assert "token" not in json.dumps(container).lower()
+    mounted = [item["key"] for volume in pod["spec"]["volumes"] for item in volume.get("secret", {}).get("items", [])]
+    assert sorted(mounted) == ["grant-in", "grant-out"]
+
+
+def test_without_one_nothing_is_set() -> None:
+    run, pod = PODS["everything"]()
+    assert not [item for item in all_containers(pod)["component"]["env"] if item["name"].endswith(("_TOKEN", "_URL"))]
+    secret = build_secret(
+        run, 1, pod_uid="u", grant_in=GrantIn("u"), grant_out=GrantOut("u", PostPolicy("u", {}, "k", 1)), redact=()
+    )
+    assert "token" not in secret["stringData"]
+
+
 def all_containers(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {c["name"]: c for c in pod["spec"]["initContainers"] + pod["spec"]["containers"]}
 

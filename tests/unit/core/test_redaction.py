@@ -116,3 +116,12 @@ def test_actions_are_clean_too() -> None:
     assert isinstance(withheld, KubernetesEvent)
     assert "bad" not in withheld.message
     assert redact_action(StartAttempt(1), [SECRET]) == StartAttempt(1)
+
+
+def test_what_the_component_says_of_its_result_is_hidden_too() -> None:
+    before = make_run(status=started_status()).status
+    said = before.model_copy(update={"result_message": f"done with {SECRET}"})
+    assert needs_redaction(before, said)
+    assert not needs_redaction(said, said)
+    assert redact_status(said, [SECRET]).result_message == f"done with {MARK}"
+    assert redact_status(said, None).result_message is None

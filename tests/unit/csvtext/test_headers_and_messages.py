@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from componentrun import csvtext
+from componentrun import csvparse, csvtext
 from componentrun.csvtext import CsvError, Read
 from componentrun.errors import Reason
 
@@ -141,10 +141,10 @@ def test_cutting_nothing_gives_nothing() -> None:
 def test_text_is_validated_in_pieces_that_split_no_character(
     monkeypatch: pytest.MonkeyPatch, block: int, text: str
 ) -> None:
-    monkeypatch.setattr(csvtext, "_SCAN_BYTES", block)
+    monkeypatch.setattr(csvparse, "_SCAN_BYTES", block)
     good = text.encode()
-    assert csvtext._valid_text(good) == len(good)
+    assert csvparse._valid_text(good) == len(good)
     for bad in (b"\xff", b"\x80", b"\xc3", b"\xf0\x9f"):
-        assert csvtext._valid_text(good + bad + good) == len(good)
-        assert csvtext._valid_text(good + bad) == len(good)
-        assert csvtext._valid_text(good + b"\x80" * 20) == len(good)
+        assert csvparse._valid_text(good + bad + good) == len(good)
+        assert csvparse._valid_text(good + bad) == len(good)
+        assert csvparse._valid_text(good + b"\x80" * 20) == len(good)

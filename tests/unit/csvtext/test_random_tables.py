@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from componentrun import csvtext
+from componentrun import csvparse, csvtext
 from componentrun.csvtext import CsvError, Read
 
 
@@ -44,6 +44,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     # So that a few bytes cross block borders in every way.
     monkeypatch.setattr(csvtext, "_CHUNK_BYTES", 7)
     monkeypatch.setattr(csvtext, "_SCAN_BYTES", 5)
+    monkeypatch.setattr(csvparse, "_SCAN_BYTES", 5)
 
 
 @settings(max_examples=600)

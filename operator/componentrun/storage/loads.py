@@ -1,0 +1,95 @@
+"""From what stage-out says it uploaded to the loads that change tables. Pure: the store is not asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from componentrun.columnfacts import BASE_TYPES
+from componentrun.errors import Reason, UserError
+from componentrun.storage.columns import Column
+from componentrun.storage.connection import quoted_etag
+from componentrun.storage.layout import TableId, check_own
+from componentrun.storage.pointer import Condition, Slice, TableLoad
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from componentrun.exchange import TableWritten
+
+__all__ = ["by_table", "loads_of"]
+
+
+def loads_of(tables: Iterable[TableWritten], own_prefix: str, *, write_always_only: bool) -> tuple[TableLoad, ...]:
+    """The loads that an attempt's result asks for.
+
+    Raises:
+        UserError: (OutputInvalid) a destination is no table id, or one file would replace another.
+        PlatformError: (PublishFailed) a slice lies outside `own_prefix`.
+    """
+    loads = tuple(_load(table, own_prefix) for table in tables if table.write_always or not write_always_only)
+    for table, several in by_table(loads).items():
+        for load in several[1:]:
+            if not load.incremental:
+                raise UserError(
+                    f"`{several[0].source}` and `{load.source}` both become `{table}`, where the latter would replace "
+                    f"the former; give `{load.source}` another destination, or make it incremental",
+                    Reason.OUTPUT_INVALID,
+                )
+    return loads
+
+
+def _load(written: TableWritten, own_prefix: str) -> TableLoad:
+    for part in written.slices:
+        check_own(part.key, own_prefix, f"`{written.destination}`")
+    try:
+        table = TableId.parse(written.destination)
+    except UserError as error:
+        raise UserError(f"`{written.source}`: {error.message}", Reason.OUTPUT_INVALID) from None
+    return TableLoad(
+        table=str(table),
+        source=written.source,
+        columns=written.columns,
+        primary_key=written.primary_key,
+        incremental=written.incremental,
+        slices=tuple(
+            Slice(key=part.key, size=part.size, rows=part.rows, etag=quoted_etag(part.etag))
+            for part in written.slices
+            if part.size
+        ),
+        delete_where=_condition(written),
+        described=_described(written),
+        metadata=written.metadata,
+    )
+
+
+def _described(written: TableWritten) -> tuple[Column, ...]:
+    try:
+        return tuple(Column.of(facts) for facts in written.schema)
+    except ValueError:
+        # Stage-out has checked them; another release may know other types.
+        raise UserError(
+            f"`{written.source}` says of a column what this release does not know; expected one of "
+            f"{', '.join(BASE_TYPES)}",
+            Reason.OUTPUT_INVALID,
+        ) from None
+
+
+def _condition(written: TableWritten) -> Condition | None:
+    where = written.delete_where
+    if where is None:
+        return None
+    try:
+        return Condition.model_validate({"column": where.column, "operator": where.operator, "values": where.values})
+    except ValueError:
+        raise UserError(
+            f"`{written.source}` deletes rows with the operator `{where.operator}`; expected eq or ne",
+            Reason.OUTPUT_INVALID,
+        ) from None
+
+
+def by_table(loads: Iterable[TableLoad]) -> dict[str, list[TableLoad]]:
+    """The loads of each table, in their order."""
+    grouped: dict[str, list[TableLoad]] = {}
+    for load in loads:
+        grouped.setdefault(load.table, []).append(load)
+    return grouped
