@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+import urllib3
+
+from componentrun.exchange import GrantIn, GrantOut, StageInPlan, from_json
+from componentrun.storage.connection import open_store
+from componentrun.storage.layout import TableId
+from componentrun.storage.tables import read_table
 
 if TYPE_CHECKING:
+    from componentrun.exchange import PostPolicy
     from e2e.cluster.connection import Connection
     from e2e.tenant import Tenant
 
@@ -21,8 +31,10 @@ def findings(tenant: Tenant, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.splitlines()]
 
 
-def probe(tenant: Tenant, components: str, *arguments: str, **spec: Any) -> list[dict[str, Any]]:
-    name = tenant.run(components, "probe", *arguments, suspend=True, **spec)
+def probe(
+    tenant: Tenant, components: str, *arguments: str, program: str = "probe", **spec: Any
+) -> list[dict[str, Any]]:
+    name = tenant.run(components, program, *arguments, suspend=True, **spec)
     # The pod goes once its events are delivered, so the log is followed from its start.
     tenant.patch(name, {"suspend": False})
     run = tenant.wait(name)
@@ -109,3 +121,150 @@ def test_the_pod_object_holds_no_secret_and_passes_the_restricted_standard(
     assert "grant-out" not in mounts["stage-in"]
     assert "grant-in" not in mounts["stage-out"]
     with_secret.patch(name, {"cancel": True})
+
+
+SECRET_TABLE = "in.c-main.secret"
+GIVEN_TABLE = "in.c-main.given"
+LOOT_TABLE = "out.c-main.loot"
+LOOT = "id\n1\n2\n"
+
+
+@dataclass(frozen=True)
+class Stolen:
+    """Both grants of a run that has published a table, and what a thief may know besides."""
+
+    uid: str
+    plan_url: str
+    """Of stage-in."""
+    slice_url: str
+    """Of the table that the run read."""
+    post: PostPolicy
+    bucket_url: str
+    prefix: str
+    own_slice: str
+    """Full key of the published slice."""
+    secret_slice: str
+    """Full key of a slice of a table that the run did not read."""
+
+    def url(self, key: str) -> str:
+        return f"{self.bucket_url}/{key}"
+
+    def get(self, what: str, url: str, method: str = "GET") -> dict[str, Any]:
+        return {"what": what, "method": method, "url": url}
+
+    def form(self, what: str, key: str) -> dict[str, Any]:
+        return {"what": what, "method": "POST", "url": self.post.url, "fields": self.post.fields, "key": key}
+
+    def denied(self) -> list[dict[str, Any]]:
+        """Everything that must be refused."""
+        other, pointer = f"{self.prefix}/data/other-1/x.csv", f"{self.prefix}/tables/in.c-main/secret/table.json"
+        query = urlsplit(self.slice_url).query
+        own = self.slice_url.partition("?")[0]
+        listing = f"{self.bucket_url}?list-type=2&prefix={self.prefix}/"
+        return [
+            self.get("no key: list", listing),
+            self.get("no key: pointer of a table", self.url(pointer)),
+            self.get("no key: slice of a table", self.url(self.secret_slice)),
+            self.get("no key: own output", self.url(self.own_slice)),
+            self.get("no key: store", self.url(other), "PUT"),
+            self.get("no key: delete own output", self.url(self.own_slice), "DELETE"),
+            self.get("plan: of another attempt", self.plan_url.replace(f"{self.uid}/1/", f"{self.uid}/2/")),
+            self.get("plan: of another run", self.plan_url.replace(self.uid, "other")),
+            self.get("plan: of stage-out", self.plan_url.replace("stage-in.json", "stage-out.json")),
+            self.get("plan: written over", self.plan_url, "PUT"),
+            self.get("read: another table", f"{self.url(self.secret_slice)}?{query}"),
+            self.get("read: own output", f"{self.url(self.own_slice)}?{query}"),
+            self.get("read: list", f"{listing}&{query}"),
+            self.get("read: versions", f"{self.bucket_url}?versions&{query}"),
+            self.get("read: longer", self.slice_url.replace("X-Amz-Expires=", "X-Amz-Expires=9")),
+            self.get("read: written over", self.slice_url, "PUT"),
+            self.get("read: deleted", self.slice_url, "DELETE"),
+            self.get("read: deleted without its query", own, "DELETE"),
+            self.form("form: another run", other),
+            self.form("form: another attempt", f"{self.prefix}/data/{self.uid}-2/x.csv"),
+            self.form("form: a pointer", pointer),
+            self.form("form: own journal", f"{self.prefix}/runs/{self.uid}/journal.json"),
+            self.form("form: own plan", f"{self.prefix}/runs/{self.uid}/1/stage-in.json"),
+            self.form("form: dots", f"{self.post.key_prefix}../../tables/in.c-main/secret/table.json"),
+            self.form("form: an input of others", f"{self.prefix}/files/x.csv"),
+            self.form("form: events", f"{self.prefix}/events/{self.uid}/000000000001.jsonl"),
+        ]
+
+
+@pytest.fixture
+def stolen(tenant: Tenant, components: str) -> Stolen:
+    tenant.put_table(SECRET_TABLE, "id\nsecret\n")
+    tenant.put_table(GIVEN_TABLE, "id\ngiven\n")
+    name = tenant.run(
+        components, command=["/bin/sh", "-c", "printf 'id\\n1\\n2\\n' > /data/out/tables/loot.csv; sleep 5"],
+        input={"tables": [{"source": GIVEN_TABLE}]},
+        output={"tables": [{"source": "loot.csv", "destination": LOOT_TABLE}]},
+    )  # fmt: skip
+    tenant.wait(name, lambda run: (run.get("status") or {}).get("phase") == "Running")
+    data = json.loads(tenant.kubectl("get", "secret", f"{name}-1", "-o", "json").stdout)["data"]
+    grant_in = from_json(GrantIn, base64.b64decode(data["grant-in"]))
+    grant_out = from_json(GrantOut, base64.b64decode(data["grant-out"]))
+    plan = from_json(StageInPlan, urllib3.request("GET", grant_in.plan_url).data)
+    run = tenant.wait(name)
+    assert run["status"]["phase"] == "Succeeded", run["status"]
+    assert tenant.table(LOOT_TABLE) == LOOT
+    return Stolen(
+        uid=run["metadata"]["uid"], plan_url=grant_in.plan_url, slice_url=plan.tables[0].slices[0].url,
+        post=grant_out.post, bucket_url=tenant.settings.bucket_url, prefix=tenant.prefix,
+        own_slice=slice_of(tenant, LOOT_TABLE), secret_slice=slice_of(tenant, SECRET_TABLE),
+    )  # fmt: skip
+
+
+def slice_of(tenant: Tenant, table: str) -> str:
+    """Full key of a table's only slice."""
+
+    async def read() -> str:
+        found = await read_table(open_store(tenant.settings), TableId.parse(table))
+        assert found is not None
+        return found.pointer.slices[0].key
+
+    return asyncio.run(read())
+
+
+def raid(tenant: Tenant, components: str, attempts: list[dict[str, Any]]) -> dict[str, str]:
+    """How each attempt was answered, made by a component in a pod of its own."""
+    found = probe(tenant, components, program="raid", configuration={"parameters": {"attempts": attempts}})
+    assert found[-1] == {"kind": "end", "what": "attempts", "found": len(attempts)}
+    return {item["what"]: item["found"] for item in found[:-1]}
+
+
+def test_a_component_with_both_grants_of_another_run_is_refused_everything_else(
+    tenant: Tenant, components: str, stolen: Stolen
+) -> None:
+    answers = raid(tenant, components, stolen.denied())
+    assert {what: found for what, found in answers.items() if found not in {"400", "403", "405"}} == {}
+    assert tenant.table(LOOT_TABLE) == LOOT
+    assert tenant.table(SECRET_TABLE) == "id\nsecret\n"
+    assert tenant.table(GIVEN_TABLE) == "id\ngiven\n"
+
+
+def test_what_a_run_has_published_stays_though_a_component_writes_over_it(
+    tenant: Tenant, components: str, stolen: Stolen
+) -> None:
+    attempts = [
+        stolen.form("own slice", stolen.own_slice),
+        stolen.form("own result", f"{stolen.post.key_prefix}_result.json"),
+        stolen.form("beside it", f"{stolen.post.key_prefix}more.csv"),
+    ]
+    answers = raid(tenant, components, attempts)
+    assert set(answers.values()) <= {"200", "204"}, answers
+    assert tenant.table(LOOT_TABLE) == LOOT
+    reader = tenant.run(
+        components, "copy", input={"tables": [{"source": LOOT_TABLE, "destination": "in.csv"}]},
+        output={"tables": [{"source": "in.csv", "destination": "out.c-main.copied"}]},
+    )  # fmt: skip
+    assert tenant.wait(reader)["status"]["phase"] == "Succeeded"
+    assert tenant.table("out.c-main.copied") == LOOT
+
+
+def test_a_storage_says_whether_grants_are_kept_apart(tenant: Tenant) -> None:
+    tenant.kubectl("wait", "--for=condition=Ready", "storage/main", "--timeout=60s")
+    status = json.loads(tenant.kubectl("get", "storage", "main", "-o", "json").stdout)["status"]
+    told = {item["type"]: (item["status"], item["reason"]) for item in status["conditions"]}
+    assert told["Scoped"] == ("True", "SignedForms")
+    assert told["Versioned"] == ("True", "VersionsKept")
