@@ -56,6 +56,7 @@ def run(namespace: str, spec: dict[str, Any], name: str | None = None) -> dict[s
     }
 
 
+FILE = "01KGXQ5S00ABCDEFGHJKMNPQRS"
 GOOD: dict[str, Any] = {
     "component": "delays",
     "configuration": {"parameters": {"limit": 3, "list": [1, {"a": None}]}, "secrets": []},
@@ -68,7 +69,12 @@ GOOD: dict[str, Any] = {
                 "changedSince": "-2 days",
                 "limit": 1000,
             }
-        ]
+        ],
+        "files": [
+            {"id": FILE, "optional": True},
+            {"name": "résumé 1.pdf"},
+            {"glob": "[ab]*.pdf", "tags": ["daily", "ž: x"], "limit": 10},
+        ],
     },
     "output": {
         "tables": [
@@ -78,7 +84,8 @@ GOOD: dict[str, Any] = {
                 "primaryKey": ["carrier"],
                 "deleteWhere": {"column": "carrier", "values": ["UA"]},
             }
-        ]
+        ],
+        "files": [{"source": "*.pdf", "tags": ["daily"], "permanent": True, "optional": True}],
     },
     "resources": {"limits": {"cpu": 1, "memory": "256Mi"}},
     "timeout": "15m",
@@ -114,6 +121,16 @@ def with_input(**more: Any) -> dict[str, Any]:
         (with_changes(input={"tables": [{"source": "flights"}]}), "spec.input.tables[0].source"),
         (with_changes(input={"tables": [{}]}), "spec.input.tables: give each either source"),
         (with_changes(input={"tables": [{"object": "x.csv", "changedSince": "1h"}]}), "changedSince belongs to source"),
+        (with_changes(input={"files": [{"limit": 1}]}), "spec.input.files: say which by id, name, glob or tags"),
+        (with_changes(input={"files": [{"tags": []}]}), "spec.input.files: say which by id, name, glob or tags"),
+        (with_changes(input={"files": [{"id": FILE, "tags": ["x"]}]}), "spec.input.files: an id says which file"),
+        (with_changes(input={"files": [{"name": "a", "glob": "b"}]}), "give either name or glob"),
+        (with_changes(input={"files": [{"id": "12"}]}), "spec.input.files[0].id"),
+        (with_changes(input={"files": [{"name": "a/b"}]}), "spec.input.files[0].name"),
+        (with_changes(input={"files": [{"tags": ["a\nb"]}]}), "spec.input.files[0].tags[0]"),
+        (with_changes(input={"files": [{"glob": "*", "limit": 1001}]}), "spec.input.files[0].limit"),
+        (with_changes(output={"files": [{"tags": ["x"]}]}), "spec.output.files[0].source"),
+        (with_changes(output={"files": [{"source": "../x"}]}), "spec.output.files[0].source"),
         (with_input(changedSince="lately"), "spec.input.tables[0].changedSince"),
         (with_input(changedSince="adaptive"), "changedSince adaptive needs spec.configuration.id"),
         (with_changes(input={"tables": [{"object": "x.csv", "sliced": True}]}), "sliced belongs to source"),
