@@ -11,11 +11,20 @@ import pytest
 
 from componentrun.exchange import FileWritten
 from componentrun.storage.commit import publish, read_journal, resume
+from componentrun.storage.failures import StaleError
 from componentrun.storage.filelookup import FileQuery, find_files
-from componentrun.storage.files import FILE_KEEP, change_file, create_file, delete_expired, named_data, records_of
+from componentrun.storage.files import (
+    FILE_KEEP,
+    change_file,
+    create_file,
+    delete_expired,
+    named_data,
+    read_content,
+    records_of,
+)
 from componentrun.storage.fileupload import upload_file
 from componentrun.storage.pointer import Commit
-from tests.unit.storage.filing import expected, index, stored
+from tests.unit.storage.filing import expected, index, published, stored
 from tests.unit.storage.scenarios import KilledError, MortalStore, content, result, uploaded
 
 if TYPE_CHECKING:
@@ -101,3 +110,16 @@ async def test_a_local_file_makes_the_way_there_and_back(store: Store, tmp_path:
     assert len(record.parts) == 2
     (found,) = await find_files(store, FileQuery(name="päth.bin"))
     assert found == record
+
+
+async def test_writing_over_a_published_file_changes_nothing_for_its_readers(store: Store, is_minio: bool) -> None:
+    written = await stored(store, "r1", "a.bin", b"aaaa", permanent=True)
+    await published(store, "r1", written)
+    # As whoever still holds the attempt's grant could.
+    await store.put(written.parts[0].key, b"evil")
+    (record,) = await find_files(store, FileQuery(name="a.bin"))
+    if is_minio:
+        assert b"".join([chunk async for chunk in read_content(store, record)]) == b"aaaa"
+    else:
+        with pytest.raises(StaleError):
+            assert [chunk async for chunk in read_content(store, record)]
