@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from componentrun import exchange
@@ -22,6 +22,8 @@ st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)
+# How long it takes to make up a document with all that it may hold says nothing about the document.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_what_is_written_is_read_back(kind: Any, data: st.DataObject) -> None:
     document = data.draw(st.from_type(kind))
