@@ -12,7 +12,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 CHART: Final = ROOT / "helm" / "componentrun"
 _VALUES: Final = ("<!-- values: generated from values.yaml by `make generate` -->", "<!-- values: end -->")
 _RIGHTS: Final = ("<!-- rights: generated from the templates by `make generate` -->", "<!-- rights: end -->")
-_PARTS: Final = ("operator", "collector")
+_PARTS: Final = ("operator", "collector", "maintenance")
 _MARK: Final = "# --"
 
 
@@ -56,7 +56,7 @@ def table() -> str:
 
 
 def rights() -> str:
-    """What the operator and the collector may do, as a Markdown table."""
+    """What each part may do, as a Markdown table."""
     rows = []
     for part in _PARTS:
         template = (CHART / "templates" / f"{part}.yaml").read_text()

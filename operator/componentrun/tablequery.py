@@ -39,6 +39,8 @@ _LOOK_BYTES: Final = 2**18
 """Few enough to stay in the processor's cache."""
 _OWN_BYTES: Final = 128 * 2**20
 """What the interpreter and DuckDB need beside what DuckDB counts."""
+_HEAVY_BYTES: Final = 256 * 2**20
+"""Likewise in a process that has loaded all the clients, too, and holds slices while they go up."""
 _LEAST_BYTES: Final = 64 * 2**20
 _WITHOUT_LIMIT: Final = 2**30
 _UNLIMITED: Final = 2**60
@@ -135,7 +137,7 @@ def _run(
     """Write the file; the number of its rows, and what a further statement answers."""
     keep = keep_statement(mapping, rows)
     statements = [*([keep] if keep else []), copy_statement(mapping, rows, target, header=header), *further]
-    answers = run_statements(statements, folder)
+    answers = run_statements(statements, folder, _HEAVY_BYTES if further else _OWN_BYTES)
     count = int(answers[1 if keep else 0][0][0])
     if not count and header:
         with open(target, "wb") as file:  # noqa: PTH123 - pathlib costs ten milliseconds
@@ -143,18 +145,19 @@ def _run(
     return count, answers[-1] if further else []
 
 
-def run_statements(statements: Sequence[str], folder: str) -> list[list[Any]]:
+def run_statements(statements: Sequence[str], folder: str, own: int = _OWN_BYTES) -> list[list[Any]]:
     """What statements answer, as lists of rows.
 
     Args:
         statements: as `tablesql` makes them.
         folder: where DuckDB may spill.
+        own: bytes that the process needs beside what DuckDB counts.
 
     Raises:
         UserError: (DiskFull) the folder is full; (InputInvalid) a value does not fit.
         PlatformError: (StageInFailed) a row is too long for the memory, or DuckDB refused.
     """
-    with _connected(folder, _THREADS) as connection:
+    with _connected(folder, _THREADS, own) as connection:
 
         @contextlib.contextmanager
         def threads(alone: bool) -> Iterator[None]:  # noqa: FBT001 - as `_with_patience` calls it
@@ -165,12 +168,12 @@ def run_statements(statements: Sequence[str], folder: str) -> list[list[Any]]:
         return _with_patience(connection, statements, threads)
 
 
-def _connected(folder: str, threads: int) -> Any:
+def _connected(folder: str, threads: int, own: int = _OWN_BYTES) -> Any:
     import duckdb  # noqa: PLC0415 - takes longer to load than all the rest; most tables pass without it
 
     settings: dict[str, Any] = {
         "threads": threads,
-        "memory_limit": f"{memory_for_queries() // 2**20}MiB",
+        "memory_limit": f"{memory_for_queries(own) // 2**20}MiB",
         "temp_directory": f"{folder}/spilled",
         "preserve_insertion_order": True,
         "autoinstall_known_extensions": False,
@@ -294,13 +297,13 @@ def _rewrite(descriptor: int, start: int) -> None:
     os.ftruncate(descriptor, target)
 
 
-def memory_for_queries() -> int:
-    """Bytes that DuckDB may use: what the container's memory limit leaves."""
+def memory_for_queries(own: int = _OWN_BYTES) -> int:
+    """Bytes that DuckDB may use: what the container's memory limit leaves beside `own`."""
     limit = min(_cgroup_limits(), default=None)
     if limit is None or limit > _UNLIMITED:
         available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return max(min(available // 4, _WITHOUT_LIMIT), _LEAST_BYTES)
-    return max(limit // 2, limit - _OWN_BYTES, _LEAST_BYTES)
+    return max(limit // 2, limit - own, _LEAST_BYTES)
 
 
 def _cgroup_limits(root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> list[int]:

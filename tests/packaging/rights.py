@@ -56,6 +56,10 @@ USED: Final[dict[str, Rights]] = {
         ("pods/log", "get"): ("collector/follower.py", "self._kube.log("),
         ("secrets", "get"): _STORAGE_KEYS,
     },
+    "maintenance": {
+        ("storages", "list"): ("maintenance/app.py", "kube.pages(STORAGES, "),
+        ("secrets", "get"): _STORAGE_KEYS,
+    },
 }
 LEASE: Final[Rights] = {
     ("leases", "create"): ("controller/lease.py", "self._kube.create(LEASES, "),

@@ -14,6 +14,7 @@ import yaml
 
 from componentrun.collector import settings as collector_settings
 from componentrun.controller import settings as operator_settings
+from componentrun.maintenance import settings as maintenance_settings
 from e2e.cluster import builds
 from e2e.install import chart
 from tests.packaging.rights import LEASE, USED
@@ -84,6 +85,11 @@ def containers(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [container for pod in pods for container in pod["containers"]]
 
 
+def maintenance_pod(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    (job,) = of_kind(documents, "CronJob")
+    return dict(job["spec"]["jobTemplate"]["spec"]["template"]["spec"])
+
+
 def operator_container(documents: list[dict[str, Any]]) -> dict[str, Any]:
     return next(container for container in containers(documents) if container["name"] == "operator")
 
@@ -139,8 +145,8 @@ class TestPods:
         assert [container["name"] for container in containers(documents)] == ["collector", "operator"]
 
     def test_each_holds_to_the_restricted_standard(self, documents: list[dict[str, Any]]) -> None:
-        for deployment in of_kind(documents, "Deployment"):
-            pod = deployment["spec"]["template"]["spec"]
+        pods = [deployment["spec"]["template"]["spec"] for deployment in of_kind(documents, "Deployment")]
+        for pod in [*pods, maintenance_pod(documents)]:
             assert pod["securityContext"]["runAsNonRoot"] is True
             assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
             assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
@@ -173,6 +179,34 @@ class TestPods:
     def test_only_the_pods_that_need_a_token_get_one(self, documents: list[dict[str, Any]]) -> None:
         for account in of_kind(documents, "ServiceAccount"):
             assert account["automountServiceAccountToken"] is False
+
+
+class TestMaintenance:
+    def test_it_starts_on_schedule_one_at_a_time(self, documents: list[dict[str, Any]]) -> None:
+        (job,) = of_kind(documents, "CronJob")
+        assert (job["spec"]["schedule"], job["spec"]["concurrencyPolicy"]) == ("17 * * * *", "Forbid")
+        assert job["spec"]["jobTemplate"]["spec"]["backoffLimit"] == 0
+        pod = maintenance_pod(documents)
+        assert (pod["restartPolicy"], pod["containers"][0]["resources"]["limits"]) == ("Never", {"memory": "768Mi"})
+
+    def test_it_understands_what_it_is_given(self, rendered: Chart) -> None:
+        def settings(*values: str) -> maintenance_settings.Settings:
+            (container,) = maintenance_pod(rendered.render(*values))["containers"]
+            return maintenance_settings.from_environment({item["name"]: item["value"] for item in container["env"]})
+
+        assert settings() == maintenance_settings.Settings()
+        told = settings("maintenance.keep=72h", "maintenance.history=1h", "maintenance.segments=9", "namespaces={a}")
+        assert (told.keep.days, told.history.seconds, told.segments) == (3, 3600, 9)
+        assert told.process.namespaces == ("a",)
+
+    def test_its_disk_is_larger_than_what_it_may_use(self, rendered: Chart) -> None:
+        pod = maintenance_pod(rendered.render("maintenance.scratchMiB=1000"))
+        assert pod["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "1256Mi"}}]
+
+    def test_without_it_nothing_of_it_is_left(self, rendered: Chart) -> None:
+        assert "maintenance" not in [
+            item["metadata"]["name"].rpartition("-")[2] for item in rendered.render("maintenance.enabled=false")
+        ]
 
 
 class TestSettings:
@@ -268,7 +302,7 @@ class TestRights:
         assert "*" not in json.dumps(rules)
 
     def test_secrets_are_read_by_name_and_never_listed(self, rules: dict[str, list[dict[str, Any]]]) -> None:
-        for part, verbs in {"operator": {"get", "create"}, "collector": {"get"}}.items():
+        for part, verbs in {"operator": {"get", "create"}, "collector": {"get"}, "maintenance": {"get"}}.items():
             found = [rule for rule in rules[part] if "secrets" in rule["resources"]]
             assert [set(rule["verbs"]) for rule in found] == [verbs]
 
@@ -288,7 +322,7 @@ class TestRights:
         assert not of_kind(documents, "ClusterRole")
         assert not of_kind(documents, "ClusterRoleBinding")
         roles = of_kind(documents, "Role")
-        assert sorted(role["metadata"]["namespace"] for role in roles) == ["one", "one", "two", "two"]
+        assert sorted(role["metadata"]["namespace"] for role in roles) == ["one"] * 3 + ["two"] * 3
         assert {role["metadata"]["namespace"] for role in of_kind(documents, "RoleBinding")} == {"one", "two"}
 
     def test_users_get_no_more_than_their_role(self, rules: dict[str, list[dict[str, Any]]]) -> None:
@@ -357,6 +391,7 @@ class TestRefusals:
             ("image.tag=latest", "image.tag|image/tag"),
             ("image.digest=sha256:abc", "image.digest|image/digest"),
             ("colector.enabled=true", "colector"),
+            ("maintenance.keep=long", "maintenance.keep|maintenance/keep"),
             ("namespaces={Not_One}", "namespaces"),
         ],
     )

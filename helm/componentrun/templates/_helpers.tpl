@@ -30,7 +30,7 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* Reference of the image; of the operator, the collector and the agents alike */}}
+{{/* Reference of the image; of the operator, the collector, maintenance and the agents alike */}}
 {{- define "componentrun.image" -}}
 {{- $repository := required "\n\nimage.repository is not set: build the image with the project's Dockerfile, push it, and name it here,\n  e.g. --set image.repository=registry.example.com/componentrun\n" .Values.image.repository -}}
 {{- if .Values.image.digest -}}

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from componentrun import __version__
-from componentrun.cli import artifacts, doctor, events, file, runs, state, submit, table, versions
+from componentrun.cli import artifacts, doctor, events, file, runs, state, submit, table, upkeep, versions
 from componentrun.cli.errors import EXIT_FAULT, EXIT_INTERRUPTED, EnvironmentFault, exit_code_of, hint_of
 from componentrun.cli.render import Cell, Output
 from componentrun.errors import ComponentRunError
@@ -74,8 +74,10 @@ runs.register(app)
 events.register(app)
 versions.register(table.app)
 artifacts.register(app)
+upkeep.register(table.app)
 app.add_typer(table.app, name="table")
 app.add_typer(file.app, name="file")
+app.add_typer(upkeep.app, name="storage")
 app.add_typer(state.app, name="state")
 doctor.register(app)
 

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from componentrun.api.storage import Storage
 from componentrun.cli.cluster import SECRETS, Cluster, JsonObject
-from componentrun.cli.errors import NotFoundError
+from componentrun.cli.errors import BadRequestError, NotFoundError
 from componentrun.cli.fileobjects import ObjectFiles
 from componentrun.cli.store import Check, EventRecord, KeptFile, Preview, TableDetails, TableInfo, TableVersion
 from componentrun.cli.tablefacts import details_of, info_of, version_of
@@ -32,9 +32,12 @@ from componentrun.storage.upload import upload_table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from datetime import timedelta
     from pathlib import Path
 
     from componentrun.storage.doctor import Check as DoctorCheck
+    from componentrun.storage.rewriting import Compacted
+    from componentrun.storage.sweep import Swept
 
 __all__ = ["ObjectStore", "open_storage"]
 
@@ -201,6 +204,24 @@ class ObjectStore:
     def events(self, run: str) -> Feed:
         """The events of a run, by its uid."""
         return Feed(self._runner, EventReader(self._store, run))
+
+    def sweep(self, keep: timedelta | None, history: timedelta | None, *, dry_run: bool) -> Swept:
+        """Delete what nobody needs any more; None: the usual times."""
+        from componentrun.storage.sweep import HISTORY_KEEP, MIN_KEEP, sweep  # noqa: PLC0415 - loads the signer
+
+        keep, history = MIN_KEEP if keep is None else keep, HISTORY_KEEP if history is None else history
+        if keep < MIN_KEEP:
+            raise BadRequestError(
+                f"data can't be swept after less than {MIN_KEEP}: a run may read or upload it that long",
+                "`--keep 48h` is the least",
+            )
+        return self._runner.run(sweep(self._store, keep, history=history, hidden=True, dry_run=dry_run))
+
+    def compact(self, table: str, *, dry_run: bool) -> Compacted:
+        """Write a table anew."""
+        from componentrun.storage.rewriting import compact_table  # noqa: PLC0415 - few commands need it
+
+        return self._runner.run(compact_table(self._store, TableId.parse(table), segments=None, dry_run=dry_run))
 
     def check(self) -> list[Check]:
         """Whether the store can do what ComponentRun needs."""

@@ -10,11 +10,13 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from pathlib import Path
 
     from componentrun.cli.filestore import FileStore
+    from componentrun.storage.rewriting import Compacted
     from componentrun.storage.state import StateOwner
+    from componentrun.storage.sweep import Swept
 
 __all__ = [
     "Check",
@@ -213,6 +215,12 @@ class Store(Protocol):
 
     def events(self, run: str) -> EventFeed:
         """The events of a run, by its uid."""
+
+    def sweep(self, keep: timedelta | None, history: timedelta | None, *, dry_run: bool) -> Swept:
+        """Delete what nobody needs any more; None: the usual times."""
+
+    def compact(self, table: str, *, dry_run: bool) -> Compacted:
+        """Write a table anew."""
 
     def check(self) -> list[Check]:
         """Whether the store can do what ComponentRun needs, with these keys, from here."""

@@ -25,11 +25,12 @@ from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.exchange import STAGE_OUT_KEPT, STAGE_OUT_RESULT
 from componentrun.storage.fileindex import FileIndex
 
-__all__ = ["RESERVED_AREAS", "SEQUENCE_DIGITS", "Layout", "TableId", "check_own", "clean_prefix"]
+__all__ = ["RESERVED_AREAS", "SEQUENCE_DIGITS", "SWEEP_NOTES", "Layout", "TableId", "check_own", "clean_prefix"]
 
 SEQUENCE_DIGITS: Final = 12
 """Of numbers in keys, so that keys sort as their numbers do."""
-RESERVED_AREAS: Final = frozenset({"tables", "data", "file-index", "runs", "events", "state", "sweep.json", "doctor"})
+SWEEP_NOTES: Final = "sweep.json"
+RESERVED_AREAS: Final = frozenset({"tables", "data", "file-index", "runs", "events", "state", SWEEP_NOTES, "doctor"})
 """First parts of keys that belong to the platform: a plain object may not be read from or written to there."""
 
 _STAGES: Final = ("in", "out")
@@ -247,7 +248,7 @@ class Layout:
 
     def sweep(self) -> str:
         """Key of the sweeper's notes."""
-        return self._key("sweep.json")
+        return self._key(SWEEP_NOTES)
 
     def doctor(self, *parts: str) -> str:
         """Key of an object that `doctor` writes and deletes."""

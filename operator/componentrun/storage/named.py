@@ -13,21 +13,32 @@ from componentrun.storage.history import list_versions, read_version
 from componentrun.storage.tables import gather_bounded, list_tables, read_pointer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
     from componentrun.storage.connection import Store
     from componentrun.storage.history import KeptVersion
     from componentrun.storage.layout import TableId
-    from componentrun.storage.pointer import Pointer
+    from componentrun.storage.pointer import Pointer, Slice
 
-__all__ = ["expired_versions", "named_prefixes"]
+__all__ = ["expired_versions", "named_prefixes", "named_slices"]
 
 
 async def named_prefixes(store: Store, versions_since: datetime) -> set[str]:
     """The data prefixes, each with a slash at its end, that hold an object which something names.
 
     By the keys of slices, not by who committed them: a compacted segment names slices of many runs.
+
+    Args:
+        store: the Storage.
+        versions_since: versions that were replaced earlier don't count.
+    """
+    slices = await named_slices(store, versions_since)
+    root = store.layout.data_root()
+    return {f"{root}{part.key.removeprefix(root).partition('/')[0]}/" for part in slices} | await named_data(store)
+
+
+async def named_slices(store: Store, versions_since: datetime) -> list[Slice]:
+    """The slices of all tables, and of the versions that are kept of them.
 
     Args:
         store: the Storage.
@@ -40,7 +51,7 @@ async def named_prefixes(store: Store, versions_since: datetime) -> set[str]:
         return await read_version(store, item[0], item[1].number)
 
     versions = [pointer for pointer in await gather_bounded(read, kept) if pointer is not None]
-    return _prefixes(store, [*current.values(), *versions]) | await named_data(store)
+    return [part for pointer in [*current.values(), *versions] for part in pointer.slices]
 
 
 async def expired_versions(store: Store, before: datetime) -> list[str]:
@@ -68,9 +79,3 @@ async def _versions(
         return [(table, each, each.number < newest and each.replaced < before) for each in listed]
 
     return [item for items in await gather_bounded(of_table, current) for item in items]
-
-
-def _prefixes(store: Store, pointers: Iterable[Pointer]) -> set[str]:
-    root = store.layout.data_root()
-    keys = (part.key for pointer in pointers for part in pointer.slices)
-    return {f"{root}{key.removeprefix(root).partition('/')[0]}/" for key in keys}

@@ -19,10 +19,12 @@ from componentrun.errors import PlatformError
 from componentrun.storage.commit import Journal, read_journal
 from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.files import delete_expired
+from componentrun.storage.hidden import delete_hidden
 from componentrun.storage.leftovers import delete_all, outlived_documents
 from componentrun.storage.multipart import end_uploads
-from componentrun.storage.named import expired_versions, named_prefixes
+from componentrun.storage.named import expired_versions, named_prefixes, named_slices
 from componentrun.storage.pointer import Commit, StorageModel, parse_document
+from componentrun.storage.tables import gather_bounded
 
 if TYPE_CHECKING:
     from componentrun.storage.connection import Store
@@ -63,6 +65,9 @@ class Swept:
     """Plans and journals that had outlived their runs."""
     uploads: int | None = None
     """Uploads in parts that were begun and never ended; None: nobody asked, or the store does not tell."""
+    hidden: int | None = None
+    """Versions of objects that were deleted or written over, in a bucket that keeps them; None: nobody asked, or the
+    keys may not."""
 
 
 async def sweep(
@@ -70,7 +75,7 @@ async def sweep(
     keep: timedelta = MIN_KEEP,
     *,
     history: timedelta = HISTORY_KEEP,
-    uploads: bool = False,
+    hidden: bool = False,
     dry_run: bool = False,
     now: datetime | None = None,
 ) -> Swept:
@@ -80,7 +85,8 @@ async def sweep(
         store: the Storage.
         keep: at least `MIN_KEEP`.
         history: how long a version of a table is kept after the next one took its place.
-        uploads: whether uploads in parts below the Storage's prefix are ended that were begun longer than `keep` ago.
+        hidden: whether what no listing of objects shows is deleted, too: uploads in parts that were begun longer than
+            `keep` ago, and in a bucket that keeps versions what was deleted or written over.
         dry_run: delete nothing and take no notes.
         now: the time; None: the clock's.
 
@@ -94,7 +100,7 @@ async def sweep(
     versions = await expired_versions(store, now - history)
     if not dry_run:
         await delete_all(store, versions)
-    folders = await store.folders(store.layout.data_root())
+    folders = await _folders(store)
     swept = await _sweep_data(store, folders, _Times(now, keep, now - history), dry_run=dry_run)
     gone = tuple(place for folder in swept.prefixes for place in _plans(store, folder))
     # A journal stays for one more sweep than its data: who looked at that data before it went still runs into it.
@@ -106,8 +112,29 @@ async def sweep(
         files=files.files,
         versions=len(versions),
         documents=len(documents),
-        uploads=await end_uploads(store.settings, now - keep, dry_run=dry_run) if uploads else None,
+        uploads=await end_uploads(store.settings, now - keep, dry_run=dry_run) if hidden else None,
+        hidden=await _delete_hidden(store, now - history, dry_run=dry_run) if hidden else None,
     )
+
+
+async def _delete_hidden(store: Store, versions_since: datetime, *, dry_run: bool) -> int | None:
+    try:
+        return await delete_hidden(store, await named_slices(store, versions_since), dry_run=dry_run)
+    except PlatformError:
+        return None  # keys that may not even ask belong to a bucket whose owner sees to that
+
+
+async def _folders(store: Store) -> list[str]:
+    """The data prefixes that hold something. Where a bucket keeps versions, some stores list empty ones, too."""
+    folders = await store.folders(store.layout.data_root())
+
+    async def holds_something(folder: str) -> bool:
+        async for _ in store.objects(folder):
+            return True
+        return False
+
+    held = await gather_bounded(holds_something, folders)
+    return [folder for folder, is_held in zip(folders, held, strict=True) if is_held]
 
 
 @dataclass(frozen=True, slots=True)

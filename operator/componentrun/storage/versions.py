@@ -42,6 +42,8 @@ class ObjectVersion:
     size: int
     """Bytes; 0 for a marker."""
     marker: bool = False
+    latest: bool = False
+    """Whether it is what a reader gets who names no version."""
 
 
 class Versions:
@@ -83,7 +85,11 @@ class Versions:
             )
             return tuple(
                 ObjectVersion(
-                    str(item.object_name), item.version_id or NO_VERSION, item.size or 0, bool(item.is_delete_marker)
+                    str(item.object_name),
+                    item.version_id or NO_VERSION,
+                    item.size or 0,
+                    bool(item.is_delete_marker),
+                    str(item.is_latest).lower() == "true",
                 )
                 for item in found
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from componentrun.storage.download import head_rows, read_csv
 from componentrun.storage.events import Event, SegmentTakenError, append_segment, last_segment, read_events
 from componentrun.storage.layout import TableId
-from componentrun.storage.sweep import MIN_KEEP, sweep
+from componentrun.storage.sweep import HISTORY_KEEP, MIN_KEEP, sweep
 from componentrun.storage.tables import list_tables, need_table
 from componentrun.storage.upload import upload_table
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.store
 
 FOO = TableId("in", "c-main", "foo")
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def event(seq: int, message: str = "hello") -> Event:
@@ -77,7 +76,8 @@ async def test_what_was_replaced_is_swept(store: Store, tmp_path: Path) -> None:
     for content in (b"a\n1\n", b"a\n2\n"):
         (tmp_path / "foo.csv").write_bytes(content)
         await upload_table(store, tmp_path / "foo.csv", FOO)
-    await sweep(store, MIN_KEEP, now=NOW)
-    done = await sweep(store, MIN_KEEP, now=NOW + MIN_KEEP)
+    later = datetime.now(UTC) + HISTORY_KEEP + timedelta(hours=1)
+    await sweep(store, MIN_KEEP, now=later)
+    done = await sweep(store, MIN_KEEP, now=later + MIN_KEEP)
     assert (done.objects, done.bytes) == (1, 2)
     assert b"".join([chunk async for chunk in read_csv(store, FOO)]) == b"a\n2\n"

@@ -25,7 +25,9 @@ from componentrun.cli.session import Makers
 from componentrun.cli.store import Check, EventRecord, KeptFile, Preview, TableDetails, TableInfo, TableVersion
 from componentrun.errors import Reason, UserError
 from componentrun.storage.connection import Store
+from componentrun.storage.rewriting import Compacted
 from componentrun.storage.settings import StoreSettings
+from componentrun.storage.sweep import Swept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
+    from componentrun.storage.rewriting import Outcome
     from componentrun.storage.state import StateOwner
 
 START = datetime(2026, 11, 24, 8, 0, 0, tzinfo=UTC)
@@ -155,6 +158,8 @@ class FakeStore:
         self.restored = 0
         self.versions: dict[str, list[TableVersion]] = {}
         self.known: dict[str, TableDetails] = {}
+        self.swept: list[tuple[timedelta | None, timedelta | None, bool]] = []
+        self.outcome: Outcome = "compacted"
 
     def tables(self, bucket: str | None = None) -> list[TableInfo]:
         return [self._info(name) for name in self.content if bucket is None or name.startswith(f"{bucket}.")]
@@ -231,6 +236,14 @@ class FakeStore:
     def events(self, run: str) -> FakeFeed:
         assert run.startswith("uid-")
         return self.feed
+
+    def sweep(self, keep: timedelta | None, history: timedelta | None, *, dry_run: bool) -> Swept:
+        self.swept.append((keep, history, dry_run))
+        return Swept(("data/r1-1/",), 3, 2048, waiting=2, files=("F",), versions=1, documents=4)
+
+    def compact(self, table: str, *, dry_run: bool) -> Compacted:
+        outcome: Outcome = "wouldCompact" if dry_run else self.outcome
+        return Compacted(table, outcome, 60, 61, 0 if dry_run else 1, 9000, 0 if dry_run else 8000)
 
     def check(self) -> list[Check]:
         if self.problem is not None:

@@ -229,7 +229,7 @@ def test_many_rows_with_line_breaks_stay_in_order_and_the_last_of_a_key_counts()
 
 
 def test_little_memory_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tablequery, "memory_for_queries", lambda: 64 * 2**20)
+    monkeypatch.setattr(tablequery, "memory_for_queries", lambda *_: 64 * 2**20)
     rows = [(str(i % 150_000), f"value {i} " + "x" * 200) for i in range(200_000)]
     assert len(asked(table(limit=10**6), encode(rows))) == 200_001
     assert len(asked(table(primary_key=("a",)), encode(rows))) == 150_001
@@ -244,7 +244,7 @@ def test_a_very_long_row() -> None:
 def test_pieces_beside_each_other_with_very_long_rows_and_little_memory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tablequery, "memory_for_queries", lambda: 80 * 2**20)
+    monkeypatch.setattr(tablequery, "memory_for_queries", lambda *_: 80 * 2**20)
     rows = [(str(i), "x" * (5 * 2**20 if i % 3 == 0 else 10)) for i in range(12)]
     mapping = table(select=("b", "a"), where=Where("a", "ne", ("0",)))
 

@@ -190,7 +190,7 @@ async def test_columns_that_no_parquet_file_can_have_are_refused(columns: Row, t
 
 
 async def test_a_table_larger_than_the_memory_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tablequery, "memory_for_queries", lambda: 64 * 2**20)
+    monkeypatch.setattr(tablequery, "memory_for_queries", lambda *_: 64 * 2**20)
     store = memory()
     columns = ("a", "b", "c", "d", "e")
     rows = [tuple(f"{row} {name} {'y' * 200}" for name in columns) for row in range(80_000)]  # 87 MB

@@ -1,0 +1,117 @@
+"""`storage sweep` and `table compact`: by hand what maintenance does on schedule."""
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from componentrun.cli import options
+from componentrun.cli.errors import BadRequestError
+from componentrun.cli.render import Output, document
+from componentrun.cli.session import Session
+from componentrun.cli.words import count, size
+
+if TYPE_CHECKING:
+    from componentrun.storage.rewriting import Compacted
+    from componentrun.storage.sweep import Swept
+
+__all__ = ["app", "register"]
+
+app = typer.Typer(help="Storages: sweep.", no_args_is_help=True, rich_markup_mode=None)
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
+
+@app.command()
+def sweep(
+    ctx: typer.Context,
+    dry_run: DryRun = False,
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="How long data is kept that nothing names any more; at least 48h."),
+    ] = None,
+    history: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How long earlier versions of tables are kept; 168h.")
+    ] = None,
+    output: options.Output = None,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """Delete what has expired, what nothing names and what outlived its run. Safe while runs work."""
+    times = _duration("--keep", keep), _duration("--history", history)
+    session = Session.of(ctx, context=context, namespace=namespace)
+    store = session.store(storage, endpoint)
+    done = store.sweep(*times, dry_run=dry_run)
+    if output is not None:
+        session.output.raw(document(asdict(done) | {"dry_run": dry_run}, output))
+    else:
+        _tell_sweep(session.output, store.name, done, dry_run=dry_run)
+
+
+def _tell_sweep(output: Output, name: str, done: "Swept", *, dry_run: bool) -> None:
+    verb = "would be deleted from" if dry_run else "deleted from"
+    parts = [
+        f"{count(done.objects, 'object')} ({size(done.bytes)}) that nothing named",
+        f"{count(len(done.files), 'expired file')}",
+        f"{count(done.versions, 'old version')} of tables",
+        f"{count(done.documents, 'document')} of runs that are over",
+    ]
+    if done.hidden:
+        parts.append(f"{count(done.hidden, 'hidden version')} of objects")
+    if done.uploads:
+        parts.append(f"{count(done.uploads, 'unfinished upload')}")
+    output.note(f"{verb} Storage `{name}`: {', '.join(parts)}")
+    if done.waiting:
+        output.note(f"{count(done.waiting, 'prefix').replace('prefixs', 'prefixes')} below `data/` wait for their time")
+
+
+def compact(
+    ctx: typer.Context,
+    table_id: Annotated[str, typer.Argument(metavar="TABLE_ID", help="Id of the table: `in.c-main.customers`.")],
+    dry_run: DryRun = False,
+    output: options.Output = None,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """Write a table anew that has many loads, so that it reads faster. Its rows stay; safe while runs work."""
+    session = Session.of(ctx, context=context, namespace=namespace)
+    store = session.store(storage, endpoint)
+    done = store.compact(table_id, dry_run=dry_run)
+    if output is not None:
+        session.output.raw(document(asdict(done), output))
+    else:
+        session.output.note(_told(done))
+
+
+def _told(done: "Compacted") -> str:
+    before = f"{count(done.segments, 'segment')} with {count(done.slices_before, 'slice')} ({size(done.bytes_before)})"
+    return {
+        "compacted": f"`{done.table}`: {before} became one with {count(done.slices_after, 'slice')} "
+        f"({size(done.bytes_after)})",
+        "wouldCompact": f"`{done.table}`: {before} would become one",
+        "notNeeded": f"`{done.table}` reads as fast as it can",
+        "changedMeanwhile": f"`{done.table}` was replaced by others meanwhile and is left as it is",
+        "noRoom": f"`{done.table}`: {before} would become one, but there is too little room for temporary "
+        "files: three times as much is needed (TMPDIR says where)",
+    }[done.outcome]
+
+
+def _duration(option: str, text: str | None) -> timedelta | None:
+    from componentrun.api.common import duration_seconds  # noqa: PLC0415 - loads pydantic
+
+    if text is None:
+        return None
+    try:
+        return timedelta(seconds=duration_seconds(text))
+    except ValueError as error:
+        raise BadRequestError(f"{option} is `{text}`; expected hours, minutes and seconds", "`72h`, `1h30m`") from error
+
+
+def register(table: typer.Typer) -> None:
+    """Add `compact` to the commands of `table`."""
+    table.command()(compact)

@@ -1,0 +1,64 @@
+"""`storage sweep` and `table compact`: what is asked for, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from componentrun.storage.rewriting import Outcome
+    from tests.unit.cli.world import World
+
+
+def test_a_sweep_says_what_it_deleted(world: World) -> None:
+    result = world.run("storage", "sweep")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == (
+        "deleted from Storage `main`: 3 objects (2.0 kB) that nothing named, 1 expired file, 1 old version of tables, "
+        "4 documents of runs that are over\n2 prefixes below `data/` wait for their time\n"
+    )
+    assert world.store.swept == [(None, None, False)]
+
+
+def test_a_dry_run_says_what_would_be_done(world: World) -> None:
+    result = world.run("storage", "sweep", "--dry-run", "--keep", "72h", "--history", "1h30m")
+    assert result.stderr.startswith("would be deleted from Storage `main`: 3 objects")
+    assert world.store.swept == [(timedelta(hours=72), timedelta(minutes=90), True)]
+
+
+def test_programs_get_a_document(world: World) -> None:
+    swept = json.loads(world.run("storage", "sweep", "--dry-run", "-o", "json").stdout)
+    assert (swept["prefixes"], swept["objects"], swept["dry_run"]) == (["data/r1-1/"], 3, True)
+    compacted = json.loads(world.run("table", "compact", "in.c-main.foo", "-o", "json").stdout)
+    assert (compacted["table"], compacted["outcome"], compacted["segments"]) == ("in.c-main.foo", "compacted", 60)
+
+
+@pytest.mark.parametrize("option", ["--keep", "--history"])
+def test_a_time_that_is_none_is_named(world: World, option: str) -> None:
+    result = world.run("storage", "sweep", option, "soon")
+    assert result.exit_code == 1
+    assert f"{option} is `soon`" in result.stderr
+    assert not world.store.swept
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        ("compacted", "60 segments with 61 slices (9.0 kB) became one with 1 slice (8.0 kB)"),
+        ("notNeeded", "reads as fast as it can"),
+        ("changedMeanwhile", "was replaced by others meanwhile"),
+        ("noRoom", "too little room"),
+    ],
+)
+def test_compaction_says_how_it_went(world: World, outcome: Outcome, told: str) -> None:
+    world.store.outcome = outcome
+    result = world.run("table", "compact", "in.c-main.foo")
+    assert result.exit_code == 0
+    assert told in result.stderr
+
+
+def test_a_dry_run_of_compaction_says_so(world: World) -> None:
+    assert "(9.0 kB) would become one" in world.run("table", "compact", "in.c-main.foo", "--dry-run").stderr

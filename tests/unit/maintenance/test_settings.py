@@ -1,0 +1,37 @@
+"""What maintenance is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from componentrun.maintenance.settings import Settings, from_environment
+from componentrun.process.settings import SettingsError
+from componentrun.storage.sweep import MIN_KEEP
+
+
+def test_nothing_told_means_the_defaults() -> None:
+    assert from_environment({}) == Settings()
+    assert Settings().keep == MIN_KEEP
+
+
+def test_what_is_told_is_taken() -> None:
+    told = from_environment(
+        {
+            "COMPONENTRUN_MAINTENANCE_KEEP_SECONDS": "72h",
+            "COMPONENTRUN_MAINTENANCE_HISTORY_SECONDS": "0",
+            "COMPONENTRUN_MAINTENANCE_SEGMENTS": "10",
+            "COMPONENTRUN_MAINTENANCE_SCRATCH_MIB": "64",
+            "COMPONENTRUN_NAMESPACES": "a,b",
+        }
+    )
+    assert (told.keep, told.history) == (timedelta(hours=72), timedelta(0))
+    assert (told.segments, told.scratch, told.process.namespaces) == (10, 64 * 2**20, ("a", "b"))
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        from_environment({"COMPONENTRUN_MAINTENANCE_KEEP_SECONDS": "1h", "COMPONENTRUN_MAINTENANCE_SEGMENTS": "many"})
+    assert "COMPONENTRUN_MAINTENANCE_KEEP_SECONDS is `1h`" in refusal.value.message
+    assert "COMPONENTRUN_MAINTENANCE_SEGMENTS is `many`" in refusal.value.message
