@@ -285,9 +285,9 @@ def rights(rules: list[dict[str, Any]]) -> set[tuple[str, str]]:
 
 
 class TestRights:
-    @pytest.mark.parametrize("part", USED)
-    def test_what_a_process_may_do_is_what_it_does(self, rules: dict[str, list[dict[str, Any]]], part: str) -> None:
-        assert rights(rules[part]) == set(USED[part])
+    def test_what_a_process_may_do_is_what_it_does(self, rules: dict[str, list[dict[str, Any]]]) -> None:
+        processes = set(rules) - {"view", "edit", "admin"}
+        assert {part: rights(rules[part]) for part in processes} == {part: set(used) for part, used in USED.items()}
 
     def test_what_one_of_several_operators_may_do_is_what_it_does(self, rendered: Chart) -> None:
         (role,) = of_kind(rendered.render("operator.replicas=2"), "Role")
