@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["read_pod"]
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)
+"""Times and spans beyond this are nobody's meaning, and adding them up would overflow."""
+_MOST_SECONDS: Final = 10 * 366 * 24 * 3600
 
 
 def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
@@ -48,10 +51,10 @@ def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
         unschedulable=_unschedulable(scheduled),
         disruption=_text(disruption, "reason") if _text(disruption, "status") == "True" else "",
         deleted_at=_time(metadata.get("deletionTimestamp")),
-        deletion_grace_seconds=_number(metadata.get("deletionGracePeriodSeconds")),
+        deletion_grace_seconds=_seconds(metadata.get("deletionGracePeriodSeconds")),
         gone=gone,
-        timeout_seconds=_number(annotations.get(names.TIMEOUT_ANNOTATION)) or 0,
-        upload_seconds=_number(annotations.get(names.UPLOAD_ANNOTATION)) or 0,
+        timeout_seconds=_seconds(annotations.get(names.TIMEOUT_ANNOTATION)) or 0,
+        upload_seconds=_seconds(annotations.get(names.UPLOAD_ANNOTATION)) or 0,
         stage_in=containers.get(names.STAGE_IN),
         stage_out=containers.get(names.STAGE_OUT),
         component=containers.get(names.COMPONENT),
@@ -118,6 +121,12 @@ def _number(value: Any) -> int | None:
         return None
 
 
+def _seconds(value: Any) -> int | None:
+    """A span; one that is negative or longer than ten years reads as not there."""
+    number = _number(value)
+    return number if number is not None and 0 <= number <= _MOST_SECONDS else None
+
+
 def _time(value: Any) -> datetime | None:
     """A time of the API; the epoch and earlier (`0001-01-01T00:00:00Z` is Go's zero) read as not there."""
     try:
@@ -126,4 +135,4 @@ def _time(value: Any) -> datetime | None:
         return None
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
-    return time if time > _EPOCH else None
+    return time if _EPOCH < time < _FAR else None

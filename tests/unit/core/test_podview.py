@@ -69,6 +69,21 @@ def test_a_container_without_a_state_waits() -> None:
     assert view.component.state == "waiting"
 
 
+@pytest.mark.parametrize("grace", [63_918_504_008, -1, 1e300, float("inf"), "never"])
+def test_a_span_that_nobody_means_is_not_there(grace: object) -> None:
+    pod = make_pod(component=ended(0), deleted=(100, 600))
+    pod["metadata"]["deletionGracePeriodSeconds"] = grace
+    view = read_pod(pod)
+    assert view.deletion_grace_seconds is None
+    assert diagnose(view).message
+
+
+def test_a_time_so_far_away_that_nothing_can_be_added_is_not_there() -> None:
+    pod = make_pod(component=running(1))
+    pod["metadata"]["deletionTimestamp"] = "9999-12-31T23:59:59Z"
+    assert not has_ended(read_pod(pod), Limits(), NOW)
+
+
 def test_times_that_are_none_are_none() -> None:
     pod = make_pod(component=ended(137))
     pod["status"]["containerStatuses"][0]["state"]["terminated"] |= {
