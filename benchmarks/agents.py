@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks import local
 from benchmarks.lab import s5cmd_environment, sweep
 from benchmarks.tables import folder
+from componentrun.encoding import DEFAULT_COMPRESSION
 from componentrun.exchange import GRANT_FILE, OutputTable, to_json
 from componentrun.storage.connection import StoreSettings, open_store
 from componentrun.storage.grants import Signer
 from componentrun.storage.layout import TableId
 from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
 from componentrun.storage.reading import EVERYTHING, Wish
+from componentrun.storage.tables import need_table
 from componentrun.storage.upload import upload_table
 
 if TYPE_CHECKING:
@@ -69,6 +71,15 @@ class Bench:
         asyncio.run(tables())
         source = str(self.files[0]) if len(self.files) == 1 else f"{self.files[0].parent}/"
         self.lab.run_s5cmd("cp", source, f"{self._url}/plain/")
+
+    def stored_mib(self) -> float:
+        """What the tables' slices take in the store."""
+
+        async def sizes() -> int:
+            pointers = [(await need_table(self.store, TableId.parse(table))).pointer for table in self.loaded]
+            return sum(part.stored_size for pointer in pointers for part in pointer.slices)
+
+        return asyncio.run(sizes()) / 2**20
 
     def stage_in(self, wish: Wish = EVERYTHING) -> local.Ended:
         """Tables into a data folder."""
@@ -155,7 +166,9 @@ class Bench:
 
 
 @contextmanager
-def bench(lab: Lab, files: Sequence[Path], *, memory: bool = False) -> Iterator[Bench]:
+def bench(
+    lab: Lab, files: Sequence[Path], *, memory: bool = False, compression: str = DEFAULT_COMPRESSION
+) -> Iterator[Bench]:
     """A bench with the files loaded; afterwards nothing of it is left in the store."""
     connection = lab.connection
     settings = StoreSettings(
@@ -165,6 +178,7 @@ def bench(lab: Lab, files: Sequence[Path], *, memory: bool = False) -> Iterator[
         region=connection.store_region,
         access_key=connection.store_access_key,
         secret_key=connection.store_secret_key,
+        compression=compression,
     )
     store = open_store(settings)
     with tempfile.TemporaryDirectory(dir=folder()) as work:

@@ -87,8 +87,17 @@ class SliceRead:
 
     url: str
     size: int
-    """Bytes."""
+    """Bytes of what it holds."""
     etag: str
+    encoding: str | None = None
+    """`gzip` or `zstd`; None: the object is what it holds."""
+    stored: int | None = None
+    """Bytes of the object, where it is encoded."""
+
+    @property
+    def stored_size(self) -> int:
+        """Bytes of the object."""
+        return self.size if self.stored is None else self.stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +290,8 @@ class StageOutPlan:
     """`out.c-main`: where files go that no mapping and no manifest places; None: they are named in a warning."""
     max_bytes: int | None = None
     """The most it may upload in all; None: the volume's own limit is the limit."""
+    compression: str = "none"
+    """How slices are stored: `none`, `gzip` or `zstd`."""
     files: tuple[OutputFile, ...] = ()
     file_tags: tuple[str, ...] = ()
     """That every file gets besides its own."""
@@ -295,9 +306,13 @@ class SliceWritten:
     key: str
     """Full object key."""
     size: int
-    """Bytes."""
+    """Bytes of the rows."""
     rows: int
     etag: str
+    encoding: str | None = None
+    """`gzip` or `zstd`; None: the object is the rows."""
+    stored: int | None = None
+    """Bytes of the object, where it is encoded."""
 
 
 @dataclass(frozen=True, slots=True)

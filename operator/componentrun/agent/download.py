@@ -1,5 +1,6 @@
 """Objects into files: large ones in several ranges at a time, straight from the socket into their place.
 
+Slices that are stored compressed are read from end to end and unpacked into their place, several slices at a time.
 Each object is asked for with the ETag that was recorded for it, so what arrives is what was planned, or an error.
 """
 
@@ -15,7 +16,8 @@ from componentrun.agent.parallel import in_parallel
 from componentrun.agent.transfer import Client, Failure, Request
 from componentrun.contract import MANIFEST_SUFFIX
 from componentrun.csvtext import encode_header
-from componentrun.errors import PlatformError, Reason
+from componentrun.encoding import Unpacker
+from componentrun.errors import PlatformError, Reason, TransientError
 
 if TYPE_CHECKING:
     import http.client
@@ -33,6 +35,8 @@ _LARGE_BYTES: Final = 4 * 2**20
 _LARGE_AT_A_TIME: Final = 4
 """Eight at a time are faster for small objects; for large ones they only disturb each other."""
 _BUFFER_BYTES: Final = 2**20
+_PACKED_BUFFER_BYTES: Final = 2**16
+"""What is taken of a compressed object at once: it becomes several times as much."""
 _PREALLOCATE_BYTES: Final = 4 * 2**20
 
 
@@ -44,7 +48,7 @@ class _Target:
         self.header = _header(table)
         self._folder = folder
         self._size = table_size(table)
-        self._pieces = sum(len(list(_ranges(part.size))) for part in table.slices) or 1
+        self._pieces = sum(len(list(_ranges(part))) for part in table.slices) or 1
         self._lock = threading.Lock()
         self._descriptor: int | None = None
 
@@ -55,11 +59,12 @@ class _Target:
                 self._descriptor = self._folder.create(self.table.path)
                 if self._size >= _PREALLOCATE_BYTES:
                     self._allocate(self._descriptor)
-                self.write(memoryview(self.header), 0, self._descriptor)
+                self.write(self.header, 0, self._descriptor)
             return self._descriptor
 
-    def write(self, block: memoryview, offset: int, descriptor: int) -> None:
-        """Write all of a block to its place."""
+    def write(self, data: bytes | memoryview, offset: int, descriptor: int) -> None:
+        """Write all of some bytes to their place."""
+        block = memoryview(data)
         try:
             while block:
                 written = os.pwrite(descriptor, block, offset)
@@ -96,6 +101,7 @@ class _Piece:
         self.size = size
         self._at = at
         self._got = 0
+        self._unpacker: Unpacker | None = None
         self.request = Request("GET", part.url, self._name(number), headers=self._headers)
 
     def _name(self, number: int) -> str:
@@ -111,14 +117,14 @@ class _Piece:
 
     @property
     def _partial(self) -> bool:
-        return self._got > 0 or self.size != self._part.size
+        return self._got > 0 or self.size != self._part.stored_size
 
     def progress(self) -> int:
-        """Bytes that are in their place."""
+        """Bytes of the object that have been taken."""
         return self._got
 
     def receive(self, response: http.client.HTTPResponse, buffer: memoryview, client: Client) -> None:
-        """Write the answer to its place."""
+        """Write what the answer holds to its place."""
         left = self.size - self._got
         wanted = 206 if self._partial else 200
         if response.status != wanted or response.length != left:
@@ -128,15 +134,32 @@ class _Piece:
                 Reason.STAGE_IN_FAILED,
             )
         descriptor = self.target.descriptor()
+        if self._part.encoding is not None:
+            buffer = buffer[:_PACKED_BUFFER_BYTES]
         while left:
             if client.stop.is_set():
                 raise Failure("stopped, because something else failed")
             count = response.readinto(buffer[:left])
             if not count:
                 raise Failure(f"the answer broke off {left} bytes before its end")
-            self.target.write(buffer[:count], self._at + self._got, descriptor)
+            if self._part.encoding is None:
+                self.target.write(buffer[:count], self._at + self._got, descriptor)
+            else:
+                self._unpack(self._part.encoding, buffer[:count], descriptor, last=count == left)
             self._got += count
             left -= count
+
+    def _unpack(self, encoding: str, packed: memoryview, descriptor: int, *, last: bool) -> None:
+        if self._unpacker is None:
+            self._unpacker = Unpacker(encoding, self._part.size)
+        try:
+            for block in self._unpacker.add(packed):
+                self.target.write(block, self._at, descriptor)
+                self._at += len(block)
+            if last:
+                self._unpacker.finish()
+        except ValueError as error:
+            raise TransientError(f"{self.request.what}: {error}; was it damaged?", Reason.STAGE_IN_FAILED) from error
 
 
 def table_size(table: TableRead) -> int:
@@ -176,12 +199,14 @@ def _pieces(folder: Folder, tables: Iterable[TableRead]) -> Iterator[_Piece]:
             target.descriptor()
             target.piece_done()
         for number, part in enumerate(table.slices):
-            for start, size in _ranges(part.size):
+            for start, size in _ranges(part):
                 yield _Piece(target, part, number, start, size, at + start)
             at += part.size
 
 
-def _ranges(size: int) -> Iterator[tuple[int, int]]:
+def _ranges(part: SliceRead) -> Iterator[tuple[int, int]]:
     """Offset and size of each request for an object; none for an empty object, which there is no range of."""
-    for start in range(0, size, _RANGE_BYTES):
-        yield start, min(_RANGE_BYTES, size - start)
+    size = part.stored_size
+    step = _RANGE_BYTES if part.encoding is None else size
+    for start in range(0, size, step or 1):
+        yield start, min(step, size - start)

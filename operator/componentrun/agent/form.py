@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from componentrun.csvtext import Read
     from componentrun.exchange import PostPolicy
 
-__all__ = ["Form"]
+__all__ = ["Form", "read_block"]
 
 _BLOCK_BYTES: Final = 2**20
 _MD5_DIGITS: Final = 32
@@ -123,14 +123,7 @@ class Form:
             yield self._tail
 
     def _block(self, start: int, length: int) -> bytes:
-        try:
-            block = self._read(length, self._offset + start)
-        except OSError as error:
-            # Not to be taken for trouble with the network, which would be tried again.
-            raise PlatformError(f"{self._what}: can't be read: {error.strerror}", Reason.STAGE_OUT_FAILED) from error
-        if len(block) != length:
-            raise UserError(f"{self._what}: it became shorter while it was read", Reason.OUTPUT_INVALID)
-        return block
+        return read_block(self._read, length, self._offset + start, self._what)
 
     def _encode(self, fields: dict[str, str]) -> bytes:
         parts = [
@@ -139,6 +132,23 @@ class Form:
         ]
         parts.append(f'--{self._boundary}\r\nContent-Disposition: form-data; name="file"; filename="data"\r\n\r\n')
         return "".join(parts).encode()
+
+
+def read_block(read: Read, length: int, offset: int, what: str) -> bytes:
+    """Bytes of a file that must be there.
+
+    Raises:
+        PlatformError: (StageOutFailed) it can't be read.
+        UserError: (OutputInvalid) it has become shorter.
+    """
+    try:
+        block = read(length, offset)
+    except OSError as error:
+        # Not to be taken for trouble with the network, which would be tried again.
+        raise PlatformError(f"{what}: can't be read: {error.strerror}", Reason.STAGE_OUT_FAILED) from error
+    if len(block) != length:
+        raise UserError(f"{what}: it became shorter while it was read", Reason.OUTPUT_INVALID)
+    return block
 
 
 def _is_md5(etag: str, response: http.client.HTTPResponse) -> bool:

@@ -82,7 +82,7 @@ def _stage(
         if size >= WORTH_A_LINE:
             say("info", f"Uploading the output: {amount(len(decision.sources), size, len(files.sources))}.")
         with Checkers(folder, None if max(sizes, default=0) > SMALL_BYTES else 0) as checkers:
-            uploaded = upload(client, folder, post, decision.sources, checkers, check_types=plan.check_types)
+            uploaded = upload(client, folder, post, decision.sources, checkers, plan)
     errors += uploaded.errors
     if not errors:
         # A run that fails publishes no files, so they need not travel.

@@ -6,6 +6,7 @@ others go on, because a failed run still keeps what it stores always. Trouble wi
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from componentrun.agent.checking import Task, check
 from componentrun.agent.folder import FILE, refused, shown
 from componentrun.agent.form import Form
 from componentrun.agent.layout import columns_of, header_of, known_facts
+from componentrun.agent.packing import PACKED_SLICE_BYTES, WORTH_PACKING, packed
 from componentrun.agent.parallel import in_parallel
 from componentrun.contract import OUT_TABLES
 from componentrun.csvconvert import converted
 from componentrun.csvtext import cut, start_of_text
+from componentrun.encoding import NONE, suffix
 from componentrun.errors import UserError
 from componentrun.exchange import SliceWritten, TableWritten
 
@@ -29,12 +32,13 @@ if TYPE_CHECKING:
     from componentrun.agent.checking import Checkers
     from componentrun.agent.folder import Folder, Opened
     from componentrun.agent.outputs import Source
+    from componentrun.agent.packing import Packed
     from componentrun.agent.transfer import Client
     from componentrun.csvconvert import Piece
     from componentrun.csvdialect import Read
     from componentrun.csvtext import Slice
     from componentrun.csvtypes import TypedColumn
-    from componentrun.exchange import PostPolicy
+    from componentrun.exchange import PostPolicy, StageOutPlan
 
 __all__ = ["SMALL_BYTES", "Uploaded", "upload"]
 
@@ -66,12 +70,13 @@ class _Job:
 class _Table:
     """A table on its way. Filled by several threads."""
 
-    def __init__(self, source: Source, prefix: str, *, check_types: bool) -> None:
+    def __init__(self, source: Source, prefix: str, plan: StageOutPlan) -> None:
         self.source = source
         self.path = f"{OUT_TABLES}/{source.name}"
         self.prefix = prefix
         self.columns: tuple[str, ...] = ()
-        self.check_types = check_types
+        self.check_types = plan.check_types
+        self.compression = plan.compression
         self.error: UserError | None = None
         self.warning: str | None = None
         self.stored: dict[int, SliceWritten] = {}
@@ -122,7 +127,7 @@ class _Table:
     def _slice(self, number: int) -> SliceWritten:
         part = self.stored[number]
         check = self.checks.get(number)
-        return part if check is None else SliceWritten(part.key, part.size, check.result(), part.etag)
+        return part if check is None else dataclasses.replace(part, rows=check.result())
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +145,7 @@ def upload(
     post: PostPolicy,
     sources: Sequence[Source],
     checkers: Checkers,
-    *,
-    check_types: bool = False,
+    plan: StageOutPlan,
 ) -> Uploaded:
     """Store all tables.
 
@@ -151,12 +155,12 @@ def upload(
         post: where to.
         sources: the tables.
         checkers: look at large slices meanwhile.
-        check_types: whether values must be of their columns' types.
+        plan: whether values must be of their columns' types, and how slices are stored.
 
     Raises:
         PlatformError: the store refused or was away (see `Client.send`), or a check could not be done.
     """
-    tables = [_Table(source, prefix, check_types=check_types) for source, prefix in _prefixes(sources, post.key_prefix)]
+    tables = [_Table(source, prefix, plan) for source, prefix in _prefixes(sources, post.key_prefix)]
     large = threading.BoundedSemaphore(_LARGE_AT_A_TIME)
 
     def store(job: _Job) -> None:
@@ -238,7 +242,7 @@ def _of_file(table: _Table, number: int, path: str, file: Opened, start: int) ->
     """The jobs of one file, whose rows begin at `start`; their numbers begin at `number`."""
     dialect = table.source.dialect
     if dialect.is_plain:
-        for i, rows in enumerate(_cut(file, start), number):
+        for i, rows in enumerate(_cut(file, start, table.compression), number):
             yield _job(table, i, path, file, rows)
     else:
         # Held in memory until they are stored: as many pieces as there are connections.
@@ -247,9 +251,11 @@ def _of_file(table: _Table, number: int, path: str, file: Opened, start: int) ->
             yield _Job(table, i, path, 0, len(piece.content), b"", piece)
 
 
-def _cut(file: Opened, start: int) -> Iterator[Slice]:
+def _cut(file: Opened, start: int, compression: str) -> Iterator[Slice]:
     size = file.size - start
     length = min(max(size // _SLICES, _SMALLEST_SLICE_BYTES), _SLICE_BYTES)
+    if compression != NONE:
+        length = PACKED_SLICE_BYTES
     return cut(file.read, start, file.size, -(-size // length))
 
 
@@ -272,8 +278,22 @@ def _store(client: Client, folder: Folder, post: PostPolicy, job: _Job) -> None:
 
 
 def _send(client: Client, post: PostPolicy, job: _Job, read: Read, rows: int) -> None:
-    key = f"{job.table.prefix}{job.number:04d}.csv"
-    what = shown(job.path)
-    form = Form(post, key, read, offset=job.offset, size=job.size, tail=job.tail, stop=client.stop, what=what)
+    key, what = f"{job.table.prefix}{job.number:04d}.csv", shown(job.path)
+    written = SliceWritten(key, job.size + len(job.tail), rows, "")
+    content = _packed(client, job, read, what)
+    if content is None:
+        form = Form(post, key, read, offset=job.offset, size=job.size, tail=job.tail, stop=client.stop, what=what)
+    else:
+        key += suffix(job.table.compression)
+        form = Form(post, key, content.read, offset=0, size=content.size, tail=b"", stop=client.stop, what=what)
+        written = dataclasses.replace(written, key=key, encoding=job.table.compression, stored=form.size)
     etag = client.send(form.request(), form.stored)
-    job.table.stored[job.number] = SliceWritten(key, form.size, rows, etag)
+    job.table.stored[job.number] = dataclasses.replace(written, etag=etag)
+
+
+def _packed(client: Client, job: _Job, read: Read, what: str) -> Packed | None:
+    """The object that holds the rows; None: they travel as they are."""
+    encoding = job.table.compression
+    if encoding == NONE or job.size < WORTH_PACKING:
+        return None
+    return packed(read, job.offset, job.size, job.tail, encoding, stop=client.stop, what=what)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -52,6 +52,9 @@ class StorageSpec(ApiModel):
     store objects below its own prefix and do nothing else."""
     allow_unscoped: bool = False
     """Whether runs may use this Storage though nothing keeps their grants within their own prefixes."""
+    compression: Literal["none", "gzip", "zstd"] = "zstd"
+    """How the slices of tables are stored that are written from now on; those that are there stay as they are.
+    Components see no difference."""
     default: bool = False
     """Whether runs that name no Storage use this one. At most one Storage of a namespace should say so."""
 

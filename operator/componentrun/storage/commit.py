@@ -253,11 +253,12 @@ def _pinned_file(record: FileRecord, versions: Mapping[str, str | None]) -> File
 async def _check_object(store: Store, part: Slice | FilePart) -> str | None:
     """The version of the object that was uploaded."""
     found = await store.head(part.key)
-    if found is None or found.size != part.size or plain_etag(found.etag) != plain_etag(part.etag):
+    size = part.stored_size if isinstance(part, Slice) else part.size
+    if found is None or found.size != size or plain_etag(found.etag) != plain_etag(part.etag):
         there = f"{found.size} bytes, ETag {found.etag}" if found is not None else "no object"
         raise PlatformError(
             f"{store.settings.where(part.key)} is not what stage-out uploaded: found {there}; "
-            f"expected {part.size} bytes, ETag {part.etag}. Nothing was published",
+            f"expected {size} bytes, ETag {part.etag}. Nothing was published",
             Reason.PUBLISH_FAILED,
         )
     return found.version

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.csvtext import encode_header, next_border
 from componentrun.storage.reading import EVERYTHING, Wish, plan_read
+from componentrun.storage.slices import stream_slice
 from componentrun.storage.tables import need_table
 from componentrun.tablequery import deliver, without_carriage_returns
 
@@ -54,7 +55,7 @@ async def read_pointer_csv(
     if reading.mapping is None:
         yield encode_header(reading.columns)
         for part in reading.slices:
-            async for chunk in store.stream(part.key, etag=part.etag, version=part.version):
+            async for chunk in stream_slice(store, part):
                 yield chunk
         return
     with tempfile.TemporaryDirectory(prefix="componentrun-") as name:
@@ -87,7 +88,7 @@ async def _bring(store: Store, slices: list[Slice], folder: Path, step: int) -> 
             size = 0
         size += part.size
         with open(files[-1], "ab") as file:  # noqa: ASYNC230, PTH123 - one reader, one file at a time
-            async for chunk in store.stream(part.key, etag=part.etag, version=part.version):
+            async for chunk in stream_slice(store, part):
                 file.write(chunk)
     for name in files:
         await asyncio.to_thread(without_carriage_returns, name)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from componentrun.columnfacts import BASE_TYPES
 from componentrun.errors import Reason, UserError
 from componentrun.storage.columns import Column
-from componentrun.storage.connection import quoted_etag
 from componentrun.storage.layout import TableId, check_own
-from componentrun.storage.pointer import Condition, Slice, TableLoad
+from componentrun.storage.pointer import Condition, TableLoad
+from componentrun.storage.slices import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,11 +51,7 @@ def _load(written: TableWritten, own_prefix: str) -> TableLoad:
         columns=written.columns,
         primary_key=written.primary_key,
         incremental=written.incremental,
-        slices=tuple(
-            Slice(key=part.key, size=part.size, rows=part.rows, etag=quoted_etag(part.etag))
-            for part in written.slices
-            if part.size
-        ),
+        slices=tuple(recorded(part) for part in written.slices if part.size),
         delete_where=_condition(written),
         described=_described(written),
         metadata=written.metadata,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from componentrun.storage.fileinput import FileSource
     from componentrun.storage.files import FileRecord
     from componentrun.storage.grants import Signer
+    from componentrun.storage.pointer import Slice
 
 __all__ = ["AttemptPlan", "AttemptRequest", "InputSource", "InputStatus", "prepare_attempt"]
 
@@ -160,6 +161,7 @@ async def prepare_attempt(store: Store, signer: Signer, request: AttemptRequest)
         tables=tuple(request.outputs),
         default_bucket=request.default_bucket,
         max_bytes=request.max_output_bytes,
+        compression=store.settings.compression,
         files=tuple(request.output_files),
         file_tags=request.file_tags,
         check_types=request.type_support == AUTHORITATIVE,
@@ -258,15 +260,17 @@ def _table_read(found: _Found, store: Store, signer: Signer, request: AttemptReq
         source=found.source.label,
         path=found.path,
         columns=reading.columns,
-        slices=tuple(
-            SliceRead(signer.sign_get(part.key, request.expires_in, part.version), part.size, quoted_etag(part.etag))
-            for part in reading.slices
-        ),
+        slices=tuple(_slice_read(part, signer, request) for part in reading.slices),
         manifest=input_manifest(what, store, reading.columns, request.type_support),
         rows=reading.rows,
         mapping=reading.mapping,
         sliced=found.source.sliced,
     )
+
+
+def _slice_read(part: Slice, signer: Signer, request: AttemptRequest) -> SliceRead:
+    url = signer.sign_get(part.key, request.expires_in, part.version)
+    return SliceRead(url, part.size, quoted_etag(part.etag), part.encoding, part.stored)
 
 
 def _object_read(found: _Found, info: ObjectInfo, signer: Signer, request: AttemptRequest) -> TableRead:

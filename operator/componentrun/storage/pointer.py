@@ -56,13 +56,22 @@ class Slice(StorageModel):
 
     key: str
     size: int
-    """Bytes; never 0."""
+    """Bytes of the rows; never 0."""
     rows: int
     etag: str
     """In quotes, as HTTP carries it."""
     version: str | None = None
     """Of the object, in a bucket that keeps versions: readers ask for this one, so that whoever still holds the grant
     that wrote it changes nothing by writing over it. None: the bucket kept none."""
+    encoding: Literal["gzip", "zstd"] | None = None
+    """How the object holds the rows; None: as they are."""
+    stored: int | None = None
+    """Bytes of the object, where it is encoded."""
+
+    @property
+    def stored_size(self) -> int:
+        """Bytes of the object."""
+        return self.size if self.stored is None else self.stored
 
 
 class Condition(StorageModel):

@@ -103,6 +103,7 @@ def settings_of(storage: Storage, secret: Mapping[str, Any] | None, *, endpoint:
         ca_bundle=storage.spec.ca_bundle,
         sts_endpoint=storage.spec.sts.endpoint if storage.spec.sts is not None else None,
         sts_role=storage.spec.sts.role_arn if storage.spec.sts is not None else None,
+        compression=storage.spec.compression,
         name=storage.metadata.name,
     )
 

@@ -145,7 +145,7 @@ async def _check_slices(store: Store, wanted: Pointer) -> None:
 
     async def is_gone(part: Slice) -> bool:
         found = await store.head(part.key, part.version)
-        return found is None or found.size != part.size or plain_etag(found.etag) != plain_etag(part.etag)
+        return found is None or found.size != part.stored_size or plain_etag(found.etag) != plain_etag(part.etag)
 
     lost = await gather_bounded(is_gone, wanted.slices)
     gone = [part.key for part, is_lost in zip(wanted.slices, lost, strict=True) if is_lost]

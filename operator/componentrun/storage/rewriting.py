@@ -34,16 +34,16 @@ from componentrun.storage.compaction import (
     rewrite_of,
     spliced,
 )
-from componentrun.storage.connection import quoted_etag
 from componentrun.storage.download import bring_steps
 from componentrun.storage.history import change_table
 from componentrun.storage.pointer import Commit, Slice
+from componentrun.storage.slices import recorded, store_slice, stream_slice
 from componentrun.storage.tables import gather_bounded, need_table
 from componentrun.storage.upload import store_rows
 from componentrun.tablequery import deliver_by_origin
 
 if TYPE_CHECKING:
-    from componentrun.exchange import Mapping, SliceWritten
+    from componentrun.exchange import Mapping
     from componentrun.storage.compaction import Rewrite
     from componentrun.storage.connection import Store
     from componentrun.storage.layout import TableId
@@ -161,22 +161,11 @@ async def _put_together(store: Store, rewrite: Rewrite, folder: str) -> list[Sli
         if len(parts) == 1:
             return parts[0]
         async with gate:
-            data = b"".join(
-                [
-                    chunk
-                    for part in parts
-                    async for chunk in store.stream(part.key, etag=part.etag, version=part.version)
-                ]
-            )
-            key = f"{folder}{number:05d}.csv"
-            etag = quoted_etag(await store.put(key, data))
-        return Slice(key=key, size=len(data), rows=sum(part.rows for part in parts), etag=etag)
+            data = b"".join([chunk for part in parts async for chunk in stream_slice(store, part)])
+            rows = sum(part.rows for part in parts)
+            return recorded(await store_slice(store, f"{folder}{number:05d}.csv", data, rows))
 
     return await gather_bounded(put, enumerate(groups(rewrite.slices)))
-
-
-async def _content(store: Store, part: Slice) -> bytes:
-    return b"".join([chunk async for chunk in store.stream(part.key, etag=part.etag, version=part.version)])
 
 
 async def _resolved(
@@ -196,11 +185,7 @@ async def _resolved(
             return os.pread(file.fileno(), length, offset)
 
         written = await store_rows(store, read, start, end, folder)
-    return [_slice(part) for part in written], rows
-
-
-def _slice(part: SliceWritten) -> Slice:
-    return Slice(key=part.key, size=part.size, rows=part.rows, etag=quoted_etag(part.etag))
+    return [recorded(part) for part in written], rows
 
 
 def _replaced(pointer: Pointer | None, rewrite: Rewrite, segment: Segment | None, commit: Commit) -> Pointer | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from componentrun.encoding import COMPRESSIONS, DEFAULT_COMPRESSION
 from componentrun.errors import Reason, UserError
 from componentrun.storage.layout import Layout, clean_prefix
 
@@ -44,6 +45,8 @@ class StoreSettings:
     """Role to assume there; None: none is wanted."""
     virtual_hosted: bool = False
     """Whether the bucket is part of the host name (`https://bucket.host`)."""
+    compression: str = DEFAULT_COMPRESSION
+    """How new slices are stored: `none`, `gzip` or `zstd`. Those that are there are read however they are stored."""
     name: str = ""
     """What people call this Storage; for messages."""
 
@@ -59,6 +62,11 @@ class StoreSettings:
             raise UserError(
                 f"the endpoint of {self.title} is not `https://host[:port]`: expected a URL with a scheme and a host, "
                 "without user, path and query",
+                Reason.INVALID_SPEC,
+            )
+        if self.compression not in COMPRESSIONS:
+            raise UserError(
+                f"the compression of {self.title} is {self.compression!r}; expected one of {', '.join(COMPRESSIONS)}",
                 Reason.INVALID_SPEC,
             )
         if (self.access_key is None) != (self.secret_key is None) or self.access_key == "" or self.secret_key == "":

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.csvtext import check_rows, count_rows, cut, read_header
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import SliceWritten, StageOutResult, TableWritten
+from componentrun.exchange import StageOutResult, TableWritten
 from componentrun.storage.commit import publish, resume
+from componentrun.storage.slices import store_slice
 from componentrun.storage.tables import gather_bounded, read_table
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from componentrun.csvtext import Header, Slice
+    from componentrun.exchange import SliceWritten
     from componentrun.storage.connection import Store
     from componentrun.storage.layout import TableId
     from componentrun.storage.pointer import Pointer
@@ -150,8 +152,7 @@ async def store_rows(
 
 async def _store_piece(store: Store, read: Callable[[int, int], bytes], key: str, piece: Slice) -> SliceWritten:
     data, rows = await asyncio.to_thread(_load_piece, read, piece)
-    etag = await store.put(key, data)
-    return SliceWritten(key, len(data), rows, etag)
+    return await store_slice(store, key, data, rows)
 
 
 def _load_piece(read: Callable[[int, int], bytes], piece: Slice) -> tuple[bytes, int]:

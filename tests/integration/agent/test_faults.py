@@ -15,6 +15,7 @@ from componentrun.agent import download, upload
 from componentrun.agent.stage_in import stage_in
 from componentrun.agent.stage_out import stage_out
 from componentrun.agent.transfer import Patience
+from componentrun.encoding import pack
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.exchange import OutputTable, TableRead
 from tests.integration.agent.proxy import Fault, Proxy
@@ -91,6 +92,22 @@ async def test_reading_is_tried_again(place: Place, proxy: Proxy, fault: Fault) 
     assert stage_in(grant, str(place.data), Patience(0.5, 30)).ok
     assert (place.data / "in/tables/big.csv").read_bytes() == content
     assert proxy.connections >= 5
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_compressed_object_goes_on_where_it_broke(
+    place: Place, proxy: Proxy, fault: Fault, encoding: str
+) -> None:
+    rows = b"".join(b"%d,%x\n" % (i, pow(7919, i, 2**127 - 1)) for i in range(40_000))
+    content = pack(rows, encoding)
+    part = replace(await place.slice("packed", content), size=len(rows), encoding=encoding, stored=len(content))
+    assert len(content) > 500_000
+    grant = await place.grant_in((TableRead("in.c-main.big", "in/tables/big.csv", None, (part,), None),))
+    place.data.mkdir()
+    proxy.faults = [replace(fault) for _ in range(4)]
+    assert stage_in(grant, str(place.data), Patience(0.5, 30)).ok
+    assert (place.data / "in/tables/big.csv").read_bytes() == rows
 
 
 @pytest.mark.parametrize(

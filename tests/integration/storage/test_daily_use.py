@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from componentrun.encoding import GZIP, NONE, ZSTD
+from componentrun.exchange import Where
+from componentrun.storage.connection import open_store
 from componentrun.storage.download import head_rows, read_csv
 from componentrun.storage.events import Event, SegmentTakenError, append_segment, last_segment, read_events
 from componentrun.storage.layout import TableId
+from componentrun.storage.reading import Wish
+from componentrun.storage.rewriting import compact_table
 from componentrun.storage.sweep import HISTORY_KEEP, MIN_KEEP, sweep
 from componentrun.storage.tables import list_tables, need_table
 from componentrun.storage.upload import upload_table
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from componentrun.storage.connection import Store
+    from componentrun.storage.settings import StoreSettings
 
 pytestmark = pytest.mark.store
 
@@ -39,6 +46,29 @@ async def test_a_big_file_goes_up_and_comes_down_byte_for_byte(store: Store, tmp
     assert b"".join([chunk async for chunk in read_csv(store, FOO)]) == b"id,text\n" + rows * 8
     assert await head_rows(store, FOO, 1) == b'id,text\n0,"text, with\nborders 0"\r\n'
     assert [table async for table in list_tables(store)] == [FOO]
+
+
+async def test_a_table_whose_slices_are_stored_in_every_way(settings: StoreSettings, tmp_path: Path) -> None:
+    wanted = b""
+    for number, compression in enumerate([ZSTD, NONE, GZIP]):
+        store = open_store(dataclasses.replace(settings, compression=compression))
+        rows = b"".join(b'%d,"in two\nlines, ""%d"""\n' % (number, row) for row in range(20_000))
+        (tmp_path / "foo.csv").write_bytes(b"id,text\n" + rows)
+        loaded = await upload_table(store, tmp_path / "foo.csv", FOO, incremental=True)
+        assert (loaded.rows, loaded.bytes) == (20_000, len(rows))
+        wanted += rows
+    pointer = (await need_table(store, FOO)).pointer
+    assert [part.encoding for part in pointer.slices] == ["zstd", None, "gzip"]
+    assert [part.key.rpartition("00000")[2] for part in pointer.slices] == [".csv.zst", ".csv", ".csv.gz"]
+    assert sum(part.stored_size for part in pointer.slices) < pointer.bytes // 2
+    assert b"".join([chunk async for chunk in read_csv(store, FOO)]) == b"id,text\n" + wanted
+    assert await head_rows(store, FOO, 1) == b'id,text\n0,"in two\nlines, ""0"""\n'
+    text = Wish(where=Where("id", "eq", ("2",)), limit=1)
+    assert b"".join([chunk async for chunk in read_csv(store, FOO, text)]) == b'id,text\n2,"in two\nlines, ""0"""\n'
+    assert (await compact_table(store, FOO, segments=None)).outcome == "compacted"
+    assert [part.encoding for part in (await need_table(store, FOO)).pointer.slices] == ["gzip"]
+    assert b"".join([chunk async for chunk in read_csv(store, FOO)]) == b"id,text\n" + wanted
+    await store.delete([info.key async for info in store.objects(settings.prefix + "/")])
 
 
 async def test_a_primary_key_is_resolved_when_a_table_is_read(store: Store, tmp_path: Path) -> None:

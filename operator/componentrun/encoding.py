@@ -1,0 +1,177 @@
+"""How the rows of a slice are stored: as they are, gzip or zstd. Both formats carry a checksum of what they hold.
+
+What is read is bounded by the size that was recorded when it was written: not a byte more comes out, whatever an object
+claims. The zstd library is loaded when the first slice asks for it: many runs move little, and their agents start fast.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["COMPRESSIONS", "DEFAULT_COMPRESSION", "GZIP", "NONE", "ZSTD", "Packer", "Unpacker", "pack", "suffix"]
+
+NONE: Final = "none"
+GZIP: Final = "gzip"
+ZSTD: Final = "zstd"
+COMPRESSIONS: Final = (NONE, GZIP, ZSTD)
+"""What a Storage may ask for. A slice that is stored as it is has no encoding at all."""
+DEFAULT_COMPRESSION: Final = ZSTD
+"""Measured, see docs/decisions/0017."""
+
+_SUFFIXES: Final = {NONE: "", GZIP: ".gz", ZSTD: ".zst"}
+_BLOCK_BYTES: Final = 2**17
+"""What comes out at once: it is still in the processor's cache when it is written."""
+_GZIP_LEVEL: Final = 1
+_GZIP_WINDOW: Final = 31
+"""The largest window, in gzip's own format."""
+_ZSTD_LEVEL: Final = 1
+_ZSTD_WINDOW: Final = 23
+"""No object makes a reader hold more than 2**23 bytes; what is written at this level needs a sixteenth of it."""
+
+
+class _Engine(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+    def flush(self) -> bytes: ...
+
+
+def suffix(encoding: str) -> str:
+    """The end of the name of an object that is stored so."""
+    return _SUFFIXES[encoding]
+
+
+class Packer:
+    """Compresses what it is given, piece by piece.
+
+    Args:
+        encoding: `GZIP` or `ZSTD`.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        """Nothing is compressed yet."""
+        self._engine: _Engine = (
+            _zstd_packer() if encoding == ZSTD else zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
+        )
+
+    def add(self, data: bytes) -> bytes:
+        """Take some bytes; returns what is ready of the object."""
+        return self._engine.compress(data)
+
+    def finish(self) -> bytes:
+        """The rest of the object."""
+        return self._engine.flush()
+
+
+def pack(data: bytes, encoding: str) -> bytes:
+    """An object that holds these bytes."""
+    packer = Packer(encoding)
+    return packer.add(data) + packer.finish()
+
+
+class Unpacker:
+    """Reads what was compressed, piece by piece.
+
+    Args:
+        encoding: `GZIP` or `ZSTD`.
+        size: how many bytes it holds, as was recorded when it was written.
+    """
+
+    def __init__(self, encoding: str, size: int) -> None:
+        """Nothing is read yet."""
+        self._size = size
+        self._left = size
+        self._engine: _Gunzip | _Unzstd = _Unzstd() if encoding == ZSTD else _Gunzip()
+
+    def add(self, data: bytes | memoryview) -> Iterator[bytes]:
+        """Take some bytes of the object; gives what they hold, a little at a time.
+
+        Raises:
+            ValueError: they are not of this format, or hold more than was recorded.
+        """
+        block = self._engine.decompress(data, self._most())
+        while block:
+            self._left -= len(block)
+            if self._left < 0:
+                raise ValueError(f"it holds more than the {self._size} bytes that were stored")
+            yield block
+            block = self._engine.more(self._most())
+
+    def finish(self) -> None:
+        """Say that this was the whole object.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if self._left:
+            raise ValueError(f"it ends {self._left} bytes before the {self._size} that were stored")
+        if not self._engine.ended:
+            raise ValueError("its end is not where it should be")
+
+    def _most(self) -> int:
+        # One byte more than there may be tells that there is too much.
+        return min(_BLOCK_BYTES, self._left + 1)
+
+
+class _Gunzip:
+    def __init__(self) -> None:
+        self._engine = zlib.decompressobj(_GZIP_WINDOW)
+
+    @property
+    def ended(self) -> bool:
+        return self._engine.eof and not self._engine.unused_data
+
+    def decompress(self, data: bytes | memoryview, most: int) -> bytes:
+        try:
+            block = self._engine.decompress(data, most)
+        except zlib.error as error:
+            raise ValueError(f"it is no gzip: {error}") from error
+        return block
+
+    def more(self, most: int) -> bytes:
+        return self.decompress(self._engine.unconsumed_tail, most)
+
+
+class _Unzstd:
+    def __init__(self) -> None:
+        zstd = _zstd()
+        self._error: type[Exception] = zstd.ZstdError
+        self._engine = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW})
+
+    @property
+    def ended(self) -> bool:
+        return bool(self._engine.eof) and not self._engine.unused_data
+
+    def decompress(self, data: bytes | memoryview, most: int) -> bytes:
+        if self._engine.eof:
+            if data:
+                raise ValueError("something stands behind its end")
+            return b""
+        try:
+            block: bytes = self._engine.decompress(data, most)
+        except self._error as error:
+            raise ValueError(f"it is no zstd: {error}") from error
+        return block
+
+    def more(self, most: int) -> bytes:
+        return b"" if self._engine.needs_input else self.decompress(b"", most)
+
+
+def _gzip_packer() -> _Engine:
+    return zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
+
+
+def _zstd_packer() -> _Engine:
+    zstd = _zstd()
+    parameter = zstd.CompressionParameter
+    options = {parameter.compression_level: _ZSTD_LEVEL, parameter.checksum_flag: 1}
+    engine: _Engine = zstd.ZstdCompressor(options=options)
+    return engine
+
+
+def _zstd() -> Any:
+    from backports import zstd  # noqa: PLC0415 - see above
+
+    return zstd
