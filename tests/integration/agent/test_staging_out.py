@@ -178,7 +178,7 @@ async def test_more_than_the_run_may_store_is_not_uploaded(place: Place) -> None
     place.write("out/tables/bar.csv", "a\n" + "1\n" * 1000)
     ended = place.run("stage-out", await place.grant_out(mapped("bar.csv", "out.c-main.bar"), max_bytes=1000))
     assert ended.code == 1
-    assert "holds 2002 bytes; the run may store 1000" in ended.term["message"]
+    assert "hold 2002 bytes; the run may store 1000" in ended.term["message"]
 
 
 async def test_a_grant_for_another_place_is_refused(place: Place) -> None:
