@@ -119,6 +119,11 @@ class _Piece:
     def _partial(self) -> bool:
         return self._got > 0 or self.size != self._part.stored_size
 
+    @property
+    def becomes(self) -> int:
+        """Bytes that it is in the file."""
+        return self.size if self._part.encoding is None else self._part.size
+
     def progress(self) -> int:
         """Bytes of the object that have been taken."""
         return self._got
@@ -184,7 +189,7 @@ def download(client: Client, folder: Folder, tables: Iterable[TableRead]) -> Non
     def bring(piece: _Piece) -> None:
         if not hasattr(own, "buffer"):
             own.buffer = memoryview(bytearray(_BUFFER_BYTES))
-        with large if piece.size >= _LARGE_BYTES else contextlib.nullcontext():
+        with large if piece.becomes >= _LARGE_BYTES else contextlib.nullcontext():
             client.send(piece.request, lambda response: piece.receive(response, own.buffer, client), piece.progress)
         piece.target.piece_done()
 
