@@ -238,8 +238,10 @@ class Follower:
                 self._polls = _POLLS
                 return fresh, "no_watcher"
             return fresh, "unreadable"
-        self._ended_well, self._unreadable, self._tail = time.monotonic(), 0, tail
-        if view.ended and tail is not None:
+        self._ended_well, self._unreadable = time.monotonic(), 0
+        # One that brings nothing at all does not take back what an earlier one held: the file may be gone by now.
+        self._tail = tail if tail is not None else self._tail
+        if view.ended and self._tail is not None:
             fresh += 1
             await self._take_tail(answer)
         return fresh, ""

@@ -150,6 +150,15 @@ async def test_a_log_that_is_removed_right_behind_its_end_was_read(then: str) ->
     assert (sink.texts, sink.problems) == (["a", "b"], [])
 
 
+@pytest.mark.parametrize("then", ["gone", "ended"])
+async def test_an_answer_that_is_empty_does_not_take_back_an_unfinished_line(then: str) -> None:
+    scene = Scene([])
+    scene.plays += [Play(log("a") + log("b", begin=1, end=b"")), Play(b"", then=scene.sets(**{then: True})), Play(b"")]
+    scene.plays += [Play(b"")]
+    sink = await scene.run()
+    assert (sink.texts, sink.problems) == (["a", "b"], [])
+
+
 async def test_a_pod_that_goes_away_unread_is_said() -> None:
     scene = Scene([], replace(RUNS, gone=True))
     sink = await scene.run()
