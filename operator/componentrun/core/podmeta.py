@@ -86,8 +86,8 @@ def hostname(pod: str) -> str:
 def owner(run: ComponentRun) -> dict[str, Any]:
     """The run owns its pod: it is deleted with it, and two operators never both own it.
 
-    It does not block its owner's deletion: where OwnerReferencesPermissionEnforcement is on (OpenShift), saying so needs
-    a right to the run's finalizers, and nothing depends on the order.
+    It does not block its owner's deletion: where OwnerReferencesPermissionEnforcement is on (OpenShift), saying so
+    needs a right to the run's finalizers, and nothing depends on the order.
     """
     return {
         "apiVersion": API_VERSION,
