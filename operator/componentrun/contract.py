@@ -53,6 +53,9 @@ DEFAULT_MEMORY: Final = "256Mi"
 DEFAULT_CPU: Final = "1"
 DEFAULT_TIMEOUT_SECONDS: Final = 3600
 MAX_TIMEOUT_SECONDS: Final = 24 * 3600
+RETRY_WINDOW_SECONDS: Final = 12 * 3600
+"""No attempt begins later than this after the first one. With the longest timeout it must stay below the time for which
+data of unfinished runs is kept (`storage.sweep.MIN_KEEP`)."""
 DEFAULT_ACTION: Final = "run"
 DEFAULT_BRANCH: Final = "default"
 DEFAULT_NETWORK: Final = "none"

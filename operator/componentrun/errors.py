@@ -16,7 +16,15 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["ComponentRunError", "PlatformError", "Reason", "TransientError", "UserError"]
+__all__ = [
+    "RETRIED_BEFORE_START",
+    "RETRIED_IF_NAMED",
+    "ComponentRunError",
+    "PlatformError",
+    "Reason",
+    "TransientError",
+    "UserError",
+]
 
 
 class Reason(StrEnum):
@@ -30,6 +38,8 @@ class Reason(StrEnum):
     """The run was accepted and nothing was created for it yet."""
     SUSPENDED = "Suspended"
     """`spec.suspend` holds the run back before its start."""
+    RETRYING = "Retrying"
+    """An attempt has ended, and another one begins at `status.nextAttemptTime`."""
     PENDING = "Pending"
     """The pod exists and waits for a node, a volume or an image."""
     STAGING_IN = "StagingIn"
@@ -65,11 +75,15 @@ class Reason(StrEnum):
     POD_DELETED = "PodDeleted"
     """Somebody else deleted the pod."""
     IMAGE_PULL_FAILED = "ImagePullFailed"
-    """The component's image can't be pulled: wrong name, no such tag, no permission, or the registry is away."""
+    """The component's image can't be pulled: wrong name, no such tag, no permission."""
+    REGISTRY_UNAVAILABLE = "RegistryUnavailable"
+    """The registry of an image did not answer, or answered with errors for too long."""
     START_FAILED = "StartFailed"
     """The container could not be started: no such entrypoint, a root user where none is allowed, a broken mount."""
     UNSCHEDULABLE = "Unschedulable"
     """No node could take the pod for longer than the operator's pending limit."""
+    NODE_REFUSED = "NodeRefused"
+    """The node that the scheduler had chosen did not take the pod: something else was faster."""
     POD_REJECTED = "PodRejected"
     """The API server refused to create the pod (pod security, quota, admission)."""
     INVALID_SPEC = "InvalidSpec"
@@ -104,6 +118,20 @@ class Reason(StrEnum):
     """The output was uploaded, but the tables could not be switched over."""
     INTERNAL = "Internal"
     """A defect of ComponentRun itself."""
+
+
+RETRIED_BEFORE_START: Final = frozenset({
+    Reason.EVICTED, Reason.NODE_LOST, Reason.NODE_REFUSED, Reason.POD_DELETED, Reason.REGISTRY_UNAVAILABLE,
+    Reason.STAGE_IN_FAILED, Reason.STORAGE_UNAVAILABLE,
+})  # fmt: skip
+"""What happened to an attempt, and not because of the run: tried again as long as the component has not started."""
+
+RETRIED_IF_NAMED: Final = frozenset({
+    Reason.APPLICATION_ERROR, Reason.DISK_FULL, Reason.EVICTED, Reason.NODE_LOST, Reason.OUT_OF_MEMORY,
+    Reason.POD_DELETED, Reason.STAGE_OUT_FAILED, Reason.STORAGE_UNAVAILABLE, Reason.TIMEOUT,
+})  # fmt: skip
+"""What `retry.afterStart` may name: tried again although the component has started, which only its developer can
+know to be harmless."""
 
 
 class ComponentRunError(Exception):

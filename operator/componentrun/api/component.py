@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from componentrun.api.common import ApiModel, Duration, ObjectMeta, Quantity, SecretKeyRef
+from componentrun.api.retry import Retry
 
 __all__ = ["Component", "ComponentSpec", "EgressRule", "ForwardToken", "Network", "NetworkMode", "Resources", "Size"]
 
@@ -68,6 +69,8 @@ class ComponentSpec(ApiModel):
     """What it may reach; where not given, nothing but DNS and the store. A run may ask for less, never for more."""
     timeout: Duration | None = None
     """How long it may run; one hour where not given, at most 24 hours."""
+    retry: Retry | None = None
+    """When another attempt follows one that failed; a run that has its own `retry` goes by that alone."""
     run_as_user: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     """Numeric user of the container; 1000 where not given. 0 (root) needs a namespace that does not enforce the
     restricted pod security standard."""

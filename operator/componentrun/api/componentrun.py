@@ -19,6 +19,7 @@ from componentrun.api.common import (
 )
 from componentrun.api.component import Network, Resources, Size
 from componentrun.api.files import FilesStatus, InputFile, OutputFileMapping
+from componentrun.api.retry import Retry
 from componentrun.api.tables import InputTable, OutputTableMapping
 
 __all__ = [
@@ -136,7 +137,7 @@ class PodTemplate(ApiModel):
 
 
 class ComponentRunSpec(ApiModel):
-    """What to run, on what, within which limits. Fixed once created but for `suspend`, `cancel`, `ttlAfterFinished`."""
+    """What to run, on what, within which limits. Fixed once created but for `suspend`, `cancel` and the times to live."""
 
     component: LocalName | None = None
     """Component to run. Either this or `image`."""
@@ -164,16 +165,21 @@ class ComponentRunSpec(ApiModel):
     """CPU and memory; the Component's where not given. Not together with `size`."""
     timeout: Duration | None = None
     """How long the component may run; the Component's where not given."""
+    retry: Retry | None = None
+    """When another attempt follows one that failed; the Component's where not given."""
     network: Network | None = None
     """What the pod may reach; the Component's where not given, and never more than the Component allows."""
     priority_class_name: LocalName | None = None
     """Priority class of the pod."""
     suspend: bool = False
-    """Hold the run back; it starts when this is taken away. Without effect once the run has started."""
+    """Hold the run back; it starts when this is taken away. Refused once the run has started."""
     cancel: bool = False
     """Stop the run. Its tables are not published. Can't be taken back."""
     ttl_after_finished: Duration | None = None
-    """Delete the run this long after its end; kept where not given."""
+    """Delete the run, and what is left of its pods, this long after its end; kept where not given."""
+    pod_ttl_after_finished: Duration | None = None
+    """Keep the last attempt's pod this long after the run's end, to look at it; where not given, it goes as soon as its
+    events are delivered. A pod that had not ended goes at once in any case."""
     pod_template: PodTemplate | None = None
     """What the run's pod carries besides."""
 
@@ -202,10 +208,10 @@ class Attempt(ApiModel):
 
 
 class Termination(ApiModel):
-    """The decision to stop the component, written down before anything is done about it."""
+    """The decision to stop the attempt, written down before anything is done about it."""
 
     reason: str
-    """`Timeout` or `Cancelled`."""
+    """`Timeout`, `Cancelled`, or why there is no point in waiting for the start any longer."""
     message: str
     """Why, for people."""
     time: datetime
@@ -237,8 +243,10 @@ class EventsStatus(ApiModel):
 
     count: int = 0
     """Events written to Storage so far."""
+    attempts: int = 0
+    """Attempts, counted from the first, of which every line is in Storage while the run goes on."""
     delivered: bool = False
-    """Whether every line of every container is in Storage."""
+    """Whether every line of every container of every attempt is in Storage."""
     message: str = ""
     """Set where something could not be delivered."""
 
@@ -260,6 +268,10 @@ class ComponentRunStatus(ApiModel):
     """Succeeded, StagedIn, Published, EventsDelivered."""
     attempts: tuple[Attempt, ...] = ()
     """Pods that were made for the run."""
+    next_attempt_time: datetime | None = None
+    """When the next attempt begins; set while the run waits for that."""
+    retry: Retry | None = None
+    """What decides about another attempt, where the run or its Component says so."""
     start_time: datetime | None = None
     """When the first attempt began."""
     completion_time: datetime | None = None
@@ -277,7 +289,7 @@ class ComponentRunStatus(ApiModel):
     storage: str | None = None
     """Storage in use."""
     termination: Termination | None = None
-    """Set where the component was stopped."""
+    """Set where the last attempt was stopped."""
     input_tables: tuple[TableStatus, ...] | None = None
     """Tables that went in."""
     output_tables: tuple[TableStatus, ...] | None = None

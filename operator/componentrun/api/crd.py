@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CRD_FILES", "crd", "render", "write"]
 
-MUTABLE_SPEC_FIELDS: Final = ("suspend", "cancel", "ttlAfterFinished")
+MUTABLE_SPEC_FIELDS: Final = ("suspend", "cancel", "ttlAfterFinished", "podTtlAfterFinished")
 """The fields of a run that may be changed after its creation."""
 
 _KEPT: Final = (
@@ -244,6 +244,17 @@ def _cel(model: type[ApiModel], where: str) -> Iterator[dict[str, Any]]:
         }
     if model is ComponentRun and where == "spec":
         yield from _run_rules()
+    if model in {ComponentRun, Component} and where == "spec":
+        yield {
+            "rule": (
+                "!has(self.retry) || !has(self.retry.backoff)"
+                " || (duration(self.retry.backoff.initial) >= duration('1s')"
+                " && duration(self.retry.backoff.initial) <= duration(self.retry.backoff.max)"
+                " && duration(self.retry.backoff.max) <= duration('1h'))"
+            ),
+            "message": "spec.retry.backoff: initial must be at least 1s and at most max, and max at most 1h",
+            "fieldPath": ".retry",
+        }
     if model is Storage and where == "spec":
         yield {
             "rule": "!has(self.sts) || has(self.credentials)",

@@ -196,13 +196,20 @@ class PodCache:
         known = self._pods.get(key, {}).get(uid)
         if known is None or known.view.gone:
             return False
-        self._pods[key][uid] = replace(known, view=replace(known.view, gone=True))
+        self._pods[key][uid] = replace(known, view=replace(known.view, gone=True, missed=True))
         return True
 
     def current(self, run: Key, run_uid: str) -> PodView | None:
         """The pod of the run's latest attempt; one that is there before one that is gone."""
         views = [pod.view for pod in self._pods.get(run, {}).values() if pod.run_uid == run_uid]
         return max(views, key=lambda view: (view.attempt, not view.gone, view.created), default=None)
+
+    def earlier(self, run: Key, run_uid: str, current: PodView | None) -> tuple[PodView, ...]:
+        """The run's pods that are there besides the current one."""
+        if current is None:
+            return ()
+        views = [pod.view for pod in self._pods.get(run, {}).values() if pod.run_uid == run_uid]
+        return tuple(view for view in views if view.uid != current.uid and not view.gone)
 
     def forget(self, run: Key, *, only_gone: bool = False) -> None:
         """The run needs its pods no more."""
@@ -227,11 +234,16 @@ class PodCache:
         uid = obj["metadata"]["uid"]
         version = version_of(obj)
         known = self._pods.get(run, {}).get(uid)
-        if known is not None and (known.view.gone or (version <= known.version and not gone)):
+        if known is not None and not _is_news(known, version, gone=gone):
             return False
         run_uid = obj["metadata"]["labels"].get(names.RUN_UID_LABEL, "")
         self._pods.setdefault(run, {})[uid] = _CachedPod(run_uid, version, read_pod(dict(obj), gone=gone))
         return True
+
+
+def _is_news(known: _CachedPod, version: int, *, gone: bool) -> bool:
+    """Whether something is to be learned. A pod that was noticed to be missing may still be told of with its end."""
+    return (gone and known.view.missed) or (not known.view.gone and (gone or version > known.version))
 
 
 def run_of_pod(obj: Mapping[str, Any]) -> Key | None:

@@ -99,7 +99,8 @@ class Reconciler:
                 self._caches.pods.forget(key, only_gone=True)
             return None
         pod = self._caches.pods.current(key, run.metadata.uid)
-        plan = core_plan.plan(Observed(run, pod, self._clock(), self._limits))
+        earlier = self._caches.pods.earlier(key, run.metadata.uid, pod)
+        plan = core_plan.plan(Observed(run, pod, self._clock(), self._limits, earlier))
         try:
             for action in await self._redacted(run, plan.actions):
                 run = await self._carry_out(run, action)
@@ -173,7 +174,7 @@ class Reconciler:
             self._failing_since.pop(uid, None)
             return replace(self._limits, start_retry=_FOR_EVER)
         failing_since = self._failing_since.setdefault(uid, now)
-        queued_since = next((item.start_time for item in run.status.phases if item.phase == "Queued"), now)
+        queued_since = next((item.start_time for item in reversed(run.status.phases) if item.phase == "Queued"), now)
         waited = max((failing_since - queued_since).total_seconds(), 0.0)
         return replace(self._limits, start_retry=self._limits.start_retry + waited)
 

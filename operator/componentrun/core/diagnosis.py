@@ -182,7 +182,7 @@ def _refused_by_node(pod: PodView) -> Diagnosis | None:
     if pod.phase != "Failed" or not pod.reason or not nothing_ran:
         return None
     return Diagnosis(
-        Reason.UNSCHEDULABLE,
+        Reason.NODE_REFUSED,
         f"Node `{pod.node}` refused the pod ({pod.reason}): {excerpt(pod.message) or 'no reason given'}. Run it again.",
     )
 

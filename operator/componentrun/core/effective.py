@@ -19,6 +19,7 @@ from componentrun.errors import Reason, UserError
 if TYPE_CHECKING:
     from componentrun.api.component import Component, ForwardToken, Network
     from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
+    from componentrun.api.retry import Retry
     from componentrun.api.tables import InputTable
     from componentrun.exchange import OutputFile, OutputTable, Where
 
@@ -96,6 +97,8 @@ class EffectiveRun:
     output_files: tuple[OutputFile, ...] = ()
     file_tags: tuple[str, ...] = ()
     """That every output file gets besides its own."""
+    retry: Retry | None = None
+    """When another attempt follows one that failed, where the run or its Component says so."""
     plain_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values of `#` keys that the author wrote in plain text: to be redacted like those from Secrets."""
 
@@ -150,6 +153,7 @@ def resolve(run: ComponentRun, component: Component | None, storage_name: str) -
         input_files=files,
         output_files=output_files(spec.output),
         file_tags=system_tags(run, identifier),
+        retry=spec.retry or (component.spec.retry if component else None),
         plain_secrets=plain_secrets(spec.configuration),
     )
 

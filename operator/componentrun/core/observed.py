@@ -52,6 +52,8 @@ class PodView:
     deletion_grace_seconds: int | None = None
     gone: bool = False
     """The object is deleted; this is what was seen last."""
+    missed: bool = False
+    """Nobody saw it go: it may have come further than this."""
     timeout_seconds: int = 0
     """From the pod's annotation."""
     upload_seconds: int = 0
@@ -95,3 +97,5 @@ class Observed:
     pod: PodView | None
     now: datetime
     limits: Limits
+    earlier: tuple[PodView, ...] = ()
+    """Other pods of the run that are still there: those of earlier attempts."""

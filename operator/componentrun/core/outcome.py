@@ -32,6 +32,7 @@ __all__ = [
     "published",
     "publishing",
     "start_failed",
+    "with_end",
 ]
 
 TERMINAL: Final[frozenset[Phase | None]] = frozenset({"Succeeded", "Failed", "Cancelled"})
@@ -55,6 +56,8 @@ def start_failed(run: ComponentRun, error: ComponentRunError, *, limits: Limits,
     if isinstance(error, TransientError) and now < _since(run, "Queued", now) + timedelta(seconds=limits.start_retry):
         return moved(run, "Queued", error.reason, f"The run can't start yet, and will be tried again: {why}.", now=now)
     what = "The run could not be started" if not run.status.attempts else "The run could not be brought to its end"
+    if run.status.next_attempt_time is not None:
+        what = "Another attempt could not be started"
     return finished(run, Diagnosis(error.reason, f"{what}: {why}."), now=now)
 
 
@@ -63,7 +66,7 @@ def publishing(run: ComponentRun, diagnosis: Diagnosis, now: datetime) -> Compon
     status = moved(run, "Publishing", Reason.PUBLISHING, "The tables are being switched over.", now=now)
     return status.model_copy(
         update={
-            "attempts": _with_end(status, diagnosis, now),
+            "attempts": with_end(status, diagnosis, now),
             "exit_code": diagnosis.exit_code,
             "last_words": diagnosis.last_words,
         }
@@ -182,9 +185,10 @@ def finished(
         "message": diagnosis.message,
         "observed_generation": run.metadata.generation,
         "completion_time": now,
-        "attempts": _with_end(status, diagnosis, now),
+        "attempts": with_end(status, diagnosis, now),
         "conditions": _final(run, status, diagnosis, now),
         "warnings": noted or None,
+        "next_attempt_time": None,
     }
     if diagnosis.exit_code is not None:
         update["exit_code"] = diagnosis.exit_code
@@ -250,10 +254,13 @@ def _published(
     )
 
 
-def _with_end(status: ComponentRunStatus, diagnosis: Diagnosis, now: datetime) -> tuple[Attempt, ...]:
-    """The attempts with the last one's end; the time of its end stays where it is known already."""
-    if not status.attempts:
-        return ()
+def with_end(status: ComponentRunStatus, diagnosis: Diagnosis, now: datetime) -> tuple[Attempt, ...]:
+    """The attempts with the last one's end; the time of its end stays where it is known already.
+
+    What becomes of a run between two attempts is not the end of the one before.
+    """
+    if not status.attempts or status.next_attempt_time is not None:
+        return status.attempts
     last = status.attempts[-1]
     ended = last.model_copy(
         update={

@@ -6,7 +6,7 @@ Level-triggered: it may be asked at any time, and its actions repeated. Rules th
 - a decision is in the status before anything is done about it: a termination before a deletion, phase Publishing
   (with the attempt's outcome) before publishing, the final status before the pod goes;
 - nothing is published once `spec.cancel` was seen, unless phase Publishing was in the status before that;
-- there is one attempt, and one pod for it.
+- there is one pod for an attempt. Whether another attempt follows is decided in `retry`, when the one before has ended.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Final
 from componentrun.api.common import duration_seconds, duration_text
 from componentrun.api.componentrun import Termination
 from componentrun.contract import DEFAULT_TIMEOUT_SECONDS
-from componentrun.core import conditions, status
+from componentrun.core import conditions, retry, status
 from componentrun.core.actions import DeletePod, DeleteRun, Plan, Publish, StartAttempt, WriteStatus
 from componentrun.core.diagnosis import Diagnosis, diagnose, output_complete
+from componentrun.core.removing import KILL_GRACE_SECONDS, earliest, kept_until, kill, leftovers
+from componentrun.core.results import agent_reason
 from componentrun.core.waiting import has_ended, next_look, stuck, timeout_at
 from componentrun.errors import Reason
 
@@ -30,22 +32,29 @@ if TYPE_CHECKING:
     from componentrun.core.actions import Action
     from componentrun.core.observed import Observed, PodView
 
-__all__ = ["KILL_GRACE_SECONDS", "plan"]
+__all__ = ["plan"]
 
-KILL_GRACE_SECONDS: Final = 1
-"""Grace of a deletion that is to end it. Not 0: that removes the object before the containers have been stopped."""
 FIRST_ATTEMPT: Final = 1
 
 
 def plan(observed: Observed) -> Plan:
     """What to do now, and when to look again if nothing happens before."""
-    run = observed.run
-    if run.metadata.deletion_timestamp is not None:
+    if observed.run.metadata.deletion_timestamp is not None:
         return Plan()
+    # First, as what follows may have to be tried again.
+    removals, look_again = leftovers(observed)
+    step = _next_step(observed)
+    return Plan((*removals, *step.actions), earliest(step.wake_at, look_again))
+
+
+def _next_step(observed: Observed) -> Plan:
+    run = observed.run
     if status.is_terminal(run.status):
         return _after_the_end(observed)
     if not run.status.attempts:
         return _before_the_start(observed)
+    if run.status.next_attempt_time is not None:
+        return _between_attempts(observed, run.status.attempts[-1], run.status.next_attempt_time)
     if run.status.phase == "Publishing":
         return _publish(observed, run.status.attempts[-1])
     return _during_the_attempt(observed, run.status.attempts[-1])
@@ -80,6 +89,22 @@ def _before_the_start(o: Observed) -> Plan:
     return Plan((StartAttempt(FIRST_ATTEMPT),))
 
 
+def _between_attempts(o: Observed, last: Attempt, begins: datetime) -> Plan:
+    """An attempt has ended and another is to follow; its pod may be there, if its operator died."""
+    pod = o.pod if o.pod is not None and o.pod.attempt > last.number else None
+    if pod is not None and (pod.gone or o.run.spec.cancel):
+        return _write(o, status.adopted(o.run, pod, o.now), wake_at=o.now)
+    if pod is not None:
+        return Plan((StartAttempt(pod.attempt),))
+    if o.run.spec.cancel:
+        message = "The run was cancelled between two attempts; nothing was published."
+        return _write(o, status.finished(o.run, Diagnosis(Reason.CANCELLED, message), now=o.now))
+    look_again = retry.in_the_way(_pod_of(o.pod, last), o.limits, o.now)
+    if look_again is not None:
+        return Plan(wake_at=look_again)
+    return Plan((StartAttempt(last.number + 1),)) if o.now >= begins else Plan(wake_at=begins)
+
+
 def _without_pod(o: Observed, attempt: Attempt) -> Plan:
     """The attempt's pod is not in the cache: it is too new, or it was deleted while nobody watched."""
     known_until = attempt.start_time + timedelta(seconds=o.limits.pod_missing)
@@ -88,13 +113,12 @@ def _without_pod(o: Observed, attempt: Attempt) -> Plan:
     if o.run.spec.cancel:
         return _write(o, status.finished(o.run, _cancelled("It was stopped before it was through"), now=o.now))
     if (termination := o.run.status.termination) is not None:
-        reason = Reason.TIMEOUT if termination.reason == Reason.TIMEOUT else Reason.CANCELLED
-        return _write(o, status.finished(o.run, Diagnosis(reason, termination.message), now=o.now))
+        return _end(o, None, Diagnosis(agent_reason(termination.reason, Reason.CANCELLED), termination.message))
     message = (
         f"Pod `{attempt.pod}` was deleted while no operator was watching, so how it ended is not known. "
         "Nothing was published."
     )
-    return _write(o, status.finished(o.run, Diagnosis(Reason.POD_DELETED, message), now=o.now))
+    return _end(o, None, Diagnosis(Reason.POD_DELETED, message))
 
 
 def _go_on(o: Observed, pod: PodView) -> Plan:
@@ -102,7 +126,10 @@ def _go_on(o: Observed, pod: PodView) -> Plan:
     problem = stuck(pod, o.limits, o.now)
     if problem is None:
         return _write(o, status.observed_phase(o.run, pod, o.now), wake_at=next_look(pod, o.limits))
-    return _write(o, _finished(o, pod, problem), *_kill(pod))
+    if retry.worth_another(o.run, problem.reason, o.now, started=False):
+        # The pod has to be gone first: only then it is certain that its component has not started meanwhile.
+        return _begin_to_stop(o, pod, Termination(reason=problem.reason, message=problem.message, time=o.now))
+    return _write(o, _finished(o, pod, problem), *kill(pod))
 
 
 def _reason_to_stop(o: Observed, pod: PodView) -> Termination | None:
@@ -161,10 +188,20 @@ def _conclude(o: Observed, pod: PodView) -> Plan:
         when = "It was stopped before it was through" if not ended else "Its component had ended"
         found = _cancelled(when, diagnose(pod))
         return _write(o, _finished(o, pod, found))
-    found = diagnose(pod, termination=o.run.status.termination)
-    if found.reason is Reason.SUCCEEDED or (_writes_always(o) and output_complete(pod)):
-        return _write(o, status.publishing(_looked_at(o, pod), found, o.now), wake_at=o.now)
-    return _write(o, _finished(o, pod, found))
+    return _end(o, pod, diagnose(pod, termination=o.run.status.termination))
+
+
+def _end(o: Observed, pod: PodView | None, found: Diagnosis) -> Plan:
+    """The attempt has ended so: publish, let another one follow, or end the run."""
+    run = o.run if pod is None else _looked_at(o, pod)
+    if found.reason is Reason.SUCCEEDED:
+        return _write(o, status.publishing(run, found, o.now), wake_at=o.now)
+    retrying = retry.another_attempt(run, pod, found, o.now)
+    if retrying is not None:
+        return _write(o, retrying, wake_at=o.now)
+    if pod is not None and _writes_always(o) and output_complete(pod):
+        return _write(o, status.publishing(run, found, o.now), wake_at=o.now)
+    return _write(o, status.finished(run, found, now=o.now))
 
 
 def _finished(o: Observed, pod: PodView, found: Diagnosis) -> ComponentRunStatus:
@@ -198,30 +235,24 @@ def _after_the_end(o: Observed) -> Plan:
         return _clean_up(o, pod, end)
     wait_ends = end + timedelta(seconds=o.limits.events_wait)
     if run.status.events is not None and run.status.events.delivered:
-        return _write(o, status.events_delivered(run, o.now), *_remove(pod), wake_at=o.now)
+        return _write(o, status.events_delivered(run, o.now), *_clean_up(o, pod, end).actions, wake_at=o.now)
     if o.now >= wait_ends:
-        return _write(o, status.events_given_up(run, o.now), *_remove(pod), wake_at=o.now)
+        return _write(o, status.events_given_up(run, o.now), *_clean_up(o, pod, end).actions, wake_at=o.now)
     # A pod that has not ended must not start its component after all, now that the run is said to have failed.
-    early = _kill(pod) if pod is not None and not has_ended(pod, o.limits, o.now) else ()
+    early = kill(pod) if pod is not None and not has_ended(pod, o.limits, o.now) else ()
     return Plan(early, wait_ends)
 
 
 def _clean_up(o: Observed, pod: PodView | None, end: datetime) -> Plan:
+    """Pod and run go, each in its time."""
     ttl = o.run.spec.ttl_after_finished
-    if ttl is None:
-        return Plan(_remove(pod))
-    expires = end + timedelta(seconds=duration_seconds(ttl))
-    return Plan((DeleteRun(),)) if o.now >= expires else Plan(_remove(pod), expires)
-
-
-def _kill(pod: PodView) -> tuple[Action, ...]:
-    """Delete the pod with next to no grace, unless that was done already."""
-    asked = pod.deleted_at is not None and (pod.deletion_grace_seconds or 0) <= KILL_GRACE_SECONDS
-    return () if asked else (DeletePod(pod.name, pod.uid, KILL_GRACE_SECONDS),)
-
-
-def _remove(pod: PodView | None) -> tuple[Action, ...]:
-    return () if pod is None else _kill(pod)
+    run_goes = end + timedelta(seconds=duration_seconds(ttl)) if ttl is not None else None
+    if run_goes is not None and o.now >= run_goes:
+        return Plan((DeleteRun(),))
+    if pod is None:
+        return Plan(wake_at=run_goes)
+    pod_goes = kept_until(o, pod, end)
+    return Plan(kill(pod), run_goes) if o.now >= pod_goes else Plan(wake_at=earliest(pod_goes, run_goes))
 
 
 def _pod_of(pod: PodView | None, attempt: Attempt) -> PodView | None:

@@ -12,9 +12,9 @@ import sys
 from typing import Final
 
 from componentrun import errors
-from componentrun.errors import Reason
+from componentrun.errors import RETRIED_BEFORE_START, RETRIED_IF_NAMED, Reason
 
-__all__ = ["WHO_ACTS", "meanings", "reasons_page"]
+__all__ = ["WHO_ACTS", "meanings", "reasons_page", "retried"]
 
 _NOBODY: Final = "nobody"
 _AUTHOR: Final = "the run's author"
@@ -24,6 +24,7 @@ _PLATFORM: Final = "the platform team"
 WHO_ACTS: Final[dict[Reason, str]] = {
     Reason.QUEUED: _NOBODY,
     Reason.SUSPENDED: f"{_AUTHOR}: take `spec.suspend` away when it may start",
+    Reason.RETRYING: _NOBODY,
     Reason.PENDING: _NOBODY,
     Reason.STAGING_IN: _NOBODY,
     Reason.RUNNING: _NOBODY,
@@ -40,9 +41,11 @@ WHO_ACTS: Final[dict[Reason, str]] = {
     Reason.EVICTED: f"{_AUTHOR}: run it again; {_PLATFORM} where it happens often",
     Reason.NODE_LOST: f"{_AUTHOR}: run it again; {_PLATFORM}: look at the node",
     Reason.POD_DELETED: f"{_AUTHOR}: run it again; whoever deletes pods should set `spec.cancel` instead",
-    Reason.IMAGE_PULL_FAILED: f"{_AUTHOR}: name, tag, `imagePullSecrets`; {_PLATFORM} where the registry is away",
+    Reason.IMAGE_PULL_FAILED: f"{_AUTHOR}: name, tag, `imagePullSecrets`",
+    Reason.REGISTRY_UNAVAILABLE: f"{_PLATFORM}: the registry, and the nodes' way to it",
     Reason.START_FAILED: f"{_DEVELOPER}: entrypoint and user of the image; {_PLATFORM} where a mount is broken",
     Reason.UNSCHEDULABLE: f"{_PLATFORM}: more nodes; or {_AUTHOR}: ask for less",
+    Reason.NODE_REFUSED: f"{_PLATFORM} where it happens often",
     Reason.POD_REJECTED: f"{_PLATFORM}: quota, pod security, admission",
     Reason.INVALID_SPEC: f"{_AUTHOR}: the message names the field",
     Reason.COMPONENT_NOT_FOUND: f"{_AUTHOR}: name another, or have it created",
@@ -63,6 +66,7 @@ WHO_ACTS: Final[dict[Reason, str]] = {
 }
 """Who can do something about it, and what. A test holds that no reason is missing."""
 
+_ON_THE_WAY: Final = "On the way"
 _HEAD: Final = """\
 # Reasons
 
@@ -70,6 +74,9 @@ _HEAD: Final = """\
 
 A run says where it is, or how it ended, in one word: `status.reason`, which is also the reason of its condition
 `Succeeded`. The words do not change: scripts and alerts may match them. `status.message` is a sentence about this run.
+
+*Retried* says which attempts are followed by another one, as long as `retry.limit` allows it (3 where not given): what
+happens before the component has started, and what may be tried again later where the run, or its Component, says so.
 """
 
 
@@ -92,10 +99,20 @@ def reasons_page() -> str:
     known = meanings()
     ends = list(Reason).index(Reason.SUCCEEDED)
     parts = [_HEAD]
-    for title, group in (("On the way", list(Reason)[:ends]), ("The end", list(Reason)[ends:])):
+    for title, group in ((_ON_THE_WAY, list(Reason)[:ends]), ("The end", list(Reason)[ends:])):
         parts.append(f"## {title}\n")
-        parts.extend(f"### {reason.value}\n\n{known[reason]}\n\nWho acts: {WHO_ACTS[reason]}.\n" for reason in group)
+        for reason in group:
+            told = f"### {reason.value}\n\n{known[reason]}\n\nWho acts: {WHO_ACTS[reason]}.\n"
+            parts.append(told if title == _ON_THE_WAY else f"{told}\nRetried: {retried(reason)}.\n")
     return "\n".join(parts)
+
+
+def retried(reason: Reason) -> str:
+    """Whether a run that ended so is tried again."""
+    named = "only if `retry.afterStart` names it"
+    if reason in RETRIED_BEFORE_START:
+        return f"before the start; after it {named}" if reason in RETRIED_IF_NAMED else "before the start"
+    return named if reason in RETRIED_IF_NAMED else "never"
 
 
 if __name__ == "__main__":

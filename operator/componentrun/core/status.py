@@ -114,6 +114,7 @@ def attempt_started(
             "storage": effective.storage,
             "input_tables": tuple(input_tables),
             "input_files": files_status(input_files),
+            "retry": effective.retry,
         }
     )
 
@@ -126,7 +127,12 @@ def adopted(run: ComponentRun, pod: PodView, now: datetime) -> ComponentRunStatu
 def _with_attempt(run: ComponentRun, number: int, pod: str, pod_uid: str, now: datetime) -> ComponentRunStatus:
     attempt = Attempt(number=number, pod=pod, pod_uid=pod_uid, start_time=now)
     status = moved(run, "Pending", Reason.PENDING, _SENTENCES["Pending"], now=now)
-    return status.model_copy(update={"attempts": (*status.attempts, attempt), "start_time": status.start_time or now})
+    update = {
+        "attempts": (*status.attempts, attempt),
+        "start_time": status.start_time or now,
+        "next_attempt_time": None,
+    }
+    return status.model_copy(update=update)
 
 
 def observed_phase(run: ComponentRun, pod: PodView, now: datetime) -> ComponentRunStatus:
@@ -154,7 +160,8 @@ def _with_running(run: ComponentRun, pod: PodView, phase: Phase) -> ComponentRun
     phases = run.status.phases
     if begun is None or is_terminal(run.status) or _ORDER.index(phase) <= _ORDER.index("Running"):
         return run
-    if any(item.phase == "Running" for item in phases):
+    attempt_start = run.status.attempts[-1].start_time
+    if any(item.phase == "Running" and item.start_time >= attempt_start for item in phases):
         return run
     # The kubelet tells whole seconds, so the time may lie before that of the phase before.
     start = max([begun, *(item.start_time for item in phases[-1:])])
@@ -179,6 +186,8 @@ def lifecycle_event(before: ComponentRunStatus, after: ComponentRunStatus) -> Ku
         message = "; ".join(after.warnings or ()) if after.result == "Warning" else after.message or ""
         kind: Literal["Normal", "Warning"] = "Normal" if after.phase == "Cancelled" else "Warning"
         return KubernetesEvent(kind, after.reason or Reason.INTERNAL, _short(message))
+    if after.next_attempt_time is not None and before.next_attempt_time is None:
+        return KubernetesEvent("Warning", Reason.RETRYING, _short(after.message or ""))
     if after.termination is not None and before.termination is None:
         kind = "Normal" if after.termination.reason == Reason.CANCELLED else "Warning"
         return KubernetesEvent(kind, Reason.TERMINATING, _short(after.termination.message))

@@ -35,6 +35,13 @@ _WILL_NOT_CHANGE: Final = re.compile(
     re.IGNORECASE,
 )
 """Answers of a registry that trying again does not change."""
+_AWAY: Final = re.compile(
+    r"i/o timeout|timed? ?out|deadline exceeded|connection (refused|reset)|no such host|unreachable|no route to host"
+    r"|server misbehaving|unexpected EOF|too ?many ?requests|\b(429|50[0234])\b|Service Unavailable|Bad Gateway"
+    r"|RegistryUnavailable|TLS handshake",
+    re.IGNORECASE,
+)
+"""What is said of a registry that does not answer, or not now."""
 _MAY_CHANGE: Final = re.compile(r"deadline exceeded|is reserved for|timed? ?out|connection refused", re.IGNORECASE)
 """Complaints of a container runtime that is busy, not of a container that is wrong."""
 
@@ -127,6 +134,14 @@ def _image_problem(container: ContainerView, pod: PodView, limits: Limits, now: 
         return None
     said = excerpt(container.message) or "no reason given"
     whose = "the component" if container.name == names.COMPONENT else f"`{container.name}` (the platform's own)"
+    known = _WILL_NOT_CHANGE.search(container.message) or container.reason in _IMAGE_AT_ONCE
+    if not known and _AWAY.search(f"{container.reason} {container.message}"):
+        return Diagnosis(
+            Reason.REGISTRY_UNAVAILABLE,
+            f"The registry does not give the image of {whose} ({container.reason}): {said}. "
+            "Look whether it can be reached from the nodes.",
+            container.name,
+        )
     return Diagnosis(
         Reason.IMAGE_PULL_FAILED,
         f"The image of {whose} can't be pulled ({container.reason}): {said}. "

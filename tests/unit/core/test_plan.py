@@ -15,7 +15,8 @@ from componentrun.core.actions import (
     StartAttempt,
     WriteStatus,
 )
-from componentrun.core.plan import KILL_GRACE_SECONDS, plan
+from componentrun.core.plan import plan
+from componentrun.core.removing import KILL_GRACE_SECONDS
 from tests.unit.core.make import (
     at,
     done_in,
