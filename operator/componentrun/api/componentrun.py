@@ -137,7 +137,7 @@ class PodTemplate(ApiModel):
 
 
 class ComponentRunSpec(ApiModel):
-    """What to run, on what, within which limits. Fixed once created but for `suspend`, `cancel` and the times to live."""
+    """What to run, on what, within which limits. Fixed once created but for `suspend`, `cancel` and times to live."""
 
     component: LocalName | None = None
     """Component to run. Either this or `image`."""

@@ -409,13 +409,13 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
     (
         "the kubelet would not have the pod and does not say why",
         make_pod(phase="Failed", reason="NodeAffinity"),
-        Reason.UNSCHEDULABLE,
+        Reason.NODE_REFUSED,
         "(NodeAffinity): no reason given",
     ),
     (
         "the kubelet would not have the pod",
         make_pod(phase="Failed", reason="OutOfcpu", message="Node didn't have enough resource: cpu"),
-        Reason.UNSCHEDULABLE,
+        Reason.NODE_REFUSED,
         "(OutOfcpu): Node didn't have enough resource: cpu",
     ),
     (

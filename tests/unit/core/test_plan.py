@@ -176,7 +176,7 @@ class TestProblemsBeforeTheStart:
             ("registry away, no back-off yet", pulling("ErrImagePull", "i/o timeout"), 12, None),
             ("denied, second look", pulling("ImagePullBackOff", "pull access denied"), 5, "ImagePullFailed"),
             ("registry away, early", pulling("ImagePullBackOff", "dial tcp: i/o timeout"), 61, None),
-            ("registry away, late", pulling("ImagePullBackOff", "dial tcp: i/o timeout"), 62, "ImagePullFailed"),
+            ("registry away, late", pulling("ImagePullBackOff", "dial tcp: i/o timeout"), 62, "RegistryUnavailable"),
             ("an old kubelet's bare back-off, late", pulling("ImagePullBackOff", "Back-off"), 62, "ImagePullFailed"),
             ("the agents' image", pulling("ImagePullBackOff", "not found", "stage-out"), 5, "ImagePullFailed"),
             ("a config error", pulling("CreateContainerConfigError", "root user"), 3, "StartFailed"),
@@ -192,7 +192,7 @@ class TestProblemsBeforeTheStart:
     )
     def test_end_the_run_or_are_borne(self, name: str, pod: dict[str, Any], seconds: float, reason: str | None) -> None:
         del name
-        found = plan(observe(make_run(status=started_status()), pod, seconds=seconds))
+        found = plan(observe(make_run(status=started_status(), retry={"limit": 0}), pod, seconds=seconds))
         status = written(found)
         if reason is None:
             assert status.phase in {"StagingIn", "Pending"}
@@ -217,12 +217,12 @@ class TestProblemsBeforeTheStart:
 
     def test_stage_in_that_hangs_ends_the_run(self) -> None:
         pod = make_pod(phase="Pending", stage_out=running(), stage_in=running(1), component=waiting())
-        found = plan(observe(make_run(status=started_status()), pod, seconds=3601))
+        found = plan(observe(make_run(status=started_status(), retry={"limit": 0}), pod, seconds=3601))
         assert written(found).reason == "StageInFailed"
 
     def test_a_failed_stage_in_ends_the_run_though_the_sidecar_still_runs(self) -> None:
         pod = make_pod(phase="Pending", stage_out=running(), stage_in=ended(1), component=waiting())
-        status = written(plan(observe(make_run(status=started_status()), pod)))
+        status = written(plan(observe(make_run(status=started_status(), retry={"limit": 0}), pod)))
         assert status.reason == "StageInFailed"
         assert condition(status, "StagedIn") == ("False", "StageInFailed")
 

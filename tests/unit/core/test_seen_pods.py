@@ -40,7 +40,7 @@ ENDED = {
 STUCK = {
     "image-not-found": ("ImagePullFailed", "not found"),
     "image-invalid": ("ImagePullFailed", "must be lowercase"),
-    "image-registry-away": ("ImagePullFailed", "connection refused"),
+    "image-registry-away": ("RegistryUnavailable", "connection refused"),
     "agent-without-shell": ("StartFailed", "`stage-out`"),
     "unschedulable": ("Unschedulable", "node affinity/selector"),
     "secret-missing": ("StartFailed", "stage-out: PodInitializing"),

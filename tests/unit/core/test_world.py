@@ -1,20 +1,23 @@
 """Random lives of one run in a small world: whatever happens, it ends, once, and publishes only what it may.
 
-The world holds one run object and one pod. A strategy chooses what happens next (the pod gets on, dies, vanishes;
-somebody cancels, suspends, drains; the operator is away, misses an event, dies between two actions, sees an old pod);
-after each step the plan is asked and its actions are carried out, perhaps only some of them. Left out: the store, the
-network, other runs.
+The world holds one run object and the pods of its attempts. A strategy chooses what happens next (the pod gets on,
+dies, vanishes; somebody cancels, suspends, drains; the operator is away, misses an event, dies between two actions, sees
+an old pod); after each step the plan is asked and its actions are carried out, perhaps only some of them. A pod whose object was
+removed by force, or whose node is away, may still start its component: nobody sees that, and it counts. Left out: the
+store, the network, other runs, and a pod that was made, not written down and deleted, all while nobody looked.
 """
 
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from componentrun.api import names
 from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, EventsStatus
 from componentrun.core import status as statuses
 from componentrun.core.actions import DeletePod, DeleteRun, KubernetesEvent, Publish, StartAttempt, WriteStatus
@@ -22,12 +25,12 @@ from componentrun.core.effective import resolve
 from componentrun.core.observed import Limits, Observed
 from componentrun.core.plan import plan
 from componentrun.core.podview import read_pod
-from componentrun.errors import PlatformError, Reason, TransientError, UserError
+from componentrun.errors import RETRIED_IF_NAMED, PlatformError, Reason, TransientError, UserError
 from tests.unit.core.make import NOW, STAGED_IN, STAGED_OUT, make_pod, make_run
 
 STEPS = [
-    "nothing", *["get on"] * 9, "fail", "oom", "evict", "vanish", "drain", "freeze", "cancel", "suspend",
-    "resume", "miss", "deliver", "pull error", "unschedulable",
+    "nothing", *["get on"] * 9, "fail", "oom", "evict", "vanish", "vanish unseen", "drain", "freeze", "cancel",
+    "suspend", "resume", "miss", "deliver", "pull error", "registry away", "unschedulable",
 ]  # fmt: skip
 FAULTS = [
     *["none"] * 9,
@@ -42,22 +45,30 @@ FAULTS = [
 ]
 PAUSES = [0.2, 0.2, 1, 1, 1, 7, 31, 65, 700, 4000]
 """Seconds between two steps: within a second, within a grace period, beyond a timeout."""
-MUST_END_WITHIN = 60
+MUST_END_WITHIN = 300
+EVERYTHING = sorted(RETRIED_IF_NAMED)
+AFTER_START = [[], [], EVERYTHING, ["Evicted"], ["Timeout", "ApplicationError"]]
 
 
 class World:
     """One run and its pod, and what was done to them."""
 
-    def __init__(self, write_always: bool) -> None:
+    def __init__(self, write_always: bool, limit: int, after_start: list[str]) -> None:
         tables = [{"source": "a.csv", "destination": "out.c-main.a", "writeAlways": write_always}]
-        self.run: ComponentRun = make_run(output={"tables": tables}, ttlAfterFinished="1h")
+        retry = {"limit": limit, "afterStart": after_start}
+        self.run: ComponentRun = make_run(output={"tables": tables}, ttlAfterFinished="1h", retry=retry)
         self.now: datetime = NOW
         self.pod: dict[str, Any] | None = None
+        self.replaced: list[dict[str, Any]] = []
+        """Pods of earlier attempts that are still there."""
         self.last_seen: dict[str, Any] | None = None
         self.old: dict[str, Any] | None = None
         self.gone = False
-        self.frozen = False
-        self.pods_made = 0
+        self.missed = False
+        self.frozen: set[str] = set()
+        self.made: list[int] = []
+        self.started: set[int] = set()
+        """Attempts whose component has run, whether anybody saw it or not."""
         self.run_deleted = False
         self.published: list[Publish] = []
         self.phases: list[str | None] = [None]
@@ -74,20 +85,40 @@ class World:
         elif step in {"suspend", "resume"}:
             self.run = self.run.model_copy(update={"spec": spec.model_copy(update={"suspend": step == "suspend"})})
         elif step == "deliver":
-            events = EventsStatus(count=3, delivered=statuses.is_terminal(self.run.status))
+            ended = [a for a in self.run.status.attempts if a.completion_time is not None]
+            events = EventsStatus(
+                count=3, attempts=len(ended), delivered=statuses.is_terminal(self.run.status)
+            )  # fmt: skip
             self._set_status(self.run.status.model_copy(update={"events": events}))
-        elif step == "miss":
+        elif step == "miss" and self._is_recorded():
             self.last_seen = None
-        elif step == "freeze":
-            self.frozen = True
-        elif self.pod is not None and not self.frozen:
+        elif step == "freeze" and self.pod is not None:
+            self.frozen.add(uid_of(self.pod))
+        elif self.pod is not None and uid_of(self.pod) not in self.frozen:
             self._pod_step(step, self.pod)
+        self._haunt()
         self._stop_what_was_told()
 
+    def _is_recorded(self) -> bool:
+        return bool(self.run.status.attempts) and self.run.status.attempts[-1].number == (self.made or [0])[-1]
+
+    def _haunt(self) -> None:
+        """What can't be seen: a node that is away starts the component all the same."""
+        for pod in [*self.replaced, *([self.pod] if self.pod is not None else [])]:
+            ended = [c["state"].get("terminated", {}).get("exitCode", 0) for c in containers_of(pod)]
+            if uid_of(pod) in self.frozen and pod["status"]["phase"] not in {"Succeeded", "Failed"} and not any(ended):
+                self.started.add(number_of(pod))
+
     def _pod_step(self, step: str, pod: dict[str, Any]) -> None:
-        self.old = copy.deepcopy(pod)
-        if step == "vanish":
+        if step != "vanish unseen":
+            self.old = copy.deepcopy(pod)
+        if step in {"vanish", "vanish unseen"}:
+            on_a_node = "nodeName" in pod["spec"] and pod["status"]["phase"] not in {"Succeeded", "Failed"}
+            if on_a_node and not self._failed_stage_in():
+                self.started.add(number_of(pod))  # the kubelet was not asked, and may be faster
             self._remove()
+            self.missed = step == "vanish unseen"
+            self.last_seen = self.old if self.missed and self.old else self.last_seen
         elif step == "evict":
             pod["status"] |= {
                 "phase": "Failed",
@@ -98,13 +129,15 @@ class World:
             self._tell(pod, 600)
         elif step == "unschedulable" and not self._state("component"):
             pod["spec"].pop("nodeName", None)
-        elif step in {"get on", "fail", "oom", "pull error"}:
+        elif step in {"get on", "fail", "oom", "pull error", "registry away"}:
             self._get_on(step)
 
     def _get_on(self, step: str) -> None:
         """The next container starts or ends."""
         if "terminated" in self._state("stage-out") or self._pod_phase() in {"Succeeded", "Failed"}:
             return
+        if self.pod is not None:
+            self.pod["spec"]["nodeName"] = "node-a"
         if not self._state("stage-out"):
             self._set("stage-out", {"running": {"startedAt": self._time()}})
             self._set("stage-in", {"running": {"startedAt": self._time()}})
@@ -112,10 +145,12 @@ class World:
         elif "running" in self._state("stage-in"):
             self._end("stage-in", step, STAGED_IN)
         elif "waiting" in self._state("component"):
-            if step == "pull error":
-                self._set("component", {"waiting": {"reason": "ImagePullBackOff", "message": "x: not found"}})
+            if step in {"pull error", "registry away"}:
+                why = "x: not found" if step == "pull error" else "x: i/o timeout"
+                self._set("component", {"waiting": {"reason": "ImagePullBackOff", "message": why}})
             elif self._state("stage-in").get("terminated", {}).get("exitCode") == 0:
                 self._set("component", {"running": {"startedAt": self._time()}})
+                self.started.add(self.made[-1])
         elif "running" in self._state("component"):
             self._end("component", step, "")
         else:
@@ -131,12 +166,22 @@ class World:
             "startedAt": self._time(), "finishedAt": self._time(),
         }})  # fmt: skip
 
+    def _failed_stage_in(self) -> bool:
+        return bool(self._state("stage-in").get("terminated", {}).get("exitCode"))
+
     def _stop_what_was_told(self) -> None:
         """A pod whose grace period is over is killed and removed, unless its node is away."""
-        if self.pod is None or self.frozen or "deletionTimestamp" not in self.pod["metadata"]:
-            return
-        if self._time() >= self.pod["metadata"]["deletionTimestamp"]:
+        self.replaced = [pod for pod in self.replaced if not self._is_through(pod)]
+        if self.pod is not None and self._is_through(self.pod):
+            self.pod["status"]["phase"] = "Failed"
+            for container in containers_of(self.pod):
+                if "running" in container["state"]:
+                    container["state"] = {"terminated": {"exitCode": 137, "finishedAt": self._time()}}
             self._remove()
+
+    def _is_through(self, pod: dict[str, Any]) -> bool:
+        ends = pod["metadata"].get("deletionTimestamp")
+        return ends is not None and uid_of(pod) not in self.frozen and self._time() >= ends
 
     def _tell(self, pod: dict[str, Any], grace: int) -> None:
         pod["metadata"]["deletionTimestamp"] = (self.now + timedelta(seconds=grace)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -174,7 +219,10 @@ class World:
         if fault == "old pod" and self.pod is not None and self.old is not None:
             seen = self.old
         view = read_pod(seen, gone=gone) if seen is not None else None
-        found = plan(Observed(self.run, view, self.now, Limits()))
+        if view is not None and gone and self.missed:
+            view = replace(view, missed=True)
+        earlier = tuple(read_pod(pod) for pod in self.replaced) if view is not None else ()
+        found = plan(Observed(self.run, view, self.now, Limits(), earlier))
         self.wake_at = found.wake_at
         assert found.actions or found.wake_at is None or found.wake_at > self.now, "or it would be asked without end"
         for i, action in enumerate(found.actions):
@@ -190,11 +238,10 @@ class World:
         elif isinstance(action, Publish):
             self._publish(action, fault)
         elif isinstance(action, DeletePod):
-            if self.pod is not None and self.pod["metadata"]["uid"] == action.uid:
+            for pod in [*self.replaced, *([self.pod] if self.pod is not None else [])]:
                 grace = 600 if action.grace_seconds is None else action.grace_seconds
-                old = self.pod["metadata"].get("deletionGracePeriodSeconds", 10**6)
-                if grace < old:
-                    self._tell(self.pod, grace)
+                if uid_of(pod) == action.uid and grace < pod["metadata"].get("deletionGracePeriodSeconds", 10**6):
+                    self._tell(pod, grace)
         elif isinstance(action, DeleteRun):
             assert statuses.is_terminal(self.run.status)
             self.run_deleted = True
@@ -203,23 +250,46 @@ class World:
 
     def _start(self, action: StartAttempt, fault: str) -> None:
         assert not self.run.spec.cancel, "a cancelled run is never started"
-        assert action.number == 1
+        self._check_that_it_may_start(action.number)
         errors = {"start transient": TransientError("away"), "start user": UserError("wrong", Reason.INVALID_SPEC)}
         if fault in errors:
             self._set_status(statuses.start_failed(self.run, errors[fault], limits=Limits(), now=self.now))
             self.wake_at = self.now + timedelta(seconds=10)
             return
-        if self.pod is None:
-            self.pods_made += 1
-            self.pod = make_pod(phase="Pending")
-            self.pod["metadata"]["creationTimestamp"] = self._time()
-            self.gone = False
+        if self.pod is None or number_of(self.pod) != action.number:
+            self._make_pod(action.number)
         if fault == "crash":
             return
         effective = resolve(self.run, None, "lake")
+        assert self.pod is not None
         self._set_status(
-            statuses.attempt_started(self.run, effective, number=1, pod_uid="pod-uid", input_tables=(), now=self.now)
+            statuses.attempt_started(
+                self.run, effective, number=action.number, pod_uid=uid_of(self.pod), input_tables=(), now=self.now
+            )
         )
+
+    def _check_that_it_may_start(self, number: int) -> None:
+        retry = self.run.spec.retry
+        assert retry is not None
+        assert number <= retry.limit + 1
+        assert self.published == []
+        attempts = self.run.status.attempts
+        assert number == len(attempts) + 1
+        assert all(attempt.completion_time is not None for attempt in attempts)
+        if attempts:
+            assert self.run.status.next_attempt_time is not None
+            assert self.now >= self.run.status.next_attempt_time or self.made[-1] == number
+        check_restarts(self)
+
+    def _make_pod(self, number: int) -> None:
+        assert number not in self.made, "never two pods for one attempt"
+        self.made.append(number)
+        if self.pod is not None:
+            self.replaced.append(self.pod)
+        self.pod = make_pod(phase="Pending", uid=f"pod-{number}")
+        self.pod["metadata"] |= {"name": f"daily-{number}", "creationTimestamp": self._time()}
+        self.pod["metadata"]["labels"][names.ATTEMPT_LABEL] = str(number)
+        self.gone, self.missed, self.old, self.last_seen = False, False, None, None
 
     def _publish(self, action: Publish, fault: str) -> None:
         assert self.run.status.phase == "Publishing"
@@ -246,17 +316,45 @@ class World:
         self.run = self.run.model_copy(update={"status": status})
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def uid_of(pod: dict[str, Any]) -> str:
+    return str(pod["metadata"]["uid"])
+
+
+def number_of(pod: dict[str, Any]) -> int:
+    return int(pod["metadata"]["labels"][names.ATTEMPT_LABEL])
+
+
+def containers_of(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*pod["status"]["initContainerStatuses"], *pod["status"]["containerStatuses"]]
+
+
+def check_restarts(world: World) -> None:
+    """A component that has started is started again only where the run says so."""
+    retry = world.run.spec.retry
+    assert retry is not None
+    followed = world.run.status.attempts
+    if world.run.status.next_attempt_time is None:
+        followed = followed[:-1]
+    for attempt in followed:
+        if attempt.number in world.started:
+            assert attempt.reason in retry.after_start, "or its component ran twice"
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.booleans(),
+    st.integers(0, 3),
+    st.sampled_from(AFTER_START),
     st.lists(
         st.tuples(st.sampled_from(STEPS), st.sampled_from(FAULTS), st.sampled_from(PAUSES)),
         min_size=4,
-        max_size=25,
+        max_size=35,
     ),
 )
-def test_a_run_always_ends_and_only_once(write_always: bool, steps: list[tuple[str, str, float]]) -> None:
-    world = World(write_always)
+def test_a_run_always_ends_and_only_once(
+    write_always: bool, limit: int, after_start: list[str], steps: list[tuple[str, str, float]]
+) -> None:
+    world = World(write_always, limit, after_start)
     for step, fault, seconds in steps:
         world.happen(step)
         world.reconcile(fault)
@@ -271,14 +369,25 @@ def test_a_run_always_ends_and_only_once(write_always: bool, steps: list[tuple[s
         world.happen("nothing")
     assert statuses.is_terminal(world.run.status)
     assert world.run_deleted, "its time to live is over"
-    assert world.pods_made <= 1
-    assert len(world.published) <= 1
-    order = [phase for phase in world.phases if phase not in {None, "Suspended", "Queued"}]
-    assert order == sorted(order, key=PHASES.index), "phases go one way"
+    assert len(world.made) <= limit + 1
+    assert [action.attempt for action in world.published] in ([], [world.made[-1] if world.made else 0])
+    check_phases(world)
+    check_restarts(world)
     check_final(world)
 
 
 PHASES = ["Pending", "StagingIn", "Running", "StagingOut", "Publishing", "Succeeded", "Failed", "Cancelled"]
+
+
+def check_phases(world: World) -> None:
+    """Within an attempt they go one way."""
+    attempt: list[int] = []
+    for phase in world.phases:
+        if phase == "Queued":
+            attempt = []
+        elif phase not in {None, "Suspended"}:
+            attempt.append(PHASES.index(phase))
+            assert attempt == sorted(attempt), world.phases
 
 
 def check_final(world: World) -> None:
