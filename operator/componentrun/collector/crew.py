@@ -65,12 +65,12 @@ class Crew:
     def done(self) -> bool:
         """Whether all that the run's pods have printed is in; asked when the run is over."""
         self.follow()
-        journal = self._inbox.journal
-        return not any(
-            container.started and not journal.done(container_key(pod.uid, container.name))
-            for pod in self._state.pods.values()
-            for container in pod.containers
-        )
+        return all(self.done_with(uid) for uid in self._state.pods)
+
+    def done_with(self, pod_uid: str) -> bool:
+        """Whether all that this pod has printed so far is in, and none of its containers goes on."""
+        pod, journal = self._state.pods[pod_uid], self._inbox.journal
+        return all(journal.done(container_key(pod.uid, item.name)) for item in pod.containers if item.started)
 
     async def dismiss(self) -> None:
         """Stop all of them."""

@@ -73,6 +73,8 @@ class PodFacts:
     run: str
     """Name of the run."""
     run_uid: str
+    attempt: int | None
+    """The attempt that it belongs to, from 1."""
     ended: bool
     """All of its containers have ended, or never will start."""
     deleting: bool
@@ -119,6 +121,7 @@ def pod_facts(raw: Mapping[str, Any]) -> PodFacts:
         uid=metadata["uid"],
         run=labels.get(names.RUN_LABEL, ""),
         run_uid=labels.get(names.RUN_UID_LABEL, ""),
+        attempt=int(attempt) if (attempt := labels.get(names.ATTEMPT_LABEL, "")).isdecimal() else None,
         ended=ended,
         deleting="deletionTimestamp" in metadata,
         containers=tuple(_container(found[name], ended, name in sidecars) for name in _SOURCES if name in found),

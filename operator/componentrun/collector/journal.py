@@ -71,9 +71,9 @@ class Journal:
         self.size = 0
         self.finished = False
         self.problems: list[str] = []
-        self._waiting: list[tuple[int, int, Said, str]] = []
-        """Place, time, what and source of each event. Its place is its time, or that of a later one before it from the
-        same source."""
+        self._waiting: list[tuple[int, int, Said, str, int | None]] = []
+        """Place, time, what, source and attempt of each event. Its place is its time, or that of a later one before it
+        from the same source."""
         self._latest: dict[str, int] = {}
         self._oldest = 0
         self._positions: dict[str, Position] = {}
@@ -104,10 +104,10 @@ class Journal:
             key.startswith(container_key(pod_uid, "")) for key in self._positions
         )
 
-    def line(self, key: str, source: str, line: Line, redactor: Redactor) -> Said:
+    def line(self, key: str, source: str, line: Line, redactor: Redactor, *, attempt: int | None = None) -> Said:
         """A line of a container becomes an event."""
         what = said(line.text, redactor)
-        self._append(line.time, what, source)
+        self._append(line.time, what, source, attempt)
         self.position(key).add(line)
         self._oldest = min(self._oldest or line.time, line.time)
         return what
@@ -118,14 +118,15 @@ class Journal:
             return False
         self._told.add(told.key)
         params = redactor.value(told.params)
-        self._append(told.time, Said(told.type, cut(redactor.text(told.message)), params), SOURCE, last=last)
+        what = Said(told.type, cut(redactor.text(told.message)), params)
+        self._append(told.time, what, SOURCE, told.attempt, last=last)
         return True
 
     def problem(self, told: Told) -> None:
         """Lines are missing, or may be: an event says so, and the run's status will."""
         if told.key not in self._told:
             self._told.add(told.key)
-            self._append(told.time, Said(told.type, cut(told.message), told.params), SOURCE)
+            self._append(told.time, Said(told.type, cut(told.message), told.params), SOURCE, told.attempt)
             if len(self.problems) < _MOST_PROBLEMS:
                 self.problems.append(told.message)
 
@@ -177,7 +178,7 @@ class Journal:
         self._done, self._told = set(checkpoint["done"]), set(checkpoint["told"])
         return self
 
-    def _event(self, seq: int, time: int, what: Said, source: str) -> Event:
+    def _event(self, seq: int, time: int, what: Said, source: str, attempt: int | None) -> Event:
         run = self._run
         return Event(
             id=f"{run.uid}-{seq}",
@@ -190,13 +191,14 @@ class Journal:
             message=what.message,
             params=what.params,
             source=source,
+            attempt=attempt,
         )
 
-    def _append(self, time: int, what: Said, source: str, *, last: bool = False) -> None:
+    def _append(self, time: int, what: Said, source: str, attempt: int | None, *, last: bool = False) -> None:
         run = self._run
         place = _LAST if last else max(time, self._latest.get(source, 0))
         self._latest[source] = place
-        self._waiting.append((place, time, what, source))
+        self._waiting.append((place, time, what, source, attempt))
         self.next_seq += 1
         params = len(json.dumps(what.params)) if what.params else 0
         self.size += _OVERHEAD + len(what.message) + params + len(run.component) + len(run.configuration)

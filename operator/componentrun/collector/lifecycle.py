@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from componentrun.collector.facts import RunFacts
     from componentrun.collector.structure import EventType
 
-__all__ = ["SOURCE", "Told", "nanoseconds", "progress", "result", "vanished"]
+__all__ = ["SOURCE", "Told", "nanoseconds", "progress", "replaced", "result", "vanished"]
 
 SOURCE: Final = "operator"
 _RESULT_KEY: Final = "result"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_OF_THE_RUN: Final = frozenset({"Queued", "Suspended"})
 _SENTENCES: Final = {
     "Queued": "the run was accepted",
     "Suspended": "the run is suspended",
@@ -48,6 +49,8 @@ class Told:
     type: EventType
     message: str
     params: dict[str, Any] = field(default_factory=dict)
+    attempt: int | None = None
+    """The attempt that it is about; None where it is about the run as a whole."""
 
 
 def nanoseconds(moment: datetime) -> int:
@@ -58,12 +61,24 @@ def nanoseconds(moment: datetime) -> int:
 def progress(run: RunFacts) -> Iterator[Told]:
     """All that the status tells but the result, in the order in which it happened."""
     told = [_phase(run.status, item) for item in run.status.phases if item.phase not in TERMINAL]
-    told += [_attempt(item) for item in run.status.attempts[:-1] if item.completion_time is not None]
+    told += [_attempt(item) for item in replaced(run.status)]
     stop = run.status.termination
     if stop is not None:
-        message = f"the component is being stopped: {stop.message}"
-        told.append(Told("termination", nanoseconds(stop.time), "warn", message, {"reason": stop.reason}))
+        message = f"the attempt is being stopped: {stop.message}"
+        time, attempt = nanoseconds(stop.time), _attempt_at(run.status, stop.time)
+        told.append(Told(f"termination@{time}", time, "warn", message, {"reason": stop.reason}, attempt))
     yield from sorted(told, key=lambda item: item.time)
+
+
+def replaced(status: ComponentRunStatus) -> tuple[Attempt, ...]:
+    """Attempts that have ended and that another one follows, or will."""
+    followed = status.attempts if status.next_attempt_time is not None else status.attempts[:-1]
+    return tuple(attempt for attempt in followed if attempt.completion_time is not None)
+
+
+def _attempt_at(status: ComponentRunStatus, moment: datetime) -> int | None:
+    """The attempt that went on at this time, or had ended last."""
+    return max((item.number for item in status.attempts if item.start_time <= moment), default=None)
 
 
 def _phase(status: ComponentRunStatus, item: PhaseTime) -> Told:
@@ -73,13 +88,17 @@ def _phase(status: ComponentRunStatus, item: PhaseTime) -> Told:
         params |= {"image": status.image} | ({"imageID": status.image_digest} if status.image_digest else {})
         message += f": {status.image_digest or status.image}"
     time = nanoseconds(item.start_time)
-    return Told(f"{item.phase}@{time}", time, "info", message, params)
+    if item.phase == "Queued" and _attempt_at(status, item.start_time) is not None:
+        message = "the run waits for its next attempt"
+    attempt = None if item.phase in _OF_THE_RUN else _attempt_at(status, item.start_time)
+    return Told(f"{item.phase}@{time}", time, "info", message, params, attempt)
 
 
 def _attempt(item: Attempt) -> Told:
     params = _present({"attempt": item.number, "pod": item.pod, "reason": item.reason, "exitCode": item.exit_code})
     message = f"attempt {item.number} ended: {item.message or item.reason or 'no reason is known'}"
-    return Told(f"attempt {item.number}", nanoseconds(item.completion_time or item.start_time), "warn", message, params)
+    time = nanoseconds(item.completion_time or item.start_time)
+    return Told(f"attempt {item.number}", time, "warn", message, params, item.number)
 
 
 def result(run: RunFacts) -> Told:

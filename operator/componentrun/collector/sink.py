@@ -66,7 +66,7 @@ class ContainerSink:
     def __init__(self, inbox: Inbox, pod: PodFacts, container: str, redactor: Redactor) -> None:
         """For one container."""
         self._inbox, self._source, self._redactor = inbox, container, redactor
-        self._key = container_key(pod.uid, container)
+        self._key, self._attempt = container_key(pod.uid, container), pod.attempt
         self._lines = inbox.metrics.lines.labels(container)
 
     @property
@@ -77,7 +77,7 @@ class ContainerSink:
     def take(self, line: Line) -> bool:
         """The next line. False: no more room until `room` returns."""
         journal = self._inbox.journal
-        journal.line(self._key, self._source, line, self._redactor)
+        journal.line(self._key, self._source, line, self._redactor, attempt=self._attempt)
         self._lines.inc()
         self._inbox.added()
         return not journal.full

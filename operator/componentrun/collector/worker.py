@@ -66,6 +66,8 @@ class Worker:
         self._written_at = 0.0
         self._count = 0
         """Events in Storage."""
+        self._reported = run_events.attempts if (run_events := state.run.status.events) is not None else 0
+        """Attempts of which it was said that all is in Storage."""
         self._stopping = False
 
     def stop(self) -> None:
@@ -103,6 +105,8 @@ class Worker:
             if self._stopping:
                 await self._last_words(inbox, crew)
                 return
+            if journal.empty and not self._state.over:
+                await self._report_attempts(inbox, crew)
             if not journal.empty and time.monotonic() >= self._due_at(inbox):
                 await self._write(inbox)
             elif journal.finished and journal.empty:
@@ -122,7 +126,7 @@ class Worker:
         pauses = []
         if not inbox.journal.empty:
             pauses.append(max(self._due_at(inbox) - time.monotonic(), 0.0))
-        if self._state.over or crew.restless:
+        if self._state.over or crew.restless or self._unreported():
             pauses.append(_TICK)
         return min(pauses, default=None)
 
@@ -158,11 +162,41 @@ class Worker:
             if inbox.journal.told(told, crew.redactor):
                 inbox.added()
 
+    def _unreported(self) -> list[Attempt]:
+        """Attempts that others follow, and of which it was not said yet that all is in Storage."""
+        return [item for item in lifecycle.replaced(self._state.run.status) if item.number > self._reported]
+
+    async def _report_attempts(self, inbox: Inbox, crew: Crew) -> None:
+        """Tell the operator which pods of earlier attempts can go, while the run goes on; in their order."""
+        reported = self._reported
+        for attempt in self._unreported():
+            if not await self._known(attempt, inbox) or not inbox.journal.empty:
+                break
+            if attempt.pod_uid in self._state.pods and not crew.done_with(attempt.pod_uid):
+                break
+            reported = attempt.number
+        if reported == self._reported:
+            return
+        run = self._state.run
+        body = {"status": {"events": {"count": self._count, "attempts": reported}}}
+        try:
+            await self._services.kube.patch(RUNS, run.namespace, run.name, body, "status")
+        except KubeError as error:
+            self._log.warning("can't say that an attempt's events are delivered: %s", error.message)
+        else:
+            self._reported = reported
+
+    async def _known(self, attempt: Attempt, inbox: Inbox) -> bool:
+        """Whether the attempt's pod was seen, or is known to be gone."""
+        uid = attempt.pod_uid
+        if uid and uid not in self._state.pods and uid not in self._looked_for:
+            await self._look_for(attempt, inbox)
+        return not uid or uid in self._state.pods or uid in self._looked_for
+
     async def _all_in(self, inbox: Inbox, crew: Crew) -> bool:
         """Whether everything that any pod of the run has printed is in the journal."""
         for attempt in self._state.run.status.attempts:
-            if attempt.pod_uid and attempt.pod_uid not in self._state.pods and attempt.pod_uid not in self._looked_for:
-                await self._look_for(attempt, inbox)
+            await self._known(attempt, inbox)
         return crew.done()
 
     async def _look_for(self, attempt: Attempt, inbox: Inbox) -> None:

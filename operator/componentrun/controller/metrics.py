@@ -83,6 +83,9 @@ class Metrics(ProcessMetrics):
         registry = self.registry
         self._runs = Gauge("componentrun_runs", "Runs by phase", ("phase",), registry=registry)
         self._results = Counter("componentrun_results", "Runs that ended", ("reason", "component"), registry=registry)
+        self._retries = Counter(
+            "componentrun_retries", "Attempts that ended and that another one follows", ("reason",), registry=registry
+        )
         self._phases = Histogram(
             "componentrun_phase_duration_seconds", "Time in a phase", ("phase",), buckets=_LONG, registry=registry
         )
@@ -125,6 +128,10 @@ class Metrics(ProcessMetrics):
         """A run's final status was written."""
         self._results.labels(reason, self._component(component)).inc()
         self._durations.observe(seconds)
+
+    def retried(self, reason: str) -> None:
+        """An attempt has ended, and another one follows."""
+        self._retries.labels(reason).inc()
 
     def phases_ended(self, durations: Iterable[tuple[str, float]]) -> None:
         """Phases that a status write closed, with their seconds."""

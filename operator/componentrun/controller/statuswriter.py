@@ -102,6 +102,8 @@ class StatusWriter:
         if new.phase != old.phase:
             reason = f" ({new.reason})" if new.reason and new.reason != new.phase else ""
             _logger(after).info("%s%s: %s", new.phase, reason, new.message or "")
+        if new.next_attempt_time is not None and old.next_attempt_time is None:
+            self._metrics.retried(new.attempts[-1].reason or "")
         if new.phase in _ENDS and old.phase not in _ENDS:
             created = after.metadata.creation_timestamp or datetime.now(UTC)
             ended = new.completion_time or datetime.now(UTC)

@@ -66,6 +66,8 @@ class Event:
     results: dict[str, Any] | None = None
     source: str = ""
     """Container and stream it came from, or the part of ComponentRun that says it."""
+    attempt: int | None = None
+    """The attempt that it is about, from 1; None where it is about the run as a whole."""
 
 
 @dataclass(frozen=True, slots=True)

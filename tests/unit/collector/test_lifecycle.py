@@ -38,7 +38,7 @@ def test_attempts_that_were_replaced_are_told() -> None:
 def test_a_stop_is_told() -> None:
     stop = {"reason": "Timeout", "message": "It ran longer than 5m", "time": "2026-11-24T07:00:00Z"}
     (told,) = lifecycle.progress(a_run(termination=stop))
-    assert told.message == "the component is being stopped: It ran longer than 5m"
+    assert told.message == "the attempt is being stopped: It ran longer than 5m"
 
 
 @pytest.mark.parametrize(

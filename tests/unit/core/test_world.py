@@ -1,10 +1,11 @@
 """Random lives of one run in a small world: whatever happens, it ends, once, and publishes only what it may.
 
 The world holds one run object and the pods of its attempts. A strategy chooses what happens next (the pod gets on,
-dies, vanishes; somebody cancels, suspends, drains; the operator is away, misses an event, dies between two actions, sees
-an old pod); after each step the plan is asked and its actions are carried out, perhaps only some of them. A pod whose object was
-removed by force, or whose node is away, may still start its component: nobody sees that, and it counts. Left out: the
-store, the network, other runs, and a pod that was made, not written down and deleted, all while nobody looked.
+dies, vanishes; somebody cancels, suspends, drains; the operator is away, misses an event, dies between two actions,
+sees an old pod); after each step the plan is asked and its actions are carried out, perhaps only some of them. A pod
+whose object was removed by force, or whose node is away, may still start its component: nobody sees that, and it
+counts. Left out: the store, the network, other runs, and a pod that was made, not written down and deleted, all while
+nobody looked.
 """
 
 from __future__ import annotations
