@@ -22,7 +22,7 @@ echo "here is $(cat /etc/hostname)"
 case "$(cat /etc/hostname)" in *-1) sleep 300;; esac
 printf 'id\\n1\\n' > /data/out/tables/result.csv
 """
-SCRIPT = {"command": ["sh", "-c", FIRST_HANGS], "output": OUTPUT}
+SCRIPT: dict[str, Any] = {"command": ["sh", "-c", FIRST_HANGS], "output": OUTPUT}
 
 
 def attempts_of(run: dict[str, Any]) -> list[tuple[int, str]]:
@@ -112,7 +112,7 @@ def test_a_run_that_waits_for_its_next_attempt_can_be_cancelled(tenant: Tenant, 
 def test_a_run_that_has_started_is_not_suspended(tenant: Tenant, components: str) -> None:
     name = tenant.run(components, **SCRIPT)
     tenant.wait(name, lambda run: phase_of(run) == "Running")
-    with pytest.raises(kubernetes.client.ApiException, match="spec.suspend: the run has started"):
+    with pytest.raises(kubernetes.client.ApiException, match="the run has started"):
         tenant.patch(name, {"suspend": True})
     tenant.patch(name, {"cancel": True})
     tenant.wait(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from componentrun.cli.render import Cell, Row, styled
@@ -60,6 +61,8 @@ def _facts(session: Session, run: ComponentRun) -> Iterator[tuple[str, list[Cell
     if status.exit_code is not None:
         yield "Exit code", [str(status.exit_code)]
     yield "Created", [moment(run.metadata.creation_timestamp, now)]
+    if status.next_attempt_time:
+        yield "Next attempt", [f"{status.next_attempt_time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"]
     if status.start_time:
         yield "Duration", [duration(status.start_time, status.completion_time, now)]
     if status.storage:

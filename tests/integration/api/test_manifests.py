@@ -87,6 +87,7 @@ GOOD: dict[str, Any] = {
         ],
         "files": [{"source": "*.pdf", "tags": ["daily"], "permanent": True, "optional": True}],
     },
+    "retry": {"limit": 2, "backoff": {"initial": "30s"}, "afterStart": ["Evicted", "OutOfMemory"]},
     "resources": {"limits": {"cpu": 1, "memory": "256Mi"}},
     "timeout": "15m",
 }
@@ -116,6 +117,11 @@ def with_input(**more: Any) -> dict[str, Any]:
         (with_changes(timeout="90"), "spec.timeout"),
         (with_changes(timeout="25h"), "spec.timeout must be more than 0s and at most 24h"),
         (with_changes(timeout="0s"), "spec.timeout must be more than 0s and at most 24h"),
+        (with_changes(retry={"limit": 11}), "spec.retry.limit"),
+        (with_changes(retry={"afterStart": ["UserError"]}), "spec.retry.afterStart[0]"),
+        (with_changes(retry={"backoff": {"initial": "0s"}}), "spec.retry.backoff: initial must be at least 1s"),
+        (with_changes(retry={"backoff": {"initial": "6m"}}), "spec.retry.backoff: initial must be at least 1s"),
+        (with_changes(retry={"backoff": {"max": "2h"}}), "spec.retry.backoff: initial must be at least 1s"),
         (with_changes(command=["sh"]), "spec.command and spec.args go with spec.image"),
         (with_changes(component=None, image="a:b", tag="c"), "spec.tag belongs to spec.component"),
         (with_changes(input={"tables": [{"source": "flights"}]}), "spec.input.tables[0].source"),
@@ -192,6 +198,7 @@ def test_the_spec_is_fixed_but_for_three_fields(connection: Connection, namespac
             patch(change)
     patch('{"suspend": true}')
     patch('{"ttlAfterFinished": "1h"}')
+    patch('{"podTtlAfterFinished": "10m"}')
     patch('{"cancel": true}')
     with pytest.raises(AssertionError, match=r"spec.cancel can't be taken back"):
         patch('{"cancel": false}')

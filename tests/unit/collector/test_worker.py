@@ -156,6 +156,32 @@ async def test_events_come_while_the_run_goes_on() -> None:
         await task
 
 
+async def test_an_attempt_that_another_follows_is_reported_while_the_run_goes_on() -> None:
+    world = World()
+    world.kube.add_secret("clean-1", [])
+    world.kube.plays[names.COMPONENT] = [Play(log("first"))]
+    first = ATTEMPT | {"completionTime": "2026-11-24T07:00:09Z", "reason": "Evicted", "message": "The node ran short."}
+    state = RunState(a_run(phase="Queued", attempts=[first], nextAttemptTime="2026-11-24T07:00:19Z"))
+    raw = raw_pod(COMPONENT_RAN, phase="Failed")
+    raw["metadata"]["labels"][names.ATTEMPT_LABEL] = "1"
+    state.pod_changed(pod_facts(raw))
+    task = asyncio.create_task(world.work(state))
+
+    async def reported() -> bool:
+        await asyncio.sleep(0)
+        return bool(world.kube.patched)
+
+    await until(reported)
+    assert world.reported()["attempts"] == 1
+    assert "delivered" not in world.reported()
+    found = {event.message: event.attempt for event in await world.events()}
+    assert found == {"first": 1, "attempt 1 ended: The node ran short.": 1}
+    assert not task.done()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 async def test_secrets_are_taken_out() -> None:
     world = World()
     await world.work(with_pod(world, Play(log("it is hunter2")), secrets=["hunter2"], message="hunter2 is wrong"))
