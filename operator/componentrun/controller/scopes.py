@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.storage import Storage
@@ -102,6 +103,7 @@ class StorageWatch:
         self._scopes = scopes
         self._queue = queue
         self._clock = clock
+        self._not_before: dict[tuple[str, int], datetime] = {}
 
     def look_at_all(self) -> None:
         """Have every Storage looked at."""
@@ -136,6 +138,10 @@ class StorageWatch:
         wait = check_after(storage, self._clock())
         if wait > 0:
             return wait
+        # Writing down that it failed wakes us up; without this the store would be asked again at once, for ever.
+        pause = self._pause(storage)
+        if pause > 0:
+            return pause
         self._scopes.forget(storage.metadata.uid, but=storage.metadata.generation)
         try:
             opened = await self._stores.open(key.namespace, key.name)
@@ -146,11 +152,18 @@ class StorageWatch:
             raise
         except ComponentRunError as error:
             _log.warning("Storage %s can't be used: %s", key, error.message)
+            self._not_before[_key(storage)] = self._clock() + timedelta(seconds=_FAILED_AGAIN_SECONDS)
             await self._write(storage, status_of_failure(storage, error, self._clock()).to_dict())
             return _FAILED_AGAIN_SECONDS
+        self._not_before.pop(_key(storage), None)
         status = status_of(storage, scope, self._clock())
         await self._write(storage, status.to_dict())
         return check_after(storage.model_copy(update={"status": status}), self._clock())
+
+    def _pause(self, storage: Storage) -> float:
+        """Seconds until a store that could not be asked may be asked again; an edited Storage is asked at once."""
+        until = self._not_before.get(_key(storage))
+        return (until - self._clock()).total_seconds() if until is not None else 0.0
 
     async def _write(self, storage: Storage, status: dict[str, Any]) -> None:
         """Write the status; nothing is sent where nothing changed."""

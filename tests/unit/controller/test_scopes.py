@@ -50,7 +50,8 @@ class World:
         self.asked += 1
         await asyncio.sleep(0)
         if isinstance(self.answer, PlatformError):
-            raise self.answer
+            # Stores name requests, objects and times in their words: no two are the same.
+            raise PlatformError(f"{self.answer.message} ({self.asked})", self.answer.reason)
         return self.answer
 
     async def open(self, *_: Any) -> OpenStorage:
@@ -120,11 +121,25 @@ async def test_a_changed_spec_is_asked_about_anew(world: World) -> None:
     assert (await world.scopes.of(await world.open())).means is Means.NONE
 
 
-async def test_a_store_that_refuses_is_told_in_the_status(world: World) -> None:
+async def test_a_store_that_refuses_is_told_in_the_status_and_not_asked_again_at_once(world: World) -> None:
     world.answer = PlatformError("wrong keys", Reason.STORAGE_ACCESS_DENIED)
     world.storages.seen(world.object)
-    await world.settle()
+    async with asyncio.timeout(5):
+        await world.settle()
     assert world.conditions() == {"Ready": "StorageAccessDenied", "Scoped": "StorageAccessDenied"}
+    assert (world.asked, len(world.patches)) == (1, 1)
+
+
+async def test_an_edited_storage_is_asked_about_at_once_though_the_store_had_just_refused(world: World) -> None:
+    world.answer = PlatformError("wrong keys", Reason.STORAGE_ACCESS_DENIED)
+    world.storages.seen(world.object)
+    async with asyncio.timeout(5):
+        await world.settle()
+    world.answer = SEEN
+    world.object["metadata"] |= {"generation": 2, "resourceVersion": "9"}
+    world.storages.seen(world.object)
+    await world.settle()
+    assert (world.asked, world.conditions()["Ready"]) == (2, "Scoped")
 
 
 async def test_an_operator_that_stands_by_asks_nobody(world: World) -> None:
