@@ -82,7 +82,8 @@ async def test_a_store_that_can_not_be_listed_ends_the_checks(
 
 async def test_a_signer_with_other_keys_is_told_from_a_good_one(store: Store, settings: StoreSettings) -> None:
     checks = await check_store(store, Signer(dataclasses.replace(settings, secret_key="wrong")))
-    failed = {check.name: check.detail for check in checks if not check.ok}
+    # Only one of the two stores keeps versions; that does not depend on who signs.
+    failed = {check.name: check.detail for check in checks if not check.ok and check.name != "versions"}
     assert set(failed) == {"presigned GET", "POST into the own prefix"}
     assert "HTTP 403" in failed["presigned GET"]
     assert not any("X-Amz" in detail for detail in failed.values())
