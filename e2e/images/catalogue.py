@@ -54,6 +54,8 @@ _ALL: Final = (
     ),
     Image("test-components", ROOT / "e2e" / "components", ("Dockerfile", "bin")),
     _example("delays-python", "requirements.txt", "src"),
+    _example("weather-python", "requirements.txt", "src"),
+    _example("sign-python", "requirements.txt", "src"),
     _example("shell", "src"),
     _example("r", "src"),
 )

@@ -44,7 +44,7 @@ async def export_parquet(store: Store, pointer: Pointer, target: Path, *, text: 
     with tempfile.TemporaryDirectory(prefix="componentrun-") as folder:
         files = await bring_steps(store, reading.slices, mapping, Path(folder))
         rows = rows_of(mapping, files)
-        types = [(None, None) if text else (column.type, None) for column in pointer.columns]
+        types = [(None, None) if text else (column.type, column.length) for column in pointer.columns]
         copy = parquet_statement(mapping, rows, str(target), types, pointer.bytes // max(1, pointer.rows))
         keep = keep_statement(mapping, rows)
         try:

@@ -173,6 +173,18 @@ async def test_a_value_that_is_not_of_its_columns_type_is_named_and_never_left_o
     assert await exported(store, typed(pointer, None, type_), text=True) == (("id", "the a"), [("1", ""), ("2", value)])
 
 
+async def test_a_number_has_the_digits_that_its_column_says() -> None:
+    store = memory()
+    pointer = await load(store, "r0", ("a",), [("12.50",), ("",), ("-0.1",)])
+    decimals = Column(name="a", type="NUMERIC", length="5,2")
+    _, rows = await exported(store, pointer.model_copy(update={"columns": (decimals,)}))
+    assert [row[0] for row in rows] == [Decimal("12.50"), None, Decimal("-0.10")]
+    assert {row[0].as_tuple().exponent for row in rows if row[0] is not None} == {-2}
+    whole = Column(name="a", type="NUMERIC", length="5")
+    with pytest.raises(UserError, match="`12.50` there, which is no number of 5 digits, 0 of them behind the point"):
+        await exported(store, pointer.model_copy(update={"columns": (whole,)}))
+
+
 async def test_a_value_in_a_message_is_cut_and_stands_on_one_line() -> None:
     store = memory()
     pointer = await load(store, "r0", ("a\nb",), [("it's\n" + "x" * 100,)])
