@@ -96,96 +96,98 @@ DAILY = """
 KEY = "a-key-of-the-platform"
 
 
-class TestSeveralFeaturesOfTheLibrary:
-    """Two components that use most of keboola-component, one after the other."""
+@pytest.fixture(scope="module")
+def weather(filled: Tenant) -> dict[str, Any]:
+    """The spec of the example's run."""
+    return spec_of(offer(filled, "weather-python"))
 
-    @pytest.fixture(scope="class")
-    def weather(self, filled: Tenant) -> dict[str, Any]:
-        """The spec of the example's run."""
-        return spec_of(offer(filled, "weather-python"))
 
-    @pytest.fixture(scope="class")
-    def twenty_days(self, filled: Tenant, weather: dict[str, Any]) -> list[dict[str, Any]]:
-        """Two runs of ten days each, as they ended."""
-        return [ended(filled, f"weather-{number}", weather, parameters={"days": 10}) for number in (1, 2)]
+@pytest.fixture(scope="module")
+def twenty_days(filled: Tenant, weather: dict[str, Any]) -> list[dict[str, Any]]:
+    """Two runs of ten days each, as they ended."""
+    return [ended(filled, f"weather-{number}", weather, parameters={"days": 10}) for number in (1, 2)]
 
-    def test_each_run_goes_on_where_the_last_one_got_to(
-        self, filled: Tenant, twenty_days: list[dict[str, Any]]
-    ) -> None:
-        assert [status["phase"] for status in twenty_days] == ["Succeeded"] * 2, twenty_days
-        found = rows(filled, "out.c-nyc.daily")
-        wanted = expected(DAILY.format(days=20))
-        assert len(wanted) == 60
-        assert [row[:3] for row in found] == [[origin, day, str(hours)] for origin, day, hours, *_ in wanted]
-        for row, (*_, temperature, rain) in zip(found, wanted, strict=True):
-            assert float(row[3]) == pytest.approx(temperature, abs=0.0051)
-            assert float(row[4]) == pytest.approx(rain, abs=0.0051)
-        assert json.loads(filled.cli("state", "get", "weather", "new-york").stdout) == {"through": wanted[-1][1]}
 
-    def test_what_it_says_of_its_table_is_known(self, filled: Tenant, twenty_days: list[dict[str, Any]]) -> None:
-        assert twenty_days
-        told = json.loads(filled.cli("table", "info", "out.c-nyc.daily", "-o", "json").stdout)
-        assert told["primaryKey"] == ["origin", "day"]
-        assert [column["type"] for column in told["columns"]] == ["STRING", "DATE", "INTEGER", "NUMERIC", "NUMERIC"]
-        assert told["columns"][0]["description"] == "Airport"
+def test_each_run_goes_on_where_the_last_one_got_to(filled: Tenant, twenty_days: list[dict[str, Any]]) -> None:
+    assert [status["phase"] for status in twenty_days] == ["Succeeded"] * 2, twenty_days
+    found = rows(filled, "out.c-nyc.daily")
+    wanted = expected(DAILY.format(days=20))
+    assert len(wanted) == 60
+    assert [row[:3] for row in found] == [[origin, day, str(hours)] for origin, day, hours, *_ in wanted]
+    for row, (*_, temperature, rain) in zip(found, wanted, strict=True):
+        assert float(row[3]) == pytest.approx(temperature, abs=0.0051)
+        assert float(row[4]) == pytest.approx(rain, abs=0.0051)
+    assert json.loads(filled.cli("state", "get", "weather", "new-york").stdout) == {"through": wanted[-1][1]}
 
-    def test_a_user_error_stores_what_is_always_written_and_nothing_else(
-        self, filled: Tenant, weather: dict[str, Any], twenty_days: list[dict[str, Any]]
-    ) -> None:
-        assert twenty_days
-        before = rows(filled, "out.c-nyc.daily")
-        status = ended(filled, "weather-wrong", weather, parameters={"days": 0})
-        assert (status["phase"], status["reason"], status["exitCode"]) == ("Failed", "UserError", 1), status
-        assert "Parameter 'days' must be a whole number from 1 to 366, not 0." in status["message"]
-        assert rows(filled, "out.c-nyc.daily") == before
-        assert ["weather-wrong", "failed"] in [[run, outcome] for run, _, outcome in rows(filled, "out.c-nyc.journal")]
 
-    def test_a_defect_keeps_its_traceback_for_the_developer_and_the_state_stays(
-        self, filled: Tenant, weather: dict[str, Any], twenty_days: list[dict[str, Any]]
-    ) -> None:
-        assert twenty_days
-        filled.put_table("in.c-nyc.broken", "origin,year,month,day,temp,precip\nJFK,2014,1,1,warm,0\n")
-        source = {"tables": [{"source": "in.c-nyc.broken", "destination": "weather.csv"}]}
-        state = filled.cli("state", "get", "weather", "new-york").stdout
-        status = ended(filled, "weather-broken", weather | {"input": source})
-        assert (status["phase"], status["reason"], status["exitCode"]) == ("Failed", "ApplicationError", 2), status
-        assert "could not convert string to float: 'warm'" in status["lastWords"]
-        assert "warm" not in status["message"]
-        assert filled.cli("state", "get", "weather", "new-york").stdout == state
+def test_what_it_says_of_its_table_is_known(filled: Tenant, twenty_days: list[dict[str, Any]]) -> None:
+    assert twenty_days
+    told = json.loads(filled.cli("table", "info", "out.c-nyc.daily", "-o", "json").stdout)
+    assert told["primaryKey"] == ["origin", "day"]
+    assert [column["type"] for column in told["columns"]] == ["STRING", "DATE", "INTEGER", "NUMERIC", "NUMERIC"]
+    assert told["columns"][0]["description"] == "Airport"
 
-    def test_an_action_answers_and_writes_nothing(self, filled: Tenant, weather: dict[str, Any]) -> None:
-        status = ended(filled, "weather-action", weather | {"action": "airports"})
-        assert (status["phase"], status.get("outputTables", [])) == ("Succeeded", []), status
-        said = [event.message for event in filled.events("weather-action") if event.source.startswith("component")]
-        airports = [{"value": airport, "label": airport} for airport in ("EWR", "JFK", "LGA")]
-        assert airports in [json.loads(line) for line in said if line.startswith("[")]
 
-    def test_files_are_signed_with_a_secret_that_nobody_sees(
-        self, filled: Tenant, twenty_days: list[dict[str, Any]], tmp_path: Path
-    ) -> None:
-        assert twenty_days
-        filled.secret("signing", {"key": KEY})
-        sign = spec_of(offer(filled, "sign-python"))
-        status = ended(filled, "sign", sign)
-        assert (status["phase"], status["result"]) == ("Succeeded", "Success"), status
-        listed = json.loads(filled.cli("file", "ls", "--tag", "weather-report", "-o", "json").stdout)
-        reports = {file["id"]: file for file in listed}
-        assert sorted(file["name"] for file in reports.values()) == [
-            "weather-2013-01-10.json", "weather-2013-01-20.json",
-        ]  # fmt: skip
-        found = rows(filled, "out.c-nyc.signatures")
-        assert {row[0] for row in found} == set(reports)
-        for id_, name, size, algorithm, signature in found:
-            content = fetched(filled, id_, tmp_path)
-            assert (name, int(size), algorithm) == (reports[id_]["name"], len(content), "sha256")
-            assert signature == hmac.new(KEY.encode(), content, hashlib.sha256).hexdigest()
-            assert fetched(filled, f"{name}.sig", tmp_path).decode() == signature + "\n"
-        filled.wait("sign", lambda run: bool(run["status"].get("events", {}).get("delivered")))
-        assert KEY not in json.dumps(filled.get("sign")) + " ".join(event.message for event in filled.events("sign"))
+def test_a_user_error_stores_what_is_always_written_and_nothing_else(
+    filled: Tenant, weather: dict[str, Any], twenty_days: list[dict[str, Any]]
+) -> None:
+    assert twenty_days
+    before = rows(filled, "out.c-nyc.daily")
+    status = ended(filled, "weather-wrong", weather, parameters={"days": 0})
+    assert (status["phase"], status["reason"], status["exitCode"]) == ("Failed", "UserError", 1), status
+    assert "Parameter 'days' must be a whole number from 1 to 366, not 0." in status["message"]
+    assert rows(filled, "out.c-nyc.daily") == before
+    assert ["weather-wrong", "failed"] in [[run, outcome] for run, _, outcome in rows(filled, "out.c-nyc.journal")]
 
-        missing = ended(filled, "sign-nothing", sign, parameters={"tag": "no-such"})
-        assert (missing["reason"], missing["exitCode"]) == ("UserError", 1), missing
-        assert "No file has the tag 'no-such'" in missing["message"]
+
+def test_a_defect_keeps_its_traceback_for_the_developer_and_the_state_stays(
+    filled: Tenant, weather: dict[str, Any], twenty_days: list[dict[str, Any]]
+) -> None:
+    assert twenty_days
+    filled.put_table("in.c-nyc.broken", "origin,year,month,day,temp,precip\nJFK,2014,1,1,warm,0\n")
+    source = {"tables": [{"source": "in.c-nyc.broken", "destination": "weather.csv"}]}
+    state = filled.cli("state", "get", "weather", "new-york").stdout
+    status = ended(filled, "weather-broken", weather | {"input": source})
+    assert (status["phase"], status["reason"], status["exitCode"]) == ("Failed", "ApplicationError", 2), status
+    assert "could not convert string to float: 'warm'" in status["lastWords"]
+    assert "warm" not in status["message"]
+    assert filled.cli("state", "get", "weather", "new-york").stdout == state
+
+
+def test_an_action_answers_and_writes_nothing(filled: Tenant, weather: dict[str, Any]) -> None:
+    status = ended(filled, "weather-action", weather | {"action": "airports"})
+    assert (status["phase"], status.get("outputTables", [])) == ("Succeeded", []), status
+    said = [event.message for event in filled.events("weather-action") if event.source.startswith("component")]
+    airports = [{"value": airport, "label": airport} for airport in ("EWR", "JFK", "LGA")]
+    assert airports in [json.loads(line) for line in said if line.startswith("[")]
+
+
+def test_files_are_signed_with_a_secret_that_nobody_sees(
+    filled: Tenant, twenty_days: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    assert twenty_days
+    filled.secret("signing", {"key": KEY})
+    sign = spec_of(offer(filled, "sign-python"))
+    status = ended(filled, "sign", sign)
+    assert (status["phase"], status["result"]) == ("Succeeded", "Success"), status
+    listed = json.loads(filled.cli("file", "ls", "--tag", "weather-report", "-o", "json").stdout)
+    reports = {file["id"]: file for file in listed}
+    assert sorted(file["name"] for file in reports.values()) == [
+        "weather-2013-01-10.json", "weather-2013-01-20.json",
+    ]  # fmt: skip
+    found = rows(filled, "out.c-nyc.signatures")
+    assert {row[0] for row in found} == set(reports)
+    for id_, name, size, algorithm, signature in found:
+        content = fetched(filled, id_, tmp_path)
+        assert (name, int(size), algorithm) == (reports[id_]["name"], len(content), "sha256")
+        assert signature == hmac.new(KEY.encode(), content, hashlib.sha256).hexdigest()
+        assert fetched(filled, f"{name}.sig", tmp_path).decode() == signature + "\n"
+    filled.wait("sign", lambda run: bool(run["status"].get("events", {}).get("delivered")))
+    assert KEY not in json.dumps(filled.get("sign")) + " ".join(event.message for event in filled.events("sign"))
+
+    missing = ended(filled, "sign-nothing", sign, parameters={"tag": "no-such"})
+    assert (missing["reason"], missing["exitCode"]) == ("UserError", 1), missing
+    assert "No file has the tag 'no-such'" in missing["message"]
 
 
 def spec_of(folder: Path) -> dict[str, Any]:

@@ -31,13 +31,13 @@ STARTS_WITHIN_SECONDS = 15
 
 
 @contextlib.contextmanager
-def second_store(folder: Path) -> Iterator[StoreSettings]:
-    """A store of its own that ends with the block."""
+def second_store(folder: Path, host: str = "127.0.0.1") -> Iterator[StoreSettings]:
+    """A store of its own at this address of the machine, which ends with the block."""
     builds.build(["versitygw"])
-    certificate, key = write_certificate(folder)
+    certificate, key = write_certificate(folder, host)
     settings = StoreSettings(
         bucket=BUCKET,
-        endpoint=f"https://127.0.0.1:{_free_port()}",
+        endpoint=f"https://{host}:{_free_port(host)}",
         region=REGION,
         access_key="second",
         secret_key=secrets.token_hex(16),
@@ -64,8 +64,8 @@ def second_store(folder: Path) -> Iterator[StoreSettings]:
         process.wait(10)
 
 
-def write_certificate(folder: Path) -> tuple[Path, Path]:
-    """Files with a certificate for 127.0.0.1 that signs itself, and its key."""
+def write_certificate(folder: Path, host: str) -> tuple[Path, Path]:
+    """Files with a certificate for this address that signs itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"store {folder.name}")])
     now = dt.datetime.now(dt.UTC)
@@ -77,7 +77,7 @@ def write_certificate(folder: Path) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
@@ -88,9 +88,9 @@ def write_certificate(folder: Path) -> tuple[Path, Path]:
     return folder / "tls.crt", folder / "tls.key"
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 

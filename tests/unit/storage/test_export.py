@@ -181,7 +181,7 @@ async def test_a_number_has_the_digits_that_its_column_says() -> None:
     assert [row[0] for row in rows] == [Decimal("12.50"), None, Decimal("-0.10")]
     assert {row[0].as_tuple().exponent for row in rows if row[0] is not None} == {-2}
     whole = Column(name="a", type="NUMERIC", length="5")
-    with pytest.raises(UserError, match="`12.50` there, which is no number of 5 digits, 0 of them behind the point"):
+    with pytest.raises(UserError, match=r"`12\.50` there, which is no number of 5 digits, 0 of them behind the point"):
         await exported(store, pointer.model_copy(update={"columns": (whole,)}))
 
 
