@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import hashlib
 import hmac
@@ -13,6 +14,8 @@ import duckdb
 import pytest
 import yaml
 
+from componentrun.storage.layout import TableId
+from componentrun.storage.tables import need_table
 from e2e import tenant as tenants
 from e2e.demo import data, manifests
 from e2e.images import ensure
@@ -122,10 +125,13 @@ def test_each_run_goes_on_where_the_last_one_got_to(filled: Tenant, twenty_days:
 
 def test_what_it_says_of_its_table_is_known(filled: Tenant, twenty_days: list[dict[str, Any]]) -> None:
     assert twenty_days
-    told = json.loads(filled.cli("table", "info", "out.c-nyc.daily", "-o", "json").stdout)
-    assert told["primaryKey"] == ["origin", "day"]
-    assert [column["type"] for column in told["columns"]] == ["STRING", "DATE", "INTEGER", "NUMERIC", "NUMERIC"]
-    assert told["columns"][0]["description"] == "Airport"
+    table = asyncio.run(need_table(filled.store, TableId.parse("out.c-nyc.daily"))).pointer
+    assert table.primary_key == ("origin", "day")
+    assert [(column.name, column.type, column.length) for column in table.columns] == [
+        ("origin", "STRING", None), ("day", "DATE", None), ("hours", "INTEGER", None),
+        ("temperature", "NUMERIC", "6,2"), ("rain", "NUMERIC", "8,2"),
+    ]  # fmt: skip
+    assert table.columns[0].description == "Airport"
 
 
 def test_a_user_error_stores_what_is_always_written_and_nothing_else(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun import contract, exchange
 from componentrun.api import names
 from componentrun.api.common import quantity_value
+from componentrun.core.image import pull_policy
 from componentrun.core.security import container_security
 from componentrun.core.volumes import mounts
 
@@ -54,7 +55,7 @@ def component(effective: EffectiveRun, settings: PodSettings, secret: str) -> di
     container: dict[str, Any] = {
         "name": names.COMPONENT,
         "image": effective.image,
-        "imagePullPolicy": "IfNotPresent",
+        "imagePullPolicy": pull_policy(effective.image),
         "env": sorted([*plain, *_forwarded(effective, secret)], key=lambda item: str(item["name"])),
         "resources": {"limits": dict(effective.limits), "requests": dict(effective.requests)},
         "securityContext": container_security(read_only_root=effective.read_only_root),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from componentrun.errors import Reason, UserError
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from componentrun.api.component import Component
     from componentrun.api.componentrun import ComponentRunSpec
 
-__all__ = ["component_id", "image_reference", "split_tag"]
+__all__ = ["component_id", "image_reference", "pull_policy", "split_tag"]
 
 _NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -48,6 +48,15 @@ def image_reference(spec: ComponentRunSpec, component: Component | None) -> str:
             Reason.INVALID_SPEC,
         )
     return image
+
+
+def pull_policy(image: str) -> Literal["Always", "IfNotPresent"]:
+    """Whether a node asks the registry for every run, as it does where no tag or `latest` says which image it is.
+
+    Any other tag is one release, and a node that has it takes what it has.
+    """
+    moves = "@" not in image and split_tag(image)[1] in {None, "latest"}
+    return "Always" if moves else "IfNotPresent"
 
 
 def _own_tag(component: Component) -> str | None:

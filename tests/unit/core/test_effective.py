@@ -8,6 +8,7 @@ import pytest
 
 from componentrun.columnfacts import ColumnFacts
 from componentrun.core.effective import EffectiveRun, resolve
+from componentrun.core.image import pull_policy
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Where
 from tests.unit.core.make import make_component, make_run
@@ -49,6 +50,21 @@ class TestImage:
     )
     def test_of_a_run(self, image: str, tag: str | None, wanted: str) -> None:
         assert of_image(image=image, tag=tag).image == wanted
+
+    @pytest.mark.parametrize(
+        ("image", "policy"),
+        [
+            ("r.io:5000/app", "Always"),
+            ("r.io/app:latest", "Always"),
+            ("r.io/app:1.2", "IfNotPresent"),
+            ("r.io/app@sha256:abc", "IfNotPresent"),
+            ("r.io/app:latest@sha256:abc", "IfNotPresent"),
+        ],
+    )
+    def test_that_may_change_is_looked_up_for_every_run_and_a_release_is_pulled_once(
+        self, image: str, policy: str
+    ) -> None:
+        assert pull_policy(image) == policy
 
     @pytest.mark.parametrize(
         ("image", "identifier"),
