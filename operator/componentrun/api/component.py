@@ -58,7 +58,8 @@ class ComponentSpec(ApiModel):
     image: Annotated[str, Field(min_length=1, max_length=512)]
     """Image without its tag, e.g. `registry.example.com/team/cleaner`; a reference with a digest is taken as it is."""
     tag: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")] = "latest"
-    """Tag that a run uses unless it names another."""
+    """Tag that a run uses unless it names another. `latest` is looked up for every run, any other pulled once by each
+    node."""
     command: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] | None = None
     """Replaces the image's entrypoint; the image's own where not given."""
     args: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=64)] | None = None
