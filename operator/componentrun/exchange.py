@@ -395,3 +395,5 @@ class StageOutResult:
     said: str | None = None
     """What the component itself says of its result (out/result.json)."""
     files: tuple[FileWritten, ...] = ()
+    always: int = 0
+    """How many of the tables are published also where the run fails."""

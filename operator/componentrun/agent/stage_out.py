@@ -188,6 +188,7 @@ def _result(
         reason=first.reason if first else None,
         message=first.message + more if first else None,
         files=files,
+        always=sum(table.write_always for table in uploaded.tables),
     )
 
 

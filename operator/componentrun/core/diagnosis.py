@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import Termination
     from componentrun.core.observed import ContainerView, PodView
 
-__all__ = ["Diagnosis", "before_start", "diagnose", "failed_stage_in", "interrupted", "output_complete"]
+__all__ = ["Diagnosis", "before_start", "diagnose", "failed_stage_in", "interrupted", "saved_always"]
 
 OOM_KILLED: Final = "OOMKilled"
 MAX_SHOWN: Final = 300
@@ -151,7 +151,7 @@ def _put_out(pod: PodView) -> Diagnosis | None:
 def _success(pod: PodView) -> Diagnosis | None:
     """Exit code 0 that nobody brought about, and every byte uploaded."""
     component = pod.component
-    if component is None or component.exit_code != contract.EXIT_SUCCESS or not output_complete(pod):
+    if component is None or component.exit_code != contract.EXIT_SUCCESS or not _output_complete(pod):
         return None
     if interrupted(pod, component) or component.reason in _LOST:
         return None
@@ -308,12 +308,23 @@ _RULES: Final[tuple[Callable[[PodView], Diagnosis | None], ...]] = (
 )
 
 
-def output_complete(pod: PodView) -> bool:
+def _output_complete(pod: PodView) -> bool:
     """Whether the component ended (how ever) and stage-out then uploaded all it found."""
     if pod.component is None or pod.component.state != "terminated" or pod.stage_out is None:
         return False
     result = stage_out_result(pod.stage_out)
     return result is not None and result.ok and pod.stage_out.exit_code == contract.EXIT_SUCCESS
+
+
+def saved_always(pod: PodView) -> bool:
+    """Whether stage-out uploaded tables that are published also where the run fails.
+
+    Mappings and manifests may say so of a table. What is wrong with another table is no reason to lose it.
+    """
+    if pod.component is None or pod.component.state != "terminated":
+        return False
+    result = stage_out_result(pod.stage_out)
+    return result is not None and result.always > 0
 
 
 def failed_stage_in(container: ContainerView) -> bool:

@@ -19,7 +19,7 @@ from componentrun.api.componentrun import Termination
 from componentrun.contract import DEFAULT_TIMEOUT_SECONDS
 from componentrun.core import conditions, retry, status
 from componentrun.core.actions import DeletePod, DeleteRun, Plan, Publish, StartAttempt, WriteStatus
-from componentrun.core.diagnosis import Diagnosis, diagnose, output_complete
+from componentrun.core.diagnosis import Diagnosis, diagnose, saved_always
 from componentrun.core.removing import KILL_GRACE_SECONDS, earliest, kept_until, kill, leftovers
 from componentrun.core.results import agent_reason
 from componentrun.core.waiting import has_ended, next_look, stuck, timeout_at
@@ -199,7 +199,7 @@ def _end(o: Observed, pod: PodView | None, found: Diagnosis) -> Plan:
     retrying = retry.another_attempt(run, pod, found, o.now)
     if retrying is not None:
         return _write(o, retrying, wake_at=o.now)
-    if pod is not None and _writes_always(o) and output_complete(pod):
+    if pod is not None and saved_always(pod):
         return _write(o, status.publishing(run, found, o.now), wake_at=o.now)
     return _write(o, status.finished(run, found, now=o.now))
 

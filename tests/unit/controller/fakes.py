@@ -359,7 +359,7 @@ class World:
         )
         result = StageOutResult(ok=True, tables=(table,), state=self.state, rows=2, size=len(ROWS))
         await self.store.agent_put(layout.result(uid, 1), to_json(result).encode())
-        return StageOutResult(ok=True, rows=2, size=len(ROWS))
+        return StageOutResult(ok=True, rows=2, size=len(ROWS), always=int(self.write_always))
 
     def _pod(
         self, name: str, phase: str, step: int, *, component: dict[str, Any], stage_out: dict[str, Any] | None = None

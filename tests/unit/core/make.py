@@ -16,6 +16,7 @@ from componentrun.exchange import StageInResult, StageOutResult, to_json
 NOW = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
 LIMITS = Limits()
 STAGED_IN = to_json(StageInResult(ok=True, tables=1, rows=10, size=200, seconds=0.5))
+SAVED_OUT = to_json(StageOutResult(ok=True, rows=5, size=100, seconds=0.5, always=1))
 STAGED_OUT = to_json(StageOutResult(ok=True, rows=5, size=100, seconds=0.5))
 
 
@@ -83,6 +84,12 @@ def done_in(end: float = 2) -> dict[str, Any]:
 def done_out(end: float = 20) -> dict[str, Any]:
     """stage-out that uploaded everything."""
     return ended(message=STAGED_OUT, end=end)
+
+
+def saved_out(code: int = 0, end: float = 20) -> dict[str, Any]:
+    """stage-out that uploaded a table which is published in any case; with another code, something else was wrong."""
+    reason = {"reason": "OutputMissing", "message": "out/tables/bar.csv: not there"} if code else {}
+    return ended(code, message=to_json(StageOutResult(ok=not code, rows=5, size=100, always=1, **reason)), end=end)
 
 
 def make_pod(

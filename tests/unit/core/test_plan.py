@@ -26,6 +26,7 @@ from tests.unit.core.make import (
     make_run,
     observe,
     running,
+    saved_out,
     stamp,
     started_status,
     waiting,
@@ -295,7 +296,9 @@ class TestTimeoutAndCancel:
 
     def test_after_a_timeout_the_write_always_tables_are_published(self) -> None:
         run = make_run(status=self.stopped(), output=WRITE_ALWAYS)
-        pod = make_pod(stage_in=done_in(), component=ended(0, end=101), stage_out=done_out(110), deleted=(100, 600))
+        pod = make_pod(
+            stage_in=done_in(), component=ended(0, end=101), stage_out=saved_out(end=110), deleted=(100, 600)
+        )
         status = written(plan(observe(run, pod, gone=True, seconds=111)))
         assert (status.phase, status.attempts[-1].reason) == ("Publishing", "Timeout")
         after = plan(observe(make_run(status=status.to_dict(), output=WRITE_ALWAYS), None, seconds=112))
@@ -369,14 +372,21 @@ class TestTheEndOfThePod:
         assert condition(status, "Published") == ("False", "UserError")
         assert isinstance(found.actions[-1], KubernetesEvent)
 
-    @pytest.mark.parametrize("code", [1, 2, 137])
-    def test_a_failure_publishes_its_write_always_tables(self, code: int) -> None:
-        pod = make_pod(stage_in=done_in(), component=ended(code), stage_out=done_out(), phase="Failed")
-        run = make_run(status=started_status(), output=WRITE_ALWAYS)
+    @pytest.mark.parametrize("wrong", [0, 1], ids=["all uploaded", "another table is missing"])
+    @pytest.mark.parametrize("output", [WRITE_ALWAYS, {}], ids=["by the mapping", "by a manifest"])
+    @pytest.mark.parametrize("code", [0, 1, 2, 137])
+    def test_a_failure_publishes_its_write_always_tables(self, code: int, output: dict[str, Any], wrong: int) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(code), stage_out=saved_out(wrong), phase="Failed")
+        run = make_run(status=started_status(), output=output)
         status = written(plan(observe(run, pod, seconds=30)))
         assert status.phase == "Publishing"
-        after = plan(observe(make_run(status=status.to_dict(), output=WRITE_ALWAYS), pod, seconds=31))
-        assert after.actions == (Publish(1, write_always_only=True),)
+        after = plan(observe(make_run(status=status.to_dict(), output=output), pod, seconds=31))
+        assert after.actions == (Publish(1, write_always_only=bool(code or wrong)),)
+
+    def test_a_failure_without_such_a_table_publishes_nothing(self) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(1), stage_out=done_out(), phase="Failed")
+        run = make_run(status=started_status(), output=WRITE_ALWAYS)
+        assert written(plan(observe(run, pod, seconds=30))).phase == "Failed"
 
     def test_a_failure_whose_upload_failed_publishes_nothing(self) -> None:
         pod = make_pod(stage_in=done_in(), component=ended(1), stage_out=ended(1), phase="Failed")

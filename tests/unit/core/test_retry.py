@@ -29,6 +29,7 @@ from tests.unit.core.make import (
     make_run,
     observe,
     running,
+    saved_out,
     stamp,
     started_status,
     waiting,
@@ -120,7 +121,7 @@ class TestTheDecision:
 
     def test_write_always_tables_wait_for_the_last_attempt(self) -> None:
         output = {"tables": [{"source": "log.csv", "destination": "out.c-main.log", "writeAlways": True}]}
-        pod = make_pod(stage_in=done_in(), component=ended(2), stage_out=done_out(), phase="Failed")
+        pod = make_pod(stage_in=done_in(), component=ended(2), stage_out=saved_out(), phase="Failed")
         spec: dict[str, Any] = {"output": output, "retry": {"limit": 1, "afterStart": ["ApplicationError"]}}
         assert written(plan(observe(make_run(status=started_status(), **spec), pod, seconds=30))).phase == "Queued"
         spec["retry"] = {"limit": 0, "afterStart": ["ApplicationError"]}

@@ -27,7 +27,7 @@ from componentrun.core.observed import Limits, Observed
 from componentrun.core.plan import plan
 from componentrun.core.podview import read_pod
 from componentrun.errors import RETRIED_IF_NAMED, PlatformError, Reason, TransientError, UserError
-from tests.unit.core.make import NOW, STAGED_IN, STAGED_OUT, make_pod, make_run
+from tests.unit.core.make import NOW, SAVED_OUT, STAGED_IN, STAGED_OUT, make_pod, make_run
 
 STEPS = [
     "nothing", *["get on"] * 9, "fail", "oom", "evict", "vanish", "vanish unseen", "drain", "freeze", "cancel",
@@ -55,6 +55,7 @@ class World:
     """One run and its pod, and what was done to them."""
 
     def __init__(self, write_always: bool, limit: int, after_start: list[str]) -> None:
+        self.write_always = write_always
         tables = [{"source": "a.csv", "destination": "out.c-main.a", "writeAlways": write_always}]
         retry = {"limit": limit, "afterStart": after_start}
         self.run: ComponentRun = make_run(output={"tables": tables}, ttlAfterFinished="1h", retry=retry)
@@ -155,7 +156,7 @@ class World:
         elif "running" in self._state("component"):
             self._end("component", step, "")
         else:
-            self._end("stage-out", step, STAGED_OUT)
+            self._end("stage-out", step, SAVED_OUT if self.write_always else STAGED_OUT)
             code = self._state("component")["terminated"]["exitCode"]
             if self.pod is not None:
                 self.pod["status"]["phase"] = "Succeeded" if code == 0 else "Failed"
