@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Final
 from componentrun import contract
 from componentrun.api import names
 from componentrun.core.results import (
+    LOST,
     START_ERRORS,
     agent_reason,
+    ending,
     excerpt,
     last_words,
     stage_in_result,
@@ -38,15 +40,14 @@ OOM_KILLED: Final = "OOMKilled"
 MAX_SHOWN: Final = 300
 """Characters of the component's last words within the run's message; the whole is in `status.lastWords`."""
 
-_SIGNALS: Final = {
-    1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE",
-    15: "SIGTERM",
-}  # fmt: skip
-_SIGNAL_BASE: Final = 128
 _DISK: Final = re.compile(r"emptydir volume|ephemeral local storage|ephemeral storage limit", re.IGNORECASE)
 """The kubelet's words for a pod's own fault (pkg/kubelet/eviction/helpers.go); else the node was short of something."""
-_LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
-"""Container reasons of a kubelet that found the container gone, after a reboot for instance."""
+_WRONG_MACHINE: Final = re.compile(
+    r"^exec (?:container process )?`?(?P<program>[^`\n]*)`?: exec format error\s*$", re.IGNORECASE
+)
+"""All that a container runtime prints, where the component's words would be: runc with exit code 255, crun with 1."""
+_SHUT_DOWN: Final = frozenset({"Terminated", "NodeShutdown"})
+"""Pod reasons of a kubelet that was told that its machine goes down; it says TerminationByKubelet, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def diagnose(pod: PodView, *, termination: Termination | None = None) -> Diagnos
     """
     found = (_decided(pod, termination) if termination else None) or _first(pod)
     component = pod.component
-    ended = component is not None and component.state == "terminated"
+    ended = component is not None and component.state == "terminated" and component.reason not in LOST
     failed = found.reason is not Reason.SUCCEEDED
     return Diagnosis(
         reason=found.reason,
@@ -97,7 +98,7 @@ def _decided(pod: PodView, termination: Termination) -> Diagnosis:
     component = pod.component
     how = ""
     if component is not None and component.state == "terminated":
-        how = f" It ended with {_ending(component)}."
+        how = f" It ended with {ending(component)}."
     return Diagnosis(agent_reason(termination.reason, Reason.CANCELLED), termination.message + how, names.COMPONENT)
 
 
@@ -112,23 +113,34 @@ def _oom_message(container: ContainerView) -> str:
     if container.name != names.COMPONENT:
         return (
             f"The kernel killed `{container.name}` for using more memory than its limit. This is the platform's to "
-            "mend: raise the agents' memory limit in the chart."
+            "mend: raise `agents.resources.limits.memory` in the chart."
         )
     whom = "a process of the component" if container.exit_code == contract.EXIT_SUCCESS else "the component"
     return (
-        f"The kernel killed {whom} for using more memory than its limit ({_ending(container)}). "
+        f"The kernel killed {whom} for using more memory than its limit ({ending(container)}). "
         "Give the run a larger `size` or more memory in `resources`, or have the component use less."
     )
 
 
 def _put_out(pod: PodView) -> Diagnosis | None:
     """The kubelet put the pod out. Before success: a component that was told to go may well have ended with 0."""
+    if pod.reason in _SHUT_DOWN:
+        return Diagnosis(
+            Reason.NODE_LOST,
+            f"Node `{pod.node}` was shut down while the pod was on it: {excerpt(pod.message) or 'no more was said'}. "
+            "Nothing was published. Run it again.",
+        )
     if pod.reason == "Evicted" or pod.disruption == "TerminationByKubelet":
         said = excerpt(pod.message) or "the kubelet gave no reason"
         if _DISK.search(pod.message):
+            own = "exceeded its local" in pod.message  # one container's limit, not the shared volume's
+            more = (
+                "give it more `ephemeral-storage` in `resources`" if own else "have the Component's `dataSize` raised"
+            )
             return Diagnosis(
                 Reason.DISK_FULL,
-                f"The run wrote more than it may: {said}. Write less, or have the Component's `dataSize` raised.",
+                f"The run wrote more than it may: {said}. Write less, or {more}. "
+                "What it printed is among the run's events.",
             )
         return Diagnosis(
             Reason.EVICTED, f"Node `{pod.node}` ran short and put the pod out: {said}. Run it again, or request more."
@@ -153,18 +165,15 @@ def _success(pod: PodView) -> Diagnosis | None:
     component = pod.component
     if component is None or component.exit_code != contract.EXIT_SUCCESS or not _output_complete(pod):
         return None
-    if interrupted(pod, component) or component.reason in _LOST:
+    if interrupted(pod, component) or component.reason in LOST:
         return None
     return Diagnosis(Reason.SUCCEEDED, "The component ended with exit code 0.", names.COMPONENT, 0)
 
 
 def _node_lost(pod: PodView) -> Diagnosis | None:
     """The node stopped answering, or forgot the container. What had failed before that keeps its own reason."""
-    lost = [c for c in _containers(pod) if c.state == "terminated" and c.reason in _LOST]
-    away = pod.reason in {"NodeLost", "NodeShutdown", "Terminated"} or pod.disruption in {
-        "DeletionByTaintManager",
-        "DeletionByPodGC",
-    }
+    lost = [c for c in _containers(pod) if c.state == "terminated" and c.reason in LOST]
+    away = pod.reason == "NodeLost" or pod.disruption in {"DeletionByTaintManager", "DeletionByPodGC"}
     if not lost and not (away and _unfinished(pod)):
         return None
     said = f" ({excerpt(pod.message)})" if pod.message else ""
@@ -213,6 +222,23 @@ def _not_started(pod: PodView) -> Diagnosis | None:
     return None
 
 
+def _wrong_machine(pod: PodView) -> Diagnosis | None:
+    """A program that the kernel can't run. The runtime finds out too late to say so otherwise than as the component."""
+    component = pod.component
+    if component is None or component.state != "terminated" or component.exit_code == contract.EXIT_SUCCESS:
+        return None
+    found = _WRONG_MACHINE.match(component.message)
+    if found is None:
+        return None
+    return Diagnosis(
+        Reason.START_FAILED,
+        f"The component's program `{excerpt(found['program'])}` can't be run (exec format error): it was built for "
+        f"another kind of processor than that of node `{pod.node}`, or is a script whose first line names no "
+        "interpreter. Build the image for the node's architecture, or correct the script.",
+        names.COMPONENT,
+    )
+
+
 def start_failure(container: ContainerView) -> Diagnosis:
     """A container that can't be started: the runtime's own words, and where to look."""
     said = excerpt(container.message) or container.reason
@@ -239,7 +265,7 @@ def _staged_in_badly(pod: PodView) -> Diagnosis | None:
         return Diagnosis(reason, f"Bringing the input failed: {said}.", names.STAGE_IN)
     return Diagnosis(
         Reason.STAGE_IN_FAILED,
-        f"Bringing the input failed: `stage-in` ended with {_ending(container)} and left no result that can be read"
+        f"Bringing the input failed: `stage-in` ended with {ending(container)} and left no result that can be read"
         f"{_said(container)}. This is a defect of the platform: look at the log of `stage-in`.",
         names.STAGE_IN,
     )
@@ -258,7 +284,7 @@ def _component_failed(pod: PodView) -> Diagnosis | None:
         where = "it printed nothing."
     return Diagnosis(
         Reason.APPLICATION_ERROR,
-        f"The component ended with {_ending(component)}. Its developer should look: {where}",
+        f"The component ended with {ending(component)}. Its developer should look: {where}",
         names.COMPONENT,
     )
 
@@ -277,7 +303,7 @@ def _staged_out_badly(pod: PodView) -> Diagnosis | None:
     if container is None or container.state != "terminated":
         how = "was still not through when its time was over"
     else:
-        how = f"ended with {_ending(container)} and left no result that can be read{_said(container)}"
+        how = f"ended with {ending(container)} and left no result that can be read{_said(container)}"
     return Diagnosis(
         Reason.STAGE_OUT_FAILED,
         f"The component ended well, but `stage-out` {how}. Nothing was published. Look at the log of `stage-out`.",
@@ -301,6 +327,7 @@ _RULES: Final[tuple[Callable[[PodView], Diagnosis | None], ...]] = (
     _node_lost,
     _refused_by_node,
     _not_started,
+    _wrong_machine,
     _deleted,
     _staged_in_badly,
     _component_failed,
@@ -371,15 +398,6 @@ def _containers(pod: PodView) -> Iterator[ContainerView]:
     for container in (pod.component, pod.stage_in, pod.stage_out):
         if container is not None:
             yield container
-
-
-def _ending(container: ContainerView) -> str:
-    """`exit code 3`, or `exit code 139 (killed by SIGSEGV)`."""
-    code = container.exit_code
-    if code is None:
-        return "an unknown exit code"
-    number = container.signal or (code - _SIGNAL_BASE if _SIGNAL_BASE < code <= _SIGNAL_BASE + 64 else 0)
-    return f"exit code {code}" + (f" (killed by {_SIGNALS.get(number, f'signal {number}')})" if number else "")
 
 
 def _said(container: ContainerView) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 from componentrun import errors
 from componentrun.errors import RETRIED_BEFORE_START, RETRIED_IF_NAMED, Reason
 
-__all__ = ["WHO_ACTS", "meanings", "reasons_page", "retried"]
+__all__ = ["WHO_ACTS", "ends_table", "meanings", "reasons_page", "retried"]
 
 _NOBODY: Final = "nobody"
 _AUTHOR: Final = "the run's author"
@@ -37,13 +37,13 @@ WHO_ACTS: Final[dict[Reason, str]] = {
     Reason.APPLICATION_ERROR: f"{_DEVELOPER}: `status.lastWords` and the run's events",
     Reason.OUT_OF_MEMORY: f"{_AUTHOR}: a larger `size`; {_PLATFORM} where the message names an agent",
     Reason.TIMEOUT: f"{_AUTHOR}: a longer `timeout`; {_DEVELOPER} where it hangs",
-    Reason.DISK_FULL: f"{_AUTHOR}: less data; {_PLATFORM}: a larger `dataSize` of the Component",
+    Reason.DISK_FULL: f"{_AUTHOR}: less data, or more `ephemeral-storage`; {_PLATFORM}: a larger `dataSize`",
     Reason.EVICTED: f"{_AUTHOR}: run it again; {_PLATFORM} where it happens often",
     Reason.NODE_LOST: f"{_AUTHOR}: run it again; {_PLATFORM}: look at the node",
     Reason.POD_DELETED: f"{_AUTHOR}: run it again; whoever deletes pods should set `spec.cancel` instead",
     Reason.IMAGE_PULL_FAILED: f"{_AUTHOR}: name, tag, `imagePullSecrets`",
     Reason.REGISTRY_UNAVAILABLE: f"{_PLATFORM}: the registry, and the nodes' way to it",
-    Reason.START_FAILED: f"{_DEVELOPER}: entrypoint and user of the image; {_PLATFORM} where a mount is broken",
+    Reason.START_FAILED: f"{_DEVELOPER}: the image's entrypoint, architecture, user; {_PLATFORM}: broken mounts",
     Reason.UNSCHEDULABLE: f"{_PLATFORM}: more nodes; or {_AUTHOR}: ask for less",
     Reason.NODE_REFUSED: f"{_PLATFORM} where it happens often",
     Reason.POD_REJECTED: f"{_PLATFORM}: quota, pod security, admission",
@@ -113,6 +113,19 @@ def retried(reason: Reason) -> str:
     if reason in RETRIED_BEFORE_START:
         return f"before the start; after it {named}" if reason in RETRIED_IF_NAMED else "before the start"
     return named if reason in RETRIED_IF_NAMED else "never"
+
+
+def ends_table() -> str:
+    """How a run may end and who acts, as a Markdown table for the runbook; without what needs nobody."""
+    known = meanings()
+    ends = list(Reason)[list(Reason).index(Reason.SUCCEEDED) + 1 :]
+    rows = [
+        f"| [{reason.value}](../reference/reasons.md#{reason.value.lower()}) | {known[reason]} | {WHO_ACTS[reason]} "
+        f"| {retried(reason)} |\n"
+        for reason in ends
+        if reason is not Reason.CANCELLED
+    ]
+    return "| Reason | What happened | Who acts | Tried again |\n| --- | --- | --- | --- |\n" + "".join(rows)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CUT_MARK",
+    "LOST",
     "START_ERRORS",
     "agent_reason",
     "counted",
+    "ending",
     "excerpt",
     "last_words",
     "shortened",
@@ -27,10 +29,17 @@ MAX_LAST_WORDS: Final = 2000
 """Characters; the kubelet keeps 2,048 bytes of a log."""
 START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
 """Reasons of a container that ended before its program began."""
+LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
+"""Reasons of a container that the kubelet found gone, after a reboot for instance: its exit code (137) is made up."""
 CUT_MARK: Final = "…"
 """Where something was cut; what follows may be the rest of a secret (see redaction)."""
 _KUBELET_KEEPS: Final = 2040
 """Bytes; a message of this size (2,048, less a character that was cut) began earlier."""
+_SIGNALS: Final = {
+    1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE",
+    15: "SIGTERM",
+}  # fmt: skip
+_SIGNAL_BASE: Final = 128
 MAX_EXCERPT: Final = 500
 """Characters of somebody else's message within a sentence of ours."""
 
@@ -64,12 +73,21 @@ def agent_reason(text: str | None, otherwise: Reason) -> Reason:
         return otherwise
 
 
+def ending(container: ContainerView) -> str:
+    """`exit code 3`, or `exit code 139 (killed by SIGSEGV)`."""
+    code = container.exit_code
+    if code is None:
+        return "an unknown exit code"
+    number = container.signal or (code - _SIGNAL_BASE if _SIGNAL_BASE < code <= _SIGNAL_BASE + 64 else 0)
+    return f"exit code {code}" + (f" (killed by {_SIGNALS.get(number, f'signal {number}')})" if number else "")
+
+
 def last_words(component: ContainerView | None) -> str | None:
     """The end of what a failed component printed; None where the kubelet kept nothing. Not redacted yet."""
     if component is None or component.state != "terminated" or component.exit_code in {0, None}:
         return None
-    if component.reason in START_ERRORS:
-        return None  # what stands there is the runtime's message
+    if component.reason in START_ERRORS | LOST:
+        return None  # what stands there is the runtime's message, or the kubelet's
     return tail(component.message, MAX_LAST_WORDS) or None
 
 

@@ -42,6 +42,11 @@ _AWAY: Final = re.compile(
     re.IGNORECASE,
 )
 """What is said of a registry that does not answer, or not now."""
+_DENIED: Final = re.compile(
+    r"denied|unauthori[sz]ed|authentication required|authorization failed|insufficient_scope|forbidden|no basic auth",
+    re.IGNORECASE,
+)
+"""Answers of a registry that wants to know who asks; many say so, too, of what does not exist."""
 _MAY_CHANGE: Final = re.compile(r"deadline exceeded|is reserved for|timed? ?out|connection refused", re.IGNORECASE)
 """Complaints of a container runtime that is busy, not of a container that is wrong."""
 
@@ -144,10 +149,23 @@ def _image_problem(container: ContainerView, pod: PodView, limits: Limits, now: 
         )
     return Diagnosis(
         Reason.IMAGE_PULL_FAILED,
-        f"The image of {whose} can't be pulled ({container.reason}): {said}. "
-        "Check the name, the tag and the right to pull it (`podTemplate.imagePullSecrets`).",
+        f"The image of {whose} can't be pulled ({container.reason}): {said}. {_image_advice(container.message)}",
         container.name,
     )
+
+
+def _image_advice(said: str) -> str:
+    """What to do about an image that can't be pulled, by what the registry answered."""
+    if "no match for platform" in said:
+        return (
+            "There is none for the node's architecture: build one, or choose other nodes by `podTemplate.nodeSelector`."
+        )
+    if _DENIED.search(said):
+        return (
+            "Check the name, and whether the registry wants a login: name a Secret that holds one in "
+            "`podTemplate.imagePullSecrets`."
+        )
+    return "Check the name, the tag and the right to pull it (`podTemplate.imagePullSecrets`)."
 
 
 def _start_problem(container: ContainerView, pod: PodView, limits: Limits, now: datetime) -> Diagnosis | None:
@@ -165,7 +183,8 @@ def _overdue(pod: PodView, now: datetime) -> Diagnosis:
         said = excerpt(pod.unschedulable) or "no scheduler has looked at it"
         return Diagnosis(
             Reason.UNSCHEDULABLE,
-            f"No node could take the pod for {seconds} s: {said}. Ask for less, or have nodes added.",
+            f"No node could take the pod for {seconds} s: {said}. Ask for less, correct `podTemplate` (nodeSelector, "
+            "affinity, tolerations), or have nodes added.",
         )
     stage_in = pod.stage_in
     if stage_in is None or stage_in.state == "waiting":

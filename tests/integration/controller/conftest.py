@@ -192,7 +192,7 @@ def images(connection: Connection) -> dict[str, str]:
 def tenant(connection: Connection) -> Iterator[Tenant]:
     made = tenants.create(connection, "ctl")
     yield made
-    made.delete()
+    made.kubectl("delete", "namespace", made.namespace, "--ignore-not-found", "--wait=false")
 
 
 @pytest.fixture
@@ -215,6 +215,69 @@ def second(operator: OperatorProcess, tmp_path: Path) -> Iterator[OperatorProces
     made = OperatorProcess(operator.environment, tmp_path / "second.log", name=operator.name)
     yield made
     made.end()
+
+
+@dataclass
+class Place:
+    """A tenant, an operator of its own, and how runs end there: for the tests of a module that share its settings."""
+
+    tenant: Tenant
+    operator: OperatorProcess
+    image: str
+
+    def run(self, *args: str, **spec: Any) -> str:
+        """Create a run that this operator carries out, in one attempt; `spec` sets fields, or unsets by None."""
+        name = f"r-{uuid.uuid4().hex[:8]}"
+        once = {"limit": 0}
+        full: dict[str, Any] = {"image": self.image, "resources": SMALL, "timeout": "2m", "retry": once, **spec}
+        if args:
+            full["args"] = list(args)
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "ComponentRun",
+            "metadata": {"name": name, "labels": {OPERATOR_LABEL: self.operator.name}},
+            "spec": {key: value for key, value in full.items() if value is not None},
+        }
+        self.tenant.custom.create_namespaced_custom_object(
+            GROUP, VERSION, self.tenant.namespace, "componentruns", body, field_validation="Strict"
+        )
+        return name
+
+    def await_phase(self, name: str, phase: str, seconds: float = 60) -> None:
+        """Until the run is in this phase."""
+        self.tenant.wait(name, lambda run: run.get("status", {}).get("phase") == phase, timeout=seconds)
+
+    def failed(self, name: str, reason: str, *words: str, seconds: float = 120) -> dict[str, Any]:
+        """The status of a run that must end as Failed for this reason, with a message that has these words in it."""
+        status = dict(self.tenant.wait(name, timeout=seconds)["status"])
+        assert (status["phase"], status["reason"]) == ("Failed", reason), status["message"]
+        for word in words:
+            assert word in status["message"], status["message"]
+        succeeded = next(item for item in status["conditions"] if item["type"] == "Succeeded")
+        assert (succeeded["status"], succeeded["reason"], succeeded["message"]) == ("False", reason, status["message"])
+        return status
+
+
+@pytest.fixture(scope="module")
+def place(
+    request: pytest.FixtureRequest,
+    connection: Connection,
+    images: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Place]:
+    """A Place whose operator has the module's `SETTINGS`."""
+    made = tenants.create(connection, "ends")
+    environment = {
+        "KUBECONFIG": str(connection.kubeconfig),
+        "COMPONENTRUN_AGENT_IMAGE": images["componentrun"],
+        "COMPONENTRUN_NAMESPACES": made.namespace,
+        **getattr(request.module, "SETTINGS", {}),
+    }
+    running = OperatorProcess(environment, tmp_path_factory.mktemp("operator") / "operator.log")
+    running.start()
+    yield Place(made, running, images["test-components"])
+    running.end()
+    made.delete()
 
 
 @pytest.fixture

@@ -313,6 +313,48 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         "stopped answering",
     ),
     (
+        "the node was shut down, and the component ended as it was told",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(143, message="told to stop"),
+            stage_out=ended(137),
+            phase="Failed",
+            reason="Terminated",
+            message="Pod was terminated in response to imminent node shutdown.",
+            conditions=disruption("TerminationByKubelet"),
+        ),
+        Reason.NODE_LOST,
+        "was shut down",
+    ),
+    (
+        "a program for another kind of processor (runc)",
+        make_pod(
+            stage_in=done_in(), component=ended(255, message="exec /bin/tool: exec format error"), stage_out=done_out()
+        ),
+        Reason.START_FAILED,
+        "`/bin/tool` can't be run",
+    ),
+    (
+        "a program for another kind of processor (crun)",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(1, message="exec container process `/bin/tool`: Exec format error\n"),
+            stage_out=done_out(),
+        ),
+        Reason.START_FAILED,
+        "`/bin/tool` can't be run",
+    ),
+    (
+        "a component that says the same of another program, and goes on",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(2, message="exec /bin/tool: exec format error\nTraceback: tool failed"),
+            stage_out=done_out(),
+        ),
+        Reason.APPLICATION_ERROR,
+        "exit code 2",
+    ),
+    (
         "the node was shut down",
         make_pod(
             stage_in=done_in(),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from componentrun.core.reasons import WHO_ACTS, meanings, reasons_page
 from componentrun.errors import Reason
+from e2e.generate.__main__ import RUNBOOK, with_reasons
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "reasons.md"
 
@@ -17,3 +18,8 @@ def test_every_reason_has_a_meaning_and_somebody_who_acts() -> None:
 
 def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text() == reasons_page(), "python -m componentrun.core.reasons > docs/reference/reasons.md"
+
+
+def test_the_runbook_has_every_reason_for_which_a_run_fails() -> None:
+    assert RUNBOOK.read_text() == with_reasons(RUNBOOK.read_text()), "make generate"
+    assert "| [OutOfMemory](../reference/reasons.md#outofmemory) |" in RUNBOOK.read_text()

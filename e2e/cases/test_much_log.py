@@ -1,0 +1,42 @@
+"""A component that prints far more than a node keeps of a log: the run ends, and what is missing is said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from e2e.tenant.tenant import SMALL
+
+if TYPE_CHECKING:
+    from e2e.tenant import Tenant
+
+LINES = 200_000
+"""Of 1,000 characters: 200 MB, where a node keeps 50 MiB. A fifth of what a wild component might print, so that
+the test stays affordable; the way it goes is the same."""
+PRINT = f"""
+import sys
+for number in range({LINES}):
+    sys.stdout.write(f"{{number:08}} ".ljust(1000, "x") + "\\n")
+"""
+
+
+def told(run: dict[str, Any]) -> bool:
+    """Whether it was said what became of the events."""
+    return any(
+        item["type"] == "EventsDelivered" and item["status"] != "Unknown" for item in run["status"]["conditions"]
+    )
+
+
+def test_200_mb_of_log_are_delivered_or_said_to_be_missing(tenant: Tenant, components: str) -> None:
+    name = tenant.run(
+        components, command=["python3", "-c", PRINT], resources={"limits": {**SMALL["limits"], "cpu": "1"}}
+    )
+    status = tenant.wait(name, timeout=240)["status"]
+    assert (status["phase"], status["exitCode"]) == ("Succeeded", 0), status["message"]
+
+    delivered = tenant.wait(name, told, timeout=240)["status"]
+    events = tenant.events(name)
+    numbers = [int(event.message[:8]) for event in events if event.source == "component"]
+    assert numbers == sorted(set(numbers)), "each line once and in order"
+    missing = LINES - len(numbers)
+    said = [event.message for event in events if "may be missing" in event.message]
+    assert not missing or said or not delivered["events"]["delivered"], f"{missing} lines are gone without a word"

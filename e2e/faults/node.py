@@ -1,0 +1,113 @@
+"""A node without a kubelet: the real scheduler binds pods to it, and what a kubelet would say is a test's to write.
+
+For what the only real node can't be made to do while others use it: run short of memory, be shut down, be lost.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from componentrun.exchange import StageInResult, to_json
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from e2e.tenant import Tenant
+
+__all__ = ["FakeNode"]
+
+_TAINT: Final = "componentrun.dev/no-kubelet"
+_RESOURCES: Final = {"cpu": "8", "memory": "16Gi", "ephemeral-storage": "500Gi", "pods": "50"}
+_INPUT_IS_IN: Final = to_json(StageInResult(ok=True))
+
+
+@dataclass(frozen=True)
+class FakeNode:
+    """A Node object; as a context manager it exists within the block."""
+
+    tenant: Tenant
+    name: str = field(default_factory=lambda: f"fake-{uuid.uuid4().hex[:8]}")
+
+    def __enter__(self) -> Self:
+        """Make it, tainted, so that nobody else's pods come here."""
+        self.tenant.core.create_node(
+            {
+                "metadata": {"name": self.name, "labels": {"kubernetes.io/hostname": self.name}},
+                "spec": {"podCIDR": "192.0.2.0/28", "taints": [{"key": _TAINT, "effect": "NoSchedule"}]},
+            }
+        )
+        now = _stamp()
+        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": now}
+        status = {
+            "capacity": _RESOURCES,
+            "allocatable": _RESOURCES,
+            "addresses": [{"type": "InternalIP", "address": "192.0.2.1"}],
+            "conditions": [{**ready, "lastTransitionTime": now, "message": "made by a test"}],
+        }
+        self.tenant.core.patch_node_status(self.name, {"status": status})
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take it away, where the test has not done so."""
+        self.remove()
+
+    def remove(self) -> None:
+        """Delete the Node object, as a cloud does with a machine that is gone."""
+        for node in self.tenant.core.list_node(field_selector=f"metadata.name={self.name}").items:
+            self.tenant.core.delete_node(node.metadata.name)
+
+    def taint(self, key: str) -> None:
+        """Have the pods that do not tolerate it put out, as the node controller does with a node that is lost."""
+        taints = [{"key": _TAINT, "effect": "NoSchedule"}, {"key": key, "effect": "NoExecute"}]
+        self.tenant.core.patch_node(self.name, {"spec": {"taints": taints}})
+
+    @property
+    def pod_template(self) -> dict[str, Any]:
+        """What a run needs to be put here and nowhere else."""
+        tolerations = [{"key": _TAINT, "operator": "Exists"}]
+        return {"nodeSelector": {"kubernetes.io/hostname": self.name}, "tolerations": tolerations}
+
+    def say_running(self, pod: str) -> None:
+        """Write the status that a kubelet would write once the component runs."""
+        running = {"running": {"startedAt": _stamp()}}
+        self.say(pod, component=running, stage_out=running, phase="Running")
+
+    def say(self, pod: str, *, component: dict[str, Any], stage_out: dict[str, Any], phase: str, **status: Any) -> None:
+        """Write a pod's status as a kubelet would, with its input in."""
+        now = _stamp()
+        staged = {"terminated": _ended(0, _INPUT_IS_IN, "Completed", now)}
+        self.tenant.core.patch_namespaced_pod_status(
+            pod,
+            self.tenant.namespace,
+            {
+                "status": {
+                    "phase": phase,
+                    "startTime": now,
+                    "initContainerStatuses": [_container("stage-out", stage_out), _container("stage-in", staged)],
+                    "containerStatuses": [_container("component", component)],
+                    **status,
+                }
+            },
+        )
+
+    @staticmethod
+    def ended(code: int, words: str = "", reason: str = "Error") -> dict[str, Any]:
+        """State of a container that has ended."""
+        return {"terminated": _ended(code, words, reason, _stamp())}
+
+
+def _ended(code: int, message: str, reason: str, now: str) -> dict[str, Any]:
+    return {"exitCode": code, "reason": reason, "message": message, "startedAt": now, "finishedAt": now}
+
+
+def _container(name: str, state: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "image": name, "imageID": "", "ready": False, "restartCount": 0, "state": state}
+
+
+def _stamp() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

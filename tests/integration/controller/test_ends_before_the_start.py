@@ -1,0 +1,121 @@
+"""What keeps a pod from being made, placed or started: said with what to do, and not waited for without end."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from e2e.faults import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Place
+
+    from e2e.cluster.connection import Connection
+
+SETTINGS = {"COMPONENTRUN_PENDING_SECONDS": "8", "COMPONENTRUN_IMAGE_PULL_SECONDS": "8"}
+
+
+class TestImages:
+    def test_a_registry_that_is_away(self, place: Place) -> None:
+        name = place.run("true", image="localhost:1/team/component:1")
+        place.failed(
+            name, "RegistryUnavailable", "localhost:1/team/component:1", "connection refused", "from the nodes"
+        )
+
+    @pytest.fixture
+    def registry(self, connection: Connection) -> Iterator[Registry]:
+        if not connection.own:
+            pytest.skip("its nodes can't reach a registry on this machine's loopback address")
+        with Registry() as made:
+            yield made
+
+    def test_a_registry_that_asks_for_a_login(self, place: Place, registry: Registry) -> None:
+        image = f"{registry.address}/private/component:1"
+        place.failed(
+            place.run("true", image=image), "ImagePullFailed", image, "authorization failed", "imagePullSecrets"
+        )
+
+    def test_an_image_for_other_machines_only(self, place: Place, registry: Registry) -> None:
+        image = f"{registry.address}/team/component:1"
+        place.failed(
+            place.run("true", image=image), "ImagePullFailed", "no match for platform", "the node's architecture"
+        )
+
+
+class TestPlacing:
+    def test_a_run_that_is_too_large_for_every_node(self, place: Place) -> None:
+        name = place.run("true", resources={"limits": {"cpu": "1000", "memory": "64Mi"}})
+        place.failed(name, "Unschedulable", "Insufficient cpu", "Ask for less")
+
+    def test_a_node_that_does_not_exist(self, place: Place) -> None:
+        name = place.run("true", podTemplate={"nodeSelector": {"example.com/kind": "gpu"}})
+        place.failed(name, "Unschedulable", "node affinity/selector", "podTemplate")
+
+
+class TestRulesOfTheNamespace:
+    def test_a_limit_range(self, place: Place) -> None:
+        limits = [{"type": "Container", "max": {"memory": "2Gi"}}]
+        body = {"metadata": {"name": "at-most"}, "spec": {"limits": limits}}
+        place.tenant.core.create_namespaced_limit_range(place.tenant.namespace, body)
+        try:
+            name = place.run("true", resources={"limits": {"memory": "3Gi"}})
+            status = place.failed(name, "PodRejected", "maximum memory usage per Container is 2Gi, but limit is 3Gi")
+        finally:
+            place.tenant.core.delete_namespaced_limit_range("at-most", place.tenant.namespace)
+        assert not status.get("attempts")
+        assert not place.tenant.pods(name)
+
+    @pytest.fixture
+    def forbidden(self, place: Place) -> Iterator[str]:
+        """A label that a policy of the cluster forbids to pods of the tests' namespace; its message is what is seen."""
+        name = f"test-{place.tenant.namespace}"
+        spec = {
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "resourceRules": [
+                    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+                ]
+            },
+            "validations": [
+                {
+                    "expression": "!('example.com/forbidden' in object.metadata.labels)",
+                    "message": "pods of this team must not say forbidden",
+                }
+            ],
+        }
+        where = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": place.tenant.namespace}}}
+        binding = {"policyName": name, "validationActions": ["Deny"], "matchResources": where}
+        documents = [
+            {"kind": "ValidatingAdmissionPolicy", "spec": spec},
+            {"kind": "ValidatingAdmissionPolicyBinding", "spec": binding},
+        ]
+        for document in documents:
+            full = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}, **document}
+            place.tenant.kubectl("create", "--filename=-", stdin=json.dumps(full))
+        yield "example.com/forbidden"
+        for document in documents:
+            place.tenant.kubectl("delete", document["kind"], name, "--ignore-not-found")
+
+    def test_an_admission_policy(self, place: Place, forbidden: str) -> None:
+        self._await_denial(place, forbidden)
+        name = place.run("true", podTemplate={"labels": {forbidden: "yes"}})
+        place.failed(name, "PodRejected", "pods of this team must not say forbidden", "admission")
+        assert not place.tenant.pods(name)
+
+    @staticmethod
+    def _await_denial(place: Place, label: str) -> None:
+        """The API server has to hear of its new policy first."""
+        nothing = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        user = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+        spec = {"securityContext": user, "containers": [{"name": "c", "image": "none", "securityContext": nothing}]}
+        pod: dict[str, Any] = {"metadata": {"name": "probe", "labels": {label: "yes"}}, "spec": spec}
+        pod |= {"apiVersion": "v1", "kind": "Pod"}
+        for _ in range(300):
+            done = place.tenant.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod), check=False)
+            if "must not say forbidden" in done.stderr:
+                return
+        raise AssertionError("the policy never came into force")

@@ -1,0 +1,145 @@
+"""What others do to a pod, or to its node: each has its reason, and a run that has nothing to be blamed for says so.
+
+Some of it happens on the real node; what that can't be made to do while other tests use it happens on a Node without a
+kubelet, where the real scheduler and the real controllers act and the test writes what a kubelet would say.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from e2e.faults import FakeNode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import OperatorProcess, Place
+
+    from e2e.cluster.connection import Connection
+    from e2e.tenant import Tenant
+
+SETTINGS = {"COMPONENTRUN_NODE_LOST_SECONDS": "5", "COMPONENTRUN_UPLOAD_SECONDS": "10"}
+LARGE_DISK = "200Gi"
+"""Asked for, not used: two of these do not fit on a node, and nobody else asks for this much."""
+
+
+class TestEvicted:
+    def test_by_the_eviction_api(self, place: Place) -> None:
+        name = place.run("sleep-for", "300")
+        place.await_phase(name, "Running")
+        pod = place.tenant.pods(name)[0].metadata.name
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+        place.tenant.core.create_namespaced_pod_eviction(pod, place.tenant.namespace, eviction)
+        status = place.failed(name, "Evicted", "drained", "Nothing was published", "Run it again")
+        assert status["exitCode"] == 143
+        assert "told to stop" in status["lastWords"]
+
+    @pytest.fixture
+    def priorities(self, place: Place) -> Iterator[tuple[str, str]]:
+        """A lower and a higher priority, both below that of everybody else's pods."""
+        names = [f"test-{word}-{uuid.uuid4().hex[:8]}" for word in ("low", "high")]
+        for name, value in zip(names, (-2000, -1000), strict=True):
+            place.tenant.kubectl("create", "priorityclass", name, f"--value={value}")
+        yield names[0], names[1]
+        place.tenant.kubectl("delete", "priorityclass", *names)
+
+    def test_by_a_pod_of_higher_priority(
+        self, place: Place, connection: Connection, priorities: tuple[str, str]
+    ) -> None:
+        if not connection.own:
+            pytest.skip("a stranger's nodes may have room for both")
+        low, high = priorities
+        limits = {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": LARGE_DISK}
+        name = place.run("sleep-for", "300", resources={"limits": limits}, priorityClassName=low)
+        place.await_phase(name, "Running")
+        other = place.run("true", resources={"limits": limits}, priorityClassName=high)
+        status = place.failed(name, "Evicted", "make room", "`priorityClassName`")
+        assert "told to stop" in status["lastWords"]
+        assert place.tenant.wait(other)["status"]["phase"] == "Succeeded"
+
+
+class TestNamespace:
+    def test_one_that_is_deleted_goes_with_its_runs_and_the_operator_goes_on(
+        self, place: Place, operator: OperatorProcess, submit: Any, tenant: Tenant
+    ) -> None:
+        operator.start()
+        names = [submit("sleep-for", "300"), submit("rows")]
+        for name in names:
+            tenant.wait(name, lambda run: bool(run.get("status", {}).get("attempts")))
+        tenant.delete()
+        place.tenant.kubectl("wait", "--for=delete", f"namespace/{tenant.namespace}", "--timeout=90s")
+        assert operator.ask("/readyz") == (200, "ready")
+        assert "Traceback" not in operator.log.read_text()
+
+
+@pytest.fixture
+def node(place: Place) -> Iterator[FakeNode]:
+    with FakeNode(place.tenant) as made:
+        yield made
+
+
+@pytest.fixture
+def running(place: Place, node: FakeNode) -> str:
+    """A run whose component runs on the node without a kubelet, as far as anybody knows."""
+    name = place.run("sleep-for", "300", podTemplate=node.pod_template)
+    place.await_phase(name, "Pending")
+    place.tenant.kubectl("wait", "--for=condition=PodScheduled", f"pod/{name}-1", "--timeout=60s")
+    node.say_running(f"{name}-1")
+    place.await_phase(name, "Running")
+    return name
+
+
+DISRUPTED = [{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}]
+LOW = "The node was low on resource: {}. Threshold quantity: 200Mi, available: 100Mi. "
+SHUTDOWN = "Pod was terminated in response to imminent node shutdown."
+FULL = 'Usage of EmptyDir volume "data" exceeds the limit "10Gi". '
+LATE = "Pod was active on the node longer than the specified deadline"
+ENDS: dict[str, tuple[str, str, int, str, tuple[str, ...]]] = {
+    "memory": ("Evicted", LOW.format("memory"), 137, "Evicted", ("ran short", "resource: memory", "Run it again")),
+    "disk": ("Evicted", LOW.format("ephemeral-storage"), 137, "Evicted", ("low on resource: ephemeral-storage",)),
+    "own-disk": ("Evicted", FULL, 137, "DiskFull", ("`dataSize`",)),
+    "shutdown": ("Terminated", SHUTDOWN, 143, "NodeLost", ("imminent node shutdown", "Run it again")),
+    "critical-pod": ("Preempting", "Preempted in order to admit critical pod", 143, "Evicted", ("higher priority",)),
+    "backstop": ("DeadlineExceeded", LATE, 137, "Timeout", ("operator",)),
+}
+"""Pod's reason and message, the component's exit code; the run's reason and words of its message."""
+
+
+class TestWhatAKubeletSays:
+    @pytest.mark.parametrize(("reason", "message", "code", "wanted", "words"), ENDS.values(), ids=ENDS)
+    def test_a_pod_that_was_put_out(
+        self, place: Place, node: FakeNode, running: str, reason: str, message: str, code: int, wanted: str,
+        words: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        ended = FakeNode.ended(code, "298 s left\ntold to stop")
+        conditions = DISRUPTED if reason == "Evicted" else []
+        node.say(
+            f"{running}-1", component=ended, stage_out=FakeNode.ended(137), phase="Failed", reason=reason,
+            message=message, conditions=conditions,
+        )  # fmt: skip
+        status = place.failed(running, wanted, *words)
+        assert (status["exitCode"], status["lastWords"]) == (code, "298 s left\ntold to stop")
+
+    def test_a_kubelet_that_came_back_and_did_not_find_the_container(
+        self, place: Place, node: FakeNode, running: str
+    ) -> None:
+        lost = FakeNode.ended(
+            137, "The container could not be located when the pod was terminated", "ContainerStatusUnknown"
+        )
+        node.say(f"{running}-1", component=lost, stage_out=lost, phase="Failed")
+        status = place.failed(running, "NodeLost", node.name, "Nothing was published", "Run it again")
+        assert "lastWords" not in status
+        assert "exitCode" not in status
+
+
+class TestLostNodes:
+    def test_a_node_that_the_cluster_gives_up(self, place: Place, node: FakeNode, running: str) -> None:
+        node.taint("node.kubernetes.io/out-of-service")
+        place.failed(running, "NodeLost", node.name, "Nothing was published", "Run it again")
+
+    def test_a_node_that_is_taken_away(self, place: Place, node: FakeNode, running: str) -> None:
+        node.remove()
+        place.failed(running, "NodeLost", node.name, "Nothing was published", seconds=240)

@@ -1,0 +1,83 @@
+"""The only node in trouble: kubelet stopped, container runtime restarted, drained. Nobody else may use it meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from e2e.cluster import own
+
+if TYPE_CHECKING:
+    from conftest import Place
+
+    from e2e.cluster.connection import Connection
+
+pytestmark = pytest.mark.disruptive
+
+SETTINGS = {"COMPONENTRUN_NODE_LOST_SECONDS": "5", "COMPONENTRUN_UPLOAD_SECONDS": "10"}
+GONE_AT_ONCE = [
+    {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
+    for state in ("unreachable", "not-ready")
+]
+"""Given up as soon as the node is (Kubernetes waits five minutes where a pod says nothing)."""
+SLOW = """
+import time
+for left in range(25, 0, -1):
+    print(f"{left} s left", flush=True)
+    time.sleep(1)
+open("/data/out/tables/slow.csv", "w").write("a\\n1\\n")
+"""
+
+
+@pytest.fixture(autouse=True)
+def our_own(connection: Connection) -> None:
+    if not connection.own:
+        pytest.skip("a stranger's node is not ours to break")
+
+
+def slow(place: Place, table: str, **spec: Any) -> str:
+    output = {"tables": [{"source": "slow.csv", "destination": table}]}
+    name = place.run(command=["python3", "-c", SLOW], output=output, **spec)
+    place.await_phase(name, "Running")
+    return name
+
+
+def test_a_container_runtime_that_is_restarted_is_not_noticed(place: Place) -> None:
+    name = slow(place, "out.c-main.restarted")
+    containerd = own.plan().named("containerd")
+    try:
+        assert containerd.end()
+    finally:
+        containerd.begin()
+        containerd.await_ready()
+    status = place.tenant.wait(name)["status"]
+    assert status["phase"] == "Succeeded", status["message"]
+    assert place.tenant.table("out.c-main.restarted") == "a\n1\n"
+
+
+def test_a_node_that_is_drained(place: Place, connection: Connection) -> None:
+    name = slow(place, "out.c-main.drained")
+    selector = f"--pod-selector=componentrun.dev/run={name}"
+    others = ("--delete-emptydir-data", "--ignore-daemonsets")
+    try:
+        place.tenant.kubectl("drain", connection.node_name, selector, "--force", *others, "--timeout=60s")
+    finally:
+        place.tenant.kubectl("uncordon", connection.node_name)
+    status = place.failed(name, "Evicted", connection.node_name, "drained", "Nothing was published", "Run it again")
+    assert "s left" in status["lastWords"]
+
+
+def test_a_node_whose_kubelet_stopped(place: Place, connection: Connection) -> None:
+    """Found out by Kubernetes itself: no heartbeat, a taint, a deletion that nobody carries out."""
+    name = slow(place, "out.c-main.lost", podTemplate={"tolerations": GONE_AT_ONCE})
+    kubelet = own.plan().named("kubelet")
+    try:
+        assert kubelet.end()
+        place.failed(name, "NodeLost", connection.node_name, "Nothing was published", "Run it again", seconds=240)
+    finally:
+        kubelet.begin()
+        kubelet.await_ready()
+        place.tenant.kubectl("wait", "--for=condition=Ready", f"node/{connection.node_name}", "--timeout=90s")
+    assert place.tenant.table("out.c-main.lost") is None
+    place.tenant.kubectl("wait", "--for=delete", f"pod/{name}-1", "--timeout=90s")
