@@ -18,10 +18,12 @@ from componentrun.api import names
 from componentrun.core.results import (
     LOST,
     START_ERRORS,
+    WRONG_MACHINE,
     agent_reason,
     ending,
     excerpt,
     last_words,
+    said_by,
     stage_in_result,
     stage_out_result,
     tail,
@@ -42,10 +44,6 @@ MAX_SHOWN: Final = 300
 
 _DISK: Final = re.compile(r"emptydir volume|ephemeral local storage|ephemeral storage limit", re.IGNORECASE)
 """The kubelet's words for a pod's own fault (pkg/kubelet/eviction/helpers.go); else the node was short of something."""
-_WRONG_MACHINE: Final = re.compile(
-    r"^exec (?:container process )?`?(?P<program>[^`\n]*)`?: exec format error\s*$", re.IGNORECASE
-)
-"""All that a container runtime prints, where the component's words would be: runc with exit code 255, crun with 1."""
 _SHUT_DOWN: Final = frozenset({"Terminated", "NodeShutdown"})
 """Pod reasons of a kubelet that was told that its machine goes down; it says TerminationByKubelet, too."""
 
@@ -227,7 +225,7 @@ def _wrong_machine(pod: PodView) -> Diagnosis | None:
     component = pod.component
     if component is None or component.state != "terminated" or component.exit_code == contract.EXIT_SUCCESS:
         return None
-    found = _WRONG_MACHINE.match(component.message)
+    found = WRONG_MACHINE.match(component.message)
     if found is None:
         return None
     return Diagnosis(
@@ -266,7 +264,7 @@ def _staged_in_badly(pod: PodView) -> Diagnosis | None:
     return Diagnosis(
         Reason.STAGE_IN_FAILED,
         f"Bringing the input failed: `stage-in` ended with {ending(container)} and left no result that can be read"
-        f"{_said(container)}. This is a defect of the platform: look at the log of `stage-in`.",
+        f"{said_by(container)}. This is a defect of the platform: look at the log of `stage-in`.",
         names.STAGE_IN,
     )
 
@@ -303,7 +301,7 @@ def _staged_out_badly(pod: PodView) -> Diagnosis | None:
     if container is None or container.state != "terminated":
         how = "was still not through when its time was over"
     else:
-        how = f"ended with {ending(container)} and left no result that can be read{_said(container)}"
+        how = f"ended with {ending(container)} and left no result that can be read{said_by(container)}"
     return Diagnosis(
         Reason.STAGE_OUT_FAILED,
         f"The component ended well, but `stage-out` {how}. Nothing was published. Look at the log of `stage-out`.",
@@ -398,7 +396,3 @@ def _containers(pod: PodView) -> Iterator[ContainerView]:
     for container in (pod.component, pod.stage_in, pod.stage_out):
         if container is not None:
             yield container
-
-
-def _said(container: ContainerView) -> str:
-    return f" (it said: {excerpt(container.message)})" if container.message.strip() else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from componentrun.errors import Reason
@@ -14,11 +15,13 @@ __all__ = [
     "CUT_MARK",
     "LOST",
     "START_ERRORS",
+    "WRONG_MACHINE",
     "agent_reason",
     "counted",
     "ending",
     "excerpt",
     "last_words",
+    "said_by",
     "shortened",
     "stage_in_result",
     "stage_out_result",
@@ -29,6 +32,10 @@ MAX_LAST_WORDS: Final = 2000
 """Characters; the kubelet keeps 2,048 bytes of a log."""
 START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
 """Reasons of a container that ended before its program began."""
+WRONG_MACHINE: Final = re.compile(
+    r"^exec (?:container process )?`?(?P<program>[^`\n]*)`?: exec format error\s*$", re.IGNORECASE
+)
+"""All that a container runtime prints, where the component's words would be: runc with exit code 255, crun with 1."""
 LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 """Reasons of a container that the kubelet found gone, after a reboot for instance: its exit code (137) is made up."""
 CUT_MARK: Final = "…"
@@ -117,3 +124,8 @@ def excerpt(text: str) -> str:
     line = " ".join(text.split())
     line = line if len(line) <= MAX_EXCERPT else line[: MAX_EXCERPT - 1] + CUT_MARK
     return line.rstrip(".")
+
+
+def said_by(container: ContainerView) -> str:
+    """What a container left as its message, in brackets; nothing where it left none."""
+    return f" (it said: {excerpt(container.message)})" if container.message.strip() else ""
