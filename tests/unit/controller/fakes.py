@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 import obstore
 from obstore.store import MemoryStore
 
+from componentrun.api import names
 from componentrun.api.common import API_VERSION
 from componentrun.api.storage import Storage
 from componentrun.controller.caches import Caches, Key
@@ -295,6 +296,8 @@ class World:
         self.exit_code = 0
         self.state: dict[str, Any] | None = None
         self.write_always = False
+        self.failing_inputs = 0
+        """So many attempts, from the first, end before their component starts."""
         self.limits = Limits(events_wait=3, start_retry=10, publish_retry=15)
         self.storage: dict[str, Any] = {}
         """Of the Storage's spec."""
@@ -326,7 +329,9 @@ class World:
         for pod in self.kube.of("pods"):
             name = pod["metadata"]["name"]
             step = len(pod.get("status", {}).get("steps", ""))
-            if step == 0 and ("secrets", NAMESPACE, name) in self.kube.objects:
+            if step == 0 and int(pod["metadata"]["labels"][names.ATTEMPT_LABEL]) <= self.failing_inputs:
+                self._input_failed(name)
+            elif step == 0 and ("secrets", NAMESPACE, name) in self.kube.objects:
                 self._pod(name, "Running", step, component={"running": {"startedAt": self._text()}})
             elif step == 1:
                 self._pod(name, "Running", step, component=self._ended(self.exit_code, "last words"))
@@ -344,7 +349,8 @@ class World:
         """What stage-out leaves: a slice and its result."""
         uid = pod["metadata"]["ownerReferences"][0]["uid"]
         layout = self.store.layout
-        key = f"{layout.data(uid, 1)}out.c-main/result/0.csv"
+        attempt = int(pod["metadata"]["labels"][names.ATTEMPT_LABEL])
+        key = f"{layout.data(uid, attempt)}out.c-main/result/0.csv"
         etag = await self.store.agent_put(key, ROWS)
         table = TableWritten(
             source="result.csv",
@@ -358,8 +364,16 @@ class World:
             size=len(ROWS),
         )
         result = StageOutResult(ok=True, tables=(table,), state=self.state, rows=2, size=len(ROWS))
-        await self.store.agent_put(layout.result(uid, 1), to_json(result).encode())
+        await self.store.agent_put(layout.result(uid, attempt), to_json(result).encode())
         return StageOutResult(ok=True, rows=2, size=len(ROWS), always=int(self.write_always))
+
+    def _input_failed(self, name: str) -> None:
+        self._pod(
+            name, "Failed", 10, component={"waiting": {"reason": "PodInitializing"}}, stage_out=self._ended(0, "")
+        )
+        failed = {"name": "stage-in", "state": self._ended(1, "")}
+        others = self.kube.objects["pods", NAMESPACE, name]["status"]["initContainerStatuses"][:1]
+        self.kube.change("pods", name, {"status": {"initContainerStatuses": [*others, failed]}})
 
     def _pod(
         self, name: str, phase: str, step: int, *, component: dict[str, Any], stage_out: dict[str, Any] | None = None
