@@ -25,6 +25,10 @@ printf 'id\\n1\\n' > /data/out/tables/result.csv
 SCRIPT: dict[str, Any] = {"command": ["sh", "-c", FIRST_HANGS], "output": OUTPUT}
 
 
+def status_of(run: dict[str, Any]) -> dict[str, Any]:
+    return dict(run.get("status") or {})
+
+
 def attempts_of(run: dict[str, Any]) -> list[tuple[int, str]]:
     return [(item["number"], item.get("reason", "")) for item in run["status"].get("attempts", [])]
 
@@ -51,7 +55,7 @@ def test_a_pod_that_is_deleted_before_the_component_starts_is_followed_by_anothe
 ) -> None:
     spec = {**SCRIPT, "retry": {"backoff": SOON}, "podTemplate": {"nodeSelector": label}}
     name = tenant.run(components, **spec)
-    tenant.wait(name, lambda run: "No node takes the pod" in (run.get("status") or {}).get("message", ""))
+    tenant.wait(name, lambda run: "No node takes the pod" in status_of(run).get("message", ""))
     tenant.kubectl("delete", "pod", f"{name}-1", "--wait=false")
     for node in tenant.core.list_node().items:
         tenant.core.patch_node(node.metadata.name, {"metadata": {"labels": label}})
@@ -81,7 +85,7 @@ def test_one_that_may_run_twice_is_and_the_events_of_both_attempts_are_there(ten
     assert run["status"]["phase"] == "Succeeded", run["status"]
     assert attempts_of(run) == [(1, "Evicted"), (2, "Succeeded")]
     assert tenant.table(TABLE) == "id\n1\n"
-    tenant.wait(name, lambda run: (run["status"].get("events") or {}).get("delivered", False))
+    tenant.wait(name, lambda run: (status_of(run).get("events") or {}).get("delivered", False))
     lines = [(event.attempt, event.message) for event in tenant.events(name) if event.source.startswith("component")]
     assert lines == [(1, f"here is {name}-1"), (2, f"here is {name}-2")]
     told = [event.message for event in tenant.events(name) if event.source == "operator"]
@@ -103,7 +107,7 @@ def test_a_run_that_waits_for_its_next_attempt_can_be_cancelled(tenant: Tenant, 
     name = tenant.run(components, **SCRIPT, retry={"backoff": backoff, "afterStart": ["Evicted"]})
     tenant.wait(name, lambda run: phase_of(run) == "Running")
     evict(tenant, name)
-    tenant.wait(name, lambda run: (run.get("status") or {}).get("reason") == "Retrying")
+    tenant.wait(name, lambda run: status_of(run).get("reason") == "Retrying")
     tenant.patch(name, {"cancel": True})
     run = tenant.wait(name)
     assert (run["status"]["phase"], attempts_of(run)) == ("Cancelled", [(1, "Evicted")]), run["status"]
@@ -120,8 +124,10 @@ def test_a_run_that_has_started_is_not_suspended(tenant: Tenant, components: str
 
 def test_a_pod_is_kept_to_be_looked_at(tenant: Tenant, components: str) -> None:
     name = tenant.run(components, "true", podTtlAfterFinished="5m")
-    tenant.wait(name, lambda run: (run["status"].get("events") or {}).get("delivered", False))
-    tenant.wait(name, lambda run: any(item["type"] == "EventsDelivered" for item in run["status"]["conditions"]))
+    tenant.wait(name, lambda run: (status_of(run).get("events") or {}).get("delivered", False))
+    tenant.wait(
+        name, lambda run: any(item["type"] == "EventsDelivered" for item in status_of(run).get("conditions", []))
+    )
     assert [pod.status.phase for pod in tenant.pods(name)] == ["Succeeded"]
     tenant.patch(name, {"podTtlAfterFinished": "1s"})
     tenant.kubectl("wait", "--for=delete", f"pod/{name}-1", "--timeout=60s")

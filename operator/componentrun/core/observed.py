@@ -27,6 +27,8 @@ class ContainerView:
     finished_at: datetime | None = None
     image_id: str = ""
     restarts: int = 0
+    ran_before: bool = False
+    """It has a last state: a kubelet that lost sight of a container that ran says `waiting` of it (seen)."""
 
 
 @dataclass(frozen=True, slots=True)

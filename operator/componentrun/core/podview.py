@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_pod"]
 
+_UNKNOWN: Final = "ContainerStatusUnknown"
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)
 """Times and spans beyond this are nobody's meaning, and adding them up would overflow."""
@@ -82,7 +83,10 @@ def _container(item: dict[str, Any]) -> ContainerView:
         state="waiting",
         image_id=_text(item, "imageID"),
         restarts=_number(item.get("restartCount")) or 0,
+        ran_before=bool(item.get("lastState")),
     )
+    if "terminated" in state and _never_was(item, terminated):
+        return replace(view, reason=_text(terminated, "reason"), message=_text(terminated, "message"))
     if "terminated" in state:
         return replace(
             view,
@@ -97,6 +101,19 @@ def _container(item: dict[str, Any]) -> ContainerView:
     if "running" in state:
         return replace(view, state="running", started_at=_time(running.get("startedAt")))
     return replace(view, reason=_text(waiting, "reason"), message=_text(waiting, "message"))
+
+
+def _never_was(item: dict[str, Any], terminated: dict[str, Any]) -> bool:
+    """Whether a container is said to have terminated that was never made.
+
+    A kubelet that ends a pod says so of all containers whose turn had come, e.g. while their image was being pulled.
+    One that ran and was lost has an image, a last state or a restart.
+    """
+    return (
+        _text(terminated, "reason") == _UNKNOWN
+        and _time(terminated.get("startedAt")) is None
+        and not any(item.get(field) for field in ("imageID", "containerID", "restartCount", "lastState"))
+    )
 
 
 def _dict(parent: dict[str, Any], key: str) -> dict[str, Any]:

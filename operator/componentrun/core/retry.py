@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["another_attempt", "backoff_seconds", "in_the_way", "may_have_started", "policy", "worth_another"]
 
+_RAN: Final = frozenset({"Running", "StagingOut", "Publishing"})
 _POD_ENDED: Final = frozenset({"Succeeded", "Failed"})
 
 
@@ -51,7 +52,8 @@ def another_attempt(
         found: how the attempt ended.
         now: the time.
     """
-    if not worth_another(run, found.reason, now, started=may_have_started(pod)):
+    started = may_have_started(pod) or _was_seen_running(run)
+    if not worth_another(run, found.reason, now, started=started):
         return None
     number = run.status.attempts[-1].number
     begins = _begins(run, number, now)
@@ -91,7 +93,8 @@ def may_have_started(pod: PodView | None) -> bool:
     """
     if pod is None or pod.missed:
         return True
-    if pod.component is not None and pod.component.state != "waiting":
+    component = pod.component
+    if component is not None and (component.state != "waiting" or component.restarts or component.ran_before):
         return True
     if pod.phase in _POD_ENDED or (pod.gone and not pod.node):
         return False
@@ -124,6 +127,12 @@ def backoff_seconds(run_uid: str, attempt: int, backoff: Backoff) -> float:
     digest = sha256(f"{run_uid} {attempt}".encode()).digest()
     chance = int.from_bytes(digest[:4]) / 2**32
     return whole * (1 + chance) / 2
+
+
+def _was_seen_running(run: ComponentRun) -> bool:
+    """Whether the last attempt's component was seen to run, whatever its pod says now."""
+    begin = run.status.attempts[-1].start_time if run.status.attempts else None
+    return begin is not None and any(item.phase in _RAN and item.start_time >= begin for item in run.status.phases)
 
 
 def _begins(run: ComponentRun, attempt: int, now: datetime) -> datetime:

@@ -40,7 +40,22 @@ if TYPE_CHECKING:
 
 FAILED_IN = make_pod(stage_out=ended(0), stage_in=ended(1), component=waiting(), phase="Failed")
 EVICTED = make_pod(stage_in=done_in(), component=ended(137), phase="Failed", reason="Evicted", message="low on memory")
+NEVER_WAS = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": None}}
 KILL = DeletePod("daily-1", "pod-uid", 1)
+
+
+def never_was() -> dict[str, Any]:
+    """What a kubelet says of a container whose image was being pulled when the pod was deleted (seen)."""
+    pod = make_pod(stage_in=done_in(), component=NEVER_WAS, phase="Failed")
+    pod["status"]["containerStatuses"][0]["imageID"] = ""
+    return pod
+
+
+def lost(pod: dict[str, Any]) -> dict[str, Any]:
+    """A component that ran, as a kubelet tells of it that evicts the pod (seen: tests/golden/seen/disk-full.yaml)."""
+    last = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": None}}
+    pod["status"]["containerStatuses"][0] |= {"imageID": "", "lastState": last, "restartCount": 1}
+    return pod
 
 
 def written(found: Plan) -> ComponentRunStatus:
@@ -140,6 +155,8 @@ class TestWhetherItStarted:
             ("a node that is away", make_pod(component=waiting(), deleted=(0, 1)), False, False),
             ("evicted early", make_pod(component=waiting(), phase="Failed", reason="Evicted"), False, True),
             ("a component that ran", EVICTED, False, False),
+            ("one that never was", never_was(), True, True),
+            ("one that was lost", lost(make_pod(component=waiting(), phase="Failed", reason="Evicted")), False, False),
             ("a component that nobody saw", make_pod(component=ended(137, "ContainerStatusUnknown")), True, False),
         ],
     )
@@ -169,6 +186,12 @@ class TestWhetherItStarted:
         late = make_pod(stage_out=ended(0), stage_in=done_in(), component=ended(137, start=62, end=63), phase="Failed")
         after = written(plan(observe(run, late, gone=True, seconds=64)))
         assert (after.phase, after.reason) == ("Failed", "RegistryUnavailable"), "it started after all"
+
+    def test_one_that_was_seen_running_counts_as_started_whatever_its_pod_says_later(self) -> None:
+        pod = make_pod(stage_in=done_in(), component=waiting(), phase="Failed", reason="Evicted")
+        seen = [{"phase": "Pending", "startTime": stamp(0)}, {"phase": "Running", "startTime": stamp(3)}]
+        status = written(plan(observe(make_run(status=started_status(phase="Running", phases=seen)), pod)))
+        assert (status.phase, status.reason) == ("Failed", "Evicted")
 
 
 class TestTheTime:
