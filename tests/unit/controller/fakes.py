@@ -285,6 +285,11 @@ def _merge(obj: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _attempt_of(pod: dict[str, Any]) -> int:
+    """0 for somebody else's pod."""
+    return int(pod["metadata"].get("labels", {}).get(names.ATTEMPT_LABEL, 0))
+
+
 class World:
     """The cluster, its store and its clock, which outlive every operator."""
 
@@ -329,7 +334,7 @@ class World:
         for pod in self.kube.of("pods"):
             name = pod["metadata"]["name"]
             step = len(pod.get("status", {}).get("steps", ""))
-            if step == 0 and int(pod["metadata"]["labels"][names.ATTEMPT_LABEL]) <= self.failing_inputs:
+            if step == 0 and 0 < _attempt_of(pod) <= self.failing_inputs:
                 self._input_failed(name)
             elif step == 0 and ("secrets", NAMESPACE, name) in self.kube.objects:
                 self._pod(name, "Running", step, component={"running": {"startedAt": self._text()}})
@@ -349,7 +354,7 @@ class World:
         """What stage-out leaves: a slice and its result."""
         uid = pod["metadata"]["ownerReferences"][0]["uid"]
         layout = self.store.layout
-        attempt = int(pod["metadata"]["labels"][names.ATTEMPT_LABEL])
+        attempt = _attempt_of(pod)
         key = f"{layout.data(uid, attempt)}out.c-main/result/0.csv"
         etag = await self.store.agent_put(key, ROWS)
         table = TableWritten(
