@@ -19,6 +19,7 @@ __all__ = [
     "Labels",
     "LocalName",
     "ObjectMeta",
+    "Policy",
     "Quantity",
     "SecretKeyRef",
     "duration_seconds",
@@ -77,6 +78,9 @@ Duration = Annotated[str, Field(pattern=_DURATION.pattern, min_length=2, max_len
 
 LocalName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
 """Name of an object of the same namespace."""
+
+Policy = Literal["Queue", "Forbid", "Replace", "Allow"]
+"""What becomes of a run when others of its concurrency group are there before it."""
 
 Labels = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
 

@@ -6,10 +6,20 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from componentrun.api.common import ApiModel, Duration, ObjectMeta, Quantity, SecretKeyRef
+from componentrun.api.common import ApiModel, Duration, ObjectMeta, Policy, Quantity, SecretKeyRef
 from componentrun.api.retry import Retry
 
-__all__ = ["Component", "ComponentSpec", "EgressRule", "ForwardToken", "Network", "NetworkMode", "Resources", "Size"]
+__all__ = [
+    "Component",
+    "ComponentConcurrency",
+    "ComponentSpec",
+    "EgressRule",
+    "ForwardToken",
+    "Network",
+    "NetworkMode",
+    "Resources",
+    "Size",
+]
 
 NetworkMode = Literal["none", "no-internet", "bridge"]
 Size = Literal["xsmall", "small", "medium", "large"]
@@ -52,6 +62,15 @@ class ForwardToken(ApiModel):
     """Where the token is: KBC_TOKEN. Nothing that the component prints shows it."""
 
 
+class ComponentConcurrency(ApiModel):
+    """How the component's runs get on with each other."""
+
+    policy: Policy = "Queue"
+    """Policy of runs that give none; see the run's `spec.concurrency.policy`."""
+    parallelism: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many runs of one concurrency group may run at the same time."""
+
+
 class ComponentSpec(ApiModel):
     """What the component is and what it may use."""
 
@@ -82,6 +101,8 @@ class ComponentSpec(ApiModel):
     data_type_support: Literal["none", "hints", "authoritative"] | None = None
     """What it knows of column types; `none` where not given. `none`: manifests in the old form. `hints`: in the new
     one, with `schema`. `authoritative`: likewise, and values that are not of the type it says are an error."""
+    concurrency: ComponentConcurrency | None = None
+    """How its runs get on with each other; where not given, one run of a configuration at a time."""
     forward_token: ForwardToken | None = None
     """Token to hand to the component; none where not given."""
 

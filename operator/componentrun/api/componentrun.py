@@ -15,6 +15,7 @@ from componentrun.api.common import (
     Labels,
     LocalName,
     ObjectMeta,
+    Policy,
     SecretKeyRef,
 )
 from componentrun.api.component import Network, Resources, Size
@@ -27,21 +28,25 @@ __all__ = [
     "ComponentRun",
     "ComponentRunSpec",
     "ComponentRunStatus",
+    "Concurrency",
     "Configuration",
     "EventsStatus",
     "Input",
     "Output",
     "Phase",
     "PodTemplate",
+    "QueueStatus",
     "SecretValue",
     "TableStatus",
     "Termination",
+    "WaitingFor",
 ]
 
 Phase = Literal[
     "Queued", "Suspended", "Pending", "StagingIn", "Running", "StagingOut", "Publishing",
     "Succeeded", "Failed", "Cancelled",
 ]  # fmt: skip
+WaitingFor = Literal["ConcurrencyGroup", "MaxRunning", "ResourceQuota", "SchedulingGates"]
 Argument = Annotated[str, Field(max_length=4096)]
 BucketText = Annotated[str, Field(pattern=r"^(in|out)\.[A-Za-z0-9_-]+$", max_length=100)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", max_length=63)]
@@ -136,6 +141,17 @@ class PodTemplate(ApiModel):
     """Secrets to log in at the component's registry with."""
 
 
+class Concurrency(ApiModel):
+    """Which other runs a run minds, and what it does about them."""
+
+    group: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_./@-]*[A-Za-z0-9])?$", max_length=253)] | None = None
+    """Of one group in a namespace, one run runs at a time (or as many as the Component's `parallelism` says). Where not
+    given: the component with the configuration's id, row and branch; without an id, the run is in no group."""
+    policy: Policy | None = None
+    """What to do when others of the group are there: `Queue` waits for them, `Forbid` ends at once, `Replace` ends them
+    and runs instead, `Allow` is in no group. The Component's where not given, else `Queue`."""
+
+
 class ComponentRunSpec(ApiModel):
     """What to run, on what, within which limits. Fixed once created but for `suspend`, `cancel` and times to live."""
 
@@ -169,6 +185,8 @@ class ComponentRunSpec(ApiModel):
     """When another attempt follows one that failed; the Component's where not given."""
     network: Network | None = None
     """What the pod may reach; the Component's where not given, and never more than the Component allows."""
+    concurrency: Concurrency | None = None
+    """Which other runs it minds; where not given, those of the same configuration, which it waits for."""
     priority_class_name: LocalName | None = None
     """Priority class of the pod."""
     suspend: bool = False
@@ -211,7 +229,7 @@ class Termination(ApiModel):
     """The decision to stop the attempt, written down before anything is done about it."""
 
     reason: str
-    """`Timeout`, `Cancelled`, or why there is no point in waiting for the start any longer."""
+    """`Timeout`, `Cancelled`, `Replaced`, or why there is no point in waiting for the start any longer."""
     message: str
     """Why, for people."""
     time: datetime
@@ -236,6 +254,22 @@ class PhaseTime(ApiModel):
     """Phase."""
     start_time: datetime
     """Its begin, with microseconds."""
+
+
+class QueueStatus(ApiModel):
+    """What a run in phase Queued waits for."""
+
+    waiting_for: WaitingFor
+    """`ConcurrencyGroup`: others of its group. `MaxRunning`: the namespace's limit. `ResourceQuota`: room in a quota.
+    `SchedulingGates`: whoever set gates on its pod, such as Kueue."""
+    position: int | None = None
+    """Its place in line, 1 for the next one; as it was told last. The first four are told within some seconds."""
+    group: str | None = None
+    """Its concurrency group."""
+    number: int | None = None
+    """Tells the order of runs that were created within the same second."""
+    updated: datetime
+    """When this was written."""
 
 
 class EventsStatus(ApiModel):
@@ -288,6 +322,8 @@ class ComponentRunStatus(ApiModel):
     """Digest of the image that ran."""
     storage: str | None = None
     """Storage in use."""
+    queue: QueueStatus | None = None
+    """What it waits for; only in phase Queued."""
     termination: Termination | None = None
     """Set where the last attempt was stopped."""
     input_tables: tuple[TableStatus, ...] | None = None

@@ -63,6 +63,7 @@ KINDS: Final = (
             _column("Phase", ".status.phase"),
             _column("Reason", ".status.reason"),
             _column("Component", ".spec.component"),
+            _column("Place", ".status.queue.position", "integer"),
             _column("Exit", ".status.exitCode", "integer", wide=True),
             _column("Message", ".status.message", wide=True),
             _AGE,

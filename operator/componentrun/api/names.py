@@ -21,6 +21,10 @@ STORAGE_LABEL: Final = f"{GROUP}/storage"
 NETWORK_CLASS_LABEL: Final = f"{GROUP}/network-class"
 """Selects the pods that one NetworkPolicy is about; pods that may reach the same share a class."""
 
+KUEUE_PREFIX: Final = "kueue.x-k8s.io/"
+"""Labels that a run hands on to its pod: Kueue manages single pods by them."""
+KUEUE_QUEUE_LABEL: Final = f"{KUEUE_PREFIX}queue-name"
+
 TIMEOUT_ANNOTATION: Final = f"{GROUP}/timeout-seconds"
 """On the pod: how long the component may run, fixed when the pod was made."""
 UPLOAD_ANNOTATION: Final = f"{GROUP}/upload-seconds"

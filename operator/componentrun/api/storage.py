@@ -55,6 +55,9 @@ class StorageSpec(ApiModel):
     compression: Literal["none", "gzip", "zstd"] = "zstd"
     """How the slices of tables are stored that are written from now on; those that are there stay as they are.
     Components see no difference."""
+    max_running: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """How many runs of the namespace may have a pod at the same time; the operator's own limit where not given. Only
+    the default Storage's number counts. Runs that Kueue manages are not counted."""
     default: bool = False
     """Whether runs that name no Storage use this one. At most one Storage of a namespace should say so."""
 

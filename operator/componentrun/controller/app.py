@@ -20,12 +20,13 @@ import kopf
 
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
-from componentrun.controller.caches import Caches, Key, ObjectCache, RunCache
+from componentrun.controller.caches import Caches, Key, RunCache
 from componentrun.controller.handlers import make_registry, make_settings
 from componentrun.controller.lease import Lease
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.policies import Policies, Resolver
 from componentrun.controller.publishing import Publisher
+from componentrun.controller.queues import Queues
 from componentrun.controller.reconciler import Reconciler
 from componentrun.controller.resync import Resync
 from componentrun.controller.scopes import Scopes, StorageWatch
@@ -73,14 +74,16 @@ class Operator:
         self._metrics = metrics
         self._queue: WorkQueue[Key] = WorkQueue(observer=metrics.queue)
         storages: WorkQueue[Key] = WorkQueue()
-        self._caches = caches = Caches(RunCache(settings.name), storages=ObjectCache(storages.add))
+        self._caches = caches = Caches(RunCache(settings.name))
+        caches.storages.listen(storages.add)
+        self._queues = Queues(caches, self._look, settings.max_running)
         self._stopping = asyncio.Event()
         self._waiting_for = "the start"
         self._watching = False
         self._resync = Resync(kube, caches, self._queue, metrics, settings.process.namespaces)
         identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         stores, scopes = Stores(kube, caches.storages, metrics), Scopes(_now)
-        self._reconciler = _reconciler(settings, kube, caches, metrics, identity, stores, scopes)
+        self._reconciler = _reconciler(settings, kube, self._queues, caches, metrics, identity, stores, scopes)
         self._storages = StorageWatch(kube, caches.storages, stores, scopes, storages, _now)
         self._workers = Workers(self._queue, self._reconciler, metrics)
         self._lease = Lease(kube, settings.lease, identity) if settings.lease is not None else None
@@ -267,8 +270,14 @@ class Operator:
             return "waiting for the watches"
         return "" if self._workers.running else "a worker ended"
 
+    def _look(self, key: Key) -> None:
+        """Something has changed for a run: what it tried in vain before is tried again at once."""
+        self._queue.forget(key)
+        self._queue.add(key)
+
     def _render(self) -> bytes:
         self._metrics.set_runs(self._caches.runs.by_phase)
+        self._metrics.set_waiting(self._queues.counts())
         return self._metrics.render()
 
 
@@ -285,13 +294,21 @@ def _now() -> datetime:
 
 
 def _reconciler(
-    settings: Settings, kube: Kube, caches: Caches, metrics: Metrics, identity: str, stores: Stores, scopes: Scopes
+    settings: Settings,
+    kube: Kube,
+    queues: Queues,
+    caches: Caches,
+    metrics: Metrics,
+    identity: str,
+    stores: Stores,
+    scopes: Scopes,
 ) -> Reconciler:
     policies = Policies(kube, Resolver(), settings.dns_cidrs, settings.ip_versions)
     start = StartSettings(settings.agent_image, settings.pod, settings.limits)
     return Reconciler(
         kube,
         caches,
+        queues,
         Starter(kube, caches, stores, scopes, policies, start, _now),
         Publisher(stores, _now),
         StatusWriter(kube, caches, metrics, identity),

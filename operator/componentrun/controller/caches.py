@@ -42,6 +42,10 @@ class Key(NamedTuple):
         return cls(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
 
 
+def _nobody(*_: Any) -> None:
+    """Nobody listens."""
+
+
 def version_of(obj: Mapping[str, Any]) -> int:
     """The resource version as the number that it is on every API server; 0 where it is none, which counts as old."""
     text = str(obj["metadata"].get("resourceVersion", ""))
@@ -58,10 +62,14 @@ class _Cached:
 class ObjectCache:
     """Objects of one kind by namespace and name."""
 
-    def __init__(self, on_change: Callable[[Key], object] | None = None) -> None:
-        """Nothing was seen yet. `on_change` is called with the key of each object that is new or has changed."""
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
         self._objects: dict[Key, _Cached] = {}
-        self._on_change = on_change
+        self._listeners: list[Callable[[Key], object]] = []
+
+    def listen(self, listener: Callable[[Key], object]) -> None:
+        """Have this called with the key of each object that is new, has changed or is gone."""
+        self._listeners.append(listener)
 
     def __len__(self) -> int:
         """How many objects there are."""
@@ -77,8 +85,7 @@ class ObjectCache:
         metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
         document = json.dumps({**obj, "metadata": metadata}, ensure_ascii=False, separators=(",", ":")).encode()
         self._objects[key] = _Cached(metadata.get("uid", ""), version, document)
-        if self._on_change is not None:
-            self._on_change(key)
+        self._tell(key)
         return True
 
     def gone(self, key: Key, uid: str) -> bool:
@@ -87,7 +94,12 @@ class ObjectCache:
         if known is None or known.uid != uid:
             return False
         del self._objects[key]
+        self._tell(key)
         return True
+
+    def _tell(self, key: Key) -> None:
+        for listener in self._listeners:
+            listener(key)
 
     def drop(self, key: Key) -> None:
         """The API server knows no such object any more."""
@@ -130,6 +142,8 @@ class RunCache(ObjectCache):
         self._operator = operator
         self._phases: dict[Key, str] = {}
         self.by_phase: Counter[str] = Counter()
+        self.on_run: Callable[[Key, Mapping[str, Any] | None], object] = _nobody
+        """Called with each run that is new or has changed, and with None in its place where one is gone."""
 
     def seen(self, obj: Mapping[str, Any]) -> bool:
         """Remember a run. False where this or something newer was known already, or it is another operator's."""
@@ -138,6 +152,7 @@ class RunCache(ObjectCache):
         if not super().seen(obj):
             return False
         self._count(Key.of(obj), (obj.get("status") or {}).get("phase") or _NO_PHASE)
+        self.on_run(Key.of(obj), obj)
         return True
 
     def gone(self, key: Key, uid: str) -> bool:
@@ -145,6 +160,7 @@ class RunCache(ObjectCache):
         if not super().gone(key, uid):
             return False
         self._count(key, None)
+        self.on_run(key, None)
         return True
 
     def get(self, key: Key) -> ComponentRun | None:
@@ -178,6 +194,8 @@ class PodCache:
     def __init__(self) -> None:
         """Nothing was seen yet."""
         self._pods: dict[Key, dict[str, _CachedPod]] = {}
+        self.on_pod: Callable[[Key, str, PodView], object] = _nobody
+        """Called with the run, the uid and the state of each pod that is new, has changed or is gone."""
 
     def __len__(self) -> int:
         """How many pods there are, with those that are gone."""
@@ -196,7 +214,9 @@ class PodCache:
         known = self._pods.get(key, {}).get(uid)
         if known is None or known.view.gone:
             return False
-        self._pods[key][uid] = replace(known, view=replace(known.view, gone=True, missed=True))
+        view = replace(known.view, gone=True, missed=True)
+        self._pods[key][uid] = replace(known, view=view)
+        self.on_pod(key, uid, view)
         return True
 
     def current(self, run: Key, run_uid: str) -> PodView | None:
@@ -237,7 +257,9 @@ class PodCache:
         if known is not None and not _is_news(known, version, gone=gone):
             return False
         run_uid = obj["metadata"]["labels"].get(names.RUN_UID_LABEL, "")
-        self._pods.setdefault(run, {})[uid] = _CachedPod(run_uid, version, read_pod(dict(obj), gone=gone))
+        view = read_pod(dict(obj), gone=gone)
+        self._pods.setdefault(run, {})[uid] = _CachedPod(run_uid, version, view)
+        self.on_pod(run, uid, view)
         return True
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from componentrun.api.componentrun import Phase
+from componentrun.api.componentrun import Phase, WaitingFor
 from componentrun.process.metrics import QUICK, ProcessMetrics
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ _MOST_COMPONENTS: Final = 200
 _OTHER: Final = "other"
 _LONG: Final = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 _PHASES: Final = get_args(Phase)
+_CAUSES: Final[tuple[WaitingFor, ...]] = ("ConcurrencyGroup", "MaxRunning", "ResourceQuota")
+"""What the operator itself makes runs wait for."""
 
 
 class QueueMetrics:
@@ -92,7 +94,16 @@ class Metrics(ProcessMetrics):
         self._durations = Histogram(
             "componentrun_run_duration_seconds", "From creation to end", buckets=_LONG, registry=registry
         )
+        self._waiting = Gauge(
+            "componentrun_queue_waiting", "Runs that wait for their turn, by what for", ("waiting_for",),
+            registry=registry,
+        )  # fmt: skip
+        self._queue_wait = Histogram(
+            "componentrun_queue_wait_seconds", "From creation to the first attempt's start",
+            buckets=(0.1, *_LONG), registry=registry,
+        )  # fmt: skip
         self.set_runs({})
+        self.set_waiting({})
 
     def _define_machinery(self) -> None:
         registry = self.registry
@@ -123,6 +134,15 @@ class Metrics(ProcessMetrics):
         """How many runs there are in each phase, now."""
         for phase in _PHASES:
             self._runs.labels(phase).set(by_phase.get(phase, 0))
+
+    def set_waiting(self, by_cause: Mapping[WaitingFor, int]) -> None:
+        """How many runs wait for what, now."""
+        for cause in _CAUSES:
+            self._waiting.labels(cause).set(by_cause.get(cause, 0))
+
+    def run_started(self, waited: float) -> None:
+        """A run's first attempt began so many seconds after the run was created."""
+        self._queue_wait.observe(waited)
 
     def run_ended(self, reason: str, component: str, seconds: float) -> None:
         """A run's final status was written."""

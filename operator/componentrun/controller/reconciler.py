@@ -20,6 +20,8 @@ from componentrun.core import plan as core_plan
 from componentrun.core import status as core_status
 from componentrun.core.actions import DeletePod, DeleteRun, KubernetesEvent, Publish, StartAttempt, WriteStatus
 from componentrun.core.observed import Observed
+from componentrun.core.queued import queued
+from componentrun.core.quota import read_quota
 from componentrun.core.redaction import needs_redaction, redact_action, redact_status
 from componentrun.errors import ComponentRunError, PlatformError, Reason
 from componentrun.exchange import REDACT_KEY
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
     from componentrun.controller.caches import Caches
     from componentrun.controller.publishing import Publisher
+    from componentrun.controller.queues import Queues
     from componentrun.controller.starting import Starter
     from componentrun.controller.statuswriter import StatusWriter
     from componentrun.core.actions import Action
@@ -45,7 +48,7 @@ __all__ = ["Reconciler", "RetryError"]
 
 _log = logging.getLogger(__name__)
 
-_FOR_EVER: Final = 10 * 365 * 24 * 3600.0
+_REJECTED: Final = Reason.POD_REJECTED
 _AT_ONCE: Final = 0.001
 _NOT_AT_ONCE: Final = 0.05
 _KILL_SECONDS: Final = 2
@@ -63,6 +66,7 @@ class Reconciler:
         self,
         kube: Kube,
         caches: Caches,
+        queues: Queues,
         starter: Starter,
         publisher: Publisher,
         writer: StatusWriter,
@@ -72,6 +76,7 @@ class Reconciler:
         """The clock gives the time that decisions are made by."""
         self._kube = kube
         self._caches = caches
+        self._queues = queues
         self._starter = starter
         self._publisher = publisher
         self._writer = writer
@@ -92,7 +97,7 @@ class Reconciler:
         """
         run = self._caches.runs.get(key)
         if run is None:
-            self._caches.pods.forget(key)
+            self._caches.pods.forget(key, only_gone=True)
             return None
         if not self.active:
             if core_status.is_terminal(run.status):
@@ -100,7 +105,8 @@ class Reconciler:
             return None
         pod = self._caches.pods.current(key, run.metadata.uid)
         earlier = self._caches.pods.earlier(key, run.metadata.uid, pod)
-        plan = core_plan.plan(Observed(run, pod, self._clock(), self._limits, earlier))
+        plan = core_plan.plan(Observed(run, pod, self._clock(), self._limits, earlier, self._queues.turn(key)))
+        self._queues.claim(key, starts=any(isinstance(action, StartAttempt) for action in plan.actions))
         try:
             for action in await self._redacted(run, plan.actions):
                 run = await self._carry_out(run, action)
@@ -160,19 +166,32 @@ class Reconciler:
     async def _start(self, run: ComponentRun, action: StartAttempt) -> ComponentRun:
         try:
             status = await self._starter.start(run, action.number)
+        except QuotaExceededError as error:
+            return await self._no_room(run, error)
         except ComponentRunError as error:
             now = self._clock()
-            status = core_status.start_failed(run, error, limits=self._patience(run, error, now), now=now)
+            status = core_status.start_failed(run, error, limits=self._patience(run, now), now=now)
             return await self._failed(run, status, error)
         self._failing_since.pop(run.metadata.uid, None)
         return await self._write(run, status)
 
-    def _patience(self, run: ComponentRun, error: ComponentRunError, now: datetime) -> Limits:
-        """How long a start is tried. For a quota: without limit, and that does not count towards other errors."""
+    async def _no_room(self, run: ComponentRun, error: QuotaExceededError) -> ComponentRun:
+        """A quota is used up: the run waits, for as long as it takes, unless the quota has no room for it at all."""
+        now = self._clock()
+        self._failing_since.pop(run.metadata.uid, None)
+        quota = read_quota(error.message)
+        if quota is not None and quota.too_small:
+            refusal = PlatformError(f"{quota} is too small for its pod: ask for less, or have it raised", _REJECTED)
+            return await self._failed(run, core_status.start_failed(run, refusal, limits=self._limits, now=now), error)
+        key = Key(run.metadata.namespace, run.metadata.name)
+        said = str(quota) if quota is not None else error.message.rstrip(".")
+        self._queues.quota_full(key, said)
+        turn = replace(self._queues.turn(key), waiting_for="ResourceQuota", quota=said)
+        return await self._failed(run, queued(run, turn, now), error)
+
+    def _patience(self, run: ComponentRun, now: datetime) -> Limits:
+        """How long a start is tried. What it waited for its turn, or for a quota, does not count."""
         uid = run.metadata.uid
-        if isinstance(error, QuotaExceededError):
-            self._failing_since.pop(uid, None)
-            return replace(self._limits, start_retry=_FOR_EVER)
         failing_since = self._failing_since.setdefault(uid, now)
         queued_since = next((item.start_time for item in reversed(run.status.phases) if item.phase == "Queued"), now)
         waited = max((failing_since - queued_since).total_seconds(), 0.0)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "from_environment"]
 
 _MAX_WORKERS: Final = 512
+_MAX_RUNNING: Final = 100_000
 _MAX_UPLOAD_SECONDS: Final = 24 * 3600
 _MAX_LIMIT_SECONDS: Final = 7 * 24 * 3600
 
@@ -43,6 +44,8 @@ class Settings:
     """IP versions of the cluster's pods, read off the addresses of the operator's own pod."""
     pod: PodSettings = field(default_factory=PodSettings)
     """What holds for every pod."""
+    max_running: int | None = None
+    """How many runs of a namespace may have a pod at a time where its Storage says nothing; None: no limit."""
     workers: int = 32
     """Runs that are worked on at the same time; each one mostly waits for the API server or the store."""
     resync_seconds: float = 300
@@ -65,6 +68,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         pod=_pod(reader),
         dns_cidrs=reader.read("DNS_CIDRS", _cidrs, ()),
         ip_versions=reader.read("POD_IPS", _ip_versions, IPV4_ONLY),
+        max_running=reader.read("MAX_RUNNING", whole(0, _MAX_RUNNING), 0) or None,
         workers=reader.read("WORKERS", whole(1, _MAX_WORKERS), 32),
         resync_seconds=reader.read("RESYNC_SECONDS", seconds(1, _MAX_LIMIT_SECONDS), 300.0),
     )

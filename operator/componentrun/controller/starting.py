@@ -67,6 +67,11 @@ _SPARE: Final = timedelta(minutes=15)
 """Added to the life of a grant: for clocks that differ, and for an operator that is away for a while."""
 
 
+_GATED: Final = timedelta(hours=20)
+"""Added where Kueue decides when the pod may start. The longest run after that still ends before the sweep deletes what
+it reads or writes."""
+
+
 @dataclass(frozen=True, slots=True)
 class StartSettings:
     """What holds for every attempt."""
@@ -123,6 +128,7 @@ class Starter:
             effective,
             number=number,
             pod_uid=pod["metadata"]["uid"],
+            gated=bool(pod["spec"].get("schedulingGates")),
             input_tables=[TableStatus(table=item.source, rows=item.rows, bytes=item.bytes) for item in plan.inputs],
             input_files=[FileStatus(id=item.id, name=item.name, bytes=item.size) for item in plan.files],
             now=self._clock(),
@@ -206,6 +212,8 @@ class Starter:
         """How long the two grants are good for: until what they are for must have ended."""
         limits, pod = self._settings.limits, self._settings.pod
         before = timedelta(seconds=limits.pending + limits.image_pull + pod.stage_in_seconds) + _SPARE
+        if names.KUEUE_QUEUE_LABEL in effective.queue_labels:
+            before += _GATED
         after = timedelta(seconds=effective.timeout_seconds + limits.stop_grace + pod.upload_seconds)
         return min(before, MAX_EXPIRY), min(before + after, MAX_EXPIRY)
 

@@ -104,6 +104,9 @@ class StatusWriter:
             _logger(after).info("%s%s: %s", new.phase, reason, new.message or "")
         if new.next_attempt_time is not None and old.next_attempt_time is None:
             self._metrics.retried(new.attempts[-1].reason or "")
+        if new.attempts and not old.attempts:
+            began = new.attempts[0].start_time
+            self._metrics.run_started(max((began - (after.metadata.creation_timestamp or began)).total_seconds(), 0.0))
         if new.phase in _ENDS and old.phase not in _ENDS:
             created = after.metadata.creation_timestamp or datetime.now(UTC)
             ended = new.completion_time or datetime.now(UTC)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun import contract
+from componentrun.api import names
 from componentrun.api.common import duration_seconds, quantity_value
 from componentrun.core.configfile import check_secret_paths, config_json, environment, plain_secrets
 from componentrun.core.files import EffectiveFiles, input_files, output_files, system_tags
@@ -99,6 +100,8 @@ class EffectiveRun:
     """That every output file gets besides its own."""
     retry: Retry | None = None
     """When another attempt follows one that failed, where the run or its Component says so."""
+    queue_labels: dict[str, str] = field(default_factory=dict)
+    """Labels for Kueue: the run's own, which the pod gets, too, and those of its template."""
     plain_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Values of `#` keys that the author wrote in plain text: to be redacted like those from Secrets."""
 
@@ -154,8 +157,15 @@ def resolve(run: ComponentRun, component: Component | None, storage_name: str) -
         output_files=output_files(spec.output),
         file_tags=system_tags(run, identifier),
         retry=spec.retry or (component.spec.retry if component else None),
+        queue_labels=_queue_labels(run),
         plain_secrets=plain_secrets(spec.configuration),
     )
+
+
+def _queue_labels(run: ComponentRun) -> dict[str, str]:
+    template = run.spec.pod_template.labels if run.spec.pod_template else None
+    labels = (template or {}) | run.metadata.labels
+    return {key: value for key, value in labels.items() if key.startswith(names.KUEUE_PREFIX)}
 
 
 def _check_kind(spec: ComponentRunSpec, component: Component | None) -> None:

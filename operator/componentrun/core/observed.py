@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from componentrun.core.queue import START, Turn
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -45,6 +47,10 @@ class PodView:
     reason: str = ""
     message: str = ""
     scheduled: bool = False
+    gates: tuple[str, ...] = ()
+    """Scheduling gates: no scheduler looks at the pod before the last of them is taken away."""
+    admitted_at: datetime | None = None
+    """When the operator saw that the last gate was gone; None where there was none."""
     unschedulable: str = ""
     """The scheduler's message while no node fits."""
     disruption: str = ""
@@ -63,6 +69,11 @@ class PodView:
     stage_in: ContainerView | None = None
     stage_out: ContainerView | None = None
     component: ContainerView | None = None
+
+    @property
+    def available(self) -> datetime:
+        """From when on the cluster could have started it."""
+        return self.admitted_at or self.created
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +112,5 @@ class Observed:
     limits: Limits
     earlier: tuple[PodView, ...] = ()
     """Other pods of the run that are still there: those of earlier attempts."""
+    turn: Turn = START
+    """Whether it may start, where it has not; whether another one takes its place."""

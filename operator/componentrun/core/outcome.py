@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 TERMINAL: Final[frozenset[Phase | None]] = frozenset({"Succeeded", "Failed", "Cancelled"})
+_CANCELLED: Final = frozenset({Reason.CANCELLED, Reason.REPLACED})
 _TOO_LATE: Final = "`spec.cancel` was set when the tables were already being published: it came too late."
 
 
@@ -178,7 +179,7 @@ def finished(
     late = run.spec.cancel and run.status.phase == "Publishing"
     noted = tuple(dict.fromkeys((*(status.warnings or ()), *warnings, *((_TOO_LATE,) if late else ()))))
     succeeded = diagnosis.reason is Reason.SUCCEEDED
-    phase: Phase = "Succeeded" if succeeded else "Cancelled" if diagnosis.reason is Reason.CANCELLED else "Failed"
+    phase: Phase = "Succeeded" if succeeded else "Cancelled" if diagnosis.reason in _CANCELLED else "Failed"
     update: dict[str, Any] = {
         "result": ("Warning" if noted else "Success") if succeeded else "Error",
         "reason": diagnosis.reason.value,

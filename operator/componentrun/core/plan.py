@@ -7,6 +7,7 @@ Level-triggered: it may be asked at any time, and its actions repeated. Rules th
   (with the attempt's outcome) before publishing, the final status before the pod goes;
 - nothing is published once `spec.cancel` was seen, unless phase Publishing was in the status before that;
 - there is one pod for an attempt. Whether another attempt follows is decided in `retry`, when the one before has ended.
+- a run is started when it is its turn (`core.queue`), and one whose place another took ends like a cancelled one.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from typing import TYPE_CHECKING, Final
 from componentrun.api.common import duration_seconds, duration_text
 from componentrun.api.componentrun import Termination
 from componentrun.contract import DEFAULT_TIMEOUT_SECONDS
-from componentrun.core import conditions, retry, status
+from componentrun.core import conditions, queued, retry, status
 from componentrun.core.actions import DeletePod, DeleteRun, Plan, Publish, StartAttempt, WriteStatus
 from componentrun.core.diagnosis import Diagnosis, diagnose, saved_always
 from componentrun.core.removing import KILL_GRACE_SECONDS, earliest, kept_until, kill, leftovers
 from componentrun.core.results import agent_reason
-from componentrun.core.waiting import has_ended, next_look, stuck, timeout_at
+from componentrun.core.waiting import admitted, has_ended, next_look, stuck, timeout_at
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def _during_the_attempt(o: Observed, attempt: Attempt) -> Plan:
     pod = _pod_of(o.pod, attempt)
     if pod is None:
         return _without_pod(o, attempt)
+    pod = admitted(pod, o.run.status, o.now)
     if has_ended(pod, o.limits, o.now):
         return _conclude(o, pod)
     if o.run.status.termination is not None:
@@ -86,6 +88,17 @@ def _before_the_start(o: Observed) -> Plan:
         return _write(o, status.finished(o.run, Diagnosis(Reason.CANCELLED, message), now=o.now))
     if o.run.spec.suspend:
         return _write(o, status.suspended(o.run, o.now))
+    return _when_it_is_its_turn(o)
+
+
+def _when_it_is_its_turn(o: Observed) -> Plan:
+    """Start, wait, or make room for another one."""
+    if o.turn.replaced_by is not None:
+        return _write(o, status.finished(o.run, queued.replaced(o.turn), now=o.now))
+    if o.turn.verdict == "forbidden":
+        return _write(o, status.finished(o.run, queued.forbidden(o.turn), now=o.now))
+    if o.turn.verdict == "wait":
+        return _write(o, queued.queued(o.run, o.turn, o.now), wake_at=queued.look_again(o.run, o.turn, o.now))
     return Plan((StartAttempt(FIRST_ATTEMPT),))
 
 
@@ -110,8 +123,8 @@ def _without_pod(o: Observed, attempt: Attempt) -> Plan:
     known_until = attempt.start_time + timedelta(seconds=o.limits.pod_missing)
     if o.now < known_until:
         return Plan(wake_at=known_until)
-    if o.run.spec.cancel:
-        return _write(o, status.finished(o.run, _cancelled("It was stopped before it was through"), now=o.now))
+    if _is_cancelled(o):
+        return _write(o, status.finished(o.run, _cancelled(o, "It was stopped before it was through"), now=o.now))
     if (termination := o.run.status.termination) is not None:
         return _end(o, None, Diagnosis(agent_reason(termination.reason, Reason.CANCELLED), termination.message))
     message = (
@@ -123,6 +136,8 @@ def _without_pod(o: Observed, attempt: Attempt) -> Plan:
 
 def _go_on(o: Observed, pod: PodView) -> Plan:
     """All is well so far: the phase follows the pod. Or there is no point in waiting for the component to start."""
+    if pod.gates:
+        return _write(o, status.observed_phase(o.run, pod, o.now))  # whoever set them takes as long as they like
     problem = stuck(pod, o.limits, o.now)
     if problem is None:
         return _write(o, status.observed_phase(o.run, pod, o.now), wake_at=next_look(pod, o.limits))
@@ -133,9 +148,11 @@ def _go_on(o: Observed, pod: PodView) -> Plan:
 
 
 def _reason_to_stop(o: Observed, pod: PodView) -> Termination | None:
-    """Cancel or timeout."""
+    """Cancel, another run that takes its place, or timeout."""
     if o.run.spec.cancel:
         return Termination(reason=Reason.CANCELLED, message="The run was cancelled.", time=o.now)
+    if (replacement := queued.replacement(o.turn, o.now)) is not None:
+        return replacement
     deadline = timeout_at(pod)
     if deadline is None or o.now < deadline:
         return None
@@ -172,7 +189,7 @@ def _stop_actions(o: Observed, pod: PodView) -> tuple[tuple[Action, ...], dateti
 
 def _stop_grace(o: Observed, pod: PodView) -> int:
     """Seconds from SIGTERM to SIGKILL: more where `writeAlways` tables are to be saved, few before the start."""
-    saving = _writes_always(o) and not o.run.spec.cancel
+    saving = _writes_always(o) and not _is_cancelled(o)
     started = pod.component is not None and pod.component.state != "waiting"
     running = pod.component is not None and pod.component.state == "running"
     if not started or not (running or saving):
@@ -183,10 +200,10 @@ def _stop_grace(o: Observed, pod: PodView) -> int:
 
 def _conclude(o: Observed, pod: PodView) -> Plan:
     """The pod has ended: publish, or write down how the run ended."""
-    if o.run.spec.cancel:
+    if _is_cancelled(o):
         ended = pod.component is not None and pod.component.state == "terminated"
         when = "It was stopped before it was through" if not ended else "Its component had ended"
-        found = _cancelled(when, diagnose(pod))
+        found = _cancelled(o, when, diagnose(pod))
         return _write(o, _finished(o, pod, found))
     return _end(o, pod, diagnose(pod, termination=o.run.status.termination))
 
@@ -214,11 +231,21 @@ def _looked_at(o: Observed, pod: PodView) -> ComponentRun:
     return o.run.model_copy(update={"status": status.observed_phase(o.run, pod, o.now)})
 
 
-def _cancelled(when: str, ended: Diagnosis | None = None) -> Diagnosis:
-    message = f"The run was cancelled. {when}; nothing was published."
+def _is_cancelled(o: Observed) -> bool:
+    """Whether the run is to end without publishing anything."""
+    termination = o.run.status.termination
+    return o.run.spec.cancel or (termination is not None and termination.reason == Reason.REPLACED)
+
+
+def _cancelled(o: Observed, when: str, ended: Diagnosis | None = None) -> Diagnosis:
+    termination = o.run.status.termination
+    replaced = termination is not None and termination.reason == Reason.REPLACED
+    why = termination.message if termination is not None and replaced else "The run was cancelled."
+    message = f"{why} {when}; nothing was published."
+    reason = Reason.REPLACED if replaced else Reason.CANCELLED
     if ended is None:
-        return Diagnosis(Reason.CANCELLED, message)
-    return Diagnosis(Reason.CANCELLED, message, exit_code=ended.exit_code, last_words=ended.last_words)
+        return Diagnosis(reason, message)
+    return Diagnosis(reason, message, exit_code=ended.exit_code, last_words=ended.last_words)
 
 
 def _publish(o: Observed, attempt: Attempt) -> Plan:

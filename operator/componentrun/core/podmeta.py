@@ -48,6 +48,7 @@ def pod_labels(effective: EffectiveRun, attempt: int, template: PodTemplate | No
         names.STORAGE_LABEL: label_value(effective.storage),
         names.NETWORK_CLASS_LABEL: network_class(effective.network, effective.storage),
     }
+    own |= effective.queue_labels
     if effective.configuration_id:
         own[names.CONFIGURATION_LABEL] = label_value(effective.configuration_id)
     return _foreign((template and template.labels) or {}) | own

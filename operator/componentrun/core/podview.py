@@ -38,7 +38,8 @@ def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
     scheduled = conditions.get("PodScheduled", {})
     disruption = conditions.get("DisruptionTarget", {})
     containers = {view.name: view for view in _containers(status)}
-    node = _text(_dict(obj, "spec"), "nodeName")
+    spec = _dict(obj, "spec")
+    node = _text(spec, "nodeName")
     return PodView(
         name=_text(metadata, "name"),
         uid=_text(metadata, "uid"),
@@ -49,6 +50,7 @@ def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
         reason=_text(status, "reason"),
         message=_text(status, "message"),
         scheduled=bool(node) or _text(scheduled, "status") == "True",
+        gates=tuple(_text(gate, "name") for gate in _dicts(spec, "schedulingGates")),
         unschedulable=_unschedulable(scheduled),
         disruption=_text(disruption, "reason") if _text(disruption, "status") == "True" else "",
         deleted_at=_time(metadata.get("deletionTimestamp")),
@@ -63,7 +65,7 @@ def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
 
 
 def _unschedulable(condition: dict[str, Any]) -> str:
-    """The scheduler's message while the pod has no node; SchedulingGated and the like count, too."""
+    """The scheduler's message while the pod has no node."""
     if _text(condition, "status") != "False":
         return ""
     return _text(condition, "message") or _text(condition, "reason") or "the scheduler gave no reason"

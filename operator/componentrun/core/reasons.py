@@ -33,6 +33,8 @@ WHO_ACTS: Final[dict[Reason, str]] = {
     Reason.TERMINATING: _NOBODY,
     Reason.SUCCEEDED: f"{_NOBODY}; with the result `Warning`, {_AUTHOR} should read `status.warnings`",
     Reason.CANCELLED: _NOBODY,
+    Reason.REPLACED: _NOBODY,
+    Reason.CONCURRENCY_FORBIDDEN: f"{_AUTHOR}: run it when the other one has ended, or choose another policy",
     Reason.USER_ERROR: f"{_AUTHOR}: the component's own message says what to change",
     Reason.APPLICATION_ERROR: f"{_DEVELOPER}: `status.lastWords` and the run's events",
     Reason.OUT_OF_MEMORY: f"{_AUTHOR}: a larger `size`; {_PLATFORM} where the message names an agent",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from componentrun.api import names
-from componentrun.api.componentrun import Attempt, PhaseTime
+from componentrun.api.componentrun import Attempt, PhaseTime, QueueStatus
 from componentrun.core import conditions
 from componentrun.core.actions import KubernetesEvent
 from componentrun.core.diagnosis import failed_stage_in
@@ -64,6 +64,7 @@ _ORDER: Final[tuple[Phase | None, ...]] = (
 """Phases on the way. A run only ever moves on in it: what is observed may be older than what is known."""
 
 _SENTENCES: Final[dict[Phase, str]] = {
+    "Queued": "The pod waits for its scheduling gates to be taken away.",
     "Pending": "The pod waits for a node, a volume or an image.",
     "StagingIn": "Input is being brought into the data folder.",
     "Running": "The component runs.",
@@ -90,6 +91,7 @@ def attempt_started(
     *,
     number: int,
     pod_uid: str,
+    gated: bool = False,
     input_tables: Sequence[TableStatus],
     input_files: Sequence[FileStatus] = (),
     now: datetime,
@@ -101,13 +103,15 @@ def attempt_started(
         effective: what was resolved for it.
         number: of the attempt, 1 for the first.
         pod_uid: of the pod that was created, or found there.
+        gated: whether the pod has scheduling gates: then the run is still Queued.
         input_tables: what goes in, with rows and bytes where known.
         input_files: what goes in, too.
         now: the time.
     """
     if any(attempt.number == number for attempt in run.status.attempts):
         return run.status
-    status = _with_attempt(run, number, names.pod_name(run.metadata.name, number), pod_uid, now)
+    name = names.pod_name(run.metadata.name, number)
+    status = _with_attempt(run, number, name, pod_uid, now, phase="Queued" if gated else "Pending")
     return status.model_copy(
         update={
             "image": effective.image,
@@ -121,17 +125,21 @@ def attempt_started(
 
 def adopted(run: ComponentRun, pod: PodView, now: datetime) -> ComponentRunStatus:
     """A pod of this run is (or was) there that the status does not know: its operator died before it wrote it down."""
-    return _with_attempt(run, max(pod.attempt, 1), pod.name, pod.uid, now)
+    return _with_attempt(run, max(pod.attempt, 1), pod.name, pod.uid, now, phase="Queued" if pod.gates else "Pending")
 
 
-def _with_attempt(run: ComponentRun, number: int, pod: str, pod_uid: str, now: datetime) -> ComponentRunStatus:
+def _with_attempt(
+    run: ComponentRun, number: int, pod: str, pod_uid: str, now: datetime, *, phase: Literal["Queued", "Pending"]
+) -> ComponentRunStatus:
     attempt = Attempt(number=number, pod=pod, pod_uid=pod_uid, start_time=now)
-    status = moved(run, "Pending", Reason.PENDING, _SENTENCES["Pending"], now=now)
-    update = {
+    status = moved(run, phase, Reason(phase), _SENTENCES[phase], now=now)
+    update: dict[str, Any] = {
         "attempts": (*status.attempts, attempt),
         "start_time": status.start_time or now,
         "next_attempt_time": None,
     }
+    if phase == "Queued":
+        update["queue"] = QueueStatus(waiting_for="SchedulingGates", updated=now)
     return status.model_copy(update=update)
 
 
@@ -140,7 +148,9 @@ def observed_phase(run: ComponentRun, pod: PodView, now: datetime) -> ComponentR
     phase = _phase_of(pod)
     run = _with_running(run, pod, phase)
     message = _SENTENCES[phase]
-    if phase == "Pending" and pod.unschedulable:
+    if phase == "Queued":
+        message = f"{message.rstrip('.')}: {', '.join(f'`{gate}`' for gate in pod.gates)}."
+    elif phase == "Pending" and pod.unschedulable:
         message = f"No node takes the pod yet: {excerpt(pod.unschedulable)}."
     elif phase == "Pending" and (held := _held(pod)):
         message = f"The pod is held up: {held}."
@@ -189,7 +199,7 @@ def lifecycle_event(before: ComponentRunStatus, after: ComponentRunStatus) -> Ku
     if after.next_attempt_time is not None and before.next_attempt_time is None:
         return KubernetesEvent("Warning", Reason.RETRYING, _short(after.message or ""))
     if after.termination is not None and before.termination is None:
-        kind = "Normal" if after.termination.reason == Reason.CANCELLED else "Warning"
+        kind = "Warning" if after.termination.reason == Reason.TIMEOUT else "Normal"
         return KubernetesEvent(kind, Reason.TERMINATING, _short(after.termination.message))
     return None
 
@@ -210,7 +220,7 @@ def _phase_of(pod: PodView) -> Phase:
         return "Running"
     if pod.stage_in is not None and pod.stage_in.state != "waiting":
         return "StagingIn"
-    return "Pending"
+    return "Queued" if pod.gates else "Pending"
 
 
 def _held(pod: PodView) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from componentrun.api.componentrun import PhaseTime
 from componentrun.core import conditions
@@ -25,9 +25,10 @@ def with_phase(status: ComponentRunStatus, phase: Phase, now: datetime) -> Compo
     """The status in this phase, with the time at which it began; unchanged where it is there already."""
     if status.phase == phase:
         return status
-    return status.model_copy(
-        update={"phase": phase, "phases": (*status.phases, PhaseTime(phase=phase, start_time=now))}
-    )
+    update: dict[str, Any] = {"phase": phase, "phases": (*status.phases, PhaseTime(phase=phase, start_time=now))}
+    if phase != "Queued":
+        update["queue"] = None
+    return status.model_copy(update=update)
 
 
 def said(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -15,9 +16,10 @@ from componentrun.errors import Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from componentrun.api.componentrun import ComponentRunStatus
     from componentrun.core.observed import ContainerView, Limits, PodView
 
-__all__ = ["has_ended", "next_look", "stuck", "timeout_at"]
+__all__ = ["admitted", "has_ended", "next_look", "occupies", "stuck", "timeout_at"]
 
 _IMAGE_AT_ONCE: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _IMAGE_FIRST_LOOK: Final = "ErrImagePull"
@@ -49,6 +51,26 @@ _DENIED: Final = re.compile(
 """Answers of a registry that wants to know who asks; many say so, too, of what does not exist."""
 _MAY_CHANGE: Final = re.compile(r"deadline exceeded|is reserved for|timed? ?out|connection refused", re.IGNORECASE)
 """Complaints of a container runtime that is busy, not of a container that is wrong."""
+
+
+def admitted(pod: PodView, status: ComponentRunStatus, now: datetime) -> PodView:
+    """The pod with the time at which its scheduling gates were seen to be gone; what waits for it counts from then."""
+    if pod.gates or not status.attempts:
+        return pod
+    pending = next((item.start_time for item in reversed(status.phases) if item.phase == "Pending"), None)
+    since = now if status.phase == "Queued" else pending
+    if since is None or since <= status.attempts[-1].start_time:
+        return pod
+    return replace(pod, admitted_at=since)
+
+
+def occupies(pod: PodView) -> bool:
+    """Whether the component may still run in it, or start."""
+    if pod.gone or pod.phase in {"Succeeded", "Failed"}:
+        return False
+    if pod.stage_in is not None and failed_stage_in(pod.stage_in):
+        return False
+    return pod.component is None or pod.component.state != "terminated"
 
 
 def stuck(pod: PodView, limits: Limits, now: datetime) -> Diagnosis | None:
@@ -113,7 +135,7 @@ def _start_deadline(pod: PodView, limits: Limits) -> datetime:
     """For a node and a kubelet that answers, then for stage-in and the component's image."""
     if pod.stage_in is not None and pod.stage_in.state != "waiting":
         return (pod.stage_in.started_at or pod.created) + timedelta(seconds=limits.stage_in)
-    return pod.created + timedelta(seconds=limits.pending)
+    return pod.available + timedelta(seconds=limits.pending)
 
 
 def _patience_ends(container: ContainerView, pod: PodView, limits: Limits) -> datetime:
@@ -124,7 +146,7 @@ def _patience_ends(container: ContainerView, pod: PodView, limits: Limits) -> da
     half a minute later (seen), ours.
     """
     staged = pod.stage_in.finished_at if pod.stage_in is not None else None
-    asked = max(pod.created, staged or pod.created)
+    asked = max(pod.available, staged or pod.available)
     if container.reason not in _IMAGE or not _WILL_NOT_CHANGE.search(container.message):
         return asked + timedelta(seconds=limits.image_pull)
     second_look = _SECOND_LOOK_SECONDS if container.reason == _IMAGE_FIRST_LOOK else 0
@@ -178,7 +200,7 @@ def _start_problem(container: ContainerView, pod: PodView, limits: Limits, now: 
 
 def _overdue(pod: PodView, now: datetime) -> Diagnosis:
     """The step that the pod is at took too long, without anything that would explain it."""
-    seconds = round((now - pod.created).total_seconds())
+    seconds = round((now - pod.available).total_seconds())
     if not pod.scheduled:
         said = excerpt(pod.unschedulable) or "no scheduler has looked at it"
         return Diagnosis(

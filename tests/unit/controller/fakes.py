@@ -29,6 +29,7 @@ from componentrun.controller.handlers import take_in
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.policies import Policies, Resolver
 from componentrun.controller.publishing import Publisher
+from componentrun.controller.queues import Queues
 from componentrun.controller.reconciler import Reconciler, RetryError
 from componentrun.controller.resync import Resync
 from componentrun.controller.scopes import Scopes
@@ -304,6 +305,7 @@ class World:
         self.failing_inputs = 0
         """So many attempts, from the first, end before their component starts."""
         self.limits = Limits(events_wait=3, start_retry=10, publish_retry=15)
+        self.max_running: int | None = None
         self.storage: dict[str, Any] = {}
         """Of the Storage's spec."""
         self.scope = Scope(Means.FORM, "tried", versioned=True)
@@ -428,6 +430,7 @@ class FakeOperator:
         self.world = world
         self.caches = Caches()
         self.queue: WorkQueue[Key] = WorkQueue()
+        self.queues = Queues(self.caches, self.queue.add, world.max_running)
         self.metrics = Metrics()
         kube = cast("Kube", world.kube)
         opens = FakeStores(world.store, world.storage)
@@ -441,6 +444,7 @@ class FakeOperator:
         self.reconciler = Reconciler(
             kube,
             self.caches,
+            self.queues,
             Starter(kube, self.caches, stores, Scopes(self._clock, world.find_scope), policies, settings, self._clock),
             Publisher(stores, self._clock),
             writer,

@@ -39,7 +39,8 @@ class World:
             "spec": {"bucket": "bucket"},
         }
         self.queue: WorkQueue[Key] = WorkQueue()
-        self.storages = ObjectCache(self.queue.add)
+        self.storages = ObjectCache()
+        self.storages.listen(self.queue.add)
         self.scopes = Scopes(lambda: NOW, cast("Any", self.find))
         self.watch = StorageWatch(
             cast("Kube", self), self.storages, cast("Stores", self), self.scopes, self.queue, lambda: NOW
