@@ -11,7 +11,7 @@ from componentrun.cli.words import age, count, duration, first_line, moment, siz
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from componentrun.api.componentrun import ComponentRun, TableStatus
+    from componentrun.api.componentrun import ComponentRun, QueueStatus, TableStatus
     from componentrun.api.files import FilesStatus
     from componentrun.cli.session import Session
 
@@ -57,6 +57,8 @@ def _facts(session: Session, run: ComponentRun) -> Iterator[tuple[str, list[Cell
         yield "Result", [styled(status.result)]
     if status.reason and status.reason != status.phase:
         yield "Reason", [status.reason]
+    if status.queue is not None:
+        yield "Waits for", [_waits_for(status.queue)]
     yield from _sentences(("Message", status.message), ("It says", status.result_message))
     if status.exit_code is not None:
         yield "Exit code", [str(status.exit_code)]
@@ -76,6 +78,12 @@ def _facts(session: Session, run: ComponentRun) -> Iterator[tuple[str, list[Cell
                 *_trouble(status.events.message),
             ],
         )
+
+
+def _waits_for(queue: QueueStatus) -> str:
+    group = f" `{queue.group}`" if queue.waiting_for == "ConcurrencyGroup" and queue.group else ""
+    place = "" if queue.position is None else f", place {queue.position} in line"
+    return f"{queue.waiting_for}{group}{place}"
 
 
 def _sentences(*told: tuple[str, str | None]) -> Iterator[tuple[str, list[Cell | str]]]:
@@ -162,7 +170,7 @@ def listing(session: Session, runs: Sequence[ComponentRun], *, wide: bool, names
         cells: list[Cell | str] = [
             run.metadata.name,
             styled(status.phase or "Queued"),
-            status.reason or "-",
+            _reason(run),
             run.spec.component or _short_image(run),
             Cell(duration(status.start_time, status.completion_time, now), right=True),
             Cell(age(run.metadata.creation_timestamp, now), right=True),
@@ -171,6 +179,14 @@ def listing(session: Session, runs: Sequence[ComponentRun], *, wide: bool, names
     if wide:
         header += ["NODE", "TRIES", "EXIT", "ROWS IN", "ROWS OUT", "MESSAGE"]
     session.output.table((["NAMESPACE"] if namespaces else []) + header, rows)
+
+
+def _reason(run: ComponentRun) -> str:
+    """Of a run that waits, with what it waits for and its place."""
+    queue = run.status.queue
+    if queue is None:
+        return run.status.reason or "-"
+    return queue.waiting_for if queue.position is None else f"{queue.waiting_for} #{queue.position}"
 
 
 def _short_image(run: ComponentRun) -> str:

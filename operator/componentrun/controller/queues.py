@@ -145,5 +145,5 @@ class Queues:
         return limit_of([json.loads(item) for item in self._caches.storages.of_namespace(namespace)], self._limit)
 
     def _wake(self, namespace: str, runs: Iterable[str]) -> None:
-        for name in runs:
+        for name in self._queue(namespace).in_order(runs):
             self._look(Key(namespace, name))

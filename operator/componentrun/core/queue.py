@@ -6,8 +6,8 @@ A run has a place from the moment it is started until its component can't run an
   ones follow in order of creation.
 - Of one namespace, at most `limit` counted runs have a place. Runs that wait for their group don't stand in the way of
   others; those whose group has room go in order of creation.
-- Where a ResourceQuota refused a run, those that were created after it wait until it has its pod: many small ones would
-  keep a large one out for ever.
+- Where a ResourceQuota refused a run, those that were created after it wait until it has its pod, and then go one by
+  one: many small ones would keep a large one out for ever.
 - A run that replaces ends older ones of its group, the oldest first, until there is room for it.
 
 Pure: it is told of every change and says which runs to look at again. It is derived from runs and pods alone, so that
@@ -122,7 +122,7 @@ class Queue:
         self._ready: list[Order] = []  # counted ones that wait for nothing but the limit or a quota
         self._apart: list[Order] = []  # the same, of those that are not counted
         self._running = 0
-        self._full: dict[str, _Full] = {}
+        self._full: dict[tuple[str, bool], _Full] = {}
 
     def __len__(self) -> int:
         """How many wait or have a place."""
@@ -150,8 +150,10 @@ class Queue:
                 insort(group.replacing, entry.order)
                 moved |= self._older(group, entry)
         moved |= self._settle(entry)
-        # One that only joined the end of a line has moved nobody.
-        return (moved | self._front(group) if before is not None else moved) - {entry.name}
+        # One that joined the end of a line has moved nobody, and one that is tried, or was in vain, nobody yet: if it
+        # had, two that are refused would bring each other back for ever.
+        trying = entry.claimed or (before is not None and before.claimed and not entry.placed)
+        return (moved if before is None or trying else moved | self._front(group)) - {entry.name}
 
     def remove(self, name: str) -> set[str]:
         """A run neither waits nor has a place any more. Which others to look at again."""
@@ -186,13 +188,18 @@ class Queue:
         entry = self._entries.get(name)
         if entry is None:
             return
-        known = self._full.get(entry.quota_class)
+        known = self._full.get(_quota_class(entry))
         if known is None or entry.order <= known.order:
-            self._full[entry.quota_class] = _Full(entry.order, said)
+            self._full[_quota_class(entry)] = _Full(entry.order, said)
 
     def refused(self) -> tuple[str, ...]:
         """The runs that wait for a quota, of each class the first."""
         return self._named(full.order for full in self._full.values())
+
+    def in_order(self, names: Iterable[str]) -> list[str]:
+        """The runs as they stand in line."""
+        known = [self._entries[name] for name in names if name in self._entries]
+        return [entry.name for entry in sorted(known, key=lambda entry: entry.order)]
 
     def front(self) -> set[str]:
         """Those who are next in the namespace."""
@@ -210,16 +217,16 @@ class Queue:
         """The group is no hindrance; a quota or the limit may be."""
         rank = bisect_left(self._ready if entry.counted else self._apart, entry.order)
         number = entry.order.number
-        full = self._full.get(entry.quota_class)
+        if entry.counted and self.limit is not None and self._running + rank >= self.limit:
+            return Turn(
+                "wait", "MaxRunning", rank + 1, entry.group, limit=self.limit, replaced_by=replaced_by, number=number
+            )
+        full = self._full.get(_quota_class(entry))
         if full is not None and full.order < entry.order:
             return Turn(
                 "wait", "ResourceQuota", rank + 1, entry.group, self._named([full.order]), quota=full.said,
                 replaced_by=replaced_by, number=number,
             )  # fmt: skip
-        if entry.counted and self.limit is not None and self._running + rank >= self.limit:
-            return Turn(
-                "wait", "MaxRunning", rank + 1, entry.group, limit=self.limit, replaced_by=replaced_by, number=number
-            )
         return Turn(group=entry.group, replaced_by=replaced_by, number=number, position=rank + 1)
 
     def _replaced_by(self, entry: Entry, group: _Group | None) -> str | None:
@@ -246,12 +253,19 @@ class Queue:
             group.ready = tuple(order for order in group.ready if order != entry.order)
 
     def _clear(self, entry: Entry) -> set[str]:
-        """A run that a quota refused has its pod, or is gone: the next ones may try."""
-        full = self._full.get(entry.quota_class)
+        """A run that a quota refused has its pod, or is gone: the next one may try."""
+        key = _quota_class(entry)
+        full = self._full.get(key)
         if full is None or full.order != entry.order:
             return set()
-        del self._full[entry.quota_class]
-        return self.front()
+        line = self._ready if entry.counted else self._apart
+        following = (order for order in line if _quota_class(self._entries[self._names[order]]) == key)
+        order = next(following, None)
+        if order is None:
+            del self._full[key]
+            return set()
+        self._full[key] = _Full(order, full.said)
+        return {self._names[order]}
 
     def _settle(self, entry: Entry) -> set[str]:
         """Find out anew for whom the entry's group has room. Those for whom it newly has."""
@@ -301,6 +315,11 @@ class Queue:
 
     def _named(self, orders: Iterable[Order]) -> tuple[str, ...]:
         return tuple(self._names[order] for order in orders)
+
+
+def _quota_class(entry: Entry) -> tuple[str, bool]:
+    """Runs of one class meet the same quotas; those that are not counted go their own way."""
+    return entry.quota_class, entry.counted
 
 
 def _discard(line: list[Order], order: Order) -> None:

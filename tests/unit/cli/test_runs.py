@@ -150,6 +150,22 @@ def test_list_wide_has_more(world: World) -> None:
     assert last.split(maxsplit=11)[6:] == ["node-a", "1", "137", "1,234,567", "1", STATUS["message"]]
 
 
+QUEUED: dict[str, Any] = {
+    "phase": "Queued",
+    "reason": "Queued",
+    "message": "The run waits for others of its concurrency group `cleaner/42` (place 2 in line): `one`.",
+    "queue": {
+        "waitingFor": "ConcurrencyGroup", "position": 2, "group": "cleaner/42", "updated": "2026-11-24T07:58:00Z",
+    },
+}  # fmt: skip
+
+
+def test_a_run_that_waits_shows_its_place_and_what_it_waits_for(world: World) -> None:
+    world.cluster.add(RUNS, "two", {"component": "cleaner"}, status=QUEUED)
+    assert "Waits for:    ConcurrencyGroup `cleaner/42`, place 2 in line" in world.run("get", "two").stdout
+    assert "ConcurrencyGroup #2" in world.run("list").stdout
+
+
 def test_list_for_programs(world: World) -> None:
     three(world)
     assert world.run("list", "-o", "name").stdout == "c\nb\na-long-name-that-is-not-cut-x7k2p\n"

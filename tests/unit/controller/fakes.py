@@ -151,6 +151,8 @@ class FakeKube:
         self.listener: Callable[[str, str, dict[str, Any]], None] | None = None
         self.refusals: dict[tuple[str, str], list[KubeError]] = {}
         self.created: list[str] = []
+        self.gates: list[dict[str, str]] = []
+        """Put on every new pod, as a webhook would."""
         self._numbers = itertools.count(100)
 
     # What the operator calls
@@ -178,6 +180,8 @@ class FakeKube:
         key = (resource.plural, namespace, obj["metadata"]["name"])
         if key in self.objects:
             raise AlreadyExistsError(f"{key} exists", 409)
+        if resource.plural == "pods" and self.gates:
+            obj["spec"]["schedulingGates"] = copy.deepcopy(self.gates)
         self.put(resource.plural, obj)
         self._written(f"create {resource.plural}")
         return copy.deepcopy(self.objects[key])

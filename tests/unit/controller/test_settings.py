@@ -30,6 +30,7 @@ def test_everything_can_be_set() -> None:
             "COMPONENTRUN_DNS_CIDRS": "169.254.20.10/32,fd00::/8",
             "COMPONENTRUN_LOG_LEVEL": "debug",
             "COMPONENTRUN_LOG_FORMAT": "TEXT",
+            "COMPONENTRUN_MAX_RUNNING": "20",
             "COMPONENTRUN_WORKERS": "4",
             "COMPONENTRUN_LEASE": "system/operator",
             "COMPONENTRUN_LEASE_SECONDS": "30",
@@ -42,6 +43,7 @@ def test_everything_can_be_set() -> None:
     assert (found.process.host, found.process.port, found.workers) == ("127.0.0.1", 9090, 4)
     assert found.lease == LeaseSettings("system", "operator", 30)
     assert found.name == "canary"
+    assert found.max_running == 20
     assert found.limits.pending == 900
     assert found.pod.upload_seconds == 90
     assert found.pod.agent_memory_limit == "1Gi"

@@ -7,10 +7,12 @@ from typing import Any
 
 from componentrun.api import names
 from componentrun.api.component import Component
-from componentrun.api.componentrun import ComponentRun
+from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
 from componentrun.api.storage import Storage
+from componentrun.core.actions import Plan, WriteStatus
 from componentrun.core.observed import Limits, Observed
 from componentrun.core.podview import read_pod
+from componentrun.core.queue import START, Turn
 from componentrun.exchange import StageInResult, StageOutResult, to_json
 
 NOW = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
@@ -102,6 +104,7 @@ def make_pod(
     deleted: tuple[float, int] | None = None,
     conditions: list[dict[str, Any]] | None = None,
     uid: str = "pod-uid",
+    spec: dict[str, Any] | None = None,
     **status: Any,
 ) -> dict[str, Any]:
     """Raw JSON of a pod. `deleted` is when it was asked to go, and the grace period that it got."""
@@ -119,7 +122,7 @@ def make_pod(
     init = [(names.STAGE_OUT, stage_out), (names.STAGE_IN, stage_in)]
     return {
         "metadata": metadata,
-        "spec": {"nodeName": node} if node else {},
+        "spec": {**({"nodeName": node} if node else {}), **(spec or {})},
         "status": {
             "phase": phase,
             "conditions": conditions or [],
@@ -146,7 +149,19 @@ def started_status(**more: Any) -> dict[str, Any]:
 
 
 def observe(
-    run: ComponentRun, pod: dict[str, Any] | None = None, *, seconds: float = 10, gone: bool = False, **limits: Any
+    run: ComponentRun,
+    pod: dict[str, Any] | None = None,
+    *,
+    seconds: float = 10,
+    gone: bool = False,
+    turn: Turn = START,
+    **limits: Any,
 ) -> Observed:
     view = read_pod(pod, gone=gone) if pod is not None else None
-    return Observed(run=run, pod=view, now=at(seconds), limits=Limits(**limits))
+    return Observed(run=run, pod=view, now=at(seconds), limits=Limits(**limits), turn=turn)
+
+
+def written(found: Plan) -> ComponentRunStatus:
+    """The status that the plan writes; it writes one, and first."""
+    assert isinstance(found.actions[0], WriteStatus)
+    return found.actions[0].status

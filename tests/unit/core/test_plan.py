@@ -30,6 +30,7 @@ from tests.unit.core.make import (
     stamp,
     started_status,
     waiting,
+    written,
 )
 
 if TYPE_CHECKING:
@@ -38,12 +39,6 @@ if TYPE_CHECKING:
 WRITE_ALWAYS = {"tables": [{"source": "log.csv", "destination": "out.c-main.log", "writeAlways": True}]}
 KILL = DeletePod("daily-1", "pod-uid", KILL_GRACE_SECONDS)
 ASK = DeletePod("daily-1", "pod-uid", 30)
-
-
-def written(found: Plan) -> ComponentRunStatus:
-    """The status that the plan writes; it writes one, and first."""
-    assert isinstance(found.actions[0], WriteStatus)
-    return found.actions[0].status
 
 
 def others(found: Plan) -> list[Any]:

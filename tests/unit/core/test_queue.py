@@ -126,25 +126,37 @@ class TestRoom:
         assert (turn.waiting_for, turn.ahead, turn.quota) == ("ResourceQuota", ("run-1",), "quota `small` is full")
         assert queue.turn("run-3").verdict == "start", "another priority class has other quotas"
 
-    def test_they_go_on_when_it_has_its_pod(self) -> None:
-        queue = queue_of(entry(1, None), entry(2, None))
+    def test_they_go_on_one_by_one_when_it_has_its_pod(self) -> None:
+        queue = queue_of(entry(1, None), entry(2, None), entry(3, None))
         queue.quota_full("run-1", "full")
         queue.put(entry(1, None, placed=True, claimed=True))
         assert queue.turn("run-2").verdict == "wait", "whether it gets it is not known yet"
         assert "run-2" in queue.put(entry(1, None, placed=True))
-        assert queue.turn("run-2").verdict == "start"
+        assert (queue.turn("run-2").verdict, queue.turn("run-3").verdict) == ("start", "wait")
+        queue.put(entry(2, None, placed=True))
+        queue.put(entry(3, None, placed=True))
+        queue.put(entry(4, None))
+        assert queue.turn("run-4").verdict == "start", "the line was empty: nobody has to wait any more"
 
     @pytest.mark.parametrize("end", ["cancelled", "older"])
     def test_they_go_on_when_it_is_gone_and_an_older_one_takes_its_part(self, end: str) -> None:
         queue = queue_of(entry(1, None), entry(2, None), entry(3, None))
-        queue.quota_full("run-2", "full")
         if end == "cancelled":
-            assert "run-3" in queue.remove("run-2")
-            assert queue.turn("run-3").verdict == "start"
+            queue.quota_full("run-1", "full")
+            assert "run-2" in queue.remove("run-1")
+            assert (queue.turn("run-2").verdict, queue.turn("run-3").verdict) == ("start", "wait")
         else:
+            queue.quota_full("run-2", "full")
             queue.quota_full("run-1", "full")
             assert queue.refused() == ("run-1",)
             assert queue.turn("run-2").verdict == "wait"
+
+    def test_two_that_are_refused_do_not_bring_each_other_back(self) -> None:
+        queue = queue_of(entry(1, None), entry(2, None, quota_class="vip"))
+        for number, of in ((1, ""), (2, "vip")):
+            trying = entry(number, None, quota_class=of, placed=True, claimed=True)
+            assert queue.put(trying) == set()
+            assert queue.put(replace(trying, placed=False, claimed=False)) == set()
 
     def test_the_counts_are_by_what_is_waited_for(self) -> None:
         queue = queue_of(entry(1, placed=True), entry(2), entry(3, None), entry(4, None), limit=1)
