@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.tenant.tenant import phase_of
+
 if TYPE_CHECKING:
     from e2e.tenant import Tenant
 
@@ -40,6 +42,23 @@ def test_runs_end_right_though_the_operator_is_killed_at_random_moments(
     table = tenant.table("out.c-main.result")
     assert table is not None
     assert len(table.splitlines()) == 1 + ROWS * len(names), "published once each"
+
+
+def test_runs_that_wait_for_each_other_keep_their_order_though_the_operator_is_killed(
+    tenant: Tenant, components: str
+) -> None:
+    names = [tenant.run(components, "sleep-for", "5", configuration={"id": "42"}) for _ in range(4)]
+    tenant.wait(names[3], lambda run: "queue" in (run.get("status") or {}))
+    for name in names[:2]:
+        tenant.wait(name, lambda run: phase_of(run) == "Running", timeout=240)
+        kill(tenant, "operator")
+    ended = ""
+    for name in names:
+        status = tenant.wait(name, timeout=240)["status"]
+        assert status["phase"] == "Succeeded", status
+        began, ends = tenant.component_times(name)
+        assert ended <= began, f"{name} began at {began}, the one before it ended at {ended}"
+        ended = ends
 
 
 def test_no_line_is_lost_or_doubled_though_the_collector_is_killed(tenant: Tenant, components: str) -> None:

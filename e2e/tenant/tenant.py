@@ -157,6 +157,11 @@ class Tenant:
                 raise
         return self.get(name)
 
+    def component_times(self, name: str) -> tuple[str, str]:
+        """When the component of a run began and when it had ended, as the status has it: they compare as texts."""
+        phases = {item["phase"]: item["startTime"] for item in self.get(name)["status"]["phases"]}
+        return phases["Running"], phases["StagingOut"]
+
     def pods(self, name: str) -> list[Any]:
         """The pods that exist for a run."""
         found = self.core.list_namespaced_pod(self.namespace, label_selector=f"{GROUP}/run={name}")

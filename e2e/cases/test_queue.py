@@ -1,0 +1,147 @@
+"""Runs that wait for each other on the real cluster: groups, policies, the namespace's limit, a full quota."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from componentrun.api.common import API_VERSION, GROUP, VERSION
+from componentrun.api.names import KUEUE_QUEUE_LABEL
+from e2e import tenant as tenants
+from e2e.tenant.tenant import SMALL, phase_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from e2e.cluster.connection import Connection
+    from e2e.tenant import Tenant
+
+CONFIGURATION: Final = {"id": "42"}
+OUTPUT: Final = {"tables": [{"source": "result.csv", "destination": "out.c-main.result", "incremental": True}]}
+WAIT_SECONDS: Final = 300
+
+
+@pytest.fixture
+def narrow(connection: Connection) -> Iterator[Tenant]:
+    """A namespace in which one run has a pod at a time."""
+    made = tenants.create(connection, maxRunning=1)
+    yield made
+    made.delete()
+
+
+def is_running(run: dict[str, Any]) -> bool:
+    return phase_of(run) == "Running"
+
+
+def waits_for(what: str) -> Any:
+    """A condition for `Tenant.wait`: the run is Queued and says that it waits for this."""
+    return lambda run: ((run.get("status") or {}).get("queue") or {}).get("waitingFor") == what
+
+
+def assert_one_after_another(tenant: Tenant, names: list[str]) -> None:
+    ended = ""
+    for name in names:
+        status = tenant.wait(name, timeout=WAIT_SECONDS)["status"]
+        assert status["phase"] == "Succeeded", status
+        began, ends = tenant.component_times(name)
+        assert ended <= began, f"{name} began at {began}, the one before it ended at {ended}"
+        ended = ends
+
+
+def test_runs_of_one_configuration_run_one_after_another_in_order_of_creation(tenant: Tenant, components: str) -> None:
+    names = [
+        tenant.run(components, "rows", "10", name=name, configuration=CONFIGURATION, output=OUTPUT)
+        for name in ("third-of-the-alphabet", "second-of-the-alphabet", "first-of-the-alphabet")
+    ]
+    last = tenant.wait(names[2], waits_for("ConcurrencyGroup"))["status"]
+    assert last["phase"] == "Queued"
+    assert last["queue"]["group"].endswith("/42")
+    assert "third-of-the-alphabet" in last["message"]
+    told = tenant.cli("get", names[2]).stdout
+    assert "Waits for:" in told, told
+    assert_one_after_another(tenant, names)
+    table = tenant.table("out.c-main.result")
+    assert table is not None
+    assert len(table.splitlines()) == 31
+
+
+def test_forbid_ends_at_once_and_names_the_run_in_the_way(tenant: Tenant, components: str) -> None:
+    first = tenant.run(components, "sleep-for", "300", configuration=CONFIGURATION)
+    tenant.wait(first, is_running)
+    second = tenant.run(components, "true", configuration=CONFIGURATION, concurrency={"policy": "Forbid"})
+    status = tenant.wait(second)["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "ConcurrencyForbidden"), status
+    assert first in status["message"]
+    assert not tenant.pods(second)
+
+
+def test_replace_stops_the_one_that_runs_and_then_runs(tenant: Tenant, components: str) -> None:
+    first = tenant.run(components, "sleep-for", "300", configuration=CONFIGURATION)
+    tenant.wait(first, is_running)
+    second = tenant.run(components, "true", configuration=CONFIGURATION, concurrency={"policy": "Replace"})
+    replaced = tenant.wait(first)["status"]
+    assert (replaced["phase"], replaced["reason"]) == ("Cancelled", "Replaced"), replaced
+    assert second in replaced["message"]
+    assert replaced["termination"]["reason"] == "Replaced"
+    assert tenant.wait(second)["status"]["phase"] == "Succeeded"
+    assert tenant.get(second)["status"]["startTime"] > replaced["termination"]["time"]
+
+
+def test_allow_runs_beside_the_others(tenant: Tenant, components: str) -> None:
+    first = tenant.run(components, "sleep-for", "300", configuration=CONFIGURATION)
+    tenant.wait(first, is_running)
+    second = tenant.run(components, "true", configuration=CONFIGURATION, concurrency={"policy": "Allow"})
+    assert tenant.wait(second)["status"]["phase"] == "Succeeded"
+    assert is_running(tenant.get(first))
+
+
+def test_no_more_runs_than_the_namespace_may_have_a_pod(narrow: Tenant, components: str) -> None:
+    names = [narrow.run(components, "true") for _ in range(3)]
+    last = narrow.wait(names[2], waits_for("MaxRunning"))["status"]
+    assert "maxRunning" in last["message"]
+    assert_one_after_another(narrow, names)
+
+
+def test_a_run_for_which_a_quota_has_no_room_starts_when_it_has(tenant: Tenant, components: str) -> None:
+    tenant.core.create_namespaced_resource_quota(
+        tenant.namespace, {"metadata": {"name": "small"}, "spec": {"hard": {"pods": "1"}}}
+    )
+    tenant.kubectl("wait", "resourcequota/small", "--for=jsonpath={.status.hard.pods}=1", "--timeout=60s")
+    first = tenant.run(components, "sleep-for", "300")
+    tenant.wait(first, is_running)
+    second, third = tenant.run(components, "true"), tenant.run(components, "true")
+    message = tenant.wait(second, waits_for("ResourceQuota"))["status"]["message"]
+    assert "quota `small` (pods: 1 wanted, 1 of 1 used)" in message
+    tenant.wait(third, waits_for("ResourceQuota"))
+    tenant.patch(first, {"cancel": True})
+    assert_one_after_another(tenant, [second, third])
+
+
+def test_a_quota_that_is_too_small_for_a_run_ends_it(tenant: Tenant, components: str) -> None:
+    tenant.core.create_namespaced_resource_quota(
+        tenant.namespace, {"metadata": {"name": "tiny"}, "spec": {"hard": {"requests.memory": "16Mi"}}}
+    )
+    tenant.kubectl(
+        "wait", "resourcequota/tiny", "--for=jsonpath={.status.hard.requests\\.memory}=16Mi", "--timeout=60s"
+    )
+    status = tenant.wait(tenant.run(components, "true"))["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "PodRejected"), status
+    assert "quota `tiny`" in status["message"]
+
+
+def test_a_label_hands_a_run_to_kueue_and_it_is_not_counted(narrow: Tenant, components: str) -> None:
+    """Kueue itself is not there: what is seen is its label on the pod, and that the operator counts the run no more."""
+    first = narrow.run(components, "sleep-for", "300")
+    narrow.wait(first, is_running)
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": "ComponentRun",
+        "metadata": {"name": "managed", "labels": {KUEUE_QUEUE_LABEL: "team"}},
+        "spec": {"image": components, "args": ["sleep-for", "3"], "resources": SMALL, "timeout": "2m"},
+    }
+    narrow.custom.create_namespaced_custom_object(GROUP, VERSION, narrow.namespace, "componentruns", body)
+    narrow.wait("managed", is_running)
+    assert narrow.pods("managed")[0].metadata.labels[KUEUE_QUEUE_LABEL] == "team"
+    assert narrow.wait("managed")["status"]["phase"] == "Succeeded"
+    assert is_running(narrow.get(first))
