@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.tenant.tenant import phase_of
+from e2e.tenant.tenant import LONG_AGO, phase_of
 
 if TYPE_CHECKING:
     from e2e.tenant import Tenant
@@ -52,7 +52,7 @@ def test_runs_that_wait_for_each_other_keep_their_order_though_the_operator_is_k
     for name in names[:2]:
         tenant.wait(name, lambda run: phase_of(run) == "Running", timeout=240)
         kill(tenant, "operator")
-    ended = ""
+    ended = LONG_AGO
     for name in names:
         status = tenant.wait(name, timeout=240)["status"]
         assert status["phase"] == "Succeeded", status

@@ -9,7 +9,7 @@ import pytest
 from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.api.names import KUEUE_QUEUE_LABEL
 from e2e import tenant as tenants
-from e2e.tenant.tenant import SMALL, phase_of
+from e2e.tenant.tenant import LONG_AGO, SMALL, phase_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def waits_for(what: str) -> Any:
 
 
 def assert_one_after_another(tenant: Tenant, names: list[str]) -> None:
-    ended = ""
+    ended = LONG_AGO
     for name in names:
         status = tenant.wait(name, timeout=WAIT_SECONDS)["status"]
         assert status["phase"] == "Succeeded", status

@@ -10,6 +10,7 @@ import tempfile
 import time
 import uuid
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
     from e2e.cluster.connection import Connection
 
-__all__ = ["Tenant", "create"]
+__all__ = ["LONG_AGO", "Tenant", "create"]
+
+LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
+"""Before anything that a test sees."""
 
 TERMINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
 CREDENTIALS: Final = "store-keys"
@@ -157,9 +161,10 @@ class Tenant:
                 raise
         return self.get(name)
 
-    def component_times(self, name: str) -> tuple[str, str]:
-        """When the component of a run began and when it had ended, as the status has it: they compare as texts."""
-        phases = {item["phase"]: item["startTime"] for item in self.get(name)["status"]["phases"]}
+    def component_times(self, name: str) -> tuple[datetime, datetime]:
+        """When the component of a run began and when it had ended, as the status has it."""
+        times = self.get(name)["status"]["phases"]
+        phases = {item["phase"]: datetime.fromisoformat(item["startTime"]) for item in times}
         return phases["Running"], phases["StagingOut"]
 
     def pods(self, name: str) -> list[Any]:
