@@ -9,10 +9,12 @@ import pytest
 from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.api.names import KUEUE_QUEUE_LABEL
 from e2e import tenant as tenants
+from e2e.tenant.gating import GATE, gate_pods, open_gate
 from e2e.tenant.tenant import LONG_AGO, SMALL, phase_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from e2e.cluster.connection import Connection
     from e2e.tenant import Tenant
@@ -130,18 +132,39 @@ def test_a_quota_that_is_too_small_for_a_run_ends_it(tenant: Tenant, components:
     assert "quota `tiny`" in status["message"]
 
 
+def submit_to_kueue(tenant: Tenant, name: str, image: str, *args: str) -> None:
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": "ComponentRun",
+        "metadata": {"name": name, "labels": {KUEUE_QUEUE_LABEL: "team"}},
+        "spec": {"image": image, "args": list(args), "resources": SMALL, "timeout": "2m"},
+    }
+    tenant.custom.create_namespaced_custom_object(GROUP, VERSION, tenant.namespace, "componentruns", body)
+
+
 def test_a_label_hands_a_run_to_kueue_and_it_is_not_counted(narrow: Tenant, components: str) -> None:
     """Kueue itself is not there: what is seen is its label on the pod, and that the operator counts the run no more."""
     first = narrow.run(components, "sleep-for", "300")
     narrow.wait(first, is_running)
-    body = {
-        "apiVersion": API_VERSION,
-        "kind": "ComponentRun",
-        "metadata": {"name": "managed", "labels": {KUEUE_QUEUE_LABEL: "team"}},
-        "spec": {"image": components, "args": ["sleep-for", "3"], "resources": SMALL, "timeout": "2m"},
-    }
-    narrow.custom.create_namespaced_custom_object(GROUP, VERSION, narrow.namespace, "componentruns", body)
+    submit_to_kueue(narrow, "managed", components, "sleep-for", "3")
     narrow.wait("managed", is_running)
     assert narrow.pods("managed")[0].metadata.labels[KUEUE_QUEUE_LABEL] == "team"
     assert narrow.wait("managed")["status"]["phase"] == "Succeeded"
     assert is_running(narrow.get(first))
+
+
+def test_a_run_whose_pod_is_gated_is_queued_until_the_gate_is_taken_away(
+    tenant: Tenant, components: str, tmp_path: Path
+) -> None:
+    if not tenant.connection.own:
+        pytest.skip("a stranger's API server may not reach this machine")
+    with gate_pods(tenant, tmp_path):
+        submit_to_kueue(tenant, "gated", components, "true")
+        status = tenant.wait("gated", waits_for("SchedulingGates"))["status"]
+    assert status["phase"] == "Queued"
+    assert [one.spec.node_name for one in tenant.pods("gated")] == [None]
+    tenant.wait("gated", lambda run: GATE in run["status"]["message"])
+    open_gate(tenant, "gated-1")
+    status = tenant.wait("gated")["status"]
+    assert status["phase"] == "Succeeded", status
+    assert "queue" not in status

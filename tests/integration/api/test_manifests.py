@@ -90,6 +90,7 @@ GOOD: dict[str, Any] = {
     "retry": {"limit": 2, "backoff": {"initial": "30s"}, "afterStart": ["Evicted", "OutOfMemory"]},
     "resources": {"limits": {"cpu": 1, "memory": "256Mi"}},
     "timeout": "15m",
+    "concurrency": {"group": "nightly/42@dev", "policy": "Replace"},
 }
 
 
@@ -122,6 +123,8 @@ def with_input(**more: Any) -> dict[str, Any]:
         (with_changes(retry={"backoff": {"initial": "0s"}}), "spec.retry.backoff: initial must be at least 1s"),
         (with_changes(retry={"backoff": {"initial": "6m"}}), "spec.retry.backoff: initial must be at least 1s"),
         (with_changes(retry={"backoff": {"max": "2h"}}), "spec.retry.backoff: initial must be at least 1s"),
+        (with_changes(concurrency={"policy": "Wait"}), 'spec.concurrency.policy: Unsupported value: "Wait"'),
+        (with_changes(concurrency={"group": "a b"}), "spec.concurrency.group"),
         (with_changes(command=["sh"]), "spec.command and spec.args go with spec.image"),
         (with_changes(component=None, image="a:b", tag="c"), "spec.tag belongs to spec.component"),
         (with_changes(input={"tables": [{"source": "flights"}]}), "spec.input.tables[0].source"),

@@ -1,0 +1,122 @@
+"""A webhook that sets a scheduling gate on pods with Kueue's label, as Kueue's own does; part of the test's process."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import ipaddress
+import json
+import ssl
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final
+
+import kubernetes.client
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from componentrun.api.names import KUEUE_QUEUE_LABEL
+from e2e.cluster import address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from e2e.tenant.tenant import Tenant
+
+__all__ = ["GATE", "gate_pods", "open_gate"]
+
+GATE: Final = "kueue.x-k8s.io/admission"
+
+
+class _Webhook(BaseHTTPRequestHandler):
+    """Answers every review with the same patch."""
+
+    def do_POST(self) -> None:
+        """An AdmissionReview."""
+        review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        patch = [{"op": "add", "path": "/spec/schedulingGates", "value": [{"name": GATE}]}]
+        response = {
+            "uid": review["request"]["uid"],
+            "allowed": True,
+            "patchType": "JSONPatch",
+            "patch": base64.b64encode(json.dumps(patch).encode()).decode(),
+        }
+        body = json.dumps({"apiVersion": review["apiVersion"], "kind": review["kind"], "response": response}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def gate_pods(tenant: Tenant, folder: Path) -> Iterator[None]:
+    """While this lasts, pods of the tenant that have Kueue's label get a gate."""
+    host = address.node()
+    certificate, key = _certificate(folder, host)
+    server = ThreadingHTTPServer((host, 0), _Webhook)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    hooks: Any = kubernetes.client.AdmissionregistrationV1Api(tenant.api)
+    name = f"gate-{tenant.namespace}"
+    hooks.create_mutating_webhook_configuration(
+        _configuration(name, tenant.namespace, f"https://{host}:{server.server_port}/", certificate.read_bytes())
+    )
+    try:
+        yield
+    finally:
+        hooks.delete_mutating_webhook_configuration(name)
+        server.shutdown()
+
+
+def open_gate(tenant: Tenant, pod: str) -> None:
+    """Take the gate away, as Kueue does when it admits the pod."""
+    tenant.kubectl("patch", "pod", pod, "--type=json", '-p=[{"op": "remove", "path": "/spec/schedulingGates"}]')
+
+
+def _configuration(name: str, namespace: str, url: str, authority: bytes) -> dict[str, Any]:
+    webhook = {
+        "name": "gate.componentrun.test",
+        "clientConfig": {"url": url, "caBundle": base64.b64encode(authority).decode()},
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "objectSelector": {"matchExpressions": [{"key": KUEUE_QUEUE_LABEL, "operator": "Exists"}]},
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "timeoutSeconds": 10,
+    }
+    return {"metadata": {"name": name}, "webhooks": [webhook]}
+
+
+def _certificate(folder: Path, host: str) -> tuple[Path, Path]:
+    """A certificate for this address, signed by itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gate")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(minutes=5))
+        .not_valid_after(now + dt.timedelta(hours=2))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "gate.crt", folder / "gate.key"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files
