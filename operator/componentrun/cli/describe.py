@@ -57,8 +57,7 @@ def _facts(session: Session, run: ComponentRun) -> Iterator[tuple[str, list[Cell
         yield "Result", [styled(status.result)]
     if status.reason and status.reason != status.phase:
         yield "Reason", [status.reason]
-    if status.queue is not None:
-        yield "Waits for", [_waits_for(status.queue)]
+    yield from _waits_for(status.queue)
     yield from _sentences(("Message", status.message), ("It says", status.result_message))
     if status.exit_code is not None:
         yield "Exit code", [str(status.exit_code)]
@@ -80,10 +79,12 @@ def _facts(session: Session, run: ComponentRun) -> Iterator[tuple[str, list[Cell
         )
 
 
-def _waits_for(queue: QueueStatus) -> str:
+def _waits_for(queue: QueueStatus | None) -> Iterator[tuple[str, list[Cell | str]]]:
+    if queue is None:
+        return
     group = f" `{queue.group}`" if queue.waiting_for == "ConcurrencyGroup" and queue.group else ""
     place = "" if queue.position is None else f", place {queue.position} in line"
-    return f"{queue.waiting_for}{group}{place}"
+    yield "Waits for", [f"{queue.waiting_for}{group}{place}"]
 
 
 def _sentences(*told: tuple[str, str | None]) -> Iterator[tuple[str, list[Cell | str]]]:

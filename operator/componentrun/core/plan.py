@@ -112,6 +112,8 @@ def _between_attempts(o: Observed, last: Attempt, begins: datetime) -> Plan:
     if o.run.spec.cancel:
         message = "The run was cancelled between two attempts; nothing was published."
         return _write(o, status.finished(o.run, Diagnosis(Reason.CANCELLED, message), now=o.now))
+    if o.turn.replaced_by is not None:
+        return _write(o, status.finished(o.run, queued.replaced(o.turn), now=o.now))
     look_again = retry.in_the_way(_pod_of(o.pod, last), o.limits, o.now)
     if look_again is not None:
         return Plan(wake_at=look_again)

@@ -186,8 +186,8 @@ class Queue:
     def quota_full(self, name: str, said: str) -> None:
         """A ResourceQuota refused the pod of this run: those behind it need not try."""
         entry = self._entries.get(name)
-        if entry is None:
-            return
+        if entry is None or entry.placed:
+            return  # another attempt of a run that has its place holds nobody up
         known = self._full.get(_quota_class(entry))
         if known is None or entry.order <= known.order:
             self._full[_quota_class(entry)] = _Full(entry.order, said)

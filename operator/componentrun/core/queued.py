@@ -37,7 +37,11 @@ def queued(run: ComponentRun, turn: Turn, now: datetime) -> ComponentRunStatus:
         return run.status
     status = moved(run, "Queued", Reason.QUEUED, _sentence(turn), now=now)
     told = QueueStatus(
-        waiting_for=turn.waiting_for, position=turn.position, group=turn.group, number=turn.number or None, updated=now
+        waiting_for=turn.waiting_for,
+        position=max(turn.position, 1),
+        group=turn.group,
+        number=turn.number or None,
+        updated=now,
     )
     return status.model_copy(update={"queue": told})
 
@@ -62,8 +66,8 @@ def forbidden(turn: Turn) -> Diagnosis:
 
 
 def replaced(turn: Turn) -> Diagnosis:
-    """How a run that has not started ends where a newer one takes its place."""
-    return Diagnosis(Reason.REPLACED, f"{_taken_by(turn)} before it started.")
+    """How a run that has no pod, before its first attempt or between two, ends where a newer one takes its place."""
+    return Diagnosis(Reason.REPLACED, f"{_taken_by(turn)} while it had no pod; nothing was published.")
 
 
 def replacement(turn: Turn, now: datetime) -> Termination | None:
@@ -88,7 +92,7 @@ def _worth_telling(told: QueueStatus | None, turn: Turn, now: datetime) -> bool:
 
 
 def _sentence(turn: Turn) -> str:
-    place = f"place {turn.position} in line"
+    place = f"place {max(turn.position, 1)} in line"
     ahead = ", ".join(f"`{name}`" for name in turn.ahead)
     match turn.waiting_for:
         case "ConcurrencyGroup":
