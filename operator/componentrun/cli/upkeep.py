@@ -64,6 +64,8 @@ def _tell_sweep(output: Output, name: str, done: "Swept", *, dry_run: bool) -> N
     if done.uploads:
         parts.append(f"{count(done.uploads, 'unfinished upload')}")
     output.note(f"{verb} Storage `{name}`: {', '.join(parts)}")
+    for run in done.completed:
+        output.note(f"run {run} had published only some of its tables; {'to be completed' if dry_run else 'completed'}")
     if done.waiting:
         output.note(f"{count(done.waiting, 'prefix').replace('prefixs', 'prefixes')} below `data/` wait for their time")
 

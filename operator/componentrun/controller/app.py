@@ -13,7 +13,6 @@ import os
 import socket
 import time
 import uuid
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import kopf
@@ -82,11 +81,12 @@ class Operator:
         self._watching = False
         self._resync = Resync(kube, caches, self._queue, metrics, settings.process.namespaces)
         identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        stores, scopes = Stores(kube, caches.storages, metrics), Scopes(_now)
+        stores, scopes = Stores(kube, caches.storages, metrics), Scopes(kube.clock.now)
         self._reconciler = _reconciler(settings, kube, self._queues, caches, metrics, identity, stores, scopes)
-        self._storages = StorageWatch(kube, caches.storages, stores, scopes, storages, _now)
+        self._storages = StorageWatch(kube, caches.storages, stores, scopes, storages, kube.clock.now)
         self._workers = Workers(self._queue, self._reconciler, metrics)
         self._lease = Lease(kube, settings.lease, identity) if settings.lease is not None else None
+        self._leading: asyncio.Task[None] | None = None
         self._health = HealthServer(settings.process.host, settings.process.port, self._unready, self._render)
 
     async def run(self) -> None:
@@ -106,8 +106,7 @@ class Operator:
         finally:
             self._waiting_for = "the end"
             await self._workers.stop(_STOP_SECONDS)
-            if self._lease is not None and self._reconciler.active:
-                await self._lease.release()
+            await self._hand_over()
             serving.cancel()
             stopping.cancel()
             await asyncio.wait({serving, stopping}, timeout=_WATCHES_STOP_SECONDS)
@@ -127,7 +126,7 @@ class Operator:
             for number in range(_STORAGE_WORKERS):
                 group.create_task(self._storages.work(), name=f"storages {number}")
             if self._lease is not None:
-                group.create_task(self._lead(self._lease), name="lease")
+                self._leading = group.create_task(self._lead(self._lease), name="lease")
             group.create_task(self._resync_now_and_then(), name="resync")
 
     async def _lead(self, lease: Lease) -> None:
@@ -144,6 +143,16 @@ class Operator:
             await lease.hold()
         finally:
             self._act(False)
+
+    async def _hand_over(self) -> None:
+        """Give the Lease back, if we hold it. No renewal may come behind that, so renewing ends before."""
+        if self._lease is None or self._leading is None:
+            return
+        held = self._reconciler.active
+        self._leading.cancel()
+        await asyncio.wait({self._leading})
+        if held:
+            await self._lease.release()
 
     def _act(self, active: bool) -> None:  # noqa: FBT001 - a state, not a switch
         self._reconciler.active = self._storages.active = active
@@ -289,10 +298,6 @@ def _raise_first(error: BaseException | None) -> None:
         raise error
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _reconciler(
     settings: Settings,
     kube: Kube,
@@ -309,11 +314,11 @@ def _reconciler(
         kube,
         caches,
         queues,
-        Starter(kube, caches, stores, scopes, policies, start, _now),
-        Publisher(stores, _now),
+        Starter(kube, caches, stores, scopes, policies, start, kube.clock.now),
+        Publisher(stores, kube.clock.now),
         StatusWriter(kube, caches, metrics, identity),
         settings.limits,
-        _now,
+        kube.clock.now,
     )
 
 

@@ -30,6 +30,7 @@ __all__ = ["Lease", "LeaseSettings", "LostError"]
 
 _log = logging.getLogger(__name__)
 
+_LOOK_SECONDS: Final = 1.0
 _TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -43,13 +44,18 @@ class LeaseSettings:
 
     namespace: str
     name: str
-    seconds: float = 15.0
-    """How long the others wait after the last renewal."""
+    seconds: float = 10.0
+    """How long the others wait after the last renewal; with two of their looks, less than the 15 s that are promised."""
 
     @property
     def renew_every(self) -> float:
-        """Pause between renewals, and between looks of those that wait."""
+        """Pause between renewals."""
         return self.seconds / 6
+
+    @property
+    def look_every(self) -> float:
+        """Pause between looks of those that wait: what is given back is taken within it."""
+        return min(_LOOK_SECONDS, self.renew_every)
 
     @property
     def give_up_after(self) -> float:
@@ -86,7 +92,7 @@ class Lease:
             if holder and holder != told:
                 _log.info("stands by: %s holds the lease %s", holder, self._settings.name)
                 told = holder
-            await asyncio.sleep(self._settings.renew_every)
+            await asyncio.sleep(self._settings.look_every)
 
     async def hold(self) -> None:
         """Renew the Lease for as long as that works.

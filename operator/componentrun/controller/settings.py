@@ -89,7 +89,7 @@ def _limits(reader: Reader) -> Limits:
 def _lease(reader: Reader) -> LeaseSettings | None:
     """A Lease where COMPONENTRUN_LEASE names one, as `namespace/name`."""
     namespace, _, name = reader.read("LEASE", _namespace_and_name, "").partition("/")
-    duration = reader.read("LEASE_SECONDS", seconds(6, 600), 15.0)
+    duration = reader.read("LEASE_SECONDS", seconds(6, 600), LeaseSettings.seconds)
     return LeaseSettings(namespace, name, duration) if name else None
 
 

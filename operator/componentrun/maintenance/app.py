@@ -119,6 +119,12 @@ def _tell_compaction(title: str, done: Compacted) -> None:
 
 
 def _tell_sweep(title: str, swept: Swept) -> None:
+    for run in swept.completed:
+        log.warning(
+            "Storage %s: run %s had switched over only some of its tables when it was deleted, or its operator was "
+            "lost; they are complete now",
+            *(title, run),
+        )
     log.info(
         "Storage %s swept: %d data prefixes with %d objects (%d bytes), %d files, %d versions, %d documents, "
         "%s uploads, %s hidden; %d prefixes wait",

@@ -23,6 +23,7 @@ from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
 from componentrun.errors import PlatformError
+from componentrun.process.clock import ApiClock
 from componentrun.process.kubeerrors import ForbiddenError, GoneError, UnavailableError, error_for
 from componentrun.process.resources import PODS
 
@@ -90,6 +91,7 @@ class Kube:
         self._api = kubernetes_client.ApiClient(configuration)
         self._observer = observer
         self.configuration = configuration
+        self.clock = ApiClock()
         self._reload = reload
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._random = random.Random()  # noqa: S311 - spreads retries, keeps no secret
@@ -243,6 +245,7 @@ class Kube:
         what, code = f"{method} {path}", ""
         headers = {"Accept": f"{_JSON}, */*", "Content-Type": kind, "User-Agent": "componentrun"}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], url, method, data)
+        asked_at = self.clock.ticks()
         try:
             async with self._session.request(
                 method,
@@ -254,6 +257,7 @@ class Kube:
                 server_hostname=self.configuration.tls_server_name,
             ) as answer:
                 code = str(answer.status)
+                self.clock.answered(answer.headers.get("Date", ""), asked_at)
                 if answer.status >= _FIRST_ERROR:
                     refusal = error_for(answer.status, await answer.read(), what)
                     refusal.retry_after = _retry_after(answer.headers)

@@ -4,6 +4,9 @@ A prefix below `data/` is swept only if nothing (pointer, kept version, file) na
 sweeper's own notes (`sweep.json`) say, so that a run that began to read a table before it was replaced reads to its
 end. Before its objects go, the run's journal is claimed (created as `abandoned`), so that nobody can publish what is
 about to vanish; a run that is being published is left alone. That order makes it safe against commits at the same time.
+
+A run that has been at it for longer than an operator tries has none any more: it was deleted with half of its tables
+switched over. The sweeper completes it, as whoever finds such a journal may.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from pydantic import Field
 
 from componentrun.contract import MAX_TIMEOUT_SECONDS
 from componentrun.errors import PlatformError
-from componentrun.storage.commit import Journal, read_journal
+from componentrun.storage.commit import Journal, read_journal, resume
 from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.files import delete_expired
 from componentrun.storage.hidden import delete_hidden
@@ -35,6 +38,8 @@ MIN_KEEP: Final = timedelta(seconds=MAX_TIMEOUT_SECONDS) + timedelta(hours=24)
 """The longest run and its upload; no attempt that is younger than this may lose its objects."""
 HISTORY_KEEP: Final = timedelta(days=7)
 """How long an earlier version of a table can be restored, where nobody says another time."""
+_PUBLISHED_BY_OPERATOR: Final = timedelta(hours=2)
+"""An operator completes what it began to publish within an hour, or as soon as the store answers."""
 _NOTES_FORMAT: Final = 1
 
 
@@ -63,6 +68,8 @@ class Swept:
     """Earlier versions of tables."""
     documents: int = 0
     """Plans and journals that had outlived their runs."""
+    completed: tuple[str, ...] = ()
+    """Runs whose tables were switched over in part, and are now as a whole."""
     uploads: int | None = None
     """Uploads in parts that were begun and never ended; None: nobody asked, or the store does not tell."""
     hidden: int | None = None
@@ -101,6 +108,7 @@ async def sweep(
     if not dry_run:
         await delete_all(store, versions)
     folders = await _folders(store)
+    completed = await _complete(store, folders, now - _PUBLISHED_BY_OPERATOR, dry_run=dry_run)
     swept = await _sweep_data(store, folders, _Times(now, keep, now - history), dry_run=dry_run)
     gone = tuple(place for folder in swept.prefixes for place in _plans(store, folder))
     # A journal stays for one more sweep than its data: who looked at that data before it went still runs into it.
@@ -112,6 +120,7 @@ async def sweep(
         files=files.files,
         versions=len(versions),
         documents=len(documents),
+        completed=completed,
         uploads=await end_uploads(store.settings, now - keep, dry_run=dry_run) if hidden else None,
         hidden=await _delete_hidden(store, now - history, dry_run=dry_run) if hidden else None,
     )
@@ -135,6 +144,22 @@ async def _folders(store: Store) -> list[str]:
 
     held = await gather_bounded(holds_something, folders)
     return [folder for folder, is_held in zip(folders, held, strict=True) if is_held]
+
+
+async def _complete(store: Store, folders: list[str], before: datetime, *, dry_run: bool) -> tuple[str, ...]:
+    """Runs that began to be published before then and never were, completed."""
+    runs = sorted({owner[0] for owner in map(store.layout.run_of_data, folders) if owner is not None})
+
+    async def is_half(run: str) -> bool:
+        journal = await read_journal(store, run)
+        if journal is None or journal.state != "publishing" or journal.commit.time >= before:
+            return False
+        if not dry_run:
+            await resume(store, run)
+        return True
+
+    half = await gather_bounded(is_half, runs)
+    return tuple(run for run, is_so in zip(runs, half, strict=True) if is_so)
 
 
 @dataclass(frozen=True, slots=True)

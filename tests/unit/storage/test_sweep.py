@@ -12,6 +12,7 @@ from componentrun.storage.commit import FencedError, publish, read_journal
 from componentrun.storage.files import FILE_KEEP
 from componentrun.storage.history import read_history
 from componentrun.storage.layout import TableId
+from componentrun.storage.leftovers import outlived_documents
 from componentrun.storage.restore import restore_table
 from componentrun.storage.sweep import HISTORY_KEEP, MIN_KEEP, Swept, sweep
 from tests.unit.storage.filing import index, published, stored
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from componentrun.storage.connection import Store, Stored
 
 FOO = "in.c-main.foo"
+BAR = "in.c-main.bar"
 NOW = datetime.now(UTC) + timedelta(hours=1)
 """Later than the times of all objects, which the store sets."""
 LATER = NOW + MIN_KEEP
@@ -88,10 +90,35 @@ async def test_a_run_that_is_being_published_is_left_alone(store: Store) -> None
     table = await uploaded(store, "r0", 1, FOO, ["0"])
     with pytest.raises((KilledError, BaseExceptionGroup)):
         await publish(MortalStore(store, 1, after=True), "r0", 1, result(table))
-    await swept(store, now=NOW)
-    assert (await swept(store, now=LATER)).objects == 0
+    just_now = datetime.now(UTC)
+    assert await swept(store, now=just_now) == Swept(waiting=1)
     await publish(store, "r0", 1, result(table))
     assert await content(store, FOO) == ["a", "0"]
+
+
+@pytest.mark.parametrize("writes", [1, 2, 3])
+async def test_what_was_left_half_published_is_completed(store: Store, writes: int) -> None:
+    """The run was deleted while no operator was there, so none will do it."""
+    tables = [await uploaded(store, "r0", 1, name, ["0"]) for name in (FOO, BAR)]
+    with pytest.raises((KilledError, BaseExceptionGroup)):
+        await publish(MortalStore(store, writes, after=True), "r0", 1, result(*tables))
+    done = await swept(store, now=NOW + timedelta(hours=2))
+    assert done.completed == ("r0",)
+    assert await content(store, FOO) == await content(store, BAR) == ["a", "0"]
+    journal = await read_journal(store, "r0")
+    assert journal is not None
+    assert journal.state == "done"
+    assert not (await swept(store, now=NOW + timedelta(hours=3))).completed
+
+
+async def test_a_dry_run_tells_what_would_be_completed(store: Store) -> None:
+    table = await uploaded(store, "r0", 1, FOO, ["0"])
+    with pytest.raises((KilledError, BaseExceptionGroup)):
+        await publish(MortalStore(store, 1, after=True), "r0", 1, result(table))
+    assert (await swept(store, now=NOW + timedelta(hours=2), dry_run=True)).completed == ("r0",)
+    journal = await read_journal(store, "r0")
+    assert journal is not None
+    assert journal.state == "publishing"
 
 
 async def test_a_commit_between_look_and_claim_wins(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,5 +226,4 @@ async def test_documents_of_a_run_that_is_being_published_stay(store: Store) -> 
     table = await uploaded(store, "r0", 1, FOO, ["0"])
     with pytest.raises((KilledError, BaseExceptionGroup)):
         await publish(MortalStore(store, 1, after=True), "r0", 1, result(table))
-    await swept(store, now=NOW)
-    assert (await swept(store, now=LATER + KEEP)).documents == 0
+    assert await outlived_documents(store, LATER, []) == []

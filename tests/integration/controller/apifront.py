@@ -1,0 +1,166 @@
+"""A server between an operator and the API server that does to requests what networks and busy API servers do.
+
+It passes everything on, streams as well, and follows rules that a test adds and takes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import tempfile
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import aiohttp
+import yaml
+from aiohttp import web
+
+from tests.integration.collector.front import HOP_BY_HOP, _pem
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What happens to requests whose method is one of `methods` and whose path contains `path`.
+
+    Attributes:
+        status: the answer that is given instead of passing it on; 0: none, it is left without an answer.
+        headers: of that answer.
+        reason: of the Status object in it.
+    """
+
+    status: int
+    methods: str = "GET POST PATCH DELETE"
+    path: str = "/"
+    reason: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def fits(self, request: web.Request) -> bool:
+        return request.method in self.methods.split() and self.path in request.path
+
+
+class ApiFront:
+    """Serves at `url` in a thread of its own, within `with`.
+
+    Attributes:
+        late: seconds that each event of a watch is kept back.
+        refused: how often a rule was followed.
+        watches: how often a watch was begun.
+    """
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.late = 0.0
+        self.refused = 0
+        self.watches = 0
+        self._kubeconfig = kubeconfig
+        self._rules: list[Rule] = []
+        self._streams: set[web.Request] = set()
+        self._expire = False
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._call(self._open())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._call(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @contextmanager
+    def rule(self, rule: Rule) -> Iterator[None]:
+        """Have the rule followed within `with`."""
+        self._rules.append(rule)
+        try:
+            yield
+        finally:
+            self._rules.remove(rule)
+
+    def drop_watches(self, *, expired: bool = False) -> None:
+        """Break off all watches that are open; `expired`: the next of each kind is told that its version is too old."""
+        self._call(self._drop(expired))
+
+    def _call(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    async def _open(self) -> None:
+        config = yaml.safe_load(self._kubeconfig.read_text())
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        context = ssl.create_default_context(cadata=_pem(cluster, "certificate-authority"))
+        with tempfile.NamedTemporaryFile("w") as both:
+            both.write(_pem(user, "client-certificate") + "\n" + _pem(user, "client-key"))
+            both.flush()
+            context.load_cert_chain(both.name)
+        self._server = cluster["server"]
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=context), timeout=aiohttp.ClientTimeout(total=None)
+        )
+        app = web.Application(client_max_size=16 * 2**20)
+        app.router.add_route("*", "/{rest:.*}", self._serve)
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def _close(self) -> None:
+        await self._drop(False)
+        await self._runner.cleanup()
+        await self._session.close()
+
+    async def _drop(self, expired: bool) -> None:
+        self._expire = expired
+        for request in self._streams:
+            if request.transport is not None:
+                request.transport.abort()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        rule = next((rule for rule in self._rules if rule.fits(request)), None)
+        if rule is not None:
+            return await self._follow(rule)
+        if request.query.get("watch") == "true":
+            return await self._watch(request)
+        async with self._session.request(
+            request.method, self._server + request.raw_path, data=await request.read(), headers=_kept(request.headers)
+        ) as answer:
+            return web.Response(status=answer.status, headers=_kept(answer.headers), body=await answer.read())
+
+    async def _follow(self, rule: Rule) -> web.StreamResponse:
+        self.refused += 1
+        while not rule.status and rule in self._rules:
+            await asyncio.sleep(0.05)
+        status = {"kind": "Status", "code": rule.status, "reason": rule.reason, "message": "as the test wants it"}
+        return web.json_response(status, status=rule.status or 504, headers=dict(rule.headers))
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        self.watches += 1
+        if self._expire and request.query.get("resourceVersion"):
+            self._expire = False
+            gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "old"}}
+            return web.Response(text=json.dumps(gone) + "\n", content_type="application/json")
+        self._streams.add(request)
+        try:
+            async with self._session.get(self._server + request.raw_path, headers=_kept(request.headers)) as answer:
+                response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
+                await response.prepare(request)
+                with suppress(aiohttp.ClientError, ConnectionError):
+                    async for chunk in answer.content.iter_any():
+                        if self.late:
+                            await asyncio.sleep(self.late)
+                        await response.write(chunk)
+                return response
+        finally:
+            self._streams.discard(request)
+
+
+def _kept(headers: Any) -> dict[str, str]:
+    left_out = HOP_BY_HOP | {"content-encoding", "accept-encoding", "authorization"}
+    return {key: value for key, value in headers.items() if key.lower() not in left_out}

@@ -1,0 +1,143 @@
+"""An operator of the work tree in a process of its own that can kill itself at the n-th thing it writes.
+
+Writes are what others can see: requests to the API server that are no GET (the Lease left out, which is renewed by the
+clock), and objects put into a store or deleted there. The process is forked from one that has imported everything,
+because a run is tried with dozens of them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kubernetes.aio.config import kube_config
+
+from componentrun.controller import app, logs, settings
+from componentrun.process import kube
+from componentrun.process.clock import ApiClock
+from componentrun.process.kube import Kube
+from componentrun.process.launch import launch
+from componentrun.storage.connection import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from multiprocessing.process import BaseProcess
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["componentrun.controller.app", __name__])
+
+
+@dataclass(frozen=True)
+class Death:
+    """When an operator kills itself.
+
+    Attributes:
+        at: the write, from 1.
+        before: whether the write is not made any more, or was made and its answer not seen.
+    """
+
+    at: int
+    before: bool
+
+
+def start(
+    environment: dict[str, str], folder: Path, name: str, death: Death | None = None, ahead: timedelta = timedelta()
+) -> BaseProcess:
+    """An operator that writes its log to `<name>.log` and what it wrote to `<name>.writes`, both below the folder.
+
+    Its clock is ahead of this machine's by so much.
+    """
+    process = FORKS.Process(target=_work, args=(environment, folder / name, death, ahead), daemon=True)
+    process.start()
+    return process
+
+
+def writes(folder: Path, name: str) -> list[str]:
+    """What an operator wrote, in order."""
+    path = folder / f"{name}.writes"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+class _Counter:
+    """Counts writes, notes them, and ends the process at the one that was asked for."""
+
+    def __init__(self, notes: Path, death: Death | None) -> None:
+        self._notes = notes.open("a", buffering=1)
+        self._death = death
+        self._begun = 0
+        self._made = 0
+
+    async def write(self, what: str, make: Callable[[], Awaitable[Any]]) -> Any:
+        self._begun += 1
+        if self._death is not None and self._death.before and self._begun == self._death.at:
+            self._die(what)
+        try:
+            return await make()
+        finally:
+            self._made += 1
+            if self._death is not None and not self._death.before and self._made == self._death.at:
+                self._die(what)
+            self._notes.write(f"{what}\n")
+
+    def _die(self, what: str) -> None:
+        self._notes.write(f"{what} +\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _count(counter: _Counter) -> None:
+    request, put, delete = Kube.request, Store._put, Store.delete
+
+    async def counted_request(self: Kube, method: str, path: str, **details: Any) -> dict[str, Any]:
+        if method == "GET" or "/leases" in path:
+            return await request(self, method, path, **details)
+        made: dict[str, Any] = await counter.write(
+            f"{method} {_kind_of(path)}", lambda: request(self, method, path, **details)
+        )
+        return made
+
+    async def counted_put(self: Store, operation: str, key: str, data: bytes, **details: Any) -> str:
+        stored = await counter.write(
+            f"{operation} {_kind_of_key(self, key)}", lambda: put(self, operation, key, data, **details)
+        )
+        return str(stored)
+
+    async def counted_delete(self: Store, keys: Sequence[str]) -> None:
+        await counter.write("delete objects", lambda: delete(self, keys))
+
+    Kube.request, Store._put, Store.delete = counted_request, counted_put, counted_delete  # type: ignore[method-assign]  # the point of it
+
+
+def _kind_of(path: str) -> str:
+    """`pods`, or `componentruns/status`: the path without the names of objects."""
+    _, _, rest = path.partition("/namespaces/")
+    parts = rest.split("/")[1:]
+    return "/".join(parts[::2])
+
+
+def _kind_of_key(store: Store, key: str) -> str:
+    """`runs/journal.json`: the first part of a key and its last."""
+    parts = key.removeprefix(store.settings.prefix).strip("/").split("/")
+    return f"{parts[0]}/{parts[-1]}"
+
+
+def _work(environment: dict[str, str], base: Path, death: Death | None, ahead: timedelta) -> None:
+    with base.with_suffix(".log").open("a", buffering=1) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        os.environ.update(environment)
+        kube_config.KUBE_CONFIG_DEFAULT_LOCATION = environment["KUBECONFIG"]  # read when it was imported
+        kube.ApiClock = lambda: ApiClock(lambda: datetime.now(UTC) + ahead)  # type: ignore[attr-defined, misc, assignment]  # likewise
+        _count(_Counter(base.with_suffix(".writes"), death))
+        try:
+            code = launch(settings.from_environment, app.run, set_up_logs=logs.set_up)
+        except BaseException:  # whatever it was, the log is where a test looks
+            traceback.print_exc()
+            raise
+        sys.exit(code)
