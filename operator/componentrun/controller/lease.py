@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
     from componentrun.process.kube import Kube
 
-__all__ = ["Lease", "LeaseSettings", "LostError"]
+__all__ = ["DEFAULT_SECONDS", "Lease", "LeaseSettings", "LostError"]
 
 _log = logging.getLogger(__name__)
 
+DEFAULT_SECONDS: Final = 10.0
+"""With two looks of those that wait, less than the 15 s within which one of them is to go on."""
 _LOOK_SECONDS: Final = 1.0
 _TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -44,8 +46,8 @@ class LeaseSettings:
 
     namespace: str
     name: str
-    seconds: float = 10.0
-    """How long the others wait after the last renewal; with two of their looks, less than the 15 s that are promised."""
+    seconds: float = DEFAULT_SECONDS
+    """How long the others wait after the last renewal."""
 
     @property
     def renew_every(self) -> float:

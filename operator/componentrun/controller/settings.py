@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api.common import quantity_value
-from componentrun.controller.lease import LeaseSettings
+from componentrun.controller.lease import DEFAULT_SECONDS, LeaseSettings
 from componentrun.core.networkpolicy import IPV4_ONLY
 from componentrun.core.observed import Limits
 from componentrun.core.podsettings import PodSettings
@@ -89,7 +89,7 @@ def _limits(reader: Reader) -> Limits:
 def _lease(reader: Reader) -> LeaseSettings | None:
     """A Lease where COMPONENTRUN_LEASE names one, as `namespace/name`."""
     namespace, _, name = reader.read("LEASE", _namespace_and_name, "").partition("/")
-    duration = reader.read("LEASE_SECONDS", seconds(6, 600), LeaseSettings.seconds)
+    duration = reader.read("LEASE_SECONDS", seconds(6, 600), DEFAULT_SECONDS)
     return LeaseSettings(namespace, name, duration) if name else None
 
 

@@ -30,7 +30,7 @@ class Rule:
     """What happens to requests whose method is one of `methods` and whose path contains `path`.
 
     Attributes:
-        status: the answer that is given instead of passing it on; 0: none, it is left without an answer.
+        status: the answer that is given instead of passing it on; 0: none while the rule holds, then 504.
         headers: of that answer.
         reason: of the Status object in it.
     """
@@ -62,6 +62,7 @@ class ApiFront:
         self._rules: list[Rule] = []
         self._streams: set[web.Request] = set()
         self._expire = False
+        self._lifted = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -80,10 +81,12 @@ class ApiFront:
     def rule(self, rule: Rule) -> Iterator[None]:
         """Have the rule followed within `with`."""
         self._rules.append(rule)
+        self._lifted = asyncio.Event()
         try:
             yield
         finally:
             self._rules.remove(rule)
+            self._loop.call_soon_threadsafe(self._lifted.set)
 
     def drop_watches(self, *, expired: bool = False) -> None:
         """Break off all watches that are open; `expired`: the next of each kind is told that its version is too old."""
@@ -135,8 +138,8 @@ class ApiFront:
 
     async def _follow(self, rule: Rule) -> web.StreamResponse:
         self.refused += 1
-        while not rule.status and rule in self._rules:
-            await asyncio.sleep(0.05)
+        if not rule.status:
+            await self._lifted.wait()
         status = {"kind": "Status", "code": rule.status, "reason": rule.reason, "message": "as the test wants it"}
         return web.json_response(status, status=rule.status or 504, headers=dict(rule.headers))
 

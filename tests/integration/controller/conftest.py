@@ -87,7 +87,7 @@ class OperatorProcess:
         except OSError as error:
             return 0, str(error)
 
-    def wait_ready(self, seconds: float = 30) -> None:
+    def wait_ready(self, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while self.ask("/readyz")[0] != 200:
             assert time.monotonic() < deadline, f"not ready: {self.ask('/readyz')}; {self.log.read_text()[-2000:]}"
@@ -121,11 +121,14 @@ class OperatorProcess:
 
 
 class Wire:
-    """A TCP proxy in front of the API server that can be cut, as a network or a restarting API server would be."""
+    """A TCP proxy in front of a server that can be cut, as a network or a server that starts again would be.
 
-    def __init__(self, host: str, port: int) -> None:
+    It listens at the address `here`, on any port.
+    """
+
+    def __init__(self, host: str, port: int, here: str = "127.0.0.1") -> None:
         self._target = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((here, 0))
         self._open: set[socket.socket] = set()
         self._whole = True
         self.port = int(self._listener.getsockname()[1])
@@ -282,21 +285,22 @@ def place(
 
 @pytest.fixture
 def submit(tenant: Tenant, operator: OperatorProcess, images: dict[str, str]) -> Any:
-    """Create a run for this operator: `submit("copy", output=...)`; returns its name."""
+    """Create a run for this operator: `submit("copy", output=...)`; returns its name. None unsets a field."""
 
     def create(*args: str, **spec: Any) -> str:
         name = f"r-{uuid.uuid4().hex[:8]}"
+        full = {
+            "image": images["test-components"],
+            "args": list(args),
+            "resources": SMALL,
+            "timeout": "2m",
+            **spec,
+        }
         body = {
             "apiVersion": API_VERSION,
             "kind": "ComponentRun",
             "metadata": {"name": name, "labels": {OPERATOR_LABEL: operator.name}},
-            "spec": {
-                "image": images["test-components"],
-                "args": list(args),
-                "resources": SMALL,
-                "timeout": "2m",
-                **spec,
-            },
+            "spec": {field: value for field, value in full.items() if value is not None},
         }
         tenant.custom.create_namespaced_custom_object(
             GROUP, VERSION, tenant.namespace, "componentruns", body, field_validation="Strict"

@@ -14,7 +14,6 @@ import sys
 import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubernetes.aio.config import kube_config
@@ -29,6 +28,7 @@ from componentrun.storage.connection import Store
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from multiprocessing.process import BaseProcess
+    from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["componentrun.controller.app", __name__])
@@ -41,10 +41,12 @@ class Death:
     Attributes:
         at: the write, from 1.
         before: whether the write is not made any more, or was made and its answer not seen.
+        of: count only these writes, as `writes` tells them; empty: all.
     """
 
     at: int
     before: bool
+    of: str = ""
 
 
 def start(
@@ -70,19 +72,20 @@ class _Counter:
 
     def __init__(self, notes: Path, death: Death | None) -> None:
         self._notes = notes.open("a", buffering=1)
-        self._death = death
+        self._death = death or Death(at=0, before=False)  # never
         self._begun = 0
         self._made = 0
 
     async def write(self, what: str, make: Callable[[], Awaitable[Any]]) -> Any:
-        self._begun += 1
-        if self._death is not None and self._death.before and self._begun == self._death.at:
+        counts = self._death.of in {"", what}
+        self._begun += counts
+        if self._death.before and counts and self._begun == self._death.at:
             self._die(what)
         try:
             return await make()
         finally:
-            self._made += 1
-            if self._death is not None and not self._death.before and self._made == self._death.at:
+            self._made += counts
+            if not self._death.before and counts and self._made == self._death.at:
                 self._die(what)
             self._notes.write(f"{what}\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from componentrun.api.names import RUN_LABEL
@@ -25,7 +26,8 @@ class PodsSeen:
         self._watch = subprocess.Popen(
             [
                 str(connection.bin_dir / "kubectl"), "--kubeconfig", str(connection.kubeconfig), "--namespace",
-                self._tenant.namespace, "get", "pods", "--watch", "--output-watch-events", "--output=jsonpath={.object.metadata}{'\\n'}",
+                self._tenant.namespace, "get", "pods", "--watch", "--output-watch-events",
+                "--output=jsonpath={.object.metadata}{'\\n'}",
             ],
             stdout=self._notes,
         )  # fmt: skip
@@ -43,6 +45,6 @@ class PodsSeen:
             AssertionError: nobody watched any more.
         """
         assert self._watch.poll() is None, "the watch ended"
-        with open(self._notes.name, encoding="utf-8") as notes:
-            seen = [json.loads(line) for line in notes if line.endswith("\n") and line.strip()]
+        lines = Path(self._notes.name).read_text(encoding="utf-8").splitlines(keepends=True)
+        seen = [json.loads(line) for line in lines if line.endswith("\n") and line.strip()]
         return {item["uid"] for item in seen if (item.get("labels") or {}).get(RUN_LABEL) == run}

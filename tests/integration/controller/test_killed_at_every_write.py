@@ -134,11 +134,19 @@ class Lab:
         found = {
             "end": (status["phase"], status["reason"], len(status["attempts"])),
             "pods ever": len(self.seen.of(name)),
-            "secrets": [item for item in self.tenant.kubectl("get", "secrets", "-o", "name").stdout.split() if name in item],
+            "secrets": [
+                item for item in self.tenant.kubectl("get", "secrets", "-o", "name").stdout.split() if name in item
+            ],
             "data": asyncio.run(self._data(uid)),
             "loads": asyncio.run(self._loads(name)),
         }
-        wanted = {"end": ("Succeeded", "Succeeded", 1), "pods ever": 1, "secrets": [], "data": {f"{uid}-1"}, "loads": [3]}
+        wanted = {
+            "end": ("Succeeded", "Succeeded", 1),
+            "pods ever": 1,
+            "secrets": [],
+            "data": {f"{uid}-1"},
+            "loads": [3],
+        }
         return [f"{what}: {found[what]}, not {right}" for what, right in wanted.items() if found[what] != right]
 
     async def _loads(self, name: str) -> list[int]:
@@ -177,8 +185,9 @@ def test_whichever_write_it_dies_at_the_run_ends_as_if_it_had_not(lab: Lab) -> N
     (notes,) = lab.folder.glob("*-first.writes")
     whole = notes.read_text().splitlines()
     assert set(whole) >= EVERY_KIND, whole
-    deaths = [Death(at, before=False) for at in range(1, len(whole) + 1)]
-    deaths += [Death(at, before=True) for at in range(1, PLANS + 2)]
+    deaths = [Death(whole[: index + 1].count(what), before=False, of=what) for index, what in enumerate(whole)] + [
+        Death(at, before=True) for at in range(1, PLANS + 2)
+    ]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         tried = dict(zip(deaths, pool.map(lab.try_one, deaths), strict=True))
     assert {death: wrong for death, (_, wrong) in tried.items() if wrong} == {}

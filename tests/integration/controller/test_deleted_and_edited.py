@@ -1,0 +1,216 @@
+"""What people do to a run, and to what it refers to, while it is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import kubernetes.client
+import pytest
+
+from componentrun.storage.commit import read_journal
+from componentrun.storage.connection import open_store
+from componentrun.storage.sweep import sweep
+from e2e.cluster import waiting
+from e2e.tenant.tenant import phase_of
+from tests.integration.controller import killing
+from tests.integration.controller.killing import Death
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from e2e.tenant import Tenant
+    from tests.integration.controller.conftest import OperatorProcess
+
+WORDS = "id,text\n1,one\n2,two\n3,three\n"
+TABLES = ("out.c-main.first", "out.c-main.second")
+COPY: dict[str, Any] = {
+    "input": {"tables": [{"source": "in.c-main.words", "destination": "words.csv"}]},
+    "output": {"tables": [{"source": "words.csv", "destination": table} for table in TABLES]},
+}
+NOWHERE = {"nodeSelector": {"example.com/there-is-none": "true"}}
+QUOTA = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "full"},
+    "spec": {"hard": {"pods": "0"}},
+}
+
+
+def until(tenant: Tenant, name: str, phase: str) -> None:
+    tenant.wait(name, lambda run: phase_of(run) == phase)
+
+
+def _no_quota(tenant: Tenant) -> str | None:
+    """None once the quota is in force."""
+    counted = tenant.kubectl("get", "resourcequota", "full", "-o", "jsonpath={.status.hard}").stdout
+    return None if "pods" in counted else "not counted yet"
+
+
+def delete(tenant: Tenant, name: str) -> None:
+    tenant.kubectl("delete", "componentrun", name, "--wait=false")
+
+
+def left(tenant: Tenant, name: str) -> str | None:
+    """Objects of a run that are still there; None where there are none."""
+    found = tenant.kubectl("get", "componentruns,pods,secrets", "-o", "name").stdout.split()
+    return ", ".join(item for item in found if name in item) or None
+
+
+def nothing_is_left(tenant: Tenant, name: str) -> None:
+    waiting.until(lambda: left(tenant, name), what=f"the end of what {name} left", timeout=120)
+
+
+class TestDeleted:
+    def test_while_it_is_queued(self, tenant: Tenant, operator: OperatorProcess, submit: Any) -> None:
+        tenant.kubectl("apply", "-f", "-", stdin=json.dumps(QUOTA))
+        waiting.until(lambda: _no_quota(tenant), what="the quota", timeout=30)
+        operator.start()
+        name = submit("true")
+        until(tenant, name, "Queued")
+        delete(tenant, name)
+        nothing_is_left(tenant, name)
+
+    def test_while_its_pod_waits_for_a_node(self, tenant: Tenant, operator: OperatorProcess, submit: Any) -> None:
+        operator.start()
+        name = submit("true", podTemplate=NOWHERE)
+        until(tenant, name, "Pending")
+        delete(tenant, name)
+        nothing_is_left(tenant, name)
+
+    def test_while_it_runs_and_nothing_is_published(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any
+    ) -> None:
+        operator.start()
+        name = submit("sleep-for", "300", output={"tables": [{"source": "x.csv", "destination": TABLES[0]}]})
+        until(tenant, name, "Running")
+        delete(tenant, name)
+        nothing_is_left(tenant, name)
+        assert tenant.table(TABLES[0]) is None
+
+    @pytest.mark.parametrize("phase", ["StagingIn", "StagingOut"])
+    def test_while_something_is_brought(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any, phase: str
+    ) -> None:
+        """Or a moment later: the phase is over as soon as that."""
+        tenant.put_table("in.c-main.words", WORDS)
+        operator.start()
+        name = submit("copy", **COPY)
+        tenant.wait(name, lambda run: any(item["phase"] == phase for item in run.get("status", {}).get("phases", [])))
+        delete(tenant, name)
+        nothing_is_left(tenant, name)
+        first, second = (tenant.table(table) for table in TABLES)
+        assert first == second
+
+    def test_while_nobody_was_there(self, tenant: Tenant, operator: OperatorProcess, submit: Any) -> None:
+        operator.start()
+        name = submit("sleep-for", "300")
+        until(tenant, name, "Running")
+        operator.kill()
+        delete(tenant, name)
+        nothing_is_left(tenant, name)
+        operator.start()
+        assert tenant.wait(submit("true"))["status"]["phase"] == "Succeeded"
+
+    def test_while_half_of_its_tables_were_switched_over(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any, tmp_path: Path
+    ) -> None:
+        """Its operator was killed, and no run is left that another one could find: the sweeper completes it."""
+        tenant.put_table("in.c-main.words", WORDS)
+        environment = {
+            **operator.environment,
+            "COMPONENTRUN_OPERATOR_NAME": operator.name,
+            "COMPONENTRUN_PORT": str(operator.port),
+        }
+        first = killing.start(environment, tmp_path, "first", Death(1, before=False, of="create tables/table.json"))
+        name = submit("copy", **COPY)
+        uid = str(tenant.get(name)["metadata"]["uid"])
+        first.join(timeout=120)
+        assert not first.is_alive()
+        delete(tenant, name)
+        operator.start()
+        nothing_is_left(tenant, name)
+        later = datetime.now(UTC) + timedelta(hours=3)
+        swept = asyncio.run(sweep(open_store(tenant.settings), now=later))
+        assert swept.completed == (uid,)
+        assert [tenant.table(table) for table in TABLES] == [WORDS, WORDS]
+        journal = asyncio.run(read_journal(open_store(tenant.settings), uid))
+        assert journal is not None
+        assert journal.state == "done"
+
+
+class TestEdited:
+    def test_what_a_run_is_about_can_not_be_changed(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any
+    ) -> None:
+        operator.start()
+        name = submit("sleep-for", "8")
+        until(tenant, name, "Running")
+        for spec in ({"image": "other:1"}, {"args": ["true"]}, {"timeout": "1s"}):
+            with pytest.raises(kubernetes.client.ApiException, match="422"):
+                tenant.patch(name, spec)
+        assert tenant.wait(name)["status"]["phase"] == "Succeeded"
+
+    def test_its_time_to_live_may_be_changed_at_any_time(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any
+    ) -> None:
+        operator.start()
+        name = submit("true", ttlAfterFinished="1h")
+        tenant.wait(name)
+        tenant.patch(name, {"ttlAfterFinished": "1s"})
+        nothing_is_left(tenant, name)
+
+
+class TestWhatItRefersTo:
+    @pytest.mark.parametrize("change", ["deleted", "changed"])
+    def test_a_component_that_changes_meanwhile_is_the_next_runs(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any, images: dict[str, str], change: str
+    ) -> None:
+        image, _, tag = images["test-components"].rpartition(":")
+        tenant.apply("Component", "sleeper", {"image": image, "tag": tag})
+        operator.start()
+        name = submit("sleep-for", "5", image=None, component="sleeper")
+        until(tenant, name, "Running")
+        if change == "deleted":
+            tenant.kubectl("delete", "component", "sleeper")
+        else:
+            tenant.kubectl("patch", "component", "sleeper", "--type=merge", "-p", '{"spec": {"tag": "none"}}')
+        status = tenant.wait(name)["status"]
+        assert status["phase"] == "Succeeded", status
+
+    def test_a_secret_that_is_missing_is_named(self, tenant: Tenant, operator: OperatorProcess, submit: Any) -> None:
+        operator.start()
+        status = tenant.wait(submit("true", configuration=_secret("db")))["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "SecretNotFound")
+        assert "db" in status["message"]
+
+    @pytest.mark.parametrize("change", ["deleted", "changed"])
+    def test_a_secret_that_changes_meanwhile_is_the_next_runs(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any, change: str
+    ) -> None:
+        tenant.secret("db", {"password": "s3cr3t-at-the-start"})
+        operator.start()
+        name = submit("sleep-for", "5", configuration=_secret("db"))
+        until(tenant, name, "Running")
+        tenant.kubectl("delete", "secret", "db")
+        if change == "changed":
+            tenant.secret("db", {"password": "s3cr3t-of-later"})
+        status = tenant.wait(name)["status"]
+        assert status["phase"] == "Succeeded", status
+
+    def test_keys_of_the_storage_that_are_deleted_meanwhile_end_the_run_with_a_reason(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any
+    ) -> None:
+        operator.start(COMPONENTRUN_START_RETRY_SECONDS="3", COMPONENTRUN_PUBLISH_RETRY_SECONDS="3")
+        name = submit("sleep-for", "5")
+        until(tenant, name, "Running")
+        tenant.kubectl("delete", "secret", "store-keys")
+        status = tenant.wait(name)["status"]
+        assert status["phase"] == "Failed", status
+        assert "store-keys" in status["message"], status
+
+
+def _secret(name: str) -> dict[str, Any]:
+    return {"id": "c1", "secrets": [{"path": "#password", "secretKeyRef": {"name": name, "key": "password"}}]}

@@ -1,0 +1,117 @@
+"""A store that is away for a while at each step of a run, for the operator and for the agents alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from e2e import tenant as tenants
+from e2e.cluster import waiting
+from e2e.tenant.tenant import phase_of
+from tests.integration.controller.conftest import Wire
+from tests.integration.controller.seen import PodsSeen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from e2e.cluster.connection import Connection
+    from e2e.tenant import Tenant
+    from tests.integration.controller.conftest import OperatorProcess
+
+WORDS = "id,text\n1,one\n2,two\n3,three\n"
+INPUT = {"tables": [{"source": "in.c-main.words", "destination": "words.csv"}]}
+OUTPUT = {"tables": [{"source": "words.csv", "destination": "out.c-main.words", "incremental": True}]}
+
+
+@pytest.fixture
+def store_wire(connection: Connection) -> Wire:
+    """The way to the store, also of pods."""
+    if not connection.own:
+        pytest.skip("a stranger's pods may not reach this machine")
+    there = urlsplit(connection.store_endpoint)
+    host = there.hostname or ""
+    return Wire(host, there.port or 80, here=host)
+
+
+@pytest.fixture
+def tenant(connection: Connection, store_wire: Wire) -> Iterator[Tenant]:
+    host = urlsplit(connection.store_endpoint).hostname
+    made = tenants.create(connection, "ctl", endpoint=f"http://{host}:{store_wire.port}")
+    made.put_table("in.c-main.words", WORDS)
+    with PodsSeen(made) as seen:
+        yield made
+        assert all(len(seen.of(run["metadata"]["name"])) <= 1 for run in _runs(made))
+    made.delete()
+
+
+def _runs(tenant: Tenant) -> list[dict[str, Any]]:
+    return list(
+        tenant.custom.list_namespaced_custom_object("componentrun.dev", "v1alpha1", tenant.namespace, "componentruns")[
+            "items"
+        ]
+    )
+
+
+def ended_right(tenant: Tenant, name: str) -> None:
+    status = tenant.wait(name)["status"]
+    assert (status["phase"], len(status["attempts"])) == ("Succeeded", 1), status
+    assert tenant.table("out.c-main.words") == WORDS
+
+
+def test_before_the_start(tenant: Tenant, store_wire: Wire, operator: OperatorProcess, submit: Any) -> None:
+    operator.start()
+    operator.wait_ready()
+    store_wire.cut()
+    name = submit("copy", input=INPUT, output=OUTPUT)
+    run = tenant.wait(name, lambda run: phase_of(run) == "Queued")
+    assert "store" in run["status"]["message"].lower(), run["status"]
+    store_wire.mend()
+    ended_right(tenant, name)
+
+
+def test_for_too_long_before_the_start(
+    tenant: Tenant, store_wire: Wire, operator: OperatorProcess, submit: Any
+) -> None:
+    operator.start(COMPONENTRUN_START_RETRY_SECONDS="3")
+    operator.wait_ready()
+    store_wire.cut()
+    status = tenant.wait(submit("copy", input=INPUT, output=OUTPUT))["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "StorageUnavailable"), status
+
+
+def test_while_the_component_runs_and_its_output_is_to_be_uploaded(
+    tenant: Tenant, store_wire: Wire, operator: OperatorProcess, submit: Any
+) -> None:
+    operator.start()
+    name = submit("copy", input=INPUT, output=OUTPUT)
+    tenant.wait(name, lambda run: any(item["phase"] == "StagingIn" for item in run.get("status", {}).get("phases", [])))
+    _wait_for_the_input(tenant, name)
+    store_wire.cut()
+    waiting.until(lambda: None if _ended(tenant, name, "component") else "runs", what="the component", timeout=90)
+    store_wire.mend()
+    ended_right(tenant, name)
+
+
+def test_while_it_is_published(tenant: Tenant, store_wire: Wire, operator: OperatorProcess, submit: Any) -> None:
+    operator.start()
+    name = submit("copy", input=INPUT, output=OUTPUT)
+    tenant.wait(name, lambda run: bool(run.get("status", {}).get("attempts")))
+    operator.kill()
+    waiting.until(lambda: None if _ended(tenant, name, "stage-out") else "uploads", what="the upload", timeout=120)
+    store_wire.cut()
+    operator.start()
+    tenant.wait(name, lambda run: phase_of(run) == "Publishing")
+    store_wire.mend()
+    ended_right(tenant, name)
+
+
+def _wait_for_the_input(tenant: Tenant, name: str) -> None:
+    waiting.until(lambda: None if _ended(tenant, name, "stage-in") else "none", what="the input", timeout=90)
+
+
+def _ended(tenant: Tenant, name: str, container: str) -> bool:
+    (pod,) = tenant.pods(name)
+    told = [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
+    return any(item.name == container and item.state.terminated is not None for item in told)
