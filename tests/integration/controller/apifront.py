@@ -132,7 +132,10 @@ class ApiFront:
         if request.query.get("watch") == "true":
             return await self._watch(request)
         async with self._session.request(
-            request.method, self._server + request.raw_path, data=await request.read(), headers=_kept(request.headers)
+            request.method,
+            self._server + request.raw_path,
+            data=await request.read() or None,
+            headers=_kept(request.headers),
         ) as answer:
             return web.Response(status=answer.status, headers=_kept(answer.headers), body=await answer.read())
 

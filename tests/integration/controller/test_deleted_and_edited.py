@@ -169,9 +169,9 @@ class TestWhatItRefersTo:
         self, tenant: Tenant, operator: OperatorProcess, submit: Any, images: dict[str, str], change: str
     ) -> None:
         image, _, tag = images["test-components"].rpartition(":")
-        tenant.apply("Component", "sleeper", {"image": image, "tag": tag})
+        tenant.apply("Component", "sleeper", {"image": image, "tag": tag, "args": ["sleep-for", "5"]})
         operator.start()
-        name = submit("sleep-for", "5", image=None, component="sleeper")
+        name = submit(image=None, args=None, component="sleeper")
         until(tenant, name, "Running")
         if change == "deleted":
             tenant.kubectl("delete", "component", "sleeper")
