@@ -60,7 +60,7 @@ class ApiFront:
         self.watches = 0
         self._kubeconfig = kubeconfig
         self._rules: list[Rule] = []
-        self._streams: set[web.Request] = set()
+        self._streams: list[web.Request] = []
         self._expire = False
         self._lifted = asyncio.Event()
         self._loop = asyncio.new_event_loop()
@@ -152,7 +152,7 @@ class ApiFront:
             self._expire = False
             gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "old"}}
             return web.Response(text=json.dumps(gone) + "\n", content_type="application/json")
-        self._streams.add(request)
+        self._streams.append(request)
         try:
             async with self._session.get(self._server + request.raw_path, headers=_kept(request.headers)) as answer:
                 response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
@@ -164,7 +164,7 @@ class ApiFront:
                         await response.write(chunk)
                 return response
         finally:
-            self._streams.discard(request)
+            self._streams.remove(request)
 
 
 def _kept(headers: Any) -> dict[str, str]:
