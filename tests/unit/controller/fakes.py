@@ -152,12 +152,9 @@ class FakeKube:
         self.listener: Callable[[str, str, dict[str, Any]], None] | None = None
         self.refusals: dict[tuple[str, str], list[KubeError]] = {}
         self.created: list[str] = []
-<<<<<<< HEAD
         self.gates: list[dict[str, str]] = []
         """Put on every new pod, as a webhook would."""
-=======
         self.clock = ApiClock()
->>>>>>> 9996cc4 (An operator goes by the API server's clock, hands its Lease over within a second, and what was left half published is completed)
         self._numbers = itertools.count(100)
 
     # What the operator calls
