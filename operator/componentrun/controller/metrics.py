@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, get_args
 from prometheus_client import Counter, Gauge, Histogram
 
 from componentrun.api.componentrun import Phase, WaitingFor
+from componentrun.errors import RETRIED_BEFORE_START, RETRIED_IF_NAMED
 from componentrun.process.metrics import QUICK, ProcessMetrics
 
 if TYPE_CHECKING:
@@ -102,6 +103,9 @@ class Metrics(ProcessMetrics):
             "componentrun_queue_wait_seconds", "From creation to the first attempt's start",
             buckets=(0.1, *_LONG), registry=registry,
         )  # fmt: skip
+        # A counter that appears with its first value has no rate before the second.
+        for reason in sorted(RETRIED_BEFORE_START | RETRIED_IF_NAMED):
+            self._retries.labels(reason.value)
         self.set_runs({})
         self.set_waiting({})
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from componentrun.controller.metrics import Metrics
 from tests.unit.controller.fakes import TABLE, Crash, FakeOperator, World
 
 RETRY = {"limit": 2, "backoff": {"initial": "1s", "max": "2s"}}
@@ -34,6 +35,10 @@ async def assert_second_was_published(world: World) -> None:
     assert pods_made(world) == {"pods/load-1": 1, "pods/load-2": 1}
     assert world.kube.of("pods") == []
     assert world.kube.of("secrets") == []
+
+
+def test_every_reason_for_another_attempt_has_its_count_from_the_start() -> None:
+    assert 'componentrun_retries_total{reason="StageInFailed"} 0.0' in Metrics().render().decode()
 
 
 async def test_the_second_attempt_is_published() -> None:
