@@ -35,7 +35,7 @@ QUOTA = {
     "apiVersion": "v1",
     "kind": "ResourceQuota",
     "metadata": {"name": "full"},
-    "spec": {"hard": {"pods": "0"}},
+    "spec": {"hard": {"pods": "1"}},
 }
 
 
@@ -68,6 +68,7 @@ class TestDeleted:
         tenant.kubectl("apply", "-f", "-", stdin=json.dumps(QUOTA))
         waiting.until(lambda: _no_quota(tenant), what="the quota", timeout=30)
         operator.start()
+        until(tenant, submit("sleep-for", "300"), "Running")
         name = submit("true")
         until(tenant, name, "Queued")
         delete(tenant, name)
