@@ -41,7 +41,9 @@ def on(connection: Connection, store: StoreSettings, **storage: Any) -> Tenant:
 
 
 def scoped(tenant: Tenant, wanted: str) -> str:
-    """Reason of the condition `Scoped`, once `Ready` has this status."""
+    """Reason of the condition `Scoped`, once the store was asked and `Ready` has this status."""
+    # The Secret comes behind its Storage: before that `Ready` is False for another reason.
+    tenant.kubectl("wait", "--for=jsonpath={.status.checked}", "storage/main", "--timeout=120s")
     tenant.kubectl("wait", f"--for=condition=Ready={wanted}", "storage/main", "--timeout=120s")
     told = '{.status.conditions[?(@.type=="Scoped")].reason}'
     return tenant.kubectl("get", "storage", "main", "-o", f"jsonpath={told}").stdout

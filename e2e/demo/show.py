@@ -13,7 +13,8 @@ from e2e.demo import data, manifests
 from e2e.demo.terminal import Terminal, heading
 from e2e.install import install
 
-_IMAGES = ("componentrun", "example-delays-python", "example-shell", "example-r")
+_COMPONENTS = sorted(manifests.EXAMPLES.glob("*/component.yaml"))
+_IMAGES = ("componentrun", *(f"example-{path.parent.name}" for path in _COMPONENTS))
 _ROWS = "20"
 
 

@@ -34,8 +34,10 @@ __all__ = ["Scopes", "StorageWatch"]
 
 _log = logging.getLogger(__name__)
 
-_FAILED_AGAIN_SECONDS: Final = 60.0
-"""A store that can't be asked is asked again; what mends it (a Secret, a bucket) tells nobody."""
+_FIRST_PAUSE: Final = 2.0
+_LONGEST_PAUSE: Final = 60.0
+"""Seconds after which a store that can't be asked is asked again, twice as many each time; what mends it (a Secret that
+was applied behind its Storage, a bucket) tells nobody."""
 
 
 class Scopes:
@@ -103,7 +105,7 @@ class StorageWatch:
         self._scopes = scopes
         self._queue = queue
         self._clock = clock
-        self._not_before: dict[tuple[str, int], datetime] = {}
+        self._failed: dict[tuple[str, int], tuple[datetime, float]] = {}
 
     def look_at_all(self) -> None:
         """Have every Storage looked at."""
@@ -152,18 +154,26 @@ class StorageWatch:
             raise
         except ComponentRunError as error:
             _log.warning("Storage %s can't be used: %s", key, error.message)
-            self._not_before[_key(storage)] = self._clock() + timedelta(seconds=_FAILED_AGAIN_SECONDS)
+            pause = self._next_pause(storage)
+            self._failed[_key(storage)] = (self._clock(), pause)
             await self._write(storage, status_of_failure(storage, error, self._clock()).to_dict())
-            return _FAILED_AGAIN_SECONDS
-        self._not_before.pop(_key(storage), None)
+            return pause
+        self._failed.pop(_key(storage), None)
         status = status_of(storage, scope, self._clock())
         await self._write(storage, status.to_dict())
         return check_after(storage.model_copy(update={"status": status}), self._clock())
 
     def _pause(self, storage: Storage) -> float:
         """Seconds until a store that could not be asked may be asked again; an edited Storage is asked at once."""
-        until = self._not_before.get(_key(storage))
-        return (until - self._clock()).total_seconds() if until is not None else 0.0
+        failed = self._failed.get(_key(storage))
+        if failed is None:
+            return 0.0
+        when, pause = failed
+        return (when + timedelta(seconds=pause) - self._clock()).total_seconds()
+
+    def _next_pause(self, storage: Storage) -> float:
+        failed = self._failed.get(_key(storage))
+        return min(failed[1] * 2, _LONGEST_PAUSE) if failed is not None else _FIRST_PAUSE
 
     async def _write(self, storage: Storage, status: dict[str, Any]) -> None:
         """Write the status; nothing is sent where nothing changed."""
