@@ -105,7 +105,7 @@ class StorageWatch:
         self._scopes = scopes
         self._queue = queue
         self._clock = clock
-        self._failed: dict[tuple[str, int], tuple[datetime, float]] = {}
+        self._failed: dict[Key, tuple[tuple[str, int], datetime, float]] = {}
 
     def look_at_all(self) -> None:
         """Have every Storage looked at."""
@@ -134,6 +134,8 @@ class StorageWatch:
     async def _look(self, key: Key) -> float | None:
         """Ask the store if it is time to; seconds until the next look."""
         document = self._storages.document(key)
+        if document is None:
+            self._failed.pop(key, None)
         if document is None or not self.active:
             return None
         storage = Storage.model_validate_json(document)
@@ -141,7 +143,7 @@ class StorageWatch:
         if wait > 0:
             return wait
         # Writing down that it failed wakes us up; without this the store would be asked again at once, for ever.
-        pause = self._pause(storage)
+        pause = self._pause(key, storage)
         if pause > 0:
             return pause
         self._scopes.forget(storage.metadata.uid, but=storage.metadata.generation)
@@ -154,26 +156,23 @@ class StorageWatch:
             raise
         except ComponentRunError as error:
             _log.warning("Storage %s can't be used: %s", key, error.message)
-            pause = self._next_pause(storage)
-            self._failed[_key(storage)] = (self._clock(), pause)
+            pause = self._next_pause(key, storage)
+            self._failed[key] = (_key(storage), self._clock(), pause)
             await self._write(storage, status_of_failure(storage, error, self._clock()).to_dict())
             return pause
-        self._failed.pop(_key(storage), None)
+        self._failed.pop(key, None)
         status = status_of(storage, scope, self._clock())
         await self._write(storage, status.to_dict())
         return check_after(storage.model_copy(update={"status": status}), self._clock())
 
-    def _pause(self, storage: Storage) -> float:
+    def _pause(self, key: Key, storage: Storage) -> float:
         """Seconds until a store that could not be asked may be asked again; an edited Storage is asked at once."""
-        failed = self._failed.get(_key(storage))
-        if failed is None:
-            return 0.0
-        when, pause = failed
-        return (when + timedelta(seconds=pause) - self._clock()).total_seconds()
+        what, when, pause = self._failed.get(key, (None, self._clock(), 0.0))
+        return (when + timedelta(seconds=pause) - self._clock()).total_seconds() if what == _key(storage) else 0.0
 
-    def _next_pause(self, storage: Storage) -> float:
-        failed = self._failed.get(_key(storage))
-        return min(failed[1] * 2, _LONGEST_PAUSE) if failed is not None else _FIRST_PAUSE
+    def _next_pause(self, key: Key, storage: Storage) -> float:
+        what, _, pause = self._failed.get(key, (None, None, 0.0))
+        return min(pause * 2, _LONGEST_PAUSE) if what == _key(storage) else _FIRST_PAUSE
 
     async def _write(self, storage: Storage, status: dict[str, Any]) -> None:
         """Write the status; nothing is sent where nothing changed."""
