@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from componentrun.core.queue import FRONT, START, Entry, Order, Queue
@@ -270,8 +270,9 @@ class Life:
         for other in self.waiting.values():
             if other.group is not None and other.group == one.group and other.order < one.order:
                 turn = self.queue.turn(other.name)
-                needless = turn.waiting_for == "MaxRunning" and not one.counted
-                assert turn.verdict == "start" or needless, f"{one.name} goes before {other.name}"
+                assert turn.verdict == "start" or waits_for_room_of_others(other, turn, one), (
+                    f"{one.name} goes before {other.name}"
+                )
 
     def check_end(self, name: str, by: str) -> None:
         """It ended for a run of its own group that is there."""
@@ -287,6 +288,14 @@ class Life:
             self.settle()
 
 
+def waits_for_room_of_others(waiting: Entry, turn: Turn, other: Entry) -> bool:
+    """It waits for the namespace's limit or for a quota, and the other run needs no room there."""
+    if turn.waiting_for == "MaxRunning":
+        return not other.counted
+    classes = {(one.quota_class, one.counted) for one in (waiting, other)}
+    return turn.waiting_for == "ResourceQuota" and len(classes) == 2
+
+
 POLICIES: list[Policy] = ["Queue", "Queue", "Queue", "Forbid", "Replace", "Allow"]
 STEPS = st.one_of(
     st.tuples(
@@ -299,6 +308,15 @@ STEPS = st.one_of(
 
 
 @settings(max_examples=400, deadline=None)
+@example(  # one that a quota holds back, and a younger one of its group that Kueue lets in
+    None,
+    [
+        ("quota", True),
+        ("arrive", "a", "Queue", 2, True),
+        ("arrive", "a", "Queue", 2, True),
+        ("arrive", "a", "Replace", 2, False),
+    ],
+)
 @given(st.sampled_from([None, 1, 2, 5]), st.lists(STEPS, max_size=40))
 def test_each_has_its_turn_in_order_and_nobody_waits_for_ever(limit: int | None, steps: list[tuple[Any, ...]]) -> None:
     life = Life(limit)
