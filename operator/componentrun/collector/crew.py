@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from componentrun.api import names
 from componentrun.collector.follower import Follower, View
 from componentrun.collector.journal import container_key
 from componentrun.collector.runsecret import SecretReader
@@ -121,6 +122,8 @@ class Crew:
             sink,
             self._inbox.metrics,
             late=sink.position.lines > 0 or _is_old(container),
+            # The agents are ours: each of their lines is written with its newline at once.
+            ends_lines=container.name != names.COMPONENT,
         )
         self._followers[key] = follower
         self._spawn(key, follower.run())

@@ -91,6 +91,7 @@ class Follower:
         metrics: Metrics,
         *,
         late: bool = False,
+        ends_lines: bool = False,
     ) -> None:
         """Follow a container.
 
@@ -102,7 +103,9 @@ class Follower:
             metrics: are told what happens.
             late: there may be much to read before there is something to follow. A file that is rotated while a follow
                 reads it for the first time is followed for ever, so what is there is read without following first.
+            ends_lines: the container is known to end each of its lines with a newline.
         """
+        self._ends_lines = ends_lines
         self._late = late
         self._kube, self._where, self._view, self._sink, self._metrics = kube, where, view, sink, metrics
         self._title = f"container `{where[2]}` of pod `{where[1]}`"
@@ -113,6 +116,8 @@ class Follower:
         """Unfinished line at the end of the last answer, delivered if nothing can come behind it."""
         self._ended_well: float | None = None
         """When the last answer came to its own end; None: it did not."""
+        self._asked_ended = False
+        """That answer was asked for when the container had terminated."""
         self._news = asyncio.Event()
         self._polls = 0
         self._unreadable = 0
@@ -238,7 +243,7 @@ class Follower:
                 self._polls = _POLLS
                 return fresh, "no_watcher"
             return fresh, "unreadable"
-        self._ended_well, self._unreadable = time.monotonic(), 0
+        self._ended_well, self._unreadable, self._asked_ended = time.monotonic(), 0, view.ended
         # One that brings nothing at all does not take back what an earlier one held: the file may be gone by now.
         self._tail = tail if tail is not None else self._tail
         if view.ended and self._tail is not None:
@@ -276,11 +281,20 @@ class Follower:
         )
 
     def _conclude(self, why: str) -> None:
-        """The log is gone. An answer that came to its own end just before was complete."""
+        """The log is gone. An answer that ended well just before was complete, but for a last line without newline.
+
+        The runtime writes such a line when everything else is done, and a busy one does it after the kubelet has ended
+        its answer. Only an answer that holds it, or one that was asked for after the container had terminated, proves
+        that nothing is missing.
+        """
         if self._ended_well is None or time.monotonic() - self._ended_well > _FRESH_END:
             self._give_up(why)
         elif self._tail is not None:
             self._sink.take(self._tail)
+        elif not (self._asked_ended or self._ends_lines):
+            self._give_up(
+                "its pod was deleted right behind the end of the log, and a last line without a newline comes later"
+            )
 
     def _give_up(self, why: str) -> None:
         position = self._sink.position

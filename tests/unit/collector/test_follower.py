@@ -159,6 +159,31 @@ async def test_an_answer_that_is_empty_does_not_take_back_an_unfinished_line(the
     assert (sink.texts, sink.problems) == (["a", "b"], [])
 
 
+async def test_a_clean_end_does_not_prove_that_there_was_no_unfinished_line() -> None:
+    scene = Scene([])
+    scene.plays += [Play(log("a"), then=scene.sets(gone=True))]
+    sink = await scene.run()
+    assert sink.texts == ["a"]
+    (problem,) = sink.problems
+    assert "behind 2026-11-24T07:46:33.000000000Z may be missing" in problem
+    assert "a last line without a newline" in problem
+
+
+async def test_nothing_is_missing_where_each_line_is_known_to_be_ended() -> None:
+    scene = Scene([])
+    scene.follower._ends_lines = True
+    scene.plays += [Play(log("a"), then=scene.sets(gone=True))]
+    sink = await scene.run()
+    assert (sink.texts, sink.problems) == (["a"], [])
+
+
+async def test_an_answer_that_was_asked_for_after_the_end_is_complete() -> None:
+    scene = Scene([], replace(RUNS, ended=True))
+    scene.plays += [Play(log("a"), then=scene.sets(gone=True))]
+    sink = await scene.run()
+    assert (sink.texts, sink.problems) == (["a"], [])
+
+
 async def test_a_pod_that_goes_away_unread_is_said() -> None:
     scene = Scene([], replace(RUNS, gone=True))
     sink = await scene.run()

@@ -279,7 +279,9 @@ async def test_a_run_that_was_deleted_while_it_ran() -> None:
     world.kube.plays[names.COMPONENT] = [Play(log("last words"), then=lambda: state.pod_deleted("pod-uid"))]
     state.run_deleted()
     await world.work(state)
-    assert await world.messages() == ["last words", "the run was deleted before its end was known"]
+    said, missing, end = await world.messages()
+    assert (said, end) == ("last words", "the run was deleted before its end was known")
+    assert "behind 2026-11-24T07:46:33.000000000Z may be missing" in missing
     assert not world.kube.patched
 
 
