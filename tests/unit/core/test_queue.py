@@ -13,6 +13,7 @@ from componentrun.core.queue import FRONT, START, Entry, Order, Queue
 
 if TYPE_CHECKING:
     from componentrun.api.common import Policy
+    from componentrun.core.queue import Turn
 
 
 def entry(number: int, group: str | None = "g", **more: Any) -> Entry:
