@@ -8,11 +8,13 @@ behind it.
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from componentrun.collector.journal import Journal
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
-from componentrun.storage.events import SegmentTakenError, append_segment, last_segment
+from componentrun.storage.eventruns import EventRun, enter_ended, enter_open
+from componentrun.storage.events import About, SegmentTakenError, append_segment, last_segment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,6 +54,10 @@ class Outlet:
         self._storage: str | None = None
         self._bound = False
         self._complained = (0.0, "")
+        self._about = About()
+        """What the events in Storage come to."""
+        self._entered = False
+        """Whether the run is in the index of events."""
 
     async def journal(self) -> Journal:
         """A journal that goes on behind the run's last segment.
@@ -63,7 +69,11 @@ class Outlet:
         async def read(store: Store) -> Journal:
             run = self._state.run
             last = await last_segment(store, run.uid)
-            return Journal(run) if last is None else Journal.resume(run, last.next_seq, last.checkpoint)
+            if last is None:
+                return Journal(run)
+            # It was entered before its first segment was written.
+            self._about, self._entered = last.about, True
+            return Journal.resume(run, last.next_seq, last.checkpoint)
 
         return await self._insist(read, "find the last segment")
 
@@ -74,16 +84,38 @@ class Outlet:
             SupersededError: see there.
             UndeliverableError: see there.
         """
+        run = self._state.run
+        about = self._about.following(run.name, cut.events, datetime.now(UTC))
 
         async def append(store: Store) -> None:
-            await append_segment(store, self._state.run.uid, cut.first_seq, cut.events, cut.checkpoint)
+            if not self._entered:
+                await enter_open(store, self._event_run())
+                self._entered = True
+            await append_segment(store, run.uid, cut.first_seq, cut.events, cut.checkpoint, about)
 
         await self._insist(append, "write a segment")
+        self._about = about
         self._metrics.segments.inc()
         for event in cut.events:
             self._metrics.events.labels(event.type).inc()
         if cut.oldest:
             self._metrics.lag.observe(max(time.time() - cut.oldest / 1e9, 0.0))
+
+    async def close(self) -> str:
+        """Say in the index that the run's events are complete; what is wrong, in a sentence. May be repeated."""
+
+        async def enter(store: Store) -> None:
+            await enter_ended(store, self._event_run(), self._about)
+
+        try:
+            await self._insist(enter, "enter the run in the index of events")
+        except UndeliverableError as error:
+            return f"the run is missing from the index of events: {error.message}"
+        return ""
+
+    def _event_run(self) -> EventRun:
+        run = self._state.run
+        return EventRun(run.uid, run.component, run.configuration)
 
     async def _insist(self, action: Callable[[Store], Awaitable[Value]], what: str) -> Value:
         pause = _FIRST_PAUSE

@@ -110,7 +110,8 @@ class Worker:
             if not journal.empty and time.monotonic() >= self._due_at(inbox):
                 await self._write(inbox)
             elif journal.finished and journal.empty:
-                await self._report(self._count, "; ".join(journal.problems))
+                problems = [*journal.problems, await self._outlet.close()]
+                await self._report(self._count, "; ".join(filter(None, problems)))
                 return
             else:
                 await self._wait(self._next_look(inbox, crew))

@@ -1,44 +1,57 @@
 """Event segments: what a run's containers printed, as objects that are written once and sort by their number.
 
     events/<run uid>/<first seq, 12 digits>.jsonl
-    {"format":1,"run":...,"firstSeq":41,"count":2,"checkpoint":{...}}      how far the collector had read
+    {"format":1,"run":...,"firstSeq":41,"count":2,"about":{...},"checkpoint":{...}}   how far the collector had read
     {"id":...,"seq":41,"time":...,...}                                     one event a line
     {"id":...,"seq":42,...}
 
 Events and checkpoint are one object, so a collector that resumes from the last segment loses and repeats no line.
-The sequence starts with 1 and has no gap.
+The sequence starts with 1 and has no gap. The header also tells what the run's events come to so far (`About`), so that
+a reader that begins with the last segment knows whether there is anything to look for before it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from componentrun.errors import PlatformError
 from componentrun.storage.failures import ExistsError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 
     from componentrun.storage.connection import Store
 
 __all__ = [
+    "AHEAD",
     "MAX_SEGMENT_EVENTS",
+    "About",
     "Event",
     "EventReader",
+    "Placed",
     "Segment",
     "SegmentTakenError",
     "append_segment",
     "follow_events",
     "last_segment",
     "read_events",
+    "read_segment",
+    "segment_keys",
 ]
 
 EVENTS_FORMAT: Final = 1
 MAX_SEGMENT_EVENTS: Final = 10_000
 """Events in one segment; so a reader that starts anywhere finds the segment before it without listing them all."""
+
+AHEAD: Final = timedelta(minutes=1)
+"""How much later than it was written an event may say that it happened, clocks being what they are. Whatever it says
+beyond that does not count for its place among others."""
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 EventType = Literal["info", "success", "warn", "error"]
 
@@ -71,6 +84,75 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What a run's events come to, up to the end of a segment. Empty where nobody counted."""
+
+    name: str = ""
+    """Of the run."""
+    written: str = ""
+    """When the segment was written: RFC 3339."""
+    begin: str = ""
+    """Place in time of the run's first event."""
+    latest_before: str = ""
+    """Place in time of the last event before the segment."""
+    latest: str = ""
+    """Place in time of its last event."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Events of each type since the run's first."""
+
+    def following(self, name: str, events: Sequence[Event], written: datetime) -> About:
+        """What the next segment says, which holds these events."""
+        # Before it is known what is latest, the events' places don't depend on it.
+        before = About(written=written.isoformat(), latest_before=self.latest)
+        places = before.places([events[0], max(events, key=lambda event: event.time)])
+        counts = Counter(self.counts)
+        counts.update(event.type for event in events)
+        return About(
+            name=name,
+            written=before.written,
+            begin=self.begin or places[0].isoformat(),
+            latest_before=self.latest,
+            latest=places[-1].isoformat(),
+            counts=dict(counts),
+        )
+
+    def places(self, events: Sequence[Event]) -> list[datetime]:
+        """Where in time the events of the segment stand among those of other runs.
+
+        Their own times, but never before that of an event of the same run with a smaller number, and never much later
+        than they were written: so a run's events stand in their order, and none stands behind the end of its run.
+        """
+        latest = datetime.fromisoformat(self.latest_before) if self.latest_before else _LONG_AGO
+        ceiling = datetime.fromisoformat(self.written) + AHEAD if self.written else None
+        places = []
+        for event in events:
+            latest = max(latest, datetime.fromisoformat(event.time))
+            if ceiling is not None:
+                latest = min(latest, ceiling)
+            places.append(latest)
+        return places
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An event and where it stands among those of other runs; these sort."""
+
+    time: datetime
+    event: Event
+    name: str = ""
+    """Of its run."""
+
+    @property
+    def place(self) -> tuple[datetime, str, int]:
+        """What to sort by."""
+        return self.time, self.event.run, self.event.seq
+
+    def __lt__(self, other: Placed) -> bool:
+        """Whether it comes first."""
+        return self.place < other.place
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """Events that were written together."""
 
@@ -79,6 +161,21 @@ class Segment:
     checkpoint: dict[str, Any]
     """The collector's own; opaque here."""
     events: tuple[Event, ...]
+    about: About = field(default_factory=About)
+
+    @property
+    def placed(self) -> list[Placed]:
+        """Its events with their places."""
+        places = self.about.places(self.events)
+        return [Placed(time, event, self.about.name) for time, event in zip(places, self.events, strict=True)]
+
+    def before(self, types: frozenset[str]) -> int | None:
+        """How many events of these types (none: of all) the run has before this segment; None: nobody counted."""
+        counts = self.about.counts
+        if sum(counts.values()) != self.next_seq - 1:
+            return None
+        there = sum(count for kind, count in counts.items() if not types or kind in types)
+        return there - sum(not types or event.type in types for event in self.events)
 
     @property
     def next_seq(self) -> int:
@@ -87,9 +184,22 @@ class Segment:
 
 
 async def append_segment(
-    store: Store, run: str, first_seq: int, events: Sequence[Event], checkpoint: dict[str, Any]
+    store: Store,
+    run: str,
+    first_seq: int,
+    events: Sequence[Event],
+    checkpoint: dict[str, Any],
+    about: About | None = None,
 ) -> str:
     """Write the next segment of a run; its key. May be repeated with the same content.
+
+    Args:
+        store: the Storage.
+        run: uid.
+        first_seq: number of the first event.
+        events: its events.
+        checkpoint: where the collector goes on behind them.
+        about: what the run's events come to (`About.following`).
 
     Raises:
         SegmentTakenError: (Internal) there is another one that starts with `first_seq`.
@@ -100,7 +210,7 @@ async def append_segment(
     if [event.seq for event in events] != list(range(first_seq, first_seq + len(events))):
         raise PlatformError(f"the events of a segment are not numbered from {first_seq} on")
     key = store.layout.segment(run, first_seq)
-    data = encode_segment(Segment(run, first_seq, checkpoint, tuple(events)))
+    data = encode_segment(Segment(run, first_seq, checkpoint, tuple(events), about or About()))
     try:
         await store.create(key, data)
     except ExistsError:
@@ -119,8 +229,9 @@ def encode_segment(segment: Segment) -> bytes:
         "run": segment.run,
         "firstSeq": segment.first_seq,
         "count": len(segment.events),
-        "checkpoint": segment.checkpoint,
     }
+    about = {name: value for name in About.__slots__ if (value := getattr(segment.about, name))}
+    header |= ({"about": about} if about else {}) | {"checkpoint": segment.checkpoint}
     return b"".join(_line(item) for item in (header, *(_event_dict(event) for event in segment.events)))
 
 
@@ -135,7 +246,8 @@ def decode_segment(data: bytes, where: str) -> Segment:
         if header["format"] > EVENTS_FORMAT:
             raise PlatformError(f"{where} has format {header['format']}; this release reads up to {EVENTS_FORMAT}")
         events = tuple(_event(line) for line in lines)
-        segment = Segment(header["run"], header["firstSeq"], header["checkpoint"], events)
+        about = About(**{name: value for name, value in header.get("about", {}).items() if name in About.__slots__})
+        segment = Segment(header["run"], header["firstSeq"], header["checkpoint"], events, about)
     except (ValueError, KeyError, TypeError) as error:
         raise PlatformError(f"{where} is no event segment: {type(error).__name__}: {error}") from error
     if len(events) != header["count"]:
@@ -143,13 +255,16 @@ def decode_segment(data: bytes, where: str) -> Segment:
     return segment
 
 
+async def segment_keys(store: Store, run: str) -> list[str]:
+    """Keys of all segments of a run, in their order."""
+    found = [info.key async for info in store.objects(store.layout.events(run))]
+    return [key for key in found if store.layout.first_seq_of(key) is not None]
+
+
 async def last_segment(store: Store, run: str) -> Segment | None:
     """The newest segment, whose checkpoint says where to go on; None where there are no events yet."""
-    last = None
-    async for info in store.objects(store.layout.events(run)):
-        if store.layout.first_seq_of(info.key) is not None:
-            last = info.key
-    return await _read(store, last) if last is not None else None
+    keys = await segment_keys(store, run)
+    return await read_segment(store, keys[-1]) if keys else None
 
 
 class EventReader:
@@ -170,7 +285,7 @@ class EventReader:
     async def read(self) -> AsyncIterator[Event]:
         """Events that are there now and were not read yet."""
         async for key in self._keys():
-            segment = await _read(self._store, key)
+            segment = await read_segment(self._store, key)
             for event in segment.events:
                 if event.seq > self._seen:
                     self._seen = event.seq
@@ -235,7 +350,13 @@ async def follow_events(
         await asyncio.sleep(pause_seconds)
 
 
-async def _read(store: Store, key: str) -> Segment:
+async def read_segment(store: Store, key: str) -> Segment:
+    """One segment by its key.
+
+    Raises:
+        MissingError: there is none (any more).
+        PlatformError: (Internal) it is malformed, or of a later format.
+    """
     return decode_segment((await store.get(key)).data, f"the event segment {store.settings.where(key)}")
 
 

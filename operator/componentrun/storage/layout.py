@@ -11,6 +11,7 @@ Keys are full object keys (the Storage's prefix included), without a leading sla
     <prefix>/runs/<run uid>/journal.json                 commit journal
     <prefix>/runs/<run uid>/<attempt>/stage-in.json      plan of an attempt; stage-out.json likewise
     <prefix>/events/<run uid>/<first seq>.jsonl          event segment
+    <prefix>/events-index/...                            runs with events, see `eventindex`
     <prefix>/sweep.json                                  since when a data prefix has been without a pointer
 """
 
@@ -23,6 +24,7 @@ from typing import Final, Self
 from componentrun.contract import DEFAULT_BRANCH
 from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.exchange import STAGE_OUT_KEPT, STAGE_OUT_RESULT
+from componentrun.storage.eventindex import EventIndex
 from componentrun.storage.fileindex import FileIndex
 
 __all__ = ["RESERVED_AREAS", "SEQUENCE_DIGITS", "SWEEP_NOTES", "Layout", "TableId", "check_own", "clean_prefix"]
@@ -30,7 +32,9 @@ __all__ = ["RESERVED_AREAS", "SEQUENCE_DIGITS", "SWEEP_NOTES", "Layout", "TableI
 SEQUENCE_DIGITS: Final = 12
 """Of numbers in keys, so that keys sort as their numbers do."""
 SWEEP_NOTES: Final = "sweep.json"
-RESERVED_AREAS: Final = frozenset({"tables", "data", "file-index", "runs", "events", "state", SWEEP_NOTES, "doctor"})
+RESERVED_AREAS: Final = frozenset(
+    {"tables", "data", "file-index", "runs", "events", "events-index", "state", SWEEP_NOTES, "doctor"}
+)
 """First parts of keys that belong to the platform: a plain object may not be read from or written to there."""
 
 _STAGES: Final = ("in", "out")
@@ -211,6 +215,15 @@ class Layout:
     def file_index(self) -> FileIndex:
         """Where the records of files lie, and the keys by which they are found."""
         return FileIndex(self._key("file-index", ""))
+
+    @property
+    def event_index(self) -> EventIndex:
+        """The keys by which runs with events are found."""
+        return EventIndex(self._key("events-index", ""))
+
+    def events_root(self) -> str:
+        """Prefix of all event segments, with a slash at its end."""
+        return self._key("events", "")
 
     def events(self, run: str) -> str:
         """Prefix of a run's event segments, with a slash at its end."""

@@ -24,6 +24,7 @@ from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.process.kubeerrors import NotFoundError, UnavailableError
 from componentrun.process.resources import PODS
 from componentrun.storage.connection import Store
+from componentrun.storage.eventruns import ended_runs, open_runs
 from componentrun.storage.events import Event, append_segment, last_segment, read_events
 from componentrun.storage.settings import StoreSettings
 from tests.unit.collector.fakekube import FakeKube, Play
@@ -32,6 +33,8 @@ from tests.unit.collector.runs import ENDED, UID, a_run, container, ended_run, r
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from componentrun.storage.eventindex import EndedRun
 
 T0 = 1_795_506_393 * SECOND
 ATTEMPT = {"number": 1, "pod": "clean-1", "podUID": "pod-uid", "startTime": "2026-11-24T07:00:00Z", "node": "node1"}
@@ -417,3 +420,61 @@ class TestRegistry:
         await registry.stop()
         assert await world.messages() == ["one", "two"]
         assert not world.kube.patched
+
+
+async def entries(world: World) -> list[EndedRun]:
+    return [run async for run in ended_runs(world.stores.store, "cleaner")]
+
+
+async def test_a_run_is_in_the_index_from_its_first_event_to_its_end() -> None:
+    world = World()
+    world.kube.add_secret("clean-1", [])
+    world.kube.plays[names.COMPONENT] = [Play(log("early"), hang=True)]
+    state = RunState(a_run(phase="Running", attempts=[ATTEMPT]))
+    state.pod_changed(pod_facts(raw_pod(container(names.COMPONENT, "running"))))
+    work = asyncio.create_task(world.work(state))
+    await until(lambda: has(world, "early"))
+    assert (await open_runs(world.stores.store), await entries(world)) == ([UID], [])
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    again = with_pod(world, Play(log("early", "late")))
+    await world.work(again)
+    (entry,) = await entries(world)
+    events = await world.events()
+    assert await open_runs(world.stores.store) == []
+    assert (entry.run, sum(entry.counts.values())) == (UID, len(events))
+    assert entry.counts["success"] == 1
+
+
+async def test_who_dies_before_the_index_says_the_end_is_completed_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+
+    async def dies(*_: object) -> None:
+        await asyncio.sleep(0)
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outlet, "enter_ended", dies)
+        with pytest.raises(RuntimeError, match="killed"):
+            await world.work(with_pod(world, Play(log("one"))))
+    before = await world.events()
+    assert await entries(world) == []
+    await world.work(with_pod(world, Play(log("one"))))
+    assert [entry.run for entry in await entries(world)] == [UID]
+    assert await world.events() == before
+    assert world.reported()["delivered"]
+
+
+async def test_a_store_that_refuses_the_index_is_told_of_in_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    monkeypatch.setattr(outlet, "_PATIENCE", 0.0)
+
+    async def refuses(*_: object) -> None:
+        await asyncio.sleep(0)
+        raise UserError("no room", Reason.STORAGE_NOT_FOUND)
+
+    monkeypatch.setattr(outlet, "enter_ended", refuses)
+    await world.work(with_pod(world, Play(log("one"))))
+    assert world.reported()["message"] == "the run is missing from the index of events: no room"
