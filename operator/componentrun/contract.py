@@ -41,6 +41,22 @@ ENV_DATA_TYPE_SUPPORT: Final = "DATA_TYPE_SUPPORT"
 ENV_FEATURE_GATES: Final = "PROJECT_FEATURE_GATES"
 ENV_TOKEN: Final = "TOKEN"  # noqa: S105 - the name of a variable
 ENV_URL: Final = "URL"
+ENV_LOGGER_ADDRESS: Final = "LOGGER_ADDR"
+ENV_LOGGER_PORT: Final = "LOGGER_PORT"
+
+# GELF: where a component finds the server, and how much of a message of each level is seen.
+LOGGER_ADDRESS: Final = "127.0.0.1"
+LOGGER_PORT: Final = 12_201
+GELF_LEVELS: Final = {
+    "emergency": 0, "alert": 1, "critical": 2, "error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7,
+}  # fmt: skip
+"""Names of the syslog levels (RFC 5424) that GELF uses."""
+GELF_VISIBILITIES: Final = ("none", "camouflage", "normal", "verbose")
+GELF_VISIBILITY: Final = {
+    "debug": "none", "info": "normal", "notice": "normal", "warning": "normal", "error": "normal",
+    "critical": "camouflage", "alert": "camouflage", "emergency": "camouflage",
+}  # fmt: skip
+"""How much is seen of each level where the Component says nothing."""
 
 # Exit codes of a component.
 EXIT_SUCCESS: Final = 0

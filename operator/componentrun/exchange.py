@@ -18,6 +18,8 @@ from componentrun.columnfacts import ColumnFacts  # noqa: TC001 - from_json look
 from componentrun.documents import from_json, to_json
 
 __all__ = [
+    "GELF_COMMAND",
+    "GELF_READY",
     "GRANT_FILE",
     "GRANT_IN_KEY",
     "GRANT_MOUNT",
@@ -68,6 +70,10 @@ STAGE_OUT_RESULT: Final = "_result.json"
 STAGE_OUT_KEPT: Final = "_kept/"
 """Below the attempt's data prefix: what is kept with the run, by its path below the data folder."""
 
+GELF_COMMAND: Final = ("python3", "-m", "componentrun.agent", "gelf")
+"""Command of the sidecar that receives GELF; `--server` and `--visibility` follow."""
+GELF_READY: Final = "/tmp/listening"  # noqa: S108 - a path in the container, which has a /tmp of its own
+"""Is there as soon as the server listens."""
 STAGE_IN_COMMAND: Final = ("python3", "-m", "componentrun.agent", "stage-in")
 """Command of the init container."""
 STAGE_OUT_COMMAND: Final = (

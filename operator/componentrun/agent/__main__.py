@@ -1,4 +1,4 @@
-"""`python -m componentrun.agent stage-in|stage-out|wait`: what the containers beside a component run.
+"""`python -m componentrun.agent stage-in|stage-out|wait|gelf`: what the containers beside a component run.
 
 Exit codes: 0 well, 1 the run's author can mend it, 2 the platform's people can.
 """
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from componentrun.exchange import StageInResult, StageOutResult
 
 _FLAGS: Final = ("--data", "--grant", "--termination-log")
+_GELF_FLAGS: Final = ("--server", "--visibility")
 _USAGE: Final = (
     "usage: python -m componentrun.agent stage-in|stage-out|wait "
-    "[--data /data] [--grant /run/componentrun/grant] [--termination-log /dev/termination-log]"
+    "[--data /data] [--grant /run/componentrun/grant] [--termination-log /dev/termination-log]\n"
+    "       python -m componentrun.agent gelf [--server tcp|udp|http] [--visibility debug=none,error=verbose]"
 )
 _USAGE_EXIT: Final = 64
 
@@ -30,6 +32,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run one agent and return its exit code."""
     command, *rest = arguments or [""]
     options = dict(zip(rest[::2], rest[1::2], strict=False))
+    if command == "gelf" and len(rest) % 2 == 0 and not set(options) - set(_GELF_FLAGS):
+        return _gelf(options)
     if command not in {"stage-in", "stage-out", "wait"} or len(rest) % 2 or set(options) - set(_FLAGS):
         sys.stderr.write(_USAGE + "\n")
         return _USAGE_EXIT
@@ -41,6 +45,24 @@ def main(arguments: Sequence[str]) -> int:
         # Told twice to end (a pod deleted again with less grace), it still uploads until it is killed.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return _run(command, options)
+
+
+def _gelf(options: dict[str, str]) -> int:
+    # Before anything else: the first process of a container does not even get a signal that it does nothing about.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    from componentrun.agent.gelf.messages import parse_visibility  # noqa: PLC0415 - only what is run is imported
+    from componentrun.agent.gelf.servers import SERVERS, serve  # noqa: PLC0415 - likewise
+
+    server = options.get("--server", "tcp")
+    if server not in SERVERS:
+        sys.stderr.write(f"--server `{server}`: expected one of {', '.join(SERVERS)}\n{_USAGE}\n")
+        return _USAGE_EXIT
+    try:
+        visibility = parse_visibility(options.get("--visibility", ""))
+    except ValueError as error:
+        sys.stderr.write(f"--visibility: {error}\n{_USAGE}\n")
+        return _USAGE_EXIT
+    return serve(server, visibility)
 
 
 def _run(command: str, options: dict[str, str]) -> int:

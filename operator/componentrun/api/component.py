@@ -15,6 +15,8 @@ __all__ = [
     "ComponentSpec",
     "EgressRule",
     "ForwardToken",
+    "Gelf",
+    "Logging",
     "Network",
     "NetworkMode",
     "Resources",
@@ -71,6 +73,28 @@ class ComponentConcurrency(ApiModel):
     """How many runs of one concurrency group may run at the same time."""
 
 
+GelfLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
+GelfVisibility = Literal["none", "camouflage", "normal", "verbose"]
+
+
+class Gelf(ApiModel):
+    """A server for GELF beside the component, at KBC_LOGGER_ADDR and KBC_LOGGER_PORT; what it gets becomes events."""
+
+    server: Literal["tcp", "udp", "http"] = "tcp"
+    """How the component sends. `udp` can lose messages before they arrive, the others can't."""
+    visibility: Annotated[dict[GelfLevel, GelfVisibility], Field(max_length=8)] | None = None
+    """How much of a message of each level becomes an event. `none`: nothing. `camouflage`: that there was one.
+    `normal`: its short message. `verbose`: all fields, too. Where not given, `debug` is `none`; `critical`, `alert`
+    and `emergency` are `camouflage`; the others are `normal`."""
+
+
+class Logging(ApiModel):
+    """How the component logs besides what it prints."""
+
+    gelf: Gelf | None = None
+    """Run a GELF server beside it; none where not given."""
+
+
 class ComponentSpec(ApiModel):
     """What the component is and what it may use."""
 
@@ -105,6 +129,8 @@ class ComponentSpec(ApiModel):
     """How its runs get on with each other; where not given, one run of a configuration at a time."""
     forward_token: ForwardToken | None = None
     """Token to hand to the component; none where not given."""
+    logging: Logging | None = None
+    """How it logs besides what it prints: nothing else where not given."""
 
 
 class Component(ApiModel):

@@ -32,6 +32,7 @@ UPLOAD_ANNOTATION: Final = f"{GROUP}/upload-seconds"
 
 STAGE_IN: Final = "stage-in"
 STAGE_OUT: Final = "stage-out"
+GELF: Final = "gelf"
 COMPONENT: Final = "component"
 """Names of the containers."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["TERMINAL", "ContainerFacts", "PodFacts", "RunFacts", "pod_facts", "run_facts"]
 
 TERMINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
-_SOURCES: Final = (names.STAGE_IN, names.COMPONENT, names.STAGE_OUT)
+_SOURCES: Final = (names.STAGE_IN, names.COMPONENT, names.GELF, names.STAGE_OUT)
 _NOT_STARTED: Final = frozenset(
     {"StartError", "ContainerCannotRun", "CreateContainerError", "CreateContainerConfigError"}
 )

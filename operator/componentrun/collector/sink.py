@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from componentrun.api import names
 from componentrun.collector.journal import container_key
 from componentrun.collector.lifecycle import Told
 
@@ -60,12 +61,17 @@ class Inbox:
         self.added()
 
 
+def source_of(container: str) -> str:
+    """Where an event says that it comes from: what came over GELF was said by the component."""
+    return f"{names.COMPONENT}/{names.GELF}" if container == names.GELF else container
+
+
 class ContainerSink:
     """See `follower.Sink`."""
 
     def __init__(self, inbox: Inbox, pod: PodFacts, container: str, redactor: Redactor) -> None:
         """For one container."""
-        self._inbox, self._source, self._redactor = inbox, container, redactor
+        self._inbox, self._source, self._redactor = inbox, source_of(container), redactor
         self._key, self._attempt = container_key(pod.uid, container), pod.attempt
         self._lines = inbox.metrics.lines.labels(container)
 

@@ -55,8 +55,15 @@ def _output_mapping(output: Output) -> dict[str, Any]:
     return mapping
 
 
-def environment(run: ComponentRun, component_id: str, type_support: str) -> dict[str, str]:
-    """The contract's variables in both forms, KBC_ and COMPONENTRUN_. What the run does not say is not set."""
+def environment(run: ComponentRun, component_id: str, type_support: str, *, logger: bool = False) -> dict[str, str]:
+    """The contract's variables in both forms, KBC_ and COMPONENTRUN_. What the run does not say is not set.
+
+    Args:
+        run: the run.
+        component_id: KBC_COMPONENTID.
+        type_support: what the component knows of column types.
+        logger: whether there is a GELF server beside the component.
+    """
     configuration = run.spec.configuration
     values = {
         contract.ENV_DATA_DIR: f"{contract.DATA_DIR}/",
@@ -71,6 +78,8 @@ def environment(run: ComponentRun, component_id: str, type_support: str) -> dict
         contract.ENV_COMPONENT_RUN_MODE: _RUN_MODE,
         contract.ENV_DATA_TYPE_SUPPORT: type_support,
         contract.ENV_FEATURE_GATES: _FEATURES,
+        contract.ENV_LOGGER_ADDRESS: contract.LOGGER_ADDRESS if logger else None,
+        contract.ENV_LOGGER_PORT: str(contract.LOGGER_PORT) if logger else None,
     }
     return {
         prefix + name: value

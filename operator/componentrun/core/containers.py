@@ -1,4 +1,4 @@
-"""The three containers of a run's pod."""
+"""The containers of a run's pod: the component, the two agents, and a GELF server where the Component wants one."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from componentrun.core.security import container_security
 from componentrun.core.volumes import mounts
 
 if TYPE_CHECKING:
+    from componentrun.api.component import Gelf
     from componentrun.core.effective import EffectiveRun
     from componentrun.core.podsettings import PodSettings
 
-__all__ = ["component", "stage_in", "stage_out"]
+__all__ = ["component", "gelf", "stage_in", "stage_out"]
 
 _EPHEMERAL: Final = "ephemeral-storage"
 _AGENT_SCRATCH_BYTES: Final = 2 * 2**30
 """What the agents may use beside the data folder: a /tmp each."""
 _AGENT_EPHEMERAL_REQUEST: Final = "16Mi"
+_GELF_START_SECONDS: Final = 60
+"""For the GELF server to listen; it takes a tenth of a second. Then the kubelet starts it again."""
 
 
 def stage_in(effective: EffectiveRun, image: str, settings: PodSettings) -> dict[str, Any]:
@@ -38,6 +41,24 @@ def stage_out(effective: EffectiveRun, image: str, settings: PodSettings) -> dic
         room = quantity_value(effective.data_size) + _AGENT_SCRATCH_BYTES
         container["resources"]["limits"][_EPHEMERAL] = str(round(room))
     return container
+
+
+def gelf(server: Gelf, image: str, settings: PodSettings) -> dict[str, Any]:
+    """A native sidecar, the last of all: the component starts when it listens, and it ends before stage-out begins.
+
+    It mounts nothing of the run and holds no grant: it reads what the component sends it.
+    """
+    visibility = contract.GELF_VISIBILITY | (server.visibility or {})
+    chosen = ",".join(f"{level}={visibility[level]}" for level in contract.GELF_LEVELS)
+    command = (*exchange.GELF_COMMAND, "--server", server.server, "--visibility", chosen)
+    return _agent(names.GELF, command, image, settings) | {
+        "restartPolicy": "Always",
+        "startupProbe": {
+            "exec": {"command": ["test", "-e", exchange.GELF_READY]},
+            "periodSeconds": 1,
+            "failureThreshold": _GELF_START_SECONDS,
+        },
+    }
 
 
 def component(effective: EffectiveRun, settings: PodSettings, secret: str) -> dict[str, Any]:

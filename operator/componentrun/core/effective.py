@@ -18,7 +18,7 @@ from componentrun.core.resources import container_resources
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
-    from componentrun.api.component import Component, ForwardToken, Network
+    from componentrun.api.component import Component, ForwardToken, Gelf, Network
     from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
     from componentrun.api.retry import Retry
     from componentrun.api.tables import InputTable
@@ -91,6 +91,8 @@ class EffectiveRun:
     """`none`, `hints` or `authoritative`."""
     forward_token: ForwardToken | None = None
     """Where the token comes from that the component gets."""
+    gelf: Gelf | None = None
+    """The GELF server beside the component, where there is one."""
     configuration_id: str | None = None
     configuration_row: str | None = None
     branch: str = contract.DEFAULT_BRANCH
@@ -127,6 +129,7 @@ def resolve(run: ComponentRun, component: Component | None, storage_name: str) -
     inputs = _inputs(spec.input.tables)
     files = input_files(spec.input)
     type_support = (component.spec.data_type_support if component else None) or contract.DEFAULT_TYPE_SUPPORT
+    gelf = component.spec.logging.gelf if component and component.spec.logging else None
     return EffectiveRun(
         namespace=run.metadata.namespace,
         name=run.metadata.name,
@@ -147,9 +150,10 @@ def resolve(run: ComponentRun, component: Component | None, storage_name: str) -
         outputs=_outputs(spec),
         default_bucket=spec.output.default_bucket,
         config=config_json(run, inputs, files, spec.output),
-        env=environment(run, identifier, type_support),
+        env=environment(run, identifier, type_support, logger=gelf is not None),
         type_support=type_support,
         forward_token=component.spec.forward_token if component else None,
+        gelf=gelf,
         configuration_id=spec.configuration.id,
         configuration_row=spec.configuration.row,
         branch=spec.configuration.branch or contract.DEFAULT_BRANCH,

@@ -59,6 +59,7 @@ def _spec(
         "initContainers": [
             containers.stage_out(effective, agent_image, settings),
             containers.stage_in(effective, agent_image, settings),
+            *([] if effective.gelf is None else [containers.gelf(effective.gelf, agent_image, settings)]),
         ],
         "containers": [containers.component(effective, settings, secret=name)],
         "volumes": volumes.volumes(effective, secret=name),

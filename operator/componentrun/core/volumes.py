@@ -29,7 +29,8 @@ def volumes(effective: EffectiveRun, secret: str) -> list[dict[str, Any]]:
         result.append(
             {"name": volume, "secret": {"secretName": secret, "items": items, "defaultMode": _GRANT_MODE}},
         )
-    result.extend({"name": _tmp(agent), "emptyDir": {"sizeLimit": _AGENT_TMP_SIZE}} for agent in _GRANTS)
+    agents = [*_GRANTS, *([] if effective.gelf is None else [names.GELF])]
+    result.extend({"name": _tmp(agent), "emptyDir": {"sizeLimit": _AGENT_TMP_SIZE}} for agent in agents)
     if effective.read_only_root:
         result.append({"name": _tmp(names.COMPONENT), "emptyDir": {"sizeLimit": effective.data_size}})
     return result
@@ -37,7 +38,9 @@ def volumes(effective: EffectiveRun, secret: str) -> list[dict[str, Any]]:
 
 def mounts(container: str, *, read_only_root: bool) -> list[dict[str, Any]]:
     """What one container mounts."""
-    result: list[dict[str, Any]] = [{"name": names.DATA_VOLUME, "mountPath": contract.DATA_DIR}]
+    result: list[dict[str, Any]] = []
+    if container != names.GELF:
+        result.append({"name": names.DATA_VOLUME, "mountPath": contract.DATA_DIR})
     if container in _GRANTS:
         result.append({"name": _GRANTS[container][0], "mountPath": exchange.GRANT_MOUNT, "readOnly": True})
     if read_only_root:
