@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from componentrun.api.crd import CRD_FILES, KINDS, MUTABLE_SPEC_FIELDS, crd, render
+from componentrun.contract import GELF_LEVELS
 
 ROOT = Path(__file__).parents[3]
 
@@ -46,7 +47,7 @@ def test_every_node_is_structural_and_bounded(kind: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model.__name__)
 def test_every_field_has_a_description(kind: Any) -> None:
     for path, node in walk(schema_of(kind.model.__name__)):
-        in_map = path.rsplit(".", 1)[-1] in {"cpu", "memory", "ephemeral-storage"}
+        in_map = path.rsplit(".", 1)[-1] in {"cpu", "memory", "ephemeral-storage", *GELF_LEVELS}
         if path.startswith((".spec", ".status")) and not path.endswith(("[]", "{}")) and not in_map:
             assert node.get("description"), path
 

@@ -83,7 +83,13 @@ def root() -> tuple[ComponentRun, dict[str, Any]]:
     return run, build_pod(resolve(run, make_component(runAsUser=0), "lake"), run, 1, AGENT_IMAGE, PodSettings())
 
 
-PODS = {"simple": simple, "everything": everything, "root": root}
+def gelf() -> tuple[ComponentRun, dict[str, Any]]:
+    run = make_run(component="cleaner")
+    component = make_component(logging={"gelf": {"server": "udp", "visibility": {"debug": "verbose"}}})
+    return run, build_pod(resolve(run, component, "lake"), run, 1, AGENT_IMAGE, PodSettings())
+
+
+PODS = {"simple": simple, "everything": everything, "root": root, "gelf": gelf}
 
 
 @pytest.mark.parametrize("name", PODS)
@@ -125,7 +131,26 @@ def all_containers(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {c["name"]: c for c in pod["spec"]["initContainers"] + pod["spec"]["containers"]}
 
 
-@pytest.mark.parametrize("name", ["simple", "everything"])
+def test_a_gelf_server_holds_nothing_of_the_run_and_the_component_finds_it() -> None:
+    _, pod = PODS["gelf"]()
+    assert [item["name"] for item in pod["spec"]["initContainers"]] == ["stage-out", "stage-in", "gelf"]
+    server = all_containers(pod)["gelf"]
+    assert [mount["mountPath"] for mount in server["volumeMounts"]] == ["/tmp"]
+    assert "env" not in server
+    env = {item["name"]: item["value"] for item in all_containers(pod)["component"]["env"]}
+    for prefix in ("KBC_", "COMPONENTRUN_"):
+        assert (env[f"{prefix}LOGGER_ADDR"], env[f"{prefix}LOGGER_PORT"]) == ("127.0.0.1", "12201")
+    assert "debug=verbose" in server["command"][-1]
+    assert "error=normal" in server["command"][-1]
+
+
+def test_without_a_gelf_server_components_log_to_the_console() -> None:
+    _, pod = PODS["everything"]()
+    assert "gelf" not in all_containers(pod)
+    assert not [item for item in all_containers(pod)["component"]["env"] if "LOGGER" in item["name"]]
+
+
+@pytest.mark.parametrize("name", ["simple", "everything", "gelf"])
 class TestRestrictedPodSecurity:
     """Rules of https://kubernetes.io/docs/concepts/security/pod-security-standards/, baseline and restricted."""
 
@@ -205,7 +230,7 @@ class TestWhatHoldsForEveryPod:
 
     def test_the_uploader_is_there_before_the_component_and_waits_for_its_end(self, name: str) -> None:
         spec = PODS[name]()[1]["spec"]
-        assert [c["name"] for c in spec["initContainers"]] == ["stage-out", "stage-in"]
+        assert [c["name"] for c in spec["initContainers"]][:2] == ["stage-out", "stage-in"]
         assert spec["initContainers"][0]["restartPolicy"] == "Always"
         assert "restartPolicy" not in spec["initContainers"][1]
         assert spec["restartPolicy"] == "Never"

@@ -98,12 +98,13 @@ def test_compressed_and_plain(pack: Any) -> None:
         (b'{"short_message": ""}', "`short_message` is missing, empty"),
         (b'{"short_message": 7}', "no text"),
         (b"\x1f\x8bnonsense", "damaged"),
-        (gzip.compress(message())[:-9], "end too early"),
+        (gzip.compress(message(), mtime=0)[:-9], "end too early"),
         (zlib.compress(message())[:-5], "end too early"),
         (gzip.compress(b" " * (MESSAGE_LIMIT + 1)), "longer than 1048576 bytes"),
-        (gzip.compress(b"\0" * 1_000_000_000), "longer than 1048576 bytes"),
+        (gzip.compress(b"\0" * 100_000_000), "longer than 1048576 bytes"),
         (b"[" * 200_000, "no JSON"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_no_message_is_named(data: bytes, said: str) -> None:
     with pytest.raises(BadMessageError, match=said):
