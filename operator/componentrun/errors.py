@@ -91,6 +91,8 @@ class Reason(StrEnum):
     """The node that the scheduler had chosen did not take the pod: something else was faster."""
     POD_REJECTED = "PodRejected"
     """The API server refused to create the pod (pod security, quota, admission)."""
+    NAMESPACE_TERMINATING = "NamespaceTerminating"
+    """The run's namespace is being deleted: nothing can be created in it any more."""
     INVALID_SPEC = "InvalidSpec"
     """The run, or something it names, says things that can't be done together."""
     COMPONENT_NOT_FOUND = "ComponentNotFound"

@@ -229,8 +229,8 @@ class TestSettings:
                 return super().get(key, default)
 
         operator_settings.from_environment(Recorder(COMPONENTRUN_AGENT_IMAGE="image:1"))
-        # Where it serves is fixed in the chart; the last two are for tests, and LEASE_SECONDS for the impatient.
-        left_out = {"HOST", "PORT", "LEASE_SECONDS", "POD_MISSING_SECONDS", "NODE_LOST_SECONDS"}
+        # Where it serves is fixed in the chart; the last one is for tests, and LEASE_SECONDS for the impatient.
+        left_out = {"HOST", "PORT", "LEASE_SECONDS", "POD_MISSING_SECONDS"}
         given = {variable["name"] for variable in operator_container(rendered.render())["env"]}
         assert read - given == {f"COMPONENTRUN_{name}" for name in left_out}
 

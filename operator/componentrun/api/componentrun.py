@@ -283,6 +283,8 @@ class EventsStatus(ApiModel):
     """Whether every line of every container of every attempt is in Storage."""
     message: str = ""
     """Set where something could not be delivered."""
+    last_words: str | None = None
+    """The end of what the component of the last attempt printed, where its node could not say how it ended."""
 
 
 class ComponentRunStatus(ApiModel):

@@ -13,6 +13,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from componentrun.api import names
+from componentrun.collector.lastwords import LastWords
 from componentrun.collector.lifecycle import SOURCE
 from componentrun.collector.lines import stamp_of
 from componentrun.collector.position import Position
@@ -79,6 +81,7 @@ class Journal:
         self._positions: dict[str, Position] = {}
         self._done: set[str] = set()
         self._told: set[str] = set()
+        self._words = LastWords()
 
     @property
     def full(self) -> bool:
@@ -107,10 +110,19 @@ class Journal:
     def line(self, key: str, source: str, line: Line, redactor: Redactor, *, attempt: int | None = None) -> Said:
         """A line of a container becomes an event."""
         what = said(line.text, redactor)
+        if source == names.COMPONENT:
+            self._words.add(key, what.message)
         self._append(line.time, what, source, attempt)
         self.position(key).add(line)
         self._oldest = min(self._oldest or line.time, line.time)
         return what
+
+    def last_words(self, pod_uid: str | None) -> str | None:
+        """The end of what the component of this pod printed, as far as it was read here; None: nothing.
+
+        Not in the checkpoint: a collector that took over knows what it has read itself.
+        """
+        return self._words.of(container_key(pod_uid or "", names.COMPONENT))
 
     def told(self, told: Told, redactor: Redactor, *, last: bool = False) -> bool:
         """Something about the run becomes an event, unless it was said before. Returns whether it was new."""

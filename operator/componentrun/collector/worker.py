@@ -10,13 +10,14 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.collector import lifecycle
 from componentrun.collector.crew import Crew
 from componentrun.collector.facts import pod_facts
 from componentrun.collector.outlet import Outlet, UndeliverableError
 from componentrun.collector.sink import Inbox
+from componentrun.core.outcome import lacks_words
 from componentrun.process.kubeerrors import KubeError, NotFoundError
 from componentrun.process.logs import RunLogger
 from componentrun.process.resources import PODS, RUNS
@@ -111,7 +112,7 @@ class Worker:
                 await self._write(inbox)
             elif journal.finished and journal.empty:
                 problems = [*journal.problems, await self._outlet.close()]
-                await self._report(self._count, "; ".join(filter(None, problems)))
+                await self._report(self._count, "; ".join(filter(None, problems)), self._words_lacking(journal))
                 return
             else:
                 await self._wait(self._next_look(inbox, crew))
@@ -224,11 +225,19 @@ class Worker:
         inbox.journal.finish(lifecycle.result(run) if run.ended else lifecycle.vanished(run), crew.redactor)
         inbox.added()
 
-    async def _report(self, count: int, message: str) -> None:
+    def _words_lacking(self, journal: Journal) -> str | None:
+        """The component's last words, where the run's status should have some and has none."""
+        status = self._state.run.status
+        return journal.last_words(status.attempts[-1].pod_uid) if status.attempts and lacks_words(status) else None
+
+    async def _report(self, count: int, message: str, words: str | None = None) -> None:
         """Tell the operator, so that the pod can go."""
         run, pause = self._state.run, _REPORT_PAUSE
         shown = message if len(message) <= _MESSAGE_LIMIT else message[:_MESSAGE_LIMIT] + "..."
-        body = {"status": {"events": {"count": count, "delivered": True, "message": shown}}}
+        events: dict[str, Any] = {"count": count, "delivered": True, "message": shown}
+        if words is not None:
+            events["lastWords"] = words
+        body = {"status": {"events": events}}
         while not self._state.deleted:
             try:
                 await self._services.kube.patch(RUNS, run.namespace, run.name, body, "status")

@@ -58,6 +58,8 @@ class PodView:
     deleted_at: datetime | None = None
     """metadata.deletionTimestamp: when the grace period ends."""
     deletion_grace_seconds: int | None = None
+    heard: bool = True
+    """The kubelet knows of the deletion; so, too, where a kubelet tells no generation (Kubernetes before 1.34)."""
     gone: bool = False
     """The object is deleted; this is what was seen last."""
     missed: bool = False
@@ -97,7 +99,8 @@ class Limits:
     pod_missing: float = 30
     """For a pod that was created but is not in the cache, from the attempt's start."""
     node_lost: float = 60
-    """For a pod that is still there though its deletion, or its upload, should be over."""
+    """For a pod that is still there though its deletion, or its upload, should be over; and for its kubelet to hear of
+    the deletion."""
     publish_retry: float = 3600
     """For a store that went away between the run's commit journal and its last table."""
 

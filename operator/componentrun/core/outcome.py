@@ -28,6 +28,7 @@ __all__ = [
     "events_given_up",
     "finished",
     "is_terminal",
+    "lacks_words",
     "publish_failed",
     "published",
     "publishing",
@@ -202,7 +203,19 @@ def events_delivered(run: ComponentRun, now: datetime) -> ComponentRunStatus:
     """The collector has written the last line; the pod is not needed any more."""
     events = run.status.events
     message = f"{counted(events.count, 'event')}." if events else "There is nothing to deliver."
-    return _told(run, "True", "Delivered", message, now)
+    told = _told(run, "True", "Delivered", message, now)
+    if events is None or events.last_words is None or not lacks_words(run.status):
+        return told
+    return told.model_copy(update={"last_words": events.last_words})
+
+
+def lacks_words(status: ComponentRunStatus) -> bool:
+    """Whether a run failed and nobody knows how its component ended, nor what it said.
+
+    A kubelet that puts a pod out for its disk removes the containers before it tells of their end (seen), and one that
+    is away tells nothing. What the collector has read is all that is left then.
+    """
+    return status.phase == "Failed" and status.exit_code is None and status.last_words is None
 
 
 def events_given_up(run: ComponentRun, now: datetime) -> ComponentRunStatus:

@@ -23,7 +23,7 @@ from componentrun.core.actions import DeletePod, DeleteRun, Plan, Publish, Start
 from componentrun.core.diagnosis import Diagnosis, diagnose, saved_always
 from componentrun.core.removing import KILL_GRACE_SECONDS, earliest, kept_until, kill, leftovers
 from componentrun.core.results import agent_reason
-from componentrun.core.waiting import admitted, has_ended, next_look, stuck, timeout_at
+from componentrun.core.waiting import admitted, given_up_at, has_ended, next_look, stuck, timeout_at
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:
@@ -184,9 +184,9 @@ def _stop_actions(o: Observed, pod: PodView) -> tuple[tuple[Action, ...], dateti
     """
     grace = _stop_grace(o, pod)
     told = pod.deleted_at is not None and (pod.deletion_grace_seconds or 0) <= grace
-    ends = (pod.deleted_at if told else None) or o.now + timedelta(seconds=grace)
-    lost = ends + timedelta(seconds=o.limits.node_lost)
-    return (() if told else (DeletePod(pod.name, pod.uid, grace),)), lost
+    # A kubelet that has not heard of it by then is lost.
+    look_again = (given_up_at(pod, o.limits) if told else None) or o.now + timedelta(seconds=o.limits.node_lost)
+    return (() if told else (DeletePod(pod.name, pod.uid, grace),)), look_again
 
 
 def _stop_grace(o: Observed, pod: PodView) -> int:

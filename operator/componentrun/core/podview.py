@@ -55,6 +55,7 @@ def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
         disruption=_text(disruption, "reason") if _text(disruption, "status") == "True" else "",
         deleted_at=_time(metadata.get("deletionTimestamp")),
         deletion_grace_seconds=_seconds(metadata.get("deletionGracePeriodSeconds")),
+        heard=_heard(metadata, status),
         gone=gone,
         timeout_seconds=_seconds(annotations.get(names.TIMEOUT_ANNOTATION)) or 0,
         upload_seconds=_seconds(annotations.get(names.UPLOAD_ANNOTATION)) or 0,
@@ -62,6 +63,12 @@ def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
         stage_out=containers.get(names.STAGE_OUT),
         component=containers.get(names.COMPONENT),
     )
+
+
+def _heard(metadata: dict[str, Any], status: dict[str, Any]) -> bool:
+    """Whether the kubelet's status is about the object as it is: a deletion makes a new generation of it."""
+    observed, generation = _number(status.get("observedGeneration")), _number(metadata.get("generation"))
+    return not observed or not generation or observed >= generation
 
 
 def _unschedulable(condition: dict[str, Any]) -> str:

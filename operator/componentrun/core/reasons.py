@@ -49,6 +49,7 @@ WHO_ACTS: Final[dict[Reason, str]] = {
     Reason.UNSCHEDULABLE: f"{_PLATFORM}: more nodes; or {_AUTHOR}: ask for less",
     Reason.NODE_REFUSED: f"{_PLATFORM} where it happens often",
     Reason.POD_REJECTED: f"{_PLATFORM}: quota, pod security, admission",
+    Reason.NAMESPACE_TERMINATING: f"{_NOBODY}: the run goes with its namespace",
     Reason.INVALID_SPEC: f"{_AUTHOR}: the message names the field",
     Reason.COMPONENT_NOT_FOUND: f"{_AUTHOR}: name another, or have it created",
     Reason.STORAGE_NOT_FOUND: f"{_PLATFORM}: create it, or mark one `default: true`",

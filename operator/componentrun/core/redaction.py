@@ -25,8 +25,9 @@ _WITHHELD: Final = "The component's own words are withheld: the list of values t
 
 
 def needs_redaction(before: ComponentRunStatus, after: ComponentRunStatus) -> bool:
-    """Whether `after` brings words of a container that `before` did not have."""
-    if after.last_words is not None and after.last_words != before.last_words:
+    """Whether `after` brings words of a container that `before` did not have. The collector's are redacted already."""
+    known_words = {None, before.last_words, after.events.last_words if after.events is not None else None}
+    if after.last_words not in known_words:
         return True
     if after.result_message is not None and after.result_message != before.result_message:
         return True

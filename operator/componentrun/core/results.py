@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CUT_MARK",
     "LOST",
+    "MAX_LAST_WORDS",
     "START_ERRORS",
     "WRONG_MACHINE",
     "agent_reason",

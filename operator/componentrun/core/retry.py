@@ -20,6 +20,7 @@ from componentrun.core import conditions
 from componentrun.core.diagnosis import failed_stage_in
 from componentrun.core.outcome import with_end
 from componentrun.core.steps import moved
+from componentrun.core.waiting import given_up_at
 from componentrun.errors import RETRIED_BEFORE_START, RETRIED_IF_NAMED, Reason
 
 if TYPE_CHECKING:
@@ -110,9 +111,9 @@ def in_the_way(pod: PodView | None, limits: Limits, now: datetime) -> datetime |
     """
     if pod is None or pod.gone or pod.phase in _POD_ENDED:
         return None
-    if pod.deleted_at is None:
+    lost = given_up_at(pod, limits)
+    if lost is None:
         return now + timedelta(seconds=limits.events_wait)
-    lost = pod.deleted_at + timedelta(seconds=limits.node_lost)
     return None if now >= lost else lost
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRunStatus
     from componentrun.core.observed import ContainerView, Limits, PodView
 
-__all__ = ["admitted", "has_ended", "next_look", "occupies", "stuck", "timeout_at"]
+__all__ = ["admitted", "given_up_at", "has_ended", "next_look", "occupies", "stuck", "timeout_at"]
 
 _IMAGE_AT_ONCE: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _IMAGE_FIRST_LOOK: Final = "ErrImagePull"
@@ -87,8 +87,8 @@ def stuck(pod: PodView, limits: Limits, now: datetime) -> Diagnosis | None:
 def next_look(pod: PodView, limits: Limits) -> datetime:
     """When something that is being waited for is overdue; the earliest of all."""
     times = [_progress_deadline(pod, limits)]
-    if pod.deleted_at is not None:
-        times.append(pod.deleted_at + timedelta(seconds=limits.node_lost))
+    if (given_up := given_up_at(pod, limits)) is not None:
+        times.append(given_up)
     if before_start(pod):
         times.extend(_patience_ends(c, pod, limits) for c in _waiting(pod) if c.reason in _IMAGE | _START)
     return min(times)
@@ -101,7 +101,8 @@ def has_ended(pod: PodView, limits: Limits, now: datetime) -> bool:
     """
     if pod.gone or pod.phase in {"Succeeded", "Failed"}:
         return True
-    if pod.deleted_at is not None and now >= pod.deleted_at + timedelta(seconds=limits.node_lost):
+    given_up = given_up_at(pod, limits)
+    if given_up is not None and now >= given_up:
         return True
     if pod.stage_in is not None and failed_stage_in(pod.stage_in):
         return True
@@ -109,6 +110,17 @@ def has_ended(pod: PodView, limits: Limits, now: datetime) -> bool:
         return False
     uploaded = pod.stage_out is not None and pod.stage_out.state == "terminated"
     return uploaded or now >= _progress_deadline(pod, limits)
+
+
+def given_up_at(pod: PodView, limits: Limits) -> datetime | None:
+    """When a pod that was told to go counts as lost with its node; None while nobody has told it.
+
+    It has its grace period, which is long, if its kubelet has heard of that. One that answers says so within seconds.
+    """
+    if pod.deleted_at is None:
+        return None
+    grace = 0 if pod.heard else pod.deletion_grace_seconds or 0
+    return pod.deleted_at - timedelta(seconds=grace) + timedelta(seconds=limits.node_lost)
 
 
 def timeout_at(pod: PodView) -> datetime | None:

@@ -2,7 +2,8 @@
 
 NotFoundError: 404. AlreadyExistsError: 409 on creation. ConflictError: 409 where somebody else changed the object, or
 it has another uid. GoneError: 410. InvalidError: 400 and 422. ForbiddenError: 401 and 403. QuotaExceededError: 403 of a
-ResourceQuota; transient, as room may come. UnavailableError: 429, 5xx, no connection, no answer in time, or one that
+ResourceQuota; transient, as room may come. NamespaceTerminatingError: 403 of a namespace that is being deleted.
+UnavailableError: 429, 5xx, no connection, no answer in time, or one that
 was cut off; transient.
 """
 
@@ -20,6 +21,7 @@ __all__ = [
     "GoneError",
     "InvalidError",
     "KubeError",
+    "NamespaceTerminatingError",
     "NotFoundError",
     "QuotaExceededError",
     "UnavailableError",
@@ -74,6 +76,14 @@ class QuotaExceededError(KubeError, TransientError):
         super().__init__(message, status, reason)
 
 
+class NamespaceTerminatingError(KubeError):
+    """The namespace is being deleted: nothing can be created in it any more."""
+
+    def __init__(self, message: str, status: int = 0, reason: Reason | None = Reason.NAMESPACE_TERMINATING) -> None:
+        """Whatever it is about: the run that needs it goes with the namespace."""
+        super().__init__(message, status, reason)
+
+
 class UnavailableError(KubeError, TransientError):
     """No usable answer: too busy, broken, not reachable, too late or cut off."""
 
@@ -98,7 +108,18 @@ def error_for(status: int, body: bytes, what: str) -> KubeError:
     """The error for an answer that is no success; `what` says what was tried (`create pods default/a-1`)."""
     document = _document(body)
     message = str(document.get("message") or body[:_LONGEST].decode(errors="replace") or "no message")[:_LONGEST]
+    if status == _FORBIDDEN and "NamespaceTerminating" in _causes(document):
+        return NamespaceTerminatingError(
+            f"{what}: the namespace is being deleted, and nothing can be created in it any more", status
+        )
     return _kind(status, str(document.get("reason", "")), message)(f"{what}: {status}: {message}", status)
+
+
+def _causes(document: dict[str, Any]) -> set[str]:
+    """Reasons below `details`, by which the API server tells more exactly what was wrong."""
+    details = document.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    return {str(cause.get("reason")) for cause in causes or () if isinstance(cause, dict)}
 
 
 def _kind(status: int, reason: str, message: str) -> type[KubeError]:

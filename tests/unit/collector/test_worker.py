@@ -138,6 +138,24 @@ async def test_a_run_with_a_pod() -> None:
     assert "componentrun_collector_streams 0.0" in rendered
 
 
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({}, "one\nmy [redacted]"),
+        ({"lastWords": "one"}, None),
+        ({"exitCode": 1}, None),
+        ({"phase": "Cancelled"}, None),
+    ],
+    ids=["nothing known", "words known", "exit code known", "cancelled"],
+)
+async def test_last_words_that_the_node_lost_are_reported(known: dict[str, Any], words: str | None) -> None:
+    world = World()
+    status = {"phase": "Failed", "result": "Error", "reason": "DiskFull"} | known
+    state = with_pod(world, Play(log("one", "my hunter2-of-old")), secrets=["hunter2-of-old"], **status)
+    await world.work(state)
+    assert world.reported().get("lastWords") == words
+
+
 async def test_a_run_that_never_had_a_pod() -> None:
     world = World()
     await world.work(RunState(ended_run(phase="Failed", result="Error", phases=[])))

@@ -16,6 +16,7 @@ from componentrun.core.actions import (
     WriteStatus,
 )
 from componentrun.core.plan import plan
+from componentrun.core.redaction import needs_redaction
 from componentrun.core.removing import KILL_GRACE_SECONDS
 from tests.unit.core.make import (
     at,
@@ -48,6 +49,16 @@ def others(found: Plan) -> list[Any]:
 def condition(status: ComponentRunStatus, kind: str) -> tuple[str, str]:
     found = next(c for c in status.conditions if c.type == kind)
     return found.status, found.reason
+
+
+TAINTED = [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}]
+
+
+def unheard(pod: dict[str, Any]) -> dict[str, Any]:
+    """The pod as its kubelet told of it before it was asked to go."""
+    pod["metadata"]["generation"] = 2
+    pod["status"]["observedGeneration"] = 1
+    return pod
 
 
 def alive(**more: Any) -> dict[str, Any]:
@@ -232,9 +243,7 @@ class TestTimeoutAndCancel:
         assert "1h00m" in status.termination.message
         assert condition(status, "Succeeded") == ("Unknown", "Terminating")
         assert others(found) == [ASK]
-        assert found.wake_at == at(3603 + 30 + 60), (
-            "the kubelet kills after the grace; look again if the pod is still there"
-        )
+        assert found.wake_at == at(3603 + 60), "look again whether the kubelet knows of it"
 
     def test_a_pod_without_the_annotation_has_the_default_timeout(self) -> None:
         pod = alive()
@@ -330,6 +339,30 @@ class TestTimeoutAndCancel:
         found = plan(observe(make_run(status=self.stopped()), alive(deleted=(130, 1)), seconds=191))
         assert written(found).reason == "Timeout"
 
+    def test_a_kubelet_that_does_not_hear_of_a_deletion_is_not_given_the_pods_long_grace(self) -> None:
+        """Deleted by the cluster, with the ten minutes that are meant for an upload."""
+        pod = unheard(alive(deleted=(350, 600), conditions=TAINTED))
+        run = make_run(status=started_status())
+        early = plan(observe(run, pod, seconds=409))
+        assert (written(early).phase, early.wake_at) == ("Running", at(410))
+        status = written(plan(observe(run, pod, seconds=410)))
+        assert (status.phase, status.reason) == ("Failed", "NodeLost")
+
+    @pytest.mark.parametrize("observed", [2, 3, None], ids=["heard", "heard of more", "kubelet before 1.34"])
+    def test_one_that_heard_of_it_or_can_not_say_so_is_given_it(self, observed: int | None) -> None:
+        pod = unheard(alive(deleted=(350, 600), conditions=TAINTED))
+        pod["status"] |= {"observedGeneration": observed}
+        found = plan(observe(make_run(status=started_status()), pod, seconds=1009))
+        assert (written(found).phase, found.wake_at) == ("Running", at(1010))
+        assert written(plan(observe(make_run(status=started_status()), pod, seconds=1010))).reason == "NodeLost"
+
+    def test_a_cancel_does_not_wait_for_a_node_that_is_away(self) -> None:
+        run = make_run(status=self.stopped("Cancelled"), cancel=True)
+        pod = unheard(alive(deleted=(100, 30)))
+        found = plan(observe(run, pod, seconds=159))
+        assert (others(found), found.wake_at) == ([], at(160))
+        assert written(plan(observe(run, pod, seconds=160))).phase == "Cancelled"
+
     def test_a_cancelled_pod_that_vanished_unseen_is_a_cancelled_run(self) -> None:
         run = make_run(status=self.stopped("Cancelled"), cancel=True)
         status = written(plan(observe(run, None, seconds=200)))
@@ -409,6 +442,19 @@ class TestAfterTheEnd:
         found = plan(observe(make_run(status=status), self.pod(), seconds=31))
         assert condition(written(found), "EventsDelivered") == ("True", "Delivered")
         assert others(found) == [KILL]
+
+    def test_what_the_collector_read_stands_in_for_what_the_kubelet_lost(self) -> None:
+        events = {"count": 3, "delivered": True, "lastWords": "298 s left"}
+        after = written(plan(observe(make_run(status=self.final(events=events)), self.pod(), seconds=31)))
+        assert after.last_words == "298 s left"
+        assert not needs_redaction(make_run(status=self.final(events=events)).status, after), "the collector did that"
+
+    @pytest.mark.parametrize("known", [{"lastWords": "its own"}, {"exitCode": 0}, {"phase": "Succeeded"}])
+    def test_what_the_kubelet_said_is_not_replaced(self, known: dict[str, Any]) -> None:
+        events = {"count": 3, "delivered": True, "lastWords": "298 s left"}
+        stored = self.final(events=events) | known
+        after = written(plan(observe(make_run(status=stored), self.pod(), seconds=31)))
+        assert after.last_words == known.get("lastWords")
 
     def test_it_goes_too_when_the_wait_is_over_and_the_condition_says_so(self) -> None:
         found = plan(observe(make_run(status=self.final()), self.pod(), seconds=90))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
@@ -153,6 +154,7 @@ class TestWhetherItStarted:
             ("a failed stage-in", make_pod(stage_in=ended(1), component=waiting(), stage_out=running()), False, True),
             ("a stage-in that fails well", make_pod(stage_in=ended(0, "OOMKilled"), component=waiting()), False, False),
             ("a node that is away", make_pod(component=waiting(), deleted=(0, 1)), False, False),
+            ("one that went on unseen", never_was(), None, False),
             ("evicted early", make_pod(component=waiting(), phase="Failed", reason="Evicted"), False, True),
             ("a component that ran", EVICTED, False, False),
             ("one that never was", never_was(), True, True),
@@ -161,10 +163,12 @@ class TestWhetherItStarted:
         ],
     )
     def test_only_what_the_kubelet_said_is_certain(
-        self, name: str, pod: dict[str, Any], gone: bool, certain: bool
+        self, name: str, pod: dict[str, Any], gone: bool | None, certain: bool
     ) -> None:
+        """`gone` is None where nobody saw it go: what was seen last is not how it ended."""
         del name
-        assert retry.may_have_started(read_pod(pod, gone=gone)) is not certain
+        view = replace(read_pod(pod, gone=gone is not False), missed=gone is None)
+        assert retry.may_have_started(view) is not certain
 
     def test_a_pod_that_went_unseen_may_have_run(self) -> None:
         assert retry.may_have_started(None)

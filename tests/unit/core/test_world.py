@@ -30,8 +30,8 @@ from componentrun.errors import RETRIED_IF_NAMED, PlatformError, Reason, Transie
 from tests.unit.core.make import NOW, SAVED_OUT, STAGED_IN, STAGED_OUT, make_pod, make_run
 
 STEPS = [
-    "nothing", *["get on"] * 9, "fail", "oom", "evict", "vanish", "vanish unseen", "drain", "freeze", "cancel",
-    "suspend", "resume", "miss", "deliver", "pull error", "registry away", "unschedulable",
+    "nothing", *["get on"] * 9, "fail", "oom", "evict", "vanish", "vanish unseen", "vanish unknown", "drain", "freeze",
+    "cancel", "suspend", "resume", "miss", "deliver", "pull error", "registry away", "unschedulable",
 ]  # fmt: skip
 FAULTS = [
     *["none"] * 9,
@@ -114,13 +114,15 @@ class World:
     def _pod_step(self, step: str, pod: dict[str, Any]) -> None:
         if step != "vanish unseen":
             self.old = copy.deepcopy(pod)
-        if step in {"vanish", "vanish unseen"}:
+        if step in {"vanish", "vanish unseen", "vanish unknown"}:
             on_a_node = "nodeName" in pod["spec"] and pod["status"]["phase"] not in {"Succeeded", "Failed"}
             if on_a_node and not self._failed_stage_in():
                 self.started.add(number_of(pod))  # the kubelet was not asked, and may be faster
             self._remove()
             self.missed = step == "vanish unseen"
             self.last_seen = self.old if self.missed and self.old else self.last_seen
+            if step == "vanish unknown" and self._is_recorded():
+                self.last_seen = None  # as for an operator that was started after that
         elif step == "evict":
             pod["status"] |= {
                 "phase": "Failed",
@@ -188,6 +190,8 @@ class World:
     def _tell(self, pod: dict[str, Any], grace: int) -> None:
         pod["metadata"]["deletionTimestamp"] = (self.now + timedelta(seconds=grace)).strftime("%Y-%m-%dT%H:%M:%SZ")
         pod["metadata"]["deletionGracePeriodSeconds"] = grace
+        pod["metadata"]["generation"] = 2
+        pod["status"].setdefault("observedGeneration", 1 if uid_of(pod) in self.frozen else 2)
 
     def _remove(self) -> None:
         self.last_seen, self.pod, self.gone = self.pod, None, True
@@ -315,6 +319,8 @@ class World:
             self.phases.append(status.phase)
             if status.phase == "Publishing":
                 assert not self.run.spec.cancel, "nothing is published after a cancel"
+            if status.phase == "Suspended":
+                assert self.pod is None, "what is held back has no pod"
         self.run = self.run.model_copy(update={"status": status})
 
 
@@ -405,6 +411,7 @@ def check_final(world: World) -> None:
         assert [p.write_always_only for p in world.published] == [False]
     elif world.published:
         assert [p.write_always_only for p in world.published] == [True]
+        assert world.write_always, "there was nothing to publish"
     if status.phase == "Cancelled":
         assert world.published == []
     if world.cancelled_in_time and status.phase != "Cancelled":

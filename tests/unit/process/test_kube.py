@@ -20,6 +20,7 @@ from componentrun.process.kubeerrors import (
     GoneError,
     InvalidError,
     KubeError,
+    NamespaceTerminatingError,
     NotFoundError,
     QuotaExceededError,
     UnavailableError,
@@ -185,6 +186,8 @@ class TestRetries:
         (409, {"reason": "Conflict", "message": "modified"}, ConflictError),
         (403, {"message": "pods is forbidden: exceeded quota: small, requested: pods=1"}, QuotaExceededError),
         (403, {"message": "violates PodSecurity"}, ForbiddenError),
+        (403, {"message": "x", "details": {"causes": [{"reason": "FieldValueForbidden"}, None]}}, ForbiddenError),
+        (403, {"message": "x", "details": None}, ForbiddenError),
         (401, {"message": "Unauthorized"}, ForbiddenError),
         (422, {"message": "spec.containers: Required value"}, InvalidError),
         (429, {"message": "too many requests"}, UnavailableError),
@@ -192,7 +195,7 @@ class TestRetries:
         (418, {"message": "teapot"}, KubeError),
     ],
 )
-def test_every_status_has_its_error(status: int, body: dict[str, str], kind: type[KubeError]) -> None:
+def test_every_status_has_its_error(status: int, body: dict[str, Any], kind: type[KubeError]) -> None:
     error = error_for(status, json.dumps(body).encode(), "create pods team/load-1")
     assert type(error) is kind
     assert error.status == status
@@ -204,6 +207,17 @@ def test_every_status_has_its_error(status: int, body: dict[str, str], kind: typ
 def test_a_run_that_waits_for_room_is_queued_whatever_there_is_no_room_for(what: str) -> None:
     body = json.dumps({"message": f"{what} is forbidden: exceeded quota: small"}).encode()
     assert error_for(403, body, f"create {what}").reason is Reason.QUEUED
+
+
+def test_a_namespace_that_is_being_deleted_has_a_reason_of_its_own() -> None:
+    causes = [{"reason": "NamespaceTerminating", "message": "namespace team is being terminated"}]
+    body = {"message": "pods is forbidden: unable to create new content", "details": {"causes": causes}}
+    error = error_for(403, json.dumps(body).encode(), "create pods team/load-1")
+    assert type(error) is NamespaceTerminatingError
+    assert error.reason is Reason.NAMESPACE_TERMINATING
+    assert error.message == (
+        "create pods team/load-1: the namespace is being deleted, and nothing can be created in it any more"
+    )
 
 
 @pytest.mark.parametrize("kind", [QuotaExceededError, UnavailableError])

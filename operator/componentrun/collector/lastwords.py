@@ -1,0 +1,35 @@
+"""The end of what a component printed, for runs whose node can't say how it ended. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from componentrun.core.results import MAX_LAST_WORDS, tail
+
+__all__ = ["LastWords"]
+
+
+class LastWords:
+    """The last lines of the container that was heard last: those of an earlier attempt are of no interest."""
+
+    def __init__(self) -> None:
+        """Nothing was said yet."""
+        self._container = ""
+        self._lines: deque[str] = deque()
+        self._size = 0
+
+    def add(self, container: str, line: str) -> None:
+        """A line of a container, redacted."""
+        if container != self._container:
+            self._container, self._size = container, 0
+            self._lines.clear()
+        self._lines.append(line)
+        self._size += len(line) + 1
+        while len(self._lines) > 1 and self._size - len(self._lines[0]) > MAX_LAST_WORDS:
+            self._size -= len(self._lines.popleft()) + 1
+
+    def of(self, container: str) -> str | None:
+        """What fits of the end of what this container said; None where it said nothing, or another spoke since."""
+        if container != self._container:
+            return None
+        return tail("\n".join(self._lines), MAX_LAST_WORDS) or None
