@@ -32,6 +32,7 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 _DURATION: Final = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
+_LONG_DURATION: Final = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 _QUANTITY: Final = re.compile(r"^(\d+(?:\.\d+)?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")
 _FACTORS: Final = {
     None: 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15,
@@ -76,6 +77,9 @@ Quantity = Annotated[
 Duration = Annotated[str, Field(pattern=_DURATION.pattern, min_length=2, max_length=20)]
 """Hours, minutes and seconds in this order: `90s`, `15m`, `1h30m`."""
 
+LongDuration = Annotated[str, Field(pattern=_LONG_DURATION.pattern, min_length=2, max_length=20)]
+"""Days, hours, minutes and seconds in this order: `30d`, `12h`."""
+
 LocalName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
 """Name of an object of the same namespace."""
 
@@ -96,6 +100,21 @@ def duration_seconds(text: str) -> int:
         raise ValueError(f"`{text}` is no duration: expected hours, minutes and seconds such as `90s`, `15m`, `1h30m`")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
+
+
+def long_duration_seconds(text: str) -> int:
+    """Seconds of a `LongDuration`.
+
+    Raises:
+        ValueError: the text is no such duration.
+    """
+    match = _LONG_DURATION.match(text)
+    if not match or not any(match.groups()):
+        raise ValueError(
+            f"`{text}` is no duration: expected days, hours, minutes and seconds such as `30d`, `12h`, `90s`"
+        )
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def duration_text(value: timedelta | float) -> str:

@@ -2,24 +2,31 @@
 
 import json
 import re
-from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Annotated, Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from componentrun.cli import options
-from componentrun.cli.errors import BadRequestError
+from componentrun.cli import eventoptions, options
+from componentrun.cli.errors import BadRequestError, NotFoundError
+from componentrun.cli.eventoptions import Question
 from componentrun.cli.render import Format, document
 from componentrun.cli.session import Session
-from componentrun.cli.store import EventFeed, EventRecord
+from componentrun.cli.store import EventRecord
 from componentrun.cli.words import clock
+
+if TYPE_CHECKING:
+    from componentrun.api.componentrun import ComponentRun
 
 __all__ = ["number_or_namespace", "register"]
 
 COMPONENT: Final = "component"
 """Source of the lines that the component printed."""
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_UID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_MANY: Final = 100
+"""Events of several runs, where nobody says how many."""
 
 Follow = Annotated[
     bool, typer.Option("--follow", "-f", help="Go on as more comes, until the run is over and everything is there.")
@@ -34,7 +41,7 @@ Lines = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("events", short_help="Print what a run and its component said.")(events)
+    app.command("events", short_help="Print what a run, or all runs of a component, said.")(events)
     app.command("logs", short_help="Print what a run's component printed.")(logs)
 
 
@@ -51,27 +58,59 @@ def number_or_namespace(text: str | None, namespace: str | None) -> tuple[int | 
 
 def events(
     ctx: typer.Context,
-    run: options.Run,
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="Name of the run, or its uid where it was deleted; `@latest` is the newest one of the namespace.",
+        ),
+    ] = None,
+    component: eventoptions.Component = None,
+    configuration: eventoptions.Configuration = None,
+    since: eventoptions.Since = None,
+    until: eventoptions.Until = None,
+    types: eventoptions.Types = None,
+    grep: eventoptions.Grep = None,
+    source: eventoptions.Source = None,
+    since_id: eventoptions.SinceId = None,
+    max_id: eventoptions.MaxId = None,
     follow: Follow = False,
     lines: Lines = None,
-    source: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Only from this source: `component`, `stage-in`, `stage-out`, `operator`."),
-    ] = None,
     output: options.Output = None,
     storage: options.Storage = None,
     endpoint: options.Endpoint = None,
     namespace: options.LongNamespace = None,
     context: options.Context = None,
 ) -> None:
-    """Print a run's events: every line of its component, and what happened around it.
+    """Print events, the oldest first: every line of a component, and what happened around it.
 
-    For programs: one JSON object a line.
+    Of one run: all of them, or the last NUMBER. Without RUN: the last 100 (or NUMBER) of all runs of the Storage, or of
+    those of a component or configuration. For programs: one JSON object a line.
     """
     limit, namespace = number_or_namespace(lines, namespace)
     session = Session.of(ctx, context=context, namespace=namespace)
-    reader = _Reader(session, run, source, storage, endpoint)
-    reader.show(_printer(session, output), limit, follow=follow)
+    question = Question(component, configuration, since, until, types, grep, source, since_id, max_id)
+    if run is None:
+        _show_many(session, _Where(storage, endpoint), question, limit, output, follow=follow)
+        return
+    if component is not None or configuration is not None:
+        raise BadRequestError("a run has one component and configuration", "leave out RUN, or these two options")
+    reader = _Reader(session, run, question, _Where(storage, endpoint), limit)
+    reader.show(_printer(session, output), follow=follow)
+
+
+def _show_many(
+    session: Session, where: "_Where", question: Question, limit: int | None, output: Format | None, *, follow: bool
+) -> None:
+    """Events of all runs that are asked for."""
+    if follow:
+        raise BadRequestError("one run can be followed at a time", "`componentrun events RUN --follow`")
+    if question.configuration is not None and question.component is None:
+        raise BadRequestError("a configuration is one of a component", "give `--component` with `--configuration`")
+    store = session.store(where.storage, where.endpoint)
+    show = _printer(session, output, run=True)
+    for event in store.last_events(question.query(store, session.now()), _MANY if limit is None else limit):
+        show(event)
 
 
 def logs(
@@ -92,45 +131,49 @@ def logs(
     def show(event: EventRecord) -> None:
         session.output.line(f"{clock(event.time)} " if timestamps else "", event.message)
 
-    _Reader(session, run, COMPONENT, storage, endpoint).show(show, limit, follow=follow)
+    question = Question(source=COMPONENT)
+    _Reader(session, run, question, _Where(storage, endpoint), limit).show(show, follow=follow)
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Which store, where that is not the run's own."""
+
+    storage: str | None
+    endpoint: str | None
 
 
 class _Reader:
-    """The events of one run, from one source or from all."""
+    """Events of one run."""
 
-    def __init__(
-        self, session: Session, run: str, source: str | None, storage: str | None, endpoint: str | None
-    ) -> None:
+    def __init__(self, session: Session, run: str, question: Question, where: _Where, limit: int | None) -> None:
         self._session = session
-        self._run = session.run(run)
-        store = session.store(storage or self._run.spec.storage, endpoint)
-        self._feed = _Filtered(store.events(self._run.metadata.uid), source)
+        self._run = self._find(run)
+        of_run = self._run.spec.storage if self._run is not None else None
+        store = session.store(where.storage or of_run, where.endpoint)
+        uid = self._run.metadata.uid if self._run is not None else run
+        self._feed = store.events(uid or run, question.query(store, session.now()), limit)
 
-    def show(self, show: Callable[[EventRecord], None], limit: int | None, *, follow: bool) -> None:
-        """Show what is there (the last `limit` of it), and what comes if `follow`."""
+    def _find(self, name: str) -> "ComponentRun | None":
+        """The run; None where only its events are left."""
+        try:
+            return self._session.run(name)
+        except NotFoundError:
+            if _UID.fullmatch(name):
+                return None
+            raise
+
+    def show(self, show: Callable[[EventRecord], None], *, follow: bool) -> None:
+        """Show what is there, and what comes if `follow`."""
         from componentrun.cli.follow import Follower, follow_or_leave  # noqa: PLC0415 - loads the models
 
-        for event in self._feed.read() if limit is None else deque(self._feed.read(), limit):
+        for event in self._feed.read():
             show(event)
-        if follow:
+        if follow and self._run is not None:
             follow_or_leave(Follower(self._session, self._run, self._feed, show=show, phases=False))
 
 
-class _Filtered:
-    """A feed of one source only."""
-
-    def __init__(self, feed: EventFeed, source: str | None) -> None:
-        self._feed = feed
-        self._source = source
-
-    def read(self) -> Iterator[EventRecord]:
-        """New events of the source."""
-        for event in self._feed.read():
-            if self._source is None or event.source.partition("/")[0] == self._source:
-                yield event
-
-
-def _printer(session: Session, output: Format | None) -> Callable[[EventRecord], None]:
+def _printer(session: Session, output: Format | None, *, run: bool = False) -> Callable[[EventRecord], None]:
     """How one event is printed."""
     from componentrun.cli.follow import print_event  # noqa: PLC0415 - loads the models
 
@@ -138,4 +181,4 @@ def _printer(session: Session, output: Format | None) -> Callable[[EventRecord],
         return lambda event: session.output.raw(json.dumps(event.raw, ensure_ascii=False) + "\n")
     if output is Format.YAML:
         return lambda event: session.output.raw("---\n" + document(event.raw, Format.YAML))
-    return lambda event: print_event(session, event)
+    return lambda event: print_event(session, event, run=run)

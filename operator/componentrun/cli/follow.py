@@ -1,4 +1,4 @@
-"""Waiting for a run and following it: one loop, looking once a second at the run and at what is new in its events.
+"""Waiting for a run and following it: one loop, looking twice a second at the run and at what is new in its events.
 
 It ends when the run is over and, where events are shown, all of them are delivered (or the collector had its time).
 """
@@ -23,7 +23,7 @@ from componentrun.cli.errors import (
 )
 from componentrun.cli.render import Cell, styled
 from componentrun.cli.session import Session, parse_run
-from componentrun.cli.words import clock, count, duration, size
+from componentrun.cli.words import clock, count, duration, size, stamp
 from componentrun.errors import PlatformError, Reason, TransientError
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Follower", "exit_code", "follow_or_leave", "is_over", "print_event", "print_outcome"]
 
-PAUSE_SECONDS: Final = 1.0
+PAUSE_SECONDS: Final = 0.5
+"""With the collector's second between two segments, an event is shown within two seconds of being printed."""
 PATIENCE: Final = timedelta(seconds=60)
 """How long cluster and store may be away while a run is followed."""
 DELIVERY_GRACE: Final = timedelta(seconds=30)
@@ -191,20 +192,20 @@ class Follower:
         )
 
 
-def print_event(session: Session, event: EventRecord) -> None:
-    """One event as a line."""
+def print_event(session: Session, event: EventRecord, *, run: bool = False) -> None:
+    """One event as a line; with its day and its run where events of several runs are shown."""
     style = {"warn": "yellow", "error": "red", "success": "green"}.get(event.type, "")
     lines = event.message.split("\n")
     session.output.line(
-        Cell(clock(event.time), "dim"),
+        Cell(stamp(event.time) if run else clock(event.time), "dim"),
         " ",
         Cell(f"{event.type:<7}", style),
         " ",
-        Cell(f"{event.source}: ", "dim"),
+        Cell(f"{event.run} {event.source}: " if run else f"{event.source}: ", "dim"),
         Cell(lines[0], style),
     )
     for line in lines[1:]:
-        session.output.line(" " * 21, Cell(line, style))
+        session.output.line(" " * (32 if run else 21), Cell(line, style))
 
 
 def print_outcome(session: Session, run: ComponentRun) -> None:

@@ -21,7 +21,8 @@ from componentrun.cli.tablefacts import details_of, info_of, version_of
 from componentrun.csvtext import encode_header
 from componentrun.storage.connection import Store, open_store
 from componentrun.storage.download import head_rows, read_pointer_csv
-from componentrun.storage.events import Event, EventReader
+from componentrun.storage.eventfeed import EventFeed
+from componentrun.storage.eventquery import EventQuery, last_events, locate
 from componentrun.storage.history import list_versions, read_history
 from componentrun.storage.layout import TableId
 from componentrun.storage.resource import settings_of
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from componentrun.storage.doctor import Check as DoctorCheck
+    from componentrun.storage.events import Placed
     from componentrun.storage.rewriting import Compacted
     from componentrun.storage.sweep import Swept
 
@@ -201,9 +203,17 @@ class ObjectStore:
 
         self._runner.run(copy())
 
-    def events(self, run: str) -> Feed:
-        """The events of a run, by its uid."""
-        return Feed(self._runner, EventReader(self._store, run))
+    def events(self, run: str, query: EventQuery | None = None, limit: int | None = None) -> Feed:
+        """The events of a run, by its uid: those that fit, to begin with the last `limit` of them."""
+        return Feed(self._runner, EventFeed(self._store, run, query or EventQuery(), limit))
+
+    def last_events(self, query: EventQuery, limit: int) -> list[EventRecord]:
+        """The last events of all runs that fit, the oldest of them first."""
+        return [_record(found) for found in self._runner.run(last_events(self._store, query, limit))]
+
+    def event(self, event_id: str) -> Placed:
+        """The event with an id."""
+        return self._runner.run(locate(self._store, event_id))
 
     def sweep(self, keep: timedelta | None, history: timedelta | None, *, dry_run: bool) -> Swept:
         """Delete what nobody needs any more; None: the usual times."""
@@ -243,21 +253,21 @@ def _state(found: DoctorCheck) -> str:
 class Feed:
     """A run's events, each once."""
 
-    def __init__(self, runner: asyncio.Runner, reader: EventReader) -> None:
-        """Start before the first event."""
+    def __init__(self, runner: asyncio.Runner, feed: EventFeed) -> None:
+        """Of what this gives."""
         self._runner = runner
-        self._reader = reader
+        self._feed = feed
 
     def read(self) -> Iterator[EventRecord]:
         """Events that are there now and were not read yet."""
-        stream = self._reader.read()
+        stream = self._feed.read()
         while batch := self._runner.run(_some(stream)):
             yield from map(_record, batch)
 
 
-async def _some(stream: AsyncIterator[Event]) -> list[Event]:
+async def _some(stream: AsyncIterator[Placed]) -> list[Placed]:
     """The next events, not one by one: entering the event loop takes longer than reading an event."""
-    found: list[Event] = []
+    found: list[Placed] = []
     while len(found) < _BATCH and (event := await anext(stream, None)) is not None:
         found.append(event)
     return found
@@ -281,6 +291,10 @@ class _Counting:
         return etag
 
 
-def _record(event: Event) -> EventRecord:
+def _record(found: Placed) -> EventRecord:
+    event = found.event
     raw = {key: value for key, value in asdict(event).items() if value is not None}
-    return EventRecord(event.seq, datetime.fromisoformat(event.time), event.type, event.message, event.source, raw)
+    if found.name:
+        raw["runName"] = found.name
+    time, run = datetime.fromisoformat(event.time), found.name or event.run
+    return EventRecord(event.seq, time, event.type, event.message, event.source, raw, run)

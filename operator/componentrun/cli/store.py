@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from componentrun.cli.filestore import FileStore
+    from componentrun.storage.eventquery import EventQuery
+    from componentrun.storage.events import Placed
     from componentrun.storage.rewriting import Compacted
     from componentrun.storage.state import StateOwner
     from componentrun.storage.sweep import Swept
@@ -117,6 +119,8 @@ class EventRecord:
     source: str
     raw: dict[str, Any] = field(default_factory=dict)
     """The whole event, for programs."""
+    run: str = ""
+    """Name of its run; the uid where nobody knows the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +217,14 @@ class Store(Protocol):
     def get_kept(self, run: str, attempt: int, path: str, target: IO[bytes]) -> None:
         """Write one such file."""
 
-    def events(self, run: str) -> EventFeed:
-        """The events of a run, by its uid."""
+    def events(self, run: str, query: EventQuery | None = None, limit: int | None = None) -> EventFeed:
+        """The events of a run, by its uid: those that fit, to begin with the last `limit` of them."""
+
+    def last_events(self, query: EventQuery, limit: int) -> list[EventRecord]:
+        """The last events of all runs that fit, at most `limit`, the oldest of them first."""
+
+    def event(self, event_id: str) -> Placed:
+        """The event with an id."""
 
     def sweep(self, keep: timedelta | None, history: timedelta | None, *, dry_run: bool) -> Swept:
         """Delete what nobody needs any more; None: the usual times."""

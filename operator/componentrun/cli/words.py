@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["age", "clean", "clock", "count", "duration", "first_line", "moment", "size"]
+__all__ = ["age", "clean", "clock", "count", "duration", "first_line", "moment", "size", "stamp"]
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
@@ -50,6 +50,11 @@ def moment(time: datetime | None, now: datetime) -> str:
 def clock(time: datetime) -> str:
     """The time of day of an event, to the millisecond, in UTC."""
     return f"{time.astimezone(UTC):%H:%M:%S.%f}"[:-3]
+
+
+def stamp(time: datetime) -> str:
+    """Day and time of an event, to the millisecond, in UTC."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
 
 
 def size(number: int | None) -> str:

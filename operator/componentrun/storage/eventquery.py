@@ -90,6 +90,8 @@ class EventQuery:
 async def last_events(store: Store, query: EventQuery, limit: int) -> list[Placed]:
     """The newest events of all runs that fit, at most `limit`, the oldest of them first."""
     best: list[Placed] = []
+    if limit < 1:
+        return best
 
     async def read(uid: str) -> list[Placed]:
         floor = best[0].time if len(best) >= limit else None

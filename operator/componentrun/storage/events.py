@@ -169,13 +169,17 @@ class Segment:
         places = self.about.places(self.events)
         return [Placed(time, event, self.about.name) for time, event in zip(places, self.events, strict=True)]
 
-    def before(self, types: frozenset[str]) -> int | None:
-        """How many events of these types (none: of all) the run has before this segment; None: nobody counted."""
+    def upto(self, types: frozenset[str]) -> int | None:
+        """How many events of these types (none: of all) the run has up to the segment's end; None: nobody counted."""
         counts = self.about.counts
         if sum(counts.values()) != self.next_seq - 1:
             return None
-        there = sum(count for kind, count in counts.items() if not types or kind in types)
-        return there - sum(not types or event.type in types for event in self.events)
+        return sum(count for kind, count in counts.items() if not types or kind in types)
+
+    def before(self, types: frozenset[str]) -> int | None:
+        """How many it has before the segment."""
+        upto = self.upto(types)
+        return None if upto is None else upto - sum(not types or event.type in types for event in self.events)
 
     @property
     def next_seq(self) -> int:
@@ -284,12 +288,16 @@ class EventReader:
 
     async def read(self) -> AsyncIterator[Event]:
         """Events that are there now and were not read yet."""
+        async for found in self.read_placed():
+            yield found.event
+
+    async def read_placed(self) -> AsyncIterator[Placed]:
+        """The same, with their places."""
         async for key in self._keys():
-            segment = await read_segment(self._store, key)
-            for event in segment.events:
-                if event.seq > self._seen:
-                    self._seen = event.seq
-                    yield event
+            for found in (await read_segment(self._store, key)).placed:
+                if found.event.seq > self._seen:
+                    self._seen = found.event.seq
+                    yield found
             self._at_border = True
 
     async def _keys(self) -> AsyncIterator[str]:

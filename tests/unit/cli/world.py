@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ from componentrun.cli.session import Makers
 from componentrun.cli.store import Check, EventRecord, KeptFile, Preview, TableDetails, TableInfo, TableVersion
 from componentrun.errors import Reason, UserError
 from componentrun.storage.connection import Store
+from componentrun.storage.eventquery import EventQuery
+from componentrun.storage.events import Event, Placed
 from componentrun.storage.rewriting import Compacted
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.sweep import Swept
@@ -120,6 +122,13 @@ class FakeCluster:
         self.objects["componentruns"][name].setdefault("status", {}).update(status)
 
 
+def placed(record: EventRecord) -> Placed:
+    """A record as Storage knows it."""
+    said: Any = record.type
+    event = Event(record.raw["id"], record.seq, record.time.isoformat(), "uid", "a", "1", said, record.message)
+    return Placed(record.time, replace(event, source=record.source))
+
+
 class FakeFeed:
     """Events that were said and not read yet."""
 
@@ -127,13 +136,16 @@ class FakeFeed:
         self._events = events
         self._seen = 0
         self.problem: Exception | None = None
+        self.query = EventQuery()
+        self.limit: int | None = None
 
     def read(self) -> Iterator[EventRecord]:
         if self.problem is not None:
             raise self.problem
-        while self._seen < len(self._events):
-            self._seen += 1
-            yield self._events[self._seen - 1]
+        found = [record for record in self._events[self._seen :] if self.query.takes(placed(record))]
+        self._seen = len(self._events)
+        begin, self.limit = len(found) - (len(found) if self.limit is None else self.limit), None
+        yield from found[max(begin, 0) :]
 
 
 class FakeStore:
@@ -160,6 +172,8 @@ class FakeStore:
         self.known: dict[str, TableDetails] = {}
         self.swept: list[tuple[timedelta | None, timedelta | None, bool]] = []
         self.outcome: Outcome = "compacted"
+        self.questions: list[tuple[EventQuery, int]] = []
+        self.asked_run = ""
 
     def tables(self, bucket: str | None = None) -> list[TableInfo]:
         return [self._info(name) for name in self.content if bucket is None or name.startswith(f"{bucket}.")]
@@ -233,9 +247,17 @@ class FakeStore:
         assert run.startswith("uid-")
         target.write(self.left[attempt, path])
 
-    def events(self, run: str) -> FakeFeed:
-        assert run.startswith("uid-")
+    def events(self, run: str, query: EventQuery | None = None, limit: int | None = None) -> FakeFeed:
+        self.asked_run = run
+        self.feed.query, self.feed.limit = query or EventQuery(), limit
         return self.feed
+
+    def last_events(self, query: EventQuery, limit: int) -> list[EventRecord]:
+        self.questions.append((query, limit))
+        return [record for record in self.said if query.takes(placed(record))][-limit:] if limit else []
+
+    def event(self, event_id: str) -> Placed:
+        return next(placed(record) for record in self.said if record.raw["id"] == event_id)
 
     def sweep(self, keep: timedelta | None, history: timedelta | None, *, dry_run: bool) -> Swept:
         self.swept.append((keep, history, dry_run))
@@ -252,8 +274,8 @@ class FakeStore:
 
     def say(self, message: str, *, type_: str = "info", source: str = "component", at: datetime = START) -> None:
         seq = len(self.said) + 1
-        raw = {"seq": seq, "message": message, "type": type_, "source": source}
-        self.said.append(EventRecord(seq, at, type_, message, source, raw))
+        raw = {"id": f"uid-{seq}", "seq": seq, "message": message, "type": type_, "source": source}
+        self.said.append(EventRecord(seq, at, type_, message, source, raw, "one"))
 
     def _info(self, table: str) -> TableInfo:
         header, *body = self.content[table].decode().splitlines()

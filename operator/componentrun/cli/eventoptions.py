@@ -1,0 +1,121 @@
+"""Which events: the options of `events`, and what they mean."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from componentrun.cli.errors import BadRequestError
+
+if TYPE_CHECKING:
+    from componentrun.cli.store import Store
+    from componentrun.storage.eventquery import EventQuery
+
+__all__ = ["Component", "Configuration", "Grep", "MaxId", "Question", "Since", "SinceId", "Source", "Types", "Until"]
+
+_TYPES: Final = ("info", "success", "warn", "error")
+
+Component = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Of runs of this Component (or image, where a run names none).")
+]
+Configuration = Annotated[
+    str | None, typer.Option(metavar="ID", help="Of runs of this configuration of the component.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Only since then: so long ago (`90s`, `1h30m`, `7d`) or `2026-01-31T12:00:00Z`."),
+]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Only before then, likewise.")]
+Types = Annotated[
+    str | None,
+    typer.Option(
+        "--type", metavar="TYPES", help="Only of these types: `info`, `success`, `warn`, `error`, with commas."
+    ),
+]
+Grep = Annotated[
+    str | None, typer.Option("--grep", metavar="RE", help="Only where this regular expression is found in the message.")
+]
+Source = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Only from this source: `component`, `stage-in`, `stage-out`, `operator`."),
+]
+SinceId = Annotated[
+    str | None, typer.Option("--since-id", metavar="ID", help="Only behind the event with this id, in their order.")
+]
+MaxId = Annotated[str | None, typer.Option("--max-id", metavar="ID", help="Only before the event with this id.")]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was asked for, as it was typed."""
+
+    component: str | None = None
+    configuration: str | None = None
+    since: str | None = None
+    until: str | None = None
+    types: str | None = None
+    grep: str | None = None
+    source: str | None = None
+    since_id: str | None = None
+    max_id: str | None = None
+
+    def query(self, store: "Store", now: datetime) -> "EventQuery":
+        """What it means.
+
+        Raises:
+            UserError: an option is not what is expected, or there is no event with one of the ids.
+        """
+        from componentrun.storage.eventquery import EventQuery  # noqa: PLC0415 - loads the models
+
+        return EventQuery(
+            component=self.component,
+            configuration=self.configuration,
+            since=_moment("--since", self.since, now),
+            until=_moment("--until", self.until, now),
+            types=_types(self.types),
+            pattern=_pattern(self.grep),
+            source=self.source,
+            after=None if self.since_id is None else store.event(self.since_id),
+            before=None if self.max_id is None else store.event(self.max_id),
+        )
+
+
+def _moment(option: str, text: str | None, now: datetime) -> datetime | None:
+    from componentrun.api.common import long_duration_seconds  # noqa: PLC0415 - loads pydantic
+
+    if text is None:
+        return None
+    try:
+        return now - timedelta(seconds=long_duration_seconds(text))
+    except (ValueError, OverflowError):
+        pass  # then it is a time
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadRequestError(
+            f"{option} is `{text}`; expected how long ago, or a time", "`90s`, `1h30m`, `7d`, or `2026-01-31T12:00:00Z`"
+        ) from error
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def _types(text: str | None) -> frozenset[str]:
+    if text is None:
+        return frozenset()
+    found = frozenset(part.strip() for part in text.split(","))
+    if wrong := sorted(found - set(_TYPES)):
+        raise BadRequestError(
+            f"--type has `{wrong[0]}`; expected {', '.join(_TYPES)}", "for example `--type warn,error`"
+        )
+    return found
+
+
+def _pattern(text: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if text is None else re.compile(text)
+    except re.error as error:
+        raise BadRequestError(
+            f"--grep is `{text}`, which is no regular expression: {error}",
+            "a text with `.*[]()+?` in it needs `\\` before",
+        ) from error

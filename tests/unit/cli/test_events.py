@@ -1,0 +1,98 @@
+"""`events`: which ones, of which runs, and how they look."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from componentrun.cli.cluster import RUNS, STORAGES
+from tests.unit.cli.world import START
+
+if TYPE_CHECKING:
+    from tests.unit.cli.world import World
+
+UID = "3f2a1c9e-0000-4000-8000-00000000abcd"
+
+
+@pytest.fixture(autouse=True)
+def _said(world: World) -> None:
+    if not world.cluster.objects["storages"]:
+        world.cluster.add(STORAGES, "main", {"bucket": "tables", "default": True})
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.store.say("3 rows read", at=START - timedelta(hours=2))
+    world.store.say("price is odd\nsecond line", type_="warn", at=START - timedelta(minutes=30))
+    world.store.say("no price", type_="error", at=START - timedelta(minutes=20), source="stage-out")
+    world.store.say("done", type_="success", at=START - timedelta(minutes=10), source="operator")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--since", "1h"], [2, 3, 4]),
+        (["--since", "1d"], [1, 2, 3, 4]),
+        (["--since", "2026-11-24T07:35:00Z"], [3, 4]),
+        (["--since", "2026-11-24T08:35:00+01:00", "--until", "15m"], [3]),
+        (["--until", "2026-11-24T07:00:00"], [1]),
+        (["--type", "error"], [3]),
+        (["--type", "error, warn"], [2, 3]),
+        (["--grep", "^no|price"], [2, 3]),
+        (["--source", "component", "-n", "1"], [2]),
+        (["--since-id", "uid-2"], [3, 4]),
+        (["--max-id", "uid-3", "-n", "1"], [2]),
+        (["--since-id", "uid-1", "--max-id", "uid-3"], [2]),
+        (["-n", "0"], []),
+    ],
+)
+@pytest.mark.parametrize("run", [["one"], []])
+def test_which_events(world: World, run: list[str], options: list[str], expected: list[int]) -> None:
+    result = world.run("events", *run, *options, "-o", "json")
+    assert result.exit_code == 0, result.stderr
+    assert [json.loads(line)["seq"] for line in result.stdout.splitlines()] == expected
+
+
+def test_events_of_many_runs_are_the_last_hundred_with_day_and_run(world: World) -> None:
+    result = world.run("events", "--component", "cleaner", "--configuration", "12")
+    ((query, limit),) = world.store.questions
+    assert (query.component, query.configuration, limit) == ("cleaner", "12", 100)
+    assert result.stdout.splitlines()[1:4] == [
+        "2026-11-24 07:30:00.000 warn    one component: price is odd",
+        " " * 32 + "second line",
+        "2026-11-24 07:40:00.000 error   one stage-out: no price",
+    ]
+
+
+def test_events_of_a_run_that_was_deleted_are_read_by_its_uid(world: World) -> None:
+    assert world.run("events", UID, "-f").stdout.count("\n") == 5
+    assert world.store.asked_run == UID
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--since", "yesterday"], "--since is `yesterday`; expected how long ago, or a time"),
+        (["--until", "5"], "--until is `5`"),
+        (["--type", "error,warning"], "--type has `warning`; expected info, success, warn, error"),
+        (["--type", ""], "--type has ``"),
+        (["--grep", "("], "--grep is `(`, which is no regular expression"),
+        (["--configuration", "1"], "a configuration is one of a component"),
+        (["--follow"], "one run can be followed at a time"),
+        (["one", "--component", "cleaner"], "a run has one component"),
+        (["two"], "there is no ComponentRun `two`"),
+    ],
+)
+def test_what_can_not_be_asked(world: World, arguments: list[str], told: str) -> None:
+    result = world.run("events", *arguments)
+    assert (result.exit_code, told in result.stderr) == (1, True), result.stderr
+
+
+def test_what_is_followed_is_filtered_too(world: World) -> None:
+    world.script = [
+        lambda: world.store.say("more"),
+        lambda: world.store.say("worse", type_="error"),
+        lambda: world.ended("one", events={"count": 6, "delivered": True}),
+    ]
+    result = world.run("events", "one", "-f", "--type", "error", "-n", "1")
+    assert result.stdout == "07:40:00.000 error   stage-out: no price\n08:00:00.000 error   component: worse\n"
