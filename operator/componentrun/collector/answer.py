@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Final
 from componentrun.collector.lines import KEPT_BYTES, SECOND, Splitter, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from componentrun.collector.lines import Line, RawLine
     from componentrun.collector.position import Position, Replay
 
-__all__ = ["BACKWARDS", "Answer", "Gap"]
+__all__ = ["BACKWARDS", "BATCH", "Answer", "Gap"]
+
+BATCH: Final = 256
+"""Lines that are given at a time at most: other runs have their turn in between."""
 
 BACKWARDS: Final = SECOND
 """A line this much older than one before it: the kubelet lost its place (or the node's clock was set back)."""
@@ -66,14 +69,28 @@ class Answer:
         """Whether the rest of the answer is of no use."""
         return bool(self.problem) or self.jumped is not None
 
-    def feed(self, chunk: bytes) -> Iterator[Line]:
-        """New lines that this chunk finishes, in their order."""
-        for raw in self._splitter.feed(chunk):
-            line = self._judge(raw)
-            if line is not None:
-                yield line
+    def feed(self, chunk: bytes) -> Iterator[list[Line]]:
+        """New lines that this chunk finishes, in their order, some at a time.
+
+        Where `gap` is set, it lies before the first line of what was given last.
+        """
+        raw = self._splitter.feed(chunk)
+        for at in range(0, len(raw), BATCH):
+            lines = self._judged(raw[at : at + BATCH])
+            if lines:
+                yield lines
             if self.over:
                 return
+
+    def _judged(self, raw: Sequence[RawLine]) -> list[Line]:
+        lines = []
+        for item in raw:
+            line = self._judge(item)
+            if line is not None:
+                lines.append(line)
+            elif self.over:
+                break
+        return lines
 
     def last(self) -> Line | None:
         """The new line at the end that has no newline.
@@ -91,10 +108,11 @@ class Answer:
             return None
         if self._replay is not None and self._was_read(self._replay, line):
             return None
-        if line.time < self._newest - BACKWARDS:
+        if line.time > self._newest:
+            self._newest = line.time
+        elif line.time < self._newest - BACKWARDS:
             self.jumped = line.time
             return None
-        self._newest = max(self._newest, line.time)
         self.fresh += 1
         return line
 

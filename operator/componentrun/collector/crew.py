@@ -46,6 +46,7 @@ class Crew:
         self._state, self._inbox, self._kube, self._settings = state, inbox, kube, settings
         self._readers: dict[str, SecretReader] = {}
         self._followers: dict[str, Follower] = {}
+        self._sinks: dict[str, ContainerSink] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ended_at: dict[str, float] = {}
         self.redactor = Redactor()
@@ -86,7 +87,7 @@ class Crew:
         for key in [key for key, task in self._tasks.items() if task.done()]:
             self._tasks.pop(key).result()
             if self._followers.pop(key, None) is not None:
-                self._inbox.journal.finish_container(key)
+                self._finish(key)
 
     def _attend(self, pod: PodFacts, container: ContainerFacts) -> None:
         key = container_key(pod.uid, container.name)
@@ -125,7 +126,7 @@ class Crew:
             # The agents are ours: each of their lines is written with its newline at once.
             ends_lines=container.name != names.COMPONENT,
         )
-        self._followers[key] = follower
+        self._followers[key], self._sinks[key] = follower, sink
         self._spawn(key, follower.run())
 
     def _spawn(self, key: str, work: Coroutine[Any, Any, None]) -> None:
@@ -157,7 +158,12 @@ class Crew:
                 self._inbox.problem(
                     f"node {key}", f"lines of container `{container.name}` may be missing: its node does not answer"
                 )
-            self._inbox.journal.finish_container(key)
+            self._finish(key)
+
+    def _finish(self, key: str) -> None:
+        """All that is to be had of a container was taken."""
+        self._sinks.pop(key).settle()
+        self._inbox.journal.finish_container(key)
 
     def _outlasts(self, follower: Follower, pod: PodFacts) -> bool:
         """Whether the container runs on after the run's end and has nothing more to say."""

@@ -17,7 +17,7 @@ from componentrun.collector.lines import SECOND, stamp_of
 from componentrun.process.kubeerrors import KubeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import aiohttp
 
@@ -63,14 +63,20 @@ class View:
 
 
 class Sink(Protocol):
-    """Where lines go. Taking a line and moving the position is one step, see `Journal.line`."""
+    """Where lines go. Making an event of lines and moving the position is one step, see `Journal.take`.
+
+    The last lines may be held for a moment, for those that belong to them; then the position lies before them.
+    """
 
     @property
     def position(self) -> Position:
         """How far the log was read."""
 
-    def take(self, line: Line) -> bool:
-        """The next line. False: no more room until `room` returns."""
+    def take(self, lines: Sequence[Line]) -> bool:
+        """The next lines, at most `answer.BATCH`. False: no more room until `room` returns."""
+
+    def settle(self) -> None:
+        """Nothing comes behind the last lines for now: the position moves behind all that was taken."""
 
     async def room(self) -> None:
         """Wait until there is room."""
@@ -203,6 +209,8 @@ class Follower:
                 finally:
                     self._metrics.streams.dec()
                     self._response = None
+                    # What was taken is behind the position before anything is asked from there again.
+                    self._sink.settle()
         except KubeError as error:
             self._trouble = error.message
             if not error.status:  # it was cut off while it was read
@@ -215,16 +223,16 @@ class Follower:
         async for chunk in response.content.iter_any():
             self.heard = time.monotonic()
             self._metrics.bytes.inc(len(chunk))
-            for line in answer.feed(chunk):
+            for lines in answer.feed(chunk):
                 self._note(answer)
-                if not self._sink.take(line):
+                if not self._sink.take(lines):
                     await self._sink.room()
+                if time.monotonic() - turn > _TURN:
+                    # Data that is there is given without a pause: let the other streams have their turn.
+                    await asyncio.sleep(0)
+                    turn = time.monotonic()
             if answer.over:
                 return
-            if self.heard - turn > _TURN:
-                # Data that is there is given without a pause: let the other streams have their turn.
-                await asyncio.sleep(0)
-                turn = time.monotonic()
 
     async def _end(self, view: View, answer: Answer) -> tuple[int, str]:
         """The answer was read to its end, or as far as it is of use."""
@@ -248,15 +256,19 @@ class Follower:
         self._tail = tail if tail is not None else self._tail
         if view.ended and self._tail is not None:
             fresh += 1
-            await self._take_tail(answer)
+            self._take_tail(answer)
         return fresh, ""
 
-    async def _take_tail(self, answer: Answer) -> None:
+    def _take_tail(self, answer: Answer) -> None:
         tail, self._tail = self._tail, None
         if tail is not None:
             self._note(answer)
-            if not self._sink.take(tail):
-                await self._sink.room()
+            self._take_last(tail)
+
+    def _take_last(self, line: Line) -> None:
+        """Nothing comes behind this line, so nobody waits for room."""
+        self._sink.take([line])
+        self._sink.settle()
 
     def _note(self, answer: Answer) -> None:
         """Say what the answer has shown to be missing, before the line behind it is taken."""
@@ -290,7 +302,7 @@ class Follower:
         if self._ended_well is None or time.monotonic() - self._ended_well > _FRESH_END:
             self._give_up(why)
         elif self._tail is not None:
-            self._sink.take(self._tail)
+            self._take_last(self._tail)
         elif not (self._asked_ended or self._ends_lines):
             self._give_up(
                 "its pod was deleted right behind the end of the log, and a last line without a newline comes later"

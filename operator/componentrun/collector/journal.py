@@ -1,7 +1,10 @@
 """Events that wait for their segment, and the checkpoint that goes with them. Pure.
 
-A line changes the journal in one step: it becomes an event, and the position of its container moves behind it. So
+Lines change the journal in one step: they become events, and the position of their container moves behind them. So
 whenever the journal is cut, what the checkpoint says was read is exactly what this segment and those before it hold.
+
+A run may have so many events and bytes of messages (`Limits`). What its component prints beyond them is read and
+counted, and an event says so when it begins, and how much it was at the end.
 
 Containers are read side by side, so what came first is not always said first: within a segment events stand in the
 order of their times, and those of one source in the order in which it gave them.
@@ -9,27 +12,31 @@ order of their times, and those of one source in the order in which it gave them
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
 from componentrun.collector.lastwords import LastWords
-from componentrun.collector.lifecycle import SOURCE
+from componentrun.collector.lifecycle import SOURCE, Told
 from componentrun.collector.lines import stamp_of
 from componentrun.collector.position import Position
 from componentrun.collector.structure import Said, cut, said
+from componentrun.core.results import counted
 from componentrun.storage.events import MAX_SEGMENT_EVENTS, Event
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from componentrun.collector.facts import RunFacts
-    from componentrun.collector.lifecycle import Told
+    from componentrun.collector.grouping import Group
     from componentrun.collector.lines import Line
     from componentrun.core.redactor import Redactor
 
-__all__ = ["SEGMENT_BYTES", "Cut", "Journal", "container_key"]
+__all__ = ["SEGMENT_BYTES", "Cut", "Journal", "Limits", "container_key"]
 
 SEGMENT_BYTES: Final = 256 * 1024
+_SEGMENT_EVENTS: Final = MAX_SEGMENT_EVENTS * 3 // 4
+"""So that what several containers hand in at the same time still has room."""
 _CHECKPOINT_FORMAT: Final = 1
 _OVERHEAD: Final = 200
 """Bytes of an event without message, params, component and configuration."""
@@ -51,6 +58,18 @@ class Cut:
     """Time of the oldest line in it, nanoseconds; 0: it holds no line."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run's component may print; what is beyond it is only counted."""
+
+    events: int = 5_000_000
+    bytes: int = 2**30
+    """Of printed lines."""
+
+
+_DEFAULT_LIMITS: Final = Limits()
+
+
 def container_key(pod_uid: str, container: str) -> str:
     """What a container is called in the checkpoint."""
     return f"{pod_uid}/{container}"
@@ -66,9 +85,9 @@ class Journal:
         problems: what could not be delivered, in sentences.
     """
 
-    def __init__(self, run: RunFacts) -> None:
+    def __init__(self, run: RunFacts, limits: Limits = _DEFAULT_LIMITS) -> None:
         """Begin with a run's first event; `resume` goes on with a later one."""
-        self._run = run
+        self._run, self._limits = run, limits
         self.next_seq = 1
         self.size = 0
         self.finished = False
@@ -77,16 +96,22 @@ class Journal:
         """Place, time, what, source and attempt of each event. Its place is its time, or that of a later one before it
         from the same source."""
         self._latest: dict[str, int] = {}
+        self._overhead = _OVERHEAD + len(run.component) + len(run.configuration)
         self._oldest = 0
         self._positions: dict[str, Position] = {}
         self._done: set[str] = set()
         self._told: set[str] = set()
         self._words = LastWords()
+        self._printed = 0
+        """Bytes of the component's lines that became events."""
+        self._left_lines = 0
+        self._left_bytes = 0
+        """What the component printed beyond the limits."""
 
     @property
     def full(self) -> bool:
         """Whether nothing should be added before the next cut."""
-        return self.size >= SEGMENT_BYTES or len(self._waiting) >= MAX_SEGMENT_EVENTS
+        return self.size >= SEGMENT_BYTES or len(self._waiting) >= _SEGMENT_EVENTS
 
     @property
     def empty(self) -> bool:
@@ -107,15 +132,53 @@ class Journal:
             key.startswith(container_key(pod_uid, "")) for key in self._positions
         )
 
-    def line(self, key: str, source: str, line: Line, redactor: Redactor, *, attempt: int | None = None) -> Said:
-        """A line of a container becomes an event."""
-        what = said(line.text, redactor)
-        if source == names.COMPONENT:
-            self._words.add(key, what.message)
-        self._append(line.time, what, source, attempt)
-        self.position(key).add(line)
-        self._oldest = min(self._oldest or line.time, line.time)
-        return what
+    def take(
+        self,
+        key: str,
+        groups: Sequence[Group],
+        lines: Sequence[Line],
+        redactor: Redactor,
+        *,
+        source: str,
+        attempt: int | None = None,
+        limited: bool = False,
+    ) -> None:
+        """Lines of a container become events.
+
+        Args:
+            key: of the container.
+            groups: what becomes an event each.
+            lines: the lines of all groups, in the order in which they stand in the log.
+            redactor: takes secrets out.
+            source: where they come from.
+            attempt: the attempt that they belong to.
+            limited: they count for the run's limits, and are left out beyond them.
+        """
+        if limited and self._is_beyond_limits(groups[0].time, attempt):
+            self._left_lines += len(lines)
+            self._left_bytes += sum(len(line.text) for line in lines)
+        else:
+            for group in groups:
+                what = said(group.message, redactor)
+                self._append(group.time, what, source, attempt)
+                if source == names.COMPONENT:
+                    self._words.add(key, what.message)
+            if limited:
+                self._printed += sum(len(line.text) for line in lines)
+            oldest = min(group.time for group in groups)
+            self._oldest = min(self._oldest or oldest, oldest)
+        self.position(key).add(lines)
+
+    def _is_beyond_limits(self, time: int, attempt: int | None) -> bool:
+        limits = self._limits
+        if self.next_seq <= limits.events and self._printed < limits.bytes:
+            return False
+        most = f"{limits.events:,} events" if self.next_seq > limits.events else f"{limits.bytes:,} bytes of lines"
+        message = (
+            f"the run has {most}, the most that a run may have: what the component prints from here on is left out"
+        )
+        self.problem(Told("limit", time, "warn", message, {}, attempt))
+        return True
 
     def last_words(self, pod_uid: str | None) -> str | None:
         """The end of what the component of this pod printed, as far as it was read here; None: nothing.
@@ -148,7 +211,12 @@ class Journal:
         self._positions.pop(key, None)
 
     def finish(self, told: Told, redactor: Redactor) -> None:
-        """The run's last event."""
+        """The run's last event, and before it what was left out."""
+        if self._left_lines:
+            size = f"{counted(self._left_lines, 'line')} of {self._left_bytes:,} bytes"
+            message = f"{size} were left out: the run printed too much"
+            params = {"lines": self._left_lines, "bytes": self._left_bytes}
+            self.problem(Told("left out", told.time, "warn", message, params))
         self.told(told, redactor, last=True)
         self.finished = True
 
@@ -171,10 +239,14 @@ class Journal:
             "told": sorted(self._told),
             "problems": list(self.problems),
             "finished": self.finished,
+            "printed": self._printed,
+            "left": [self._left_lines, self._left_bytes],
         }
 
     @classmethod
-    def resume(cls, run: RunFacts, next_seq: int, checkpoint: dict[str, Any]) -> Journal:
+    def resume(
+        cls, run: RunFacts, next_seq: int, checkpoint: dict[str, Any], limits: Limits = _DEFAULT_LIMITS
+    ) -> Journal:
         """Go on behind a segment.
 
         Raises:
@@ -182,12 +254,15 @@ class Journal:
         """
         if checkpoint.get("format") != _CHECKPOINT_FORMAT:
             raise ValueError(f"the checkpoint has format {checkpoint.get('format')!r}; expected {_CHECKPOINT_FORMAT}")
-        self = cls(run)
+        self = cls(run, limits)
         self.next_seq = next_seq
         self.finished = bool(checkpoint["finished"])
         self.problems = list(checkpoint["problems"])
         self._positions = {key: Position.from_json(item) for key, item in checkpoint["containers"].items()}
         self._done, self._told = set(checkpoint["done"]), set(checkpoint["told"])
+        # Checkpoints of earlier releases know of no limits.
+        self._printed = int(checkpoint.get("printed", 0))
+        self._left_lines, self._left_bytes = (int(value) for value in checkpoint.get("left", (0, 0)))
         return self
 
     def _event(self, seq: int, time: int, what: Said, source: str, attempt: int | None) -> Event:
@@ -207,10 +282,21 @@ class Journal:
         )
 
     def _append(self, time: int, what: Said, source: str, attempt: int | None, *, last: bool = False) -> None:
-        run = self._run
         place = _LAST if last else max(time, self._latest.get(source, 0))
         self._latest[source] = place
         self._waiting.append((place, time, what, source, attempt))
         self.next_seq += 1
-        params = len(json.dumps(what.params)) if what.params else 0
-        self.size += _OVERHEAD + len(what.message) + params + len(run.component) + len(run.configuration)
+        self.size += self._overhead + len(what.message)
+        if what.params:
+            self.size += _size(what.params)
+
+
+def _size(value: Any) -> int:
+    """Bytes of a JSON value, about."""
+    if isinstance(value, str):
+        return len(value) + 4
+    if isinstance(value, dict):
+        return sum(_size(key) + _size(item) for key, item in value.items()) + 2
+    if isinstance(value, list):
+        return sum(map(_size, value)) + 2
+    return 8

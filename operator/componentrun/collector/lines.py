@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 __all__ = [
     "DIGEST_SIZE",
@@ -44,8 +40,7 @@ _UTC_LENGTH: Final = 30
 _SECONDS_LENGTH: Final = 19
 
 
-@dataclass(frozen=True, slots=True)
-class RawLine:
+class RawLine(NamedTuple):
     """A line as it came, without its newline."""
 
     data: bytes
@@ -56,8 +51,7 @@ class RawLine:
     """Of the whole line, timestamp included."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line of a container's log."""
 
     time: int
@@ -67,6 +61,9 @@ class Line:
     size: int
     """Bytes of the whole line with its timestamp."""
     digest: bytes
+    """Of the whole line, timestamp included."""
+    stream: str | None = None
+    """`stdout` or `stderr`, where whoever read it can tell them apart."""
 
 
 def digest(data: bytes) -> bytes:
@@ -75,7 +72,11 @@ def digest(data: bytes) -> bytes:
 
 
 class Splitter:
-    """Cuts a stream of chunks into lines; holds at most `KEPT_BYTES` of the line that is not finished."""
+    """Cuts a stream of chunks into lines; holds at most `KEPT_BYTES` of the line that is not finished.
+
+    Of a longer one it holds the beginning; where it is written over with carriage returns, as a progress bar is that
+    goes on for hours, its timestamp and what was written last.
+    """
 
     def __init__(self) -> None:
         """Begin at the beginning of a line."""
@@ -83,17 +84,18 @@ class Splitter:
         self._size = 0
         self._long: hashlib.blake2b | None = None
         """Set while the unfinished line is longer than what is kept of it."""
+        self._written_over = False
+        """What is kept is the last state of a line that is written over."""
 
-    def feed(self, chunk: bytes) -> Iterator[RawLine]:
+    def feed(self, chunk: bytes) -> list[RawLine]:
         """The lines that this chunk finishes."""
-        first, *rest = chunk.split(b"\n")
-        self._add(first)
-        if not rest:
-            return
-        yield self._take()
-        for part in rest[:-1]:
-            yield _whole(part)
-        self._add(rest[-1])
+        parts = chunk.split(b"\n")
+        self._add(parts[0])
+        if len(parts) == 1:
+            return []
+        lines = [self._take(), *map(_whole, parts[1:-1])]
+        self._add(parts[-1])
+        return lines
 
     def tail(self) -> RawLine | None:
         """The line at the end that has no newline; None where there is none. Forgotten afterwards."""
@@ -103,16 +105,28 @@ class Splitter:
         self._size += len(part)
         if self._long is not None:
             self._long.update(part)
+            if b"\r" in part or self._written_over:
+                self._write_over(part)
             return
         self._tail += part
         if len(self._tail) > KEPT_BYTES:
             self._long = hashlib.blake2b(self._tail, digest_size=DIGEST_SIZE)
-            self._tail = self._tail[:KEPT_BYTES]
+            whole, self._tail = self._tail, self._tail[:KEPT_BYTES]
+            if b"\r" in whole:
+                self._write_over(whole[_UTC_LENGTH + 1 :])
+
+    def _write_over(self, part: bytes) -> None:
+        """Keep what is not written over yet: behind the last carriage return with something behind it."""
+        stamp, state = self._tail[: _UTC_LENGTH + 1], self._tail[_UTC_LENGTH + 1 :] if self._written_over else b""
+        ends = part.endswith(b"\r")
+        _, over, last = (state + part).rstrip(b"\r").rpartition(b"\r")
+        self._tail = (stamp + over + last + (b"\r" if ends else b""))[:KEPT_BYTES]
+        self._written_over = True
 
     def _take(self) -> RawLine:
         mark = digest(self._tail) if self._long is None else self._long.digest()
         line = RawLine(self._tail, self._size, mark)
-        self._tail, self._size, self._long = b"", 0, None
+        self._tail, self._size, self._long, self._written_over = b"", 0, None, False
         return line
 
 
@@ -156,4 +170,9 @@ def _seconds(text: bytes, zone: bytes) -> int | None:
 def stamp_of(nanoseconds: int) -> str:
     """The time in the form of events: UTC, nine digits."""
     seconds, fraction = divmod(nanoseconds, SECOND)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09}Z"
+    return f"{_second_text(seconds)}.{fraction:09}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second_text(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"

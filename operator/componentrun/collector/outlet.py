@@ -8,6 +8,7 @@ behind it.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -19,7 +20,7 @@ from componentrun.storage.events import About, SegmentTakenError, append_segment
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from componentrun.collector.journal import Cut
+    from componentrun.collector.journal import Cut, Limits
     from componentrun.collector.metrics import Metrics
     from componentrun.collector.state import RunState
     from componentrun.collector.stores import Stores
@@ -48,8 +49,9 @@ class UndeliverableError(PlatformError):
 class Outlet:
     """One run's segments in its Storage."""
 
-    def __init__(self, state: RunState, stores: Stores, metrics: Metrics, log: RunLogger) -> None:
-        """Write for the run whose state this is."""
+    def __init__(self, state: RunState, stores: Stores, metrics: Metrics, log: RunLogger, limits: Limits) -> None:
+        """Write for the run whose state this is, which may have so many events."""
+        self._limits = limits
         self._state, self._stores, self._metrics, self._log = state, stores, metrics, log
         self._storage: str | None = None
         self._bound = False
@@ -70,10 +72,10 @@ class Outlet:
             run = self._state.run
             last = await last_segment(store, run.uid)
             if last is None:
-                return Journal(run)
+                return Journal(run, self._limits)
             # It was entered before its first segment was written.
             self._about, self._entered = last.about, True
-            return Journal.resume(run, last.next_seq, last.checkpoint)
+            return Journal.resume(run, last.next_seq, last.checkpoint, self._limits)
 
         return await self._insist(read, "find the last segment")
 
@@ -96,8 +98,8 @@ class Outlet:
         await self._insist(append, "write a segment")
         self._about = about
         self._metrics.segments.inc()
-        for event in cut.events:
-            self._metrics.events.labels(event.type).inc()
+        for kind, count in Counter(event.type for event in cut.events).items():
+            self._metrics.events.labels(kind).inc(count)
         if cut.oldest:
             self._metrics.lag.observe(max(time.time() - cut.oldest / 1e9, 0.0))
 

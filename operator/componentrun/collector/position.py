@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from componentrun.collector.lines import DIGEST_SIZE, PART_BYTES, SECOND, digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from componentrun.collector.lines import Line
 
 __all__ = ["EXACT_LINES", "SLACK", "Position", "Replay"]
@@ -76,16 +78,19 @@ class Position:
         """Where a resumed request starts: a whole second."""
         return self.newest // SECOND * SECOND - SLACK if self.newest else 0
 
-    def add(self, line: Line) -> None:
-        """This line went into an event."""
-        self.lines += 1
-        self._recent.append((line.time, line.digest))
-        self.newest = max(self.newest, line.time)
-        self._highest = max(self._highest, line.time)
-        if line.size > PART_BYTES:
-            self._fragments = _Fragments.of(line)
-        elif self._fragments is not None and not self._fragments.ended:
-            self._fragments = replace(self._fragments, ended=line.time)
+    def add(self, lines: Iterable[Line]) -> None:
+        """These lines went into events, in the order in which they stand in the log."""
+        recent, newest = self._recent, self.newest
+        for line in lines:
+            self.lines += 1
+            recent.append((line.time, line.digest))
+            newest = max(newest, line.time)
+            if line.size > PART_BYTES:
+                self._fragments = _Fragments.of(line)
+            elif self._fragments is not None and not self._fragments.ended:
+                self._fragments = replace(self._fragments, ended=line.time)
+        self.newest = newest
+        self._highest = max(self._highest, newest)
         self._trim()
 
     def rebase(self, time: int) -> None:

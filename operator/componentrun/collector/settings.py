@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from componentrun.collector.journal import Limits
 from componentrun.process.settings import ProcessSettings, Reader, read_process, seconds, whole
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Settings:
     drain_seconds: float = 45.0
     """How long after a run's end a container's log is tried to be read to its end before its rest is given up with an
     event. Less than the operator waits before it deletes the pod (`COMPONENTRUN_EVENTS_WAIT_SECONDS`, 60)."""
+    limits: Limits = field(default_factory=Limits)
+    """What a run's component may print."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -43,6 +46,10 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         shards=reader.read("COLLECTOR_SHARDS", whole(1, 1024), default.shards),
         segment_seconds=reader.read("COLLECTOR_SEGMENT_SECONDS", seconds(0.05, 60), default.segment_seconds),
         drain_seconds=reader.read("COLLECTOR_DRAIN_SECONDS", seconds(0, 86400), default.drain_seconds),
+        limits=Limits(
+            events=reader.read("COLLECTOR_RUN_EVENTS", whole(1, 10**9), default.limits.events),
+            bytes=reader.read("COLLECTOR_RUN_BYTES", whole(1, 2**40), default.limits.bytes),
+        ),
     )
     if settings.shard >= settings.shards:
         reader.wrong("COLLECTOR_SHARD", str(settings.shard), f"less than COLLECTOR_SHARDS ({settings.shards})")

@@ -1,4 +1,8 @@
-"""Takes the lines of one container into the run's journal, and makes its follower wait while that is full."""
+"""Takes the lines of one container into the run's journal, and makes its follower wait while that is full.
+
+The last lines of a container are held until nothing joins them any more: the next line says so, or the end of the
+answer, or that nothing came for a while when a segment is due.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,15 @@ import time
 from typing import TYPE_CHECKING
 
 from componentrun.api import names
+from componentrun.collector.grouping import Grouper
 from componentrun.collector.journal import container_key
 from componentrun.collector.lifecycle import Told
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from componentrun.collector.facts import PodFacts
+    from componentrun.collector.grouping import Group
     from componentrun.collector.journal import Journal
     from componentrun.collector.lines import Line
     from componentrun.collector.metrics import Metrics
@@ -25,8 +33,8 @@ class Inbox:
     """The journal of a run, and who waits for what about it.
 
     Attributes:
-        filled: set when the first event has come in, and when there is no more room.
-        first_at: when the first event came in that is not written yet.
+        filled: set when the first event or line has come in, and when there is no more room.
+        first_at: when the first of them came in that is not written yet.
     """
 
     def __init__(self, journal: Journal, filled: asyncio.Event, metrics: Metrics) -> None:
@@ -34,9 +42,15 @@ class Inbox:
         self.journal, self.filled, self.metrics = journal, filled, metrics
         self.first_at = 0.0
         self._room = asyncio.Event()
+        self._holders: set[ContainerSink] = set()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything came in that is not written yet."""
+        return bool(self._holders) or not self.journal.empty
 
     def added(self) -> None:
-        """Something was put into the journal."""
+        """Something was put into the journal, or is held for it."""
         if not self.first_at:
             self.first_at = time.monotonic()
             self.filled.set()
@@ -44,9 +58,23 @@ class Inbox:
             self._room.clear()
             self.filled.set()
 
+    def held(self, sink: ContainerSink) -> None:
+        """The sink has taken lines, and holds some of them."""
+        self._holders.add(sink)
+        self.added()
+
+    def released(self, sink: ContainerSink) -> None:
+        """The sink holds nothing."""
+        self._holders.discard(sink)
+
+    def settle(self, *, quiet_for: float = 0.0) -> None:
+        """Make events of lines that are held and behind which nothing came for so many seconds."""
+        for sink in tuple(self._holders):
+            sink.settle(quiet_for=quiet_for)
+
     def emptied(self) -> None:
         """The journal was cut."""
-        self.first_at = 0.0
+        self.first_at = time.monotonic() if self._holders else 0.0
         self._room.set()
 
     async def room(self) -> None:
@@ -74,19 +102,33 @@ class ContainerSink:
         self._inbox, self._source, self._redactor = inbox, source_of(container), redactor
         self._key, self._attempt = container_key(pod.uid, container), pod.attempt
         self._lines = inbox.metrics.lines.labels(container)
+        self._limited = self._source == names.COMPONENT
+        self._grouper = Grouper()
+        self._heard = 0.0
 
     @property
     def position(self) -> Position:
-        """How far the log was read."""
+        """How far the log was read, but for lines that are held."""
         return self._inbox.journal.position(self._key)
 
-    def take(self, line: Line) -> bool:
-        """The next line. False: no more room until `room` returns."""
-        journal = self._inbox.journal
-        journal.line(self._key, self._source, line, self._redactor, attempt=self._attempt)
-        self._lines.inc()
-        self._inbox.added()
-        return not journal.full
+    def take(self, lines: Sequence[Line]) -> bool:
+        """The next lines. False: no more room until `room` returns."""
+        grouper, release = self._grouper, self._release
+        for line in lines:
+            released = grouper.take(line)
+            if released is not None:
+                release(*released)
+        self._lines.inc(len(lines))
+        self._heard = time.monotonic()
+        self._inbox.held(self)
+        return not self._inbox.journal.full
+
+    def settle(self, *, quiet_for: float = 0.0) -> None:
+        """Make events of the lines that are held, if there came no others for so many seconds."""
+        if self._grouper.holds and time.monotonic() - self._heard >= quiet_for:
+            self._release(*self._grouper.flush())
+        if not self._grouper.holds:
+            self._inbox.released(self)
 
     async def room(self) -> None:
         """Wait until there is room."""
@@ -94,4 +136,10 @@ class ContainerSink:
 
     def lost(self, key: str, message: str) -> None:
         """Lines are missing, or may be."""
+        self.settle()
         self._inbox.problem(key, message)
+
+    def _release(self, groups: Sequence[Group], lines: Sequence[Line]) -> None:
+        self._inbox.journal.take(
+            self._key, groups, lines, self._redactor, source=self._source, attempt=self._attempt, limited=self._limited
+        )

@@ -1,8 +1,9 @@
-"""What a printed line says: its type, message and parameters. Pure.
+"""What a printed text says: its type, message and parameters. Pure.
 
-A line that is a JSON object with a message is a structured event: `message`, `msg` or GELF's `short_message`; its
-level is in `level` or `severity` (a word, or a syslog number in GELF); the other fields become `params`. Agents print
-such lines. Any other line is an `info` event whose message is the line.
+A text that is a JSON object with a message is a structured event. The message is in `message`, `msg`, GELF's
+`short_message` or, beside a level, structlog's `event`; the level in one of `_LEVEL_FIELDS`, as a word or a number; the
+other fields become `params`, and so does the level where the event's type says less than it. Agents print such lines.
+Any other text is an `info` event whose message is the text.
 
 The event's time is always the log's: it orders events, and a component can't forge it. A time that the line claims
 itself stays among the params.
@@ -12,12 +13,15 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+import re
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from componentrun import contract
+from componentrun.collector.text import plain_value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from componentrun.core.redactor import Redactor
 
 __all__ = ["CUT_MARK", "PARAMS_LIMIT", "EventType", "Said", "cut", "said"]
@@ -27,45 +31,64 @@ EventType = Literal["info", "success", "warn", "error"]
 CUT_MARK: Final = " [cut: {} more characters]"
 PARAMS_LIMIT: Final = contract.EVENT_SIZE_LIMIT - 8 * contract.EVENT_MESSAGE_LIMIT
 """Bytes of the params: what an event may have, less what a message of escaped characters and the other fields take."""
+LEFT_OUT: Final = "left_out"
+"""The param that names fields which had no room."""
+_WORST_ESCAPING: Final = 12
+"""Bytes that one character may take in JSON."""
+_MOST_NAMES: Final = 20
+_LONGEST_NAME: Final = 60
+_ROOM_FOR_NAMES: Final = _MOST_NAMES * (_LONGEST_NAME * _WORST_ESCAPING + 30)
 
-_MESSAGE_FIELDS: Final = ("message", "msg", "short_message")
-_LEVEL_FIELDS: Final = ("level", "severity", "levelname")
+_MESSAGE_FIELDS: Final = ("message", "msg", "short_message", "@m")
+_LEVEL_FIELDS: Final = (
+    "level", "severity", "lvl", "loglevel", "log_level", "levelname", "log.level", "level_name", "@l",
+)  # fmt: skip
 _TYPES: Final[dict[str, EventType]] = {
     "success": "success",
-    "warn": "warn", "warning": "warn",
+    "warn": "warn", "warning": "warn", "wrn": "warn",
     "error": "error", "err": "error", "critical": "error", "crit": "error", "fatal": "error", "alert": "error",
-    "emerg": "error", "emergency": "error", "panic": "error", "exception": "error",
+    "emerg": "error", "emergency": "error", "panic": "error", "dpanic": "error", "severe": "error",
+    "exception": "error",
 }  # fmt: skip
+_SAME: Final = frozenset({"info", "success", "warn", "warning", "error", "err"})
+"""Words that say no more than the type."""
 _SYSLOG_ERROR: Final = 3
 _SYSLOG_WARNING: Final = 4
+_SYSLOG_DEBUG: Final = 7
+_BUNYAN_ERROR: Final = 50
+_BUNYAN_WARNING: Final = 40
+_BYTES: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\x([0-9a-f]{2})")
+"""What `readable` shows for a byte that is not UTF-8; JSON has no such escape."""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What one line says, without secrets and within the limits."""
+class Said(NamedTuple):
+    """What one text says, without secrets and within the limits."""
 
     type: EventType
     message: str
-    params: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
 
 
-def said(text: bytes, redactor: Redactor) -> Said:
-    """Read one line."""
-    line = text.decode(errors="replace")
-    if line.startswith("{") and line.rstrip().endswith("}"):
-        document = _json_object(line)
-        name = next((name for name in _MESSAGE_FIELDS if isinstance(document.get(name), str)), None)
+def said(text: str, redactor: Redactor) -> Said:
+    """Read one text, as `text.readable` has made it of a line or of several that belong together."""
+    if text[:1] == "{" and text.rstrip()[-1:] == "}":
+        document = _json_object(text)
+        name = _message_field(document)
         if name is not None:
-            return _structured(document, name, redactor)
-    return Said("info", cut(redactor.text(line)))
+            if "\\" in text:
+                document = plain_value(document)
+            return _structured(document, name, redactor, len(text))
+    return Said("info", cut(redactor.text(text)))
 
 
-def _json_object(line: str) -> dict[str, Any]:
-    try:
-        document = json.loads(line, parse_float=_finite, parse_constant=str)
-    except (ValueError, RecursionError):
-        return {}  # not JSON after all: it is shown as the text it is
-    return document if isinstance(document, dict) else {}
+def _json_object(text: str) -> dict[str, Any]:
+    for candidate in (text, _BYTES.sub(r"\1\\\\x\2", text)) if "\\x" in text else (text,):
+        try:
+            document = json.loads(candidate, parse_float=_finite, parse_constant=str)
+        except (ValueError, RecursionError):
+            continue  # not JSON after all: it is shown as the text it is
+        return document if isinstance(document, dict) else {}
+    return {}
 
 
 def _finite(text: str) -> float | str:
@@ -74,30 +97,64 @@ def _finite(text: str) -> float | str:
     return value if math.isfinite(value) else text
 
 
-def _structured(document: dict[str, Any], name: str, redactor: Redactor) -> Said:
-    level = next((field for field in _LEVEL_FIELDS if isinstance(document.get(field), str | int)), None)
-    kind: EventType = "info" if level is None else _type(document[level], gelf=name == "short_message")
-    rest = {key: value for key, value in document.items() if key not in {name, level}}
-    return Said(kind, cut(redactor.text(document[name])), _limited(redactor.value(rest)))
+def _message_field(document: dict[str, Any]) -> str | None:
+    for name in _MESSAGE_FIELDS:
+        if isinstance(document.get(name), str):
+            return name
+    if isinstance(document.get("event"), str) and any(field in document for field in _LEVEL_FIELDS):
+        return "event"
+    return None
 
 
-def _type(level: str | int, *, gelf: bool) -> EventType:
+def _structured(document: dict[str, Any], name: str, redactor: Redactor, size: int) -> Said:
+    level = next((field for field in _LEVEL_FIELDS if _is_level(document.get(field))), None)
+    kind: EventType = "info"
+    if level is not None:
+        kind = _type(document[level])
+        if str(document[level]).strip().lower() in _SAME:
+            del document[level]
+    message = cut(redactor.text(document.pop(name)))
+    params = redactor.value(document) if document else document
+    return Said(kind, message, params if size * _WORST_ESCAPING <= PARAMS_LIMIT else _limited(params))
+
+
+def _is_level(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def _type(level: str | int) -> EventType:
+    """Words of all common loggers, numbers of syslog (0 to 7) and of bunyan and pino (10 to 60)."""
     if isinstance(level, str):
-        return _TYPES.get(level.strip().lower(), "info")
-    if gelf and level <= _SYSLOG_ERROR:
-        return "error"
-    return "warn" if gelf and level == _SYSLOG_WARNING else "info"
+        word = level.strip().lower()
+        if not word.isdecimal():
+            return _TYPES.get(word, "info")
+        level = int(word[:9])
+    if level <= _SYSLOG_DEBUG:
+        return "error" if level <= _SYSLOG_ERROR else "warn" if level == _SYSLOG_WARNING else "info"
+    return "error" if level >= _BUNYAN_ERROR else "warn" if level >= _BUNYAN_WARNING else "info"
 
 
 def _limited(params: dict[str, Any]) -> dict[str, Any]:
-    if not params:
+    """The fields that there is room for, smallest first, and the names of the others."""
+    sizes = {key: len(json.dumps({key: value})) for key, value in params.items()}
+    if sum(sizes.values()) <= PARAMS_LIMIT:
         return params
-    size = len(json.dumps(params, ensure_ascii=True))
-    return (
-        params
-        if size <= PARAMS_LIMIT
-        else {"left_out": f"{len(params)} fields of {size} bytes, more than {PARAMS_LIMIT}"}
-    )
+    room = PARAMS_LIMIT - _ROOM_FOR_NAMES
+    kept: set[str] = set()
+    for key in sorted(sizes, key=lambda key: sizes[key]):
+        room -= sizes[key]
+        if room < 0:
+            break
+        kept.add(key)
+    return {key: value for key, value in params.items() if key in kept} | {LEFT_OUT: "; ".join(_named(sizes, kept))}
+
+
+def _named(sizes: dict[str, int], kept: set[str]) -> Iterator[str]:
+    left = [key for key in sizes if key not in kept]
+    for key in left[:_MOST_NAMES]:
+        yield f"{key[:_LONGEST_NAME]}: {sizes[key]} bytes"
+    if len(left) > _MOST_NAMES:
+        yield f"{len(left) - _MOST_NAMES} more fields"
 
 
 def cut(message: str) -> str:

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 _LINGER: Final = 0.2
 """Seconds that the first event after a silence waits for others."""
+_PAUSE: Final = 0.1
+"""Seconds of silence behind which no line joins the one before."""
 _TICK: Final = 1.0
 _REPORT_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
@@ -62,7 +64,7 @@ class Worker:
         """Work on the run whose state this is; the registry keeps that up to date."""
         self._state, self._services = state, services
         self._log = RunLogger(log, state.run.namespace, state.run.name)
-        self._outlet = Outlet(state, services.stores, services.metrics, self._log)
+        self._outlet = Outlet(state, services.stores, services.metrics, self._log, services.settings.limits)
         self._looked_for: set[str] = set()
         self._written_at = 0.0
         self._count = 0
@@ -106,10 +108,11 @@ class Worker:
             if self._stopping:
                 await self._last_words(inbox, crew)
                 return
-            if journal.empty and not self._state.over:
+            if not inbox.waiting and not self._state.over:
                 await self._report_attempts(inbox, crew)
-            if not journal.empty and time.monotonic() >= self._due_at(inbox):
-                await self._write(inbox)
+            if inbox.waiting and time.monotonic() >= self._due_at(inbox):
+                inbox.settle(quiet_for=_PAUSE)
+                await (self._wait(_PAUSE) if journal.empty else self._write(inbox))
             elif journal.finished and journal.empty:
                 problems = [*journal.problems, await self._outlet.close()]
                 await self._report(self._count, "; ".join(filter(None, problems)), self._words_lacking(journal))
@@ -126,7 +129,7 @@ class Worker:
     def _next_look(self, inbox: Inbox, crew: Crew) -> float | None:
         """Seconds to wait at most; None: nothing happens without news."""
         pauses = []
-        if not inbox.journal.empty:
+        if inbox.waiting:
             pauses.append(max(self._due_at(inbox) - time.monotonic(), 0.0))
         if self._state.over or crew.restless or self._unreported():
             pauses.append(_TICK)
@@ -172,7 +175,7 @@ class Worker:
         """Tell the operator which pods of earlier attempts can go, while the run goes on; in their order."""
         reported = self._reported
         for attempt in self._unreported():
-            if not await self._known(attempt, inbox) or not inbox.journal.empty:
+            if not await self._known(attempt, inbox) or inbox.waiting:
                 break
             if attempt.pod_uid in self._state.pods and not crew.done_with(attempt.pod_uid):
                 break

@@ -19,6 +19,8 @@ from tests.unit.collector.fakekube import FakeKube, Play
 from tests.unit.collector.node import line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from componentrun.collector.lines import Line
 
 T0 = 1_795_506_393 * SECOND
@@ -40,11 +42,16 @@ class ListSink:
     problems: list[str] = field(default_factory=list)
     room_at: int = 10**9
     waited: int = 0
+    settled: int = 0
 
-    def take(self, line: Line) -> bool:
-        self.texts.append(line.text.decode())
-        self.position.add(line)
-        return len(self.texts) % self.room_at != 0
+    def take(self, lines: Sequence[Line]) -> bool:
+        before = len(self.texts) // self.room_at
+        self.texts += [line.text.decode() for line in lines]
+        self.position.add(lines)
+        return len(self.texts) // self.room_at == before
+
+    def settle(self) -> None:
+        self.settled += 1
 
     async def room(self) -> None:
         self.waited += 1
@@ -334,7 +341,14 @@ async def test_a_late_follower_reads_what_is_there_before_it_follows(monkeypatch
 
 async def test_a_full_journal_makes_the_stream_wait() -> None:
     scene = Scene([Play(log("a", "b", "c", "d"))], replace(RUNS, ended=True), sink=ListSink(room_at=2))
-    assert (await scene.run()).waited == 2
+    assert (await scene.run()).waited == 1
+
+
+async def test_lines_that_are_held_are_behind_the_position_before_anything_is_asked_again() -> None:
+    scene = Scene([])
+    scene.plays += [Play(log("a"), cut=True), Play(log("a", "b"), then=scene.sets(ended=True)), Play(log("a", "b"))]
+    sink = await scene.run()
+    assert sink.settled == len(scene.kube.asked) == 3
 
 
 async def test_a_restarted_sidecar_begins_a_new_log_without_a_gap() -> None:

@@ -9,6 +9,7 @@ from componentrun.collector.journal import Journal
 from componentrun.collector.lifecycle import Told
 from componentrun.collector.lines import Line
 from componentrun.core.redactor import Redactor
+from tests.unit.collector.reading import sink_of
 from tests.unit.collector.runs import UID, a_run, ended_run
 
 
@@ -92,7 +93,9 @@ def test_in_a_segment_events_stand_in_the_order_of_time_and_those_of_one_source_
     journal, redactor = Journal(a_run()), Redactor()
 
     def line(source: str, time: int) -> None:
-        journal.line(f"pod/{source}", source, Line(time, f"{time}".encode(), 3, b"digest"), redactor)
+        sink = sink_of(journal, source)
+        sink.take([Line(time, f"{time}".encode(), 3, b"digest")])
+        sink.settle()
 
     for source, time in [("stage-out", 900), ("component", 300), ("component", 500), ("component", 400)]:
         line(source, time)

@@ -13,15 +13,16 @@ from componentrun.collector import position
 from componentrun.collector.answer import Answer
 from componentrun.collector.journal import Journal
 from componentrun.collector.lines import SECOND
-from componentrun.core.redactor import Redactor
+from componentrun.collector.text import readable
 from componentrun.storage.events import Event, Segment, decode_segment, encode_segment
 from tests.unit.collector.node import NodeLog
+from tests.unit.collector.reading import KEY, read, sink_of
 from tests.unit.collector.runs import a_run
 
-KEY = "pod-uid/component"
 BEGIN = 1_795_506_393 * SECOND
 OVERTAKING = 6_200_000
 """Nanoseconds: the worst that was measured between stdout and stderr."""
+TRACEBACK = [b"Traceback (most recent call last):", b'  File "x", line 1', b"    x()", b"ValueError: no", b""]
 TO_NEXT_SECOND = -1
 """Overtaking matters most where the second changes, as requests resume at a second."""
 
@@ -35,6 +36,7 @@ class ReaderMachine(RuleBasedStateMachine):
         self.now = BEGIN
         self.store: list[bytes] = []
         self.journal = Journal(a_run())
+        self.sink = sink_of(self.journal)
         self.answer: Answer | None = None
         self.floor = 0
         self.sent = 0
@@ -47,7 +49,29 @@ class ReaderMachine(RuleBasedStateMachine):
             st.tuples(
                 st.sampled_from([0, 0, 1, 900, 40_000_000, 700_000_000, 1_600_000_000, TO_NEXT_SECOND]),
                 st.sampled_from([0, 0, 0, 1_000_000, OVERTAKING]),
-                st.sampled_from([b"", b"same", b"same", b"x" * 40, b"{}", "ž\r\x85".encode()]),
+                st.sampled_from(
+                    [
+                        b"",
+                        b"same",
+                        b"same",
+                        b"x" * 40,
+                        b"{}",
+                        "ž\r\x85".encode(),
+                        b"\xff",
+                        b'{"message": "m"}',
+                        *TRACEBACK,
+                        *TRACEBACK,
+                        b"\tat a.B(C.java:1)",
+                        b"Caused by: x",
+                        b"goroutine 1 [running]:",
+                        b"panic: x",
+                        b"main.main()",
+                        b"{",
+                        b"}",
+                        b"#0 {main}",
+                        b"Stack trace:",
+                    ]
+                ),
             ),
             max_size=12,
         )
@@ -81,9 +105,14 @@ class ReaderMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.answer is not None)
     @rule()
     def drop(self) -> None:
+        self.sink.settle()
         self.answer = None
 
     # --- the collector
+
+    @rule()
+    def fall_silent(self) -> None:
+        self.sink.settle()
 
     @precondition(lambda self: not self.journal.empty)
     @rule()
@@ -98,23 +127,29 @@ class ReaderMachine(RuleBasedStateMachine):
         if self.store:
             last = decode_segment(self.store[-1], "here")
             self.journal = Journal.resume(a_run(), last.next_seq, last.checkpoint)
+        self.sink = sink_of(self.journal)
 
     # --- what must hold
 
     def _take(self, chunk: bytes) -> None:
         assert self.answer is not None
-        for line in self.answer.feed(chunk):
-            self.journal.line(KEY, "component", line, Redactor())
+        for lines in self.answer.feed(chunk):
+            self.sink.take(lines)
         assert not self.answer.problem
         assert self.answer.jumped is None
 
     def stored(self) -> list[Event]:
         return [event for data in self.store for event in decode_segment(data, "here").events]
 
+    def printed(self) -> list[str]:
+        """As events show it: what is no text is gone, and messages of JSON are taken out."""
+        shown = [readable(text) for text in self.node.printed]
+        return ["m" if text == '{"message": "m"}' else text for text in shown]
+
     @invariant()
     def what_is_stored_is_a_beginning_of_what_was_printed(self) -> None:
-        messages = [event.message for event in self.stored()]
-        assert messages == [text.decode() for text in self.node.printed[: len(messages)]]
+        lines = lines_in(self.stored())
+        assert lines == self.printed()[: len(lines)]
 
     def teardown(self) -> None:
         """Read what is left."""
@@ -123,11 +158,16 @@ class ReaderMachine(RuleBasedStateMachine):
         self.read(10**9)
         assert self.answer is not None
         assert self.answer.gap is None
+        self.sink.settle()
         if not self.journal.empty:
             self.write_segment()
         events = self.stored()
-        assert [event.message for event in events] == [text.decode() for text in self.node.printed]
+        assert lines_in(events) == self.printed()
         assert [event.seq for event in events] == list(range(1, len(events) + 1))
+
+
+def lines_in(events: list[Event]) -> list[str]:
+    return [line for event in events for line in event.message.split("\n")]
 
 
 TestResuming = ReaderMachine.TestCase
@@ -135,16 +175,7 @@ TestResuming.settings = settings(max_examples=100, stateful_step_count=50, deadl
 
 
 def lines_of(answer: Answer, data: bytes) -> list[bytes]:
-    return [line.text for line in answer.feed(data)]
-
-
-def read(node: NodeLog, journal: Journal) -> Answer:
-    """Make one request and read its answer to the end."""
-    place = journal.position(KEY)
-    answer = Answer(place)
-    for line in answer.feed(node.answer(place.floor)):
-        journal.line(KEY, "component", line, Redactor())
-    return answer
+    return [line.text for lines in answer.feed(data) for line in lines]
 
 
 @pytest.mark.parametrize("limit", [3, 40])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from componentrun import contract
 from componentrun.collector.structure import said
+from componentrun.collector.text import readable
 from componentrun.core.redactor import MARK, Redactor
 
 NOTHING = Redactor()
@@ -24,15 +25,15 @@ NOTHING = Redactor()
         ('{"message": "m"}', "info", "m", {}),
         ('{"msg": "m", "level": "warning", "n": 1}', "warn", "m", {"n": 1}),
         ('{"message": "m", "msg": "other", "severity": "ERROR"}', "error", "m", {"msg": "other"}),
-        ('{"message": "m", "levelname": "CRITICAL", "ts": 1.5}', "error", "m", {"ts": 1.5}),
+        ('{"message": "m", "levelname": "CRITICAL", "ts": 1.5}', "error", "m", {"levelname": "CRITICAL", "ts": 1.5}),
         ('{"message": "m", "level": "success"}', "success", "m", {}),
-        ('{"message": "m", "level": "debug"}', "info", "m", {}),
+        ('{"message": "m", "level": "debug"}', "info", "m", {"level": "debug"}),
         ('{"message": "m", "level": {"a": 1}}', "info", "m", {"level": {"a": 1}}),
         ('{"message": "m", "time": "2020-01-01T00:00:00Z"}', "info", "m", {"time": "2020-01-01T00:00:00Z"}),
-        ('{"short_message": "m", "level": 3, "_x": "y"}', "error", "m", {"_x": "y"}),
-        ('{"short_message": "m", "level": 4}', "warn", "m", {}),
-        ('{"short_message": "m", "level": 6}', "info", "m", {}),
-        ('{"message": "m", "level": 30}', "info", "m", {}),
+        ('{"short_message": "m", "level": 3, "_x": "y"}', "error", "m", {"level": 3, "_x": "y"}),
+        ('{"short_message": "m", "level": 4}', "warn", "m", {"level": 4}),
+        ('{"short_message": "m", "level": 6}', "info", "m", {"level": 6}),
+        ('{"message": "m", "level": 30}', "info", "m", {"level": 30}),
         ('{"message": "m", "x": NaN, "y": 1e999}', "info", "m", {"x": "NaN", "y": "1e999"}),
         ('{"message": 1}', "info", '{"message": 1}', {}),
         ('{"text": "no message"}', "info", '{"text": "no message"}', {}),
@@ -42,18 +43,18 @@ NOTHING = Redactor()
     ],
 )
 def test_lines(line: str, kind: str, message: str, params: dict[str, Any]) -> None:
-    found = said(line.encode(), NOTHING)
+    found = said(line, NOTHING)
     assert (found.type, found.message, found.params) == (kind, message, params)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_become_an_event(text: bytes) -> None:
-    assert len(said(text, NOTHING).message) <= contract.EVENT_MESSAGE_LIMIT
+    assert len(said(readable(text), NOTHING).message) <= contract.EVENT_MESSAGE_LIMIT
 
 
 def test_a_long_message_is_cut_with_a_mark() -> None:
-    assert said(b"x" * 4_000, NOTHING).message == "x" * 4_000
-    found = said(b"x" * 10_000, NOTHING).message
+    assert said("x" * 4_000, NOTHING).message == "x" * 4_000
+    found = said("x" * 10_000, NOTHING).message
     assert len(found) <= 4_000
     assert found.endswith("more characters]")
     assert int(found.split("cut: ")[1].split()[0]) + found.index(" [cut") == 10_000
@@ -61,19 +62,19 @@ def test_a_long_message_is_cut_with_a_mark() -> None:
 
 def test_a_secret_at_the_cut_is_redacted_first() -> None:
     line = "x" * (contract.EVENT_MESSAGE_LIMIT - 40) + "hunter2hunter2hunter2" + "y" * 100
-    assert "hunt" not in said(line.encode(), Redactor(["hunter2hunter2hunter2"])).message
+    assert "hunt" not in said(line, Redactor(["hunter2hunter2hunter2"])).message
 
 
 def test_secrets_in_structured_lines_are_redacted_after_decoding() -> None:
     line = '{"message": "h\\u0075nter2", "a": {"b": ["hunter2"]}}'
-    found = said(line.encode(), Redactor(["hunter2"]))
+    found = said(line, Redactor(["hunter2"]))
     assert (found.message, found.params) == (MARK, {"a": {"b": [MARK]}})
 
 
-@pytest.mark.parametrize("fill", ["x", "\0", "ž", "\U0001f600"])
+@pytest.mark.parametrize("fill", ["x", "\\", "ž", "\U0001f600"])
 def test_an_event_is_never_larger_than_its_limit(fill: str) -> None:
     line = json.dumps({"message": fill * 5_000, "data": fill * 190_000})
-    found = said(line.encode(), NOTHING)
+    found = said(line, NOTHING)
     size = len(json.dumps({"message": found.message, "params": found.params}, ensure_ascii=False).encode())
     assert size < 200_000
     assert "left_out" in found.params
@@ -81,6 +82,6 @@ def test_an_event_is_never_larger_than_its_limit(fill: str) -> None:
 
 def test_absurdly_nested_json_is_no_danger() -> None:
     line = '{"message": "m", "a": ' + "[" * 400 + "]" * 400 + "}"
-    assert len(json.dumps(said(line.encode(), NOTHING).params)) < 200
-    assert said(("{" * 100_000 + "}").encode(), NOTHING).type == "info"
-    assert said(('{"message":"m","a":' + "[" * 50_000 + "]" * 50_000 + "}").encode(), NOTHING).type == "info"
+    assert len(json.dumps(said(line, NOTHING).params)) < 200
+    assert said("{" * 100_000 + "}", NOTHING).type == "info"
+    assert said('{"message":"m","a":' + "[" * 50_000 + "]" * 50_000 + "}", NOTHING).type == "info"

@@ -1,0 +1,171 @@
+"""Which lines of a container belong together, as those of a stack trace do, and become one event. Pure.
+
+A line joins the one before it where both are of the same stream, at most `_WINDOW` lies between them, the event stays
+within its limits, and
+
+- it is indented, or is one of the few lines that never stand alone (`Caused by:`, `... 12 more`, `goroutine 1 [...]`,
+  `Traceback (most recent call last):`, `Stack trace:`), or
+- the lines before are a stack trace of which it is known how it goes on: Python's exception behind the frames and the
+  blank lines around "During handling of the above exception", Go's goroutines, R's calls, PHP's numbered frames.
+
+Lines are held until it is certain that nothing joins them any more, and are given on all at once and in the order in
+which they were read. So what was given on is always a beginning of the log, and a position behind it is exact.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from componentrun import contract
+from componentrun.collector.lines import SECOND
+from componentrun.collector.text import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from componentrun.collector.lines import Line
+
+__all__ = ["Group", "Grouper"]
+
+_WINDOW: Final = SECOND // 2
+_MOST_LINES: Final = 500
+"""Lines that are held."""
+_MOST_BYTES: Final = 512 * 1024
+"""Bytes of lines that are held, about."""
+
+_JOINS: Final = re.compile(
+    r"[ \t]+\S|Traceback \(most recent call last\):|Caused by: |\.\.\. \d+ (?:more|common)|goroutine \d+ \["
+    r"|Stack trace:|stack backtrace:|note: run with `RUST_BACKTRACE"
+)
+"""Joins any line."""
+_JOIN_CHARACTERS: Final = frozenset(" \tTC.gSsn")
+_KINDS: Final = (
+    ("python", re.compile(r"Traceback \(most recent call last\):|\s+File \".*\", line \d+")),
+    ("go", re.compile(r"panic: |fatal error: |goroutine \d+ \[")),
+    ("r", re.compile(r"Error(?: in |: | : )")),
+    ("php", re.compile(r"(?:PHP )?(?:Fatal|Parse) error: |Stack trace:|\[stacktrace\]")),
+    ("json", re.compile(r"[{\[]$")),
+)
+"""Lines that say which kind of text follows."""
+_KIND_CHARACTERS: Final = frozenset("T \tpfgEPFS[{")
+_GOES_ON: Final = {
+    "python": re.compile(r"[^\s]"),
+    "python end": re.compile(
+        r"$|During handling of the above exception, another|The above exception was the direct cause of the following"
+    ),
+    "go": re.compile(
+        r"$|[\w./*\[\](){},·-]+\(.*\)$|created by |\[signal |\[recovered|exit status \d+$|panic: |runtime stack:"
+        r"|[a-z]\w{1,6} +0x[0-9a-f]+$"
+    ),
+    "r": re.compile(r"Calls: |Execution halted$|In addition: |Backtrace:|Warning message|Caused by error|\d+\. |\W "),
+    "php": re.compile(r"$|#\d+ |Next |\[stacktrace\]|\[previous exception\]|\"} ?$"),
+    "json": re.compile(r"[}\]]+,?$"),
+}
+"""What joins a text of that kind besides."""
+
+
+class Group:
+    """Lines that belong together, in the order in which they were read."""
+
+    __slots__ = ("characters", "kind", "last", "text", "texts", "time")
+
+    def __init__(self, line: Line, text: str) -> None:
+        """Begin with its first line."""
+        self.time = line.time
+        self.last = line.time
+        self.text = text
+        """Of the first line; `message` is the whole."""
+        self.texts: list[str] | None = None
+        """All lines, where there are several."""
+        self.characters = len(text)
+        self.kind = _kind(text) if text[:1] in _KIND_CHARACTERS else ""
+
+    @property
+    def message(self) -> str:
+        """The lines as one text."""
+        return self.text if self.texts is None else "\n".join(self.texts)
+
+    def joins(self, line: Line, text: str) -> bool:
+        """Whether the line belongs to this group."""
+        if self.kind:
+            belongs = _JOINS.match(text) is not None or _goes_on(self.kind, text)
+        else:
+            belongs = text[:1] in _JOIN_CHARACTERS and _JOINS.match(text) is not None
+        if not belongs or text[:1] == "{" or (self.text[:1] == "{" and self.kind != "json"):
+            return False  # a line that is an object of JSON stands alone
+        return abs(line.time - self.last) <= _WINDOW and self.characters + 1 + len(text) <= contract.EVENT_MESSAGE_LIMIT
+
+    def add(self, line: Line, text: str) -> None:
+        """This line belongs to it."""
+        if self.texts is None:
+            self.texts = [self.text]
+        self.texts.append(text)
+        self.characters += 1 + len(text)
+        self.last = line.time
+        if self.kind == "python" and not text[:1].isspace() and not text.startswith("Traceback "):
+            self.kind = "python end"
+        else:
+            self.kind = _kind(text) or self.kind
+
+
+class Grouper:
+    """Holds the last lines of one container until it is known what belongs together."""
+
+    def __init__(self) -> None:
+        """Nothing is held."""
+        self._lines: list[Line] = []
+        self._groups: list[Group] = []
+        self._open: dict[str | None, Group] = {}
+        """The last group of each stream."""
+        self._bytes = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether any line is held."""
+        return bool(self._lines)
+
+    def take(self, line: Line) -> tuple[Sequence[Group], Sequence[Line]] | None:
+        """The next line. Returns groups that are complete now, and all of their lines as they were read."""
+        text = readable(line.text)
+        group = self._open.get(line.stream)
+        if group is not None and group.joins(line, text):
+            group.add(line, text)
+            self._lines.append(line)
+            self._bytes += line.size
+            return None if len(self._lines) < _MOST_LINES and self._bytes < _MOST_BYTES else self.flush()
+        released = self.flush() if self._lines and not self._waits(line) else None
+        group = Group(line, text)
+        self._lines.append(line)
+        self._groups.append(group)
+        self._open[line.stream] = group
+        self._bytes += line.size
+        return released
+
+    def flush(self) -> tuple[Sequence[Group], Sequence[Line]]:
+        """All that is held: nothing joins it any more."""
+        released = self._groups, self._lines
+        self._lines, self._groups, self._bytes = [], [], 0
+        self._open.clear()
+        return released
+
+    def _waits(self, line: Line) -> bool:
+        """Whether a stack trace of another stream goes on, as far as is known, and there is room to wait."""
+        if len(self._open) + (line.stream not in self._open) < 2:  # noqa: PLR2004 - there is no other stream
+            return False
+        return (
+            len(self._lines) < _MOST_LINES
+            and self._bytes < _MOST_BYTES
+            and any(
+                stream != line.stream and group.kind and abs(line.time - group.last) <= _WINDOW
+                for stream, group in self._open.items()
+            )
+        )
+
+
+def _kind(text: str) -> str:
+    return next((kind for kind, begins in _KINDS if begins.match(text)), "")
+
+
+def _goes_on(kind: str, text: str) -> bool:
+    return _GOES_ON[kind].match(text) is not None

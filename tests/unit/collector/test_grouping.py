@@ -1,0 +1,190 @@
+"""Which lines become one event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from componentrun.collector.grouping import Grouper
+from componentrun.collector.lines import SECOND, Line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MILLISECOND = SECOND // 1000
+PYTHON = """ERROR:root:it failed
+Traceback (most recent call last):
+  File "/code/main.py", line 3, in <module>
+    read()
+    ~~~~^^
+  File "/code/main.py", line 9, in read
+    raise KeyError("a")
+KeyError: 'a'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/code/main.py", line 5, in <module>
+    raise ValueError("b") from None
+ValueError: b"""
+PYTHON_GROUP = """  + Exception Group Traceback (most recent call last):
+  |   File "/code/main.py", line 1, in <module>
+  |     raise ExceptionGroup("two", [ValueError(1)])
+  | ExceptionGroup: two (1 sub-exception)
+  +-+---------------- 1 ----------------
+    | ValueError: 1
+    +------------------------------------"""
+PYTHON_SYNTAX = """  File "/code/main.py", line 1
+    x = = 1
+        ^
+SyntaxError: invalid syntax"""
+JAVA = """Exception in thread "main" java.lang.IllegalStateException: no
+\tat com.example.Main.run(Main.java:12)
+\tat com.example.Main.main(Main.java:5)
+Caused by: java.io.IOException: disk
+\tat com.example.Disk.read(Disk.java:7)
+\t... 12 more"""
+GO = """panic: runtime error: invalid memory address or nil pointer dereference
+[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x47e1c4]
+
+goroutine 1 [running]:
+main.(*Reader).read(0x0, {0xc000012345, 0x3})
+\t/code/main.go:9 +0x24
+main.main()
+\t/code/main.go:5 +0x1d
+
+goroutine 18 [chan receive]:
+created by main.main in goroutine 1
+\t/code/main.go:4 +0x11
+exit status 2"""
+R = """Error in read.csv("in/tables/a.csv") : no such file
+Calls: main -> read.csv
+In addition: Warning message:
+  cannot open file
+Execution halted"""
+PHP = """PHP Fatal error:  Uncaught RuntimeException: b in /code/main.php:7
+Stack trace:
+#0 /code/main.php(12): read()
+#1 {main}
+
+Next LogicException: c in /code/main.php:9
+Stack trace:
+#0 {main}
+  thrown in /code/main.php on line 9"""
+NODE = """Error: no such table
+    at read (/code/main.js:3:9)
+    at Object.<anonymous> (/code/main.js:7:1)"""
+JSON = """{
+  "a": 1,
+  "b": [
+    2
+  ]
+}"""
+ALL = [PYTHON, PYTHON_GROUP, PYTHON_SYNTAX, JAVA, GO, R, PHP, NODE, JSON]
+
+
+def line(time: int, text: str, stream: str | None = None) -> Line:
+    return Line(time, text.encode(), len(text), b"", stream)
+
+
+def grouped(lines: Sequence[Line]) -> list[str]:
+    """Messages of the events, after checking that lines are given on in their order."""
+    grouper, messages, given_on = Grouper(), [], []
+    for item in lines:
+        released = grouper.take(item)
+        if released is not None:
+            messages += [group.message for group in released[0]]
+            given_on += released[1]
+    groups, rest = grouper.flush()
+    assert [*given_on, *rest] == list(lines)
+    assert not grouper.holds
+    return [*messages, *(group.message for group in groups)]
+
+
+def printed(text: str, begin: int = 0, stream: str | None = None) -> list[Line]:
+    return [line(begin + number * MILLISECOND, part, stream) for number, part in enumerate(text.split("\n"))]
+
+
+@pytest.mark.parametrize("trace", ALL)
+def test_a_stack_trace_is_one_event(trace: str) -> None:
+    lines = [*printed("before\n" + trace, begin=SECOND), *printed("after\nmore", begin=SECOND * 2)]
+    assert grouped(lines)[-2:] == ["after", "more"]
+    assert "\n".join(grouped(lines)[:-2]) == "before\n" + trace
+    if not trace.startswith(" "):
+        assert grouped(lines)[1] == trace
+
+
+def test_plain_lines_are_events_of_their_own() -> None:
+    lines = printed("one\ntwo\n\nthree\n[4]\nfour: five\n#6\nmain.main()\n}\nCalls: x")
+    assert len(grouped(lines)) == len(lines)
+
+
+def test_a_line_that_comes_later_does_not_join() -> None:
+    lines = [line(0, "one"), line(SECOND // 2, "  two"), line(SECOND // 2 + SECOND // 2 + 1, "  three")]
+    assert grouped(lines) == ["one\n  two", "  three"]
+
+
+def test_a_line_of_json_stands_alone() -> None:
+    lines = printed('{"message": "m"}\n  indented\nTraceback (most recent call last):\n{"message": "n"}')
+    assert grouped(lines) == [
+        '{"message": "m"}', "  indented\nTraceback (most recent call last):", '{"message": "n"}',
+    ]  # fmt: skip
+
+
+def test_an_event_stays_within_its_limit_and_nothing_is_cut() -> None:
+    lines = printed("head\n" + "\n".join(["    " + "x" * 100] * 200))
+    messages = grouped(lines)
+    assert max(map(len, messages)) <= 4_000
+    assert len(messages) < 10
+    assert "\n".join(messages) == "\n".join(item.text.decode() for item in lines)
+
+
+def test_what_another_stream_says_meanwhile_does_not_cut_a_trace() -> None:
+    trace = printed(PYTHON, stream="stderr")
+    other = [line(number * MILLISECOND, f"progress {number}", "stdout") for number in range(len(trace))]
+    mixed = [item for pair in zip(trace, other, strict=True) for item in pair]
+    messages = grouped(mixed)
+    assert PYTHON[PYTHON.index("Trace") :] in messages
+    assert [item for item in messages if item.startswith("progress")] == [item.text.decode() for item in other]
+
+
+def test_colours_do_not_hide_a_trace() -> None:
+    lines = printed("a\n\x1b[35m  indented\x1b[0m")
+    assert grouped(lines) == ["a\n  indented"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, MILLISECOND, 400 * MILLISECOND, 600 * MILLISECOND]),
+            st.sampled_from(["", "plain", "x" * 3_000, *(part for trace in ALL for part in trace.split("\n"))]),
+            st.sampled_from(["stdout", "stderr"]),
+        ),
+        max_size=60,
+    ),
+    st.booleans(),
+)
+def test_no_line_is_lost_or_doubled_or_moved_within_its_stream(steps: list[tuple[int, str, str]], apart: bool) -> None:
+    now, lines = 0, []
+    for step, text, stream in steps:
+        now += step
+        lines.append(line(now, text, stream if apart else None))
+    messages = grouped(lines)
+    assert sorted(part for message in messages for part in message.split("\n")) == sorted(
+        item.text.decode() for item in lines
+    )
+    if not apart:
+        assert [part for message in messages for part in message.split("\n")] == [item.text.decode() for item in lines]
+
+
+def test_what_is_held_is_bounded() -> None:
+    grouper, held = Grouper(), 0
+    grouper.take(line(0, "Traceback (most recent call last):", "stderr"))
+    for number in range(2_000):
+        held += 1
+        if grouper.take(line(number, "x", "stdout")) is not None:
+            held = 0
+        assert held <= 500
