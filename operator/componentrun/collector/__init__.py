@@ -11,7 +11,9 @@ Modules, lowest first:
     position    how far a log was read; rule B                   pure
     answer      which lines of one response are new              pure
     redaction   secrets out of text                              pure
-    structure   a line to type, message, params                  pure
+    text        bytes to what people read                        pure
+    grouping    which lines are one event                        pure
+    structure   a text to type, message, params                  pure
     facts       what is read of runs and pods                    pure
     lifecycle   a run's status to events                         pure
     journal     events that wait, and the checkpoint with them   pure

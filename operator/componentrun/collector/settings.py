@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from componentrun.collector.journal import Limits
 from componentrun.process.settings import ProcessSettings, Reader, read_process, seconds, whole
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Settings", "from_environment"]
+
+_MIB: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         drain_seconds=reader.read("COLLECTOR_DRAIN_SECONDS", seconds(0, 86400), default.drain_seconds),
         limits=Limits(
             events=reader.read("COLLECTOR_RUN_EVENTS", whole(1, 10**9), default.limits.events),
-            bytes=reader.read("COLLECTOR_RUN_BYTES", whole(1, 2**40), default.limits.bytes),
+            bytes=reader.read("COLLECTOR_RUN_MIB", whole(1, 2**20), default.limits.bytes // _MIB) * _MIB,
         ),
     )
     if settings.shard >= settings.shards:

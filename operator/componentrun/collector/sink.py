@@ -102,7 +102,7 @@ class ContainerSink:
         self._inbox, self._source, self._redactor = inbox, source_of(container), redactor
         self._key, self._attempt = container_key(pod.uid, container), pod.attempt
         self._lines = inbox.metrics.lines.labels(container)
-        self._limited = self._source == names.COMPONENT
+        self._limited = container in {names.COMPONENT, names.GELF}
         self._grouper = Grouper()
         self._heard = 0.0
 

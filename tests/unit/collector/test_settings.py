@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from componentrun.collector.journal import Limits
 from componentrun.collector.settings import Settings, from_environment
 from componentrun.process.settings import ProcessSettings, SettingsError
 
@@ -24,9 +25,12 @@ def test_all_of_them() -> None:
             "COMPONENTRUN_COLLECTOR_SHARDS": "3",
             "COMPONENTRUN_COLLECTOR_SEGMENT_SECONDS": "0.5",
             "COMPONENTRUN_COLLECTOR_DRAIN_SECONDS": "10",
+            "COMPONENTRUN_COLLECTOR_RUN_EVENTS": "1000",
+            "COMPONENTRUN_COLLECTOR_RUN_MIB": "2",
         }
     )
-    assert found == Settings(ProcessSettings(("team-a", "team-b"), "127.0.0.1", 9000, "DEBUG", "text"), 1, 3, 0.5, 10.0)
+    process = ProcessSettings(("team-a", "team-b"), "127.0.0.1", 9000, "DEBUG", "text")
+    assert found == Settings(process, 1, 3, 0.5, 10.0, Limits(1000, 2 * 2**20))
 
 
 def test_all_wrong_ones_are_named_with_what_was_expected() -> None:

@@ -35,6 +35,39 @@ NOTHING = Redactor()
         ('{"short_message": "m", "level": 6}', "info", "m", {"level": 6}),
         ('{"message": "m", "level": 30}', "info", "m", {"level": 30}),
         ('{"message": "m", "x": NaN, "y": 1e999}', "info", "m", {"x": "NaN", "y": "1e999"}),
+        ('{"lvl": "WRN", "msg": "m"}', "warn", "m", {"lvl": "WRN"}),
+        (
+            '{"level":"dpanic","ts":1.5,"logger":"a","caller":"b.go:1","msg":"zap"}',
+            "error",
+            "zap",
+            {"level": "dpanic", "ts": 1.5, "logger": "a", "caller": "b.go:1"},
+        ),
+        (
+            '{"v":0,"name":"app","level":50,"msg":"bunyan","time":"2026-01-01T00:00:00Z"}',
+            "error",
+            "bunyan",
+            {"v": 0, "name": "app", "level": 50, "time": "2026-01-01T00:00:00Z"},
+        ),
+        ('{"level":40,"time":1,"msg":"pino"}', "warn", "pino", {"level": 40, "time": 1}),
+        ('{"level":"20","msg":"a number in quotes"}', "info", "a number in quotes", {"level": "20"}),
+        ('{"event":"structlog","level":"error","timestamp":"t"}', "error", "structlog", {"timestamp": "t"}),
+        ('{"event":"no level"}', "info", '{"event":"no level"}', {}),
+        ('{"@timestamp":"t","log.level":"ERROR","message":"ecs"}', "error", "ecs", {"@timestamp": "t"}),
+        (
+            '{"level_name":"ALERT","level":550,"message":"monolog"}',
+            "error",
+            "monolog",
+            {"level_name": "ALERT", "level": 550},
+        ),
+        (
+            '{"severity":"WARNING","message":"a","httpRequest":{"b":[1,{"c":null}]}}',
+            "warn",
+            "a",
+            {"httpRequest": {"b": [1, {"c": None}]}},
+        ),
+        ('{"level": true, "message": "m"}', "info", "m", {"level": True}),
+        ('{"message": "\\u001b[31mred\\u001b[0m\\r\\nnext", "a": "\\u0000b"}', "info", "red\nnext", {"a": "b"}),
+        ('{\n  "message": "over lines",\n  "a": 1\n}', "info", "over lines", {"a": 1}),
         ('{"message": 1}', "info", '{"message": 1}', {}),
         ('{"text": "no message"}', "info", '{"text": "no message"}', {}),
         ('{"message": "cut', "info", '{"message": "cut', {}),
@@ -78,6 +111,16 @@ def test_an_event_is_never_larger_than_its_limit(fill: str) -> None:
     size = len(json.dumps({"message": found.message, "params": found.params}, ensure_ascii=False).encode())
     assert size < 200_000
     assert "left_out" in found.params
+
+
+def test_of_params_that_are_too_large_the_small_ones_are_kept() -> None:
+    line = json.dumps({"message": "m", "rows": 5, "data": "x" * 190_000, "table": "a"})
+    found = said(line, NOTHING)
+    assert found.params == {"rows": 5, "table": "a", "left_out": "data: 190012 bytes"}
+
+
+def test_bytes_that_are_not_utf_8_do_not_make_a_line_unstructured() -> None:
+    assert said(readable(b'{"message": "caf\xe9", "a": "\\\\x"}'), NOTHING) == ("info", "caf\\xe9", {"a": "\\x"})
 
 
 def test_absurdly_nested_json_is_no_danger() -> None:

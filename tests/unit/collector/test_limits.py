@@ -1,0 +1,82 @@
+"""What a run's component may print, and what is said of the rest."""
+
+from __future__ import annotations
+
+import json
+
+from componentrun.api import names
+from componentrun.collector.journal import Journal, Limits
+from componentrun.collector.lifecycle import Told
+from componentrun.collector.lines import SECOND, Line
+from componentrun.core.redactor import Redactor
+from tests.unit.collector.reading import KEY, sink_of
+from tests.unit.collector.runs import a_run
+
+END = Told("result", 10**18, "success", "Succeeded")
+
+
+def lines(count: int, text: bytes = b"0123456789") -> list[Line]:
+    return [Line(number * SECOND, text, 41, b"%08d" % number) for number in range(1, count + 1)]
+
+
+def printed(journal: Journal, count: int, container: str = names.COMPONENT) -> None:
+    sink = sink_of(journal, container)
+    sink.take(lines(count))
+    sink.settle()
+
+
+def test_lines_beyond_the_most_events_are_counted_and_said() -> None:
+    journal = Journal(a_run(), Limits(events=10))
+    printed(journal, 25)
+    journal.finish(END, Redactor())
+    events = journal.cut().events
+    assert [event.message for event in events[:10]] == ["0123456789"] * 10
+    begun, left, end = events[10:]
+    assert begun.message == (
+        "the run has 10 events, the most that a run may have: what the component prints from here on is left out"
+    )
+    assert begun.time == "1970-01-01T00:00:11.000000000Z"
+    assert (left.type, left.message) == ("warn", "15 lines of 150 bytes were left out: the run printed too much")
+    assert left.params == {"lines": 15, "bytes": 150}
+    assert end.message == "Succeeded"
+    assert journal.problems == [begun.message, left.message]
+
+
+def test_lines_beyond_the_most_bytes_are_counted_and_said() -> None:
+    journal = Journal(a_run(), Limits(bytes=95))
+    printed(journal, 25)
+    journal.finish(END, Redactor())
+    messages = [event.message for event in journal.cut().events]
+    assert messages.count("0123456789") == 10
+    assert messages[10].startswith("the run has 95 bytes of lines")
+    assert messages[11].startswith("15 lines of 150 bytes were left out")
+
+
+def test_agents_are_heard_all_the_same() -> None:
+    journal = Journal(a_run(), Limits(events=1))
+    printed(journal, 5, names.STAGE_OUT)
+    assert len(journal.cut().events) == 5
+
+
+def test_what_is_left_out_is_read_all_the_same_and_counted_once_after_a_restart() -> None:
+    journal = Journal(a_run(), Limits(events=10))
+    printed(journal, 25)
+    cut = journal.cut()
+    checkpoint = json.loads(json.dumps(cut.checkpoint))
+    again = Journal.resume(a_run(), cut.events[-1].seq + 1, checkpoint, Limits(events=10))
+    assert again.position(KEY).lines == 25
+    sink = sink_of(again)
+    sink.take([Line(30 * SECOND, b"more", 35, b"12345678")])
+    sink.settle()
+    again.finish(END, Redactor())
+    assert [event.message for event in again.cut().events] == [
+        "16 lines of 154 bytes were left out: the run printed too much", "Succeeded",
+    ]  # fmt: skip
+
+
+def test_a_checkpoint_of_an_earlier_release_knows_of_no_limits() -> None:
+    checkpoint = Journal(a_run()).checkpoint()
+    del checkpoint["printed"], checkpoint["left"]
+    journal = Journal.resume(a_run(), 1, checkpoint)
+    journal.finish(END, Redactor())
+    assert [event.message for event in journal.cut().events] == ["Succeeded"]
