@@ -45,6 +45,10 @@ lint: env ## Format, lint rules, import rules, types
 unit: env ## Unit tests alone: no cluster, no store
 	@$(RUN) python -m e2e.check unit
 
+.PHONY: search
+search: env ## Property tests with new random examples (make test uses the same ones every time)
+	@$(RUN) pytest -q -n 2 --hypothesis-profile=search -m "not cluster" $$(grep -rl "from hypothesis" tests/unit)
+
 .PHONY: format
 format: env ## Rewrite the sources in the project's format
 	@$(RUN) ruff format . && $(RUN) ruff check --fix .

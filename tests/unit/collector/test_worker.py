@@ -342,7 +342,7 @@ async def test_a_sidecar_that_goes_on_does_not_hold_the_end_up(monkeypatch: pyte
 async def test_another_collector_is_noticed_and_not_mixed_in() -> None:
     world = World()
     state = with_pod(world, Play(log("one")))
-    other = Event("x-1", 1, "t", UID, "", "", "info", "of another collector")
+    other = Event("x-1", 1, "2026-11-24T07:00:00Z", UID, "", "", "info", "of another collector")
     original, calls = world.stores.get, 0
 
     async def interfere(_namespace: str, name: str | None) -> Store:
