@@ -140,6 +140,7 @@ class RunCache(ObjectCache):
         """Only runs that are for the operator of this name are kept."""
         super().__init__()
         self._operator = operator
+        self._others: dict[Key, str] = {}
         self._phases: dict[Key, str] = {}
         self.by_phase: Counter[str] = Counter()
         self.on_run: Callable[[Key, Mapping[str, Any] | None], object] = _nobody
@@ -147,16 +148,22 @@ class RunCache(ObjectCache):
 
     def seen(self, obj: Mapping[str, Any]) -> bool:
         """Remember a run. False where this or something newer was known already, or it is another operator's."""
+        key, uid = Key.of(obj), obj["metadata"]["uid"]
         if (obj["metadata"].get("labels") or {}).get(names.OPERATOR_LABEL, "") != self._operator:
-            return self.gone(Key.of(obj), obj["metadata"]["uid"])
+            forgotten = self.gone(key, uid)
+            self._others[key] = uid
+            return forgotten
+        self._others.pop(key, None)
         if not super().seen(obj):
             return False
-        self._count(Key.of(obj), (obj.get("status") or {}).get("phase") or _NO_PHASE)
-        self.on_run(Key.of(obj), obj)
+        self._count(key, (obj.get("status") or {}).get("phase") or _NO_PHASE)
+        self.on_run(key, obj)
         return True
 
     def gone(self, key: Key, uid: str) -> bool:
         """Forget exactly this run. False where it was not known."""
+        if self._others.get(key) == uid:
+            del self._others[key]
         if not super().gone(key, uid):
             return False
         self._count(key, None)
@@ -167,6 +174,10 @@ class RunCache(ObjectCache):
         """The run."""
         document = self.document(key)
         return None if document is None else ComponentRun.model_validate_json(document)
+
+    def is_anothers(self, key: Key) -> bool:
+        """Whether a run of this name was seen that another operator carries out."""
+        return key in self._others
 
     def in_phases(self, phases: frozenset[str]) -> list[Key]:
         """Keys of the runs that are in one of these phases."""
@@ -230,6 +241,10 @@ class PodCache:
             return ()
         views = [pod.view for pod in self._pods.get(run, {}).values() if pod.run_uid == run_uid]
         return tuple(view for view in views if view.uid != current.uid and not view.gone)
+
+    def there(self, run: Key) -> list[tuple[str, PodView]]:
+        """All pods that are there and bear this run's name, each with the uid of the run that it was made for."""
+        return [(pod.run_uid, pod.view) for pod in self._pods.get(run, {}).values() if not pod.view.gone]
 
     def forget(self, run: Key, *, only_gone: bool = False) -> None:
         """The run needs its pods no more."""

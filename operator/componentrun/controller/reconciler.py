@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from componentrun.api import names
 from componentrun.controller.caches import Key
+from componentrun.controller.removal import Remover
 from componentrun.core import conditions
 from componentrun.core import plan as core_plan
 from componentrun.core import status as core_status
@@ -27,7 +28,7 @@ from componentrun.errors import ComponentRunError, PlatformError, Reason
 from componentrun.exchange import REDACT_KEY
 from componentrun.process.kubeerrors import ConflictError, NotFoundError, QuotaExceededError
 from componentrun.process.logs import RunLogger
-from componentrun.process.resources import PODS, RUNS
+from componentrun.process.resources import RUNS
 from componentrun.process.storages import find_secret
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Reconciler:
         self._writer = writer
         self._limits = limits
         self._clock = clock
+        self._remover = Remover(kube, caches, limits)
         self._failing_since: dict[str, datetime] = {}
         self._settled: set[str] = set()
         self.active = True
@@ -97,22 +99,34 @@ class Reconciler:
         """
         run = self._caches.runs.get(key)
         if run is None:
+            if self.active:
+                await self._remover.sweep(key)
             self._caches.pods.forget(key, only_gone=True)
             return None
         if not self.active:
             if core_status.is_terminal(run.status):
                 self._caches.pods.forget(key, only_gone=True)
             return None
+        try:
+            return await self._bring_further(key, run)
+        except ConflictError:
+            await self.refresh(key)
+            raise
+        except NotFoundError:
+            await self.refresh(key)
+            if self._caches.runs.get(key) is not None:
+                raise
+            _logger(run).info("deleted meanwhile")
+            return _AT_ONCE
+
+    async def _bring_further(self, key: Key, run: ComponentRun) -> float | None:
+        """Plan and act; seconds until the next look."""
         pod = self._caches.pods.current(key, run.metadata.uid)
         earlier = self._caches.pods.earlier(key, run.metadata.uid, pod)
         plan = core_plan.plan(Observed(run, pod, self._clock(), self._limits, earlier, self._queues.turn(key)))
         self._queues.claim(key, starts=any(isinstance(action, StartAttempt) for action in plan.actions))
-        try:
-            for action in await self._redacted(run, plan.actions):
-                run = await self._carry_out(run, action)
-        except ConflictError:
-            await self.refresh(key)
-            raise
+        for action in await self._redacted(run, plan.actions):
+            run = await self._carry_out(run, action)
         if core_status.is_terminal(run.status):
             self._caches.pods.forget(key, only_gone=True)
             if run.status.reason == Reason.PUBLISH_FAILED:
@@ -145,7 +159,7 @@ class Reconciler:
         await self._write(run, core_status.start_failed(run, final, limits=self._limits, now=self._clock()))
         pod = self._caches.pods.current(key, run.metadata.uid)
         if pod is not None and not pod.gone:
-            await self._delete_pod(run, DeletePod(pod.name, pod.uid, _KILL_SECONDS))
+            await self._remover.delete(key, DeletePod(pod.name, pod.uid, _KILL_SECONDS))
 
     async def _carry_out(self, run: ComponentRun, action: Action) -> ComponentRun:
         match action:
@@ -156,7 +170,7 @@ class Reconciler:
             case Publish():
                 return await self._publish(run, action)
             case DeletePod():
-                await self._delete_pod(run, action)
+                await self._remover.delete(Key(run.metadata.namespace, run.metadata.name), action)
             case DeleteRun():
                 await self._delete_run(run)
             case KubernetesEvent():
@@ -267,22 +281,6 @@ class Reconciler:
         secret = await find_secret(self._kube, run.metadata.namespace, name)
         entry = ((secret or {}).get("data") or {}).get(REDACT_KEY)
         return None if entry is None else [str(value) for value in json.loads(base64.b64decode(entry))]
-
-    async def _delete_pod(self, run: ComponentRun, action: DeletePod) -> None:
-        namespace = run.metadata.namespace
-        try:
-            answer = await self._kube.delete(PODS, namespace, action.name, action.uid, action.grace_seconds)
-        except NotFoundError:
-            # Its event was missed, or is on its way: from now on it counts as gone.
-            if self._caches.pods.vanished(Key(namespace, run.metadata.name), action.uid):
-                _logger(run).info("pod %s was gone already", action.name)
-        except ConflictError:
-            # Another pod of that name: ours is gone.
-            self._caches.pods.vanished(Key(namespace, run.metadata.name), action.uid)
-        else:
-            if answer.get("kind") == "Pod":
-                # With its deletion time, so that it is not deleted again before its event comes.
-                self._caches.pods.seen(answer)
 
     async def _delete_run(self, run: ComponentRun) -> None:
         key = Key(run.metadata.namespace, run.metadata.name)

@@ -2,7 +2,7 @@
 
 Level-triggered: it may be asked at any time, and its actions repeated. Rules that hold in every branch:
 
-- a terminal phase is never left, and a run whose object is being deleted is left alone (owner references clean up);
+- a terminal phase is never left, and of a run whose object is being deleted only the pods are told to go;
 - a decision is in the status before anything is done about it: a termination before a deletion, phase Publishing
   (with the attempt's outcome) before publishing, the final status before the pod goes;
 - nothing is published once `spec.cancel` was seen, unless phase Publishing was in the status before that;
@@ -21,7 +21,7 @@ from componentrun.contract import DEFAULT_TIMEOUT_SECONDS
 from componentrun.core import conditions, queued, retry, status
 from componentrun.core.actions import DeletePod, DeleteRun, Plan, Publish, StartAttempt, WriteStatus
 from componentrun.core.diagnosis import Diagnosis, diagnose, saved_always
-from componentrun.core.removing import KILL_GRACE_SECONDS, earliest, kept_until, kill, leftovers
+from componentrun.core.removing import KILL_GRACE_SECONDS, dismiss, earliest, kept_until, kill, leftovers
 from componentrun.core.results import agent_reason
 from componentrun.core.waiting import admitted, given_up_at, has_ended, next_look, stuck, timeout_at
 from componentrun.errors import Reason
@@ -41,7 +41,8 @@ FIRST_ATTEMPT: Final = 1
 def plan(observed: Observed) -> Plan:
     """What to do now, and when to look again if nothing happens before."""
     if observed.run.metadata.deletion_timestamp is not None:
-        return Plan()
+        pods = (*((observed.pod,) if observed.pod is not None else ()), *observed.earlier)
+        return Plan(tuple(action for pod in pods for action in dismiss(pod, observed.limits)))
     # First, as what follows may have to be tried again.
     removals, look_again = leftovers(observed)
     step = _next_step(observed)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from componentrun.api.componentrun import ComponentRunStatus
-    from componentrun.core.observed import Observed, PodView
+    from componentrun.core.observed import Limits, Observed, PodView
 
-__all__ = ["KILL_GRACE_SECONDS", "earliest", "kept_until", "kill", "leftovers"]
+__all__ = ["KILL_GRACE_SECONDS", "dismiss", "earliest", "kept_until", "kill", "leftovers"]
 
 KILL_GRACE_SECONDS: Final = 1
 """Grace of a deletion that is to end it. Not 0: that removes the object before the containers have been stopped."""
@@ -26,6 +26,19 @@ def kill(pod: PodView) -> tuple[DeletePod, ...]:
     """Delete the pod with next to no grace, unless that was done already."""
     asked = pod.deleted_at is not None and (pod.deletion_grace_seconds or 0) <= KILL_GRACE_SECONDS
     return () if asked else (DeletePod(pod.name, pod.uid, KILL_GRACE_SECONDS),)
+
+
+def dismiss(pod: PodView, limits: Limits) -> tuple[DeletePod, ...]:
+    """Have the pod of a run that is deleted end as any pod that is stopped, unless it was told to go already.
+
+    The garbage collector would do it with the pod's own grace period, the ten minutes that are meant for an upload; and
+    where the run was deleted without its dependents (`--cascade=orphan`), nobody would.
+    """
+    if pod.gone or pod.deleted_at is not None:
+        return ()
+    running = pod.component is not None and pod.component.state == "running"
+    grace = max(KILL_GRACE_SECONDS, int(limits.stop_grace)) if running else KILL_GRACE_SECONDS
+    return (DeletePod(pod.name, pod.uid, grace),)
 
 
 def kept_until(o: Observed, pod: PodView, end: datetime) -> datetime:

@@ -114,6 +114,18 @@ class TestSeveralOperators:
         assert cache.seen(self.labelled(2, "canary"))
         assert cache.get(KEY) is None
 
+    def test_runs_of_others_are_known_as_such_while_they_are_there(self) -> None:
+        cache = RunCache("canary")
+        cache.seen(self.labelled(1, "other"))
+        assert cache.is_anothers(KEY)
+        cache.gone(KEY, "run-0")
+        assert cache.is_anothers(KEY), "an earlier run of that name"
+        cache.gone(KEY, "run-1")
+        assert not cache.is_anothers(KEY)
+        cache.seen(self.labelled(2, "other"))
+        cache.seen(self.labelled(3, "canary"))
+        assert not cache.is_anothers(KEY)
+
 
 class TestPhases:
     def test_runs_are_counted_by_their_phase(self) -> None:

@@ -105,12 +105,12 @@ class TestGroups:
         three(world)
         operator = FakeOperator(world)
         await operator.live(1)
-        pod = world.kube.objects["pods", NAMESPACE, "c-1"]
-        owners = pod["metadata"].pop("ownerReferences")  # the garbage collector takes its time
+        # It was told to end, which takes its time.
+        told = {"deletionTimestamp": "2026-01-01T00:10:00Z", "deletionGracePeriodSeconds": 600}
+        world.kube.change("pods", "c-1", {"metadata": {**told, "ownerReferences": None}})
         world.kube.remove("componentruns", NAMESPACE, "c")
         await operator.work()
         assert world.pods_made() == ["c-1"]
-        pod["metadata"]["ownerReferences"] = owners
         world.kube.remove("pods", NAMESPACE, "c-1")
         await operator.work()
         assert world.pods_made() == ["c-1", "a-1"]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from componentrun.api.names import OPERATOR_LABEL
+from componentrun.controller.caches import Key
 from componentrun.process.kubeerrors import ConflictError, ForbiddenError, QuotaExceededError, UnavailableError
 from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, World
-
-if TYPE_CHECKING:
-    from componentrun.controller.caches import Key
 
 SECRET = "hunter22-very-secret"
 
@@ -81,6 +81,65 @@ class TestTheMainWay:
         await operator.work()
         assert len(operator.caches.runs) == 0
         assert len(operator.caches.pods) == 0
+
+
+class TestRunsThatAreDeleted:
+    @staticmethod
+    def orphan(world: World) -> None:
+        """Delete the run, and nothing that it owns."""
+        obj = world.kube.objects.pop(("componentruns", NAMESPACE, "load"))
+        world.kube.change("pods", "load-1", {"metadata": {"ownerReferences": None}})
+        if world.kube.listener is not None:
+            world.kube.listener("DELETED", "componentruns", obj)
+
+    async def test_a_pod_that_nobody_else_would_delete_goes(self) -> None:
+        world = World()
+        world.add_run()
+        operator = FakeOperator(world)
+        await operator.live(1)
+        self.orphan(world)
+        await operator.work()
+        assert world.kube.of("pods") == []
+        assert len(operator.caches.pods) == 0
+
+    async def test_so_does_one_whose_run_was_deleted_while_no_operator_was_there(self) -> None:
+        world = World()
+        world.add_run()
+        await FakeOperator(world).live(1)
+        world.kube.listener = None
+        self.orphan(world)
+        await FakeOperator(world).live(1)
+        assert world.kube.of("pods") == []
+
+    async def test_a_pod_of_another_operators_run_is_left_alone(self) -> None:
+        world = World()
+        world.add_run()
+        await FakeOperator(world).live(1)
+        world.kube.change("componentruns", "load", {"metadata": {"labels": {OPERATOR_LABEL: "canary"}}})
+        await FakeOperator(world).live(1)
+        assert len(world.kube.of("pods")) == 1
+        # Its event may come later than its pod's.
+        late = FakeOperator(world)
+        await late.start()
+        late.caches.runs._others.clear()
+        late.queue.add(Key(NAMESPACE, "load"))
+        await late.work()
+        assert len(world.kube.of("pods")) == 1
+
+    @pytest.mark.parametrize("at", range(1, 16))
+    async def test_one_that_is_gone_when_something_is_written_is_no_defect(self, at: int) -> None:
+        world = World()
+        world.add_run()
+        world.writes.crash_at = at
+        with suppress(Crash, BaseExceptionGroup):
+            await FakeOperator(world).live()
+        world.writes.crash_at = None
+        operator = FakeOperator(world)
+        await operator.start()
+        world.kube.listener = None  # the event is on its way
+        if ("componentruns", NAMESPACE, "load") in world.kube.objects:
+            world.kube.remove("componentruns", NAMESPACE, "load")
+        await operator.work()  # raises nothing
 
 
 async def life_with_crash(world: World, at: int) -> bool:

@@ -84,10 +84,22 @@ class TestBeforeTheStart:
         assert condition(status, "EventsDelivered") == ("True", "NothingToDeliver")
         assert condition(status, "Succeeded") == ("False", "Cancelled")
 
-    def test_a_run_that_is_being_deleted_is_left_alone(self) -> None:
+    @pytest.mark.parametrize(
+        ("pod", "actions"),
+        [
+            (None, ()),
+            (make_pod(stage_in=done_in(), component=running()), (DeletePod("daily-1", "pod-uid", 30),)),
+            (make_pod(phase="Pending"), (DeletePod("daily-1", "pod-uid", 1),)),
+            (make_pod(stage_in=done_in(), component=running(), deleted=(5, 600)), ()),
+        ],
+        ids=["no pod", "runs", "waits", "told to go by somebody"],
+    )  # fmt: skip
+    def test_of_a_run_that_is_being_deleted_only_the_pod_is_told_to_go(
+        self, pod: dict[str, Any] | None, actions: tuple[DeletePod, ...]
+    ) -> None:
         run = make_run()
         run = run.model_copy(update={"metadata": run.metadata.model_copy(update={"deletion_timestamp": at(0)})})
-        assert plan(observe(run, alive())) == Plan()
+        assert plan(observe(run, pod)) == Plan(actions)
 
     def test_a_pod_without_a_recorded_attempt_is_started_again_which_only_completes_it(self) -> None:
         assert plan(observe(make_run(), alive())).actions == (StartAttempt(1),)

@@ -215,6 +215,24 @@ class World:
     def _time(self) -> str:
         return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
+    def goes_on(self) -> bool:
+        """Reconcile, and let time pass until the run is looked at again; False once it is deleted.
+
+        It is looked at when it or a pod changes, and when the plan said so; otherwise nobody would ever.
+        """
+        before = copy.deepcopy((self.run, self.pod, self.replaced))
+        self.reconcile("none")
+        if self.run_deleted:
+            return False
+        told = [self.now] if before != (self.run, self.pod, self.replaced) else []
+        pods = [pod for pod in [*self.replaced, self.pod] if pod is not None and uid_of(pod) not in self.frozen]
+        ends = [pod["metadata"]["deletionTimestamp"] for pod in pods if "deletionTimestamp" in pod["metadata"]]
+        times = [*told, *([self.wake_at] if self.wake_at else []), *map(datetime.fromisoformat, ends)]
+        assert times, f"nobody would look at it again: {self.run.status}"
+        self.now = max(self.now + timedelta(seconds=0.1), min(times))
+        self.happen("nothing")
+        return True
+
     # What the operator does
 
     def reconcile(self, fault: str) -> None:
@@ -370,11 +388,8 @@ def test_a_run_always_ends_and_only_once(
     # From here on nothing happens by itself any more, and nobody holds the run back.
     world.happen("resume")
     for _ in range(MUST_END_WITHIN):
-        world.reconcile("none")
-        if world.run_deleted:
+        if not world.goes_on():
             break
-        world.now = max(world.now + timedelta(seconds=0.1), world.wake_at or world.now)
-        world.happen("nothing")
     assert statuses.is_terminal(world.run.status)
     assert world.run_deleted, "its time to live is over"
     assert len(world.made) <= limit + 1

@@ -1,0 +1,73 @@
+"""Deleting pods: those that a plan says, and those whose run is deleted."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from componentrun.core.removing import dismiss
+from componentrun.process.kubeerrors import ConflictError, NotFoundError
+from componentrun.process.logs import RunLogger
+from componentrun.process.resources import PODS, RUNS
+
+if TYPE_CHECKING:
+    from componentrun.controller.caches import Caches, Key
+    from componentrun.core.actions import DeletePod
+    from componentrun.core.observed import Limits
+    from componentrun.process.kube import Kube
+
+__all__ = ["Remover"]
+
+_log = logging.getLogger(__name__)
+
+
+class Remover:
+    """Deletes pods; each of them may be gone already."""
+
+    def __init__(self, kube: Kube, caches: Caches, limits: Limits) -> None:
+        """The limits say how much time a component gets to end by itself."""
+        self._kube = kube
+        self._caches = caches
+        self._limits = limits
+
+    async def delete(self, run: Key, action: DeletePod) -> None:
+        """Delete this pod of a run.
+
+        Raises:
+            KubeError: the API server refused or is away.
+        """
+        try:
+            answer = await self._kube.delete(PODS, run.namespace, action.name, action.uid, action.grace_seconds)
+        except NotFoundError:
+            # Its event was missed, or is on its way: from now on it counts as gone.
+            if self._caches.pods.vanished(run, action.uid):
+                RunLogger(_log, *run).info("pod %s was gone already", action.name)
+        except ConflictError:
+            # Another pod of that name: ours is gone.
+            self._caches.pods.vanished(run, action.uid)
+        else:
+            if answer.get("kind") == "Pod":
+                # With its deletion time, so that it is not deleted again before its event comes.
+                self._caches.pods.seen(answer)
+
+    async def sweep(self, run: Key) -> None:
+        """Have the pods of a run that is deleted end; see `core.removing.dismiss`.
+
+        Raises:
+            KubeError: the API server refused or is away.
+        """
+        if self._caches.runs.is_anothers(run):
+            return
+        pods = self._caches.pods.there(run)
+        actions = [(uid, action) for uid, pod in pods for action in dismiss(pod, self._limits)]
+        if not actions:
+            return
+        # A new run may be known here by its pod only.
+        try:
+            there = (await self._kube.get(RUNS, *run))["metadata"]["uid"]
+        except NotFoundError:
+            there = ""
+        for uid, action in actions:
+            if uid != there:
+                RunLogger(_log, *run).info("pod %s is told to end, as its run is deleted", action.name)
+                await self.delete(run, action)
