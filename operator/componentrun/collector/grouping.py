@@ -18,7 +18,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from componentrun import contract
-from componentrun.collector.lines import SECOND
+from componentrun.collector.lines import KEPT_BYTES, SECOND
 from componentrun.collector.text import readable
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ _GOES_ON: Final = {
 class Group:
     """Lines that belong together, in the order in which they were read."""
 
-    __slots__ = ("characters", "kind", "last", "text", "texts", "time")
+    __slots__ = ("characters", "cut", "kind", "last", "text", "texts", "time")
 
     def __init__(self, line: Line, text: str) -> None:
         """Begin with its first line."""
@@ -79,6 +79,8 @@ class Group:
         self.texts: list[str] | None = None
         """All lines, where there are several."""
         self.characters = len(text)
+        self.cut = line.size > KEPT_BYTES
+        """The end of the line is missing; none joins one that is so long."""
         self.kind = _kind(text) if text[:1] in _KIND_CHARACTERS else ""
 
     @property

@@ -159,7 +159,7 @@ class Journal:
             self._left_bytes += sum(len(line.text) for line in lines)
         else:
             for group in groups:
-                what = said(group.message, redactor)
+                what = said(group.message, redactor, cut_off=group.cut)
                 self._append(group.time, what, source, attempt)
                 if source == names.COMPONENT:
                     self._words.add(key, what.message)

@@ -36,6 +36,7 @@ PART_BYTES: Final = 16 * 1024
 
 _STAMP: Final = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 _SECONDS: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_LONGEST_CHARACTER: Final = 4
 _UTC_LENGTH: Final = 30
 _SECONDS_LENGTH: Final = 19
 
@@ -111,7 +112,7 @@ class Splitter:
         self._tail += part
         if len(self._tail) > KEPT_BYTES:
             self._long = hashlib.blake2b(self._tail, digest_size=DIGEST_SIZE)
-            whole, self._tail = self._tail, self._tail[:KEPT_BYTES]
+            whole, self._tail = self._tail, _kept(self._tail)
             if b"\r" in whole:
                 self._write_over(whole[_UTC_LENGTH + 1 :])
 
@@ -120,7 +121,7 @@ class Splitter:
         stamp, state = self._tail[: _UTC_LENGTH + 1], self._tail[_UTC_LENGTH + 1 :] if self._written_over else b""
         ends = part.endswith(b"\r")
         _, over, last = (state + part).rstrip(b"\r").rpartition(b"\r")
-        self._tail = (stamp + over + last + (b"\r" if ends else b""))[:KEPT_BYTES]
+        self._tail = _kept(stamp + over + last + (b"\r" if ends else b""))
         self._written_over = True
 
     def _take(self) -> RawLine:
@@ -131,7 +132,17 @@ class Splitter:
 
 
 def _whole(part: bytes) -> RawLine:
-    return RawLine(part[:KEPT_BYTES] if len(part) > KEPT_BYTES else part, len(part), digest(part))
+    return RawLine(_kept(part), len(part), digest(part))
+
+
+def _kept(data: bytes) -> bytes:
+    """What is kept of a line, cut between two characters of UTF-8."""
+    if len(data) <= KEPT_BYTES:
+        return data
+    end = KEPT_BYTES
+    while end > KEPT_BYTES - _LONGEST_CHARACTER and data[end] & 0xC0 == 0x80:  # noqa: PLR2004 - goes on a character
+        end -= 1
+    return data[:end]
 
 
 def parse(raw: RawLine) -> Line | None:

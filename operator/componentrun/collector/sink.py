@@ -137,7 +137,7 @@ class ContainerSink:
     def lost(self, key: str, message: str) -> None:
         """Lines are missing, or may be."""
         self.settle()
-        self._inbox.problem(key, message)
+        self._inbox.problem(key, self._redactor.text(message))  # it may quote what stands where a line should
 
     def _release(self, groups: Sequence[Group], lines: Sequence[Line]) -> None:
         self._inbox.journal.take(

@@ -33,6 +33,8 @@ PARAMS_LIMIT: Final = contract.EVENT_SIZE_LIMIT - 8 * contract.EVENT_MESSAGE_LIM
 """Bytes of the params: what an event may have, less what a message of escaped characters and the other fields take."""
 LEFT_OUT: Final = "left_out"
 """The param that names fields which had no room."""
+_LOOKED_AT: Final = 4 * contract.EVENT_MESSAGE_LIMIT
+"""Characters of a text: where secrets are taken out it becomes shorter, and still fills a message mostly."""
 _WORST_ESCAPING: Final = 12
 """Bytes that one character may take in JSON."""
 _MOST_NAMES: Final = 20
@@ -69,8 +71,14 @@ class Said(NamedTuple):
     params: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
 
 
-def said(text: str, redactor: Redactor) -> Said:
-    """Read one text, as `text.readable` has made it of a line or of several that belong together."""
+def said(text: str, redactor: Redactor, *, cut_off: bool = False) -> Said:
+    """Read one text, as `text.readable` has made it of a line or of several that belong together.
+
+    Args:
+        text: what was printed.
+        redactor: takes secrets out.
+        cut_off: the text's end is missing.
+    """
     if text[:1] == "{" and text.rstrip()[-1:] == "}":
         document = _json_object(text)
         name = _message_field(document)
@@ -78,7 +86,7 @@ def said(text: str, redactor: Redactor) -> Said:
             if "\\" in text:
                 document = plain_value(document)
             return _structured(document, name, redactor, len(text))
-    return Said("info", cut(redactor.text(text)))
+    return Said("info", _message(text, redactor, cut_off=cut_off))
 
 
 def _json_object(text: str) -> dict[str, Any]:
@@ -113,7 +121,7 @@ def _structured(document: dict[str, Any], name: str, redactor: Redactor, size: i
         kind = _type(document[level])
         if str(document[level]).strip().lower() in _SAME:
             del document[level]
-    message = cut(redactor.text(document.pop(name)))
+    message = _message(document.pop(name), redactor)
     params = redactor.value(document) if document else document
     return Said(kind, message, params if size * _WORST_ESCAPING <= PARAMS_LIMIT else _limited(params))
 
@@ -157,9 +165,22 @@ def _named(sizes: dict[str, int], kept: set[str]) -> Iterator[str]:
         yield f"{len(left) - _MOST_NAMES} more fields"
 
 
-def cut(message: str) -> str:
-    """The message within the limit of characters, with a mark where it was longer."""
-    if len(message) <= contract.EVENT_MESSAGE_LIMIT:
+def _message(text: str, redactor: Redactor, *, cut_off: bool = False) -> str:
+    """Of a very long text not all is looked at: a run that prints such would cost the others their time."""
+    head = text[:_LOOKED_AT]
+    more = len(text) - len(head)
+    return cut(redactor.text(head, cut_behind=cut_off or more > 0), more)
+
+
+def cut(message: str, more: int = 0) -> str:
+    """The message within the limit of characters, with a mark where it was longer.
+
+    Args:
+        message: the text.
+        more: how many characters of it are missing already.
+    """
+    if len(message) <= contract.EVENT_MESSAGE_LIMIT and not more:
         return message
-    kept = contract.EVENT_MESSAGE_LIMIT - len(CUT_MARK.format(len(message)))
-    return message[:kept] + CUT_MARK.format(len(message) - kept)
+    kept = contract.EVENT_MESSAGE_LIMIT - len(CUT_MARK.format(len(message) + more))
+    kept = min(kept, len(message))
+    return message[:kept] + CUT_MARK.format(len(message) - kept + more)

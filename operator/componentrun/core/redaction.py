@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from componentrun.core.actions import KubernetesEvent, WriteStatus
-from componentrun.core.redactor import MARK, SHORTEST, Redactor
+from componentrun.core.redactor import Redactor
 from componentrun.core.results import CUT_MARK
 from componentrun.errors import Reason
 
@@ -84,36 +84,11 @@ def redact_text(text: str, values: Sequence[str]) -> str:
 
 
 def _hide(text: str, redactor: Redactor) -> str:
-    text = redactor.text(text)
-    if CUT_MARK not in text:
-        return text
-    return _hide_cut(text, sorted(redactor.forms, key=len, reverse=True))
-
-
-def _hide_cut(text: str, forms: Sequence[str]) -> str:
     """At a cut stands perhaps the end of a value (after the mark) or its begin (before it)."""
-    parts = text.split(CUT_MARK)
-    for i, part in enumerate(parts):
-        hidden = part
-        if i > 0:
-            hidden = _without_head(hidden, forms)
-        if i < len(parts) - 1:
-            hidden = _without_tail(hidden, forms)
-        parts[i] = hidden
-    return CUT_MARK.join(parts)
-
-
-def _without_head(text: str, forms: Sequence[str]) -> str:
-    for form in forms:
-        for length in range(len(form) - 1, SHORTEST - 1, -1):
-            if text.startswith(form[-length:]):
-                return MARK + text[length:]
-    return text
-
-
-def _without_tail(text: str, forms: Sequence[str]) -> str:
-    for form in forms:
-        for length in range(len(form) - 1, SHORTEST - 1, -1):
-            if text.endswith(form[:length]):
-                return text[:-length] + MARK
-    return text
+    parts = redactor.text(text).split(CUT_MARK)
+    last = len(parts) - 1
+    if not last:
+        return parts[0]
+    return CUT_MARK.join(
+        redactor.text(part, cut_before=number > 0, cut_behind=number < last) for number, part in enumerate(parts)
+    )

@@ -1,12 +1,15 @@
-"""Takes a run's secret values out of what goes into events and statuses. Pure.
+r"""Takes a run's secret values out of what goes into events and statuses. Pure.
 
-Found are a value as it is, and as it looks escaped for JSON, as Python shows it (a text or its bytes), URL-encoded, in
-hexadecimal, or in base64 (alone, in lines, or inside a longer text, e.g. `user:password`); besides, what makes a signed
-URL a capability. Of a value with several lines, each line is a value too: a component prints a private key line by
-line.
+Found are a value as it is, in hexadecimal, and in base64 (alone, in lines, or inside a longer text, e.g.
+`user:password`); each of them also in whatever way a program has escaped it, and one escape within another (`escapes`:
+JSON, URLs, HTML, shells, source text). Besides, what makes a signed URL a capability. Of a value with several lines,
+each line is a value too: a component prints a private key line by line.
 
 Values shorter than `SHORTEST` characters are not redacted: `1`, `no` or `dev` as a "secret" would make every event
 unreadable and hide nothing, as the gaps would show the value.
+
+Whether there is anything to hide is asked for every line of every log, so it is asked with the few shortest texts that
+tell (`_probes`); where a secret stands is looked for only where one is.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ import base64
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, quote_plus
+
+from componentrun.core.escapes import readings, spells
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,7 +31,13 @@ SHORTEST: Final = 4
 _SHORTEST_INNER_BASE64: Final = 6
 """Below this, the part of a base64 text that depends on the value alone is too short to be told from other words."""
 _FEW: Final = 100
-"""Forms that are looked for one by one."""
+"""Probes that are looked for one by one in a text as short as a line; in a long text, four times as many."""
+_LONG: Final = 4096
+_FEW_LINES: Final = 8
+"""Of a value: each may be used by itself, as user and password are."""
+_LONGEST_ESCAPE: Final = 10
+"""Characters; what may be left of one where a text was cut within it."""
+_ESCAPE_SIGNS: Final = frozenset("\\%&")
 _SIGNATURES: Final = frozenset({"x-amz-signature", "x-amz-credential", "x-amz-security-token"})
 _SIGNED: Final = re.compile(
     rf"((?:{'|'.join(_SIGNATURES)})[\"']?\s*(?:[=:]|%3D)\s*[\"']?)[^&\s\"'`,}}]+", re.IGNORECASE
@@ -35,6 +45,7 @@ _SIGNED: Final = re.compile(
 """What makes a URL a capability: an agent's message may quote one."""
 _WRAPS: Final = (76, 64)
 """Columns at which programs wrap base64."""
+_PLAIN: Final = re.compile("[A-Za-z0-9]*")
 _TOO_DEEP: Final = "[left out: too deep]"
 _DEEPEST: Final = 20
 """Levels of a JSON value; what lies deeper is replaced as a whole."""
@@ -45,40 +56,77 @@ class Redactor:
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         """Learn the values."""
-        forms = {form for value in values for form in _forms(value) if len(form) >= SHORTEST}
-        self._forms = forms
+        self._forms: set[str] = set()
+        probes: set[str] = set()
+        for value in set(values):
+            for part, encoded in _parts(value):
+                forms = {form for form in (_forms(part) if encoded else _quoted(part)) if len(form) >= SHORTEST}
+                self._forms |= forms
+                probes |= _least(forms)
+        self._probes = tuple(probes)
+        self._anchors = tuple({max(_PLAIN.findall(probe), key=len) for probe in probes})
+        """Of each probe, what an escape leaves as it is, mostly."""
         self._heads: dict[str, list[str]] = {}
-        for form in forms:
-            self._heads.setdefault(form[:SHORTEST], []).append(form)
-
-    @property
-    def forms(self) -> frozenset[str]:
-        """Every text that is looked for."""
-        return frozenset(self._forms)
+        for probe in probes:
+            self._heads.setdefault(probe[:SHORTEST], []).append(probe)
 
     def __repr__(self) -> str:
         """How much it knows, not what."""
         return f"Redactor({len(self._forms)} forms)"
 
-    def text(self, text: str) -> str:
-        """The text with a mark in place of each secret; secrets that overlap or touch get one mark together."""
-        if _SIGNED.search(text):
-            text = _SIGNED.sub(rf"\1{MARK}", text)
-        spans = sorted(span for form in self._candidates(text) if form in text for span in _spans(text, form))
-        if not spans:
-            return text
-        parts, at = [], 0
-        for begin, end in _merged(spans):
-            parts += [text[at:begin], MARK]
-            at = end
-        return "".join(parts) + text[at:]
+    def text(self, text: str, *, cut_before: bool = False, cut_behind: bool = False) -> str:
+        """The text with a mark in place of each secret; secrets that overlap or touch get one mark together.
 
-    def _candidates(self, text: str) -> Iterable[str]:
-        """Forms that may be in the text. With many it is quicker to look at the text's pieces than for each form."""
-        if len(self._forms) <= _FEW:
-            return self._forms
+        Args:
+            text: what may hold secrets.
+            cut_before: something is missing before the text, so it may begin with the end of a secret.
+            cut_behind: something is missing behind it, so it may end with the begin of one.
+        """
+        if "amz" in text.lower() and _SIGNED.search(text):
+            text = _SIGNED.sub(rf"\1{MARK}", text)
+        if not self._probes:
+            return text
+        if not cut_before and not cut_behind and not self._may_escape(text):
+            return text if self._clean(text) else _marked(text, sorted(_spans(text, self._forms)))
+        found = []
+        for reading in readings(text):
+            spans = [] if self._clean(reading.text) else list(_spans(reading.text, self._forms))
+            if cut_before:
+                spans += _heads(reading.text, self._forms, cut_behind=cut_behind)
+            found += [reading.original(*span) for span in spans]
+        if cut_behind:
+            found += [(begin, len(text)) for begin in self._tails(text)]
+        return _marked(text, sorted(found)) if found else text
+
+    def _tails(self, text: str) -> Iterator[int]:
+        """Where a form begins that goes on behind the end of the text, which may be in the middle of an escape."""
+        for end in range(len(text), max(len(text) - _LONGEST_ESCAPE, 0), -1):
+            if end == len(text) or text[end] in _ESCAPE_SIGNS:
+                for reading in readings(text[:end]):
+                    for form in self._forms:
+                        if size := _overlap(reading.text, form):
+                            yield reading.original(len(reading.text) - size, len(reading.text))[0]
+
+    def _may_escape(self, text: str) -> bool:
+        """Whether the text may hold a form that is escaped: as a rule, letters and digits of it stand as they are."""
+        if "\\" not in text and "%" not in text and "&" not in text:
+            return False
+        for anchor in self._anchors:
+            if anchor in text:
+                return True
+        return spells(text)
+
+    def _clean(self, text: str) -> bool:
+        """Whether the text, as it stands, holds no form of any value."""
+        probes = self._probes
+        if len(probes) <= _FEW or (len(text) > _LONG and len(probes) <= 4 * _FEW):
+            for probe in probes:  # noqa: SIM110 - a generator would take twice the time, for every line of every log
+                if probe in text:
+                    return False
+            return True
+        # With many it is quicker to look at the text's pieces than for each of them.
         heads = self._heads.keys() & {text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)}
-        return [form for head in heads for form in self._heads[head]]
+        return not any(probe in text for head in heads for probe in self._heads[head])
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """A JSON value with every text in it redacted, keys too. A number that shows a secret becomes a mark."""
@@ -87,8 +135,7 @@ class Redactor:
         if isinstance(value, dict | list):
             return self._collection(value, depth) if depth < _DEEPEST else _TOO_DEEP
         if isinstance(value, int | float) and not isinstance(value, bool):
-            shown = json.dumps(value)
-            return value if self.text(shown) == shown else MARK
+            return value if self._clean(json.dumps(value)) else MARK
         return value
 
     def _collection(self, value: dict[str, Any] | list[Any], depth: int) -> dict[str, Any] | list[Any]:
@@ -100,39 +147,40 @@ class Redactor:
         }
 
 
+def _parts(value: str) -> Iterator[tuple[str, bool]]:
+    """The value and its lines, and whether they are looked for encoded: nobody encodes one line of a private key."""
+    whole = {value, value.strip()}
+    for part in whole:
+        yield part, True
+    lines = {line.strip() for line in value.splitlines()} - whole
+    for line in lines:
+        if len(line) >= SHORTEST:
+            yield line, len(lines) <= _FEW_LINES
+
+
 def _forms(value: str) -> Iterator[str]:
-    for part in {value, value.strip(), *(line.strip() for line in value.splitlines())}:
-        if len(part) >= SHORTEST:
-            yield from _encodings(part)
-
-
-def _encodings(value: str) -> Iterator[str]:
-    yield value
-    for ascii_only in (False, True):
-        escaped = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
-        yield escaped
-        yield escaped.replace("/", "\\/")
-    # In JSON that is itself a text of JSON, as loggers nest it.
-    yield json.dumps(json.dumps(value)[1:-1])[1:-1]
-    for encoded in (
-        quote(value, safe="", errors="replace"),
-        quote(value, errors="replace"),
-        quote_plus(value, errors="replace"),
-    ):
-        yield encoded
-        yield _lower_hex(encoded)
+    yield from _quoted(value)
     data = value.encode(errors="surrogatepass")
-    # As Python shows a text and its bytes; where both kinds of quotes are about, it escapes the single ones.
-    yield from (repr(value)[1:-1], repr("\"'" + value)[4:-1])
-    yield from (repr(data)[2:-1], repr(b"\"'" + data)[5:-1])
     yield data.hex()
     yield data.hex().upper()
     yield from _base64(data)
 
 
-def _lower_hex(encoded: str) -> str:
-    head, *rest = encoded.split("%")
-    return head + "".join(f"%{part[:2].lower()}{part[2:]}" for part in rest)
+def _quoted(value: str) -> Iterator[str]:
+    """The value as it is, and what is done to it without an escape, or with one that can be read in two ways."""
+    yield value
+    if " " in value:
+        yield value.replace(" ", "+")
+    if '"' in value:
+        yield value.replace('"', '""')
+    if "'" in value:
+        for quoted in ("''", "'\\''", "'\"'\"'"):
+            yield value.replace("'", quoted)
+    if not value.isascii():
+        yield ascii(value)[1:-1]
+    if "\n" in value:
+        yield value.replace("\n", "\r\n")
+        yield value.replace("\r\n", "\n")
 
 
 def _base64(data: bytes) -> Iterator[str]:
@@ -160,11 +208,49 @@ def _wrapped(encoded: str) -> Iterator[str]:
                 yield piece
 
 
-def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
-    at = text.find(form)
+def _least(forms: Iterable[str]) -> set[str]:
+    """Those that stand in all others: where none of them is, none of the forms is."""
+    least: list[str] = []
+    for form in sorted(forms, key=len):
+        if not any(probe in form for probe in least):
+            least.append(form)
+    return set(least)
+
+
+def _spans(text: str, forms: Iterable[str]) -> Iterator[tuple[int, int]]:
+    for form in forms:
+        at = text.find(form)
+        while at >= 0:
+            yield at, at + len(form)
+            at = text.find(form, at + 1)
+
+
+def _heads(text: str, forms: Iterable[str], *, cut_behind: bool) -> Iterator[tuple[int, int]]:
+    """Where the text begins with the end of a form, be it behind the rest of an escape."""
+    for form in forms:
+        if cut_behind and len(text) >= SHORTEST and text in form:
+            yield 0, len(text)
+        for at in range(_LONGEST_ESCAPE):
+            if size := _overlap(form, text[at:]):
+                yield 0, at + size
+
+
+def _overlap(first: str, second: str) -> int:
+    """How much of the end of the one is the begin of the other; 0 where it is too little to be told."""
+    at = first.find(second[:SHORTEST], max(len(first) - len(second) + 1, 0)) if len(second) >= SHORTEST else -1
     while at >= 0:
-        yield at, at + len(form)
-        at = text.find(form, at + 1)
+        if second.startswith(first[at:]):
+            return len(first) - at
+        at = first.find(second[:SHORTEST], at + 1)
+    return 0
+
+
+def _marked(text: str, spans: list[tuple[int, int]]) -> str:
+    parts, at = [], 0
+    for begin, end in _merged(spans):
+        parts += [text[at:begin], MARK]
+        at = end
+    return "".join(parts) + text[at:]
 
 
 def _merged(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,8 @@ from componentrun.core import status
 from componentrun.core.actions import KubernetesEvent, StartAttempt, WriteStatus
 from componentrun.core.diagnosis import diagnose
 from componentrun.core.podview import read_pod
-from componentrun.core.redaction import MARK, needs_redaction, redact_action, redact_status, redact_text
+from componentrun.core.redaction import needs_redaction, redact_action, redact_status, redact_text
+from componentrun.core.redactor import MARK
 from tests.unit.core.make import at, done_in, done_out, ended, make_pod, make_run, started_status
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ def test_lines_of_a_long_value_are_hidden_one_by_one() -> None:
 def test_what_is_left_of_a_value_at_a_cut_is_hidden() -> None:
     assert redact_text("…567890 is wrong", [SECRET]) == f"…{MARK} is wrong"
     assert redact_text('it is hu"sh-12…', [SECRET]) == f"it is {MARK}…"
+    assert redact_text('it is hu\\"sh-12…', [SECRET]) == f"it is {MARK}…"
+    assert redact_text("it is hu%22sh-12%3…", [SECRET]) == f"it is {MARK}…"
+    assert redact_text('…2sh-1234567890"', [SECRET]) == f'…{MARK}"'
+    assert redact_text("…sh-1234…", [SECRET]) == f"…{MARK}…"
 
 
 def test_signatures_of_urls_are_hidden() -> None:

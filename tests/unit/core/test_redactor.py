@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import shlex
+from itertools import takewhile
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -11,6 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from componentrun.core.escapes import readings
 from componentrun.core.redactor import MARK, SHORTEST, Redactor
 
 AWKWARD = 'pä/ss "w\\ord"+&=\t1'
@@ -23,29 +27,62 @@ def b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        AWKWARD,
-        b64(AWKWARD),
-        b64(AWKWARD).rstrip("="),
-        base64.urlsafe_b64encode(AWKWARD.encode()).decode(),
-        json.dumps(AWKWARD)[1:-1],
-        json.dumps(AWKWARD, ensure_ascii=False)[1:-1],
-        json.dumps(AWKWARD)[1:-1].replace("/", "\\/"),
-        json.dumps(json.dumps(AWKWARD)[1:-1])[1:-1],
-        quote(AWKWARD),
-        quote(AWKWARD, safe=""),
-        quote(AWKWARD, safe="").lower().replace("p", "p"),
-        quote_plus(AWKWARD),
-        repr(AWKWARD)[1:-1],
-        repr(AWKWARD.encode())[2:-1],
-        AWKWARD.encode().hex(),
-        AWKWARD.encode().hex().upper(),
-    ],
-)
+FORMS = {
+    "as it is": AWKWARD,
+    "base64": b64(AWKWARD),
+    "base64 without padding": b64(AWKWARD).rstrip("="),
+    "base64 for URLs": base64.urlsafe_b64encode(AWKWARD.encode()).decode(),
+    "base64 in a URL": quote(b64(AWKWARD), safe=""),
+    "base64 in JSON": b64(AWKWARD).replace("/", "\\/"),
+    "JSON": json.dumps(AWKWARD)[1:-1],
+    "JSON with its own characters": json.dumps(AWKWARD, ensure_ascii=False)[1:-1],
+    "JSON as PHP writes it": json.dumps(AWKWARD)[1:-1].replace("/", "\\/"),
+    "JSON as Go writes it": json.dumps(AWKWARD, ensure_ascii=False)[1:-1].replace("&", "\\u0026"),
+    "JSON with all characters escaped": "".join(f"\\u{ord(c):04x}" for c in AWKWARD),
+    "JSON with all characters escaped, in capitals": "".join(f"\\u{ord(c):04X}" for c in AWKWARD),
+    "JSON in JSON": json.dumps(json.dumps(AWKWARD)[1:-1])[1:-1],
+    "JSON in JSON in JSON": json.dumps(json.dumps(json.dumps(AWKWARD)[1:-1])[1:-1])[1:-1],
+    "URL": quote(AWKWARD),
+    "URL, all of it": quote(AWKWARD, safe=""),
+    "URL in small letters": quote(AWKWARD, safe="").lower(),
+    "URL in a URL": quote(quote(AWKWARD, safe=""), safe=""),
+    "form of a page": quote_plus(AWKWARD),
+    "HTML": html.escape(AWKWARD),
+    "HTML as Go writes it": html.escape(AWKWARD).replace("&quot;", "&#34;").replace("+", "&#43;"),
+    "HTML in numbers": "".join(f"&#x{ord(c):x};" for c in AWKWARD),
+    "HTML of JSON": html.escape(json.dumps(AWKWARD)[1:-1]),
+    "XML in JSON": json.dumps(html.escape(AWKWARD))[1:-1],
+    "Python": repr(AWKWARD)[1:-1],
+    "Python, ASCII": ascii(AWKWARD)[1:-1],
+    "Python's bytes": repr(AWKWARD.encode())[2:-1],
+    "Python's bytes in JSON": json.dumps(repr(AWKWARD.encode())[2:-1])[1:-1],
+    "a shell's word": "".join(c if c.isalnum() else f"\\{c}" for c in AWKWARD),
+    "octal": "".join(f"\\{byte:03o}" for byte in AWKWARD.encode()),
+    "CSV": AWKWARD.replace('"', '""'),
+    "hexadecimal": AWKWARD.encode().hex(),
+    "hexadecimal in capitals": AWKWARD.encode().hex().upper(),
+}
+"""What docs/security.md says is found."""
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_found(form: str) -> None:
-    assert Redactor([AWKWARD]).text(f"before {form} after") == f"before {MARK} after"
+    assert Redactor([AWKWARD]).text(f"before {FORMS[form]} after") == f"before {MARK} after"
+
+
+@pytest.mark.parametrize("quoted", [shlex.quote("it's a 'secret'"), "it''s a ''secret''", r"it\'s a \'secret\'"])
+def test_quotes_in_a_value_do_not_hide_it(quoted: str) -> None:
+    assert "secret" not in Redactor(["it's a 'secret'"]).text(f"password {quoted}")
+
+
+@pytest.mark.parametrize("offset", range(9))
+@pytest.mark.parametrize("secret", ["correct-horse", "pä/ss?>~ word", "123456"])
+def test_base64_at_any_place_of_a_longer_text(secret: str, offset: int) -> None:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        hidden = Redactor([secret]).text(encode(b"u" * offset + secret.encode() + b"more").decode())
+        assert MARK in hidden
+        left = base64.urlsafe_b64decode(hidden.split(MARK)[0].replace("+", "-").replace("/", "_") + "==")
+        assert left.strip(b"u") in {b"", *(secret.encode()[:end] for end in (1, 2))}
 
 
 @pytest.mark.parametrize("around", ["", "'", '"', "'\""])
@@ -93,7 +130,9 @@ def test_base64_that_is_printed_in_lines(columns: int, end: str) -> None:
 def test_many_secrets_are_found_as_few_are() -> None:
     values = [f"secret-number-{number}" for number in range(100)]
     redactor = Redactor(values)
-    assert len(redactor._forms) > 100
+    assert len(redactor._probes) > 100
+    long = "padding " * 1000
+    assert redactor.text(f"{long} secret-number-77") == f"{long} {MARK}"
     assert redactor.text("a secret-number-77 b") == f"a {MARK} b"
     assert redactor.text(f"a {b64('secret-number-5')}") == f"a {MARK}"
     assert redactor.text("nothing") == redactor.text("") + "nothing"
@@ -148,6 +187,36 @@ def test_what_is_nested_too_deep_is_left_out() -> None:
     for _ in range(5000):
         value = [value]
     assert "hunter2" not in json.dumps(Redactor(["hunter2"]).value(value))
+
+
+def test_a_private_key_is_found_whole_and_line_by_line_also_with_its_ends_of_lines_escaped() -> None:
+    lines = ["-----BEGIN KEY-----", *(f"{number:02}kqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQ/+=" for number in range(28))]
+    key = "\n".join([*lines, "-----END KEY-----", ""])
+    redactor = Redactor([key])
+    assert [redactor.text(line) for line in lines] == [MARK] * 29
+    assert redactor.text(json.dumps({"key": key})) == f'{{"key": "{MARK}"}}'
+    assert redactor.text(key.replace("\n", "\r\n")) == MARK
+    assert redactor.text(f"a {quote(key)} b") == f"a {MARK} b"
+    assert redactor.text(b64(f"x{key}")).endswith(MARK)
+
+
+def test_the_rest_of_a_secret_at_a_cut_is_taken_out_however_it_is_escaped() -> None:
+    redactor = Redactor([AWKWARD])
+    for form in ("as it is", "JSON", "URL", "HTML in numbers", "octal", "base64"):
+        whole = b64(AWKWARD) if form == "base64" else AWKWARD
+        for at in range(1, len(FORMS[form])):
+            head, tail = FORMS[form][:at], FORMS[form][at:]
+            if same(whole, head) >= SHORTEST:
+                assert redactor.text(f"before {head}", cut_behind=True) == f"before {MARK}"
+            if same(whole[::-1], tail, backwards=True) >= SHORTEST:
+                assert redactor.text(f"{tail} after", cut_before=True) == f"{MARK} after"
+
+
+def same(wanted: str, text: str, *, backwards: bool = False) -> int:
+    """So many characters of the begin are read in what was cut off."""
+    read = list(readings(text))[-1].text
+    pairs = zip(wanted, read[::-1] if backwards else read, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def test_it_never_shows_what_it_knows() -> None:
