@@ -59,6 +59,9 @@ _SYSLOG_WARNING: Final = 4
 _SYSLOG_DEBUG: Final = 7
 _BUNYAN_ERROR: Final = 50
 _BUNYAN_WARNING: Final = 40
+_MONOLOG_ERROR: Final = 400
+_MONOLOG_WARNING: Final = 300
+_MONOLOG_DEBUG: Final = 100
 _BYTES: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\x([0-9a-f]{2})")
 """What `readable` shows for a byte that is not UTF-8; JSON has no such escape."""
 
@@ -131,7 +134,7 @@ def _is_level(value: Any) -> bool:
 
 
 def _type(level: str | int) -> EventType:
-    """Words of all common loggers, numbers of syslog (0 to 7) and of bunyan and pino (10 to 60)."""
+    """Words of all common loggers, numbers of syslog (0 to 7), of bunyan, pino (10 to 60) and Monolog (100 to 600)."""
     if isinstance(level, str):
         word = level.strip().lower()
         if not word.isdecimal():
@@ -139,6 +142,8 @@ def _type(level: str | int) -> EventType:
         level = int(word[:9])
     if level <= _SYSLOG_DEBUG:
         return "error" if level <= _SYSLOG_ERROR else "warn" if level == _SYSLOG_WARNING else "info"
+    if level >= _MONOLOG_DEBUG:
+        return "error" if level >= _MONOLOG_ERROR else "warn" if level >= _MONOLOG_WARNING else "info"
     return "error" if level >= _BUNYAN_ERROR else "warn" if level >= _BUNYAN_WARNING else "info"
 
 

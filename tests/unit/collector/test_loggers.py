@@ -1,0 +1,109 @@
+"""Lines as common loggers write them: each keeps its message, its level and all that it says besides."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from componentrun.collector.structure import said
+from componentrun.collector.text import readable
+from componentrun.core.redactor import Redactor
+
+NOTHING = Redactor()
+LINES: dict[str, tuple[str, str, str, dict[str, Any]]] = {
+    "structlog": (
+        '{"user": "a", "rows": 3, "event": "table loaded", "level": "warning", "timestamp": "2026-11-24T07:46:33Z"}',
+        "warn", "table loaded", {"user": "a", "rows": 3, "timestamp": "2026-11-24T07:46:33Z"},
+    ),
+    "structlog with a traceback": (
+        '{"event": "no", "level": "error", "exception": "Traceback (most recent call last):\\n  File \\"x\\"\\nE: no"}',
+        "error", "no", {"exception": 'Traceback (most recent call last):\n  File "x"\nE: no'},
+    ),
+    "python-json-logger": (
+        '{"asctime": "2026-11-24 07:46:33,866", "levelname": "CRITICAL", "name": "app", "message": "m", "rows": 3}',
+        "error", "m", {"asctime": "2026-11-24 07:46:33,866", "levelname": "CRITICAL", "name": "app", "rows": 3},
+    ),
+    "python-json-logger, INFO": ('{"levelname": "INFO", "message": "m"}', "info", "m", {}),
+    "zap": (
+        '{"level":"warn","ts":1795506393.86,"logger":"a","caller":"a/b.go:42","msg":"m","rows":3,"stacktrace":"a\\n\\tb"}',
+        "warn", "m",
+        {"ts": 1795506393.86, "logger": "a", "caller": "a/b.go:42", "rows": 3, "stacktrace": "a\n\tb"},
+    ),
+    "logrus": (
+        '{"level":"error","msg":"m","rows":3,"time":"2026-11-24T07:46:33Z"}',
+        "error", "m", {"rows": 3, "time": "2026-11-24T07:46:33Z"},
+    ),
+    "logrus, panic": ('{"level":"panic","msg":"m","time":"t"}', "error", "m", {"level": "panic", "time": "t"}),
+    "Go's slog": (
+        '{"time":"2026-11-24T07:46:33.8+01:00","level":"WARN","msg":"m","group":{"rows":3}}',
+        "warn", "m", {"time": "2026-11-24T07:46:33.8+01:00", "group": {"rows": 3}},
+    ),
+    "slog, a level of its own": (
+        '{"time":"t","level":"INFO+2","msg":"m"}', "info", "m", {"time": "t", "level": "INFO+2"},
+    ),
+    "pino": (
+        '{"level":50,"time":1795506393866,"pid":7,"hostname":"h","msg":"m","err":{"type":"E","message":"no","stack":"E"}}',
+        "error", "m",
+        {
+            "level": 50, "time": 1795506393866, "pid": 7, "hostname": "h",
+            "err": {"type": "E", "message": "no", "stack": "E"},
+        },
+    ),
+    "pino, info": ('{"level":30,"time":1,"msg":"m"}', "info", "m", {"level": 30, "time": 1}),
+    "winston": ('{"level":"warn","message":"m","timestamp":"t"}', "warn", "m", {"timestamp": "t"}),
+    "Monolog": (
+        '{"message":"m","context":{"rows":3},"level":200,"level_name":"INFO","channel":"app","datetime":"t","extra":{}}',
+        "info", "m",
+        {
+            "context": {"rows": 3}, "level": 200, "level_name": "INFO", "channel": "app", "datetime": "t", "extra": {},
+        },
+    ),
+    "Monolog, notice": ('{"message":"m","level":250}', "info", "m", {"level": 250}),
+    "Monolog, warning": ('{"message":"m","level":300}', "warn", "m", {"level": 300}),
+    "Monolog, error": (
+        '{"message":"m","level":400,"level_name":"ERROR"}', "error", "m", {"level": 400, "level_name": "ERROR"},
+    ),
+    "Serilog": ('{"@t":"t","@m":"m","@l":"Fatal","Rows":3}', "error", "m", {"@t": "t", "@l": "Fatal", "Rows": 3}),
+    "Google's": (
+        '{"severity":"NOTICE","message":"m","timestamp":{"seconds":1}}',
+        "info", "m", {"severity": "NOTICE", "timestamp": {"seconds": 1}},
+    ),
+    "log4j 2": (
+        '{"instant":{"epochSecond":1},"thread":"main","level":"ERROR","loggerName":"a","message":"m"}',
+        "error", "m", {"instant": {"epochSecond": 1}, "thread": "main", "loggerName": "a"},
+    ),
+    "logback": (
+        '{"@timestamp":"t","@version":"1","message":"m","level":"WARN","level_value":30000}',
+        "warn", "m", {"@timestamp": "t", "@version": "1", "level_value": 30000},
+    ),
+    "tracing of Rust": (
+        '{"timestamp":"t","level":"ERROR","fields":{"message":"m"},"target":"a"}',
+        "info", '{"timestamp":"t","level":"ERROR","fields":{"message":"m"},"target":"a"}', {},
+    ),
+    "GELF": (
+        '{"version":"1.1","host":"h","short_message":"m","full_message":"m\\nmore","level":3,"_rows":3}',
+        "error", "m",
+        {"version": "1.1", "host": "h", "full_message": "m\nmore", "level": 3, "_rows": 3},
+    ),
+    "success": ('{"message":"m","level":"success"}', "success", "m", {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("logger", LINES)
+def test_a_line(logger: str) -> None:
+    line, kind, message, params = LINES[logger]
+    found = said(readable(line.encode()), NOTHING)
+    assert (found.type, found.message, found.params) == (kind, message, params)
+
+
+@pytest.mark.parametrize("logger", [name for name, (_, _, message, _) in LINES.items() if message[:1] != "{"])
+def test_nothing_of_a_line_is_dropped(logger: str) -> None:
+    """Only a level that the event's type says already, and the message, are not among the params."""
+    line = LINES[logger][0]
+    document = json.loads(line)
+    params = said(line, NOTHING).params
+    left = {key for key in document if key not in params}
+    assert len(left) <= 2
+    assert all(params[key] == document[key] for key in params)
