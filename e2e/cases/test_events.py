@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from componentrun.api.common import duration_text
 from e2e.tenant.tenant import phase_of
 
 if TYPE_CHECKING:
+    from componentrun.storage.events import Event
     from e2e.tenant import Tenant
 
 
@@ -34,6 +36,42 @@ def test_every_line_once_and_in_order_with_the_life_cycle_around(tenant: Tenant,
     assert stdout == [f"line {number} of 3000" for number in range(1, 3001) if number % 10]
     assert events[-1].source == "operator"
     assert events[-1].type == "success"
+
+
+def test_a_run_tells_its_whole_life_in_order_with_durations(tenant: Tenant, components: str) -> None:
+    tenant.put_table("in.c-main.words", "id,text\n1,one\n2,two\n")
+    name = tenant.run(
+        components, "copy",
+        input={"tables": [{"source": "in.c-main.words", "destination": "words.csv"}]},
+        output={"tables": [{"source": "words.csv", "destination": "out.c-main.words"}]},
+    )  # fmt: skip
+    run = tenant.wait(name, lambda run: (run["status"].get("events") or {}).get("delivered", False))
+    events = tenant.events(name)
+    own = [event for event in events if event.source == "operator"]
+    # A phase may be over before the operator has looked; these were seen by whoever decides about them.
+    phases = [event.params["phase"] for event in own if "phase" in event.params and event is not own[-1]]
+    assert [phase for phase in ("Queued", "Running", "Publishing") if phase in phases] == [
+        "Queued",
+        "Running",
+        "Publishing",
+    ]
+    assert phases == sorted(phases, key=["Queued", "Pending", "StagingIn", "Running", "StagingOut", "Publishing"].index)
+    assert [event.message.split(":")[0] for event in own[-2:]] == ["published", f"Succeeded after {took(own[-1])}"]
+    assert all(event.params["seconds"] >= 0 for event in own[1:])
+
+    tables = [{"table": "in.c-main.words", "rows": 2, "bytes": 22}]
+    told = {event.message.split(":")[0].split(".")[0]: event for event in sorted(events, key=lambda event: event.time)}
+    assert told["Input ready"].params["tables"] == tables
+    assert told["the component is running"].params["imageID"] == run["status"]["imageID"]
+    assert told["Output uploaded"].params["tables"] == [{"table": "out.c-main.words", "rows": 2, "bytes": 14}]
+    assert told["published"].params["tables"] == [{"table": "out.c-main.words", "rows": 2, "bytes": 14}]
+    order = ["the run was accepted", "Input ready", "the component is running", "Output uploaded", "published"]
+    assert [message for message in told if message in order] == order
+    assert sum(own[-1].params["phases"].values()) >= own[-1].params["seconds"]
+
+
+def took(result: Event) -> str:
+    return duration_text(result.params["seconds"])
 
 
 def test_odd_lines_stay_readable(tenant: Tenant, components: str) -> None:

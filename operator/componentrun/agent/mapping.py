@@ -30,8 +30,8 @@ __all__ = ["bring_mapped", "scratch_bytes"]
 _BATCH_BYTES: Final = 64 * 2**20
 
 
-def bring_mapped(client: Client, folder: Folder, data: str, tables: Sequence[TableRead]) -> int:
-    """Bring all tables, and return the number of their rows.
+def bring_mapped(client: Client, folder: Folder, data: str, tables: Sequence[TableRead]) -> dict[str, int]:
+    """Bring all tables, and return the number of rows of each, by its path.
 
     Args:
         client: reads the slices.
@@ -49,8 +49,10 @@ def bring_mapped(client: Client, folder: Folder, data: str, tables: Sequence[Tab
     # A name that nobody can know before: nothing of an earlier life of the pod is in the way.
     scratch = tempfile.mkdtemp(prefix=".stage-in-", dir=data)
     try:
-        rows = bring_pieces(client, folder, scratch, pieces) if pieces else 0
-        return rows + sum(_bring_batch(client, folder, scratch, batch) for batch in _batches(whole))
+        rows = bring_pieces(client, folder, scratch, pieces) if pieces else {}
+        for batch in _batches(whole):
+            rows |= _bring_batch(client, folder, scratch, batch)
+        return rows
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -82,18 +84,18 @@ def _batches(tables: Sequence[TableRead]) -> Iterator[list[TableRead]]:
         yield batch
 
 
-def _bring_batch(client: Client, folder: Folder, scratch: str, batch: Sequence[TableRead]) -> int:
+def _bring_batch(client: Client, folder: Folder, scratch: str, batch: Sequence[TableRead]) -> dict[str, int]:
     place = os.path.basename(scratch)  # noqa: PTH119 - pathlib costs ten milliseconds
     parts = [_parts(table, f"{place}/{number}") for number, table in enumerate(batch)]
     download(client, folder, [part for steps in parts for step in steps for part in step])
-    rows = 0
+    rows = {}
     for number, table in enumerate(batch):
         files = [[f"{scratch}/{part.path.removeprefix(f'{place}/')}" for part in step] for step in parts[number]]
         target = f"{scratch}/{number}.csv"
         count = deliver(_ready(table, files), files, target, scratch, header=not table.sliced)
         _remove(files)
         _take(folder, table, target, count)
-        rows += count
+        rows[table.path] = count
     return rows
 
 

@@ -57,8 +57,8 @@ def groups(slices: Sequence[SliceRead]) -> Iterator[list[SliceRead]]:
         yield group
 
 
-def bring_pieces(client: Client, folder: Folder, scratch: str, tables: Sequence[TableRead]) -> int:
-    """Bring all tables, and return the number of their rows.
+def bring_pieces(client: Client, folder: Folder, scratch: str, tables: Sequence[TableRead]) -> dict[str, int]:
+    """Bring all tables, and return the number of rows of each, by its path.
 
     Args:
         client: reads the slices.
@@ -73,7 +73,7 @@ def bring_pieces(client: Client, folder: Folder, scratch: str, tables: Sequence[
         bench = _Bench(client, folder, scratch, query)
         targets = [_Target(folder, table) for table in tables]
         in_parallel(_work(targets), bench.bring, AT_A_TIME, client.stop)
-    return sum(target.rows for target in targets)
+    return {target.table.path: target.rows for target in targets}
 
 
 @dataclass(frozen=True, slots=True)

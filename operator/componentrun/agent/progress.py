@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Param = str | float | Sequence[Mapping[str, str | int]]
 
 __all__ = ["WORTH_A_LINE", "Level", "amount", "say"]
 
@@ -18,9 +23,10 @@ WORTH_A_LINE: Final = 64 * 2**20
 _UNIT: Final = 1024
 
 
-def say(level: Level, message: str, **params: str | float | None) -> None:
+def say(level: Level, message: str, **params: Param | None) -> None:
     """Print one line. It is written at once and as a whole, so that lines of several threads don't mix."""
-    line = json.dumps({"level": level, "message": message, "params": params}, ensure_ascii=False)
+    told = {name: value for name, value in params.items() if value is not None}
+    line = json.dumps({"level": level, "message": message, **told}, ensure_ascii=False)
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

@@ -202,10 +202,11 @@ def _tell(result: StageOutResult, errors: Sequence[UserError]) -> None:
     say(
         "info",
         f"Output uploaded: {amount(len(result.tables), result.size, len(result.files))} in {result.seconds:.1f} s.",
-        tables=len(result.tables),
+        tables=[{"table": table.destination, "rows": table.rows, "bytes": table.size} for table in result.tables],
         rows=result.rows,
         bytes=result.size,
         files=len(result.files),
+        seconds=result.seconds,
     )
 
 

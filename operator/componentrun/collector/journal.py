@@ -20,7 +20,7 @@ from componentrun.collector.lastwords import LastWords
 from componentrun.collector.lifecycle import SOURCE, Told
 from componentrun.collector.lines import stamp_of
 from componentrun.collector.position import Position
-from componentrun.collector.structure import Said, cut, said
+from componentrun.collector.structure import Said, cut, limited, said
 from componentrun.core.results import counted
 from componentrun.storage.events import MAX_SEGMENT_EVENTS, Event
 
@@ -192,7 +192,7 @@ class Journal:
         if told.key in self._told:
             return False
         self._told.add(told.key)
-        params = redactor.value(told.params)
+        params = limited(redactor.value(told.params))
         what = Said(told.type, cut(redactor.text(told.message)), params)
         self._append(told.time, what, SOURCE, told.attempt, last=last)
         return True

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.common import duration_text
 from componentrun.collector.facts import TERMINAL
+from componentrun.core.conditions import PUBLISHED, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +62,12 @@ def nanoseconds(moment: datetime) -> int:
 
 def progress(run: RunFacts) -> Iterator[Told]:
     """All that the status tells but the result, in the order in which it happened."""
-    told = [_phase(run.status, item) for item in run.status.phases if item.phase not in TERMINAL]
+    told = [
+        _phase(run.status, item, before)
+        for before, item in pairwise((None, *run.status.phases))
+        if item is not None and item.phase not in TERMINAL
+    ]
+    told += _published(run.status)
     told += [_attempt(item) for item in replaced(run.status)]
     stop = run.status.termination
     if stop is not None:
@@ -81,8 +88,10 @@ def _attempt_at(status: ComponentRunStatus, moment: datetime) -> int | None:
     return max((item.number for item in status.attempts if item.start_time <= moment), default=None)
 
 
-def _phase(status: ComponentRunStatus, item: PhaseTime) -> Told:
+def _phase(status: ComponentRunStatus, item: PhaseTime, before: PhaseTime | None) -> Told:
     params: dict[str, Any] = {"phase": item.phase}
+    if before is not None:
+        params |= {"ended": before.phase, "seconds": _seconds(before.start_time, item.start_time)}
     message = _SENTENCES.get(item.phase, item.phase)
     if item.phase == "Running" and status.image:
         params |= {"image": status.image} | ({"imageID": status.image_digest} if status.image_digest else {})
@@ -94,10 +103,50 @@ def _phase(status: ComponentRunStatus, item: PhaseTime) -> Told:
     return Told(f"{item.phase}@{time}", time, "info", message, params, attempt)
 
 
+def _published(status: ComponentRunStatus) -> Iterator[Told]:
+    """That the output is in its tables. What could not be published is said by the result."""
+    condition = find(status.conditions, PUBLISHED)
+    if condition is None or condition.status != "True":
+        return
+    begun = max((item.start_time for item in status.phases if item.phase == "Publishing"), default=None)
+    time = status.completion_time or condition.last_transition_time
+    params = _present(
+        {
+            "ended": "Publishing" if begun is not None else None,
+            "seconds": _seconds(begun, time) if begun is not None else None,
+            "tables": _tables(status.output_tables),
+            "files": status.output_files and status.output_files.to_dict(),
+        }
+    )
+    attempt = _attempt_at(status, time)
+    yield Told("published", nanoseconds(time), "info", f"published: {condition.message}", params, attempt)
+
+
+def _durations(status: ComponentRunStatus) -> dict[str, float] | None:
+    """Seconds that the run spent in each phase; in all attempts together."""
+    spent: dict[str, float] = {}
+    for item, behind in pairwise(status.phases):
+        spent[item.phase] = round(spent.get(item.phase, 0.0) + _seconds(item.start_time, behind.start_time), 3)
+    return spent or None
+
+
+def _seconds(begin: datetime, end: datetime) -> float:
+    return round((end - begin).total_seconds(), 3)
+
+
 def _attempt(item: Attempt) -> Told:
-    params = _present({"attempt": item.number, "pod": item.pod, "reason": item.reason, "exitCode": item.exit_code})
+    end = item.completion_time or item.start_time
+    params = _present(
+        {
+            "attempt": item.number,
+            "pod": item.pod,
+            "reason": item.reason,
+            "exitCode": item.exit_code,
+            "seconds": _seconds(item.start_time, end),
+        }
+    )
     message = f"attempt {item.number} ended: {item.message or item.reason or 'no reason is known'}"
-    time = nanoseconds(item.completion_time or item.start_time)
+    time = nanoseconds(end)
     return Told(f"attempt {item.number}", time, "warn", message, params, item.number)
 
 
@@ -114,6 +163,7 @@ def result(run: RunFacts) -> Told:
             "reason": status.reason,
             "exitCode": status.exit_code,
             "seconds": round(seconds, 3),
+            "phases": _durations(status),
             "inputTables": _tables(status.input_tables),
             "outputTables": _tables(status.output_tables),
             "inputFiles": status.input_files and status.input_files.to_dict(),

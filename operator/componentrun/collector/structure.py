@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from componentrun.core.redactor import Redactor
 
-__all__ = ["CUT_MARK", "PARAMS_LIMIT", "EventType", "Said", "cut", "said"]
+__all__ = ["CUT_MARK", "PARAMS_LIMIT", "EventType", "Said", "cut", "limited", "said"]
 
 EventType = Literal["info", "success", "warn", "error"]
 
@@ -126,7 +126,7 @@ def _structured(document: dict[str, Any], name: str, redactor: Redactor, size: i
             del document[level]
     message = _message(document.pop(name), redactor)
     params = redactor.value(document) if document else document
-    return Said(kind, message, params if size * _WORST_ESCAPING <= PARAMS_LIMIT else _limited(params))
+    return Said(kind, message, params if size * _WORST_ESCAPING <= PARAMS_LIMIT else limited(params))
 
 
 def _is_level(value: Any) -> bool:
@@ -147,7 +147,7 @@ def _type(level: str | int) -> EventType:
     return "error" if level >= _BUNYAN_ERROR else "warn" if level >= _BUNYAN_WARNING else "info"
 
 
-def _limited(params: dict[str, Any]) -> dict[str, Any]:
+def limited(params: dict[str, Any]) -> dict[str, Any]:
     """The fields that there is room for, smallest first, and the names of the others."""
     sizes = {key: len(json.dumps({key: value})) for key, value in params.items()}
     if sum(sizes.values()) <= PARAMS_LIMIT:

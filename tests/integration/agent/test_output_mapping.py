@@ -98,7 +98,7 @@ async def test_result_usage_and_artifacts_are_kept_and_the_message_is_told(place
     ended = place.run("stage-out", await place.grant_out())
     assert ended.code == 0, ended.text
     assert ended.term["said"] == (await place.result()).said == "3 rows were new"
-    assert [line["message"] for line in ended.lines if "file" in line["params"]] == ["3 rows were new"]
+    assert [line["message"] for line in ended.lines if "file" in line] == ["3 rows were new"]
     found = await kept(place)
     assert found == {
         "out/result.json": b'{"message": "3 rows were new", "more": 1}',

@@ -109,7 +109,7 @@ def test_a_grant_that_is_not_there_is_told_everywhere(tmp_path: Path, capsys: py
     code, lines, _ = run(capsys, "stage-in", *options)
     assert code == 2
     message = f"the grant at {tmp_path}/{GRANT_FILE} can't be read: No such file or directory"
-    assert lines == [{"level": "error", "message": message, "params": {"reason": "Internal"}}]
+    assert lines == [{"level": "error", "message": message, "reason": "Internal"}]
     assert json.loads(log.read_text())["message"] == message
 
 

@@ -10,7 +10,7 @@ from componentrun.collector.lifecycle import Told
 from componentrun.collector.lines import Line
 from componentrun.core.redactor import Redactor
 from tests.unit.collector.reading import sink_of
-from tests.unit.collector.runs import UID, a_run, ended_run
+from tests.unit.collector.runs import ENDED, UID, a_run, ended_run
 
 
 def test_phases_are_told_in_order_and_the_end_is_not_among_them() -> None:
@@ -18,11 +18,56 @@ def test_phases_are_told_in_order_and_the_end_is_not_among_them() -> None:
     assert [item.message for item in told] == ["the run was accepted", "the component is running"]
 
 
+def test_each_phase_says_how_long_the_one_before_it_took() -> None:
+    told = list(lifecycle.progress(ended_run()))
+    assert [item.params for item in told] == [
+        {"phase": "Queued"},
+        {"phase": "Running", "ended": "Queued", "seconds": 6.25},
+    ]
+    assert lifecycle.result(ended_run()).params["phases"] == {"Queued": 6.25, "Running": 7.25}
+
+
+def test_what_a_phase_took_in_several_attempts_is_added_up() -> None:
+    times = [("Queued", 0), ("Pending", 1), ("Running", 3), ("Queued", 10), ("Pending", 30), ("Succeeded", 31)]
+    phases = [{"phase": phase, "startTime": f"2026-11-24T07:00:{at:02}Z"} for phase, at in times]
+    assert lifecycle.result(ended_run(phases=phases)).params["phases"] == {"Queued": 21, "Pending": 3, "Running": 7}
+
+
+def test_what_was_published_is_told_with_rows_bytes_and_how_long_it_took() -> None:
+    run = ended_run(
+        phases=[*ENDED["phases"][:2], {"phase": "Publishing", "startTime": "2026-11-24T07:00:12Z"}],
+        conditions=[published("True", "1 table, 5 rows.")],
+        outputTables=[{"table": "out.c-main.words", "rows": 5, "bytes": 70}],
+    )
+    told = list(lifecycle.progress(run))[-1]
+    assert (told.key, told.message) == ("published", "published: 1 table, 5 rows.")
+    tables = [{"table": "out.c-main.words", "rows": 5, "bytes": 70}]
+    assert told.params == {"ended": "Publishing", "seconds": 0.5, "tables": tables}
+    assert told.time < lifecycle.result(run).time + 1
+
+
+def test_nothing_is_told_to_be_published_where_nothing_was() -> None:
+    run = ended_run(conditions=[published("False", "Nothing was published.")])
+    assert "published" not in [item.key for item in lifecycle.progress(run)]
+
+
+def published(status: str, message: str) -> dict[str, str]:
+    moment = "2026-11-24T07:00:12.500001Z"
+    condition = {"type": "Published", "status": status, "reason": "Published", "message": message}
+    return condition | {"lastTransitionTime": moment}
+
+
 def test_running_names_the_image_that_runs() -> None:
     run = ended_run(image="r.example.com/c:1", imageID="r.example.com/c@sha256:0b")
     told = list(lifecycle.progress(run))[1]
     assert told.message == "the component is running: r.example.com/c@sha256:0b"
-    assert told.params == {"phase": "Running", "image": "r.example.com/c:1", "imageID": "r.example.com/c@sha256:0b"}
+    assert told.params == {
+        "phase": "Running",
+        "ended": "Queued",
+        "seconds": 6.25,
+        "image": "r.example.com/c:1",
+        "imageID": "r.example.com/c@sha256:0b",
+    }
 
 
 def test_attempts_that_were_replaced_are_told() -> None:
@@ -33,7 +78,7 @@ def test_attempts_that_were_replaced_are_told() -> None:
     ]
     (told,) = lifecycle.progress(a_run(attempts=attempts))
     assert (told.type, told.message) == ("warn", "attempt 1 ended: The node ran short")
-    assert told.params == {"attempt": 1, "pod": "clean-1", "reason": "Evicted"}
+    assert told.params == {"attempt": 1, "pod": "clean-1", "reason": "Evicted", "seconds": 1}
 
 
 def test_a_stop_is_told() -> None:
