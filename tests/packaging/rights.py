@@ -57,7 +57,9 @@ USED: Final[dict[str, Rights]] = {
         ("secrets", "get"): _STORAGE_KEYS,
     },
     "maintenance": {
-        ("storages", "list"): ("maintenance/app.py", "kube.pages(STORAGES, "),
+        ("storages", "list"): ("maintenance/places.py", "_items(kube, STORAGES, "),
+        ("components", "list"): ("maintenance/places.py", "_items(kube, COMPONENTS, "),
+        ("componentruns", "list"): ("maintenance/places.py", "_items(kube, RUNS, "),
         ("secrets", "get"): _STORAGE_KEYS,
     },
 }

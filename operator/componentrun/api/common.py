@@ -18,6 +18,7 @@ __all__ = [
     "Duration",
     "Labels",
     "LocalName",
+    "LongDuration",
     "ObjectMeta",
     "Policy",
     "Quantity",

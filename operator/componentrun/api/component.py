@@ -6,12 +6,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from componentrun.api.common import ApiModel, Duration, ObjectMeta, Policy, Quantity, SecretKeyRef
+from componentrun.api.common import ApiModel, Duration, LongDuration, ObjectMeta, Policy, Quantity, SecretKeyRef
 from componentrun.api.retry import Retry
 
 __all__ = [
     "Component",
     "ComponentConcurrency",
+    "ComponentEvents",
     "ComponentSpec",
     "EgressRule",
     "ForwardToken",
@@ -95,6 +96,14 @@ class Logging(ApiModel):
     """Run a GELF server beside it; none where not given."""
 
 
+class ComponentEvents(ApiModel):
+    """What becomes of the events of its runs."""
+
+    keep: LongDuration | None = None
+    """How long they are kept behind a run's last one, e.g. `90d`, at least an hour; as the Storage says where not
+    given."""
+
+
 class ComponentSpec(ApiModel):
     """What the component is and what it may use."""
 
@@ -131,6 +140,8 @@ class ComponentSpec(ApiModel):
     """Token to hand to the component; none where not given."""
     logging: Logging | None = None
     """How it logs besides what it prints: nothing else where not given."""
+    events: ComponentEvents | None = None
+    """What becomes of the events of its runs; as the Storage says where not given."""
 
 
 class Component(ApiModel):

@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from componentrun.api.common import ApiModel, Condition, LocalName, ObjectMeta
+from componentrun.api.common import ApiModel, Condition, LocalName, LongDuration, ObjectMeta
 
-__all__ = ["Storage", "StorageCredentials", "StorageSpec", "StorageStatus", "StorageSts"]
+__all__ = ["Storage", "StorageCredentials", "StorageEvents", "StorageSpec", "StorageStatus", "StorageSts"]
 
 
 class StorageCredentials(ApiModel):
@@ -26,6 +26,14 @@ class StorageSts(ApiModel):
     """URL of the security token service; with MinIO that of the store itself."""
     role_arn: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
     """Role to assume, where the service wants one (Amazon does, MinIO does not)."""
+
+
+class StorageEvents(ApiModel):
+    """What becomes of the events of its runs."""
+
+    keep: LongDuration | None = None
+    """How long they are kept behind a run's last one, e.g. `30d`, at least an hour; for good where not given. A
+    Component may say another time for its runs."""
 
 
 class StorageSpec(ApiModel):
@@ -55,6 +63,8 @@ class StorageSpec(ApiModel):
     compression: Literal["none", "gzip", "zstd"] = "zstd"
     """How the slices of tables are stored that are written from now on; those that are there stay as they are.
     Components see no difference."""
+    events: StorageEvents | None = None
+    """What becomes of the events of its runs; they are kept for good where not given."""
     max_running: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """How many runs of the namespace may have a pod at the same time; the operator's own limit where not given. Only
     the default Storage's number counts. Runs that Kueue manages are not counted."""

@@ -32,12 +32,14 @@ from componentrun.storage.tables import gather_bounded, list_tables, need_table,
 from componentrun.storage.upload import upload_table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
     from datetime import timedelta
     from pathlib import Path
 
     from componentrun.storage.doctor import Check as DoctorCheck
     from componentrun.storage.events import Placed
+    from componentrun.storage.eventsweep import SweptEvents
+    from componentrun.storage.retention import Retention
     from componentrun.storage.rewriting import Compacted
     from componentrun.storage.sweep import Swept
 
@@ -226,6 +228,12 @@ class ObjectStore:
                 "`--keep 48h` is the least",
             )
         return self._runner.run(sweep(self._store, keep, history=history, hidden=True, dry_run=dry_run))
+
+    def sweep_events(self, retention: Retention, existing: Collection[str], *, dry_run: bool) -> SweptEvents:
+        """Delete events of runs that are over, or do not exist any more, and have been kept for long enough."""
+        from componentrun.storage.eventsweep import sweep_events  # noqa: PLC0415 - few commands need it
+
+        return self._runner.run(sweep_events(self._store, retention, existing=existing, dry_run=dry_run))
 
     def compact(self, table: str, *, dry_run: bool) -> Compacted:
         """Write a table anew."""

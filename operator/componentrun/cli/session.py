@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from componentrun.cli.cluster import RUNS, STORAGES, Cluster, JsonObject
+from componentrun.cli.cluster import COMPONENTS, RUNS, STORAGES, Cluster, JsonObject
 from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
 from componentrun.cli.render import Output
 from componentrun.errors import ComponentRunError
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import typer
 
     from componentrun.api.componentrun import ComponentRun
+    from componentrun.api.storage import Storage
     from componentrun.cli.store import Store
+    from componentrun.storage.retention import Retention
 
 __all__ = ["LATEST", "Makers", "Session", "parse_run"]
 
@@ -116,13 +118,38 @@ class Session:
 
     def store(self, name: str | None, endpoint: str | None) -> Store:
         """A Storage by its name, or the namespace's default one."""
+        raw, _ = self._storage(name)
+        return self.makers.store(self.cluster, raw, endpoint)
+
+    def retention(self, name: str | None) -> Retention:
+        """How long events are kept in a Storage, as it and the Components of the namespace say.
+
+        Raises:
+            EnvironmentFault: a Component holds what this release does not understand.
+        """
+        from pydantic import ValidationError  # noqa: PLC0415 - the models take a while to load
+
+        from componentrun.api.component import Component  # noqa: PLC0415 - likewise
+        from componentrun.storage.retention import retention_of  # noqa: PLC0415 - likewise
+
+        _, storage = self._storage(name)
+        try:
+            components = [Component.model_validate(raw) for raw in self.cluster.list(COMPONENTS)]
+        except ValidationError as error:
+            raise EnvironmentFault(
+                f"a Component of namespace `{self.cluster.namespace}` is not understood: {error.errors()[0]['msg']}",
+                "use the release of `componentrun` that the operator has: `componentrun doctor` tells both",
+            ) from error
+        return retention_of(storage, components)
+
+    def _storage(self, name: str | None) -> tuple[JsonObject, Storage]:
         from componentrun.api.storage import Storage  # noqa: PLC0415 - the models take a while to load
         from componentrun.storage.resource import choose  # noqa: PLC0415 - likewise
 
         found = {storage["metadata"]["name"]: storage for storage in self.cluster.list(STORAGES)}
         models = [Storage.model_validate(storage) for storage in found.values()]
         chosen = choose(models, name, self.cluster.namespace)
-        return self.makers.store(self.cluster, found[chosen.metadata.name], endpoint)
+        return found[chosen.metadata.name], chosen
 
 
 def parse_run(raw: JsonObject) -> ComponentRun:

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
 
     from componentrun.cli.filestore import FileStore
     from componentrun.storage.eventquery import EventQuery
     from componentrun.storage.events import Placed
+    from componentrun.storage.eventsweep import SweptEvents
+    from componentrun.storage.retention import Retention
     from componentrun.storage.rewriting import Compacted
     from componentrun.storage.state import StateOwner
     from componentrun.storage.sweep import Swept
@@ -228,6 +230,9 @@ class Store(Protocol):
 
     def sweep(self, keep: timedelta | None, history: timedelta | None, *, dry_run: bool) -> Swept:
         """Delete what nobody needs any more; None: the usual times."""
+
+    def sweep_events(self, retention: Retention, existing: Collection[str], *, dry_run: bool) -> SweptEvents:
+        """Delete events of runs that are over, or do not exist any more, and have been kept for long enough."""
 
     def compact(self, table: str, *, dry_run: bool) -> Compacted:
         """Write a table anew."""

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from componentrun.cli import options
+from componentrun.cli.cluster import RUNS
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.render import Output, document
 from componentrun.cli.session import Session
 from componentrun.cli.words import count, size
 
 if TYPE_CHECKING:
+    from componentrun.storage.eventsweep import SweptEvents
+    from componentrun.storage.retention import Retention
     from componentrun.storage.rewriting import Compacted
     from componentrun.storage.sweep import Swept
 
@@ -34,6 +37,13 @@ def sweep(
     history: Annotated[
         str | None, typer.Option(metavar="DURATION", help="How long earlier versions of tables are kept; 168h.")
     ] = None,
+    events: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="How long events of runs are kept, such as 30d; what the Storage and Components say where not given.",
+        ),
+    ] = None,
     output: options.Output = None,
     storage: options.Storage = None,
     endpoint: options.Endpoint = None,
@@ -44,14 +54,17 @@ def sweep(
     times = _duration("--keep", keep), _duration("--history", history)
     session = Session.of(ctx, context=context, namespace=namespace)
     store = session.store(storage, endpoint)
+    retention = session.retention(storage) if events is None else _retention(events)
+    existing = [run["metadata"]["uid"] for run in session.cluster.list(RUNS)]
     done = store.sweep(*times, dry_run=dry_run)
+    gone = store.sweep_events(retention, existing, dry_run=dry_run)
     if output is not None:
-        session.output.raw(document(asdict(done) | {"dry_run": dry_run}, output))
+        session.output.raw(document(asdict(done) | {"events": asdict(gone), "dry_run": dry_run}, output))
     else:
-        _tell_sweep(session.output, store.name, done, dry_run=dry_run)
+        _tell_sweep(session.output, store.name, done, gone, dry_run=dry_run)
 
 
-def _tell_sweep(output: Output, name: str, done: "Swept", *, dry_run: bool) -> None:
+def _tell_sweep(output: Output, name: str, done: "Swept", gone: "SweptEvents", *, dry_run: bool) -> None:
     verb = "would be deleted from" if dry_run else "deleted from"
     parts = [
         f"{count(done.objects, 'object')} ({size(done.bytes)}) that nothing named",
@@ -63,6 +76,8 @@ def _tell_sweep(output: Output, name: str, done: "Swept", *, dry_run: bool) -> N
         parts.append(f"{count(done.hidden, 'hidden version')} of objects")
     if done.uploads:
         parts.append(f"{count(done.uploads, 'unfinished upload')}")
+    if gone.runs:
+        parts.append(f"the events of {count(gone.runs, 'run')} ({size(gone.bytes)})")
     output.note(f"{verb} Storage `{name}`: {', '.join(parts)}")
     for run in done.completed:
         output.note(f"run {run} had published only some of its tables; {'to be completed' if dry_run else 'completed'}")
@@ -101,6 +116,18 @@ def _told(done: "Compacted") -> str:
         "noRoom": f"`{done.table}`: {before} would become one, but there is too little room for temporary "
         "files: three times as much is needed (TMPDIR says where)",
     }[done.outcome]
+
+
+def _retention(events: str) -> "Retention":
+    from componentrun.api.common import long_duration_seconds  # noqa: PLC0415 - loads pydantic
+    from componentrun.storage.retention import Retention  # noqa: PLC0415 - likewise
+
+    try:
+        return Retention(timedelta(seconds=long_duration_seconds(events)))
+    except (ValueError, OverflowError) as error:
+        raise BadRequestError(
+            f"--events is `{events}`; expected days, hours, minutes and seconds", "`30d`, `12h`"
+        ) from error
 
 
 def _duration(option: str, text: str | None) -> timedelta | None:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from componentrun.api.storage import Storage
 from componentrun.errors import ComponentRunError, PlatformError
+from componentrun.maintenance.places import find_places
 from componentrun.process.kube import connect
-from componentrun.process.resources import STORAGES
-from componentrun.process.storages import read_settings
-from componentrun.storage.connection import open_store
+from componentrun.storage.eventsweep import sweep_events
 from componentrun.storage.rewriting import compact_table
 from componentrun.storage.sweep import sweep
 from componentrun.storage.tables import list_tables, read_table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
+    from componentrun.maintenance.places import Place
     from componentrun.maintenance.settings import Settings
     from componentrun.process.kube import Kube
     from componentrun.storage.connection import Store
@@ -45,32 +40,33 @@ async def maintain(settings: Settings) -> None:
     Raises:
         PlatformError: something failed; the log says what.
     """
-    failures = 0
-    done: set[tuple[str, str, str]] = set()
     async with await connect(_Unobserved()) as kube:
-        async for raw in _storages(kube, settings):
-            title = f"{raw['metadata']['namespace']}/{raw['metadata']['name']}"
-            try:
-                store = open_store(await read_settings(kube, Storage.model_validate(raw)))
-                place = (store.settings.base_url, store.settings.bucket, store.settings.prefix)
-                if place not in done:
-                    done.add(place)
-                    failures += await maintain_store(store, settings, title)
-            except (ComponentRunError, ValidationError) as error:
-                log.error("Storage %s: %s", title, getattr(error, "message", None) or error)  # noqa: TRY400 - told in a sentence
-                failures += 1
+        found = await find_places(kube, settings.process.namespaces)
+        failures = found.failures
+        for place in found.places:
+            failures += await maintain_store(place.store, settings, place.title)
+            failures += await _maintain_events(kube, place)
     if failures:
         raise PlatformError(
             f"{failures} steps of maintenance failed; the lines above say which. The next round tries again"
         )
-    log.info("maintenance done: %d places", len(done))
+    log.info("maintenance done: %d places", len(found.places))
 
 
-async def _storages(kube: Kube, settings: Settings) -> AsyncIterator[dict[str, Any]]:
-    for namespace in settings.process.namespaces or (None,):
-        async for page in kube.pages(STORAGES, namespace):
-            for item in page.items:
-                yield item
+async def _maintain_events(kube: Kube, place: Place) -> int:
+    """Delete events that have been kept for long enough; how many steps failed."""
+    if place.retention is None or place.retention.endless:
+        return 0
+    try:
+        swept = await sweep_events(place.store, place.retention, existing=await place.existing(kube))
+    except ComponentRunError as error:
+        log.error("Storage %s: its events were not swept to the end: %s", place.title, error.message)  # noqa: TRY400 - told in a sentence
+        return 1
+    log.info(
+        "Storage %s: events of %d runs deleted: %d segments (%d bytes)",
+        *(place.title, swept.runs, swept.objects, swept.bytes),
+    )
+    return 0
 
 
 async def maintain_store(store: Store, settings: Settings, title: str) -> int:

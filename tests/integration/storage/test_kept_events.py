@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from componentrun.storage.eventquery import EventQuery, last_events, locate
-from componentrun.storage.eventruns import EventRun, enter_ended, enter_open, open_runs
+from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open, open_runs
 from componentrun.storage.events import About, Event, append_segment
+from componentrun.storage.eventsweep import sweep_events
+from componentrun.storage.retention import Retention
 from componentrun.storage.tables import gather_bounded
 
 if TYPE_CHECKING:
@@ -46,3 +49,49 @@ async def test_events_of_many_runs_are_found_newest_first(store: Store) -> None:
     assert await open_runs(store, "a") == ["r05"]
     before = await locate(store, "r05-1")
     assert [found.event.id for found in await last_events(store, EventQuery(before=before), 2)] == ["r04-1", "r04-2"]
+
+
+async def write_run(store: Store, number: int, begin: datetime) -> None:
+    """A run with three events, ten seconds apart. Number 1 does not end."""
+    run, about = EventRun(f"r{number:03}", f"c{number % 3}", ""), About()
+    await enter_open(store, run)
+    for seq in range(1, 4):
+        time = begin + timedelta(seconds=10 * seq)
+        said = [Event(f"{run.uid}-{seq}", seq, time.isoformat(), run.uid, run.component, "", "info", "x")]
+        about = about.following(run.uid, said, datetime.now(UTC))
+        await append_segment(store, run.uid, seq, said, {}, about)
+    if number != 1:
+        await enter_ended(store, run, about)
+
+
+async def test_old_events_go_while_a_collector_writes_and_people_read(store: Store) -> None:
+    later = datetime.now(UTC) + timedelta(hours=2)
+    retention = Retention(timedelta(hours=20), {"c2": None})
+    done = asyncio.Event()
+    await gather_bounded(lambda number: write_run(store, number, later - timedelta(hours=60 - number)), range(50))
+
+    async def write() -> None:
+        for first in range(50, 80, 6):
+            fresh = range(first, min(first + 6, 80))
+            await gather_bounded(lambda number: write_run(store, number, datetime.now(UTC)), fresh)
+        done.set()
+
+    async def sweep() -> None:
+        while not done.is_set():
+            await sweep_events(store, retention, existing=["r001"], now=later)
+
+    async def read() -> None:
+        while not done.is_set():
+            found = await last_events(store, EventQuery("c0", ""), 50)
+            assert found == sorted(found)
+
+    async with asyncio.TaskGroup() as group:
+        for work in (write(), sweep(), sweep(), read()):
+            group.create_task(work)
+    await sweep_events(store, retention, existing=["r001"], now=later)
+    left = {number for number in range(80) if number == 1 or number % 3 == 2 or number >= 40}
+    assert {int(run.run[1:]) async for run in ended_runs(store)} == left - {1}
+    assert await open_runs(store) == ["r001"]
+    root = store.layout.events_root()
+    assert {int(folder.removeprefix(root)[1:-1]) for folder in await store.folders(root)} == left
+    assert len(await last_events(store, EventQuery(), 1000)) == 3 * len(left)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from componentrun.cli.cluster import COMPONENTS, RUNS, STORAGES
+
 if TYPE_CHECKING:
     from componentrun.storage.rewriting import Outcome
     from tests.unit.cli.world import World
@@ -29,6 +31,24 @@ def test_a_dry_run_says_what_would_be_done(world: World) -> None:
     assert world.store.swept == [(timedelta(hours=72), timedelta(minutes=90), True)]
 
 
+def test_events_are_kept_as_storage_and_components_say(world: World) -> None:
+    world.cluster.add(STORAGES, "main", {"bucket": "tables", "default": True, "events": {"keep": "30d"}})
+    world.cluster.add(COMPONENTS, "audit", {"image": "audit", "events": {"keep": "90d"}})
+    world.cluster.add(RUNS, "one", {"component": "audit"})
+    result = world.run("storage", "sweep", "--dry-run")
+    ((retention, existing, dry_run),) = world.store.swept_events
+    assert (retention.of("audit"), retention.of("other")) == (timedelta(days=90), timedelta(days=30))
+    assert (existing, dry_run) == (["uid-one"], True)
+    assert "documents of runs that are over, the events of 7 runs (4.1 kB)" in result.stderr
+
+
+def test_how_long_events_are_kept_can_be_said_for_once(world: World) -> None:
+    swept = json.loads(world.run("storage", "sweep", "--events", "7d", "-o", "json").stdout)
+    assert swept["events"] == {"runs": 7, "objects": 9, "bytes": 4096}
+    ((retention, _, dry_run),) = world.store.swept_events
+    assert (retention.of("any"), dry_run) == (timedelta(days=7), False)
+
+
 def test_programs_get_a_document(world: World) -> None:
     swept = json.loads(world.run("storage", "sweep", "--dry-run", "-o", "json").stdout)
     assert (swept["prefixes"], swept["objects"], swept["dry_run"]) == (["data/r1-1/"], 3, True)
@@ -36,7 +56,7 @@ def test_programs_get_a_document(world: World) -> None:
     assert (compacted["table"], compacted["outcome"], compacted["segments"]) == ("in.c-main.foo", "compacted", 60)
 
 
-@pytest.mark.parametrize("option", ["--keep", "--history"])
+@pytest.mark.parametrize("option", ["--keep", "--history", "--events"])
 def test_a_time_that_is_none_is_named(world: World, option: str) -> None:
     result = world.run("storage", "sweep", option, "soon")
     assert result.exit_code == 1

@@ -27,17 +27,19 @@ from componentrun.errors import Reason, UserError
 from componentrun.storage.connection import Store
 from componentrun.storage.eventquery import EventQuery
 from componentrun.storage.events import Event, Placed
+from componentrun.storage.eventsweep import SweptEvents
 from componentrun.storage.rewriting import Compacted
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.sweep import Swept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import IO
 
     from typer.testing import Result
 
+    from componentrun.storage.retention import Retention
     from componentrun.storage.rewriting import Outcome
     from componentrun.storage.state import StateOwner
 
@@ -171,6 +173,7 @@ class FakeStore:
         self.versions: dict[str, list[TableVersion]] = {}
         self.known: dict[str, TableDetails] = {}
         self.swept: list[tuple[timedelta | None, timedelta | None, bool]] = []
+        self.swept_events: list[tuple[Retention, list[str], bool]] = []
         self.outcome: Outcome = "compacted"
         self.questions: list[tuple[EventQuery, int]] = []
         self.asked_run = ""
@@ -262,6 +265,10 @@ class FakeStore:
     def sweep(self, keep: timedelta | None, history: timedelta | None, *, dry_run: bool) -> Swept:
         self.swept.append((keep, history, dry_run))
         return Swept(("data/r1-1/",), 3, 2048, waiting=2, files=("F",), versions=1, documents=4)
+
+    def sweep_events(self, retention: Retention, existing: Collection[str], *, dry_run: bool) -> SweptEvents:
+        self.swept_events.append((retention, sorted(existing), dry_run))
+        return SweptEvents(7, 9, 4096) if not retention.endless else SweptEvents()
 
     def compact(self, table: str, *, dry_run: bool) -> Compacted:
         outcome: Outcome = "wouldCompact" if dry_run else self.outcome

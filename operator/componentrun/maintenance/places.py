@@ -1,0 +1,107 @@
+"""Which places there are to maintain, and how long events are kept there.
+
+A place is a bucket and prefix. Several Storages may be one place; then what it is told goes by all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from componentrun.api.component import Component
+from componentrun.api.storage import Storage
+from componentrun.errors import ComponentRunError
+from componentrun.process.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.process.storages import read_settings
+from componentrun.storage.connection import open_store
+from componentrun.storage.retention import Retention, retention_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from componentrun.process.kube import Kube
+    from componentrun.process.resources import Resource
+    from componentrun.storage.connection import Store
+
+__all__ = ["Found", "Place", "find_places"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One place."""
+
+    title: str
+    """Namespace and name of the first of its Storages."""
+    store: Store
+    retention: Retention | None
+    """How long events are kept; None: that could not be read, so all are."""
+    namespaces: frozenset[str]
+    """Whose runs have their events here."""
+
+    async def existing(self, kube: Kube) -> frozenset[str]:
+        """Uids of all runs whose objects exist."""
+        found = [raw["metadata"]["uid"] for name in sorted(self.namespaces) async for raw in _items(kube, RUNS, name)]
+        return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is."""
+
+    places: tuple[Place, ...]
+    failures: int
+    """Storages that could not be opened, or read in full; the log says why."""
+
+
+async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
+    """The places of all Storages of these namespaces; of all that there are where none is given."""
+    places: dict[tuple[str, str, str], Place] = {}
+    failures = 0
+    for namespace in namespaces or (None,):
+        async for raw in _items(kube, STORAGES, namespace):
+            try:
+                storage = Storage.model_validate(raw)
+                store = open_store(await read_settings(kube, storage))
+            except (ComponentRunError, ValidationError) as error:
+                _tell(raw, "", error)
+                failures += 1
+                continue
+            try:
+                retention = await _retention(kube, storage)
+            except (ComponentRunError, ValidationError) as error:
+                _tell(raw, "how long events are kept is not known, so none is deleted: ", error)
+                failures, retention = failures + 1, None
+            place = Place(_title(raw), store, retention, frozenset({storage.metadata.namespace}))
+            key = store.settings.base_url, store.settings.bucket, store.settings.prefix
+            places[key] = _merged(places[key], place) if key in places else place
+    return Found(tuple(places.values()), failures)
+
+
+def _merged(one: Place, other: Place) -> Place:
+    known = one.retention is not None and other.retention is not None
+    retention = one.retention.merged(other.retention) if known else None  # type: ignore[union-attr,arg-type]
+    return replace(one, retention=retention, namespaces=one.namespaces | other.namespaces)
+
+
+async def _retention(kube: Kube, storage: Storage) -> Retention:
+    namespace = storage.metadata.namespace
+    return retention_of(storage, [Component.model_validate(raw) async for raw in _items(kube, COMPONENTS, namespace)])
+
+
+async def _items(kube: Kube, what: Resource, namespace: str | None) -> AsyncIterator[dict[str, Any]]:
+    async for page in kube.pages(what, namespace):
+        for item in page.items:
+            yield item
+
+
+def _title(raw: dict[str, Any]) -> str:
+    return f"{raw['metadata']['namespace']}/{raw['metadata']['name']}"
+
+
+def _tell(raw: dict[str, Any], what: str, error: Exception) -> None:
+    log.error("Storage %s: %s%s", _title(raw), what, getattr(error, "message", None) or error)
