@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -13,7 +14,19 @@ if TYPE_CHECKING:
     from componentrun.cli.store import Store
     from componentrun.storage.eventquery import EventQuery
 
-__all__ = ["Component", "Configuration", "Grep", "MaxId", "Question", "Since", "SinceId", "Source", "Types", "Until"]
+__all__ = [
+    "Component",
+    "Configuration",
+    "Export",
+    "Grep",
+    "MaxId",
+    "Question",
+    "Since",
+    "SinceId",
+    "Source",
+    "Types",
+    "Until",
+]
 
 _TYPES: Final = ("info", "success", "warn", "error")
 
@@ -45,6 +58,14 @@ SinceId = Annotated[
     str | None, typer.Option("--since-id", metavar="ID", help="Only behind the event with this id, in their order.")
 ]
 MaxId = Annotated[str | None, typer.Option("--max-id", metavar="ID", help="Only before the event with this id.")]
+
+
+Export = Annotated[
+    Path | None,
+    typer.Option(
+        "--export", metavar="FILE", help="Write them to a Parquet file instead: all that fit, or the last NUMBER."
+    ),
+]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -12,12 +13,14 @@ from componentrun.cli import eventoptions, options
 from componentrun.cli.errors import BadRequestError, NotFoundError
 from componentrun.cli.eventoptions import Question
 from componentrun.cli.render import Format, document
+from componentrun.cli.saving import save
 from componentrun.cli.session import Session
-from componentrun.cli.store import EventRecord
-from componentrun.cli.words import clock
+from componentrun.cli.store import EventRecord, Store
+from componentrun.cli.words import clock, count, size
 
 if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRun
+    from componentrun.storage.eventquery import EventQuery
 
 __all__ = ["number_or_namespace", "register"]
 
@@ -76,6 +79,7 @@ def events(
     max_id: eventoptions.MaxId = None,
     follow: Follow = False,
     lines: Lines = None,
+    export: eventoptions.Export = None,
     output: options.Output = None,
     storage: options.Storage = None,
     endpoint: options.Endpoint = None,
@@ -85,32 +89,55 @@ def events(
     """Print events, the oldest first: every line of a component, and what happened around it.
 
     Of one run: all of them, or the last NUMBER. Without RUN: the last 100 (or NUMBER) of all runs of the Storage, or of
-    those of a component or configuration. For programs: one JSON object a line.
+    those of a component or configuration. For programs: one JSON object a line, or a Parquet file.
     """
     limit, namespace = number_or_namespace(lines, namespace)
     session = Session.of(ctx, context=context, namespace=namespace)
     question = Question(component, configuration, since, until, types, grep, source, since_id, max_id)
+    _check(run, question, export, output, follow=follow)
+    where = _Where(storage, endpoint)
     if run is None:
-        _show_many(session, _Where(storage, endpoint), question, limit, output, follow=follow)
+        store = session.store(storage, endpoint)
+        query = question.query(store, session.now())
+        if export is not None:
+            _export(session, store, query, None, limit, export)
+        else:
+            _show_many(_printer(session, output, run=True), store, query, limit)
         return
-    if component is not None or configuration is not None:
+    reader = _Reader(session, run, question, where, limit)
+    if export is not None:
+        _export(session, reader.store, reader.query, reader.uid, limit, export)
+    else:
+        reader.show(_printer(session, output), follow=follow)
+
+
+def _check(run: str | None, question: Question, export: Path | None, output: Format | None, *, follow: bool) -> None:
+    """Refuse what does not go together."""
+    if run is not None and (question.component is not None or question.configuration is not None):
         raise BadRequestError("a run has one component and configuration", "leave out RUN, or these two options")
-    reader = _Reader(session, run, question, _Where(storage, endpoint), limit)
-    reader.show(_printer(session, output), follow=follow)
-
-
-def _show_many(
-    session: Session, where: "_Where", question: Question, limit: int | None, output: Format | None, *, follow: bool
-) -> None:
-    """Events of all runs that are asked for."""
-    if follow:
+    if run is None and follow:
         raise BadRequestError("one run can be followed at a time", "`componentrun events RUN --follow`")
     if question.configuration is not None and question.component is None:
         raise BadRequestError("a configuration is one of a component", "give `--component` with `--configuration`")
-    store = session.store(where.storage, where.endpoint)
-    show = _printer(session, output, run=True)
-    for event in store.last_events(question.query(store, session.now()), _MANY if limit is None else limit):
+    if export is not None and (follow or output is not None):
+        raise BadRequestError("`--export` writes what is there to a file", "leave out `--follow` and `--output`")
+    if export is not None and export.suffix != ".parquet":
+        raise BadRequestError(
+            f"`{export}` ends with `{export.suffix or export.name}`; expected `.parquet`", "name the file so"
+        )
+
+
+def _show_many(show: Callable[[EventRecord], None], store: Store, query: "EventQuery", limit: int | None) -> None:
+    """The last events of all runs that are asked for."""
+    for event in store.last_events(query, _MANY if limit is None else limit):
         show(event)
+
+
+def _export(
+    session: Session, store: Store, query: "EventQuery", uid: str | None, limit: int | None, target: Path
+) -> None:
+    rows = save(target, lambda opened: store.export_events(Path(opened.name), query, uid, limit))
+    session.output.note(f"`{target}` has {count(rows, 'event')} ({size(target.stat().st_size)})")
 
 
 def logs(
@@ -144,7 +171,13 @@ class _Where:
 
 
 class _Reader:
-    """Events of one run."""
+    """Events of one run.
+
+    Attributes:
+        store: where they are.
+        uid: of the run.
+        query: which of them.
+    """
 
     def __init__(self, session: Session, run: str, question: Question, where: _Where, limit: int | None) -> None:
         self._session = session
@@ -152,7 +185,9 @@ class _Reader:
         of_run = self._run.spec.storage if self._run is not None else None
         store = session.store(where.storage or of_run, where.endpoint)
         uid = self._run.metadata.uid if self._run is not None else run
-        self._feed = store.events(uid or run, question.query(store, session.now()), limit)
+        self.store, self.uid = store, uid or run
+        self.query = question.query(store, session.now())
+        self._feed = store.events(self.uid, self.query, limit)
 
     def _find(self, name: str) -> "ComponentRun | None":
         """The run; None where only its events are left."""

@@ -213,6 +213,12 @@ class ObjectStore:
         """The last events of all runs that fit, the oldest of them first."""
         return [_record(found) for found in self._runner.run(last_events(self._store, query, limit))]
 
+    def export_events(self, target: Path, query: EventQuery, run: str | None, limit: int | None) -> int:
+        """Write events to a Parquet file, those of one run (by its uid) or of all; how many there are."""
+        from componentrun.storage.eventexport import export_events  # noqa: PLC0415 - few commands need it
+
+        return self._runner.run(export_events(self._store, query, target, run=run, limit=limit))
+
     def event(self, event_id: str) -> Placed:
         """The event with an id."""
         return self._runner.run(locate(self._store, event_id))

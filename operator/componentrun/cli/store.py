@@ -225,6 +225,9 @@ class Store(Protocol):
     def last_events(self, query: EventQuery, limit: int) -> list[EventRecord]:
         """The last events of all runs that fit, at most `limit`, the oldest of them first."""
 
+    def export_events(self, target: Path, query: EventQuery, run: str | None, limit: int | None) -> int:
+        """Write events to a Parquet file, those of one run (by its uid) or of all; how many there are."""
+
     def event(self, event_id: str) -> Placed:
         """The event with an id."""
 

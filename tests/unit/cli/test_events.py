@@ -12,6 +12,8 @@ from componentrun.cli.cluster import RUNS, STORAGES
 from tests.unit.cli.world import START
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.unit.cli.world import World
 
 UID = "3f2a1c9e-0000-4000-8000-00000000abcd"
@@ -96,3 +98,27 @@ def test_what_is_followed_is_filtered_too(world: World) -> None:
     ]
     result = world.run("events", "one", "-f", "--type", "error", "-n", "1")
     assert result.stdout == "07:40:00.000 error   stage-out: no price\n08:00:00.000 error   component: worse\n"
+
+
+def test_events_of_a_run_or_of_all_are_exported(world: World, tmp_path: Path) -> None:
+    target = tmp_path / "events.parquet"
+    result = world.run("events", "one", "--type", "warn,error", "--export", str(target))
+    assert (result.exit_code, result.stdout, world.store.asked_run) == (0, "", "uid-one")
+    assert target.read_text() == "2\n3\n"
+    assert result.stderr == f"`{target}` has 2 events (4 B)\n"
+    assert world.run("events", "--component", "cleaner", "-n", "1", "--export", str(target)).exit_code == 0
+    assert (target.read_text(), world.store.asked_run) == ("4\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["one", "--export", "a.csv"], "`a.csv` ends with `.csv`; expected `.parquet`"),
+        (["one", "--export", "a.parquet", "-f"], "leave out `--follow`"),
+        (["--export", "a.parquet", "-o", "json"], "leave out `--follow` and `--output`"),
+    ],
+)
+def test_an_export_that_is_none(world: World, arguments: list[str], told: str) -> None:
+    result = world.run("events", *arguments)
+    assert result.exit_code == 1
+    assert told in result.stderr

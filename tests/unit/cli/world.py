@@ -259,6 +259,12 @@ class FakeStore:
         self.questions.append((query, limit))
         return [record for record in self.said if query.takes(placed(record))][-limit:] if limit else []
 
+    def export_events(self, target: Path, query: EventQuery, run: str | None, limit: int | None) -> int:
+        self.asked_run = run or ""
+        found = [record for record in self.said if query.takes(placed(record))][-(limit or 1000) :]
+        target.write_text("".join(f"{record.seq}\n" for record in found))
+        return len(found)
+
     def event(self, event_id: str) -> Placed:
         return next(placed(record) for record in self.said if record.raw["id"] == event_id)
 
