@@ -16,6 +16,7 @@ Modules, lowest first:
     structure   a text to type, message, params                  pure
     facts       what is read of runs and pods                    pure
     lifecycle   a run's status to events                         pure
+    cut         a segment, ready to be written                   pure
     journal     events that wait, and the checkpoint with them   pure
     settings, metrics
     watch       list and watch

@@ -13,16 +13,17 @@ order of their times, and those of one source in the order in which it gave them
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
+from componentrun.collector.cut import Cut
 from componentrun.collector.lastwords import LastWords
 from componentrun.collector.lifecycle import SOURCE, Told
-from componentrun.collector.lines import stamp_of
 from componentrun.collector.position import Position
 from componentrun.collector.structure import Said, cut, limited, said
 from componentrun.core.results import counted
-from componentrun.storage.events import MAX_SEGMENT_EVENTS, Event
+from componentrun.storage.events import MAX_SEGMENT_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from componentrun.collector.lines import Line
     from componentrun.core.redactor import Redactor
 
-__all__ = ["SEGMENT_BYTES", "Cut", "Journal", "Limits", "container_key"]
+__all__ = ["SEGMENT_BYTES", "Journal", "Limits", "container_key"]
 
 SEGMENT_BYTES: Final = 256 * 1024
 _SEGMENT_EVENTS: Final = MAX_SEGMENT_EVENTS * 3 // 4
@@ -43,19 +44,7 @@ _OVERHEAD: Final = 200
 _MOST_PROBLEMS: Final = 20
 _LAST: Final = 2**63
 """Behind every time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """One segment, ready to be written."""
-
-    first_seq: int
-    events: tuple[Event, ...]
-    checkpoint: dict[str, Any]
-    size: int
-    """Bytes, about."""
-    oldest: int
-    """Time of the oldest line in it, nanoseconds; 0: it holds no line."""
+_place: Final = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +212,9 @@ class Journal:
     def cut(self) -> Cut:
         """Take all events out; there must be some."""
         first = self.next_seq - len(self._waiting)
-        ordered = sorted(self._waiting, key=lambda item: item[0])
-        events = tuple(self._event(seq, *item[1:]) for seq, item in enumerate(ordered, first))
-        segment = Cut(first, events, self.checkpoint(), self.size, self._oldest)
+        self._waiting.sort(key=_place)
+        said = tuple([item[1:] for item in self._waiting])
+        segment = Cut(first, self._run, said, self.checkpoint(), self.size, self._oldest)
         self._waiting, self.size, self._oldest = [], 0, 0
         self._latest.clear()
         return segment
@@ -264,22 +253,6 @@ class Journal:
         self._printed = int(checkpoint.get("printed", 0))
         self._left_lines, self._left_bytes = (int(value) for value in checkpoint.get("left", (0, 0)))
         return self
-
-    def _event(self, seq: int, time: int, what: Said, source: str, attempt: int | None) -> Event:
-        run = self._run
-        return Event(
-            id=f"{run.uid}-{seq}",
-            seq=seq,
-            time=stamp_of(time),
-            run=run.uid,
-            component=run.component,
-            configuration=run.configuration,
-            type=what.type,
-            message=what.message,
-            params=what.params,
-            source=source,
-            attempt=attempt,
-        )
 
     def _append(self, time: int, what: Said, source: str, attempt: int | None, *, last: bool = False) -> None:
         place = _LAST if last else max(time, self._latest.get(source, 0))

@@ -8,19 +8,19 @@ behind it.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from componentrun.collector.journal import Journal
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
 from componentrun.storage.eventruns import EventRun, enter_ended, enter_open
-from componentrun.storage.events import About, SegmentTakenError, append_segment, last_segment
+from componentrun.storage.events import About, SegmentTakenError, append_lines, last_segment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from componentrun.collector.journal import Cut, Limits
+    from componentrun.collector.cut import Cut
+    from componentrun.collector.journal import Limits
     from componentrun.collector.metrics import Metrics
     from componentrun.collector.state import RunState
     from componentrun.collector.stores import Stores
@@ -87,18 +87,19 @@ class Outlet:
             UndeliverableError: see there.
         """
         run = self._state.run
-        about = self._about.following(run.name, cut.events, datetime.now(UTC))
+        counts, lines = cut.counts, (len(cut.said), cut.lines())
+        about = self._about.following(run.name, cut.ends, datetime.now(UTC), counts)
 
         async def append(store: Store) -> None:
             if not self._entered:
                 await enter_open(store, self._event_run())
                 self._entered = True
-            await append_segment(store, run.uid, cut.first_seq, cut.events, cut.checkpoint, about)
+            await append_lines(store, run.uid, cut.first_seq, lines, cut.checkpoint, about)
 
         await self._insist(append, "write a segment")
         self._about = about
         self._metrics.segments.inc()
-        for kind, count in Counter(event.type for event in cut.events).items():
+        for kind, count in counts.items():
             self._metrics.events.labels(kind).inc(count)
         if cut.oldest:
             self._metrics.lag.observe(max(time.time() - cut.oldest / 1e9, 0.0))

@@ -95,7 +95,7 @@ def said(text: str, redactor: Redactor, *, cut_off: bool = False) -> Said:
 def _json_object(text: str) -> dict[str, Any]:
     for candidate in (text, _BYTES.sub(r"\1\\\\x\2", text)) if "\\x" in text else (text,):
         try:
-            document = json.loads(candidate, parse_float=_finite, parse_constant=str)
+            document = _DECODER.decode(candidate)
         except (ValueError, RecursionError):
             continue  # not JSON after all: it is shown as the text it is
         return document if isinstance(document, dict) else {}
@@ -106,6 +106,9 @@ def _finite(text: str) -> float | str:
     """Infinity and NaN are no JSON, though Python reads and writes them."""
     value = float(text)
     return value if math.isfinite(value) else text
+
+
+_DECODER: Final = json.JSONDecoder(parse_float=_finite, parse_constant=str)
 
 
 def _message_field(document: dict[str, Any]) -> str | None:

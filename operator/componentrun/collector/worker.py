@@ -147,7 +147,7 @@ class Worker:
         cut = inbox.journal.cut()
         inbox.emptied()
         await self._outlet.write(cut)
-        self._count = cut.events[-1].seq
+        self._count = cut.last_seq
         self._written_at = time.monotonic()
 
     async def _last_words(self, inbox: Inbox, crew: Crew) -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "Placed",
     "Segment",
     "SegmentTakenError",
+    "append_lines",
     "append_segment",
     "follow_events",
     "last_segment",
@@ -100,13 +101,22 @@ class About:
     counts: Mapping[str, int] = field(default_factory=dict)
     """Events of each type since the run's first."""
 
-    def following(self, name: str, events: Sequence[Event], written: datetime) -> About:
-        """What the next segment says, which holds these events."""
+    def following(
+        self, name: str, events: Sequence[Event], written: datetime, told: Mapping[str, int] | None = None
+    ) -> About:
+        """What the next segment says, which holds these events.
+
+        Args:
+            name: of the run.
+            events: of the segment; where they are counted already, the first and the latest are enough.
+            written: when.
+            told: how many of each type there are.
+        """
         # Before it is known what is latest, the events' places don't depend on it.
         before = About(written=written.isoformat(), latest_before=self.latest)
         places = before.places([events[0], max(events, key=lambda event: event.time)])
         counts = Counter(self.counts)
-        counts.update(event.type for event in events)
+        counts.update((event.type for event in events) if told is None else told)
         return About(
             name=name,
             written=before.written,
@@ -213,8 +223,22 @@ async def append_segment(
         raise PlatformError(f"a segment of {len(events)} events: expected 1 to {MAX_SEGMENT_EVENTS}")
     if [event.seq for event in events] != list(range(first_seq, first_seq + len(events))):
         raise PlatformError(f"the events of a segment are not numbered from {first_seq} on")
+    lines = b"".join(_line(_event_dict(event)) for event in events)
+    return await append_lines(store, run, first_seq, (len(events), lines), checkpoint, about)
+
+
+async def append_lines(
+    store: Store,
+    run: str,
+    first_seq: int,
+    lines: tuple[int, bytes],
+    checkpoint: dict[str, Any],
+    about: About | None = None,
+) -> str:
+    """As `append_segment`, of events that are lines already (`eventlines`): how many, and their text."""
+    count, text = lines
     key = store.layout.segment(run, first_seq)
-    data = encode_segment(Segment(run, first_seq, checkpoint, tuple(events), about or About()))
+    data = _header(Segment(run, first_seq, checkpoint, (), about or About()), count) + text
     try:
         await store.create(key, data)
     except ExistsError:
@@ -228,15 +252,19 @@ async def append_segment(
 
 def encode_segment(segment: Segment) -> bytes:
     """The segment as it is stored."""
+    events = b"".join(_line(_event_dict(event)) for event in segment.events)
+    return _header(segment, len(segment.events)) + events
+
+
+def _header(segment: Segment, count: int) -> bytes:
     header = {
         "format": EVENTS_FORMAT,
         "run": segment.run,
         "firstSeq": segment.first_seq,
-        "count": len(segment.events),
+        "count": count,
     }
     about = {name: value for name in About.__slots__ if (value := getattr(segment.about, name))}
-    header |= ({"about": about} if about else {}) | {"checkpoint": segment.checkpoint}
-    return b"".join(_line(item) for item in (header, *(_event_dict(event) for event in segment.events)))
+    return _line(header | ({"about": about} if about else {}) | {"checkpoint": segment.checkpoint})
 
 
 def decode_segment(data: bytes, where: str) -> Segment:

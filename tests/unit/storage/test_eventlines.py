@@ -1,0 +1,32 @@
+"""Lines that are made without objects are those that are made of objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from componentrun.storage.eventlines import line_writer
+from componentrun.storage.events import Event, Segment, decode_segment, encode_segment
+
+texts = st.text(max_size=30)
+params = st.dictionaries(texts, st.recursive(st.none() | st.booleans() | st.integers() | texts, st.lists, max_leaves=5))
+kinds = st.sampled_from(["info", "success", "warn", "error"])
+
+
+@given(texts, texts, texts, texts, params, kinds, st.none() | st.integers(1, 9))
+def test_a_line_is_the_same(
+    run: str, component: str, message: str, source: str, said: dict[str, Any], kind: Any, attempt: int | None
+) -> None:
+    time = "2026-11-24T07:46:33.866288610Z"
+    event = Event(f"{run}-7", 7, time, run, component, "c-1", kind, message, said, None, source, attempt)
+    line = line_writer(run, component, "c-1")(7, time, kind, message, said, source, attempt)
+    whole = encode_segment(Segment(run, 7, {}, (event,)))
+    assert whole.endswith(b"}\n" + line.encode(errors="backslashreplace"))
+    assert decode_segment(whole, "here").events == (event,)
+
+
+def test_half_a_surrogate_pair_is_written_as_an_escape() -> None:
+    line = line_writer("r", "c", "k")(1, "t", "info", "\ud83d", {}, "component", None)
+    assert b"\\ud83d" in line.encode(errors="backslashreplace")
