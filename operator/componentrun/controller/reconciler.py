@@ -5,8 +5,6 @@ Nothing is decided here. Every action may be repeated, so after any error, and a
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -15,21 +13,27 @@ from pydantic import ValidationError
 
 from componentrun.api import names
 from componentrun.controller.caches import Key
+from componentrun.controller.hiding import Hider
 from componentrun.controller.removal import Remover
 from componentrun.core import conditions
 from componentrun.core import plan as core_plan
 from componentrun.core import status as core_status
-from componentrun.core.actions import DeletePod, DeleteRun, KubernetesEvent, Publish, StartAttempt, WriteStatus
+from componentrun.core.actions import (
+    DeletePod,
+    DeleteRun,
+    GiveGrants,
+    KubernetesEvent,
+    Publish,
+    StartAttempt,
+    WriteStatus,
+)
 from componentrun.core.observed import Observed
 from componentrun.core.queued import queued
 from componentrun.core.quota import read_quota
-from componentrun.core.redaction import needs_redaction, redact_action, redact_status
-from componentrun.errors import ComponentRunError, PlatformError, Reason
-from componentrun.exchange import REDACT_KEY
+from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
 from componentrun.process.kubeerrors import ConflictError, NotFoundError, QuotaExceededError
 from componentrun.process.logs import RunLogger
 from componentrun.process.resources import RUNS
-from componentrun.process.storages import find_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,8 +88,10 @@ class Reconciler:
         self._limits = limits
         self._clock = clock
         self._remover = Remover(kube, caches, limits)
+        self._hider = Hider(kube)
         self._failing_since: dict[str, datetime] = {}
         self._settled: set[str] = set()
+        self._granted: dict[Key, str] = {}
         self.active = True
         """Whether this operator acts; one that stands by only keeps its caches tidy."""
 
@@ -101,6 +107,7 @@ class Reconciler:
         if run is None:
             if self.active:
                 await self._remover.sweep(key)
+            self._granted.pop(key, None)
             self._caches.pods.forget(key, only_gone=True)
             return None
         if not self.active:
@@ -123,14 +130,21 @@ class Reconciler:
         """Plan and act; seconds until the next look."""
         pod = self._caches.pods.current(key, run.metadata.uid)
         earlier = self._caches.pods.earlier(key, run.metadata.uid, pod)
-        plan = core_plan.plan(Observed(run, pod, self._clock(), self._limits, earlier, self._queues.turn(key)))
+        was_over = core_status.is_terminal(run.status)
+        granted = pod is not None and self._granted.get(key) == pod.uid
+        turn = self._queues.turn(key)
+        plan = core_plan.plan(Observed(run, pod, self._clock(), self._limits, earlier, turn, granted))
         self._queues.claim(key, starts=any(isinstance(action, StartAttempt) for action in plan.actions))
-        for action in await self._redacted(run, plan.actions):
+        for action in await self._hider.actions(run, plan.actions):
             run = await self._carry_out(run, action)
+        ended = core_status.is_terminal(run.status) and not was_over
         if core_status.is_terminal(run.status):
             self._caches.pods.forget(key, only_gone=True)
+            self._granted.pop(key, None)
             if run.status.reason == Reason.PUBLISH_FAILED:
                 await self._complete(run)
+        if ended:
+            return _AT_ONCE  # what is left of it has times of its own, and its own writes are no news to an operator
         if plan.wake_at is None:
             return None
         # Where nothing was done and the time has come all the same, asking again at once would only turn in circles.
@@ -167,6 +181,8 @@ class Reconciler:
                 return await self._writer.write(run, action.status)
             case StartAttempt():
                 return await self._start(run, action)
+            case GiveGrants():
+                return await self._give(run, action)
             case Publish():
                 return await self._publish(run, action)
             case DeletePod():
@@ -179,7 +195,7 @@ class Reconciler:
 
     async def _start(self, run: ComponentRun, action: StartAttempt) -> ComponentRun:
         try:
-            status = await self._starter.start(run, action.number)
+            started = await self._starter.start(run, action.number)
         except QuotaExceededError as error:
             return await self._no_room(run, error)
         except ComponentRunError as error:
@@ -187,7 +203,39 @@ class Reconciler:
             status = core_status.start_failed(run, error, limits=self._patience(run, now), now=now)
             return await self._failed(run, status, error)
         self._failing_since.pop(run.metadata.uid, None)
-        return await self._write(run, status)
+        run = await self._write(run, started.status)
+        try:
+            await self._starter.give(run, started)
+        except ComponentRunError as error:
+            return await self._not_given(run, error)
+        return self._given(run, started.pod_uid)
+
+    async def _give(self, run: ComponentRun, action: GiveGrants) -> ComponentRun:
+        """The attempt is written down, and nobody knows here whether its pod has its Secret."""
+        uid = run.status.attempts[-1].pod_uid or ""
+        try:
+            if not await self._starter.has_given(run, action.number, uid):
+                started = await self._starter.start(run, action.number)
+                if started.pod_uid == uid:
+                    await self._starter.give(run, started)
+                else:  # ours was deleted just now: the one in its place never runs
+                    pod = DeletePod(names.pod_name(run.metadata.name, action.number), started.pod_uid, _KILL_SECONDS)
+                    await self._remover.delete(Key(run.metadata.namespace, run.metadata.name), pod)
+        except ComponentRunError as error:
+            return await self._not_given(run, error)
+        return self._given(run, uid)
+
+    def _given(self, run: ComponentRun, pod_uid: str) -> ComponentRun:
+        self._granted[Key(run.metadata.namespace, run.metadata.name)] = pod_uid
+        return run
+
+    async def _not_given(self, run: ComponentRun, error: ComponentRunError) -> ComponentRun:
+        """A pod has to do without its Secret: for now, or for ever, which ends the run."""
+        if isinstance(error, TransientError):
+            status = core_status.held_up(run, error, self._clock())
+        else:
+            status = core_status.start_failed(run, error, limits=self._limits, now=self._clock())
+        return await self._failed(run, status, error)
 
     async def _no_room(self, run: ComponentRun, error: QuotaExceededError) -> ComponentRun:
         """A quota is used up: the run waits, for as long as it takes, unless the quota has no room for it at all."""
@@ -260,27 +308,11 @@ class Reconciler:
 
     async def _write(self, run: ComponentRun, status: ComponentRunStatus) -> ComponentRun:
         """Write a status that the plan did not know yet, and tell `kubectl describe` about it."""
-        if _has_words(run.status, status):
-            status = redact_status(status, await self._hidden_values(run))
-        written = await self._writer.write(run, status)
+        written = await self._writer.write(run, await self._hider.status(run, status))
         event = core_status.lifecycle_event(run.status, written.status)
         if event is not None:
             await self._writer.tell(written, event)
         return written
-
-    async def _redacted(self, run: ComponentRun, actions: tuple[Action, ...]) -> tuple[Action, ...]:
-        """The actions without any value that must not appear in what they say."""
-        if not any(isinstance(action, WriteStatus) and _has_words(run.status, action.status) for action in actions):
-            return actions
-        values = await self._hidden_values(run)
-        return tuple(redact_action(action, values) for action in actions)
-
-    async def _hidden_values(self, run: ComponentRun) -> list[str] | None:
-        """The values that must not appear, from the attempt's Secret; None where that is gone."""
-        name = run.status.attempts[-1].pod if run.status.attempts else names.pod_name(run.metadata.name, 1)
-        secret = await find_secret(self._kube, run.metadata.namespace, name)
-        entry = ((secret or {}).get("data") or {}).get(REDACT_KEY)
-        return None if entry is None else [str(value) for value in json.loads(base64.b64decode(entry))]
 
     async def _delete_run(self, run: ComponentRun) -> None:
         key = Key(run.metadata.namespace, run.metadata.name)
@@ -290,11 +322,6 @@ class Reconciler:
             await self.refresh(key)
         else:
             _logger(run).info("deleted, as its ttlAfterFinished is over")
-
-
-def _has_words(before: ComponentRunStatus, after: ComponentRunStatus) -> bool:
-    """Whether `after` says what a container said, which nobody has redacted yet."""
-    return needs_redaction(before, after) or (bool(after.warnings) and after.warnings != before.warnings)
 
 
 def _logger(run: ComponentRun) -> RunLogger:

@@ -4,11 +4,11 @@
     2. plan       inputs are looked up, plans are written to the store, grants are signed
     3. policy     the class's NetworkPolicy is in force
     4. pod        owned by the run; a pod of this name that is there already must be ours
-    5. Secret     owned by the pod, so that it goes with it; the kubelet waits until it is there
-    6. status     the caller writes what `core.status.attempt_started` says
+    5. status     the caller writes what `core.status.attempt_started` says
+    6. Secret     owned by the pod, so that it goes with it; the kubelet waits until it is there
 
 Killed between any two, the next try finds what is there and goes on: the plans are written anew below the same keys, so
-the grant in a Secret that is there already leads to them.
+the grant in a Secret that is there already leads to them. A pod whose attempt was not written down never ran.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from componentrun.core.observed import Limits
     from componentrun.process.kube import Kube
 
-__all__ = ["StartSettings", "Starter"]
+__all__ = ["StartSettings", "Started", "Starter"]
 
 _SPARE: Final = timedelta(minutes=15)
 """Added to the life of a grant: for clocks that differ, and for an operator that is away for a while."""
@@ -79,6 +79,16 @@ class StartSettings:
     agent_image: str
     pod: PodSettings
     limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A pod that is there, and waits for its Secret."""
+
+    pod_uid: str
+    status: ComponentRunStatus
+    """To be written before the pod gets its Secret."""
+    secret: dict[str, Any]
 
 
 class Starter:
@@ -103,8 +113,8 @@ class Starter:
         self._settings = settings
         self._clock = clock
 
-    async def start(self, run: ComponentRun, number: int) -> ComponentRunStatus:
-        """Have the attempt's pod and Secret; the status to write then.
+    async def start(self, run: ComponentRun, number: int) -> Started:
+        """Have the attempt's pod; what to write, and to give it, then.
 
         Raises:
             UserError: what the run asks for can't be.
@@ -122,17 +132,43 @@ class Starter:
         await self._policies.ensure(effective.network, opened.storage, opened.store.settings.base_url)
         pod = await self._pod(run, number, effective)
         redact = tuple(dict.fromkeys((*effective.plain_secrets, *secrets.values(), *([token] if token else ()))))
-        await self._secret(run, number, pod, plan, redact, token)
-        return core_status.attempt_started(
+        uid = pod["metadata"]["uid"]
+        secret = build_secret(
+            run, number, pod_uid=uid, grant_in=plan.grant_in, grant_out=plan.grant_out, redact=redact, token=token
+        )
+        status = core_status.attempt_started(
             run,
             effective,
             number=number,
-            pod_uid=pod["metadata"]["uid"],
+            pod_uid=uid,
             gated=bool(pod["spec"].get("schedulingGates")),
             input_tables=[TableStatus(table=item.source, rows=item.rows, bytes=item.bytes) for item in plan.inputs],
             input_files=[FileStatus(id=item.id, name=item.name, bytes=item.size) for item in plan.files],
             now=self._clock(),
         )
+        return Started(uid, status, secret)
+
+    async def give(self, run: ComponentRun, started: Started) -> None:
+        """Give the pod its Secret, after which it may run.
+
+        Raises:
+            PlatformError: the API server refused it, or a Secret of that name is somebody else's.
+            TransientError: the API server is away, or one is left from an earlier run of the name; try again.
+        """
+        namespace = run.metadata.namespace
+        try:
+            await self._kube.create(SECRETS, namespace, started.secret)
+        except AlreadyExistsError:
+            there = await self._kube.get(SECRETS, namespace, started.secret["metadata"]["name"])
+            _check_owner("Secret", there, started.pod_uid)
+        except (ForbiddenError, InvalidError) as error:
+            raise _without_body(error) from None
+
+    async def has_given(self, run: ComponentRun, number: int, pod_uid: str) -> bool:
+        """Whether the pod has its Secret."""
+        name = names.pod_name(run.metadata.name, number)
+        there = await find_secret(self._kube, run.metadata.namespace, name)
+        return there is not None and _is_owned(there, pod_uid)
 
     async def _component(self, run: ComponentRun) -> Component | None:
         name = run.spec.component
@@ -235,27 +271,6 @@ class Starter:
         self._caches.pods.seen(pod)
         return pod
 
-    async def _secret(
-        self,
-        run: ComponentRun,
-        number: int,
-        pod: dict[str, Any],
-        plan: AttemptPlan,
-        redact: tuple[str, ...],
-        token: str | None,
-    ) -> None:
-        uid = pod["metadata"]["uid"]
-        body = build_secret(
-            run, number, pod_uid=uid, grant_in=plan.grant_in, grant_out=plan.grant_out, redact=redact, token=token
-        )
-        namespace, name = run.metadata.namespace, names.pod_name(run.metadata.name, number)
-        try:
-            await self._kube.create(SECRETS, namespace, body)
-        except AlreadyExistsError:
-            _check_owner("Secret", await self._kube.get(SECRETS, namespace, name), uid)
-        except (ForbiddenError, InvalidError) as error:
-            raise _without_body(error) from None
-
 
 def _source(item: EffectiveInput, now: datetime, memory: Memory) -> InputSource:
     adaptive = item.changed_since == ADAPTIVE
@@ -280,7 +295,7 @@ def _check_owner(what: str, obj: dict[str, Any], uid: str) -> None:
         PlatformError: it is somebody else's.
     """
     metadata = obj["metadata"]
-    if any(owner.get("uid") == uid for owner in metadata.get("ownerReferences") or []):
+    if _is_owned(obj, uid):
         return
     title = f"a {what} `{metadata['name']}` of namespace `{metadata['namespace']}`"
     ours = (metadata.get("labels") or {}).get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
@@ -290,6 +305,10 @@ def _check_owner(what: str, obj: dict[str, Any], uid: str) -> None:
         f"{title} exists and does not belong to this run; delete it, or give the run another name",
         Reason.POD_REJECTED,
     )
+
+
+def _is_owned(obj: dict[str, Any], uid: str) -> bool:
+    return any(owner.get("uid") == uid for owner in obj["metadata"].get("ownerReferences") or [])
 
 
 def _secret_value(secret: dict[str, Any] | None, key: Key, entry: str, what: str) -> str:

@@ -10,7 +10,17 @@ if TYPE_CHECKING:
 
     from componentrun.api.componentrun import ComponentRunStatus
 
-__all__ = ["Action", "DeletePod", "DeleteRun", "KubernetesEvent", "Plan", "Publish", "StartAttempt", "WriteStatus"]
+__all__ = [
+    "Action",
+    "DeletePod",
+    "DeleteRun",
+    "GiveGrants",
+    "KubernetesEvent",
+    "Plan",
+    "Publish",
+    "StartAttempt",
+    "WriteStatus",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +36,17 @@ class WriteStatus:
 
 @dataclass(frozen=True, slots=True)
 class StartAttempt:
-    """Prepare Storage, network policy, pod and Secret of this attempt, then write the status.
+    """Prepare Storage, network policy and pod of this attempt, write the status, then give the pod its Secret.
 
     Stops at the first error. Repeated where the pod is there but the status does not know it yet.
     """
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiveGrants:
+    """See to it that the pod of this attempt, which the status knows, has its Secret: it can't start without."""
 
     number: int
 
@@ -67,7 +84,7 @@ class KubernetesEvent:
     message: str
 
 
-Action = WriteStatus | StartAttempt | Publish | DeletePod | DeleteRun | KubernetesEvent
+Action = WriteStatus | StartAttempt | GiveGrants | Publish | DeletePod | DeleteRun | KubernetesEvent
 
 
 @dataclass(frozen=True, slots=True)

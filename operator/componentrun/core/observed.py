@@ -117,3 +117,5 @@ class Observed:
     """Other pods of the run that are still there: those of earlier attempts."""
     turn: Turn = START
     """Whether it may start, where it has not; whether another one takes its place."""
+    granted: bool = True
+    """The pod's Secret is known to be there."""

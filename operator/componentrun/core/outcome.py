@@ -57,7 +57,8 @@ def start_failed(run: ComponentRun, error: ComponentRunError, *, limits: Limits,
     why = error.message.rstrip(".")
     if isinstance(error, TransientError) and now < _since(run, "Queued", now) + timedelta(seconds=limits.start_retry):
         return moved(run, "Queued", error.reason, f"The run can't start yet, and will be tried again: {why}.", now=now)
-    what = "The run could not be started" if not run.status.attempts else "The run could not be brought to its end"
+    waits = not run.status.attempts or run.status.phase in {"Queued", "Pending"}
+    what = "The run could not be started" if waits else "The run could not be brought to its end"
     if run.status.next_attempt_time is not None:
         what = "Another attempt could not be started"
     return finished(run, Diagnosis(error.reason, f"{what}: {why}."), now=now)

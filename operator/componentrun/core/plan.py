@@ -6,6 +6,8 @@ Level-triggered: it may be asked at any time, and its actions repeated. Rules th
 - a decision is in the status before anything is done about it: a termination before a deletion, phase Publishing
   (with the attempt's outcome) before publishing, the final status before the pod goes;
 - nothing is published once `spec.cancel` was seen, unless phase Publishing was in the status before that;
+- a pod gets its Secret, without which it can't start, when the status knows it: what was made and not written down has
+  never run;
 - there is one pod for an attempt. Whether another attempt follows is decided in `retry`, when the one before has ended.
 - a run is started when it is its turn (`core.queue`), and one whose place another took ends like a cancelled one.
 """
@@ -19,11 +21,11 @@ from componentrun.api.common import duration_seconds, duration_text
 from componentrun.api.componentrun import Termination
 from componentrun.contract import DEFAULT_TIMEOUT_SECONDS
 from componentrun.core import conditions, queued, retry, status
-from componentrun.core.actions import DeletePod, DeleteRun, Plan, Publish, StartAttempt, WriteStatus
+from componentrun.core.actions import DeletePod, DeleteRun, GiveGrants, Plan, Publish, StartAttempt, WriteStatus
 from componentrun.core.diagnosis import Diagnosis, diagnose, saved_always
 from componentrun.core.removing import KILL_GRACE_SECONDS, dismiss, earliest, kept_until, kill, leftovers
 from componentrun.core.results import agent_reason
-from componentrun.core.waiting import admitted, given_up_at, has_ended, next_look, stuck, timeout_at
+from componentrun.core.waiting import admitted, given_up_at, has_begun, has_ended, next_look, stuck, timeout_at
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ def _before_the_start(o: Observed) -> Plan:
     if o.pod is not None and (o.pod.gone or o.run.spec.cancel):
         return _write(o, status.adopted(o.run, o.pod, o.now), wake_at=o.now)
     if o.pod is not None:
-        return Plan((StartAttempt(max(o.pod.attempt, FIRST_ATTEMPT)),))
+        return _start(o, max(o.pod.attempt, FIRST_ATTEMPT))
     if o.run.spec.cancel:
         message = "The run was cancelled before it started."
         return _write(o, status.finished(o.run, Diagnosis(Reason.CANCELLED, message), now=o.now))
@@ -100,7 +102,7 @@ def _when_it_is_its_turn(o: Observed) -> Plan:
         return _write(o, status.finished(o.run, queued.forbidden(o.turn), now=o.now))
     if o.turn.verdict == "wait":
         return _write(o, queued.queued(o.run, o.turn, o.now), wake_at=queued.look_again(o.run, o.turn, o.now))
-    return Plan((StartAttempt(FIRST_ATTEMPT),))
+    return _start(o, FIRST_ATTEMPT)
 
 
 def _between_attempts(o: Observed, last: Attempt, begins: datetime) -> Plan:
@@ -109,7 +111,7 @@ def _between_attempts(o: Observed, last: Attempt, begins: datetime) -> Plan:
     if pod is not None and (pod.gone or o.run.spec.cancel):
         return _write(o, status.adopted(o.run, pod, o.now), wake_at=o.now)
     if pod is not None:
-        return Plan((StartAttempt(pod.attempt),))
+        return _start(o, pod.attempt)
     if o.run.spec.cancel:
         message = "The run was cancelled between two attempts; nothing was published."
         return _write(o, status.finished(o.run, Diagnosis(Reason.CANCELLED, message), now=o.now))
@@ -118,7 +120,12 @@ def _between_attempts(o: Observed, last: Attempt, begins: datetime) -> Plan:
     look_again = retry.in_the_way(_pod_of(o.pod, last), o.limits, o.now)
     if look_again is not None:
         return Plan(wake_at=look_again)
-    return Plan((StartAttempt(last.number + 1),)) if o.now >= begins else Plan(wake_at=begins)
+    return _start(o, last.number + 1) if o.now >= begins else Plan(wake_at=begins)
+
+
+def _start(o: Observed, number: int) -> Plan:
+    """From then on the pod's own changes tell; one of which nobody ever says anything is overdue."""
+    return Plan((StartAttempt(number),), o.now + timedelta(seconds=o.limits.pending))
 
 
 def _without_pod(o: Observed, attempt: Attempt) -> Plan:
@@ -139,9 +146,11 @@ def _without_pod(o: Observed, attempt: Attempt) -> Plan:
 
 def _go_on(o: Observed, pod: PodView) -> Plan:
     """All is well so far: the phase follows the pod. Or there is no point in waiting for the component to start."""
+    problem = None if pod.gates else stuck(pod, o.limits, o.now)
+    if problem is None and not o.granted and not has_begun(pod):
+        return Plan((GiveGrants(pod.attempt),), o.now)
     if pod.gates:
         return _write(o, status.observed_phase(o.run, pod, o.now))  # whoever set them takes as long as they like
-    problem = stuck(pod, o.limits, o.now)
     if problem is None:
         return _write(o, status.observed_phase(o.run, pod, o.now), wake_at=next_look(pod, o.limits))
     if retry.worth_another(o.run, problem.reason, o.now, started=False):

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from componentrun.api.files import FileStatus
     from componentrun.core.effective import EffectiveRun
     from componentrun.core.observed import PodView
+    from componentrun.errors import TransientError
 
 __all__ = [
     "TERMINAL",
@@ -46,6 +47,7 @@ __all__ = [
     "events_delivered",
     "events_given_up",
     "finished",
+    "held_up",
     "is_terminal",
     "lifecycle_event",
     "observed_phase",
@@ -121,6 +123,13 @@ def attempt_started(
             "retry": effective.retry,
         }
     )
+
+
+def held_up(run: ComponentRun, error: TransientError, now: datetime) -> ComponentRunStatus:
+    """The attempt's pod can't be given its Secret yet; it is tried again for as long as the pod may wait."""
+    phase: Phase = run.status.phase or "Pending"
+    why = error.message.rstrip(".")
+    return moved(run, phase, Reason(phase), f"The pod waits for its Secret, which can't be made yet: {why}.", now=now)
 
 
 def adopted(run: ComponentRun, pod: PodView, now: datetime) -> ComponentRunStatus:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRunStatus
     from componentrun.core.observed import ContainerView, Limits, PodView
 
-__all__ = ["admitted", "given_up_at", "has_ended", "next_look", "occupies", "stuck", "timeout_at"]
+__all__ = ["admitted", "given_up_at", "has_begun", "has_ended", "next_look", "occupies", "stuck", "timeout_at"]
 
 _IMAGE_AT_ONCE: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _IMAGE_FIRST_LOOK: Final = "ErrImagePull"
@@ -71,6 +71,15 @@ def occupies(pod: PodView) -> bool:
     if pod.stage_in is not None and failed_stage_in(pod.stage_in):
         return False
     return pod.component is None or pod.component.state != "terminated"
+
+
+def has_begun(pod: PodView) -> bool:
+    """Whether a container of it has been started: then its volumes were there, and so was its Secret."""
+    return any(
+        container.state != "waiting" or container.restarts or container.ran_before
+        for container in (pod.stage_out, pod.stage_in, pod.component)
+        if container is not None
+    )
 
 
 def stuck(pod: PodView, limits: Limits, now: datetime) -> Diagnosis | None:

@@ -83,6 +83,102 @@ class TestTheMainWay:
         assert len(operator.caches.pods) == 0
 
 
+class TestGrants:
+    async def life_that_ends_at(self, world: World, write: str) -> None:
+        """An operator that dies right behind this write."""
+        world.add_run()
+        probe = World()
+        probe.add_run()
+        await FakeOperator(probe).live(3)
+        assert await life_with_crash(world, probe.writes.log.index(write) + 1, go_on=False)
+
+    async def test_a_pod_that_was_not_written_down_never_runs(self) -> None:
+        """Made, its operator dies, somebody deletes it, all unseen: it may be made again."""
+        world = World()
+        await self.life_that_ends_at(world, "create pods")
+        for _ in range(5):
+            await world.kubelet()
+        (pod,) = world.kube.of("pods")
+        assert "status" not in pod
+        world.kube.remove("pods", NAMESPACE, "load-1")
+        await FakeOperator(world).live()
+        assert world.run()["status"]["phase"] == "Succeeded"
+        assert [attempt["number"] for attempt in world.run()["status"]["attempts"]] == [1]
+        assert await world.rows(TABLE) == 2
+
+    async def test_a_pod_that_was_written_down_and_is_deleted_before_it_could_run_is_the_attempts_end(self) -> None:
+        world = World()
+        await self.life_that_ends_at(world, "patch componentruns/status")
+        assert world.kube.of("secrets") == []
+        world.kube.remove("pods", NAMESPACE, "load-1")
+        await FakeOperator(world).live(60)
+        assert world.run()["status"]["reason"] == "PodDeleted"
+
+    async def test_an_operator_that_comes_after_a_record_without_a_secret_makes_it(self) -> None:
+        world = World()
+        await self.life_that_ends_at(world, "patch componentruns/status")
+        assert world.kube.of("secrets") == []
+        await FakeOperator(world).live()
+        await assert_well_ended(world)
+
+    async def test_one_that_comes_later_makes_no_second_one(self) -> None:
+        world = World()
+        await self.life_that_ends_at(world, "create secrets")
+        await FakeOperator(world).live()
+        await assert_well_ended(world)
+        assert [name for name in world.kube.created if name.startswith("secrets/")] == ["secrets/load-1"]
+
+    async def test_a_secret_that_can_not_be_made_yet_is_said_and_made_later(self) -> None:
+        world = World()
+        world.add_run()
+        world.kube.refusals["create", "secrets"] = [QuotaExceededError("exceeded quota: x", 403)] * 2
+        operator = FakeOperator(world)
+        await operator.start()
+        await operator.work()
+        assert world.phase() == "Pending"
+        assert "waits for its Secret" in world.run()["status"]["message"]
+        await operator.live()
+        await assert_well_ended(world)
+
+    async def test_one_that_never_can_ends_the_run_and_its_pod(self) -> None:
+        world = World()
+        world.add_run()
+        world.kube.refusals["create", "secrets"] = [ForbiddenError("no", 403)]
+        await FakeOperator(world).live()
+        status = world.run()["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "PodRejected")
+        assert status["message"].startswith("The run could not be started: ")
+        assert world.kube.of("pods") == []
+
+    async def test_another_pod_of_that_name_gets_nothing(self) -> None:
+        """The recorded one was deleted while the operator was at it."""
+        world = World()
+        await self.life_that_ends_at(world, "patch componentruns/status")
+        operator = FakeOperator(world)
+        await operator.start()
+        world.kube.listener = None
+        world.kube.remove("pods", NAMESPACE, "load-1")
+        await operator.work()
+        assert world.kube.of("secrets") == []
+        assert world.kube.of("pods") == []
+
+
+class TestRunsThatHaveEnded:
+    @pytest.mark.parametrize("spec", [{}, {"ttlAfterFinished": "5s"}])
+    async def test_are_looked_at_once_more_though_nobody_says_anything_of_them(self, spec: dict[str, Any]) -> None:
+        """Its own writes are no news to an operator, and the rest of the run has times of its own."""
+        world = World()
+        key = world.add_run(component="there-is-none", image=None, **spec)
+        operator = FakeOperator(world)
+        await operator.start()
+        await operator.queue.get()
+        wake = await operator.reconciler.reconcile(key)
+        assert world.run()["status"]["reason"] == "ComponentNotFound"
+        assert wake is not None
+        assert wake < 1
+        assert await operator.reconciler.reconcile(key) == (5 if spec else None)
+
+
 class TestRunsThatAreDeleted:
     @staticmethod
     def orphan(world: World) -> None:
@@ -142,14 +238,15 @@ class TestRunsThatAreDeleted:
         await operator.work()  # raises nothing
 
 
-async def life_with_crash(world: World, at: int) -> bool:
+async def life_with_crash(world: World, at: int, *, go_on: bool = True) -> bool:
     """Whether the operator crashed after its write number `at`; another one then lives on."""
     world.writes.crash_at = at
     try:
         await FakeOperator(world).live()
     except (Crash, BaseExceptionGroup):
         world.writes.crash_at = None
-        await FakeOperator(world).live()
+        if go_on:
+            await FakeOperator(world).live()
         return True
     return False
 

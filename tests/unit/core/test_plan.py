@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from componentrun.core.actions import (
     DeletePod,
     DeleteRun,
+    GiveGrants,
     KubernetesEvent,
     Plan,
     Publish,
@@ -18,7 +20,10 @@ from componentrun.core.actions import (
 from componentrun.core.plan import plan
 from componentrun.core.redaction import needs_redaction
 from componentrun.core.removing import KILL_GRACE_SECONDS
+from componentrun.core.status import held_up
+from componentrun.errors import TransientError
 from tests.unit.core.make import (
+    LIMITS,
     at,
     done_in,
     done_out,
@@ -67,7 +72,7 @@ def alive(**more: Any) -> dict[str, Any]:
 
 class TestBeforeTheStart:
     def test_a_new_run_is_started(self) -> None:
-        assert plan(observe(make_run())) == Plan((StartAttempt(1),))
+        assert plan(observe(make_run())) == Plan((StartAttempt(1),), at(10 + LIMITS.pending))
 
     def test_a_suspended_run_is_held_back_and_says_so_once(self) -> None:
         status = written(plan(observe(make_run(suspend=True))))
@@ -115,6 +120,38 @@ class TestBeforeTheStart:
         status = written(plan(observe(make_run(cancel=True), alive())))
         assert status.phase == "Pending"
         assert others(plan(observe(make_run(cancel=True, status=status.to_dict()), alive()))) == [ASK]
+
+
+class TestGrants:
+    """A pod can't start before it has its Secret, which it gets once its attempt is written down."""
+
+    @pytest.mark.parametrize(
+        ("pod", "given"),
+        [
+            (make_pod(phase="Pending", node=""), True),
+            (make_pod(phase="Pending", stage_out=waiting("PodInitializing")), True),
+            (make_pod(phase="Pending", spec={"schedulingGates": [{"name": "example.com/gate"}]}), True),
+            (make_pod(stage_out=running()), False),
+            (alive(), False),
+        ],
+        ids=["no node", "waits", "gated", "begun", "running"],
+    )
+    def test_one_that_has_not_begun_is_given_what_it_may_lack(self, pod: dict[str, Any], given: bool) -> None:
+        unknown = replace(observe(make_run(status=started_status()), pod), granted=False)
+        assert (GiveGrants(1) in plan(unknown).actions) is given
+        assert GiveGrants(1) not in plan(replace(unknown, granted=True)).actions
+
+    @pytest.mark.parametrize("spec", [{"cancel": True}, {}])
+    def test_one_that_is_stopped_or_was_waited_for_too_long_gets_nothing(self, spec: dict[str, Any]) -> None:
+        run = make_run(status=started_status(), **spec)
+        late = replace(observe(run, make_pod(phase="Pending", node=""), seconds=601), granted=False)
+        assert GiveGrants(1) not in plan(late).actions
+
+    def test_why_it_can_not_be_made_is_said(self) -> None:
+        run = make_run(status=started_status())
+        told = held_up(run, TransientError("quota `small` is used up."), at(5))
+        assert (told.phase, told.reason) == ("Pending", "Pending")
+        assert told.message == "The pod waits for its Secret, which can't be made yet: quota `small` is used up."
 
 
 class TestOnTheWay:

@@ -323,10 +323,12 @@ class TestEveryPhase:
         assert set(self.PODS) == set(get_args(Phase))
 
     @pytest.mark.parametrize("phase", get_args(Phase))
-    def test_a_run_that_is_deleted_is_left_alone(self, phase: str) -> None:
+    def test_of_a_run_that_is_deleted_at_most_the_pod_is_touched(self, phase: str) -> None:
         run = make_run(status=self.status(phase))
         run = run.model_copy(update={"metadata": run.metadata.model_copy(update={"deletion_timestamp": at(0)})})
-        assert plan(observe(run, self.PODS[phase])) == Plan()
+        found = plan(observe(run, self.PODS[phase]))
+        assert found.wake_at is None
+        assert all(isinstance(action, DeletePod) for action in found.actions)
 
     @pytest.mark.parametrize("phase", get_args(Phase))
     def test_a_cancel_starts_nothing_and_stops_what_runs_unless_it_is_too_late(self, phase: str) -> None:

@@ -4,8 +4,7 @@ The world holds one run object and the pods of its attempts. A strategy chooses 
 dies, vanishes; somebody cancels, suspends, drains; the operator is away, misses an event, dies between two actions,
 sees an old pod); after each step the plan is asked and its actions are carried out, perhaps only some of them. A pod
 whose object was removed by force, or whose node is away, may still start its component: nobody sees that, and it
-counts. Left out: the store, the network, other runs, and a pod that was made, not written down and deleted, all while
-nobody looked.
+counts. A pod starts nothing before it has its Secret. Left out: the store, the network, other runs.
 """
 
 from __future__ import annotations
@@ -21,7 +20,15 @@ from hypothesis import strategies as st
 from componentrun.api import names
 from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, EventsStatus
 from componentrun.core import status as statuses
-from componentrun.core.actions import DeletePod, DeleteRun, KubernetesEvent, Publish, StartAttempt, WriteStatus
+from componentrun.core.actions import (
+    DeletePod,
+    DeleteRun,
+    GiveGrants,
+    KubernetesEvent,
+    Publish,
+    StartAttempt,
+    WriteStatus,
+)
 from componentrun.core.effective import resolve
 from componentrun.core.observed import Limits, Observed
 from componentrun.core.plan import plan
@@ -38,6 +45,8 @@ FAULTS = [
     "away",
     "away",
     "crash",
+    "crash before the secret",
+    "secret transient",
     "start transient",
     "start user",
     "publish transient",
@@ -69,6 +78,10 @@ class World:
         self.missed = False
         self.frozen: set[str] = set()
         self.made: list[int] = []
+        self.given: dict[str, int] = {}
+        """Pods that have their Secret, with their attempt."""
+        self.remembered: set[str] = set()
+        """Those of which the operator knows that."""
         self.started: set[int] = set()
         """Attempts whose component has run, whether anybody saw it or not."""
         self.run_deleted = False
@@ -92,7 +105,7 @@ class World:
                 count=3, attempts=len(ended), delivered=statuses.is_terminal(self.run.status)
             )  # fmt: skip
             self._set_status(self.run.status.model_copy(update={"events": events}))
-        elif step == "miss" and self._is_recorded():
+        elif step == "miss":
             self.last_seen = None
         elif step == "freeze" and self.pod is not None:
             self.frozen.add(uid_of(self.pod))
@@ -101,14 +114,12 @@ class World:
         self._haunt()
         self._stop_what_was_told()
 
-    def _is_recorded(self) -> bool:
-        return bool(self.run.status.attempts) and self.run.status.attempts[-1].number == (self.made or [0])[-1]
-
     def _haunt(self) -> None:
         """What can't be seen: a node that is away starts the component all the same."""
         for pod in [*self.replaced, *([self.pod] if self.pod is not None else [])]:
             ended = [c["state"].get("terminated", {}).get("exitCode", 0) for c in containers_of(pod)]
-            if uid_of(pod) in self.frozen and pod["status"]["phase"] not in {"Succeeded", "Failed"} and not any(ended):
+            alive = uid_of(pod) in self.given and pod["status"]["phase"] not in {"Succeeded", "Failed"}
+            if uid_of(pod) in self.frozen and alive and not any(ended):
                 self.started.add(number_of(pod))
 
     def _pod_step(self, step: str, pod: dict[str, Any]) -> None:
@@ -116,12 +127,12 @@ class World:
             self.old = copy.deepcopy(pod)
         if step in {"vanish", "vanish unseen", "vanish unknown"}:
             on_a_node = "nodeName" in pod["spec"] and pod["status"]["phase"] not in {"Succeeded", "Failed"}
-            if on_a_node and not self._failed_stage_in():
+            if on_a_node and uid_of(pod) in self.given and not self._failed_stage_in():
                 self.started.add(number_of(pod))  # the kubelet was not asked, and may be faster
             self._remove()
             self.missed = step == "vanish unseen"
             self.last_seen = self.old if self.missed and self.old else self.last_seen
-            if step == "vanish unknown" and self._is_recorded():
+            if step == "vanish unknown":
                 self.last_seen = None  # as for an operator that was started after that
         elif step == "evict":
             pod["status"] |= {
@@ -140,8 +151,8 @@ class World:
         """The next container starts or ends."""
         if "terminated" in self._state("stage-out") or self._pod_phase() in {"Succeeded", "Failed"}:
             return
-        if self.pod is not None:
-            self.pod["spec"]["nodeName"] = "node-a"
+        if not self._may_start():
+            return
         if not self._state("stage-out"):
             self._set("stage-out", {"running": {"startedAt": self._time()}})
             self._set("stage-in", {"running": {"startedAt": self._time()}})
@@ -162,6 +173,13 @@ class World:
             code = self._state("component")["terminated"]["exitCode"]
             if self.pod is not None:
                 self.pod["status"]["phase"] = "Succeeded" if code == 0 else "Failed"
+
+    def _may_start(self) -> bool:
+        """The pod gets a node, where it has none, and can begin once it has its Secret."""
+        if self.pod is None:
+            return False
+        self.pod["spec"]["nodeName"] = "node-a"
+        return uid_of(self.pod) in self.given
 
     def _end(self, name: str, step: str, message: str) -> None:
         code = {"fail": 1, "oom": 137}.get(step, 0)
@@ -218,13 +236,15 @@ class World:
     def goes_on(self) -> bool:
         """Reconcile, and let time pass until the run is looked at again; False once it is deleted.
 
-        It is looked at when it or a pod changes, and when the plan said so; otherwise nobody would ever.
+        It is looked at when the plan said so, when a pod changes, and once when it has ended; what the operator itself
+        writes is no news to it.
         """
-        before = copy.deepcopy((self.run, self.pod, self.replaced))
+        before = self.run.status
         self.reconcile("none")
         if self.run_deleted:
             return False
-        told = [self.now] if before != (self.run, self.pod, self.replaced) else []
+        ended = statuses.is_terminal(self.run.status) and not statuses.is_terminal(before)
+        told = [self.now] if ended else []
         pods = [pod for pod in [*self.replaced, self.pod] if pod is not None and uid_of(pod) not in self.frozen]
         ends = [pod["metadata"]["deletionTimestamp"] for pod in pods if "deletionTimestamp" in pod["metadata"]]
         times = [*told, *([self.wake_at] if self.wake_at else []), *map(datetime.fromisoformat, ends)]
@@ -246,11 +266,13 @@ class World:
         if view is not None and gone and self.missed:
             view = replace(view, missed=True)
         earlier = tuple(read_pod(pod) for pod in self.replaced) if view is not None else ()
-        found = plan(Observed(self.run, view, self.now, Limits(), earlier))
+        granted = view is not None and view.uid in self.remembered
+        found = plan(Observed(self.run, view, self.now, Limits(), earlier, granted=granted))
         self.wake_at = found.wake_at
         assert found.actions or found.wake_at is None or found.wake_at > self.now, "or it would be asked without end"
         for i, action in enumerate(found.actions):
             if fault == "crash" and i > 0:
+                self.remembered.clear()
                 return
             self._carry_out(action, fault)
 
@@ -259,6 +281,9 @@ class World:
             self._set_status(action.status)
         elif isinstance(action, StartAttempt):
             self._start(action, fault)
+        elif isinstance(action, GiveGrants):
+            assert action.number == self.run.status.attempts[-1].number
+            self._give(fault)
         elif isinstance(action, Publish):
             self._publish(action, fault)
         elif isinstance(action, DeletePod):
@@ -283,6 +308,7 @@ class World:
         if self.pod is None or number_of(self.pod) != action.number:
             self._make_pod(action.number)
         if fault == "crash":
+            self.remembered.clear()
             return
         effective = resolve(self.run, None, "lake")
         assert self.pod is not None
@@ -291,6 +317,20 @@ class World:
                 self.run, effective, number=action.number, pod_uid=uid_of(self.pod), input_tables=(), now=self.now
             )
         )
+        self._give(fault)
+
+    def _give(self, fault: str) -> None:
+        """The pod gets its Secret, if it is the one that the status knows."""
+        attempt = self.run.status.attempts[-1]
+        if fault == "crash before the secret":
+            self.remembered.clear()
+        elif fault == "secret transient":
+            self._set_status(statuses.held_up(self.run, TransientError("away"), self.now))
+        elif self.pod is not None and uid_of(self.pod) == attempt.pod_uid:
+            uid = uid_of(self.pod)
+            assert self.given.get(uid) or attempt.number not in self.given.values(), "never two pods for one attempt"
+            self.given[uid] = attempt.number
+            self.remembered.add(uid)
 
     def _check_that_it_may_start(self, number: int) -> None:
         retry = self.run.spec.retry
@@ -306,11 +346,11 @@ class World:
         check_restarts(self)
 
     def _make_pod(self, number: int) -> None:
-        assert number not in self.made, "never two pods for one attempt"
+        assert number not in self.given.values(), "never two pods for one attempt"
         self.made.append(number)
         if self.pod is not None:
             self.replaced.append(self.pod)
-        self.pod = make_pod(phase="Pending", uid=f"pod-{number}")
+        self.pod = make_pod(phase="Pending", uid=f"pod-{number}-{len(self.made)}", node="")
         self.pod["metadata"] |= {"name": f"daily-{number}", "creationTimestamp": self._time()}
         self.pod["metadata"]["labels"][names.ATTEMPT_LABEL] = str(number)
         self.gone, self.missed, self.old, self.last_seen = False, False, None, None
@@ -392,7 +432,7 @@ def test_a_run_always_ends_and_only_once(
             break
     assert statuses.is_terminal(world.run.status)
     assert world.run_deleted, "its time to live is over"
-    assert len(world.made) <= limit + 1
+    assert max(world.made, default=0) <= limit + 1
     assert [action.attempt for action in world.published] in ([], [world.made[-1] if world.made else 0])
     check_phases(world)
     check_restarts(world)
