@@ -56,6 +56,18 @@ FAULTS = [
 PAUSES = [0.2, 0.2, 1, 1, 1, 7, 31, 65, 700, 4000]
 """Seconds between two steps: within a second, within a grace period, beyond a timeout."""
 MUST_END_WITHIN = 300
+STARTED = [("nothing", "none", 0.2), ("get on", "none", 0.2)]
+RUNNING = [*STARTED, ("get on", "none", 0.2), ("get on", "none", 1.0)]
+BEGINNINGS: list[list[tuple[str, str, float]]] = [
+    [],
+    [],
+    [*STARTED, ("fail", "none", 0.2)],
+    [*STARTED, ("fail", "none", 0.2), ("nothing", "none", 31)],
+    [*RUNNING, ("nothing", "none", 4000), ("nothing", "none", 0.2)],
+    [*RUNNING, ("evict", "none", 0.2)],
+    [*STARTED, ("vanish unknown", "none", 0.2)],
+]
+"""Where a life begins, so that what comes late in it is not seldom: an attempt that another one follows, a timeout."""
 EVERYTHING = sorted(RETRIED_IF_NAMED)
 AFTER_START = [[], [], EVERYTHING, ["Evicted"], ["Timeout", "ApplicationError"]]
 
@@ -411,17 +423,21 @@ def check_restarts(world: World) -> None:
     st.booleans(),
     st.integers(0, 3),
     st.sampled_from(AFTER_START),
+    st.sampled_from(BEGINNINGS),
     st.lists(
         st.tuples(st.sampled_from(STEPS), st.sampled_from(FAULTS), st.sampled_from(PAUSES)),
-        min_size=4,
         max_size=35,
     ),
 )
 def test_a_run_always_ends_and_only_once(
-    write_always: bool, limit: int, after_start: list[str], steps: list[tuple[str, str, float]]
+    write_always: bool,
+    limit: int,
+    after_start: list[str],
+    beginning: list[tuple[str, str, float]],
+    steps: list[tuple[str, str, float]],
 ) -> None:
     world = World(write_always, limit, after_start)
-    for step, fault, seconds in steps:
+    for step, fault, seconds in [*beginning, *steps]:
         world.happen(step)
         world.reconcile(fault)
         world.now += timedelta(seconds=seconds)
