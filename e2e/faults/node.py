@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from componentrun.exchange import StageInResult, to_json
+from e2e.cluster import waiting
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -77,10 +78,54 @@ class FakeNode:
         running = {"running": {"startedAt": _stamp()}}
         self.say(pod, component=running, stage_out=running, phase="Running")
 
-    def say(self, pod: str, *, component: dict[str, Any], stage_out: dict[str, Any], phase: str, **status: Any) -> None:
-        """Write a pod's status as a kubelet would, with its input in."""
+    def say_staging_in(self, pod: str) -> None:
+        """Its input is being brought."""
+        running = {"running": {"startedAt": _stamp()}}
+        waits = {"waiting": {"reason": "PodInitializing"}}
+        self.say(pod, component=waits, stage_out=running, phase="Pending", stage_in=running)
+
+    def say_uploading(self, pod: str) -> None:
+        """The component has ended well, and its output is being uploaded."""
+        running = {"running": {"startedAt": _stamp()}}
+        self.say(pod, component=self.ended(0, reason="Completed"), stage_out=running, phase="Running")
+
+    def obey(self, pod: str) -> None:
+        """Wait until the pod is told to go; then have what runs in it end by SIGTERM, and let it go.
+
+        Raises:
+            ClusterError: nobody told it.
+        """
+        waiting.until(lambda: self._goes_on(pod), what=f"the deletion of {pod}", timeout=60)
+        for found in self._found(pod):
+            status = self.tenant.api.sanitize_for_serialization(found.status)
+            for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+                if "running" in container["state"]:
+                    container["state"] = self.ended(143, "told to stop")
+            status["phase"] = "Failed"
+            self.tenant.core.patch_namespaced_pod_status(pod, self.tenant.namespace, {"status": status})
+            self.tenant.core.delete_namespaced_pod(pod, self.tenant.namespace, grace_period_seconds=0)
+
+    def _goes_on(self, pod: str) -> str | None:
+        """None where the pod is told to go, or gone."""
+        return "nobody told it to go" if any(not it.metadata.deletion_timestamp for it in self._found(pod)) else None
+
+    def _found(self, pod: str) -> list[Any]:
+        found = self.tenant.core.list_namespaced_pod(self.tenant.namespace, field_selector=f"metadata.name={pod}")
+        return list(found.items)
+
+    def say(
+        self,
+        pod: str,
+        *,
+        component: dict[str, Any],
+        stage_out: dict[str, Any],
+        phase: str,
+        stage_in: dict[str, Any] | None = None,
+        **status: Any,
+    ) -> None:
+        """Write a pod's status as a kubelet would; with its input in, where nothing is said of stage-in."""
         now = _stamp()
-        staged = {"terminated": _ended(0, _INPUT_IS_IN, "Completed", now)}
+        staged = stage_in or {"terminated": _ended(0, _INPUT_IS_IN, "Completed", now)}
         self.tenant.core.patch_namespaced_pod_status(
             pod,
             self.tenant.namespace,

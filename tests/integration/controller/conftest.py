@@ -220,6 +220,12 @@ def second(operator: OperatorProcess, tmp_path: Path) -> Iterator[OperatorProces
     made.end()
 
 
+def left(tenant: Tenant, name: str) -> str | None:
+    """Runs, pods and Secrets whose names begin so and that are still there; None where there are none."""
+    found = tenant.kubectl("get", "componentruns,pods,secrets", "-o", "name").stdout.split()
+    return ", ".join(item for item in found if item.rpartition("/")[2].startswith(name)) or None
+
+
 @dataclass
 class Place:
     """A tenant, an operator of its own, and how runs end there: for the tests of a module that share its settings."""

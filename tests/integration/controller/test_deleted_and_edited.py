@@ -16,6 +16,7 @@ from componentrun.storage.sweep import sweep
 from e2e.cluster import waiting
 from e2e.tenant.tenant import phase_of
 from tests.integration.controller import killing
+from tests.integration.controller.conftest import left
 from tests.integration.controller.killing import Death
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ COPY: dict[str, Any] = {
     "input": {"tables": [{"source": "in.c-main.words", "destination": "words.csv"}]},
     "output": {"tables": [{"source": "words.csv", "destination": table} for table in TABLES]},
 }
-NOWHERE = {"nodeSelector": {"example.com/there-is-none": "true"}}
 QUOTA = {
     "apiVersion": "v1",
     "kind": "ResourceQuota",
@@ -53,12 +53,6 @@ def delete(tenant: Tenant, name: str) -> None:
     tenant.kubectl("delete", "componentrun", name, "--wait=false")
 
 
-def left(tenant: Tenant, name: str) -> str | None:
-    """Objects of a run that are still there; None where there are none."""
-    found = tenant.kubectl("get", "componentruns,pods,secrets", "-o", "name").stdout.split()
-    return ", ".join(item for item in found if name in item) or None
-
-
 def nothing_is_left(tenant: Tenant, name: str) -> None:
     waiting.until(lambda: left(tenant, name), what=f"the end of what {name} left", timeout=120)
 
@@ -71,13 +65,6 @@ class TestDeleted:
         until(tenant, submit("sleep-for", "300"), "Running")
         name = submit("true")
         until(tenant, name, "Queued")
-        delete(tenant, name)
-        nothing_is_left(tenant, name)
-
-    def test_while_its_pod_waits_for_a_node(self, tenant: Tenant, operator: OperatorProcess, submit: Any) -> None:
-        operator.start()
-        name = submit("true", podTemplate=NOWHERE)
-        until(tenant, name, "Pending")
         delete(tenant, name)
         nothing_is_left(tenant, name)
 

@@ -12,6 +12,7 @@ import signal
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -55,6 +56,46 @@ EVERY_KIND = {
     "DELETE pods",
 }
 """What a run that publishes a table writes at least."""
+START = "POST secrets"
+"""Up to this write all runs begin in the same way."""
+FIRST_FAILS = """
+case "$(cat /etc/hostname)" in *-1) exit 2;; esac
+cp /data/in/tables/words.csv /data/out/tables/words.csv
+"""
+SLEEPS = {"args": ["sleep-for", "300"]}
+AGAIN = {"limit": 1, "afterStart": ["ApplicationError"], "backoff": {"initial": "1s", "max": "1s"}}
+
+
+@dataclass(frozen=True)
+class Life:
+    """What a run does, and what must have become of it.
+
+    Attributes:
+        spec: of the run, over that of all.
+        end: phase and reason.
+        attempts: so many, each with a pod.
+        loads: rows of each time that something was put into the run's table.
+        cancelled: whether somebody cancels it while it runs.
+    """
+
+    spec: dict[str, Any]
+    end: tuple[str, str]
+    attempts: int = 1
+    loads: tuple[int, ...] = ()
+    cancelled: bool = False
+
+
+SUCCEEDS = Life({"args": ["copy"]}, ("Succeeded", "Succeeded"), loads=(3,))
+OTHERS = {
+    "fails, and writes a table all the same": Life(
+        {"args": ["write-then-fail"]}, ("Failed", "ApplicationError"), loads=(1,)
+    ),
+    "takes too long": Life({**SLEEPS, "timeout": "1s"}, ("Failed", "Timeout")),
+    "is cancelled": Life(SLEEPS, ("Cancelled", "Cancelled"), cancelled=True),
+    "succeeds at the second attempt": Life(
+        {"command": ["sh", "-c", FIRST_FAILS], "retry": AGAIN}, ("Succeeded", "Succeeded"), attempts=2, loads=(3,)
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -65,24 +106,24 @@ class Lab:
     folder: Path
     seen: PodsSeen
 
-    def submit(self, name: str) -> str:
+    def submit(self, name: str, life: Life) -> str:
         """A run for the operator of the same name, which appends to a table of that name; its uid."""
+        table = {"destination": f"out.c-main.{name}", "incremental": True, "writeAlways": True}
+        fails = life.end[0] == "Failed"
         body = {
             "apiVersion": API_VERSION,
             "kind": "ComponentRun",
             "metadata": {"name": name, "labels": {OPERATOR_LABEL: name}},
             "spec": {
                 "image": self.image,
-                "args": ["copy"],
                 "resources": {"limits": {"cpu": "100m", "memory": "64Mi"}},
                 "timeout": "2m",
                 "configuration": {"id": name},
                 "input": {
                     "tables": [{"source": "in.c-main.words", "destination": "words.csv", "changedSince": "adaptive"}]
                 },
-                "output": {
-                    "tables": [{"source": "words.csv", "destination": f"out.c-main.{name}", "incremental": True}]
-                },
+                "output": {"tables": [{**table, "source": "log.csv" if fails else "words.csv"}]},
+                **life.spec,
             },
         }
         made = self.tenant.custom.create_namespaced_custom_object(
@@ -98,13 +139,20 @@ class Lab:
         """Whether the run has ended and its pod is gone."""
         return phase_of(self.tenant.get(name)) in TERMINAL and not self.tenant.pods(name)
 
-    def try_one(self, death: Death | None) -> tuple[str, list[str]]:
+    def look(self, name: str, life: Life) -> str | None:
+        """None where the run is over; it is cancelled as soon as it runs, where it is to be."""
+        run = self.tenant.get(name)
+        if life.cancelled and phase_of(run) == "Running" and not run["spec"].get("cancel"):
+            self.tenant.patch(name, {"cancel": True})
+        return None if self.over(name) else str(run.get("status"))
+
+    def try_one(self, life: Life, death: Death | None, name: str = "") -> tuple[str, list[str]]:
         """A run whose operator dies so, and another one that ends it; what killed it, and what is wrong then."""
-        name = f"k-{uuid.uuid4().hex[:8]}"
+        name = name or f"k-{uuid.uuid4().hex[:8]}"
         first = self.operator(name, f"{name}-first", death)
-        uid = self.submit(name)
+        uid = self.submit(name, life)
         waiting.until(
-            lambda: None if not first.is_alive() or self.over(name) else "alive",
+            lambda: self.look(name, life) if first.is_alive() else None,
             what=f"{name}, to be killed at {death}",
             timeout=PATIENCE,
         )
@@ -115,7 +163,7 @@ class Lab:
         heir = self.operator(name, f"{name}-heir")
         try:
             waiting.until(
-                lambda: None if self.over(name) else str(self.tenant.get(name).get("status")),
+                lambda: self.look(name, life),
                 what=f"{name}, killed at {death}",
                 timeout=PATIENCE,
             )
@@ -126,9 +174,16 @@ class Lab:
             heir.terminate()
             heir.join()
         last = killing.writes(self.folder, f"{name}-first")[-1] if died else ""
-        return last.removesuffix(" +"), self.wrong(name, uid)
+        return last.removesuffix(" +"), self.wrong(name, uid, life)
 
-    def wrong(self, name: str, uid: str) -> list[str]:
+    def whole(self, life: Life) -> list[str]:
+        """All that an operator writes in such a life, in order."""
+        name = f"k-{uuid.uuid4().hex[:8]}"
+        _, wrong = self.try_one(life, None, name)
+        assert not wrong
+        return killing.writes(self.folder, f"{name}-first")
+
+    def wrong(self, name: str, uid: str, life: Life) -> list[str]:
         """What is not as it should be after a run; empty where all is well."""
         status = self.tenant.get(name)["status"]
         found = {
@@ -137,15 +192,15 @@ class Lab:
             "secrets": [
                 item for item in self.tenant.kubectl("get", "secrets", "-o", "name").stdout.split() if name in item
             ],
-            "data": asyncio.run(self._data(uid)),
+            "data elsewhere": asyncio.run(self._data(uid)) - {f"{uid}-{life.attempts}"},
             "loads": asyncio.run(self._loads(name)),
         }
         wanted = {
-            "end": ("Succeeded", "Succeeded", 1),
-            "pods ever": 1,
+            "end": (*life.end, life.attempts),
+            "pods ever": life.attempts,
             "secrets": [],
-            "data": {f"{uid}-1"},
-            "loads": [3],
+            "data elsewhere": set(),
+            "loads": list(life.loads),
         }
         return [f"{what}: {found[what]}, not {right}" for what, right in wanted.items() if found[what] != right]
 
@@ -178,17 +233,33 @@ def lab(connection: Connection, images: dict[str, str], tenant: Tenant, tmp_path
         yield Lab(tenant, environment, images["test-components"], tmp_path, seen)
 
 
+def deaths_behind(writes: list[str], after: str = "") -> list[Death]:
+    """A death behind each of these writes, from the first one of the kind `after` on."""
+    begin = writes.index(after) + 1 if after else 0
+    return [
+        Death(writes[: index + 1].count(what), before=False, of=what)
+        for index, what in enumerate(writes)
+        if index >= begin
+    ]
+
+
 def test_whichever_write_it_dies_at_the_run_ends_as_if_it_had_not(lab: Lab) -> None:
     lab.tenant.put_table("in.c-main.words", WORDS)
-    _, wrong = lab.try_one(None)
-    assert not wrong
-    (notes,) = lab.folder.glob("*-first.writes")
-    whole = notes.read_text().splitlines()
+    whole = lab.whole(SUCCEEDS)
     assert set(whole) >= EVERY_KIND, whole
-    deaths = [Death(whole[: index + 1].count(what), before=False, of=what) for index, what in enumerate(whole)] + [
-        Death(at, before=True) for at in range(1, PLANS + 2)
-    ]
+    deaths = deaths_behind(whole) + [Death(at, before=True) for at in range(1, PLANS + 2)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        tried = dict(zip(deaths, pool.map(lab.try_one, deaths), strict=True))
+        tried = dict(zip(deaths, pool.map(partial(lab.try_one, SUCCEEDS), deaths), strict=True))
     assert {death: wrong for death, (_, wrong) in tried.items() if wrong} == {}
     assert {last for death, (last, _) in tried.items() if not death.before} >= EVERY_KIND, tried
+
+
+def test_nor_do_other_ends_differ(lab: Lab) -> None:
+    """From where the pod has its Secret: until then they are as any other run."""
+    lab.tenant.put_table("in.c-main.words", WORDS)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        writes = dict(zip(OTHERS, pool.map(lab.whole, OTHERS.values()), strict=True))
+        deaths = [(name, death) for name in OTHERS for death in deaths_behind(writes[name], START)]
+        tried = pool.map(lambda it: lab.try_one(OTHERS[it[0]], it[1]), deaths)
+        wrong = {death: found for death, (_, found) in zip(deaths, tried, strict=True) if found}
+    assert wrong == {}

@@ -10,7 +10,7 @@ import pytest
 from e2e import tenant as tenants
 from e2e.cluster import waiting
 from e2e.tenant.tenant import phase_of
-from tests.integration.controller.conftest import Wire
+from tests.integration.controller.conftest import Wire, left
 from tests.integration.controller.seen import PodsSeen
 
 if TYPE_CHECKING:
@@ -94,17 +94,43 @@ def test_while_the_component_runs_and_its_output_is_to_be_uploaded(
     ended_right(tenant, name)
 
 
-def test_while_it_is_published(tenant: Tenant, store_wire: Wire, operator: OperatorProcess, submit: Any) -> None:
+@pytest.fixture
+def publishing(tenant: Tenant, store_wire: Wire, operator: OperatorProcess, submit: Any) -> str:
+    """A run that is to be published when the store comes back."""
     operator.start()
-    name = submit("copy", input=INPUT, output=OUTPUT)
+    name = str(submit("copy", input=INPUT, output=OUTPUT))
     tenant.wait(name, lambda run: bool(run.get("status", {}).get("attempts")))
     operator.kill()
     waiting.until(lambda: None if _ended(tenant, name, "stage-out") else "uploads", what="the upload", timeout=120)
     store_wire.cut()
     operator.start()
     tenant.wait(name, lambda run: phase_of(run) == "Publishing")
+    return name
+
+
+def test_while_it_is_published(tenant: Tenant, store_wire: Wire, publishing: str) -> None:
     store_wire.mend()
-    ended_right(tenant, name)
+    ended_right(tenant, publishing)
+
+
+def test_a_cancel_while_it_is_published_comes_too_late_and_that_is_said(
+    tenant: Tenant, store_wire: Wire, publishing: str
+) -> None:
+    tenant.patch(publishing, {"cancel": True})
+    store_wire.mend()
+    ended_right(tenant, publishing)
+    status = tenant.get(publishing)["status"]
+    assert status["result"] == "Warning"
+    assert any("came too late" in warning for warning in status["warnings"])
+
+
+def test_deleted_while_it_is_published_it_leaves_nothing_and_no_half_of_it(
+    tenant: Tenant, store_wire: Wire, publishing: str
+) -> None:
+    tenant.kubectl("delete", "componentrun", publishing, "--wait=false")
+    waiting.until(lambda: left(tenant, publishing), what=f"the end of what {publishing} left", timeout=120)
+    store_wire.mend()
+    assert tenant.table("out.c-main.words") in {None, WORDS}
 
 
 def _wait_for_the_input(tenant: Tenant, name: str) -> None:

@@ -62,8 +62,11 @@ BEGINNINGS: list[list[tuple[str, str, float]]] = [
     [],
     [],
     [*STARTED, ("fail", "none", 0.2)],
+    [*STARTED, ("fail", "away", 0.2)],
     [*STARTED, ("fail", "none", 0.2), ("nothing", "none", 31)],
+    [*RUNNING, ("get on", "none", 0.2), ("get on", "away", 0.2)],
     [*RUNNING, ("nothing", "none", 4000), ("nothing", "none", 0.2)],
+    [*RUNNING, ("freeze", "none", 4000)],
     [*RUNNING, ("evict", "none", 0.2)],
     [*STARTED, ("vanish unknown", "none", 0.2)],
 ]
@@ -361,6 +364,8 @@ class World:
         assert number not in self.given.values(), "never two pods for one attempt"
         self.made.append(number)
         if self.pod is not None:
+            away = uid_of(self.pod) in self.frozen and "deletionTimestamp" in self.pod["metadata"]
+            assert away or self._pod_phase() in {"Succeeded", "Failed"}, "the pod before has not ended"
             self.replaced.append(self.pod)
         self.pod = make_pod(phase="Pending", uid=f"pod-{number}-{len(self.made)}", node="")
         self.pod["metadata"] |= {"name": f"daily-{number}", "creationTimestamp": self._time()}
