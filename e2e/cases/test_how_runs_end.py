@@ -53,6 +53,18 @@ def test_an_application_error_keeps_the_last_words(tenant: Tenant, components: s
     assert "ZeroDivisionError: division by zero" in status["lastWords"]
 
 
+def test_a_full_disk_has_its_reason_and_the_last_lines(tenant: Tenant, components: str) -> None:
+    """The kubelet keeps nothing of a container that it puts out for its disk: the lines are the collector's."""
+    image, _, tag = components.rpartition(":")
+    tenant.apply("Component", "small-disk", {"image": image, "tag": tag, "dataSize": "96Mi", "args": ["fill-disk"]})
+    name = tenant.run("", component="small-disk", image=None)
+    status = tenant.wait(name, lambda run: "lastWords" in (run.get("status") or {}))["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "DiskFull"), status
+    assert 'EmptyDir volume "data" exceeds the limit "96Mi"' in status["message"]
+    assert "`dataSize`" in status["message"]
+    assert "wrote 64 MiB" in status["lastWords"]
+
+
 def test_an_image_that_does_not_exist(tenant: Tenant, components: str) -> None:
     image = components.rsplit(":", 1)[0] + ":no-such-tag"
     status = tenant.wait(tenant.run(image, "true"))["status"]

@@ -25,7 +25,8 @@ class Registry:
 
     It listens on the loopback address, so only our own cluster's node can reach it.
 
-    Every repository below `private/` asks for a login; every other one has one image, for an IBM mainframe.
+    Every repository below `private/` asks for a login, every one below `forbidden/` is not for whoever asks, and every
+    other one has one image, for an IBM mainframe.
     """
 
     def __init__(self) -> None:
@@ -62,6 +63,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif "/private/" in self.path:
             denied = {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}
             self._answer(401, denied, {"WWW-Authenticate": 'Basic realm="registry"'})
+        elif "/forbidden/" in self.path:
+            self._answer(403, {"errors": [{"code": "DENIED", "message": "requested access to the resource is denied"}]})
         elif "/manifests/" in self.path:
             self._answer(200, _index(), {"Content-Type": _INDEX})
         else:

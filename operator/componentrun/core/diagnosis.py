@@ -141,7 +141,7 @@ def _put_out(pod: PodView) -> Diagnosis | None:
                 "What it printed is among the run's events.",
             )
         return Diagnosis(
-            Reason.EVICTED, f"Node `{pod.node}` ran short and put the pod out: {said}. Run it again, or request more."
+            Reason.EVICTED, f"Node `{pod.node}` ran short and evicted the pod: {said}. Run it again, or request more."
         )
     if pod.disruption == "PreemptionByScheduler" or pod.reason in {"Preempting", "Preempted"}:
         return Diagnosis(
@@ -275,7 +275,7 @@ def _component_failed(pod: PodView) -> Diagnosis | None:
         return None
     if component.exit_code == contract.EXIT_USER_ERROR:
         words = tail(component.message, MAX_SHOWN)
-        shown = f": {words}" if words else ", and printed nothing."
+        shown = f": {words}" if words else " and printed nothing. Its developer should have it say what is wrong."
         return Diagnosis(Reason.USER_ERROR, f"The component ended with exit code 1{shown}", names.COMPONENT)
     where = "its last words are in `status.lastWords`, all of them among the run's events."
     if last_words(component) is None:

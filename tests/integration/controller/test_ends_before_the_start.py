@@ -33,11 +33,14 @@ class TestImages:
         with Registry() as made:
             yield made
 
-    def test_a_registry_that_asks_for_a_login(self, place: Place, registry: Registry) -> None:
-        image = f"{registry.address}/private/component:1"
-        place.failed(
-            place.run("true", image=image), "ImagePullFailed", image, "authorization failed", "imagePullSecrets"
-        )
+    @pytest.mark.parametrize(
+        ("repository", "said"), [("private", "authorization failed"), ("forbidden", "403 Forbidden")]
+    )
+    def test_a_registry_that_does_not_give_the_image(
+        self, place: Place, registry: Registry, repository: str, said: str
+    ) -> None:
+        image = f"{registry.address}/{repository}/component:1"
+        place.failed(place.run("true", image=image), "ImagePullFailed", image, said, "imagePullSecrets")
 
     def test_an_image_for_other_machines_only(self, place: Place, registry: Registry) -> None:
         image = f"{registry.address}/team/component:1"

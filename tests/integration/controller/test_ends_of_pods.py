@@ -6,11 +6,17 @@ kubelet, where the real scheduler and the real controllers act and the test writ
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kubernetes.aio.config import kube_config
 
+from componentrun.controller.metrics import Metrics
+from componentrun.process.kube import connect
+from componentrun.process.kubeerrors import NamespaceTerminatingError
+from componentrun.process.resources import PODS
 from e2e.faults import FakeNode
 
 if TYPE_CHECKING:
@@ -73,6 +79,26 @@ class TestNamespace:
         place.tenant.kubectl("wait", "--for=delete", f"namespace/{tenant.namespace}", "--timeout=90s")
         assert operator.ask("/readyz") == (200, "ready")
         assert "Traceback" not in operator.log.read_text()
+
+    def test_what_the_api_server_says_of_one_is_understood(
+        self, tenant: Tenant, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A run that starts just then ends as NamespaceTerminating, see tests/unit/controller/test_reconciler.py."""
+        held: dict[str, Any] = {"metadata": {"name": "held", "finalizers": ["example.com/held"]}}
+        tenant.core.create_namespaced_config_map(tenant.namespace, held)
+        tenant.delete()
+        monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(connection.kubeconfig))
+        pod = {"metadata": {"name": "late"}, "spec": {"containers": [{"name": "c", "image": "none"}]}}
+
+        async def create() -> None:
+            async with await connect(Metrics()) as kube:
+                await kube.create(PODS, tenant.namespace, pod)
+
+        try:
+            with pytest.raises(NamespaceTerminatingError, match="is being deleted"):
+                asyncio.run(create())
+        finally:
+            tenant.core.patch_namespaced_config_map("held", tenant.namespace, {"metadata": {"finalizers": None}})
 
 
 @pytest.fixture

@@ -13,7 +13,13 @@ from pydantic import ValidationError
 
 from componentrun.api.names import OPERATOR_LABEL
 from componentrun.controller.caches import Key
-from componentrun.process.kubeerrors import ConflictError, ForbiddenError, QuotaExceededError, UnavailableError
+from componentrun.process.kubeerrors import (
+    ConflictError,
+    ForbiddenError,
+    NamespaceTerminatingError,
+    QuotaExceededError,
+    UnavailableError,
+)
 from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, World
 
 SECRET = "hunter22-very-secret"
@@ -81,6 +87,19 @@ class TestTheMainWay:
         await operator.work()
         assert len(operator.caches.runs) == 0
         assert len(operator.caches.pods) == 0
+
+
+class TestNamespaces:
+    @pytest.mark.parametrize("kind", ["pods", "secrets", "networkpolicies"])
+    async def test_a_run_whose_namespace_is_being_deleted_says_so(self, kind: str) -> None:
+        world = World()
+        world.add_run()
+        refusal = NamespaceTerminatingError("create: the namespace is being deleted", 403)
+        world.kube.refusals["create", kind] = [refusal]
+        await FakeOperator(world).live()
+        status = world.run()["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "NamespaceTerminating"), status
+        assert world.kube.of("pods") == []
 
 
 class TestGrants:

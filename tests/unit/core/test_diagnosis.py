@@ -272,7 +272,7 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
             stage_in=done_in(), component=ended(0), stage_out=done_out(), phase="Failed", reason="Evicted", message="x"
         ),
         Reason.EVICTED,
-        "put the pod out",
+        "evicted the pod",
     ),
     (
         "preempted",

@@ -61,6 +61,7 @@ RUNNING = [*STARTED, ("get on", "none", 0.2), ("get on", "none", 1.0)]
 BEGINNINGS: list[list[tuple[str, str, float]]] = [
     [],
     [],
+    [("cancel", "none", 0.2)],
     [*STARTED, ("fail", "none", 0.2)],
     [*STARTED, ("fail", "away", 0.2)],
     [*STARTED, ("fail", "none", 0.2), ("nothing", "none", 31)],
