@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from e2e import tenant as tenants
+from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
     from e2e.cluster.connection import Connection
@@ -57,8 +58,8 @@ def test_a_full_disk_has_its_reason_and_the_last_lines(tenant: Tenant, component
     """The kubelet keeps nothing of a container that it puts out for its disk: the lines are the collector's."""
     image, _, tag = components.rpartition(":")
     tenant.apply("Component", "small-disk", {"image": image, "tag": tag, "dataSize": "96Mi", "args": ["fill-disk"]})
-    name = tenant.run("", component="small-disk", image=None)
-    status = tenant.wait(name, lambda run: "lastWords" in (run.get("status") or {}))["status"]
+    tenant.apply("ComponentRun", "fills", {"component": "small-disk", "resources": SMALL, "retry": {"limit": 0}})
+    status = tenant.wait("fills", lambda run: "lastWords" in (run.get("status") or {}))["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "DiskFull"), status
     assert 'EmptyDir volume "data" exceeds the limit "96Mi"' in status["message"]
     assert "`dataSize`" in status["message"]

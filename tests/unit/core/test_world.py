@@ -66,6 +66,7 @@ BEGINNINGS: list[list[tuple[str, str, float]]] = [
     [*STARTED, ("fail", "away", 0.2)],
     [*STARTED, ("fail", "none", 0.2), ("nothing", "none", 31)],
     [*RUNNING, ("get on", "none", 0.2), ("get on", "away", 0.2)],
+    [*RUNNING, ("get on", "none", 0.2), ("get on", "away", 0.2), ("cancel", "none", 0.2)],
     [*RUNNING, ("nothing", "none", 4000), ("nothing", "none", 0.2)],
     [*RUNNING, ("freeze", "none", 4000)],
     [*RUNNING, ("evict", "none", 0.2)],
