@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api import names
 from componentrun.collector.metrics import Metrics
+from componentrun.collector.nodelogs import NodeLogs
 from componentrun.collector.registry import PodTarget, Registry, RunTarget
 from componentrun.collector.stores import Stores
 from componentrun.collector.watch import Watch
 from componentrun.collector.worker import Services
+from componentrun.process import nodelogs
 from componentrun.process.kube import connect
 from componentrun.process.launch import listen_to_signals
 from componentrun.process.resources import PODS, RUNS
@@ -40,9 +43,12 @@ async def collect(chosen: Settings) -> None:
     told_to_end = asyncio.Event()
     listen_to_signals(told_to_end)
     metrics = Metrics()
-    async with await connect(metrics) as kube:
-        registry = Registry(Services(kube, Stores(kube, metrics), metrics, chosen))
-        watches = _watches(kube, chosen, registry)
+    async with await connect(metrics) as kube, AsyncExitStack() as stack:
+        nodes = None
+        if chosen.node_logs is not None:
+            nodes = await stack.enter_async_context(NodeLogs(chosen.node_logs))
+        registry = Registry(Services(kube, Stores(kube, metrics), metrics, chosen, nodes))
+        watches = _watches(kube, chosen, registry, nodes)
         process = chosen.process
         server = HealthServer(process.host, process.port, lambda: _unready(watches), metrics.render)
         await server.start()
@@ -57,8 +63,10 @@ async def collect(chosen: Settings) -> None:
             await server.stop()
 
 
-def _watches(kube: Kube, chosen: Settings, registry: Registry) -> list[Watch]:
+def _watches(kube: Kube, chosen: Settings, registry: Registry, nodes: NodeLogs | None) -> list[Watch]:
     made: list[Watch] = []
+    if nodes is not None and chosen.node_logs is not None:
+        made.append(Watch(kube, PODS, chosen.node_logs.namespace, nodelogs.SELECTOR, nodes))
     for namespace in chosen.process.namespaces or (None,):
         # Pods first: a run that is told has its pods then, mostly.
         made += [

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.api import names
-from componentrun.collector.follower import Follower, View
+from componentrun.collector.follower import View
 from componentrun.collector.journal import container_key
 from componentrun.collector.runsecret import SecretReader
 from componentrun.collector.sink import ContainerSink
@@ -22,14 +20,13 @@ if TYPE_CHECKING:
     from componentrun.collector.settings import Settings
     from componentrun.collector.sink import Inbox
     from componentrun.collector.state import RunState
-    from componentrun.process.kube import Kube
+    from componentrun.collector.ways import LogFollower, Ways
 
 __all__ = ["Crew"]
 
 _QUIET: Final = 3.0
 """A sidecar goes on after the run's end until the pod is deleted, which waits for its lines: it has said all when it
 was silent for so long."""
-_OLD: Final = timedelta(seconds=10)
 _SECRET_PATIENCE: Final = 20.0
 """Seconds after a run's end until lines are withheld for a Secret that can't be read."""
 
@@ -41,11 +38,11 @@ class Crew:
         redactor: knows the secrets of the pod that was started last; nothing before one was.
     """
 
-    def __init__(self, state: RunState, inbox: Inbox, kube: Kube, settings: Settings) -> None:
+    def __init__(self, state: RunState, inbox: Inbox, ways: Ways, settings: Settings) -> None:
         """For this run."""
-        self._state, self._inbox, self._kube, self._settings = state, inbox, kube, settings
+        self._state, self._inbox, self._ways, self._settings = state, inbox, ways, settings
         self._readers: dict[str, SecretReader] = {}
-        self._followers: dict[str, Follower] = {}
+        self._followers: dict[str, LogFollower] = {}
         self._sinks: dict[str, ContainerSink] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ended_at: dict[str, float] = {}
@@ -108,23 +105,15 @@ class Crew:
             def hopeless() -> bool:
                 return pod.uid in self._state.gone or (self._state.over_for or 0.0) > _SECRET_PATIENCE
 
-            reader = SecretReader(self._kube, pod.namespace, pod.name, hopeless=hopeless)
+            reader = SecretReader(self._ways.kube, pod.namespace, pod.name, hopeless=hopeless)
             self._readers[pod.uid] = reader
             self._spawn(f"secret {pod.uid}", reader.run())
         return self._readers[pod.uid]
 
     def _start(self, key: str, pod: PodFacts, container: ContainerFacts, redactor: Redactor) -> None:
         sink = ContainerSink(self._inbox, pod, container.name, redactor)
-        where = (pod.namespace, pod.name, container.name)
-        follower = Follower(
-            self._kube,
-            where,
-            lambda: self._view(pod.uid, container.name, follower),
-            sink,
-            self._inbox.metrics,
-            late=sink.position.lines > 0 or _is_old(container),
-            # The agents are ours: each of their lines is written with its newline at once.
-            ends_lines=container.name != names.COMPONENT,
+        follower = self._ways.follower(
+            pod, container, lambda: self._view(pod.uid, container.name, follower), sink, self._inbox
         )
         self._followers[key], self._sinks[key] = follower, sink
         self._spawn(key, follower.run())
@@ -134,7 +123,7 @@ class Crew:
         task.add_done_callback(lambda _: self._state.news.set())
         self._tasks[key] = task
 
-    def _view(self, pod_uid: str, name: str, follower: Follower) -> View:
+    def _view(self, pod_uid: str, name: str, follower: LogFollower) -> View:
         container = self._state.container(pod_uid, name)
         over_for = self._state.over_for
         silent = time.monotonic() - follower.heard
@@ -146,7 +135,7 @@ class Crew:
             overdue=over_for is not None and min(over_for, silent) > self._settings.drain_seconds,
         )
 
-    def _watch_over(self, key: str, follower: Follower, pod: PodFacts, container: ContainerFacts) -> None:
+    def _watch_over(self, key: str, follower: LogFollower, pod: PodFacts, container: ContainerFacts) -> None:
         if container.ended or pod.uid in self._state.gone:
             ended_at = self._ended_at.setdefault(key, time.monotonic())
             follower.nudge()
@@ -165,7 +154,7 @@ class Crew:
         self._sinks.pop(key).settle()
         self._inbox.journal.finish_container(key)
 
-    def _outlasts(self, follower: Follower, pod: PodFacts) -> bool:
+    def _outlasts(self, follower: LogFollower, pod: PodFacts) -> bool:
         """Whether the container runs on after the run's end and has nothing more to say."""
         quiet = min(self._state.over_for or 0.0, time.monotonic() - follower.heard)
         return quiet > _QUIET and follower.open and not pod.deleting
@@ -177,8 +166,3 @@ class Crew:
             f"have to be taken out are not known ({why})",
         )
         self._inbox.journal.finish_container(key)
-
-
-def _is_old(container: ContainerFacts) -> bool:
-    """Whether it has run for a while without being followed."""
-    return container.started_at is not None and datetime.now(UTC) - container.started_at > _OLD

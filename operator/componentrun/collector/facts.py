@@ -79,6 +79,8 @@ class PodFacts:
     """All of its containers have ended, or never will start."""
     deleting: bool
     """Its deletion was asked for."""
+    node: str = ""
+    """Where it was put; empty before that."""
     containers: tuple[ContainerFacts, ...] = field(default=())
 
 
@@ -124,6 +126,7 @@ def pod_facts(raw: Mapping[str, Any]) -> PodFacts:
         attempt=int(attempt) if (attempt := labels.get(names.ATTEMPT_LABEL, "")).isdecimal() else None,
         ended=ended,
         deleting="deletionTimestamp" in metadata,
+        node=(raw.get("spec") or {}).get("nodeName") or "",
         containers=tuple(_container(found[name], ended, name in sidecars) for name in _SOURCES if name in found),
     )
 

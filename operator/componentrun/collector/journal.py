@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
 from componentrun.collector.cut import Cut
+from componentrun.collector.fileplace import FilePosition
 from componentrun.collector.lastwords import LastWords
 from componentrun.collector.lifecycle import SOURCE, Told
 from componentrun.collector.position import Position
@@ -87,7 +88,7 @@ class Journal:
         self._latest: dict[str, int] = {}
         self._overhead = _OVERHEAD + len(run.component) + len(run.configuration)
         self._oldest = 0
-        self._positions: dict[str, Position] = {}
+        self._positions: dict[str, Position | FilePosition] = {}
         self._done: set[str] = set()
         self._told: set[str] = set()
         self._words = LastWords()
@@ -108,8 +109,19 @@ class Journal:
         return not self._waiting
 
     def position(self, key: str) -> Position:
-        """How far a container's log was read."""
-        return self._positions.setdefault(key, Position())
+        """How far a container's log was read over the API."""
+        found = self._positions.setdefault(key, Position())
+        if not isinstance(found, Position):
+            raise TypeError(f"{key} is read from the files of its node")
+        return found
+
+    def place(self, key: str) -> Position | FilePosition | None:
+        """How far a container's log was read, by whichever way; None: nothing was asked for yet."""
+        return self._positions.get(key)
+
+    def begin(self, key: str, place: Position | FilePosition) -> None:
+        """A container's log is read from there on."""
+        self._positions[key] = place
 
     def done(self, key: str) -> bool:
         """Whether all of a container's lines are in."""
@@ -156,7 +168,7 @@ class Journal:
                 self._printed += sum(len(line.text) for line in lines)
             oldest = min(group.time for group in groups)
             self._oldest = min(self._oldest or oldest, oldest)
-        self.position(key).add(lines)
+        (self._positions.get(key) or self.position(key)).add(lines)
 
     def _is_beyond_limits(self, time: int, attempt: int | None) -> bool:
         limits = self._limits
@@ -247,7 +259,7 @@ class Journal:
         self.next_seq = next_seq
         self.finished = bool(checkpoint["finished"])
         self.problems = list(checkpoint["problems"])
-        self._positions = {key: Position.from_json(item) for key, item in checkpoint["containers"].items()}
+        self._positions = {key: _place(item) for key, item in checkpoint["containers"].items()}
         self._done, self._told = set(checkpoint["done"]), set(checkpoint["told"])
         # Checkpoints of earlier releases know of no limits.
         self._printed = int(checkpoint.get("printed", 0))
@@ -262,6 +274,10 @@ class Journal:
         self.size += self._overhead + len(what.message)
         if what.params:
             self.size += _size(what.params)
+
+
+def _place(document: dict[str, Any]) -> Position | FilePosition:
+    return FilePosition.from_json(document) if "file" in document else Position.from_json(document)
 
 
 def _size(value: Any) -> int:

@@ -11,7 +11,10 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from componentrun.collector.fileplace import Place
 
 __all__ = [
     "DIGEST_SIZE",
@@ -22,6 +25,7 @@ __all__ = [
     "RawLine",
     "Splitter",
     "digest",
+    "nanoseconds_of",
     "parse",
     "stamp_of",
 ]
@@ -65,6 +69,8 @@ class Line(NamedTuple):
     """Of the whole line, timestamp included."""
     stream: str | None = None
     """`stdout` or `stderr`, where whoever read it can tell them apart."""
+    place: Place | None = None
+    """Where reading goes on behind it, where it was read from a file of the node."""
 
 
 def digest(data: bytes) -> bytes:
@@ -159,13 +165,17 @@ def parse(raw: RawLine) -> Line | None:
 def _parse_slowly(raw: RawLine) -> Line | None:
     """Other zones than UTC, and other numbers of digits than nine."""
     stamp, space, text = raw.data.partition(b" ")
+    time = nanoseconds_of(stamp) if space else None
+    return None if time is None else Line(time, text, raw.size, raw.digest)
+
+
+def nanoseconds_of(stamp: bytes) -> int | None:
+    """The time that a timestamp of a log says, since 1970 (UTC); None where it is none."""
     match = _STAMP.fullmatch(stamp)
-    if match is None or not space:
+    seconds = None if match is None else _seconds(match[1], match[3])
+    if match is None or seconds is None:
         return None
-    seconds = _seconds(match[1], match[3])
-    if seconds is None:
-        return None
-    return Line(seconds * SECOND + int((match[2] or b"0").ljust(9, b"0")), text, raw.size, raw.digest)
+    return seconds * SECOND + int((match[2] or b"0").ljust(9, b"0"))
 
 
 @lru_cache(maxsize=1024)

@@ -11,6 +11,11 @@ from componentrun.process.metrics import ProcessMetrics
 __all__ = ["Metrics"]
 
 _LAGS: Final = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
+_CAUSES: Final = (
+    "eof", "jump", "no_watcher", "unreadable", "error", "not_found", "refused",
+    "nowhere", "cut",
+)  # fmt: skip
+"""Why a log was asked for again; the last two only where logs are read from their nodes."""
 
 
 class Metrics(ProcessMetrics):
@@ -29,6 +34,8 @@ class Metrics(ProcessMetrics):
         self.reconnects = Counter(
             "componentrun_collector_reconnects", "Log requests after a run's first", ("cause",), registry=registry
         )
+        for cause in _CAUSES:
+            self.reconnects.labels(cause)
         self.gaps = Counter("componentrun_collector_gaps", "Times that lines were lost, or may be", registry=registry)
         self.lag = Histogram(
             "componentrun_collector_lag_seconds",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["EXACT_LINES", "SLACK", "Position", "Replay"]
 
 EXACT_LINES: Final = 4096
+_ALL: Final = 2**53
 SLACK: Final = SECOND
 """How far before the second of the newest line a resumed request starts."""
 
@@ -115,6 +116,15 @@ class Position:
             self._folded, self._folded_until = 0, 0
         if self._fragments is not None and 0 < self._fragments.ended < floor:
             self._fragments = None
+
+    @classmethod
+    def behind(cls, time: int, lines: int) -> Self:
+        """Behind the last of so many lines, of which only its time is known: all lines up to it count as read."""
+        self = cls()
+        self.newest = self._highest = self._folded_until = time
+        self.lines = lines
+        self._folded = _ALL if time else 0
+        return self
 
     def to_json(self) -> dict[str, Any]:
         """For the checkpoint."""

@@ -6,14 +6,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from componentrun.collector.journal import Limits
-from componentrun.process.settings import ProcessSettings, Reader, read_process, seconds, whole
+from componentrun.process import nodelogs
+from componentrun.process.settings import DNS_LABEL, ProcessSettings, Reader, read_process, seconds, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Settings", "from_environment"]
+__all__ = ["NodeLogSettings", "Settings", "from_environment"]
 
 _MIB: Final = 2**20
+_READERS: Final = ("api", "node")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLogSettings:
+    """How the log servers of the nodes are reached."""
+
+    namespace: str
+    """Where their pods are."""
+    token_file: str = nodelogs.TOKEN_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +44,8 @@ class Settings:
     event. Less than the operator waits before it deletes the pod (`COMPONENTRUN_EVENTS_WAIT_SECONDS`, 60)."""
     limits: Limits = field(default_factory=Limits)
     """What a run's component may print."""
+    node_logs: NodeLogSettings | None = None
+    """Logs are read from the nodes' files; None: over the Kubernetes API."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -52,8 +65,30 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             events=reader.read("COLLECTOR_RUN_EVENTS", whole(1, 10**9), default.limits.events),
             bytes=reader.read("COLLECTOR_RUN_MIB", whole(1, 2**20), default.limits.bytes // _MIB) * _MIB,
         ),
+        node_logs=_node_logs(reader),
     )
     if settings.shard >= settings.shards:
         reader.wrong("COLLECTOR_SHARD", str(settings.shard), f"less than COLLECTOR_SHARDS ({settings.shards})")
     reader.check()
     return settings
+
+
+def _node_logs(reader: Reader) -> NodeLogSettings | None:
+    if reader.read("COLLECTOR_READER", _reader, _READERS[0]) != "node":
+        return None
+    return NodeLogSettings(
+        namespace=reader.read("COLLECTOR_NODELOGS_NAMESPACE", _namespace, None),
+        token_file=reader.read("COLLECTOR_NODELOGS_TOKEN_FILE", str, nodelogs.TOKEN_FILE),
+    )
+
+
+def _reader(text: str) -> str:
+    if text not in _READERS:
+        raise ValueError("one of " + ", ".join(_READERS))
+    return text
+
+
+def _namespace(text: str) -> str:
+    if DNS_LABEL.fullmatch(text) is None:
+        raise ValueError("the name of a namespace")
+    return text

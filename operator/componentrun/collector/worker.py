@@ -17,6 +17,7 @@ from componentrun.collector.crew import Crew
 from componentrun.collector.facts import pod_facts
 from componentrun.collector.outlet import Outlet, UndeliverableError
 from componentrun.collector.sink import Inbox
+from componentrun.collector.ways import Ways
 from componentrun.core.outcome import lacks_words
 from componentrun.process.kubeerrors import KubeError, NotFoundError
 from componentrun.process.logs import RunLogger
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import Attempt
     from componentrun.collector.journal import Journal
     from componentrun.collector.metrics import Metrics
+    from componentrun.collector.nodelogs import NodeLogs
     from componentrun.collector.settings import Settings
     from componentrun.collector.state import RunState
     from componentrun.collector.stores import Stores
@@ -55,6 +57,8 @@ class Services:
     stores: Stores
     metrics: Metrics
     settings: Settings
+    nodes: NodeLogs | None = None
+    """Where logs are read from the nodes' files."""
 
 
 class Worker:
@@ -88,7 +92,8 @@ class Worker:
             journal = await self._outlet.journal()
             self._count = journal.next_seq - 1
             inbox = Inbox(journal, self._state.news, self._services.metrics)
-            crew = Crew(self._state, inbox, self._services.kube, self._services.settings)
+            ways = Ways(self._services.kube, self._services.nodes)
+            crew = Crew(self._state, inbox, ways, self._services.settings)
             try:
                 await self._collect(journal, inbox, crew)
             finally:

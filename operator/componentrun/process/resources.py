@@ -17,6 +17,7 @@ __all__ = [
     "RUNS",
     "SECRETS",
     "STORAGES",
+    "TOKEN_REVIEWS",
     "Resource",
 ]
 
@@ -47,3 +48,4 @@ SECRETS: Final = Resource("", "v1", "secrets")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events")
 NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies")
+TOKEN_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "tokenreviews")

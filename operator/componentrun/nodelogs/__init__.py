@@ -1,0 +1,15 @@
+"""The log server of a node: gives the collector what the containers of runs have printed, as the node keeps it.
+
+What comes in: files below /var/log/pods, which the container runtime writes and the kubelet rotates, compresses and
+deletes. What goes out: their bytes, to the collector and to nobody else. Done elsewhere: what the bytes mean
+(`componentrun.collector`); the words of the requests (`componentrun.process.nodelogs`).
+
+Modules, lowest first:
+
+    files       one log file that is held open, plain or compressed
+    container   the files of one container, in their order, across rotation
+    folders     which containers are read: finds them, looks after them while they are
+    guard       who may read
+    settings, metrics
+    app         the process
+"""

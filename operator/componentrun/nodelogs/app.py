@@ -1,0 +1,192 @@
+"""The process: serves logs on one port, health and metrics on another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import resource
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from componentrun.errors import ComponentRunError, PlatformError
+from componentrun.nodelogs.files import NoLogError
+from componentrun.nodelogs.folders import Folders, Where
+from componentrun.nodelogs.guard import BusyError, Guard
+from componentrun.nodelogs.metrics import Metrics
+from componentrun.process import nodelogs
+from componentrun.process.kube import connect
+from componentrun.process.launch import listen_to_signals
+from componentrun.process.server import HealthServer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from componentrun.nodelogs.settings import Settings
+
+__all__ = ["LogServer", "serve"]
+
+log = logging.getLogger(__name__)
+
+_LAST_ANSWERS: Final = 0.2
+"""Seconds that open requests have when the process is told to end: most only wait, and what is cut off is asked again."""
+_MOST_OFFSET: Final = 2**62
+_QUOTED: Final = 80
+_OUTCOMES: Final = {200: "ok", 404: "not_found", 400: "refused", 401: "refused", 403: "refused", 429: "refused"}
+
+
+async def serve(chosen: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        PlatformError: no Kubernetes API server is known, or a port is taken.
+    """
+    told_to_end = asyncio.Event()
+    listen_to_signals(told_to_end)
+    _have_many_files()
+    metrics = Metrics()
+    process = chosen.process
+    async with await connect(metrics) as kube:
+        folders = Folders(chosen.folder, metrics)
+        server = LogServer(chosen, folders, Guard(kube, chosen.reader), metrics)
+        health = HealthServer(process.host, process.port, folders.unready, metrics.render)
+        await health.start()
+        await server.start()
+        tending = asyncio.create_task(folders.tend())
+        ended = asyncio.create_task(told_to_end.wait())
+        log.info("serving the logs of runs below %s to %s", chosen.folder, chosen.reader)
+        try:
+            done, _ = await asyncio.wait([tending, ended], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task
+        finally:
+            tending.cancel()
+            ended.cancel()
+            await server.stop()
+            await health.stop()
+            folders.close()
+
+
+def _have_many_files() -> None:
+    """Each container that is read takes some descriptors; the soft limit is meant for programs that use `select`."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+class LogServer:
+    """Answers requests for logs."""
+
+    def __init__(self, chosen: Settings, folders: Folders, guard: Guard, metrics: Metrics) -> None:
+        """Nothing is listened on yet."""
+        self._chosen, self._folders, self._guard, self._metrics = chosen, folders, guard, metrics
+        application = web.Application()
+        application.add_routes([web.get(nodelogs.PATH, self._answer)])
+        # A reader that goes away ends its request: it must not be waited for, nor count as one that waits.
+        self._runner = web.AppRunner(
+            application, access_log=None, handler_cancellation=True, shutdown_timeout=_LAST_ANSWERS
+        )
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            PlatformError: the port can't be listened on.
+        """
+        host, port = self._chosen.process.host, self._chosen.port
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            raise PlatformError(
+                f"can't serve logs on {host}:{port}: {error.strerror or error}; "
+                "set COMPONENTRUN_NODELOGS_PORT to a free port"
+            ) from error
+
+    @property
+    def port(self) -> int:
+        """Where it listens; of use where it was told to find a free port (0)."""
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        response = await self._judge(request)
+        self._metrics.requests.labels(_OUTCOMES.get(response.status, "failed")).inc()
+        return response
+
+    async def _judge(self, request: web.Request) -> web.Response:
+        """Look at who asks, and for what."""
+        return await self._refuse_reader(request) or await self._refuse_or_read(request)
+
+    async def _refuse_reader(self, request: web.Request) -> web.Response | None:
+        try:
+            if not await self._guard.admits(request.headers.get("Authorization", "")):
+                return _refusal(401, f"show a token of {self._chosen.reader} for the audience {nodelogs.AUDIENCE}")
+        except BusyError as error:
+            return _refusal(429, error.message)
+        except ComponentRunError as error:
+            log.warning("can't say who asks for a log: %s", error.message)
+            return _refusal(503, "the API server can't say whose token this is; try again")
+        return None
+
+    async def _refuse_or_read(self, request: web.Request) -> web.Response:
+        where = Where(**request.match_info)
+        wrong = where.wrong()
+        if wrong:
+            return _refusal(400, f"the {wrong} is none that Kubernetes could have given")
+        namespaces = self._chosen.process.namespaces
+        if where.container not in nodelogs.CONTAINERS or (namespaces and where.namespace not in namespaces):
+            return _refusal(403, f"only containers of runs are served ({', '.join(nodelogs.CONTAINERS)})")
+        try:
+            place, wait = _place(request.query), _wait(request.query)
+        except ValueError as error:
+            return _refusal(400, str(error))
+        return await self._read(where, place, wait)
+
+    async def _read(self, where: Where, place: tuple[str, int], wait: float) -> web.Response:
+        try:
+            found = await self._folders.answer(where, place, wait)
+        except FileNotFoundError:
+            return _refusal(404, "the node has no such log (any more)")
+        except PermissionError as error:
+            log.error("%s: %s; see `nodeLogs.runAsUser` of the chart", "/".join(where), error)  # noqa: TRY400 - where it was opened says nothing
+            return _refusal(500, f"the log server may not read the file: {error.strerror}")
+        except (OSError, NoLogError) as error:
+            log.warning("%s: %s", "/".join(where), error)
+            return _refusal(500, f"the log can't be read: {error}")
+        self._metrics.bytes.inc(len(found.data))
+        headers = {nodelogs.FILE: found.file, nodelogs.OFFSET: str(found.offset), nodelogs.LATER: str(found.later)}
+        if found.missing is not None:
+            headers[nodelogs.MISSING] = str(found.missing)
+        if found.removed:
+            headers[nodelogs.REMOVED] = "true"
+        return web.Response(body=found.data, headers=headers, content_type="application/octet-stream")
+
+
+def _place(query: Mapping[str, str]) -> tuple[str, int]:
+    """Where to read from."""
+    file, offset = query.get("file", ""), query.get("offset", "0")
+    if file and not nodelogs.FILE_ID.fullmatch(file):
+        raise ValueError(f"file is {file[:_QUOTED]!r}; expected what {nodelogs.FILE} of an earlier answer said")
+    if not (offset.isascii() and offset.isdigit() and int(offset) <= _MOST_OFFSET):
+        raise ValueError(f"offset is {offset[:_QUOTED]!r}; expected a number of bytes")
+    return file, int(offset)
+
+
+def _wait(query: Mapping[str, str]) -> float:
+    text = query.get("wait", "0")
+    try:
+        wait = float(text)
+    except ValueError:
+        wait = -1.0
+    if not 0 <= wait <= nodelogs.LONGEST_WAIT:
+        raise ValueError(f"wait is {text[:_QUOTED]!r}; expected seconds from 0 to {nodelogs.LONGEST_WAIT:.0f}")
+    return wait
+
+
+def _refusal(status: int, why: str) -> web.Response:
+    return web.Response(status=status, text=f"{why}\n")

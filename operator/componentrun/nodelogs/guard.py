@@ -1,0 +1,101 @@
+"""Who may read logs: whoever shows a token of the collector that was made for this purpose.
+
+The API server says whose token it is (TokenReview). What it said holds for a minute. Strangers ask in a line of their
+own and a short one, so that many of them neither burden the API server nor delay the collector.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from componentrun.errors import TransientError
+from componentrun.process.nodelogs import AUDIENCE
+from componentrun.process.resources import TOKEN_REVIEWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from componentrun.process.kube import Kube
+
+__all__ = ["BusyError", "Guard"]
+
+_HOLDS: Final = 60.0
+_MOST_KNOWN: Final = 256
+_MOST_STRANGERS: Final = 8
+_LONGEST_TOKEN: Final = 8192
+_SCHEME: Final = "Bearer "
+
+
+class BusyError(TransientError):
+    """Too many strangers ask at the same time."""
+
+
+class Guard:
+    """Knows one reader by its tokens."""
+
+    def __init__(self, kube: Kube, reader: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Let in whoever shows a token of this user."""
+        self._kube, self._reader, self._clock = kube, reader, clock
+        self._known: OrderedDict[bytes, tuple[bool, float]] = OrderedDict()
+        """Digest of a token: whether it is the reader's, and when that was asked."""
+        self._renewals, self._strangers = asyncio.Lock(), asyncio.Lock()
+        self._waiting = 0
+
+    async def admits(self, authorization: str) -> bool:
+        """Whether this header shows a token of the reader.
+
+        Raises:
+            BusyError: see there.
+            KubeError: the API server can't say.
+        """
+        token = authorization.removeprefix(_SCHEME).strip()
+        if not token or not authorization.startswith(_SCHEME) or len(token) > _LONGEST_TOKEN:
+            return False
+        digest = hashlib.sha256(token.encode()).digest()
+        known = self._fresh(digest)
+        if known is not None:
+            return known
+        if self._known.get(digest, (False, 0.0))[0]:
+            async with self._renewals:
+                return await self._ask_once(token, digest)
+        if self._waiting >= _MOST_STRANGERS:
+            raise BusyError("too many unknown tokens are shown at the same time; try again later")
+        self._waiting += 1
+        try:
+            async with self._strangers:
+                return await self._ask_once(token, digest)
+        finally:
+            self._waiting -= 1
+
+    async def _ask_once(self, token: str, digest: bytes) -> bool:
+        known = self._fresh(digest)  # somebody else may have asked meanwhile
+        if known is not None:
+            return known
+        said = await self._ask(token)
+        self._known[digest] = (said, self._clock())
+        self._known.move_to_end(digest)
+        while len(self._known) > _MOST_KNOWN:
+            self._known.popitem(last=False)
+        return said
+
+    def _fresh(self, digest: bytes) -> bool | None:
+        said, asked_at = self._known.get(digest, (False, float("-inf")))
+        return said if self._clock() - asked_at <= _HOLDS else None
+
+    async def _ask(self, token: str) -> bool:
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": token, "audiences": [AUDIENCE]},
+        }
+        review = await self._kube.request("POST", TOKEN_REVIEWS.path(None), body=body)
+        status = review.get("status") or {}
+        return (
+            bool(status.get("authenticated"))
+            and AUDIENCE in (status.get("audiences") or ())
+            and (status.get("user") or {}).get("username") == self._reader
+        )

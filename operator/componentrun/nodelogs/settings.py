@@ -1,0 +1,63 @@
+"""What the log server is told: environment variables, read once, all wrong ones reported together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from componentrun.process import nodelogs
+from componentrun.process.settings import ProcessSettings, Reader, read_process, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Settings", "from_environment"]
+
+FOLDER: Final = "/var/log/pods"
+_MAX_PORT: Final = 65535
+_ACCOUNT: Final = "system:serviceaccount:"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of the log server."""
+
+    reader: str
+    """Who may read: the collector's user name, `system:serviceaccount:<namespace>:<name>`."""
+    process: ProcessSettings = field(default_factory=ProcessSettings)
+    """What every process is told; where namespaces are listed, only their logs are served."""
+    folder: str = FOLDER
+    """Where the node keeps its logs."""
+    port: int = nodelogs.PORT
+    """Port that logs are served on; health and metrics are on another one."""
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: variables are missing or wrong; each is named with its value and what was expected.
+    """
+    reader = Reader(environment, "log server")
+    settings = Settings(
+        reader=reader.read("NODELOGS_READER", _account, None),
+        process=read_process(reader),
+        folder=reader.read("NODELOGS_FOLDER", _absolute, FOLDER),
+        port=reader.read("NODELOGS_PORT", whole(1, _MAX_PORT), nodelogs.PORT),
+    )
+    if settings.port == settings.process.port:
+        reader.wrong("NODELOGS_PORT", str(settings.port), "another port than COMPONENTRUN_PORT")
+    reader.check()
+    return settings
+
+
+def _account(text: str) -> str:
+    if not text.startswith(_ACCOUNT) or text.count(":") != _ACCOUNT.count(":") + 1:
+        raise ValueError(f"the user name of a service account, `{_ACCOUNT}<namespace>:<name>`")
+    return text
+
+
+def _absolute(text: str) -> str:
+    if not text.startswith("/"):
+        raise ValueError("an absolute path such as `/var/log/pods`")
+    return text

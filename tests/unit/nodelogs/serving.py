@@ -1,0 +1,118 @@
+"""A log server on a free port, an API server that knows some tokens, and the collector's way to it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from componentrun.collector.nodelogs import NodeLogs
+from componentrun.collector.settings import NodeLogSettings
+from componentrun.nodelogs.app import LogServer
+from componentrun.nodelogs.folders import Folders
+from componentrun.nodelogs.guard import Guard
+from componentrun.nodelogs.metrics import Metrics
+from componentrun.nodelogs.settings import Settings
+from componentrun.process.nodelogs import AUDIENCE
+from componentrun.process.settings import ProcessSettings
+from tests.unit.nodelogs.runtime import Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from componentrun.process.kubeerrors import KubeError
+
+READER = "system:serviceaccount:componentrun-system:collector"
+WHERE = ("team", "clean-1", "0a1b2c3d-0000-4000-8000-000000000001", "component")
+NODE = "node-1"
+TOKEN = "the.collector.s"
+
+
+def granted(user: str, *audiences: str) -> dict[str, Any]:
+    return {"authenticated": True, "audiences": list(audiences), "user": {"username": user}}
+
+
+@dataclass
+class Reviewer:
+    """The API server, as far as it is asked whose token something is."""
+
+    tokens: dict[str, dict[str, Any]] = field(default_factory=lambda: {TOKEN: granted(READER, AUDIENCE)})
+    asked: list[str] = field(default_factory=list)
+    error: KubeError | None = None
+    hold: asyncio.Event | None = None
+
+    async def request(self, _method: str, path: str, *, body: dict[str, Any]) -> dict[str, Any]:
+        assert path == "/apis/authentication.k8s.io/v1/tokenreviews"
+        assert body["spec"]["audiences"] == [AUDIENCE]
+        self.asked.append(body["spec"]["token"])
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.error is not None:
+            raise self.error
+        return {"status": self.tokens.get(body["spec"]["token"], {"authenticated": False})}
+
+
+@dataclass
+class Served:
+    """A running log server."""
+
+    root: Path
+    reviewer: Reviewer
+    folders: Folders
+    server: LogServer
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.port}"
+
+    def runtime(self, container: str = WHERE[3]) -> Runtime:
+        return Runtime(self.root / "_".join(WHERE[:3]) / container)
+
+    def pod(self, *, ready: bool = True, uid: str = "server-1", **metadata: Any) -> dict[str, Any]:
+        """Its pod, as the API server has it."""
+        return {
+            "metadata": {"uid": uid, **metadata},
+            "spec": {
+                "nodeName": NODE,
+                "containers": [{"ports": [{"name": "http", "containerPort": 1}, self.port]}],
+            },
+            "status": {"podIP": "127.0.0.1", "conditions": [{"type": "Ready", "status": str(ready)}]},
+        }
+
+    @property
+    def port(self) -> dict[str, Any]:
+        return {"name": "logs", "containerPort": self.server.port}
+
+
+@asynccontextmanager
+async def serving(
+    root: Path, reviewer: Reviewer | None = None, *, namespaces: tuple[str, ...] = ()
+) -> AsyncIterator[Served]:
+    reviewer = reviewer or Reviewer()
+    metrics, kube = Metrics(), reviewer
+    process = ProcessSettings(host="127.0.0.1", namespaces=namespaces)
+    chosen = Settings(reader=READER, process=process, folder=str(root), port=0)
+    folders = Folders(str(root), metrics)
+    any_kube: Any = kube
+    server = LogServer(chosen, folders, Guard(any_kube, READER), metrics)
+    await server.start()
+    tending = asyncio.create_task(folders.tend())
+    try:
+        yield Served(root, reviewer, folders, server)
+    finally:
+        tending.cancel()
+        await asyncio.gather(tending, return_exceptions=True)
+        await server.stop()
+        folders.close()
+
+
+@asynccontextmanager
+async def the_way(served: Served, tmp_path: Path) -> AsyncIterator[NodeLogs]:
+    """The collector's way to that server."""
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    async with NodeLogs(NodeLogSettings("componentrun-system", str(token))) as nodes:
+        nodes.changed(served.pod())
+        yield nodes
