@@ -30,7 +30,7 @@ __all__ = ["LogServer", "serve"]
 log = logging.getLogger(__name__)
 
 _LAST_ANSWERS: Final = 0.2
-"""Seconds that open requests have when the process is told to end: most only wait, and what is cut off is asked again."""
+"""Seconds that open requests have when the process is told to end: most only wait, and all are asked again."""
 _MOST_OFFSET: Final = 2**62
 _QUOTED: Final = 80
 _OUTCOMES: Final = {200: "ok", 404: "not_found", 400: "refused", 401: "refused", 403: "refused", 429: "refused"}

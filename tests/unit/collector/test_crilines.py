@@ -113,12 +113,23 @@ def test_what_is_no_line_of_cri_is_counted() -> None:
     assert (line.text, reader.odd) == (b"b", 3)
 
 
+def test_an_unfinished_line_before_the_place_is_not_lost_when_nothing_follows() -> None:
+    data = b"2026-11-24T07:46:33.1Z stdout P no newline\n2026-11-24T07:46:33.2Z stderr F taken\n"
+    (taken,) = read(data)
+    assert taken.place is not None
+    reader = CriReader(taken.place)
+    file, offset = taken.place.start
+    assert reader.begin(file, offset) == []
+    assert list(reader.feed(data[offset:])) == []
+    assert [line.text for line in reader.rest()] == [b"no newline"]
+
+
 class ReaderMachine(RuleBasedStateMachine):
     """Files are written, read in pieces, and the collector dies at any moment; against what was printed."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.files: list[tuple[str, bytes]] = [("0-2026-11-24T07:46:33Z", b"")]
+        self.files: list[tuple[str, bytes]] = [("0-2026-11-24T07:46:00Z", b"")]
         self.count = 0
         self.finished: list[tuple[str, bytes]] = []
         """What was printed, in the order in which it was finished."""
