@@ -58,39 +58,50 @@ capabilities:
 {{- end -}}
 
 {{/*
-What operator and collector share; takes a dict with root, part ("operator"), module, values, env (a list), replicas where
-they stand by for each other, and for one of several shards its number as text.
+What operator, collector and log servers share; takes a dict with root, part ("operator"), module, values, env (a list), and
+
+  replicas  of a Deployment, where they stand by for each other
+  shards    more than 1: a StatefulSet of so many, each of which is told its number
+  everyNode true: a DaemonSet
+  token     audience and path of a token of its own, as a dict
+  hostPath  a folder of the node, read-only, as a dict with path, user and group
 */}}
-{{- define "componentrun.deployment" -}}
+{{- define "componentrun.workload" -}}
 {{- $root := .root -}}
 {{- $values := .values -}}
-{{- $shard := .shard -}}
+{{- $shards := int (default 1 .shards) -}}
 {{- $name := printf "%s-%s" (include "componentrun.fullname" $root) .part -}}
 apiVersion: apps/v1
-kind: Deployment
+kind: {{ if .everyNode }}DaemonSet{{ else if gt $shards 1 }}StatefulSet{{ else }}Deployment{{ end }}
 metadata:
-  name: {{ $name }}{{ with $shard }}-{{ . }}{{ end }}
+  name: {{ $name }}
   namespace: {{ $root.Release.Namespace }}
   labels:
     {{- include "componentrun.labels" (list $root .part) | nindent 4 }}
 spec:
+  {{- if .everyNode }}
+  updateStrategy:
+    type: RollingUpdate
+    rollingUpdate:
+      maxUnavailable: 10%
+  {{- else if gt $shards 1 }}
+  replicas: {{ $shards }}
+  serviceName: {{ $name }}
+  # They do not know each other: none waits for another.
+  podManagementPolicy: Parallel
+  {{- else }}
   replicas: {{ default 1 .replicas }}
   strategy:
     # One at a time: a second one would do the same work again, harmlessly but for nothing.
     type: {{ ternary "RollingUpdate" "Recreate" (gt (int (default 1 .replicas)) 1) }}
+  {{- end }}
   revisionHistoryLimit: 3
   selector:
     matchLabels:
       {{- include "componentrun.selectorLabels" (list $root .part) | nindent 6 }}
-      {{- with $shard }}
-      componentrun.dev/shard: {{ . | quote }}
-      {{- end }}
   template:
     metadata:
       labels:
-        {{- with $shard }}
-        componentrun.dev/shard: {{ . | quote }}
-        {{- end }}
         {{- with $values.podLabels }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -106,7 +117,15 @@ spec:
       enableServiceLinks: false
       terminationGracePeriodSeconds: 30
       securityContext:
+        {{- if .hostPath }}
+        runAsNonRoot: {{ ne (int .hostPath.user) 0 }}
+        runAsUser: {{ int .hostPath.user }}
+        runAsGroup: {{ int .hostPath.group }}
+        seccompProfile:
+          type: RuntimeDefault
+        {{- else }}
         {{- include "componentrun.podSecurity" $root | nindent 8 }}
+        {{- end }}
       {{- with $root.Values.imagePullSecrets }}
       imagePullSecrets:
         {{- toYaml . | nindent 8 }}
@@ -145,6 +164,12 @@ spec:
               valueFrom:
                 fieldRef:
                   fieldPath: status.podIPs
+            {{- if gt $shards 1 }}
+            - name: COMPONENTRUN_COLLECTOR_SHARD
+              valueFrom:
+                fieldRef:
+                  fieldPath: metadata.labels['apps.kubernetes.io/pod-index']
+            {{- end }}
             {{- range $variable := .env }}
             - name: COMPONENTRUN_{{ $variable.name }}
               value: {{ $variable.value | toString | quote }}
@@ -155,6 +180,10 @@ spec:
           ports:
             - name: http
               containerPort: 8080
+            {{- if .everyNode }}
+            - name: logs
+              containerPort: 8081
+            {{- end }}
           startupProbe:
             httpGet:
               path: /healthz
@@ -181,10 +210,35 @@ spec:
           volumeMounts:
             - name: tmp
               mountPath: /tmp
+            {{- with .token }}
+            - name: token
+              mountPath: {{ dir .path }}
+              readOnly: true
+            {{- end }}
+            {{- with .hostPath }}
+            - name: logs
+              mountPath: {{ .path }}
+              readOnly: true
+            {{- end }}
       volumes:
         - name: tmp
           emptyDir:
             sizeLimit: 1Gi
+        {{- with .token }}
+        - name: token
+          projected:
+            sources:
+              - serviceAccountToken:
+                  audience: {{ .audience }}
+                  path: {{ base .path }}
+                  expirationSeconds: 3600
+        {{- end }}
+        {{- with .hostPath }}
+        - name: logs
+          hostPath:
+            path: {{ .path }}
+            type: Directory
+        {{- end }}
 {{- end -}}
 
 {{/* Rights of a part, in all namespaces or in the listed ones; takes a dict with root, part and rules (a template's name) */}}
@@ -249,14 +303,20 @@ subjects:
     namespace: {{ $root.Release.Namespace }}
 {{- end }}
 ---
+{{ include "componentrun.serviceAccount" (list $root $part (index $root.Values $part)) }}
+{{- end -}}
+
+{{/* Service account of a part; takes (list $ "operator" .Values.operator) */}}
+{{- define "componentrun.serviceAccount" -}}
+{{- $root := index . 0 -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
-  name: {{ $name }}
+  name: {{ include "componentrun.fullname" $root }}-{{ index . 1 }}
   namespace: {{ $root.Release.Namespace }}
   labels:
-    {{- include "componentrun.labels" (list $root $part) | nindent 4 }}
-  {{- with (index $root.Values $part).serviceAccount.annotations }}
+    {{- include "componentrun.labels" . | nindent 4 }}
+  {{- with (index . 2).serviceAccount.annotations }}
   annotations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
