@@ -1,4 +1,4 @@
-"""Build the image and install the operator on the cluster: `python -m e2e.install [--uninstall]`."""
+"""Build the image and install the operator on the cluster: `python -m e2e.install [--uninstall | --reader=node]`."""
 
 import argparse
 import sys
@@ -15,13 +15,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m e2e.install", description=__doc__)
     parser.add_argument("--uninstall", action="store_true", help="take the operator away; runs stay")
+    parser.add_argument("--reader", choices=("api", "node"), default="api", help="how the collector reads logs")
     chosen = parser.parse_args(arguments)
     try:
         cluster = connection.load()
         if chosen.uninstall:
             uninstall(cluster)
         else:
-            install(cluster, images.ensure(cluster, ["componentrun"]))
+            values = {} if chosen.reader == "api" else {"collector": {"reader": chosen.reader}}
+            install(cluster, images.ensure(cluster, ["componentrun"]), values)
             print(f"the operator runs in namespace {NAMESPACE}")
     except ClusterError as error:
         say(f"error: {error}")

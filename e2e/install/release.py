@@ -18,6 +18,8 @@ _IMAGE: Final = "componentrun"
 _FINGERPRINT: Final = "componentrun.dev/installed-from"
 _WAIT: Final = "180s"
 _MOST_LOG: Final = 5000
+_AVAILABLE: Final = {"availableReplicas", "numberAvailable"}
+"""In the status of a workload, where it is not zero."""
 
 Values = Mapping[str, Any]
 
@@ -44,7 +46,7 @@ def install(
         if release.fingerprint() == wanted and release.ready():
             return
         with step(f"installing the operator with helm in namespace {namespace}"):
-            release.create_namespace()
+            release.create_namespace(_standard(given))
             release.upgrade(given)
             release.remember(wanted)
 
@@ -55,6 +57,11 @@ def uninstall(connection: Connection, namespace: str = NAMESPACE) -> None:
     with paths.lock("install"), step(f"uninstalling the operator of namespace {namespace}"):
         release.remove()
         release.kubectl("delete", "namespace", namespace, "--ignore-not-found")
+
+
+def _standard(values: Values) -> str:
+    """The strictest pod security standard that this allows: log servers read a folder of their node."""
+    return "privileged" if values.get("collector", {}).get("reader") == "node" else "restricted"
 
 
 def _fingerprint(values: Values) -> str:
@@ -85,9 +92,9 @@ class Release:
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         return commands.run(["kubectl", *arguments], env=self._environment, stdin=stdin, timeout=300)
 
-    def create_namespace(self) -> None:
-        """The operator's own namespace holds to the strictest pod security standard."""
-        labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+    def create_namespace(self, standard: str) -> None:
+        """The operator's own namespace, which holds to this pod security standard."""
+        labels = {f"pod-security.kubernetes.io/{mode}": standard for mode in ("enforce", "warn")}
         document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self._namespace, "labels": labels}}
         self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=json.dumps(document))
 
@@ -124,9 +131,10 @@ class Release:
         self.kubectl("annotate", "--overwrite", "namespace", self._namespace, f"{_FINGERPRINT}={fingerprint}")
 
     def ready(self) -> bool:
-        """Whether every Deployment has a replica that works."""
-        listed = json.loads(self.kubectl("get", "deployments", self._where, "--output=json"))["items"]
-        return bool(listed) and all(item.get("status", {}).get("availableReplicas") for item in listed)
+        """Whether every workload has a pod that works."""
+        kinds = "deployments,statefulsets,daemonsets"
+        listed = json.loads(self.kubectl("get", kinds, self._where, "--output=json"))["items"]
+        return bool(listed) and all(_AVAILABLE & item.get("status", {}).keys() for item in listed)
 
     def _interrupted(self) -> bool:
         """Whether a helm that was killed left its lock; every later one would be refused."""

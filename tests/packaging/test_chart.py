@@ -15,6 +15,8 @@ import yaml
 from componentrun.collector import settings as collector_settings
 from componentrun.controller import settings as operator_settings
 from componentrun.maintenance import settings as maintenance_settings
+from componentrun.nodelogs import settings as nodelogs_settings
+from componentrun.process import nodelogs
 from e2e.cluster import builds
 from e2e.install import chart
 from tests.packaging.rights import LEASE, USED
@@ -67,6 +69,19 @@ def rendered(helm: str) -> Chart:
 def documents(rendered: Chart) -> list[dict[str, Any]]:
     """The chart with every toggle on."""
     return rendered.render(*EVERYTHING)
+
+
+@pytest.fixture(scope="session")
+def with_node(rendered: Chart) -> list[dict[str, Any]]:
+    """The same, with logs read from the nodes' files."""
+    return rendered.render("collector.reader=node", *EVERYTHING)
+
+
+@pytest.fixture(scope="session")
+def pod(with_node: list[dict[str, Any]]) -> dict[str, Any]:
+    """The pod of a log server."""
+    (found,) = of_kind(with_node, "DaemonSet")
+    return dict(found["spec"]["template"]["spec"])
 
 
 @pytest.fixture(scope="session")
@@ -267,17 +282,139 @@ class TestSettings:
         assert settings.process.namespaces == ("a", "b")
         assert settings.dns_cidrs == ("10.0.0.1/32",)
 
+    def test_whatever_the_collector_reads_the_chart_gives(self, rendered: Chart) -> None:
+        read: set[str] = set()
+
+        class Recorder(dict[str, str]):
+            def get(self, key: str, default: Any = None) -> Any:
+                read.add(key)
+                return super().get(key, default)
+
+        collector_settings.from_environment(
+            Recorder(COMPONENTRUN_COLLECTOR_READER="node", COMPONENTRUN_COLLECTOR_NODELOGS_NAMESPACE="n")
+        )
+        documents = rendered.render("collector.reader=node", "collector.shards=2")
+        (stateful,) = of_kind(documents, "StatefulSet")
+        (container,) = stateful["spec"]["template"]["spec"]["containers"]
+        given = {variable["name"] for variable in container["env"]}
+        assert read - given == {"COMPONENTRUN_HOST", "COMPONENTRUN_PORT"}
+
     def test_shards_share_the_runs(self, rendered: Chart) -> None:
         documents = rendered.render("collector.shards=3")
-        deployments = [item for item in of_kind(documents, "Deployment") if "collector" in item["metadata"]["name"]]
-        shards = []
-        for deployment in deployments:
-            container = deployment["spec"]["template"]["spec"]["containers"][0]
-            given = {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
-            settings = collector_settings.from_environment(given)
-            shards.append((settings.shard, settings.shards))
-        assert sorted(shards) == [(0, 3), (1, 3), (2, 3)]
-        assert len({str(deployment["spec"]["selector"]) for deployment in deployments}) == 3
+        assert [item["metadata"]["name"] for item in of_kind(documents, "Deployment")] == [
+            "release-componentrun-operator"
+        ]
+        (stateful,) = of_kind(documents, "StatefulSet")
+        assert stateful["spec"]["replicas"] == 3
+        services = {item["metadata"]["name"]: item["spec"] for item in of_kind(documents, "Service")}
+        assert services[stateful["spec"]["serviceName"]]["clusterIP"] == "None"
+        (container,) = stateful["spec"]["template"]["spec"]["containers"]
+        variables = {variable["name"]: variable for variable in container["env"]}
+        ordinal = variables["COMPONENTRUN_COLLECTOR_SHARD"]["valueFrom"]["fieldRef"]["fieldPath"]
+        assert ordinal == "metadata.labels['apps.kubernetes.io/pod-index']"
+        given = {name: variable["value"] for name, variable in variables.items() if "value" in variable}
+        settings = collector_settings.from_environment(given | {"COMPONENTRUN_COLLECTOR_SHARD": "2"})
+        assert (settings.shard, settings.shards) == (2, 3)
+
+    def test_one_collector_is_a_deployment_that_knows_nothing_of_shards(self, rendered: Chart) -> None:
+        documents = rendered.render()
+        assert not of_kind(documents, "StatefulSet")
+        settings = collector_settings.from_environment(environment(documents, "collector"))
+        assert (settings.shard, settings.shards) == (0, 1)
+
+
+class TestNodeLogs:
+    """`collector.reader: node`."""
+
+    def test_without_it_there_is_none(self, documents: list[dict[str, Any]]) -> None:
+        assert not of_kind(documents, "DaemonSet")
+        assert "node-logs" not in json.dumps(documents)
+
+    def test_it_reads_one_folder_of_the_node_and_changes_nothing(self, pod: dict[str, Any]) -> None:
+        assert [volume["hostPath"] for volume in pod["volumes"] if "hostPath" in volume] == [
+            {"path": "/var/log/pods", "type": "Directory"}
+        ]
+        (container,) = pod["containers"]
+        mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+        assert mounts["logs"] == {"name": "logs", "mountPath": "/var/log/pods", "readOnly": True}
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+        }  # fmt: skip
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+
+    def test_it_is_in_roots_group_and_not_root(self, pod: dict[str, Any], rendered: Chart) -> None:
+        context = {
+            "runAsNonRoot": True,
+            "runAsUser": 1000,
+            "runAsGroup": 0,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        assert pod["securityContext"] == context
+        (found,) = of_kind(rendered.render("collector.reader=node", "nodeLogs.runAsUser=0"), "DaemonSet")
+        root = {**context, "runAsNonRoot": False, "runAsUser": 0}
+        assert found["spec"]["template"]["spec"]["securityContext"] == root
+
+    def test_it_runs_on_tainted_nodes_too(self, pod: dict[str, Any]) -> None:
+        assert pod["tolerations"] == [{"operator": "Exists"}]
+
+    def test_it_has_probes_and_a_limit(self, pod: dict[str, Any]) -> None:
+        (container,) = pod["containers"]
+        assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container)
+        assert container["resources"]["limits"] == {"memory": "256Mi"}
+
+    def test_both_understand_what_they_are_given(self, with_node: list[dict[str, Any]], pod: dict[str, Any]) -> None:
+        (container,) = pod["containers"]
+        given = {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
+        reader = "system:serviceaccount:somewhere:release-componentrun-collector"
+        assert nodelogs_settings.from_environment(given) == nodelogs_settings.Settings(reader=reader)
+        accounts = {item["metadata"]["name"] for item in of_kind(with_node, "ServiceAccount")}
+        assert reader.rpartition(":")[2] in accounts
+        assert [port["containerPort"] for port in container["ports"] if port["name"] == "logs"] == [nodelogs.PORT]
+        collector = collector_settings.from_environment(environment(with_node, "collector"))
+        assert collector.node_logs == collector_settings.NodeLogSettings("somewhere")
+
+    def test_the_collector_has_a_token_for_this_alone(self, with_node: list[dict[str, Any]]) -> None:
+        (pod,) = [
+            item["spec"]["template"]["spec"]
+            for item in of_kind(with_node, "Deployment")
+            if item["metadata"]["name"].endswith("-collector")
+        ]
+        (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "token"]
+        (source,) = volume["projected"]["sources"]
+        assert source["serviceAccountToken"]["audience"] == nodelogs.AUDIENCE
+        (mount,) = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "token"]
+        assert f"{mount['mountPath']}/{source['serviceAccountToken']['path']}" == nodelogs.TOKEN_FILE
+
+    def test_its_pods_are_found_by_the_label_that_the_collector_looks_for(
+        self, with_node: list[dict[str, Any]]
+    ) -> None:
+        (found,) = of_kind(with_node, "DaemonSet")
+        label, _, value = nodelogs.SELECTOR.partition("=")
+        assert found["spec"]["template"]["metadata"]["labels"][label] == value
+
+    def test_only_the_collector_can_connect_whatever_else_is_chosen(self, rendered: Chart) -> None:
+        (policy,) = of_kind(rendered.render("collector.reader=node"), "NetworkPolicy")
+        assert policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "node-logs"
+        assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        (logs,) = [rule for rule in policy["spec"]["ingress"] if rule["ports"][0]["port"] == nodelogs.PORT]
+        (peer,) = logs["from"]
+        assert set(peer) == {"podSelector"}
+        assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "collector"
+        ports = [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
+        assert ports == [443, 6443]
+
+    def test_it_may_ask_whose_a_token_is_and_nothing_else(self, with_node: list[dict[str, Any]]) -> None:
+        (role,) = [role for role in of_kind(with_node, "ClusterRole") if "node-logs" in role["metadata"]["name"]]
+        assert rights(role["rules"]) == {("tokenreviews", "create")}
+        assert 'request("POST", TOKEN_REVIEWS' in (chart.ROOT / "operator/componentrun/nodelogs/guard.py").read_text()
+
+    def test_with_a_list_of_namespaces_the_collector_still_finds_it(self, rendered: Chart) -> None:
+        documents = rendered.render("collector.reader=node", "namespaces={one,two}", "rbac.aggregate=false")
+        (role,) = [role for role in of_kind(documents, "Role") if role["metadata"]["namespace"] == "somewhere"]
+        assert rights(role["rules"]) == {("pods", "list"), ("pods", "watch")}
+        (found,) = of_kind(documents, "DaemonSet")
+        (container,) = found["spec"]["template"]["spec"]["containers"]
+        assert {"name": "COMPONENTRUN_NAMESPACES", "value": "one,two"} in container["env"]
 
 
 def rights(rules: list[dict[str, Any]]) -> set[tuple[str, str]]:
@@ -391,6 +528,8 @@ class TestRefusals:
             ("image.tag=latest", "image.tag|image/tag"),
             ("image.digest=sha256:abc", "image.digest|image/digest"),
             ("colector.enabled=true", "colector"),
+            ("collector.reader=files", "collector.reader|collector/reader"),
+            ("nodeLogs.folder=relative", "nodeLogs.folder|nodeLogs/folder"),
             ("maintenance.keep=long", "maintenance.keep|maintenance/keep"),
             ("namespaces={Not_One}", "namespaces"),
         ],

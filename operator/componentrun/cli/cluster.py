@@ -20,10 +20,12 @@ API_VERSION: Final = f"{GROUP}/v1alpha1"
 __all__ = [
     "COMPONENTS",
     "CRDS",
+    "DAEMON_SETS",
     "DEPLOYMENTS",
     "REVIEWS",
     "RUNS",
     "SECRETS",
+    "STATEFUL_SETS",
     "STORAGES",
     "Cluster",
     "JsonObject",
@@ -54,6 +56,8 @@ COMPONENTS: Final = Resource(f"/apis/{API_VERSION}", "components", "Component")
 STORAGES: Final = Resource(f"/apis/{API_VERSION}", "storages", "Storage")
 SECRETS: Final = Resource("/api/v1", "secrets", "Secret")
 DEPLOYMENTS: Final = Resource("/apis/apps/v1", "deployments", "Deployment")
+STATEFUL_SETS: Final = Resource("/apis/apps/v1", "statefulsets", "StatefulSet")
+DAEMON_SETS: Final = Resource("/apis/apps/v1", "daemonsets", "DaemonSet")
 CRDS: Final = Resource(
     "/apis/apiextensions.k8s.io/v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )

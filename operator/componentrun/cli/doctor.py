@@ -8,7 +8,17 @@ import typer
 
 from componentrun import __version__
 from componentrun.cli import options
-from componentrun.cli.cluster import CRD_NAMES, CRDS, DEPLOYMENTS, RUNS, STORAGES, JsonObject
+from componentrun.cli.cluster import (
+    CRD_NAMES,
+    CRDS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    RUNS,
+    STATEFUL_SETS,
+    STORAGES,
+    JsonObject,
+    Resource,
+)
 from componentrun.cli.errors import EXIT_USER, hint_of
 from componentrun.cli.render import Cell, document, styled
 from componentrun.cli.session import Session
@@ -20,6 +30,9 @@ __all__ = ["register"]
 PART_LABEL = "app.kubernetes.io/part-of=componentrun"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 VERSION_LABEL = "app.kubernetes.io/version"
+_PARTS = ("operator", "collector")
+_LOG_SERVERS = "node-logs"
+"""There only where logs are read from the nodes' files."""
 _UPGRADE = "`helm upgrade` the chart, and apply its CRDs"
 
 
@@ -72,7 +85,7 @@ def examine(session: Session, endpoint: str | None) -> Iterator[Check]:
     if reached[-1].state == "fail":
         return
     yield from _safely("CRDs", lambda: _crds(session))
-    yield from _deployments(session)
+    yield from _workloads(session)
     yield from _storages(session, endpoint)
 
 
@@ -125,17 +138,19 @@ def _crd(found: JsonObject, wanted: JsonObject, name: str) -> Check:
     return Check(what, "ok", f"`{mine['name']}`, as in release {__version__}")
 
 
-def _deployments(session: Session) -> Iterator[Check]:
-    """Operator and collector, wherever they were installed."""
+def _workloads(session: Session) -> Iterator[Check]:
+    """Operator, collector and log servers, wherever they were installed."""
+    found: list[tuple[Resource, JsonObject]] = []
     try:
-        found = session.cluster.list(DEPLOYMENTS, selector=PART_LABEL, everywhere=True)
+        for kind in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS):
+            found += [(kind, one) for one in session.cluster.list(kind, selector=PART_LABEL, everywhere=True)]
     except ComponentRunError as error:
-        for part in ("operator", "collector"):
+        for part in _PARTS:
             yield Check(part, "warn", f"can't tell: {error.message}", hint_of(error))
         return
-    for part in ("operator", "collector"):
-        mine = [one for one in found if one["metadata"].get("labels", {}).get(COMPONENT_LABEL) == part]
-        if not mine:
+    for part in (*_PARTS, _LOG_SERVERS):
+        mine = [(kind, one) for kind, one in found if one["metadata"].get("labels", {}).get(COMPONENT_LABEL) == part]
+        if not mine and part != _LOG_SERVERS:
             told = "no run will start" if part == "operator" else "no events will be delivered"
             yield Check(
                 part,
@@ -143,17 +158,21 @@ def _deployments(session: Session) -> Iterator[Check]:
                 f"there is no Deployment labelled `{PART_LABEL},{COMPONENT_LABEL}={part}`: {told}",
                 "install the chart: `helm install componentrun helm/componentrun`",
             )
-        for one in mine:
-            yield _deployment(part, one)
+        for kind, one in mine:
+            yield _workload(part, kind, one)
 
 
-def _deployment(part: str, found: JsonObject) -> Check:
+def _workload(part: str, kind: Resource, found: JsonObject) -> Check:
     metadata, status = found["metadata"], found.get("status", {})
     where = f"`{metadata['namespace']}/{metadata['name']}`"
-    ready, wanted = status.get("availableReplicas", 0), found["spec"].get("replicas", 1)
+    if kind == DAEMON_SETS:
+        ready, wanted = status.get("numberAvailable", 0), status.get("desiredNumberScheduled", 0)
+    else:
+        ready, wanted = status.get("availableReplicas", 0), found["spec"].get("replicas", 1)
     version = metadata.get("labels", {}).get(VERSION_LABEL, "")
     if ready < wanted or not wanted:
-        hint = f"`kubectl --namespace {metadata['namespace']} describe deployment {metadata['name']}` says why"
+        described = f"describe {kind.kind.lower()} {metadata['name']}"
+        hint = f"`kubectl --namespace {metadata['namespace']} {described}` says why"
         return Check(part, "fail" if not ready else "warn", f"{where} has {ready} of {wanted} replicas available", hint)
     if version != __version__:
         return Check(

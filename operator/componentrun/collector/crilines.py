@@ -128,10 +128,10 @@ class CriReader:
                     self.odd += 1
                     continue
                 time = known
-            if fields[2][:1] == b"F" and stream not in self._open:
-                line = self._line(time, fields[3], len(data), stream)
-            else:
-                line = self._joined(time, fields, begun, stream)
+            if fields[2] == b"F" and not self._open and self._until is None:  # nearly every line
+                lines.append(Line(time, fields[3][:KEPT_BYTES], len(data), b"", stream, Place(self.file, self._end)))
+                continue
+            line = self._joined(time, fields, begun, stream)
             if line is not None:
                 lines.append(line)
         return lines

@@ -76,6 +76,16 @@ def other_release(world: World) -> None:
     world.cluster.objects["deployments"]["collector"] = deployment("collector", version="0.0.9")
 
 
+def sharded(world: World) -> None:
+    one = world.cluster.objects["deployments"].pop("collector")
+    world.cluster.objects["statefulsets"]["collector"] = one | {"spec": {"replicas": 3}}
+
+
+def no_log_server(world: World) -> None:
+    status = {"desiredNumberScheduled": 2, "numberAvailable": 0}
+    world.cluster.objects["daemonsets"]["node-logs"] = deployment("node-logs") | {"status": status}
+
+
 def two_defaults(world: World) -> None:
     storages = world.cluster.objects["storages"]
     storages["second"] = copy.deepcopy(storages["main"])
@@ -110,6 +120,18 @@ PROBLEMS: list[tuple[Callable[[World], None], str, int, str]] = [
         "describe deployment",
     ),
     (other_release, "warn collector: `componentrun-system/componentrun-collector` is release 0.0.9", 0, "same release"),
+    (
+        sharded,
+        "warn collector: `componentrun-system/componentrun-collector` has 1 of 3",
+        0,
+        "describe statefulset componentrun-collector",
+    ),
+    (
+        no_log_server,
+        "fail node-logs: `componentrun-system/componentrun-node-logs` has 0 of 2",
+        1,
+        "describe daemonset componentrun-node-logs",
+    ),
     (two_defaults, "fail Storage: 2 say `default: true`: main, second", 1, "leave it in one"),
     (no_default, "warn Storage: none says `default: true`", 0, "set `default: true`"),
     (no_storage, "fail Storage: there is none in namespace `team`", 1, "create one"),

@@ -18,7 +18,18 @@ from obstore.store import MemoryStore
 from typer.testing import CliRunner
 
 from componentrun.cli.app import app
-from componentrun.cli.cluster import COMPONENTS, CRDS, DEPLOYMENTS, RUNS, SECRETS, STORAGES, JsonObject, Resource
+from componentrun.cli.cluster import (
+    COMPONENTS,
+    CRDS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    RUNS,
+    SECRETS,
+    STATEFUL_SETS,
+    STORAGES,
+    JsonObject,
+    Resource,
+)
 from componentrun.cli.errors import NotFoundError
 from componentrun.cli.fileobjects import ObjectFiles
 from componentrun.cli.session import Makers
@@ -54,7 +65,8 @@ class FakeCluster:
     def __init__(self) -> None:
         self.namespace = "team"
         self.objects: dict[str, dict[str, JsonObject]] = {
-            what.plural: {} for what in (RUNS, COMPONENTS, STORAGES, SECRETS, DEPLOYMENTS, CRDS)
+            what.plural: {}
+            for what in (RUNS, COMPONENTS, STORAGES, SECRETS, DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, CRDS)
         }
         self.problems: dict[str, Exception] = {}
         self.calls: list[tuple[str, str, str]] = []
