@@ -259,7 +259,7 @@ class Journal:
         self.next_seq = next_seq
         self.finished = bool(checkpoint["finished"])
         self.problems = list(checkpoint["problems"])
-        self._positions = {key: _place(item) for key, item in checkpoint["containers"].items()}
+        self._positions = {key: _position_of(item) for key, item in checkpoint["containers"].items()}
         self._done, self._told = set(checkpoint["done"]), set(checkpoint["told"])
         # Checkpoints of earlier releases know of no limits.
         self._printed = int(checkpoint.get("printed", 0))
@@ -276,7 +276,7 @@ class Journal:
             self.size += _size(what.params)
 
 
-def _place(document: dict[str, Any]) -> Position | FilePosition:
+def _position_of(document: dict[str, Any]) -> Position | FilePosition:
     return FilePosition.from_json(document) if "file" in document else Position.from_json(document)
 
 
