@@ -116,19 +116,25 @@ def from_schema(raw: dict[str, Any]) -> ColumnFacts:
 def from_metadata(name: str, raw: Any) -> ColumnFacts:
     """The facts in a column's list of `key` and `value`.
 
+    Where metadata come from, they are notes that nobody compares with anything: a type or a word that is not known here
+    (`VARCHAR`) is kept as it came, and says nothing.
+
     Raises:
-        ValueError: it is no such list, or the type is unknown; the message names the key.
+        ValueError: it is no such list.
     """
     told = read_metadata(raw)
-    nullable = told.pop(_NULLABLE_KEY, None)
-    if nullable is not None and nullable.lower() not in _YES:
-        raise ValueError(f"`{_NULLABLE_KEY}` is {nullable!r}, expected true or false")
+    base = told.get(_TYPE_KEY, "").upper()
+    if base in {"", *BASE_TYPES}:
+        told.pop(_TYPE_KEY, None)
+    nullable = told.get(_NULLABLE_KEY)
+    if nullable is not None and nullable.lower() in _YES:
+        told.pop(_NULLABLE_KEY)
     return ColumnFacts(
         name=name,
-        type=_base_type(told.pop(_TYPE_KEY, None), _TYPE_KEY),
+        type=base if base in BASE_TYPES else None,
         length=told.pop(_LENGTH_KEY, None) or None,
         default=told.pop(_DEFAULT_KEY, None),
-        nullable=None if nullable is None else _YES[nullable.lower()],
+        nullable=None if nullable is None else _YES.get(nullable.lower()),
         description=told.pop(DESCRIPTION_KEY, None) or None,
         metadata=told,
     )

@@ -9,17 +9,27 @@ import codecs
 import re
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from componentrun.columnnames import listed
 from componentrun.csvdialect import PLAIN, Dialect, Read
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["CsvError", "count", "count_in", "fail", "fields_of_row", "parse_rows"]
+__all__ = ["CsvError", "count", "count_in", "fail", "fields_of_row", "not_text", "parse_rows", "valid_text"]
 
 _SCAN_BYTES: Final = 2**20
 _FIELD: Final = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"|[^",\r\n]*+')
 _LINE_END: Final = re.compile(rb"\r?\n|\r?\Z")
+_OTHER_KINDS: Final = {
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+    b"\x1f\x8b": "a file that gzip has compressed",
+    b"\x28\xb5\x2f\xfd": "a file that zstd has compressed",
+    b"PK\x03\x04": "a ZIP archive (or a spreadsheet, which is one)",
+    b"PAR1": "a Parquet file",
+}
+"""What malformed files often are, by their first bytes."""
 
 
 class CsvError(UserError):
@@ -28,13 +38,19 @@ class CsvError(UserError):
     Attributes:
         file: the name the caller gave.
         line: physical line, the first one (the header) is 1; None where the file as a whole is meant.
+        column: its name, or its place, the first one is 1; None where the fault is not that of one field.
     """
 
-    def __init__(self, file: str, line: int | None, problem: str) -> None:  # noqa: D107 - the class says it
+    def __init__(  # noqa: D107 - the class says it
+        self, file: str, line: int | None, problem: str, column: str | int | None = None
+    ) -> None:
         where = file if line is None else f"{file}, line {line}"
+        if column is not None:
+            where += f", column {column}" if isinstance(column, int) else f", column {listed([column])}"
         super().__init__(f"{where}: {problem}", Reason.OUTPUT_INVALID)
         self.file = file
         self.line = line
+        self.column = column
 
 
 def parse_rows(
@@ -53,24 +69,25 @@ def parse_rows(
     Raises:
         CsvError: explains the first fault.
     """
+    # A fault of structure that comes before it is named first.
+    valid = valid_text(chunk)
+    rows = position = fields = 0
 
     def explain(position: int, problem: str) -> NoReturn:
-        fail(read, offset + position, file, problem)
+        fail(read, offset + position, file, problem, columns[fields] if fields < len(columns) else fields + 1)
 
-    # A fault of structure that comes before it is named first.
-    valid = _valid_text(chunk)
-    rows = position = 0
     while position < len(chunk):
         fields = 0
         after = position
-        for _, after in fields_of_row(chunk, position, explain, dialect):  # noqa: B007 - the last one counts
+        for _, after in fields_of_row(chunk, position, explain, dialect):
+            if after > valid:
+                explain(valid, not_text(chunk[valid]))
             fields += 1
-        if after > valid:
-            explain(valid, f"byte 0x{chunk[valid]:02x} is not UTF-8; expected UTF-8 text")
         if fields != len(columns):
             found = f"found {fields} field{'' if fields == 1 else 's'}"
             by = "" if dialect.is_plain else f" separated by {dialect.delimiter_name}"
-            explain(position, f"{found}{by}, expected {len(columns)} ({_shortened(columns)})")
+            expected = f"expected {len(columns)} ({listed(columns)})"
+            fail(read, offset + position, file, f"{found}{by}, {expected}")
         rows, position = rows + 1, after
     return rows
 
@@ -90,9 +107,18 @@ def fields_of_row(
         yield match.group(), start
 
 
-def fail(read: Read, position: int, file: str, problem: str) -> NoReturn:
+def fail(read: Read, position: int, file: str, problem: str, column: str | int | None = None) -> NoReturn:
     """Raise a `CsvError` for a place in a file. Lines are counted only now: nobody needs them while all is well."""
-    raise CsvError(file, count(read, b"\n", 0, position) + 1, problem)
+    begins = read(4, 0)
+    for mark, kind in _OTHER_KINDS.items():
+        if begins.startswith(mark):
+            raise CsvError(file, None, f"it begins like {kind}; expected CSV as text in UTF-8")
+    raise CsvError(file, count(read, b"\n", 0, position) + 1, problem, column)
+
+
+def not_text(byte: int) -> str:
+    """What is wrong with a byte that can't be UTF-8."""
+    return f"byte 0x{byte:02x} is not UTF-8; expected UTF-8 text"
 
 
 def count(read: Read, sign: bytes, start: int, end: int) -> int:
@@ -113,7 +139,7 @@ def count_in(block: bytes, sign: bytes) -> int:
     return block.count(sign) if sign in block else 0
 
 
-def _valid_text(chunk: bytes) -> int:
+def valid_text(chunk: bytes) -> int:
     """Bytes before the first one that is not UTF-8. In pieces: as text, 16 MiB could become 64."""
     start = 0
     while start < len(chunk) and not chunk.isascii():
@@ -124,11 +150,6 @@ def _valid_text(chunk: bytes) -> int:
         except UnicodeDecodeError as error:
             return start + error.start
     return len(chunk)
-
-
-def _shortened(columns: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(column[:64] for column in columns[:most])
-    return shown if len(columns) <= most else f"{shown}, and {len(columns) - most} more"
 
 
 def _misplaced(text: bytes, match: re.Match[bytes], dialect: Dialect) -> str:

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from componentrun.csvdialect import PLAIN, Dialect, Read
-from componentrun.csvparse import CsvError, count, count_in, fail, fields_of_row, parse_rows
+from componentrun.csvparse import CsvError, count, count_in, fail, fields_of_row, not_text, parse_rows, valid_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -130,13 +130,18 @@ def read_header(read: Read, size: int, file: str, dialect: Dialect = PLAIN) -> H
         raise CsvError(file, 1, f"the header is longer than {MAX_ROW_BYTES} bytes; is a quote not closed?")
     text = read(end - start, start)
     _check_enclosure(read, start, text, file, dialect)
-    fields = fields_of_row(text, 0, lambda position, problem: fail(read, start + position, file, problem), dialect)
-    try:
-        columns = tuple(dialect.value(_unquoted(field.decode())) for field, _ in fields)
-    except UnicodeDecodeError as error:
-        raise CsvError(file, 1, f"the header is not UTF-8 ({error.reason})") from error
+    valid = valid_text(text)
+    columns: list[str] = []
+
+    def explain(position: int, problem: str) -> NoReturn:
+        fail(read, start + position, file, problem, len(columns) + 1)
+
+    for field, after in fields_of_row(text, 0, explain, dialect):
+        if after > valid:
+            explain(valid, not_text(text[valid]))
+        columns.append(dialect.value(_unquoted(field.decode())))
     check_columns(columns, file, 1)
-    return Header(columns, end)
+    return Header(tuple(columns), end)
 
 
 def _unquoted(field: str) -> str:

@@ -88,11 +88,13 @@ def check_values(
         typed: which to look at.
 
     Raises:
-        CsvError: names the line on which the first row ends that has a value of another type, column, value and type.
+        CsvError: names the line on which the first row begins that has a value of another type, column, value and type.
     """
     csv.field_size_limit(MAX_ROW_BYTES)
     forms = [(place, kind, nullable, re.compile(_FORMS[kind]).fullmatch) for place, kind, nullable in typed]
-    reader = csv.reader(io.StringIO(rows.decode(), newline=""), strict=True)
+    # Lines end with LF, here as in all messages: a lone CR in quotes begins none.
+    reader = csv.reader(io.StringIO(rows.decode(), newline="\n"), strict=True)
+    begins = 1
     for row in reader:
         # A row of one empty value is an empty line, which the reader takes for none.
         values = row or [""]
@@ -101,8 +103,8 @@ def check_values(
             if (matches(value) and _is_real(value, kind)) if value else nullable:
                 continue
             found = f"found `{value[:_SHOWN]}`" if value else "found an empty value"
-            line = lines_before() + reader.line_num
-            raise CsvError(file, line, f"{found} in column `{columns[place]}`, expected {kind}")
+            raise CsvError(file, lines_before() + begins, f"{found}, expected {kind}", columns[place])
+        begins = reader.line_num + 1
 
 
 def _is_real(value: str, kind: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from componentrun.agent.folder import shown
+from componentrun.columnnames import listed, resembling
 from componentrun.csvtext import CsvError, Header, read_header, start_of_text
 from componentrun.errors import Reason, UserError
 
@@ -54,7 +55,7 @@ def known_facts(source: Source, columns: tuple[str, ...], path: str) -> tuple[tu
     if strange:
         warning = (
             f"{shown(path)}: its manifest tells of the column{'s' if len(strange) > 1 else ''} "
-            f"{', '.join(f'`{name}`' for name in strange[:20])}, which it does not have; that was passed over."
+            f"{listed(strange)}, which it does not have; that was passed over."
         )
     return tuple(item for item in source.facts if item.name in columns), warning
 
@@ -77,8 +78,8 @@ def _header(file: Opened, source: Source, path: str) -> tuple[Header, str | None
         first = None
     if has_header is None and first is not None and first.columns == columns:
         return first, (
-            f"{shown(path)}: its first line is exactly the columns that its manifest gives, so it was taken for a "
-            "header. Leave one of both out, or say `has_header` in the manifest."
+            f"{shown(path)}: its first line is exactly the columns that its manifest or the output mapping gives, so "
+            "it was taken for a header. Leave one of both out, or say `has_header` in the manifest."
         )
     return Header(columns, start), None
 
@@ -87,8 +88,8 @@ def _agreed(header: Header, columns: tuple[str, ...], path: str) -> Header:
     if sorted(header.columns) != sorted(columns):
         raise _wrong(
             path,
-            f"its header has the columns {', '.join(header.columns)}; "
-            f"its manifest or the output mapping says {', '.join(columns)}",
+            f"its header has the columns {listed(header.columns)}; its manifest or the output mapping says "
+            f"{listed(columns)}",
         )
     return header
 
@@ -99,7 +100,7 @@ def _check_named(source: Source, columns: tuple[str, ...], path: str) -> None:
         named.append(("the column by which rows are deleted,", source.delete_where.column))
     for what, column in named:
         if column not in columns:
-            raise _wrong(path, f"{what} `{column}` is not there; it has {', '.join(columns[:20])}")
+            raise _wrong(path, f"{what} `{column}` is not there; it has {listed(columns)}{resembling(column, columns)}")
 
 
 def _wrong(path: str, problem: str) -> UserError:

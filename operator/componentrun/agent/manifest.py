@@ -114,8 +114,12 @@ def _delete_where(raw: dict[str, Any], name: str) -> Where | None:
     values = raw.get("delete_where_values")
     if not isinstance(column, str):
         raise _wrong(name, f"`delete_where_column` is {_kind(column)}, expected the name of a column")
-    if not isinstance(values, list) or not all(isinstance(item, str | int) for item in values):
+    if not isinstance(values, list):
         raise _wrong(name, f"`delete_where_values` is {_kind(values)}, expected a list of values")
+    for i, value in enumerate(values):
+        # What true is as text depends on who wrote the table: `true`, `True` or `1`.
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise _wrong(name, f"`delete_where_values[{i}]` is {_kind(value)}, expected a text or a number")
     where = Where(column, raw.get("delete_where_operator") or "eq", tuple(str(item) for item in values))
     if where.operator not in {"eq", "ne"}:
         raise _wrong(name, f"`delete_where_operator` is {where.operator!r}; expected 'eq' or 'ne'")
@@ -190,7 +194,9 @@ def _old_form(raw: dict[str, Any], name: str) -> _Told:
         except ValueError as error:
             raise _wrong(name, f"`column_metadata` of `{column}`: {error}") from error
     # `[""]` and `[]` are how old components say "none"; for columns that means the file brings its header.
-    return columns or None, None if primary_key is None else tuple(key for key in primary_key if key), facts
+    if columns in {(), ("",)}:
+        columns = None
+    return columns, None if primary_key is None else tuple(key for key in primary_key if key), facts
 
 
 def _schema(raw: dict[str, Any], name: str) -> _Told:

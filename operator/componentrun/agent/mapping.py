@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.agent.download import download, table_size
 from componentrun.agent.pieces import AT_A_TIME, bring_pieces, comes_in_pieces, groups
 from componentrun.agent.sliced import prepare, slice_path
+from componentrun.columnnames import listed, resembling
 from componentrun.contract import MANIFEST_SUFFIX
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Mapping, Step, TableRead
@@ -154,7 +155,7 @@ def _check_names(source: str, mapping: Mapping, columns: tuple[str, ...]) -> Non
     if missing:
         raise UserError(
             f"{source}: the input mapping names the column `{missing[0]}`, which is not there; it has "
-            f"{', '.join(f'`{name}`' for name in columns[:20])}",
+            f"{listed(columns)}{resembling(missing[0], columns)}",
             Reason.INPUT_INVALID,
         )
 

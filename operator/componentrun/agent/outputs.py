@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from componentrun.agent.folder import FILE, FOLDER, refused, shown
 from componentrun.agent.manifest import Manifest
+from componentrun.columnnames import listed
 from componentrun.contract import MANIFEST_SUFFIX, OUT_TABLES
 from componentrun.csvdialect import PLAIN, Dialect
 from componentrun.errors import Reason, UserError
@@ -84,7 +85,7 @@ def decide(entries: Sequence[Entry], manifests: Mapping[str, Manifest | UserErro
             errors.append(error)
             continue
         if source is None:
-            warnings.append(_not_stored(entry.name))
+            warnings.append(_not_stored(entry.name, plan.default_bucket))
         else:
             sources.append(source)
     sources.sort(key=lambda source: not source.write_always)
@@ -147,8 +148,8 @@ def _columns(
     described = tuple(item.name for item in mapped.schema or ())
     if manifest.columns is not None and sorted(manifest.columns) != sorted(described):
         raise UserError(
-            f"{OUT_TABLES}/{shown(entry.name)}: its manifest has the columns {', '.join(manifest.columns)}; the output "
-            f"mapping's schema says {', '.join(described)}",
+            f"{OUT_TABLES}/{shown(entry.name)}: its manifest has the columns {listed(manifest.columns)}; the output "
+            f"mapping's schema says {listed(described)}",
             Reason.OUTPUT_INVALID,
         )
     if manifest.columns is not None:
@@ -185,7 +186,16 @@ def _destination(
     except UserError:
         if default_bucket is None:
             return None
-    return _parse(f"{default_bucket}.{stem}", f"{name}: its name in the default bucket")
+    table = f"{default_bucket}.{stem}"
+    try:
+        return TableId.parse(table)
+    except UserError as error:
+        raise UserError(
+            f"{OUT_TABLES}/{shown(name)}: no output mapping names it, and its own name makes no table in the default "
+            f"bucket `{default_bucket}`: {error.message}. Give it a destination in the output mapping or in its "
+            "manifest, or another name",
+            Reason.OUTPUT_INVALID,
+        ) from None
 
 
 def _parse(text: str, what: str) -> TableId:
@@ -211,8 +221,8 @@ def _orphan(name: str) -> UserError:
     )
 
 
-def _not_stored(name: str) -> str:
-    return (
-        f"{OUT_TABLES}/{shown(name)} was not stored: no output mapping names it, its manifest (if any) gives no "
-        "destination, its name is no table id, and the run has no default bucket."
-    )
+def _not_stored(name: str, default_bucket: str | None) -> str:
+    told = f"{OUT_TABLES}/{shown(name)} was not stored: no output mapping names it, its manifest (if any) gives no "
+    if default_bucket is not None:
+        return told + "destination, and hidden files do not go to the default bucket."
+    return told + "destination, its name is no table id, and the run has no default bucket."

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
+from componentrun.columnnames import listed, resembling
 from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.storage.columns import Column, merged_columns, type_conflict
 from componentrun.storage.document import StorageModel
@@ -44,8 +45,6 @@ __all__ = [
 POINTER_FORMAT: Final = 1
 RECENT_COMMITS: Final = 100
 """Run uids that a pointer remembers: an interrupted commit is known again unless that many others came since."""
-_SHOWN_COLUMNS: Final = 10
-_SHOWN_CHARACTERS: Final = 100
 
 
 Model = TypeVar("Model", bound=StorageModel)
@@ -255,7 +254,7 @@ def check_load(pointer: Pointer | None, load: TableLoad) -> None:
     if load.delete_where is not None and load.delete_where.column not in load.columns:
         raise UserError(
             f"{told} deletes rows by the column `{load.delete_where.column}`, which is not among its columns "
-            f"{_listed(load.columns)}",
+            f"{listed(load.columns)}",
             Reason.OUTPUT_INVALID,
         )
     if pointer is None or pointer.dropped:
@@ -264,23 +263,24 @@ def check_load(pointer: Pointer | None, load: TableLoad) -> None:
     missing = [name for name in existing if name not in load.columns]
     if missing:
         raise UserError(
-            f"{told} lacks {_columns(missing)} of the table; found {_listed(load.columns)}. Columns may be added, "
-            "not removed or renamed: write the missing ones (empty where there is no value), or delete the table first",
+            f"{told} lacks {_columns(missing)} of the table; found {listed(load.columns)}"
+            f"{resembling(missing[0], load.columns)}. Columns may be added, not removed or renamed: write the missing "
+            "ones (empty where there is no value), or delete the table first",
             Reason.OUTPUT_INVALID,
         )
     if not load.incremental:
         return
     if load.columns[: len(existing)] != existing:
         raise UserError(
-            f"{told} has its columns in another order than the table: found {_listed(load.columns)}, "
-            f"expected {_listed(existing)} first and new columns behind them",
+            f"{told} has its columns in another order than the table: found {listed(load.columns)}, "
+            f"expected {listed(existing)} first and new columns behind them",
             Reason.OUTPUT_INVALID,
         )
     if (conflict := type_conflict(pointer.columns, load.described)) is not None:
         raise UserError(f"{told} {conflict}; leave the type out, or load the table in full once", Reason.OUTPUT_INVALID)
     if load.primary_key and load.primary_key != pointer.primary_key:
         raise UserError(
-            f"{told} has the primary key {_listed(load.primary_key)}, the table has {_listed(pointer.primary_key)}; "
+            f"{told} has the primary key {listed(load.primary_key)}, the table has {listed(pointer.primary_key)}; "
             "an incremental load can't change it: leave it out, or load the table in full once",
             Reason.OUTPUT_INVALID,
         )
@@ -297,7 +297,7 @@ def _check_names(told: str, load: TableLoad) -> None:
     strange = [name for name in load.primary_key if name not in load.columns]
     if strange:
         raise UserError(
-            f"{told} has {_columns(strange)} in its primary key, but not among its columns {_listed(load.columns)}",
+            f"{told} has {_columns(strange)} in its primary key, but not among its columns {listed(load.columns)}",
             Reason.OUTPUT_INVALID,
         )
 
@@ -367,10 +367,4 @@ def remember(pointer: Pointer | None, run: str) -> tuple[str, ...]:
 
 
 def _columns(names: list[str]) -> str:
-    return f"the column{'s' if len(names) > 1 else ''} {_listed(names)}"
-
-
-def _listed(names: tuple[str, ...] | list[str]) -> str:
-    """The first of them: a table may have thousands of columns, and this is part of a sentence."""
-    told = ", ".join(f"`{name[:_SHOWN_CHARACTERS]}`" for name in names[:_SHOWN_COLUMNS])
-    return f"{told} and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else told or "none"
+    return f"the column{'s' if len(names) > 1 else ''} {listed(names)}"

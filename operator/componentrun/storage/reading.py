@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from componentrun.columnnames import listed, resembling
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Mapping, Step, Where
 from componentrun.storage.adaptive import is_new
@@ -102,7 +103,7 @@ def _check(pointer: Pointer, wish: Wish) -> None:
     if missing:
         raise UserError(
             f"`{pointer.id}` has no column `{missing[0]}`, which the input mapping names; it has "
-            f"{', '.join(f'`{name}`' for name in pointer.column_names[:20])}",
+            f"{listed(pointer.column_names)}{resembling(missing[0], pointer.column_names)}",
             Reason.INPUT_INVALID,
         )
 

@@ -37,7 +37,7 @@ def test_rows_are_counted_and_faults_are_told(folder: Folder, processes: int) ->
         good = [checkers.submit(task("good.csv")) for _ in range(5)]
         bad = checkers.submit(task("bad.csv"))
         assert [check.result() for check in good] == [1000] * 5
-        with pytest.raises(UserError, match=r"bad\.csv, line 1002: found 1 field, expected 2 \(a, b\)"):
+        with pytest.raises(UserError, match=r"bad\.csv, line 1002: found 1 field, expected 2 \(`a`, `b`\)"):
             bad.result()
         assert checkers.submit(task("good.csv")).result() == 1000
 

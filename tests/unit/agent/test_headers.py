@@ -84,10 +84,10 @@ def test_where_the_rows_begin(
             b"a,c\n",
             Manifest(columns=AB, has_header=True),
             (),
-            "its header has the columns a, c; its manifest or the output mapping says a, b",
+            "its header has the columns `a`, `c`; its manifest or the output mapping says `a`, `b`",
         ),
-        (b"a,b\n", Manifest(), ("c",), "the primary key column `c` is not there; it has a, b"),
-        (b"1,2\n", Manifest(columns=AB), ("c",), "the primary key column `c` is not there; it has a, b"),
+        (b"a,b\n", Manifest(), ("c",), "the primary key column `c` is not there; it has `a`, `b`"),
+        (b"1,2\n", Manifest(columns=AB), ("c",), "the primary key column `c` is not there; it has `a`, `b`"),
     ],
 )
 def test_what_can_not_be_read(
@@ -97,6 +97,29 @@ def test_what_can_not_be_read(
     with Folder(str(tmp_path)).open("x.csv") as file, pytest.raises(UserError) as caught:
         header_of(file, source(manifest, *key), "x.csv")
     assert problem in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("header", "key", "told"),
+    [
+        (
+            "e\u0301,b",
+            "\u00e9",
+            "(`e\u0301` is another name: it is written with other Unicode characters, composed or not)",
+        ),
+        ("id ,b", "id", "it has `id `, `b` (`id ` is another name: spaces differ)"),
+        ("\u00a0id,b", "id", "(`\u00a0id` is another name: spaces differ)"),
+        ("ID,b", "id", "(`ID` is another name: capital letters differ)"),
+        ("x,y", "id", "it has `x`, `y`"),
+    ],
+)
+def test_a_column_that_looks_like_the_one_that_is_missing_is_pointed_at(
+    tmp_path: Path, header: str, key: str, told: str
+) -> None:
+    (tmp_path / "x.csv").write_text(header + "\n", encoding="utf-8")
+    with Folder(str(tmp_path)).open("x.csv") as file, pytest.raises(UserError) as caught:
+        header_of(file, source(Manifest(), key), "x.csv")
+    assert caught.value.message.endswith(told)
 
 
 @pytest.mark.parametrize(

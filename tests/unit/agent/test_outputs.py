@@ -60,6 +60,22 @@ def test_a_files_table(
         assert file in decision.warnings[0]
 
 
+def test_a_hidden_file_is_not_said_to_lack_a_default_bucket() -> None:
+    (warning,) = decided(files(".gitkeep"), bucket="out.c-c").warnings
+    assert warning.endswith("gives no destination, and hidden files do not go to the default bucket.")
+    (warning,) = decided(files(".gitkeep")).warnings
+    assert warning.endswith("and the run has no default bucket.")
+
+
+def test_a_name_that_makes_no_table_in_the_default_bucket_says_what_to_do() -> None:
+    (error,) = decided(files("report.v2.csv"), bucket="out.c-c").errors
+    assert error.message.startswith(
+        "out/tables/report.v2.csv: no output mapping names it, and its own name makes no table in the default bucket "
+        "`out.c-c`: `out.c-c.report.v2` is no table id"
+    )
+    assert error.message.endswith("Give it a destination in the output mapping or in its manifest, or another name")
+
+
 @pytest.mark.parametrize(
     ("mapped", "manifest", "wanted"),
     [
@@ -185,7 +201,7 @@ def test_columns_and_what_is_known_of_them(
 def test_a_schema_of_other_columns_than_the_manifests_is_an_error() -> None:
     table = OutputTable("a", "out.c-a.a", schema=(ID,))
     (error,) = decided(files("a"), table, manifests={"a": Manifest(columns=("id", "n"))}).errors
-    assert "its manifest has the columns id, n; the output mapping's schema says id" in error.message
+    assert "its manifest has the columns `id`, `n`; the output mapping's schema says `id`" in error.message
 
 
 OLD: dict[str, Any] = {
@@ -263,6 +279,19 @@ METADATA = [
             Manifest(delete_where=Where("id", "eq", ("",))),
         ),
         ({"primary_key": [""], "columns": []}, Manifest(primary_key=())),
+        ({"primary_key": [], "columns": [""]}, Manifest(primary_key=())),
+        (
+            {"column_metadata": {"a": [{"key": "KBC.datatype.basetype", "value": "VARCHAR"}]}},
+            Manifest(facts=(ColumnFacts("a", metadata={"KBC.datatype.basetype": "VARCHAR"}),)),
+        ),
+        (
+            {"column_metadata": {"a": [{"key": "KBC.datatype.nullable", "value": "perhaps"}]}},
+            Manifest(facts=(ColumnFacts("a", metadata={"KBC.datatype.nullable": "perhaps"}),)),
+        ),
+        (
+            {"delete_where_column": "id", "delete_where_values": [1, 2.5, "x"]},
+            Manifest(delete_where=Where("id", "eq", ("1", "2.5", "x"))),
+        ),
         ({"incremental": 1, "write_always": True}, Manifest(incremental=True, write_always=True)),
         ({"destination": "", "incremental": None}, Manifest()),
     ],
@@ -299,10 +328,6 @@ def test_both_forms_of_a_manifest(raw: dict[str, Any], manifest: Manifest) -> No
         ('{"column_metadata": ["k"]}', "`column_metadata` is a list, expected an object of lists"),
         ('{"column_metadata": {"a": {"k": 1}}}', "`column_metadata` of `a`: expected a list of objects"),
         (
-            '{"column_metadata": {"a": [{"key": "KBC.datatype.basetype", "value": "VARCHAR"}]}}',
-            "`column_metadata` of `a`: `KBC.datatype.basetype` is 'VARCHAR'; expected one of STRING, INTEGER",
-        ),
-        (
             '{"schema": [{"name": "a", "data_type": {"base": {"type": "INT"}}}]}',
             "`schema[0]` (`a`): `data_type.base.type` is 'INT'; expected one of STRING, INTEGER",
         ),
@@ -313,6 +338,14 @@ def test_both_forms_of_a_manifest(raw: dict[str, Any], manifest: Manifest) -> No
         ('{"delete_where": [{}, {}]}', "`delete_where` is not one filter"),
         ('{"delete_where_column": "id"}', "`delete_where_values` is null, expected a list of values"),
         ('{"delete_where_column": "id", "delete_where_values": []}', "`eq` needs at least one value"),
+        (
+            '{"delete_where_column": "id", "delete_where_values": ["1", true]}',
+            "`delete_where_values[1]` is true or false, expected a text or a number",
+        ),
+        (
+            '{"delete_where_column": "id", "delete_where_values": [null]}',
+            "`delete_where_values[0]` is null, expected a text or a number",
+        ),
         ('{"delete_where_column": 1, "delete_where_values": ["1"]}', "`delete_where_column` is a number"),
         (
             '{"delete_where_column": "id", "delete_where_values": ["1"], "delete_where_operator": "gt"}',

@@ -94,18 +94,22 @@ def test_any_bytes_are_plain_csv_afterwards_or_an_error(dialect: Dialect, data: 
 @pytest.mark.parametrize(
     ("dialect", "content", "problem"),
     [
-        (Dialect(";"), b"1;2\n1,2\n", "x.csv, line 2: found 1 field separated by a semicolon, expected 2 (a, b)"),
-        (Dialect(";", "'"), b"'x',2\n", "line 1: found ',' after a closing `'`, expected a semicolon or the end of"),
-        (Dialect("\t", "'"), b"1\t2\nx'\t2\n", "line 2: a `'` inside a field that is not quoted"),
+        (Dialect(";"), b"1;2\n1,2\n", "x.csv, line 2: found 1 field separated by a semicolon, expected 2 (`a`, `b`)"),
+        (
+            Dialect(";", "'"),
+            b"'x',2\n",
+            "line 1, column `a`: found ',' after a closing `'`, expected a semicolon or the end of",
+        ),
+        (Dialect("\t", "'"), b"1\t2\nx'\t2\n", "line 2, column `a`: a `'` inside a field that is not quoted"),
         (
             Dialect("|", "'"),
             b"'x|2\n",
-            "line 1: a quoted field begins here and is never closed; expected a closing `'`",
+            "line 1, column `a`: a quoted field begins here and is never closed; expected a closing `'`",
         ),
-        (Dialect("|"), b"1|2\n\xff|2\n", "line 2: byte 0xff is not UTF-8"),
+        (Dialect("|"), b"1|2\n\xff|2\n", "line 2, column `a`: byte 0xff is not UTF-8"),
         (Dialect("|", ""), b"1|2\n\0|2\n", "line 2: a NUL byte"),
         (Dialect("|", ""), b'1|2\n"a\nb"|2\n', "line 2: found 1 field separated by a pipe, expected 2"),
-        (Dialect(";"), b"1;2\r3;4\n", "line 1: a carriage return without a newline"),
+        (Dialect(";"), b"1;2\r3;4\n", "line 1, column `b`: a carriage return without a newline"),
     ],
 )
 def test_a_fault_is_told_in_the_words_of_the_file(dialect: Dialect, content: bytes, problem: str) -> None:

@@ -43,11 +43,11 @@ def test_a_header_is_read_with_the_place_where_the_data_begins(
         (b"a,,c\n", "t.csv, line 1: the name of column 2 is empty"),
         (b"a,b,\n", "t.csv, line 1: the name of column 3 is empty"),
         (b"a,b,a\n", "t.csv, line 1: column `a` is there twice"),
-        (b'a,"b\n1,2\n', "t.csv, line 1: a quoted field begins here and is never closed"),
-        (b'a,5" disk\n', "t.csv, line 1: a quote inside a field that is not quoted"),
-        (b'a,"b" \n', "t.csv, line 1: found ' ' after a closing quote"),
-        (b"a\xff,b\n", "t.csv, line 1: the header is not UTF-8"),
-        (b"a\rb\n", "t.csv, line 1: a carriage return without a newline"),
+        (b'a,"b\n1,2\n', "t.csv, line 1, column 2: a quoted field begins here and is never closed"),
+        (b'a,5" disk\n', "t.csv, line 1, column 2: a quote inside a field that is not quoted"),
+        (b'a,"b" \n', "t.csv, line 1, column 2: found ' ' after a closing quote"),
+        (b"a\xff,b\n", "t.csv, line 1, column 1: byte 0xff is not UTF-8"),
+        (b"a\rb\n", "t.csv, line 1, column 1: a carriage return without a newline"),
     ],
 )
 def test_a_malformed_header_is_refused_with_a_reason(data: bytes, message: str) -> None:
@@ -60,17 +60,17 @@ def test_a_malformed_header_is_refused_with_a_reason(data: bytes, message: str) 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"a,b\n1,2\n3\n", "t.csv, line 3: found 1 field, expected 2 (a, b)"),
-        (b"a,b\n1,2,3\n", "t.csv, line 2: found 3 fields, expected 2 (a, b)"),
-        (b"a,b\n1,2\n\n", "t.csv, line 3: found 1 field, expected 2 (a, b)"),
-        (b'a,b\n"1\n1",2\n3\n', "t.csv, line 4: found 1 field, expected 2 (a, b)"),
-        (b"a,b\r\n1,2\r\n3\r\n", "t.csv, line 3: found 1 field, expected 2 (a, b)"),
-        (b'a,b\n1,"2\n3,4\n', "t.csv, line 2: a quoted field begins here and is never closed"),
-        (b'a,b\n1,5" disk\n2,6" disk\n', "t.csv, line 2: a quote inside a field that is not quoted"),
-        (b'a,b\n1,"2\n"3,4\n', "t.csv, line 3: found '3' after a closing quote"),
-        (b"a,b\n1,2\n3,\xff\n", "t.csv, line 3: byte 0xff is not UTF-8"),
+        (b"a,b\n1,2\n3\n", "t.csv, line 3: found 1 field, expected 2 (`a`, `b`)"),
+        (b"a,b\n1,2,3\n", "t.csv, line 2: found 3 fields, expected 2 (`a`, `b`)"),
+        (b"a,b\n1,2\n\n", "t.csv, line 3: found 1 field, expected 2 (`a`, `b`)"),
+        (b'a,b\n"1\n1",2\n3\n', "t.csv, line 4: found 1 field, expected 2 (`a`, `b`)"),
+        (b"a,b\r\n1,2\r\n3\r\n", "t.csv, line 3: found 1 field, expected 2 (`a`, `b`)"),
+        (b'a,b\n1,"2\n3,4\n', "t.csv, line 2, column `b`: a quoted field begins here and is never closed"),
+        (b'a,b\n1,5" disk\n2,6" disk\n', "t.csv, line 2, column `b`: a quote inside a field that is not quoted"),
+        (b'a,b\n1,"2\n"3,4\n', "t.csv, line 3, column `b`: found '3' after a closing quote"),
+        (b"a,b\n1,2\n3,\xff\n", "t.csv, line 3, column `b`: byte 0xff is not UTF-8"),
         (b"a,b\n1\n3,\xff\n", "t.csv, line 2: found 1 field"),
-        (b"a,b\n1,2\r3,4\n", "t.csv, line 2: a carriage return without a newline"),
+        (b"a,b\n1,2\r3,4\n", "t.csv, line 2, column `b`: a carriage return without a newline"),
     ],
 )
 def test_a_malformed_row_is_refused_with_its_line(data: bytes, message: str) -> None:
@@ -78,6 +78,23 @@ def test_a_malformed_row_is_refused_with_its_line(data: bytes, message: str) -> 
     with pytest.raises(CsvError) as caught:
         csvtext.check_rows(reader(data), header.data_offset, len(data), header.columns, "t.csv")
     assert caught.value.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("begins", "kind"),
+    [
+        ("a,b\n1,2\n".encode("utf-16"), "text in UTF-16"),
+        (b"\x1f\x8b\x08\x00\xff,1\n", "a file that gzip has compressed"),
+        (b"PK\x03\x04\xff\n", "a ZIP archive (or a spreadsheet, which is one)"),
+        (b"PAR1\x15\xff\n", "a Parquet file"),
+    ],
+)
+def test_what_is_no_csv_at_all_is_called_by_its_name(begins: bytes, kind: str) -> None:
+    with pytest.raises(CsvError) as caught:
+        csvtext.read_header(reader(begins), len(begins), "t.csv")
+    assert caught.value.message == f"t.csv: it begins like {kind}; expected CSV as text in UTF-8"
+    with pytest.raises(CsvError, match="it begins like"):
+        csvtext.check_rows(reader(begins), 0, len(begins), ("a", "b", "c"), "t.csv/slice")
 
 
 def test_the_line_counts_from_the_start_of_the_file_also_in_a_later_slice() -> None:
@@ -96,7 +113,7 @@ def test_a_value_never_appears_in_a_message() -> None:
 
 def test_many_columns_are_named_shortly() -> None:
     columns = [f"c{i}" for i in range(20)]
-    with pytest.raises(CsvError, match=r"expected 20 \(c0, .*c7, and 12 more\)"):
+    with pytest.raises(CsvError, match=r"expected 20 \(`c0`, .*`c9` and 10 more\)"):
         csvtext.check_rows(reader(b"1\n"), 0, 2, columns, "t.csv")
 
 
@@ -143,8 +160,8 @@ def test_text_is_validated_in_pieces_that_split_no_character(
 ) -> None:
     monkeypatch.setattr(csvparse, "_SCAN_BYTES", block)
     good = text.encode()
-    assert csvparse._valid_text(good) == len(good)
+    assert csvparse.valid_text(good) == len(good)
     for bad in (b"\xff", b"\x80", b"\xc3", b"\xf0\x9f"):
-        assert csvparse._valid_text(good + bad + good) == len(good)
-        assert csvparse._valid_text(good + bad) == len(good)
-        assert csvparse._valid_text(good + b"\x80" * 20) == len(good)
+        assert csvparse.valid_text(good + bad + good) == len(good)
+        assert csvparse.valid_text(good + bad) == len(good)
+        assert csvparse.valid_text(good + b"\x80" * 20) == len(good)

@@ -52,21 +52,28 @@ def test_a_value_of_its_type(kind: str, value: str) -> None:
 def test_a_value_of_another_type_is_named(kind: str, value: str) -> None:
     with pytest.raises(CsvError) as caught:
         look(kind, value)
-    assert caught.value.message == f"x.csv, line 12: found `{value}` in column `b`, expected {kind}"
+    assert caught.value.message == f"x.csv, line 11, column `b`: found `{value}`, expected {kind}"
 
 
 @pytest.mark.parametrize("kind", sorted(BAD))
 def test_a_value_may_be_missing_unless_it_is_said_otherwise(kind: str) -> None:
     look(kind, "")
     look(kind, "", nullable=True)
-    with pytest.raises(CsvError, match=f"found an empty value in column `b`, expected {kind}"):
+    with pytest.raises(CsvError, match=f"line 11, column `b`: found an empty value, expected {kind}"):
         look(kind, "", nullable=False)
 
 
 def test_a_single_empty_column_is_an_empty_line() -> None:
     typed = typed_columns(("a",), [ColumnFacts("a", "INTEGER", nullable=False)])
-    with pytest.raises(CsvError, match="line 2: found an empty value"):
+    with pytest.raises(CsvError, match="line 2, column `a`: found an empty value"):
         check_typed_rows(lambda n, at: b"1\n\n"[at : at + n], 0, 3, ("a",), "x.csv", typed)
+
+
+def test_a_line_ends_with_a_line_feed_also_where_values_hold_carriage_returns() -> None:
+    typed = typed_columns(("a", "b"), [ColumnFacts("b", "INTEGER")])
+    data = b'"x\ry",1\r\n"x\r\ny",2\n3,four\n'
+    with pytest.raises(CsvError, match="line 4, column `b`: found `four`"):
+        check_typed_rows(lambda n, at: data[at : at + n], 0, len(data), ("a", "b"), "x.csv", typed)
 
 
 def test_columns_of_which_nothing_is_said_are_not_looked_at() -> None:
