@@ -11,9 +11,9 @@ import functools
 import json
 import types
 import typing
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-__all__ = ["from_json", "to_json"]
+__all__ = ["from_json", "refuse_constant", "to_json"]
 
 Document = TypeVar("Document")
 
@@ -34,6 +34,17 @@ def from_json(kind: type[Document], text: str | bytes) -> Document:
     except ValueError as error:
         raise ValueError(f"{kind.__name__}: not JSON: {error}") from error
     return typing.cast("Document", _build(kind, raw, kind.__name__))
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """For `json.loads(text, parse_constant=...)` of what people and components write.
+
+    Python writes and reads `NaN` and `Infinity`; other readers do not, and some make `null` of them.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(f"it holds `{name}`, which JSON does not know; expected a number, `null` or a text")
 
 
 def _build(kind: Any, raw: Any, where: str) -> Any:

@@ -25,7 +25,7 @@ MOST_SYSTEM_TAGS: Final = 10
 def name_problem(name: str) -> str | None:
     """Why this can't be the name of a file, as the end of a sentence; None where it can."""
     if name in {"", ".", ".."} or "/" in name:
-        return "is no file name"
+        return "is no file name; expected one without slashes, which is not `.` or `..`"
     if name.endswith(MANIFEST_SUFFIX):
         return f"ends with `{MANIFEST_SUFFIX}`, as manifests do"
     return _text_problem(name)

@@ -26,6 +26,7 @@ from componentrun.agent.plan import fetch_plan
 from componentrun.agent.progress import WORTH_A_LINE, amount, say
 from componentrun.agent.transfer import Client, Patience
 from componentrun.agent.upload import SMALL_BYTES, Uploaded, upload
+from componentrun.documents import refuse_constant
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import STAGE_OUT_RESULT, GrantOut, StageOutPlan, StageOutResult, to_json
 
@@ -144,14 +145,14 @@ def _state(folder: Folder, errors: list[UserError]) -> dict[str, Any] | None:
     path = contract.OUT_STATE
     try:
         text = folder.document(path)
-        state = json.loads(text) if text.strip() else None
+        state = json.loads(text, parse_constant=refuse_constant) if text.strip() else None
     except FileNotFoundError:
         return None
     except UserError as error:
         errors.append(error)
         return None
     except (ValueError, RecursionError) as error:
-        problem = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "not UTF-8 text"
+        problem = _problem_of_json(error)
         errors.append(UserError(f"{path}: it is no JSON ({problem}); expected an object", Reason.OUTPUT_INVALID))
         return None
     if not is_text(state):
@@ -165,6 +166,14 @@ def _state(folder: Folder, errors: list[UserError]) -> dict[str, Any] | None:
             errors.append(UserError(f"{path}: found a JSON {found}, expected an object", Reason.OUTPUT_INVALID))
         return None if state != [] else {}
     return state
+
+
+def _problem_of_json(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}: {error.msg}"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8 text"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _result(

@@ -16,6 +16,7 @@ from componentrun.cli.progress import bar
 from componentrun.cli.render import Cell, Row, document
 from componentrun.cli.saving import save
 from componentrun.cli.session import Session
+from componentrun.cli.sources import local_file
 from componentrun.cli.words import age, count, moment, size
 from componentrun.contract import DEFAULT_FILE_LIMIT
 
@@ -43,7 +44,7 @@ def _open(
 @app.command()
 def put(
     ctx: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="File of this machine.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="File of this machine; `-`: stdin.")],
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name in Storage; the file's own where not given.")
     ] = None,
@@ -59,12 +60,12 @@ def put(
     context: options.Context = None,
 ) -> None:
     """Store a file. Its id is printed on stdout; a file of the same name stays what it is."""
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "nothing"
-        raise BadRequestError(f"found {found} at `{path}`; expected a file", "check the path")
-    session, files = _open(ctx, namespace, context, storage, endpoint)
-    with bar(session.output, f"put {path.name}", path.stat().st_size) as progress:
-        file = files.put(path, name=name, tags=tag or (), permanent=permanent, progress=progress)
+    if str(path) == "-" and name is None:
+        raise BadRequestError("what comes from stdin has no name", "`--name NAME` gives it one")
+    with local_file(path, "a file") as local:
+        session, files = _open(ctx, namespace, context, storage, endpoint)
+        with bar(session.output, f"put {local.name}", local.stat().st_size) as progress:
+            file = files.put(local, name=name, tags=tag or (), permanent=permanent, progress=progress)
     session.output.raw(f"{file.id}\n")
     session.output.note(f"`{file.name}` is stored ({size(file.bytes)}){_kept(file, session.now())}")
 

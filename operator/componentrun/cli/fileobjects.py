@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
+from componentrun.cli.errors import NotFoundError
 from componentrun.cli.filestore import FileInfo
-from componentrun.errors import Reason, UserError
+from componentrun.errors import Reason
 from componentrun.storage.fileindex import is_file_id
 from componentrun.storage.filelookup import FileQuery, find_files
 from componentrun.storage.files import change_file, delete_file, need_file, read_content
@@ -63,8 +64,9 @@ class ObjectFiles:
             found = self._runner.run(find_files(self._store, query, 1))
             if found:
                 return _info(found[0])
-        raise UserError(
+        raise NotFoundError(
             f"there is no file `{file}`, by id or by name, in {self._store.settings.title}, or it has expired",
+            "`componentrun file ls` shows the files that are there",
             Reason.INPUT_NOT_FOUND,
         )
 

@@ -229,9 +229,10 @@ class ObjectStore:
 
         keep, history = MIN_KEEP if keep is None else keep, HISTORY_KEEP if history is None else history
         if keep < MIN_KEEP:
+            hours = int(MIN_KEEP.total_seconds() // 3600)
             raise BadRequestError(
-                f"data can't be swept after less than {MIN_KEEP}: a run may read or upload it that long",
-                "`--keep 48h` is the least",
+                f"data can't be swept after less than {hours}h: a run may read or upload it that long",
+                f"`--keep {hours}h` is the least",
             )
         return self._runner.run(sweep(self._store, keep, history=history, hidden=True, dry_run=dry_run))
 

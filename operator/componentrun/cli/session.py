@@ -7,7 +7,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from componentrun.cli.cluster import COMPONENTS, RUNS, STORAGES, Cluster, JsonObject
 from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import typer
 
+    from componentrun.api.common import ApiModel
     from componentrun.api.componentrun import ComponentRun
     from componentrun.api.storage import Storage
     from componentrun.cli.store import Store
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["LATEST", "Makers", "Session", "parse_run"]
 
 LATEST = "@latest"
+Model = TypeVar("Model", bound="ApiModel")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -147,7 +149,7 @@ class Session:
         from componentrun.storage.resource import choose  # noqa: PLC0415 - likewise
 
         found = {storage["metadata"]["name"]: storage for storage in self.cluster.list(STORAGES)}
-        models = [Storage.model_validate(storage) for storage in found.values()]
+        models = [_parsed(Storage, storage) for storage in found.values()]
         chosen = choose(models, name, self.cluster.namespace)
         return found[chosen.metadata.name], chosen
 
@@ -158,17 +160,21 @@ def parse_run(raw: JsonObject) -> ComponentRun:
     Raises:
         EnvironmentFault: it holds what this release does not understand.
     """
+    from componentrun.api.componentrun import ComponentRun  # noqa: PLC0415 - the models take a while to load
+
+    return _parsed(ComponentRun, raw)
+
+
+def _parsed(kind: type[Model], raw: JsonObject) -> Model:
     from pydantic import ValidationError  # noqa: PLC0415 - the models take a while to load
 
-    from componentrun.api.componentrun import ComponentRun  # noqa: PLC0415 - likewise
-
     try:
-        return ComponentRun.model_validate(_without_nulls(raw))
+        return kind.model_validate(_without_nulls(raw))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise EnvironmentFault(
-            f"ComponentRun `{raw['metadata'].get('name')}` has a `{where}` that this release does not "
+            f"{kind.__name__} `{raw['metadata'].get('name')}` has a `{where}` that this release does not "
             f"understand: {first['msg']}",
             "use the release of `componentrun` that the operator has: `componentrun doctor` tells both",
         ) from error

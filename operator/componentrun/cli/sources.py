@@ -1,14 +1,18 @@
-"""Where a run's manifest comes from besides flags: files, stdin, another run."""
+"""Where manifests, tables and files come from besides flags: files, stdin, another run."""
 
+import contextlib
 import json
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from componentrun.cli.cluster import JsonObject
 from componentrun.cli.errors import BadRequestError
 
-__all__ = ["again", "parameters", "read"]
+__all__ = ["again", "local_file", "parameters", "read"]
 
 
 def again(raw: JsonObject) -> JsonObject:
@@ -30,6 +34,34 @@ def read(file: str) -> tuple[str, str]:
     if file == "-":
         return sys.stdin.read(), "what came from stdin"
     return _text(Path(file)), f"`{file}`"
+
+
+@contextlib.contextmanager
+def local_file(path: Path, what: str) -> Iterator[Path]:
+    """A file that can be read from any place: this one, or a copy of what comes through a pipe (`-`: stdin).
+
+    Args:
+        path: what the person typed.
+        what: what it should be, for messages: `a CSV file`.
+
+    Raises:
+        BadRequestError: there is nothing, or a folder.
+    """
+    if path.is_file():
+        yield path
+        return
+    if str(path) != "-" and (path.is_dir() or not path.exists()):
+        found = "a folder" if path.is_dir() else "nothing"
+        raise BadRequestError(f"found {found} at `{path}`; expected {what}", "check the path")
+    with tempfile.TemporaryDirectory(prefix="componentrun-") as folder:
+        copy = Path(folder) / ("stdin" if str(path) == "-" else path.name)
+        with copy.open("wb") as target:
+            if str(path) == "-":
+                shutil.copyfileobj(sys.stdin.buffer, target)
+            else:
+                with path.open("rb") as source:
+                    shutil.copyfileobj(source, target)
+        yield copy
 
 
 def _text(path: Path) -> str:

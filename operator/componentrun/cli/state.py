@@ -12,6 +12,7 @@ from componentrun.cli.errors import BadRequestError
 from componentrun.cli.session import Session
 from componentrun.cli.sources import read
 from componentrun.contract import DEFAULT_BRANCH
+from componentrun.documents import refuse_constant
 
 if TYPE_CHECKING:
     from componentrun.storage.state import StateOwner
@@ -122,7 +123,7 @@ def _title(owner: "StateOwner") -> str:
 def _object(file: str) -> dict[str, Any]:
     text, name = read(file)
     try:
-        found = json.loads(text)
+        found = json.loads(text, parse_constant=refuse_constant)
         json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except ValueError as error:
         raise BadRequestError(f"{name} is no JSON: {error}", '`{"last": 7}` is a state') from error

@@ -1,5 +1,6 @@
 """`table`: tables of Storage from and to this machine, without a run. What is about versions is in `versions`."""
 
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -15,16 +16,20 @@ from componentrun.cli.progress import bar
 from componentrun.cli.render import Cell, Row, document
 from componentrun.cli.saving import save
 from componentrun.cli.session import Session
+from componentrun.cli.sources import local_file
 from componentrun.cli.store import Store, TableInfo
 from componentrun.cli.words import age, count, size
 
 __all__ = ["TableId", "app", "session_and_store"]
 
 app = typer.Typer(
-    help="Tables of Storage: put, get, list, look at, export, restore.", no_args_is_help=True, rich_markup_mode=None
+    help="Tables of Storage: put, get, list, look at, export, restore, delete, compact.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 _ROWS = 10
+_BUCKET = re.compile(r"(in|out)\.[A-Za-z0-9_-]+")
 _ENDINGS = (".parquet", ".csv")
 TableId = Annotated[str, typer.Argument(metavar="TABLE_ID", help="Id of the table: `in.c-main.customers`.")]
 
@@ -40,7 +45,7 @@ def session_and_store(
 @app.command()
 def put(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV in UTF-8 with a header line.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV in UTF-8 with a header line; `-`: stdin.")],
     table_id: TableId,
     incremental: Annotated[
         bool, typer.Option("--incremental", help="Add the rows instead of replacing the table.")
@@ -54,13 +59,14 @@ def put(
     context: options.Context = None,
 ) -> None:
     """Load a CSV file into a table: at once and completely, or not at all."""
-    if not file.is_file():
-        found = "a folder" if file.is_dir() else "nothing"
-        raise BadRequestError(f"found {found} at `{file}`; expected a CSV file", "check the path")
-    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
-    with bar(session.output, f"put {table_id}", file.stat().st_size) as progress:
-        table = store.put(file, table_id, incremental=incremental, primary_key=primary_key or (), progress=progress)
-    session.output.note(f"`{table.id}` has {count(table.rows, 'row')} ({size(table.bytes)}), version {table.version}")
+    with local_file(file, "a CSV file") as path:
+        session, store = session_and_store(ctx, namespace, context, storage, endpoint)
+        with bar(session.output, f"put {table_id}", path.stat().st_size) as progress:
+            table = store.put(path, table_id, incremental=incremental, primary_key=primary_key or (), progress=progress)
+    keyed = " as loaded, of which a reader sees the last one for each key" if table.primary_key else ""
+    session.output.note(
+        f"`{table.id}` has {count(table.rows, 'row')} ({size(table.bytes)}){keyed}, version {table.version}"
+    )
 
 
 @app.command()
@@ -110,12 +116,13 @@ def export(
     In Parquet, columns have the types that the table says, else they are text. A value that is not of its column's
     type is an error that names it. An empty value is an empty text, or no value in a column of another type.
     """
-    if file.suffix not in _ENDINGS:
+    ending = file.suffix.lower()
+    if ending not in _ENDINGS:
         raise BadRequestError(
             f"`{file}` ends with `{file.suffix or file.name}`; expected `.parquet` or `.csv`", "name the file so"
         )
     session, store = session_and_store(ctx, namespace, context, storage, endpoint)
-    if file.suffix == ".csv":
+    if ending == ".csv":
         rows = save(file, lambda opened: _copy(session, store, table_id, opened)).rows
     else:
         rows = save(file, lambda opened: store.export(table_id, Path(opened.name), text=text))
@@ -135,6 +142,10 @@ def ls(
     context: options.Context = None,
 ) -> None:
     """List tables."""
+    if bucket is not None and not _BUCKET.fullmatch(bucket):
+        raise BadRequestError(
+            f"`{bucket}` is no bucket; expected such as `in.c-main`", "leave it out to see all tables"
+        )
     session, store = session_and_store(ctx, namespace, context, storage, endpoint)
     tables = sorted(store.tables(bucket), key=lambda table: table.id)
     if output is not None:

@@ -33,13 +33,14 @@ def info_of(pointer: Pointer) -> TableInfo:
 
 def details_of(pointer: Pointer, kept: Iterable[KeptVersion]) -> TableDetails:
     """All that is known of a table."""
+    mapping = plan_read(pointer, EVERYTHING).mapping
     return TableDetails(
         id=pointer.id,
         columns=tuple(ColumnInfo(column.name, column.type) for column in pointer.columns),
         primary_key=pointer.primary_key,
         created=pointer.created,
         current=version_of(pointer),
-        exact=plan_read(pointer, EVERYTHING).rows == pointer.rows,
+        exact=mapping is None or not (mapping.primary_key or any(step.delete for step in mapping.steps)),
         segments=len(pointer.segments),
         slices=len(pointer.slices),
         compaction="due" if is_due(pointer) else "not needed",

@@ -64,7 +64,7 @@ def _facts(session: Session, storage: str, details: TableDetails) -> Iterator[tu
     yield "Primary key", ", ".join(details.primary_key) or "none"
     seen = "" if details.exact else ", as loaded: a reader sees one for each key, and none that was deleted"
     yield "Rows", f"{count(current.rows)}{seen}"
-    yield "Size", f"{size(current.bytes)} in {count(details.slices, 'slice')}"
+    yield "Size", f"{size(current.bytes)} ({current.bytes} bytes) in {count(details.slices, 'slice')}"
     yield "Segments", f"{count(details.segments)}, compaction {details.compaction}"
     yield "Earlier", _kept(details.kept)
 

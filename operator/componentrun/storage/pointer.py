@@ -297,7 +297,8 @@ def _check_names(told: str, load: TableLoad) -> None:
     strange = [name for name in load.primary_key if name not in load.columns]
     if strange:
         raise UserError(
-            f"{told} has {_columns(strange)} in its primary key, but not among its columns {listed(load.columns)}",
+            f"{told} has {_columns(strange)} in its primary key, but not among its columns {listed(load.columns)}"
+            f"{resembling(strange[0], load.columns)}",
             Reason.OUTPUT_INVALID,
         )
 

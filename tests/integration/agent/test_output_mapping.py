@@ -62,7 +62,7 @@ async def test_a_fault_in_another_dialect_is_named_by_line_and_nothing_of_the_ta
     ended = place.run("stage-out", await place.grant_out(OutputTable("bar.csv", BAR, delimiter="|")))
     assert ended.code == 1
     assert ended.term["message"].startswith(
-        "out/tables/bar.csv, line 3: found 1 field separated by a pipe, expected 2 (id, n)"
+        "out/tables/bar.csv, line 3: found 1 field separated by a pipe, expected 2 (`id`, `n`)"
     )
     assert (await place.result()).tables == ()
 
@@ -87,7 +87,7 @@ async def test_a_schema_of_other_columns_is_an_error(place: Place) -> None:
     place.write("out/tables/bar.csv", "id,n\n1,a\n")
     ended = place.run("stage-out", await place.grant_out(OutputTable("bar.csv", BAR, schema=(ColumnFacts("id"),))))
     assert ended.code == 1
-    assert "its header has the columns id, n; its manifest or the output mapping says id" in ended.term["message"]
+    assert "its header has the columns `id`, `n`; its manifest or the output mapping says `id`" in ended.term["message"]
 
 
 async def test_result_usage_and_artifacts_are_kept_and_the_message_is_told(place: Place) -> None:
@@ -177,7 +177,7 @@ async def test_where_types_can_be_relied_on_values_are_looked_at(place: Place, r
     place.write("out/tables/bar.csv", content + f"2{delimiter}31.1.2026\n" + line * rows)
     ended = place.run("stage-out", await place.grant_out(mapped, check_types=True))
     assert ended.code == 1
-    told = f"out/tables/bar.csv, line {rows + 2}: found `31.1.2026` in column `day`, expected DATE"
+    told = f"out/tables/bar.csv, line {rows + 2}, column `day`: found `31.1.2026`, expected DATE"
     assert ended.term["message"] == told
     ended = place.run("stage-out", await place.grant_out(mapped))
     assert ended.code == 0, "a hint is not held against values"

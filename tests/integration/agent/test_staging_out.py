@@ -99,14 +99,19 @@ async def test_empty_tables_have_no_slices(place: Place) -> None:
 @pytest.mark.parametrize(
     ("files", "reason", "message"),
     [
-        ({"bar.csv": "a,b\n1\n"}, "OutputInvalid", "out/tables/bar.csv, line 2: found 1 field, expected 2 (a, b)"),
+        ({"bar.csv": "a,b\n1\n"}, "OutputInvalid", "out/tables/bar.csv, line 2: found 1 field, expected 2 (`a`, `b`)"),
         ({"bar.csv": ""}, "OutputInvalid", "out/tables/bar.csv: the file is empty"),
         ({"bar.csv": "a,a\n"}, "OutputInvalid", "out/tables/bar.csv, line 1: column `a` is there twice"),
-        ({"bar.csv": b"a\n\xff\n"}, "OutputInvalid", "out/tables/bar.csv, line 2: byte 0xff is not UTF-8"),
+        ({"bar.csv": b"a\n\xff\n"}, "OutputInvalid", "out/tables/bar.csv, line 2, column `a`: byte 0xff is not UTF-8"),
         ({"bar.csv": "b\n"}, "OutputInvalid", "out/tables/bar.csv: the primary key column `a` is not there"),
         ({"other.csv": "a\n"}, "OutputMissing", "out/tables/bar.csv: not there, but the output mapping stores it"),
         ({"bar.csv": "a\n", "x.csv.manifest": "{}"}, "OutputInvalid", "out/tables/x.csv.manifest: there is no file"),
         ({"bar.csv": "a\n", "bar.csv.manifest": "{"}, "OutputInvalid", "out/tables/bar.csv.manifest: it is no JSON"),
+        (
+            {"bar.csv": "a\n", "../state.json": '{"at": NaN}'},
+            "OutputInvalid",
+            "out/state.json: it is no JSON (it holds `NaN`, which JSON does not know; expected a number, `null` or a",
+        ),
         ({"bar.csv": "a\n", "../state.json": "[1]"}, "OutputInvalid", "out/state.json: found a JSON list"),
         (
             {"bar.csv": "a\n", "../state.json": r'{"a": "\ud800"}'},
@@ -131,7 +136,7 @@ async def test_a_malformed_large_table_is_found_by_the_process_beside_the_upload
     place.write("out/tables/bar.csv", "a,b\n" + "1,2\n" * 200_000 + "3\n")
     ended = place.run("stage-out", await place.grant_out(mapped("bar.csv", "out.c-main.bar")))
     assert ended.code == 1
-    assert ended.term["message"] == "out/tables/bar.csv, line 200002: found 1 field, expected 2 (a, b)"
+    assert ended.term["message"] == "out/tables/bar.csv, line 200002: found 1 field, expected 2 (`a`, `b`)"
     assert (await place.result()).tables == ()
 
 
@@ -162,7 +167,7 @@ async def test_a_name_that_is_no_text_is_spelled_out(place: Place) -> None:
         place.write(file, content)
         place.write(file + ".manifest", json.dumps({"destination": f"out.c-main.t{name[0]}"}))
     ended = place.run("stage-out", await place.grant_out())
-    assert ended.term["message"] == "out/tables/\\xfd.csv, line 200002: found 2 fields, expected 1 (a)"
+    assert ended.term["message"] == "out/tables/\\xfd.csv, line 200002: found 2 fields, expected 1 (`a`)"
     assert [table.source for table in (await place.result()).tables] == ["\\xfe.csv", "\\xff.csv"]
 
 

@@ -108,3 +108,13 @@ def test_put_refuses_what_is_no_file_and_a_name_that_can_not_be_one(world: World
     assert "found a folder" in world.run("file", "put", str(tmp_path)).stderr
     result = world.run("file", "put", str(path), "--name", "a/b")
     assert (result.exit_code, "the file 'a/b' is no file name" in result.stderr) == (1, True)
+
+
+def test_put_reads_stdin_where_it_gets_a_name(world: World) -> None:
+    assert "what comes from stdin has no name" in world.run("file", "put", "-", text="x").stderr
+    file = world.run("file", "put", "-", "--name", "from a pipe", text="x").stdout.strip()
+    assert world.run("file", "get", file).stdout == "x"
+
+
+def test_a_file_that_is_not_there_is_looked_for_among_files(world: World) -> None:
+    assert "`componentrun file ls` shows the files that are there" in world.run("file", "get", "none").stderr

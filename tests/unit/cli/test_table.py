@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,6 +43,39 @@ def test_put_of_a_file_that_is_not_there_asks_nobody(world: World) -> None:
     result = world.run("table", "put", "/no/such.csv", "in.c-main.foo")
     assert (result.exit_code, world.asked) == (1, [])
     assert "found nothing at `/no/such.csv`; expected a CSV file" in result.stderr
+
+
+def test_put_reads_stdin_and_pipes(world: World, file: Path, tmp_path: Path) -> None:
+    result = world.run("table", "put", "-", "in.c-main.foo", text=file.read_text())
+    assert (result.exit_code, world.store.content["in.c-main.foo"]) == (0, file.read_bytes())
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(pipe.write_bytes, file.read_bytes())
+        assert world.run("table", "put", str(pipe), "in.c-main.bar").exit_code == 0
+        written.result()
+    assert world.store.content["in.c-main.bar"] == file.read_bytes()
+
+
+def test_put_says_where_a_reader_sees_fewer_rows(world: World, file: Path) -> None:
+    result = world.run("table", "put", str(file), "in.c-main.foo", "--primary-key", "id")
+    assert result.stderr == (
+        "`in.c-main.foo` has 2 rows (8 B) as loaded, of which a reader sees the last one for each key, version 1\n"
+    )
+
+
+@pytest.mark.parametrize("bucket", ["c-main", "in", "in.c-main.foo", "sys.c-main"])
+def test_ls_of_what_is_no_bucket_is_told(world: World, bucket: str) -> None:
+    result = world.run("table", "ls", bucket)
+    assert (result.exit_code, world.asked) == (1, [])
+    assert f"`{bucket}` is no bucket; expected such as `in.c-main`" in result.stderr
+
+
+def test_a_storage_that_this_release_does_not_understand_is_named(world: World) -> None:
+    world.cluster.objects[STORAGES.plural]["main"]["spec"]["bucket"] = "No Bucket"
+    result = world.run("table", "ls")
+    assert result.exit_code == 2
+    assert "Storage `main` has a `spec.bucket` that this release does not understand" in result.stderr
 
 
 def test_get_writes_the_bytes_to_stdout(world: World, file: Path) -> None:
@@ -134,8 +169,9 @@ def test_export_writes_parquet_at_once(
 
 def test_export_writes_csv_where_the_name_says_so(world: World, file: Path, tmp_path: Path) -> None:
     world.run("table", "put", str(file), "in.c-main.foo")
-    assert world.run("table", "export", "in.c-main.foo", str(tmp_path / "got.csv")).exit_code == 0
-    assert (tmp_path / "got.csv").read_bytes() == file.read_bytes()
+    for name in ("got.csv", "GOT.CSV"):
+        assert world.run("table", "export", "in.c-main.foo", str(tmp_path / name)).exit_code == 0
+        assert (tmp_path / name).read_bytes() == file.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ from obstore.store import MemoryStore
 
 from componentrun.cli.objects import ObjectStore
 from componentrun.cli.store import ColumnInfo, TableDetails, TableVersion
+from componentrun.cli.tablefacts import details_of
 from componentrun.errors import Reason, UserError
 from componentrun.storage.compaction import DEFAULT_SEGMENTS
 from componentrun.storage.connection import Store
+from componentrun.storage.pointer import Commit, Slice, TableLoad, merge_load
 from componentrun.storage.settings import StoreSettings
 from tests.unit.cli.world import START
 
@@ -42,7 +44,7 @@ def test_info_tells_all_that_is_known(world: World) -> None:
         "Last change:  2026-11-24 07:55:00 UTC (5m ago): restore of 1 by jane\n"
         "Primary key:  id\n"
         "Rows:         10\n"
-        "Size:         250 B in 4 slices\n"
+        "Size:         250 B (250 bytes) in 4 slices\n"
         "Segments:     2, compaction not needed\n"
         "Earlier:      2 versions, the oldest is 1\n"
         "Columns:\n"
@@ -157,3 +159,15 @@ def test_a_table_that_was_dropped_tells_so(objects: ObjectStore) -> None:
         objects.details(FOO)
     assert objects.remove(FOO, who="jane") is None
     assert objects.tables() == []
+
+
+def test_a_column_more_makes_no_row_less() -> None:
+    first = TableLoad(table=FOO, columns=("id",), slices=(Slice(key="k", size=2, rows=1, etag="e"),))
+    more = TableLoad(
+        table=FOO, columns=("id", "n"), incremental=True, slices=(Slice(key="l", size=4, rows=1, etag="e"),)
+    )
+    commit = Commit(run="r", attempt=1, time=START)
+    widened = merge_load(merge_load(None, first, commit), more, commit)
+    assert details_of(widened, []).exact
+    keyed = merge_load(None, first.model_copy(update={"primary_key": ("id",)}), commit)
+    assert not details_of(keyed, []).exact
