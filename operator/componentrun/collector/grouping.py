@@ -41,14 +41,20 @@ _JOINS: Final = re.compile(
 """Joins any line."""
 _JOIN_CHARACTERS: Final = frozenset(" \tTC.gSsn")
 _KINDS: Final = (
-    ("python", re.compile(r"Traceback \(most recent call last\):|\s+File \".*\", line \d+")),
-    ("go", re.compile(r"panic: |fatal error: |goroutine \d+ \[")),
-    ("r", re.compile(r"Error(?: in |: | : )")),
-    ("php", re.compile(r"(?:PHP )?(?:Fatal|Parse) error: |Stack trace:|\[stacktrace\]")),
-    ("json", re.compile(r"[{\[]$")),
+    ("T \t", "python", re.compile(r"Traceback \(most recent call last\):|\s+File \".*\", line \d+")),
+    ("pfg", "go", re.compile(r"panic: |fatal error: |goroutine \d+ \[")),
+    ("E", "r", re.compile(r"Error(?: in |: | : )")),
+    ("PFS[", "php", re.compile(r"(?:PHP )?(?:Fatal|Parse) error: |Stack trace:|\[stacktrace\]")),
+    ("{[", "json", re.compile(r"[{\[]$")),
 )
-"""Lines that say which kind of text follows."""
-_KIND_CHARACTERS: Final = frozenset("T \tpfgEPFS[{")
+"""Lines that say which kind of text follows, and how they begin."""
+_KINDS_OF: Final = {
+    character: tuple((kind, line) for begins, kind, line in _KINDS if character in begins)
+    for begins, _, _ in _KINDS
+    for character in begins
+}
+_SPECIAL: Final = _JOIN_CHARACTERS | frozenset(_KINDS_OF)
+"""A line that begins with any other character joins nothing but a text whose kind is known, and is of no kind."""
 _GOES_ON: Final = {
     "python": re.compile(r"[^\s]"),
     "python end": re.compile(
@@ -81,7 +87,7 @@ class Group:
         self.characters = len(text)
         self.cut = line.size > KEPT_BYTES
         """The end of the line is missing; none joins one that is so long."""
-        self.kind = _kind(text) if text[:1] in _KIND_CHARACTERS else ""
+        self.kind = _kind(text) if text[:1] in _KINDS_OF else ""
 
     @property
     def message(self) -> str:
@@ -144,6 +150,44 @@ class Grouper:
         self._bytes += line.size
         return released
 
+    def take_all(self, lines: Sequence[Line]) -> tuple[Sequence[Group], Sequence[Line]]:
+        """Many lines at once: the same as `take` for each, and all that they release."""
+        groups: list[Group] = []
+        behind: list[Line] = []
+        for line in lines:
+            if self._takes_plainly(line, groups, behind):
+                continue
+            released = self.take(line)
+            if released is not None:
+                groups += released[0]
+                behind += released[1]
+        return groups, behind
+
+    def _takes_plainly(self, line: Line, groups: list[Group], behind: list[Line]) -> bool:
+        """The way of nearly every line: behind a line that stands alone, it does so too."""
+        open_ = self._open
+        if len(open_) != 1 or len(self._groups) != 1:
+            return False
+        group = open_.get(line.stream)
+        if group is None or group.kind:
+            return False
+        try:
+            text = line.text.decode()
+        except UnicodeDecodeError:
+            return False
+        if not text.isprintable() or (text[:1] in _SPECIAL and (text[:1] != "{" or len(text) == 1)):
+            return False
+        groups.append(group)
+        behind += self._lines
+        group = open_[line.stream] = Group(line, text)
+        self._groups, self._lines, self._bytes = [group], [line], line.size
+        return True
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Lines that are held, and bytes."""
+        return len(self._lines), self._bytes
+
     def flush(self) -> tuple[Sequence[Group], Sequence[Line]]:
         """All that is held: nothing joins it any more."""
         released = self._groups, self._lines
@@ -166,7 +210,7 @@ class Grouper:
 
 
 def _kind(text: str) -> str:
-    return next((kind for kind, begins in _KINDS if begins.match(text)), "")
+    return next((kind for kind, begins in _KINDS_OF.get(text[:1], ()) if begins.match(text)), "")
 
 
 def _goes_on(kind: str, text: str) -> bool:

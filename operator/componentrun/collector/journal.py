@@ -155,20 +155,39 @@ class Journal:
             attempt: the attempt that they belong to.
             limited: they count for the run's limits, and are left out beyond them.
         """
+        size = sum([len(line.text) for line in lines]) if limited else 0
         if limited and self._is_beyond_limits(groups[0].time, attempt):
             self._left_lines += len(lines)
-            self._left_bytes += sum(len(line.text) for line in lines)
+            self._left_bytes += size
         else:
-            for group in groups:
-                what = said(group.message, redactor, cut_off=group.cut)
-                self._append(group.time, what, source, attempt)
-                if source == names.COMPONENT:
-                    self._words.add(key, what.message)
-            if limited:
-                self._printed += sum(len(line.text) for line in lines)
-            oldest = min(group.time for group in groups)
+            told = _said(groups, redactor)
+            self._append_all(groups, told, source, attempt)
+            if source == names.COMPONENT:
+                self._words.extend(key, [what.message for what in told])
+            self._printed += size
+            oldest = min([group.time for group in groups])
             self._oldest = min(self._oldest or oldest, oldest)
         (self._positions.get(key) or self.position(key)).add(lines)
+
+    def is_at_limits(self, lines: Sequence[Line], held: tuple[int, int]) -> bool:
+        """Whether the last event or byte that the run may have is among these lines, or those of which it is held."""
+        events, size = self._limits.events + 1 - self.next_seq, self._limits.bytes - self._printed
+        if events <= 0 or size <= 0:
+            return False  # all of them are beyond
+        return len(lines) + held[0] > events or sum([line.size for line in lines]) + held[1] >= size
+
+    def _append_all(self, groups: Sequence[Group], told: Sequence[Said], source: str, attempt: int | None) -> None:
+        """As `_append` for each: this is the way of every line."""
+        latest, waiting, size = self._latest.get(source, 0), self._waiting, self._overhead * len(told)
+        for group, what in zip(groups, told, strict=True):
+            time = group.time
+            latest = max(latest, time)
+            waiting.append((latest, time, what, source, attempt))
+            # What the params take is about what they took in the line.
+            size += group.characters if what.params else len(what.message)
+        self._latest[source] = latest
+        self.next_seq += len(told)
+        self.size += size
 
     def _is_beyond_limits(self, time: int, attempt: int | None) -> bool:
         limits = self._limits
@@ -278,6 +297,17 @@ class Journal:
 
 def _position_of(document: dict[str, Any]) -> Position | FilePosition:
     return FilePosition.from_json(document) if "file" in document else Position.from_json(document)
+
+
+def _said(groups: Sequence[Group], redactor: Redactor) -> list[Said]:
+    """What each says. Most lines hold no secret, and are looked at together."""
+    clean = redactor.untouched("\n".join([group.text for group in groups]))
+    return [
+        said(group.text, redactor, cut_off=group.cut, clean=clean)
+        if group.texts is None
+        else said(group.message, redactor)
+        for group in groups
+    ]
 
 
 def _size(value: Any) -> int:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from componentrun.core.results import MAX_LAST_WORDS, tail
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["LastWords"]
 
@@ -27,6 +31,15 @@ class LastWords:
         self._size += len(line) + 1
         while len(self._lines) > 1 and self._size - len(self._lines[0]) > MAX_LAST_WORDS:
             self._size -= len(self._lines.popleft()) + 1
+
+    def extend(self, container: str, lines: Sequence[str]) -> None:
+        """Lines of a container: of many, only the last ones matter."""
+        size, begin = 0, len(lines)
+        while begin and size <= MAX_LAST_WORDS:
+            begin -= 1
+            size += len(lines[begin]) + 1
+        for line in lines[begin:]:
+            self.add(container, line)
 
     def of(self, container: str) -> str | None:
         """What fits of the end of what this container said; None where it said nothing, or another spoke since."""

@@ -42,7 +42,7 @@ _STAMP: Final = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z
 _SECONDS: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _LONGEST_CHARACTER: Final = 4
 _UTC_LENGTH: Final = 30
-_SECONDS_LENGTH: Final = 19
+"""Of a timestamp with nine digits; the 20th character is its point."""
 
 
 class RawLine(NamedTuple):
@@ -153,12 +153,12 @@ def _kept(data: bytes) -> bytes:
 
 def parse(raw: RawLine) -> Line | None:
     """The line behind the raw one; None where it does not start with a timestamp and a space."""
-    data = raw.data
-    if data[_UTC_LENGTH - 1 : _UTC_LENGTH + 1] == b"Z " and data[_SECONDS_LENGTH : _SECONDS_LENGTH + 1] == b".":
-        fraction = data[_SECONDS_LENGTH + 1 : _UTC_LENGTH - 1]
-        seconds = _seconds(data[:_SECONDS_LENGTH], b"Z")
+    data, size, mark = raw
+    if data[29:31] == b"Z " and data[19:20] == b".":
+        fraction = data[20:29]
+        seconds = _seconds(data[:19], b"Z")
         if seconds is not None and fraction.isdigit():
-            return Line(seconds * SECOND + int(fraction), data[_UTC_LENGTH + 1 :], raw.size, raw.digest)
+            return Line(seconds * SECOND + int(fraction), data[31:], size, mark)
     return _parse_slowly(raw)
 
 

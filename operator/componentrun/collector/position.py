@@ -81,18 +81,21 @@ class Position:
 
     def add(self, lines: Iterable[Line]) -> None:
         """These lines went into events, in the order in which they stand in the log."""
-        recent, newest = self._recent, self.newest
+        lines = list(lines)
+        self.lines += len(lines)
+        self._recent.extend([(line.time, line.digest) for line in lines])
+        self.newest = max(self.newest, max([line.time for line in lines], default=0))
+        if self._fragments is not None or max([line.size for line in lines], default=0) > PART_BYTES:
+            self._note_fragments(lines)
+        self._highest = max(self._highest, self.newest)
+        self._trim()
+
+    def _note_fragments(self, lines: Iterable[Line]) -> None:
         for line in lines:
-            self.lines += 1
-            recent.append((line.time, line.digest))
-            newest = max(newest, line.time)
             if line.size > PART_BYTES:
                 self._fragments = _Fragments.of(line)
             elif self._fragments is not None and not self._fragments.ended:
                 self._fragments = replace(self._fragments, ended=line.time)
-        self.newest = newest
-        self._highest = max(self._highest, newest)
-        self._trim()
 
     def rebase(self, time: int) -> None:
         """The node's clock was set back to `time`: go on from there. What was read before stays known."""

@@ -113,11 +113,16 @@ class ContainerSink:
 
     def take(self, lines: Sequence[Line]) -> bool:
         """The next lines. False: no more room until `room` returns."""
-        grouper, release = self._grouper, self._release
-        for line in lines:
-            released = grouper.take(line)
-            if released is not None:
-                release(*released)
+        if self._limited and self._inbox.journal.is_at_limits(lines, self._grouper.size):
+            # Which line is the last that a run may print matters to the line.
+            for line in lines:
+                released = self._grouper.take(line)
+                if released is not None:
+                    self._release(*released)
+        else:
+            groups, behind = self._grouper.take_all(lines)
+            if groups:
+                self._release(groups, behind)
         self._lines.inc(len(lines))
         self._heard = time.monotonic()
         self._inbox.held(self)

@@ -35,6 +35,7 @@ LEFT_OUT: Final = "left_out"
 """The param that names fields which had no room."""
 _LOOKED_AT: Final = 4 * contract.EVENT_MESSAGE_LIMIT
 """Characters of a text: where secrets are taken out it becomes shorter, and still fills a message mostly."""
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
 _WORST_ESCAPING: Final = 12
 """Bytes that one character may take in JSON."""
 _MOST_NAMES: Final = 20
@@ -74,13 +75,14 @@ class Said(NamedTuple):
     params: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
 
 
-def said(text: str, redactor: Redactor, *, cut_off: bool = False) -> Said:
+def said(text: str, redactor: Redactor, *, cut_off: bool = False, clean: bool = False) -> Said:
     """Read one text, as `text.readable` has made it of a line or of several that belong together.
 
     Args:
         text: what was printed.
         redactor: takes secrets out.
         cut_off: the text's end is missing.
+        clean: it is known that no secret is in the text (`Redactor.untouched`).
     """
     if text[:1] == "{" and text.rstrip()[-1:] == "}":
         document = _json_object(text)
@@ -88,8 +90,9 @@ def said(text: str, redactor: Redactor, *, cut_off: bool = False) -> Said:
         if name is not None:
             if "\\" in text:
                 document = plain_value(document)
-            return _structured(document, name, redactor, len(text))
-    return Said("info", _message(text, redactor, cut_off=cut_off))
+                clean = False
+            return _structured(document, name, redactor, len(text), clean=clean)
+    return Said("info", cut(text) if clean and not cut_off else _message(text, redactor, cut_off=cut_off))
 
 
 def _json_object(text: str) -> dict[str, Any]:
@@ -120,16 +123,25 @@ def _message_field(document: dict[str, Any]) -> str | None:
     return None
 
 
-def _structured(document: dict[str, Any], name: str, redactor: Redactor, size: int) -> Said:
+def _structured(document: dict[str, Any], name: str, redactor: Redactor, size: int, *, clean: bool) -> Said:
     level = next((field for field in _LEVEL_FIELDS if _is_level(document.get(field))), None)
     kind: EventType = "info"
     if level is not None:
         kind = _type(document[level])
         if str(document[level]).strip().lower() in _SAME:
             del document[level]
-    message = _message(document.pop(name), redactor)
-    params = redactor.value(document) if document else document
+    text = document.pop(name)
+    message = cut(text) if clean else _message(text, redactor)
+    params = _params(document, redactor, clean=clean)
     return Said(kind, message, params if size * _WORST_ESCAPING <= PARAMS_LIMIT else limited(params))
+
+
+def _params(document: dict[str, Any], redactor: Redactor, *, clean: bool) -> dict[str, Any]:
+    """The fields without secrets. A fraction may be shown with other digits than it was printed with."""
+    if clean:
+        return {name: value if type(value) in _PLAIN else redactor.value(value) for name, value in document.items()}
+    params: dict[str, Any] = redactor.value(document)
+    return params
 
 
 def _is_level(value: Any) -> bool:

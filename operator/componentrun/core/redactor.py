@@ -15,7 +15,6 @@ tell (`_probes`); where a secret stands is looked for only where one is.
 from __future__ import annotations
 
 import base64
-import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -107,6 +106,17 @@ class Redactor:
                         if size := _overlap(reading.text, form):
                             yield reading.original(len(reading.text) - size, len(reading.text))[0]
 
+    def untouched(self, text: str) -> bool:
+        """Whether it is certain, and quickly known, that `text` would leave this as it is: of many lines at once.
+
+        Of lines that are joined by newlines it holds for each; and for whatever is read in them, unless they hold a
+        backslash (see `escapes`).
+        """
+        return not self._probes_or_signs(text)
+
+    def _probes_or_signs(self, text: str) -> bool:
+        return "amz" in text.lower() or (bool(self._probes) and (self._may_escape(text) or not self._clean(text)))
+
     def _may_escape(self, text: str) -> bool:
         """Whether the text may hold a form that is escaped: as a rule, letters and digits of it stand as they are."""
         if "\\" not in text and "%" not in text and "&" not in text:
@@ -135,7 +145,7 @@ class Redactor:
         if isinstance(value, dict | list):
             return self._collection(value, depth) if depth < _DEEPEST else _TOO_DEEP
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return value if self._clean(json.dumps(value)) else MARK
+            return value if self._clean(repr(value)) else MARK
         return value
 
     def _collection(self, value: dict[str, Any] | list[Any], depth: int) -> dict[str, Any] | list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -188,3 +188,27 @@ def test_what_is_held_is_bounded() -> None:
         if grouper.take(line(number, "x", "stdout")) is not None:
             held = 0
         assert held <= 500
+
+
+LINES = [
+    b"plain", b"another", b"  indented", b"", b"{", b"}", b'{"message": "m"}', b"panic: x", b"main.main()", b"\xff",
+    b"Traceback (most recent call last):", b'  File "x", line 1', b"ValueError: no", b"a\rb", b"Caused by: x",
+]  # fmt: skip
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from([None, "stdout", "stderr"])), max_size=40),
+    st.integers(1, 40),
+)
+def test_many_lines_at_once_are_grouped_as_one_by_one(printed: list[tuple[bytes, str | None]], size: int) -> None:
+    lines = [Line(at, text, len(text), b"%d" % at, stream) for at, (text, stream) in enumerate(printed)]
+
+    def flat(released: list[Any]) -> tuple[list[str], list[Line]]:
+        return [group.message for groups, _ in released for group in groups], [x for _, xs in released for x in xs]
+
+    one, many = Grouper(), Grouper()
+    singly = [released for line in lines if (released := one.take(line)) is not None]
+    at_once = [many.take_all(lines[at : at + size]) for at in range(0, len(lines), size)]
+    assert flat(singly) == flat(at_once)
+    assert one.size == many.size
+    assert flat([one.flush()]) == flat([many.flush()])
