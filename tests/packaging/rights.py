@@ -34,7 +34,7 @@ USED: Final[dict[str, Rights]] = {
         ("pods", "list"): _RESYNC,
         ("pods", "watch"): _KOPF,
         ("pods", "create"): ("controller/starting.py", "self._kube.create(PODS, "),
-        ("pods", "delete"): ("controller/reconciler.py", "self._kube.delete(PODS, "),
+        ("pods", "delete"): ("controller/removal.py", "self._kube.delete(PODS, "),
         ("secrets", "get"): _STORAGE_KEYS,
         ("secrets", "create"): ("controller/starting.py", "self._kube.create(SECRETS, "),
         ("networkpolicies", "get"): ("controller/policies.py", "self._kube.get(NETWORK_POLICIES, "),
