@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 import yaml
 
+from componentrun.collector.metrics import SINK_OUTCOMES
 from componentrun.errors import Reason
 from componentrun.storage.connection import StoreOutcome
 from e2e.cluster import packages
@@ -42,7 +43,9 @@ def test_reasons_in_alerts_are_reasons() -> None:
     assert {word for pattern in patterns for word in pattern.split("|")} <= {str(reason) for reason in Reason}
 
 
-def test_outcomes_in_alerts_are_what_store_requests_end_with() -> None:
-    patterns = re.findall(r'outcome=~"([^"]+)"', ALERTS.read_text())
-    assert patterns
-    assert {word for pattern in patterns for word in pattern.split("|")} <= set(get_args(StoreOutcome))
+def test_outcomes_in_alerts_are_what_requests_and_events_end_with() -> None:
+    known = {"store_requests": set(get_args(StoreOutcome)), "sink_events": set(SINK_OUTCOMES)}
+    found = re.findall(r'componentrun_(\w+?)_total\{outcome=~?"([^"]+)"', ALERTS.read_text())
+    assert {name for name, _ in found} == set(known)
+    for name, pattern in found:
+        assert set(pattern.split("|")) <= known[name]

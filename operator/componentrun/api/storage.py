@@ -9,7 +9,16 @@ from pydantic import Field
 
 from componentrun.api.common import ApiModel, Condition, LocalName, LongDuration, ObjectMeta
 
-__all__ = ["Storage", "StorageCredentials", "StorageEvents", "StorageSpec", "StorageStatus", "StorageSts"]
+__all__ = [
+    "Storage",
+    "StorageCredentials",
+    "StorageEvents",
+    "StorageOtlp",
+    "StorageSpec",
+    "StorageStatus",
+    "StorageSts",
+    "StorageWebhook",
+]
 
 
 class StorageCredentials(ApiModel):
@@ -28,12 +37,40 @@ class StorageSts(ApiModel):
     """Role to assume, where the service wants one (Amazon does, MinIO does not)."""
 
 
+class StorageWebhook(ApiModel):
+    """Where life-cycle events of runs are sent: as CloudEvents 1.0 in batches, signed, at least once."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^/\s@]+(/\S*)?$", max_length=2048)]
+    """Where to; the collector must be able to reach it."""
+    secret_name: LocalName
+    """Secret of the same namespace whose key `secret` is what requests are signed with: `whsec_` and base64 of 24 to 64
+    random bytes, or several of these with spaces between."""
+    ca_bundle: Annotated[str, Field(max_length=65536)] | None = None
+    """PEM of the authorities that sign the receiver's certificate; the usual public ones where not given."""
+
+
+class StorageOtlp(ApiModel):
+    """Where all events of runs are sent as logs: over OTLP/HTTP in its JSON encoding, at least once."""
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/\s@]+(/\S*)?$", max_length=2048)]
+    """URL of the collector of OpenTelemetry, to which `/v1/logs` is added, e.g. `https://otel.example.com:4318`."""
+    headers_secret_name: LocalName | None = None
+    """Secret of the same namespace whose keys and values are sent as headers, e.g. `Authorization`; none where not
+    given."""
+    ca_bundle: Annotated[str, Field(max_length=65536)] | None = None
+    """PEM of the authorities that sign the receiver's certificate; the usual public ones where not given."""
+
+
 class StorageEvents(ApiModel):
     """What becomes of the events of its runs."""
 
     keep: LongDuration | None = None
     """How long they are kept behind a run's last one, e.g. `30d`, at least an hour; for good where not given. A
     Component may say another time for its runs."""
+    webhook: StorageWebhook | None = None
+    """Send life-cycle events there, too; nowhere where not given."""
+    otlp: StorageOtlp | None = None
+    """Send all events there, too; nowhere where not given."""
 
 
 class StorageSpec(ApiModel):

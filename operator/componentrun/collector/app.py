@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api import names
+from componentrun.collector.forward.forwarder import Forwarder
 from componentrun.collector.metrics import Metrics
 from componentrun.collector.nodelogs import NodeLogs
 from componentrun.collector.registry import PodTarget, Registry, RunTarget
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 _LAST_WORDS: Final = 20.0
 """Seconds for all workers to write what they hold when the process is told to end."""
 
+_LAST_MARKS: Final = 3.0
+"""Seconds behind that to mark how far events were sent to others."""
+
 
 async def collect(chosen: Settings) -> None:
     """Collect until SIGTERM or SIGINT.
@@ -47,19 +51,22 @@ async def collect(chosen: Settings) -> None:
         nodes = None
         if chosen.node_logs is not None:
             nodes = await stack.enter_async_context(NodeLogs(chosen.node_logs))
-        registry = Registry(Services(kube, Stores(kube, metrics), metrics, chosen, nodes))
+        forwarder = Forwarder(kube, metrics, chosen.is_ours)
+        stores = Stores(kube, metrics, forwarder)
+        registry = Registry(Services(kube, stores, metrics, chosen, nodes))
         watches = _watches(kube, chosen, registry, nodes)
         process = chosen.process
         server = HealthServer(process.host, process.port, lambda: _unready(watches), metrics.render)
         await server.start()
         tasks = [asyncio.create_task(watch.run()) for watch in watches]
+        tasks.append(asyncio.create_task(forwarder.run(stores, chosen.process.namespaces)))
         log.info("collecting events of runs in %s", ", ".join(chosen.process.namespaces) or "all namespaces")
         try:
             await _until(told_to_end, tasks)
         finally:
             for task in tasks:
                 task.cancel()
-            await _end(registry)
+            await _end(registry, forwarder)
             await server.stop()
 
 
@@ -85,12 +92,17 @@ async def _until(told_to_end: asyncio.Event, tasks: Sequence[asyncio.Task[None]]
         await task
 
 
-async def _end(registry: Registry) -> None:
+async def _end(registry: Registry, forwarder: Forwarder) -> None:
     try:
         async with asyncio.timeout(_LAST_WORDS):
             await registry.stop()
     except TimeoutError:
         log.warning("not all segments could be written in time; their lines will be read again")
+    try:
+        async with asyncio.timeout(_LAST_MARKS):
+            await forwarder.stop()
+    except TimeoutError:
+        log.warning("how far events were sent could not be marked in time; some will be sent again")
 
 
 def _unready(watches: Sequence[Watch]) -> str:

@@ -11,6 +11,8 @@ from componentrun.storage.eventlines import line_writer
 from componentrun.storage.events import Event
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from componentrun.collector.facts import RunFacts
     from componentrun.collector.structure import Said
 
@@ -40,6 +42,10 @@ class Cut:
     def events(self) -> tuple[Event, ...]:
         """All of them as objects."""
         return tuple(self._event(at) for at in range(len(self.said)))
+
+    def said_by(self, wanted: Callable[[str], bool]) -> tuple[Event, ...]:
+        """Those of wanted sources as objects."""
+        return tuple(self._event(at) for at, (_, _, source, _) in enumerate(self.said) if wanted(source))
 
     @property
     def ends(self) -> tuple[Event, Event]:

@@ -8,8 +8,11 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from componentrun.process.metrics import ProcessMetrics
 
-__all__ = ["Metrics"]
+__all__ = ["SINKS", "SINK_OUTCOMES", "Metrics"]
 
+SINKS: Final = ("webhook", "otlp")
+SINK_OUTCOMES: Final = ("delivered", "refused", "expired")
+"""The receiver has it; it said that it will never take it; it could not be reached for too long."""
 _LAGS: Final = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
 _CAUSES: Final = (
     "eof", "jump", "no_watcher", "unreadable", "error", "not_found", "refused",
@@ -43,3 +46,24 @@ class Metrics(ProcessMetrics):
             buckets=_LAGS,
             registry=registry,
         )
+        self.sink_events = Counter(
+            "componentrun_sink_events", "Events forwarded, or not", ("sink", "outcome"), registry=registry
+        )
+        self.sink_retries = Counter(
+            "componentrun_sink_retries",
+            "Requests to a receiver that failed and are made again",
+            ("sink",),
+            registry=registry,
+        )
+        self.sink_delay = Histogram(
+            "componentrun_sink_delay_seconds",
+            "From the time of a request's oldest event to the receiver's having it",
+            ("sink",),
+            buckets=_LAGS,
+            registry=registry,
+        )
+        for sink in SINKS:
+            self.sink_retries.labels(sink)
+            self.sink_delay.labels(sink)
+            for outcome in SINK_OUTCOMES:
+                self.sink_events.labels(sink, outcome)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from componentrun.collector.cut import Cut
+    from componentrun.collector.forward.lane import Lane
     from componentrun.collector.journal import Limits
     from componentrun.collector.metrics import Metrics
     from componentrun.collector.state import RunState
@@ -89,15 +90,23 @@ class Outlet:
         run = self._state.run
         counts, lines = cut.counts, (len(cut.said), cut.lines())
         about = self._about.following(run.name, cut.ends, datetime.now(UTC), counts)
+        lanes: tuple[Lane, ...] = ()
 
         async def append(store: Store) -> None:
+            nonlocal lanes
             if not self._entered:
                 await enter_open(store, self._event_run())
                 self._entered = True
+            lanes = self._stores.lanes(run.namespace, store)
+            for lane in lanes:
+                await lane.enter(run.uid, run.name, cut.first_seq)
             await append_lines(store, run.uid, cut.first_seq, lines, cut.checkpoint, about)
 
         await self._insist(append, "write a segment")
         self._about = about
+        for lane in lanes:
+            wanted = cut.said_by(lane.wants)
+            lane.offer(run.uid, (cut.first_seq, cut.last_seq), wanted, finished=bool(cut.checkpoint["finished"]))
         self._metrics.segments.inc()
         for kind, count in counts.items():
             self._metrics.events.labels(kind).inc(count)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.collector.facts import PodFacts, pod_facts, run_facts
@@ -73,8 +72,7 @@ class Registry:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def _is_ours(self, uid: str) -> bool:
-        settings = self._services.settings
-        return zlib.crc32(uid.encode()) % settings.shards == settings.shard
+        return self._services.settings.is_ours(uid)
 
     def _begin(self, run: RunFacts) -> None:
         state = RunState(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -46,6 +47,10 @@ class Settings:
     """What a run's component may print."""
     node_logs: NodeLogSettings | None = None
     """Logs are read from the nodes' files; None: over the Kubernetes API."""
+
+    def is_ours(self, run_uid: str) -> bool:
+        """Whether this process follows the run."""
+        return zlib.crc32(run_uid.encode()) % self.shards == self.shard
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:

@@ -13,6 +13,8 @@ from componentrun.storage.connection import open_store
 from componentrun.storage.resource import choose
 
 if TYPE_CHECKING:
+    from componentrun.collector.forward.forwarder import Forwarder
+    from componentrun.collector.forward.lane import Lane
     from componentrun.process.kube import Kube
     from componentrun.storage.connection import Store, StoreObserver
 
@@ -27,9 +29,15 @@ _TRIED_SECONDS: Final = 5
 class Stores:
     """Open stores, shared by the runs of a namespace."""
 
-    def __init__(self, kube: Kube, observer: StoreObserver | None = None) -> None:
-        """Read Storages and their Secrets with this client; the observer is told about every request to a store."""
-        self._kube, self._observer = kube, observer
+    def __init__(self, kube: Kube, observer: StoreObserver | None = None, forwarder: Forwarder | None = None) -> None:
+        """Read Storages and their Secrets with this client.
+
+        Args:
+            kube: the client.
+            observer: told about every request to a store.
+            forwarder: told about every store that is opened.
+        """
+        self._kube, self._observer, self._forwarder = kube, observer, forwarder
         self._open: dict[tuple[str, str | None], tuple[float, Store]] = {}
         self._locks: dict[tuple[str, str | None], asyncio.Lock] = {}
 
@@ -47,8 +55,14 @@ class Stores:
                 return kept[1]
             storage = await self._find(namespace, name)
             store = open_store(await read_settings(self._kube, storage), observer=self._observer)
+            if self._forwarder is not None:
+                await self._forwarder.configure(storage, store)
             self._open[namespace, name] = (time.monotonic(), store)
             return store
+
+    def lanes(self, namespace: str, store: Store) -> tuple[Lane, ...]:
+        """Who gets the events that are written to an open store, too."""
+        return () if self._forwarder is None else self._forwarder.lanes(namespace, store.settings.name)
 
     def forget(self, namespace: str, name: str | None) -> None:
         """Read Storage and keys again the next time: what was used did not work. Not more often than makes sense."""

@@ -4,6 +4,7 @@
     ended/all/<entry>                                runs whose events are complete, the one that ended last first
     ended/component/<component>/<entry>
     ended/configuration/<component>/<configuration>/<entry>
+    unsent/<receiver>/<run uid>                      runs whose events a receiver has not got all
 
 An entry is `<end>-<begin>-<info>.<success>.<warn>.<error>-<run uid>`: the place in time of the run's last event
 (counted from the other end, so that a listing, which goes one way only, begins with the newest run) and of its first
@@ -119,6 +120,10 @@ class EventIndex:
         return tuple(
             prefix + run.entry for prefix in (self.ended(component), self.ended(component, configuration), self.ended())
         )
+
+    def unsent(self, receiver: str | None = None) -> str:
+        """Prefix of the runs whose events a receiver has not got all; None: of the folders of all receivers."""
+        return f"{self.root}unsent/" if receiver is None else f"{self.root}unsent/{_word(receiver)}/"
 
     def components(self) -> str:
         """Prefix of the folders of all components that have complete runs."""

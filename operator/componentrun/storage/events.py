@@ -38,6 +38,7 @@ __all__ = [
     "SegmentTakenError",
     "append_lines",
     "append_segment",
+    "event_dict",
     "follow_events",
     "last_segment",
     "read_events",
@@ -223,7 +224,7 @@ async def append_segment(
         raise PlatformError(f"a segment of {len(events)} events: expected 1 to {MAX_SEGMENT_EVENTS}")
     if [event.seq for event in events] != list(range(first_seq, first_seq + len(events))):
         raise PlatformError(f"the events of a segment are not numbered from {first_seq} on")
-    lines = b"".join(_line(_event_dict(event)) for event in events)
+    lines = b"".join(_line(event_dict(event)) for event in events)
     return await append_lines(store, run, first_seq, (len(events), lines), checkpoint, about)
 
 
@@ -252,7 +253,7 @@ async def append_lines(
 
 def encode_segment(segment: Segment) -> bytes:
     """The segment as it is stored."""
-    events = b"".join(_line(_event_dict(event)) for event in segment.events)
+    events = b"".join(_line(event_dict(event)) for event in segment.events)
     return _header(segment, len(segment.events)) + events
 
 
@@ -328,6 +329,13 @@ class EventReader:
                     yield found
             self._at_border = True
 
+    async def read_segments(self) -> AsyncIterator[Segment]:
+        """Segments that hold events which were not read yet; the first one may hold others, too."""
+        async for key in self._keys():
+            segment = await read_segment(self._store, key)
+            self._seen, self._at_border = max(self._seen, segment.next_seq - 1), True
+            yield segment
+
     async def _keys(self) -> AsyncIterator[str]:
         """Keys of the segments that hold something behind what was read.
 
@@ -401,7 +409,8 @@ def _line(item: dict[str, Any]) -> bytes:
     return json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace") + b"\n"
 
 
-def _event_dict(event: Event) -> dict[str, Any]:
+def event_dict(event: Event) -> dict[str, Any]:
+    """The event as JSON has it."""
     # Not `asdict`: it copies deeply, and this runs for every line of every log.
     return {name: value for name in Event.__slots__ if (value := getattr(event, name)) is not None}
 

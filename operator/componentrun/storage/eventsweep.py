@@ -71,10 +71,12 @@ async def sweep_events(
         return total
     index = store.layout.event_index
     own = {index.ended(name): retention.of(name) for name in retention.components}
+    receivers = await store.folders(index.unsent())
     for prefix in await store.folders(index.components()):
         keep = own.get(prefix, retention.of(""))
         if keep is not None:
-            total += await _sweep_ended(store, prefix, _Times(now - keep, now - LEAST_KEEP), dry_run=dry_run)
+            before = _Times(now - keep, now - LEAST_KEEP)
+            total += await _sweep_ended(store, prefix, before, receivers, dry_run=dry_run)
     if existing is not None:
         total += await _sweep_open(store, retention, existing, now, dry_run=dry_run)
     return total
@@ -88,11 +90,13 @@ class _Times:
     """Those that were entered in the index since then wait."""
 
 
-async def _sweep_ended(store: Store, prefix: str, before: _Times, *, dry_run: bool) -> SweptEvents:
+async def _sweep_ended(
+    store: Store, prefix: str, before: _Times, receivers: Sequence[str], *, dry_run: bool
+) -> SweptEvents:
     total = SweptEvents()
 
     async def remove(key: str) -> SweptEvents:
-        return await _remove_ended(store, key, dry_run=dry_run)
+        return await _remove_ended(store, key, receivers, dry_run=dry_run)
 
     async for keys in _batches(store, prefix, before):
         total = sum(await gather_bounded(remove, keys), total)
@@ -111,8 +115,15 @@ async def _batches(store: Store, prefix: str, before: _Times) -> AsyncIterator[l
     yield batch
 
 
-async def _remove_ended(store: Store, key: str, *, dry_run: bool) -> SweptEvents:
-    """Delete a run's events, and its keys in the index, of which this is the one that goes last."""
+async def _remove_ended(store: Store, key: str, receivers: Sequence[str], *, dry_run: bool) -> SweptEvents:
+    """Delete a run's events, and its keys in the index, of which this is the one that goes last.
+
+    Args:
+        store: the Storage.
+        key: that one.
+        receivers: prefixes of marks of those who may not have got its events yet; now they never will.
+        dry_run: delete nothing.
+    """
     run = EndedRun.of_key(key)
     if run is None:
         return SweptEvents()
@@ -130,7 +141,7 @@ async def _remove_ended(store: Store, key: str, *, dry_run: bool) -> SweptEvents
     if not dry_run:
         index = store.layout.event_index
         others = [item for item in index.ended_run(run, *names) if item != key]
-        await store.delete([*others, index.open_run(*names, run.run)])
+        await store.delete([*others, index.open_run(*names, run.run), *(prefix + run.run for prefix in receivers)])
         await delete_all(store, [info.key for info in segments])
         await store.delete([key])
     return _counted(segments)

@@ -93,5 +93,6 @@ async def test_old_events_go_while_a_collector_writes_and_people_read(store: Sto
     assert {int(run.run[1:]) async for run in ended_runs(store)} == left - {1}
     assert await open_runs(store) == ["r001"]
     root = store.layout.events_root()
-    assert {int(folder.removeprefix(root)[1:-1]) for folder in await store.folders(root)} == left
+    # Not by folders: where a bucket keeps versions, some stores list those of which all is deleted.
+    assert {int(info.key.removeprefix(root)[1:4]) async for info in store.objects(root)} == left
     assert len(await last_events(store, EventQuery(), 1000)) == 3 * len(left)

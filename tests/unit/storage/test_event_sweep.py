@@ -18,6 +18,7 @@ from componentrun.storage.eventquery import EventQuery, last_events
 from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open, open_runs
 from componentrun.storage.eventsweep import SweptEvents, sweep_events
 from componentrun.storage.retention import LEAST_KEEP, Retention, retention_of
+from componentrun.storage.unsent import marked_runs, write_mark
 from tests.unit.storage.test_event_query import START, Run, in_memory, model, runs, write
 
 if TYPE_CHECKING:
@@ -137,6 +138,16 @@ async def test_what_a_run_left_that_was_deleted_before_its_end_goes_as_well(stor
     assert (swept.runs, swept.objects) == (2, 2)
     assert await open_runs(store) == ["there", "b"]
     assert not any("deleted" in key or "empty" in key for key in await keys(store))
+
+
+async def test_whoever_has_not_got_the_events_yet_does_not_wait_for_them_any_more(store: Store) -> None:
+    for run in ("r1", "r2"):
+        await write(store, one(run, 0 if run == "r1" else 9))
+        for receiver in ("team/main/webhook", "team/main/otlp"):
+            await write_mark(store, receiver, run, 1)
+    await sweep_events(store, Retention(SINCE_START - timedelta(seconds=5)), now=LATER)
+    for receiver in ("team/main/webhook", "team/main/otlp"):
+        assert [run async for run in marked_runs(store, receiver)] == ["r2"]
 
 
 async def test_a_collector_that_says_again_that_a_run_has_ended_brings_nothing_back(store: Store) -> None:

@@ -1,0 +1,136 @@
+"""All receivers of all Storages that the runs of this process use."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
+
+from componentrun.api.storage import Storage, StorageOtlp, StorageWebhook
+from componentrun.collector.forward.backlog import Room
+from componentrun.collector.forward.lane import Lane
+from componentrun.collector.forward.receivers import KINDS, otlp_receiver, webhook_receiver
+from componentrun.errors import ComponentRunError
+from componentrun.process.resources import STORAGES
+from componentrun.process.storages import find_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from componentrun.collector.forward.receivers import Kind, Receiver
+    from componentrun.collector.metrics import Metrics
+    from componentrun.collector.stores import Stores
+    from componentrun.process.kube import Kube
+    from componentrun.storage.connection import Store
+
+__all__ = ["Forwarder"]
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY: Final = 300.0
+_PAUSE_AFTER_DEFECT: Final = 5.0
+
+
+class Forwarder:
+    """Makes lanes for Storages that name receivers, and keeps them at work."""
+
+    def __init__(self, kube: Kube, metrics: Metrics, is_ours: Callable[[str], bool]) -> None:
+        """Send what runs say that are ours, by their uids. Secrets are read with this client."""
+        self._kube, self._metrics, self._is_ours = kube, metrics, is_ours
+        self._room = Room()
+        self._lanes: dict[tuple[str, str, Kind], Lane] = {}
+        self._tasks: dict[tuple[str, str, Kind], asyncio.Task[None]] = {}
+
+    def lanes(self, namespace: str, storage: str) -> tuple[Lane, ...]:
+        """To whom events of a Storage are sent."""
+        return tuple(lane for kind in KINDS if (lane := self._lanes.get((namespace, storage, kind))) is not None)
+
+    async def configure(self, storage: Storage, store: Store) -> None:
+        """A Storage was opened: send to whom it says. What is wrong with that is logged and keeps nobody from it."""
+        events, namespace, name = storage.spec.events, storage.metadata.namespace, storage.metadata.name
+        for kind in KINDS:
+            spec: StorageWebhook | StorageOtlp | None = getattr(events, kind, None)
+            if spec is None:
+                await self._end((namespace, name, kind))
+                continue
+            lane = self._lanes.get((namespace, name, kind))
+            if lane is None:
+                lane = self._begin((namespace, name, kind), store)
+            lane.store = store
+            try:
+                await self._equip(lane, await self._receiver(namespace, spec))
+            except ComponentRunError as error:
+                log.error("Storage %s/%s: events wait for its %s: %s", namespace, name, kind, error.message)  # noqa: TRY400 - told in a sentence
+
+    async def run(self, stores: Stores, namespaces: Sequence[str]) -> None:
+        """Find now and then what others have not sent to the end, until cancelled."""
+        while True:
+            for namespace in namespaces or (None,):
+                try:
+                    await self._look(stores, namespace)
+                except ComponentRunError as error:
+                    log.warning("can't look for events that others have not sent: %s", error.message)
+                except Exception:  # a defect here must not end the process, which has more important things to do
+                    log.exception("can't look for events that others have not sent")
+            await asyncio.sleep(_LOOK_EVERY)
+
+    async def stop(self) -> None:
+        """End all lanes."""
+        for key in list(self._lanes):
+            with contextlib.suppress(ComponentRunError):  # what is not marked is sent again
+                await self._end(key)
+
+    async def _look(self, stores: Stores, namespace: str | None) -> None:
+        async for page in self._kube.pages(STORAGES, namespace):
+            for raw in page.items:
+                where = raw["metadata"]["namespace"], raw["metadata"]["name"]
+                try:
+                    events = Storage.model_validate(raw).spec.events
+                    if events is None or (events.webhook is None and events.otlp is None):
+                        continue
+                    await stores.get(*where)
+                    for lane in self.lanes(*where):
+                        await lane.adopt(self._is_ours)
+                except (ComponentRunError, ValidationError) as error:
+                    told = getattr(error, "message", None) or error
+                    log.warning("Storage %s/%s: can't look for events that others have not sent: %s", *where, told)
+
+    def _begin(self, key: tuple[str, str, Kind], store: Store) -> Lane:
+        lane = self._lanes[key] = Lane(*key, store, self._room, self._metrics)
+        self._tasks[key] = asyncio.create_task(_supervise(lane), name=f"forward {'/'.join(key)}")
+        return lane
+
+    async def _end(self, key: tuple[str, str, Kind]) -> None:
+        lane, task = self._lanes.pop(key, None), self._tasks.pop(key, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if lane is not None:
+            await lane.close()
+
+    async def _receiver(self, namespace: str, spec: StorageWebhook | StorageOtlp) -> Receiver:
+        if isinstance(spec, StorageWebhook):
+            return webhook_receiver(spec, await find_secret(self._kube, namespace, spec.secret_name))
+        name = spec.headers_secret_name
+        return otlp_receiver(spec, None if name is None else await find_secret(self._kube, namespace, name))
+
+    async def _equip(self, lane: Lane, receiver: Receiver) -> None:
+        if lane.receiver == receiver:
+            return
+        before, lane.receiver = lane.receiver, receiver
+        lane.wake()
+        if before is not None:
+            await before.sender.close()
+
+
+async def _supervise(lane: Lane) -> None:
+    while True:
+        try:
+            await lane.run()
+        except Exception:
+            # A defect in one lane must not end the process; it is loud and tried again.
+            log.exception("forwarding failed, beginning again")
+            await asyncio.sleep(_PAUSE_AFTER_DEFECT)

@@ -1,0 +1,284 @@
+"""One receiver of one Storage: takes what is to be sent, sends it, tries again, and marks in Storage how far it got.
+
+Events of one run are sent in their order, those of several runs side by side in a request. What can't be sent is tried
+again for a day, and then left out and counted. Nothing here is waited for by whoever writes events, but for the mark.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from componentrun.collector.forward.backlog import Backlog, Taken
+from componentrun.collector.forward.message import Message, size_of
+from componentrun.collector.forward.receivers import WANTS
+from componentrun.errors import ComponentRunError
+from componentrun.storage.events import EventReader
+from componentrun.storage.failures import MissingError
+from componentrun.storage.unsent import marked_runs, read_mark, remove_mark, write_mark
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from componentrun.collector.forward.backlog import Room
+    from componentrun.collector.forward.receivers import Kind, Receiver
+    from componentrun.collector.metrics import Metrics
+    from componentrun.storage.connection import Store
+    from componentrun.storage.events import Event
+
+__all__ = ["Lane"]
+
+log = logging.getLogger(__name__)
+
+PATIENCE: Final = timedelta(hours=24)
+"""From when an event was said until it is left out."""
+_MOST_RUNS: Final = 20_000
+"""That are known at a time; further ones are found in Storage later."""
+_MOST_BYTES: Final = 512 * 1024
+_LINGER: Final = 0.1
+"""Seconds that the first event after a silence waits for others."""
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 60.0
+_MARK_EVERY: Final = 30.0
+_COMPLAINTS_EVERY: Final = 300.0
+
+
+class Lane:
+    """See the module.
+
+    Attributes:
+        receiver: whom to send to; None: nobody for now, because the Storage does not say it well.
+        store: the Storage.
+        wants: whether the receiver gets events of a source.
+    """
+
+    def __init__(self, namespace: str, storage: str, kind: Kind, store: Store, room: Room, metrics: Metrics) -> None:
+        """Nothing is sent before `run`."""
+        self.store = store
+        self.receiver: Receiver | None = None
+        self._namespace, self._title, self._kind = namespace, f"{namespace}/{storage}", kind
+        self._name = f"{namespace}/{storage}/{kind}"
+        self._room, self._metrics, self.wants = room, metrics, WANTS[kind]
+        self._runs: dict[str, Backlog] = {}
+        self._ready: dict[str, Backlog] = {}
+        self._news = asyncio.Event()
+        self._complained = 0.0
+        self._marked_at = time.monotonic()
+
+    async def enter(self, run: str, name: str, first_seq: int) -> None:
+        """The run's events from this number on are about to be written. To be called before each segment.
+
+        Raises:
+            ComponentRunError: the Storage did not take the mark.
+        """
+        if run in self._runs:
+            return
+        sent = await read_mark(self.store, self._name, run)
+        if sent is None:
+            await write_mark(self.store, self._name, run, first_seq - 1)
+        if len(self._runs) < _MOST_RUNS and run not in self._runs:
+            backlog = Backlog(run, self._room, sent=first_seq - 1 if sent is None else sent, written=first_seq - 1)
+            if sent is None or sent == first_seq - 1:
+                backlog.held = deque()
+            backlog.name = name
+            self._runs[run] = backlog
+
+    def offer(self, run: str, numbers: tuple[int, int], wanted: Sequence[Event], *, finished: bool) -> None:
+        """Events were written.
+
+        Args:
+            run: whose, by its uid.
+            numbers: of the first and the last one.
+            wanted: those of them whose sources are wanted.
+            finished: whether they are the run's last.
+        """
+        backlog = self._runs.get(run)
+        if backlog is not None:
+            backlog.offer(numbers, wanted, finished=finished)
+            self._look_at(backlog)
+
+    async def adopt(self, is_ours: Callable[[str], bool]) -> None:
+        """Find runs in Storage that others have not sent to the end.
+
+        Raises:
+            ComponentRunError: the Storage did not tell.
+        """
+        async for run in marked_runs(self.store, self._name):
+            if len(self._runs) >= _MOST_RUNS:
+                return
+            if run not in self._runs and is_ours(run):
+                self._runs[run] = Backlog(run, self._room)
+                self._look_at(self._runs[run])
+
+    def wake(self) -> None:
+        """The receiver was changed."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Send, until cancelled."""
+        pause = _FIRST_PAUSE
+        while True:
+            await self._wait()
+            try:
+                parts = await self._gather()
+                await self._deliver([message for part in parts for message in self._messages(part)])
+                await self._settle(parts)
+            except ComponentRunError as error:
+                self._complain(f"events wait in Storage: {error.message}")
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                pause = _FIRST_PAUSE
+
+    async def close(self) -> None:
+        """Mark how far it got, and close the connection. Not while it runs."""
+        try:
+            for backlog in self._runs.values():
+                await self._mark(backlog)
+        finally:
+            if self.receiver is not None:
+                await self.receiver.sender.close()
+
+    async def _wait(self) -> None:
+        while not self._ready or self.receiver is None:
+            self._news.clear()
+            await self._news.wait()
+            await asyncio.sleep(_LINGER)
+
+    def _look_at(self, backlog: Backlog) -> None:
+        if backlog.waiting:
+            self._ready[backlog.run] = backlog
+            self._news.set()
+
+    async def _gather(self) -> list[Taken]:
+        """What the next request holds, of as many runs as it has room for."""
+        parts: list[Taken] = []
+        most, size = (await self._current_receiver()).most, _MOST_BYTES
+        for backlog in list(self._ready.values()):
+            if most <= 0 or size <= 0:
+                break
+            part = backlog.take(most, size) if backlog.held is not None else await self._read(backlog, most, size)
+            if part is not None:
+                parts.append(part)
+                most, size = most - len(part.events), size - sum(map(size_of, part.events))
+        return parts
+
+    async def _read(self, backlog: Backlog, most: int, size: int) -> Taken | None:
+        """The next events of a run, from Storage. None: all were sent."""
+        if backlog.sent is None:
+            backlog.sent = await read_mark(self.store, self._name, backlog.run)
+            if backlog.sent is None:
+                self._forget(backlog)
+                return None
+        chosen: list[Event] = []
+        seen, written = backlog.sent, backlog.written
+        try:
+            async for segment in EventReader(self.store, backlog.run, seen).read_segments():
+                backlog.name = segment.about.name or backlog.name
+                for event in segment.events:
+                    if event.seq > seen and self.wants(event.source):
+                        size -= size_of(event)
+                        if len(chosen) == most or (chosen and size < 0):
+                            return Taken(backlog, tuple(chosen), seen)
+                        chosen.append(event)
+                    seen = max(seen, event.seq)
+                backlog.finished = backlog.finished or bool(segment.checkpoint.get("finished"))
+        except MissingError:
+            backlog.swept(seen)
+        if seen < written:
+            backlog.swept(seen)
+        return Taken(backlog, tuple(chosen), seen, to_the_end=True)
+
+    def _messages(self, part: Taken) -> list[Message]:
+        name = part.backlog.name or part.backlog.run
+        return [Message(event, self._namespace, name) for event in part.events]
+
+    async def _deliver(self, messages: list[Message]) -> None:
+        """Send them; what can't be sent is counted."""
+        pause = _FIRST_PAUSE
+        while messages := self._without_old(messages):
+            receiver = await self._current_receiver()
+            answer = await receiver.sender.post(*receiver.request(messages, time.time()))
+            if answer.taken:
+                self._taken(messages, receiver.rejected(answer.body))
+                return
+            if answer.too_large and len(messages) > 1:
+                half = len(messages) // 2
+                await self._deliver(messages[:half])
+                messages = messages[half:]
+            elif answer.refused:
+                self._count("refused", len(messages))
+                log.error("Storage %s, %s: %d events refused: %s", self._title, self._kind, len(messages), answer.told)
+                return
+            else:
+                self._metrics.sink_retries.labels(self._kind).inc()
+                self._complain(f"trying again: {answer.told}")
+                await asyncio.sleep(max(answer.after, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads, keeps no secret
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _taken(self, messages: Sequence[Message], rejected: int) -> None:
+        self._count("refused", min(rejected, len(messages)))
+        self._count("delivered", max(len(messages) - rejected, 0))
+        oldest = min(datetime.fromisoformat(message.event.time) for message in messages)
+        delay = max((datetime.now(UTC) - oldest).total_seconds(), 0.0)
+        self._metrics.sink_delay.labels(self._kind).observe(delay)
+
+    async def _current_receiver(self) -> Receiver:
+        while self.receiver is None:
+            self._news.clear()
+            await self._news.wait()
+        return self.receiver
+
+    def _without_old(self, messages: list[Message]) -> list[Message]:
+        oldest = (datetime.now(UTC) - PATIENCE).isoformat()
+        fresh = [message for message in messages if message.event.time >= oldest]
+        self._count("expired", len(messages) - len(fresh))
+        return fresh
+
+    async def _settle(self, parts: Sequence[Taken]) -> None:
+        """The parts were sent, or left out. Who was looked at comes last the next time."""
+        done = []
+        for part in parts:
+            backlog = part.backlog
+            backlog.advance(part.upto)
+            if part.to_the_end:
+                backlog.caught_up(part.upto)
+            self._ready.pop(backlog.run, None)
+            if backlog.done:
+                self._forget(backlog)
+                done.append(backlog)
+            else:
+                self._look_at(backlog)
+        # Where that fails, somebody will find the marks, and that there is nothing to send.
+        for backlog in done:
+            await remove_mark(self.store, self._name, backlog.run)
+        if time.monotonic() - self._marked_at > _MARK_EVERY:
+            self._marked_at = time.monotonic()
+            for backlog in list(self._runs.values()):
+                await self._mark(backlog)
+
+    async def _mark(self, backlog: Backlog) -> None:
+        if backlog.sent is not None and backlog.sent > backlog.saved:
+            await write_mark(self.store, self._name, backlog.run, backlog.sent)
+            backlog.saved = backlog.sent
+
+    def _forget(self, backlog: Backlog) -> None:
+        backlog.release()
+        self._runs.pop(backlog.run, None)
+        self._ready.pop(backlog.run, None)
+
+    def _count(self, outcome: str, number: int) -> None:
+        if number:
+            self._metrics.sink_events.labels(self._kind, outcome).inc(number)
+
+    def _complain(self, message: str) -> None:
+        """Once in a while: what is away stays away for a while."""
+        now = time.monotonic()
+        if not self._complained or now - self._complained > _COMPLAINTS_EVERY:
+            self._complained = now
+            log.warning("Storage %s, %s: %s", self._title, self._kind, message)

@@ -1,0 +1,196 @@
+"""From a Storage object to a receiver that gets events: found, changed, taken away, and what is wrong with it.
+
+Faked: the Kubernetes API. Real: HTTP, the lanes, the worker's outlet; Storage is in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from obstore.store import MemoryStore
+
+from componentrun.api.storage import Storage
+from componentrun.collector import stores as stores_module
+from componentrun.collector.forward import forwarder as module
+from componentrun.collector.forward import lane as lane_module
+from componentrun.collector.forward.forwarder import Forwarder
+from componentrun.collector.journal import Limits
+from componentrun.collector.lifecycle import Told
+from componentrun.collector.metrics import Metrics
+from componentrun.collector.outlet import Outlet
+from componentrun.collector.state import RunState
+from componentrun.collector.stores import Stores
+from componentrun.core.redactor import Redactor
+from componentrun.process.logs import RunLogger
+from componentrun.process.resources import SECRETS, STORAGES
+from componentrun.storage.connection import Store
+from componentrun.storage.settings import StoreSettings
+from componentrun.storage.unsent import marked_runs
+from tests.unit.collector.fakekube import FakeKube
+from tests.unit.collector.forward.receiver import Answering
+from tests.unit.collector.forward.test_lane import got
+from tests.unit.collector.forward.test_requests import OTHER, SECRET
+from tests.unit.collector.runs import UID, a_run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+LOG = RunLogger(logging.getLogger("test"), "team", "clean")
+
+
+class World:
+    """A namespace with a Storage, and a collector in it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, receiver: Answering) -> None:
+        monkeypatch.setattr(lane_module, "_LINGER", 0.0)
+        monkeypatch.setattr(lane_module, "_FIRST_PAUSE", 0.001)
+        self.store = Store(StoreSettings("a-bucket", name="main"), MemoryStore())
+        monkeypatch.setattr(stores_module, "open_store", lambda _settings, **_: self.store)
+        monkeypatch.setattr(stores_module, "_TRIED_SECONDS", -1.0)
+        monkeypatch.setattr(module, "_LOOK_EVERY", 0.01)
+        self.receiver, self.metrics, self.kube = receiver, Metrics(), FakeKube()
+        self.webhook: dict[str, Any] = {"url": receiver.url, "secretName": "hook"}
+        self.secret(SECRET)
+        self.storage(webhook=self.webhook)
+        self.begin()
+
+    def begin(self) -> None:
+        """A collector starts."""
+        kube: Any = self.kube
+        self.forwarder = Forwarder(kube, self.metrics, lambda _: True)
+        self.stores = Stores(kube, None, self.forwarder)
+
+    def storage(self, **events: Any) -> None:
+        self.kube.objects[STORAGES, "main"] = {
+            "metadata": {"name": "main", "namespace": "team"},
+            "spec": {"bucket": "a-bucket", "default": True, "events": events},
+        }
+
+    def secret(self, value: str) -> None:
+        data = {"secret": base64.b64encode(value.encode()).decode()}
+        self.kube.objects[SECRETS, "hook"] = {"metadata": {"name": "hook"}, "data": data}
+
+    async def reopen(self) -> None:
+        """The collector reads the Storage again."""
+        self.stores.forget("team", None)
+        await self.stores.get("team", None)
+
+    async def write(self, first: int, *messages: str, last: bool = False) -> None:
+        """What a worker does with a segment."""
+        state = RunState(a_run())
+        outlet = Outlet(state, self.stores, self.metrics, LOG, Limits())
+        journal = await outlet.journal()
+        assert journal.next_seq == first
+        for number, message in enumerate(messages):
+            told = Told(f"{first}-{number}", 1_795_506_393 * 10**9, "info", message)
+            if last and number == len(messages) - 1:
+                journal.finish(told, Redactor())
+            else:
+                journal.told(told, Redactor())
+        await outlet.write(journal.cut())
+
+    async def until_sent(self) -> None:
+        async with asyncio.timeout(20):
+            while [run async for run in marked_runs(self.store, "team/main/webhook")]:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Answering]:
+    answering = Answering()
+    await answering.start()
+    yield answering
+    await answering.stop()
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch, receiver: Answering) -> AsyncIterator[World]:
+    monkeypatch.setattr(lane_module, "PATIENCE", lane_module.PATIENCE * 10_000)  # the events are of a fixed day
+    made = World(monkeypatch, receiver)
+    yield made
+    await made.forwarder.stop()
+
+
+async def test_what_a_worker_writes_is_sent(world: World) -> None:
+    await world.write(1, "accepted", "running")
+    await world.write(3, "over", last=True)
+    await world.until_sent()
+    assert got(world.receiver) == [f"{UID}-1", f"{UID}-2", f"{UID}-3"]
+    assert {event["subject"] for request in world.receiver.taken for event in request.json} == {"clean"}
+
+
+async def test_a_storage_without_receivers_has_no_lanes_and_no_marks(world: World) -> None:
+    world.storage(keep="30d")
+    await world.write(1, "accepted", last=True)
+    assert world.forwarder.lanes("team", "main") == ()
+    assert [info.key async for info in world.store.objects(world.store.layout.event_index.unsent())] == []
+
+
+async def test_a_secret_that_is_missing_holds_events_back_and_loses_none(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = world.kube.objects.pop((SECRETS, "hook"))
+    await world.write(1, "accepted", "over", last=True)
+    assert "team/main: events wait for its webhook: there is no Secret `hook`" in caplog.text
+    world.kube.objects[SECRETS, "hook"] = secret
+    await world.reopen()
+    await world.until_sent()
+    assert got(world.receiver) == [f"{UID}-1", f"{UID}-2"]
+
+
+async def test_a_secret_that_changes_is_used_and_never_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    await world.write(1, "accepted")
+    await world.receiver.until(lambda: len(world.receiver.taken) == 1)
+    other = f"whsec_{base64.b64encode(OTHER).decode()}"
+    world.secret(f"{SECRET} {other}")
+    await world.reopen()
+    await world.write(2, "over", last=True)
+    await world.until_sent()
+    signatures = [request.headers["webhook-signature"].split(" ") for request in world.receiver.taken]
+    assert [len(found) for found in signatures] == [1, 2]
+    assert not any(part in caplog.text for part in (SECRET, other, SECRET[6:], other[6:]))
+
+
+async def test_what_a_dead_collector_did_not_send_is_found_and_sent(world: World) -> None:
+    world.receiver.status = 500
+    await world.write(1, "accepted", "over", last=True)
+    await world.receiver.until(lambda: len(world.receiver.requests) > 1)
+    world.receiver.status = 200
+    for task in world.forwarder._tasks.values():
+        task.cancel()
+    world.begin()
+    looking = asyncio.create_task(world.forwarder.run(world.stores, ("team",)))
+    await world.until_sent()
+    looking.cancel()
+    assert got(world.receiver)[-2:] == [f"{UID}-1", f"{UID}-2"]
+
+
+async def test_a_receiver_that_is_taken_away_gets_nothing_more(world: World) -> None:
+    await world.write(1, "accepted")
+    await world.receiver.until(lambda: len(world.receiver.taken) == 1)
+    world.storage()
+    await world.reopen()
+    assert world.forwarder.lanes("team", "main") == ()
+    await world.write(2, "over", last=True)
+    assert got(world.receiver) == [f"{UID}-1"]
+
+
+async def test_an_api_server_in_trouble_ends_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.kube.objects[STORAGES, "broken"] = {"metadata": {"name": "broken", "namespace": "team"}, "spec": {}}
+    looking = asyncio.create_task(world.forwarder.run(world.stores, ("team",)))
+    async with asyncio.timeout(10):
+        while "team/broken" not in caplog.text:  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+    assert not looking.done()
+    looking.cancel()
+
+
+def test_a_storage_says_where_to() -> None:
+    spec = {"bucket": "a-bucket", "events": {"webhook": {"url": "https://u:p@hook.test", "secretName": "a"}}}
+    with pytest.raises(ValueError, match="url"):
+        Storage.model_validate({"metadata": {"name": "main"}, "spec": spec})

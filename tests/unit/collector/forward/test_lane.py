@@ -1,0 +1,316 @@
+"""Events reach a receiver, each at least once and in order, whatever becomes of receiver, collector and memory.
+
+Real: HTTP over a socket, the lane, what is in Storage (obstore's store in memory). Not here: Kubernetes, see
+test_forwarder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from obstore.store import MemoryStore
+
+from componentrun.api.storage import StorageOtlp, StorageWebhook
+from componentrun.collector.forward import lane as module
+from componentrun.collector.forward.backlog import Room
+from componentrun.collector.forward.lane import Lane
+from componentrun.collector.forward.receivers import otlp_receiver, webhook_receiver
+from componentrun.collector.metrics import Metrics
+from componentrun.errors import TransientError
+from componentrun.storage.connection import Store
+from componentrun.storage.events import About, Event, append_segment, segment_keys
+from componentrun.storage.settings import StoreSettings
+from componentrun.storage.unsent import marked_runs, read_mark
+from tests.unit.collector.forward.receiver import RESET, Answering
+from tests.unit.collector.forward.test_requests import SECRET, secret
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+NAME = "team/main/webhook"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LINGER", 0.0)
+    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.01)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Answering]:
+    answering = Answering()
+    await answering.start()
+    yield answering
+    await answering.stop()
+
+
+class Writer:
+    """The collector's own work: segments in Storage, each offered once it is there."""
+
+    def __init__(self, store: Store, lane: Lane | None = None) -> None:
+        self.store, self.lane = store, lane
+        self.next: dict[str, int] = {}
+        self.about: dict[str, About] = {}
+
+    async def write(self, run: str, kinds: str, *, finished: bool = False, ago: timedelta = timedelta(0)) -> list[str]:
+        """A segment: `o` for an event of the operator, `.` for a line. Ids of the operator's."""
+        now = datetime.now(UTC) - ago
+        first = self.next.get(run, 1)
+        events = [
+            Event(f"{run}-{seq}", seq, now.isoformat(), run, "a", "1", "info", f"event {seq}",
+                  source="operator" if kind == "o" else "component")
+            for seq, kind in enumerate(kinds, first)
+        ]  # fmt: skip
+        if self.lane is not None:
+            await self.lane.enter(run, f"name-{run}", first)
+        self.about[run] = self.about.get(run, About()).following(f"name-{run}", events, now)
+        await append_segment(self.store, run, first, events, {"finished": finished}, self.about[run])
+        self.next[run] = first + len(events)
+        if self.lane is not None:
+            wanted = [event for event in events if self.lane.wants(event.source)]
+            self.lane.offer(run, (first, events[-1].seq), wanted, finished=finished)
+        return [event.id for event in events if event.source == "operator"]
+
+
+def in_memory() -> Store:
+    return Store(StoreSettings("a-bucket", name="main"), MemoryStore())
+
+
+@asynccontextmanager
+async def at_work(
+    store: Store, receiver: Answering, *, room: int = 2**20, kind: Any = "webhook", metrics: Metrics | None = None
+) -> AsyncIterator[Lane]:
+    """A lane that sends, as one collector has it."""
+    made = Lane("team", "main", kind, store, Room(room), metrics or Metrics())
+    if kind == "webhook":
+        made.receiver = webhook_receiver(
+            StorageWebhook(url=f"{receiver.url}/hook", secret_name="s"), secret(secret=SECRET)
+        )
+    else:
+        made.receiver = otlp_receiver(StorageOtlp(endpoint=receiver.url), None)
+    task = asyncio.create_task(made.run())
+    try:
+        yield made
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await made.receiver.sender.close()
+
+
+def got(receiver: Answering) -> list[str]:
+    return [event_id for request in receiver.taken for event_id in request.ids]
+
+
+def of_run(ids: Sequence[str], run: str) -> list[str]:
+    return [found for found in ids if found.rpartition("-")[0] == run]
+
+
+async def marks(store: Store, name: str = NAME) -> list[str]:
+    return [run async for run in marked_runs(store, name)]
+
+
+async def until_unmarked(store: Store, *, but: Sequence[str] = (), name: str = NAME) -> None:
+    """Until a receiver has got all, but for these runs."""
+    async with asyncio.timeout(20):
+        while await marks(store, name) != list(but):  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+
+
+async def test_life_cycle_events_are_sent_in_order_and_lines_are_not(receiver: Answering) -> None:
+    store = in_memory()
+    async with at_work(store, receiver) as lane:
+        writer = Writer(store, lane)
+        sent = await writer.write("r1", "oo..")
+        assert await marks(store) == ["r1"]
+        sent += await writer.write("r1", "....")
+        sent += await writer.write("r1", ".o..o", finished=True)
+        await until_unmarked(store)
+    assert got(receiver) == sent
+    request = receiver.requests[0]
+    assert request.path == "/hook"
+    assert request.headers["Content-Type"] == "application/cloudevents-batch+json"
+    assert request.json[0]["source"] == "/namespaces/team/componentruns/name-r1"
+
+
+@pytest.mark.parametrize("trouble", [500, 503, 404, 429, 302, RESET])
+async def test_what_fails_is_tried_again_as_the_same_message(receiver: Answering, trouble: int) -> None:
+    store, metrics = in_memory(), Metrics()
+    receiver.script = [trouble, trouble, trouble]
+    async with at_work(store, receiver, metrics=metrics) as lane:
+        sent = await Writer(store, lane).write("r1", "ooo", finished=True)
+        await until_unmarked(store)
+    assert got(receiver) == sent
+    assert len({request.headers["webhook-id"] for request in receiver.requests}) == 1
+    assert 'componentrun_sink_retries_total{sink="webhook"} 3.0' in metrics.render().decode()
+    assert 'componentrun_sink_events_total{outcome="delivered",sink="webhook"} 3.0' in metrics.render().decode()
+
+
+async def test_a_receiver_can_say_how_long_to_wait(receiver: Answering) -> None:
+    store = in_memory()
+    receiver.script = [(429, {"Retry-After": "1"})]
+    async with at_work(store, receiver) as lane:
+        await Writer(store, lane).write("r1", "o", finished=True)
+        await receiver.until(lambda: len(receiver.taken) == 1)
+    first, second = (int(request.headers["webhook-timestamp"]) for request in receiver.requests)
+    assert second - first >= 1
+
+
+async def test_what_is_refused_is_left_out_and_counted(receiver: Answering) -> None:
+    store, metrics = in_memory(), Metrics()
+    receiver.script = [400]
+    async with at_work(store, receiver, metrics=metrics) as lane:
+        writer = Writer(store, lane)
+        await writer.write("r1", "oo")
+        await receiver.until(lambda: len(receiver.requests) == 1)
+        sent = await writer.write("r1", "o", finished=True)
+        await until_unmarked(store)
+    assert got(receiver) == sent
+    assert 'componentrun_sink_events_total{outcome="refused",sink="webhook"} 2.0' in metrics.render().decode()
+
+
+async def test_what_is_too_large_is_sent_in_parts(receiver: Answering) -> None:
+    store = in_memory()
+    receiver.decides = lambda request: 413 if len(request.ids) > 3 else 200
+    async with at_work(store, receiver) as lane:
+        sent = await Writer(store, lane).write("r1", "o" * 20, finished=True)
+        await until_unmarked(store)
+    assert got(receiver) == sent
+
+
+async def test_what_is_older_than_a_day_is_left_out_and_counted(receiver: Answering) -> None:
+    store, metrics = in_memory(), Metrics()
+    async with at_work(store, receiver, metrics=metrics) as lane:
+        writer = Writer(store, lane)
+        await writer.write("r1", "oo", ago=timedelta(hours=25))
+        sent = await writer.write("r1", "o", finished=True)
+        await until_unmarked(store)
+    assert got(receiver) == sent
+    assert 'componentrun_sink_events_total{outcome="expired",sink="webhook"} 2.0' in metrics.render().decode()
+
+
+async def test_nobody_waits_for_a_receiver_that_does_not_answer_and_memory_stays_bounded(receiver: Answering) -> None:
+    store = in_memory()
+    receiver.hold = asyncio.Event()
+    async with at_work(store, receiver, room=20_000) as lane:
+        writer = Writer(store, lane)
+        sent: dict[str, list[str]] = {}
+        for number in range(40):
+            run = f"r{number % 5}"
+            sent[run] = sent.get(run, []) + await writer.write(run, ".oo.o", finished=number >= 35)
+            assert lane._room.used <= 20_000
+        assert not receiver.taken
+        receiver.hold.set()
+        await until_unmarked(store)
+        assert lane._room.used == 0
+    for run, ids in sent.items():
+        assert of_run(got(receiver), run) == ids
+
+
+@pytest.mark.parametrize("death", range(6))
+async def test_the_next_collector_goes_on_from_storage(receiver: Answering, death: int) -> None:
+    """The first one dies when the receiver has got so many requests; no event is left out, some may come twice."""
+    store = in_memory()
+    receiver.decides = lambda _: 200 if len(receiver.requests) < death else 500
+    async with at_work(store, receiver, room=4000) as lane:
+        writer = Writer(store, lane)
+        sent = {run: await writer.write(run, "o.o" * 150) for run in ("r1", "r2")}
+        sent["r1"] += await writer.write("r1", "o", finished=True)
+        await receiver.until(lambda: len(receiver.requests) > death)
+    receiver.decides = None
+    async with at_work(store, receiver) as lane:
+        writer.lane = lane
+        await lane.adopt(lambda run: run != "others")
+        sent["r2"] += await writer.write("r2", "oo", finished=True)
+        await until_unmarked(store)
+    for run, ids in sent.items():
+        found = of_run(got(receiver), run)
+        assert list(dict.fromkeys(found)) == ids
+        assert found[-1] == ids[-1]
+
+
+async def test_runs_of_other_shards_are_left_to_them(receiver: Answering) -> None:
+    store = in_memory()
+    async with at_work(store, receiver) as lane:
+        lane.receiver, one = None, lane.receiver
+        writer = Writer(store, lane)
+        for run in ("ours", "theirs"):
+            await writer.write(run, "o", finished=True)
+        lane.receiver = one
+    async with at_work(store, receiver) as lane:
+        await lane.adopt(lambda run: run == "ours")
+        await until_unmarked(store, but=["theirs"])
+    assert got(receiver) == ["ours-1"]
+
+
+async def test_a_receiver_that_is_added_later_gets_what_is_said_from_then_on(receiver: Answering) -> None:
+    store = in_memory()
+    writer = Writer(store)
+    await writer.write("r1", "ooo")
+    async with at_work(store, receiver) as lane:
+        writer.lane = lane
+        sent = await writer.write("r1", "oo", finished=True)
+        await until_unmarked(store)
+    assert got(receiver) == sent
+
+
+async def test_events_that_were_swept_are_not_waited_for(receiver: Answering) -> None:
+    store = in_memory()
+    async with at_work(store, receiver, room=0) as lane:
+        lane.receiver, one = None, lane.receiver
+        writer = Writer(store, lane)
+        await writer.write("r1", "oo")
+        await writer.write("r1", "o", finished=True)
+        await store.delete(await segment_keys(store, "r1"))
+        sent = await writer.write("r2", "o", finished=True)
+        lane.receiver = one
+        lane.wake()
+        await until_unmarked(store)
+    assert got(receiver) == sent
+
+
+async def test_a_storage_in_trouble_delays_and_loses_nothing(
+    receiver: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, get, refusals = in_memory(), Store.get, [TransientError("the store is away")] * 3
+
+    async def troubled(self: Store, key: str) -> Any:
+        if refusals and "/events/" in f"/{key}":
+            raise refusals.pop()
+        return await get(self, key)
+
+    async with at_work(store, receiver, room=0) as lane:
+        sent = await Writer(store, lane).write("r1", "oo", finished=True)
+        monkeypatch.setattr(Store, "get", troubled)
+        await until_unmarked(store)
+    assert got(receiver) == sent
+    assert not refusals
+
+
+async def test_how_far_it_got_is_marked_at_the_end(receiver: Answering) -> None:
+    store = in_memory()
+    async with at_work(store, receiver) as lane:
+        await Writer(store, lane).write("r1", "o..")
+        await receiver.until(lambda: len(receiver.taken) == 1)
+        async with asyncio.timeout(5):
+            while await read_mark(store, NAME, "r1") != 3:
+                await lane.close()
+                await asyncio.sleep(0.01)
+
+
+async def test_logs_of_all_events(receiver: Answering) -> None:
+    store = in_memory()
+    receiver.status, receiver.body = 200, b'{"partialSuccess":{"rejectedLogRecords":"1"}}'
+    metrics = Metrics()
+    async with at_work(store, receiver, kind="otlp", metrics=metrics) as lane:
+        await Writer(store, lane).write("r1", "o..o", finished=True)
+        await until_unmarked(store, name="team/main/otlp")
+    (request,) = receiver.taken
+    assert request.path == "/v1/logs"
+    records = request.json["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    assert [record["body"]["stringValue"] for record in records] == [f"event {number}" for number in range(1, 5)]
+    assert 'componentrun_sink_events_total{outcome="delivered",sink="otlp"} 3.0' in metrics.render().decode()
