@@ -11,6 +11,8 @@ MANAGED_BY: Final = "componentrun"
 
 RUN_LABEL: Final = f"{GROUP}/run"
 """Name of the run; also the label by which pods are watched."""
+OUR_PODS: Final = f"{RUN_LABEL},{MANAGED_BY_LABEL}={MANAGED_BY}"
+"""Selects the pods that an operator has made, and may delete."""
 RUN_UID_LABEL: Final = f"{GROUP}/run-uid"
 ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
 COMPONENT_LABEL: Final = f"{GROUP}/component"

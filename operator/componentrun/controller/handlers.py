@@ -65,7 +65,7 @@ def make_settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = _PAUSES
     settings.watching.connect_timeout = _CONNECT_SECONDS
     settings.watching.chunk_size = _LIST_CHUNK
-    settings.watching.label_selectors["", "v1", "pods"] = names.RUN_LABEL
+    settings.watching.label_selectors["", "v1", "pods"] = names.OUR_PODS
     return settings
 
 

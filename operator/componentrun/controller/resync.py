@@ -61,7 +61,7 @@ class Resync:
         kinds: tuple[tuple[Resource, _Mirror, str], ...] = (
             (COMPONENTS, caches.components, ""),
             (STORAGES, caches.storages, ""),
-            (PODS, caches.pods, names.RUN_LABEL),
+            (PODS, caches.pods, names.OUR_PODS),
             (RUNS, caches.runs, ""),
         )
         for resource, mirror, labels in kinds:

@@ -15,7 +15,8 @@ from componentrun.storage.settings import StoreSettings
 from e2e.cluster import connection as cluster_connection
 from e2e.images import ensure
 from tests.integration.collector.front import Front
-from tests.integration.collector.lab import Collector, Lab
+from tests.integration.collector.lab import Collector, Lab, free_port
+from tests.integration.collector.logserver import LogServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,15 @@ def api(connection: Connection) -> Any:
 
 
 @pytest.fixture
-def lab(connection: Connection, api: Any, image: str) -> Iterator[Lab]:
+def reader() -> str:
+    """How logs are read; see `BOTH_WAYS` of `lab`."""
+    return "api"
+
+
+@pytest.fixture
+def lab(connection: Connection, api: Any, image: str, reader: str, tmp_path: Path) -> Iterator[Lab]:
+    if reader == "node" and not connection.own:
+        pytest.skip("the node of this cluster is another machine: its files are not here")
     namespace = f"collector-{uuid.uuid4().hex[:8]}"
     settings = StoreSettings(
         bucket=connection.store_bucket,
@@ -63,8 +72,14 @@ def lab(connection: Connection, api: Any, image: str) -> Iterator[Lab]:
             "region": settings.region, "credentials": {"secretName": "store-keys"}, "default": True,
         }  # fmt: skip
         made.create("Storage", "main", spec)
+        if reader == "node":
+            made.log_server = LogServer(made, tmp_path, free_port(), free_port())
+            made.log_server.start()
         yield made
     finally:
+        if made.log_server is not None:
+            made.log_server.end()
+            print(made.log_server.log())  # noqa: T201 - pytest shows it where a test failed
         made.front.close()
         made.core.delete_namespace(namespace)
         asyncio.run(made.empty_store())

@@ -20,6 +20,7 @@ import yaml
 from aiohttp import web
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
+from componentrun.process import nodelogs
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -42,7 +43,9 @@ class Front:
         self._runs: dict[str, dict[str, Any]] = {}
         self._version = 1
         self._watchers: list[asyncio.Queue[dict[str, Any] | None]] = []
+        self._idle: list[asyncio.Queue[dict[str, Any] | None]] = []
         self._logs: list[web.Request] = []
+        self._log_server: dict[str, Any] | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -66,6 +69,10 @@ class Front:
 
     def delete(self, name: str) -> None:
         self._call(self._delete(name))
+
+    def log_server(self, pod: dict[str, Any]) -> None:
+        """The pod that a collector finds when it looks for the log servers of nodes."""
+        self._log_server = pod
 
     def cut_logs(self) -> None:
         """Break off all open log streams in the middle of what they send."""
@@ -101,7 +108,7 @@ class Front:
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def _close(self) -> None:
-        for queue in self._watchers:
+        for queue in [*self._watchers, *self._idle]:
             queue.put_nowait(None)
         await self._runner.cleanup()
         await self._session.close()
@@ -161,6 +168,8 @@ class Front:
         return web.json_response(self._runs[name])
 
     async def _pass(self, request: web.Request) -> web.StreamResponse:
+        if request.query.get("labelSelector") == nodelogs.SELECTOR and self._log_server is not None:
+            return await self._log_servers(request, self._log_server)
         is_log = request.path.endswith("/log")
         if is_log and self.refuse:
             return web.json_response({"message": "as the test wants it"}, status=self.refuse)
@@ -178,6 +187,16 @@ class Front:
                 if is_log:
                     self._logs.remove(request)
             return response
+
+    async def _log_servers(self, request: web.Request, pod: dict[str, Any]) -> web.StreamResponse:
+        if request.query.get("watch") != "true":
+            return web.json_response({"metadata": {"resourceVersion": "1"}, "items": [pod]})
+        response = web.StreamResponse()
+        await response.prepare(request)
+        queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._idle.append(queue)
+        await queue.get()  # nothing comes, until this server ends
+        return response
 
 
 def _pem(section: dict[str, Any], name: str) -> str:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import kubernetes
 import kubernetes.client
+import pytest
 
 from componentrun.api import names
 from componentrun.api.common import API_VERSION, GROUP, VERSION
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
 
     from componentrun.storage.settings import StoreSettings
     from e2e.cluster.connection import Connection
+    from tests.integration.collector.logserver import LogServer
 
+BOTH_WAYS = pytest.mark.parametrize("reader", ["api", "node"])
+"""A test that holds however logs are read: over the API, and from the node's files."""
 ROOT = Path(__file__).parents[3]
 PRINTER = """
 import os, sys, time
@@ -66,6 +70,8 @@ class Lab:
     namespace: str
     settings: StoreSettings
     front: Front
+    log_server: LogServer | None = None
+    """Where logs are read from the node's files."""
 
     @property
     def core(self) -> Any:
@@ -144,6 +150,20 @@ class Lab:
             name, phase=phase, result=result, reason=reason, message=message, phases=phases, completionTime=now()
         )
 
+    def break_off(self) -> None:
+        """Break off whatever is being read of a log."""
+        if self.log_server is None:
+            self.front.cut_logs()
+        else:
+            self.log_server.end()
+            self.log_server.start()
+
+    def refuse(self) -> None:
+        """Have nobody read a log any more."""
+        self.front.refuse = 500
+        if self.log_server is not None:
+            self.log_server.end()
+
     async def events(self, name: str) -> list[Event]:
         return [event async for event in read_events(self.store, self.uid(name))]
 
@@ -160,7 +180,7 @@ class Collector:
         log.parent.mkdir(exist_ok=True)
         self._kubeconfig = log.with_name("kubeconfig")
         self._kubeconfig.write_text(kubeconfig(lab.front.url))
-        self.port = _free_port()
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.environment = {
             "KUBECONFIG": str(self._kubeconfig),
@@ -168,7 +188,7 @@ class Collector:
             "COMPONENTRUN_NAMESPACES": self._lab.namespace,
             "COMPONENTRUN_PORT": str(self.port),
             "COMPONENTRUN_LOG_FORMAT": "text",
-        }
+        } | ({} if lab.log_server is None else lab.log_server.collector_environment)
 
     def start(self) -> None:
         environment = os.environ | self.environment
@@ -220,7 +240,7 @@ def wait(what: str, check: Callable[[], Any], *, seconds: float = 60) -> Any:
     raise AssertionError(f"{what}: not within {seconds:.0f} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])

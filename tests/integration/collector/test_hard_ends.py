@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.api import names
-from tests.integration.collector.lab import PRINTER, Collector, wait
+from tests.integration.collector.lab import BOTH_WAYS, PRINTER, Collector, wait
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +39,7 @@ def numbers(events: list[Event]) -> list[int]:
     return [int(event.message.split()[1]) for event in events if event.source == "component"]
 
 
+@BOTH_WAYS
 async def test_streams_that_are_cut_again_and_again(lab: Lab, collector: Collector) -> None:
     collector.start()
     lab.run("cut")
@@ -47,7 +48,7 @@ async def test_streams_that_are_cut_again_and_again(lab: Lab, collector: Collect
     cuts = 0
     while lab.pod_phase("cut") == "Running":
         await asyncio.sleep(random.uniform(0.05, 0.7))  # noqa: S311 - the moment does not matter
-        lab.front.cut_logs()
+        lab.break_off()
         cuts += 1
     lab.end("cut")
     status = wait("delivered", lambda: lab.delivered("cut"), seconds=180)
@@ -57,6 +58,7 @@ async def test_streams_that_are_cut_again_and_again(lab: Lab, collector: Collect
     print(f"{cuts} cuts, {collector.metric('componentrun_collector_reconnects_total'):.0f} reconnects")  # noqa: T201 - a figure for whoever looks
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("grace", [0, 10])
 async def test_a_pod_that_is_deleted_is_read_to_its_end(lab: Lab, collector: Collector, grace: int) -> None:
     collector.start()
@@ -87,6 +89,7 @@ async def test_versions_that_are_too_old_are_listed_again(lab: Lab, collector: C
     wait("both delivered", lambda: lab.delivered("before") and lab.delivered("after"), seconds=180)
 
 
+@BOTH_WAYS
 async def test_two_collectors_on_one_run_do_not_mix(lab: Lab, collector: Collector, tmp_path: Path) -> None:
     second = Collector(lab, tmp_path / "second" / "collector.log")
     collector.start()
@@ -105,9 +108,10 @@ async def test_two_collectors_on_one_run_do_not_mix(lab: Lab, collector: Collect
     assert [event.source for event in events[-1:]] == ["operator"]
 
 
+@BOTH_WAYS
 async def test_a_log_that_can_not_be_read_ends_with_an_event_that_says_so(lab: Lab, collector: Collector) -> None:
     collector.environment["COMPONENTRUN_COLLECTOR_DRAIN_SECONDS"] = "5"
-    lab.front.refuse = 500
+    lab.refuse()
     collector.start()
     lab.run("away")
     lab.start("away", "echo", "nobody hears me")
@@ -119,6 +123,7 @@ async def test_a_log_that_can_not_be_read_ends_with_an_event_that_says_so(lab: L
     assert [event.type for event in events[-2:]] == ["warn", "success"]
 
 
+@BOTH_WAYS
 async def test_a_sidecar_that_runs_on_does_not_hold_up_the_end(lab: Lab, collector: Collector) -> None:
     collector.start()
     lab.run("stuck")
@@ -137,6 +142,7 @@ async def test_a_sidecar_that_runs_on_does_not_hold_up_the_end(lab: Lab, collect
     assert "waiting" in {event.message for event in await lab.events("stuck")}
 
 
+@BOTH_WAYS
 async def test_a_burst_is_read_whole_with_little_memory(lab: Lab, collector: Collector) -> None:
     collector.start()
     lab.run("burst")

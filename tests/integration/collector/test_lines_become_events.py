@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.storage.events import EventReader
-from tests.integration.collector.lab import PRINTER, wait
+from tests.integration.collector.lab import BOTH_WAYS, PRINTER, wait
 
 if TYPE_CHECKING:
     from componentrun.storage.events import Event
@@ -26,6 +26,7 @@ def numbers(events: list[Event]) -> list[int]:
     return [int(event.message.split()[1]) for event in events if event.source == "component"]
 
 
+@BOTH_WAYS
 async def test_a_run_from_its_first_to_its_last_event(lab: Lab, collector: Collector) -> None:
     collector.start()
     wait("ready", lambda: collector.get("/readyz")[0] == 200)
@@ -48,6 +49,7 @@ async def test_a_run_from_its_first_to_its_last_event(lab: Lab, collector: Colle
     assert {event.configuration for event in events} == {"c-1"}
 
 
+@BOTH_WAYS
 async def test_a_killed_collector_loses_and_doubles_nothing(lab: Lab, collector: Collector) -> None:
     collector.start()
     lab.run("many")
@@ -70,6 +72,7 @@ async def test_a_killed_collector_loses_and_doubles_nothing(lab: Lab, collector:
     assert events[-1].source == "operator"
 
 
+@BOTH_WAYS
 async def test_lines_are_in_the_store_within_two_seconds(lab: Lab, collector: Collector) -> None:
     collector.start()
     wait("ready", lambda: collector.get("/readyz")[0] == 200)
@@ -87,6 +90,7 @@ async def test_lines_are_in_the_store_within_two_seconds(lab: Lab, collector: Co
     print(f"printed to readable: p50 {delays[500]:.2f} s, p99 {delays[990]:.2f} s, max {delays[-1]:.2f} s")  # noqa: T201 - a figure for whoever looks
 
 
+@BOTH_WAYS
 async def test_secrets_never_appear(lab: Lab, collector: Collector) -> None:
     collector.start()
     lab.run("discreet")

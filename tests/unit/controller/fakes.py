@@ -172,7 +172,7 @@ class FakeKube:
         found = [
             copy.deepcopy(obj)
             for (plural, _, _), obj in self.objects.items()
-            if plural == resource.plural and (not labels or labels in obj["metadata"].get("labels", {}))
+            if plural == resource.plural and _is_selected(obj["metadata"].get("labels") or {}, labels)
         ]
         yield Page(tuple(found), str(next(self._numbers)))
 
@@ -497,3 +497,9 @@ class FakeOperator:
             for key in self.caches.runs.all_keys():
                 self.queue.add(key)
             await self.work()
+
+
+def _is_selected(labels: Mapping[str, str], selector: str) -> bool:
+    """As the API server selects: `a` (there is such a label) and `a=b`, all of them."""
+    parts = [part.partition("=") for part in selector.split(",") if part]
+    return all(name in labels and (not equals or labels[name] == value) for name, equals, value in parts)
