@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from componentrun.api.common import API_VERSION
 from componentrun.api.names import MAX_RUN_NAME
 from componentrun.cli import flags
 from componentrun.cli.errors import BadRequestError
+from componentrun.cli.yamltext import documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +41,9 @@ _CREATE_HINT: Final = "`componentrun submit --dry-run` prints the manifest witho
 _METADATA: Final = frozenset(
     {"name", "generateName", "namespace", "labels", "annotations", "finalizers", "ownerReferences"}
 )  # fmt: skip
+_LEAST: Final = -(2**63)
+_MOST: Final = 2**63 - 1
+"""Whole numbers beyond these become floating point ones in the API server."""
 _TOP: Final = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
 
 
@@ -80,7 +85,7 @@ def parse(text: str, where: str) -> JsonObject:
     import yaml  # noqa: PLC0415 - takes a while to load and only files need it
 
     try:
-        found = [document for document in yaml.safe_load_all(text) if document is not None]
+        found = [document for document in documents(text) if document is not None]
     except yaml.YAMLError as error:
         raise BadRequestError(
             f"{where} is not YAML: {_one_line(str(error))}",
@@ -233,6 +238,23 @@ def _combinations(manifest: JsonObject) -> Iterator[str]:
         yield "`spec.tag`: only for a `component`; write the tag into `image`"
     if spec.get("command") and spec.get("component"):
         yield "`spec.command`: only for an `image`; the Component says what it starts"
+    configuration = spec.get("configuration") or {}
+    for name in ("parameters", "imageParameters"):
+        yield from _numbers(configuration.get(name), f"spec.configuration.{name}")
+
+
+def _numbers(value: Any, path: str) -> Iterator[str]:
+    """Numbers that Kubernetes would change without a word, or not take."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _numbers(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _numbers(item, f"{path}[{i}]")
+    elif isinstance(value, int) and not _LEAST <= value <= _MOST:
+        yield f"`{path}`: {value} has more than 64 bits, and Kubernetes would round it: write it in quotes"
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"`{path}`: {value} is no number that JSON knows: write it in quotes"
 
 
 def _unknown(value: Any, known: frozenset[str], path: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from componentrun.cli.cluster import JsonObject
 from componentrun.cli.errors import BadRequestError
+from componentrun.cli.yamltext import documents
 
 __all__ = ["again", "local_file", "parameters", "read"]
 
@@ -93,7 +94,7 @@ def _yaml(text: str, path: Path) -> Any:
     import yaml  # noqa: PLC0415 - takes a while to load
 
     try:
-        return yaml.safe_load(text)
+        return next(documents(text), None)
     except yaml.YAMLError as error:
         raise BadRequestError(
             f"`{path}` is neither JSON nor YAML: {' '.join(str(error).split())}", "check its syntax"

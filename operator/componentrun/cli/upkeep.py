@@ -79,6 +79,8 @@ def _tell_sweep(output: Output, name: str, done: "Swept", gone: "SweptEvents", *
     if gone.runs:
         parts.append(f"the events of {count(gone.runs, 'run')} ({size(gone.bytes)})")
     output.note(f"{verb} Storage `{name}`: {', '.join(parts)}")
+    if done.refused:
+        output.note(f"whether its bucket keeps old versions was not to be learned: {done.refused}")
     for run in done.completed:
         output.note(f"run {run} had published only some of its tables; {'to be completed' if dry_run else 'completed'}")
     if done.waiting:

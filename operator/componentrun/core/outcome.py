@@ -46,6 +46,12 @@ def is_terminal(status: ComponentRunStatus) -> bool:
     return status.phase in TERMINAL
 
 
+def _sentence(text: str) -> str:
+    """With one full stop at its end, unless it ends as a question does."""
+    stripped = text.rstrip(".")
+    return stripped if stripped.endswith("?") else f"{stripped}."
+
+
 def start_failed(run: ComponentRun, error: ComponentRunError, *, limits: Limits, now: datetime) -> ComponentRunStatus:
     """The attempt could not be started.
 
@@ -54,14 +60,14 @@ def start_failed(run: ComponentRun, error: ComponentRunError, *, limits: Limits,
     """
     if is_terminal(run.status):
         return run.status
-    why = error.message.rstrip(".")
+    why = _sentence(error.message)
     if isinstance(error, TransientError) and now < _since(run, "Queued", now) + timedelta(seconds=limits.start_retry):
-        return moved(run, "Queued", error.reason, f"The run can't start yet, and will be tried again: {why}.", now=now)
+        return moved(run, "Queued", error.reason, f"The run can't start yet, and will be tried again: {why}", now=now)
     waits = not run.status.attempts or run.status.phase in {"Queued", "Pending"}
     what = "The run could not be started" if waits else "The run could not be brought to its end"
     if run.status.next_attempt_time is not None:
         what = "Another attempt could not be started"
-    return finished(run, Diagnosis(error.reason, f"{what}: {why}."), now=now)
+    return finished(run, Diagnosis(error.reason, f"{what}: {why}"), now=now)
 
 
 def publishing(run: ComponentRun, diagnosis: Diagnosis, now: datetime) -> ComponentRunStatus:
@@ -139,18 +145,18 @@ def publish_failed(
         return run.status
     patience = limits.publish_retry if journal_written else limits.start_retry
     trying = isinstance(error, TransientError) and now < _since(run, "Publishing", now) + timedelta(seconds=patience)
-    why = error.message.rstrip(".")
-    told = f"It will be tried again: {why}." if trying else f"{why}."
+    why = _sentence(error.message)
+    told = f"It will be tried again: {why}" if trying else why
     changed = _published(run, run.status.conditions, "Unknown" if trying else "False", error.reason, told, now)
     base = run.status.model_copy(update={"conditions": changed})
     if trying:
         return base
     recorded = _recorded(run.status)
     if recorded.reason is not Reason.SUCCEEDED:
-        warning = f"The `writeAlways` tables could not be published: {why}."
+        warning = f"The `writeAlways` tables could not be published: {why}"
         return finished(run, recorded, now=now, warnings=(warning,), base=base)
     reason = error.reason if isinstance(error, UserError) else Reason.PUBLISH_FAILED
-    message = f"The output is complete, but its tables could not be published: {why}."
+    message = f"The output is complete, but its tables could not be published: {why}"
     if journal_written:
         message += (
             " Some of them may have changed already: the run's commit journal in Storage says which belong to it."

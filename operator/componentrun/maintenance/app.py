@@ -121,9 +121,12 @@ def _tell_sweep(title: str, swept: Swept) -> None:
             "lost; they are complete now",
             *(title, run),
         )
+    if swept.refused:
+        log.info("Storage %s: whether its bucket keeps old versions was not to be learned: %s", title, swept.refused)
     log.info(
         "Storage %s swept: %d data prefixes with %d objects (%d bytes), %d files, %d versions, %d documents, "
-        "%s uploads, %s hidden; %d prefixes wait",
+        "%s uploads, %s hidden versions; %d prefixes wait",
         *(title, len(swept.prefixes), swept.objects, swept.bytes, len(swept.files), swept.versions, swept.documents),
-        *("?" if swept.uploads is None else swept.uploads, swept.hidden, swept.waiting),
+        *("?" if swept.uploads is None else swept.uploads, "?" if swept.hidden is None else swept.hidden),
+        swept.waiting,
     )

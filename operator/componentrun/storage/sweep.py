@@ -75,6 +75,8 @@ class Swept:
     hidden: int | None = None
     """Versions of objects that were deleted or written over, in a bucket that keeps them; None: nobody asked, or the
     keys may not."""
+    refused: str = ""
+    """Why the keys may not, where `hidden` was asked for."""
 
 
 async def sweep(
@@ -115,6 +117,9 @@ async def sweep(
     documents = [key for key in await outlived_documents(store, now - keep, folders) if not key.startswith(gone)]
     if not dry_run:
         await delete_all(store, documents)
+    hidden_count, refused = None, ""
+    if hidden:
+        hidden_count, refused = await _delete_hidden(store, now - history, dry_run=dry_run)
     return replace(
         swept,
         files=files.files,
@@ -122,15 +127,18 @@ async def sweep(
         documents=len(documents),
         completed=completed,
         uploads=await end_uploads(store.settings, now - keep, dry_run=dry_run) if hidden else None,
-        hidden=await _delete_hidden(store, now - history, dry_run=dry_run) if hidden else None,
+        hidden=hidden_count,
+        refused=refused,
     )
 
 
-async def _delete_hidden(store: Store, versions_since: datetime, *, dry_run: bool) -> int | None:
+async def _delete_hidden(store: Store, versions_since: datetime, *, dry_run: bool) -> tuple[int | None, str]:
+    """How many, or why nobody knows: keys that may not even ask belong to a bucket whose owner sees to that."""
+    named = await named_slices(store, versions_since)
     try:
-        return await delete_hidden(store, await named_slices(store, versions_since), dry_run=dry_run)
-    except PlatformError:
-        return None  # keys that may not even ask belong to a bucket whose owner sees to that
+        return await delete_hidden(store, named, dry_run=dry_run), ""
+    except PlatformError as error:
+        return None, error.message
 
 
 async def _folders(store: Store) -> list[str]:

@@ -197,6 +197,58 @@ def test_parameters_come_from_a_file_and_single_ones_win(world: World, tmp_path:
     assert world.created()["spec"]["configuration"]["parameters"] == {"limit": 6, "db": {"host": "h"}}
 
 
+YAML = """
+day: 2026-01-31
+at: 2026-01-31T12:30:00Z
+time: 12:30:00
+version: 1.2.3
+thousand: 1e3
+long: 9223372036854775807
+none:
+"""
+READ = {
+    "day": "2026-01-31", "at": "2026-01-31T12:30:00Z", "time": "12:30:00", "version": "1.2.3", "thousand": 1000.0,
+    "long": 2**63 - 1, "none": None,
+}  # fmt: skip
+
+
+def test_yaml_means_what_it_means_to_kubectl(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "parameters.yaml"
+    file.write_text(YAML)
+    world.run("submit", "--image", "a", "--parameters", str(file))
+    run = json.dumps(RUN | {"metadata": {"name": "two"}, "spec": {"image": "a", "configuration": {"parameters": 0}}})
+    world.run("submit", "-f", "-", text=run.replace('"parameters": 0', f'"parameters": {{{_in_flow(YAML)}}}'))
+    assert [
+        each["spec"]["configuration"]["parameters"] for each in world.cluster.objects["componentruns"].values()
+    ] == [
+        READ,
+        READ,
+    ]
+
+
+def _in_flow(block: str) -> str:
+    return ", ".join(block.split("\n")[1:-1])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ("n: [{id: 12345678901234567890}]", "parameters.n[0].id`: 12345678901234567890 has more than 64 bits"),
+        ("n: -9223372036854775809", "and Kubernetes would round it: write it in quotes"),
+        ("n: .nan", "`spec.configuration.parameters.n`: nan is no number that JSON knows"),
+        ('{"n": Infinity}', "`spec.configuration.parameters.n`: inf is no number that JSON knows"),
+    ],
+)
+def test_numbers_that_kubernetes_would_change_are_refused(
+    world: World, tmp_path: Path, parameters: str, told: str
+) -> None:
+    file = tmp_path / "parameters"
+    file.write_text(parameters)
+    result = world.run("submit", "--image", "a", "--parameters", str(file))
+    assert (result.exit_code, world.cluster.objects["componentruns"]) == (1, {})
+    assert told in result.stderr
+
+
 def test_free_parameters_may_hold_any_key(world: World) -> None:
     spec = {"component": "a", "configuration": {"parameters": {"what": {"ever": 1}}, "imageParameters": {"x": 1}}}
     assert world.run("submit", "-f", "-", text=json.dumps(RUN | {"spec": spec})).exit_code == 0

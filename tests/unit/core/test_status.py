@@ -53,6 +53,9 @@ class TestAttemptStarted:
 
 class TestStartFailed:
     def test_by_the_users_fault_is_the_end(self) -> None:
+        asking = UserError("no table `a`. Did you mean `b`?", Reason.INPUT_NOT_FOUND)
+        told = status.start_failed(make_run(), asking, limits=LIMITS, now=at(1)).message
+        assert told == "The run could not be started: no table `a`. Did you mean `b`?"
         found = status.start_failed(make_run(), UserError("no", Reason.INVALID_SPEC), limits=LIMITS, now=at(1))
         assert (found.phase, found.reason, found.message) == (
             "Failed", "InvalidSpec", "The run could not be started: no."

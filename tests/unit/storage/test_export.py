@@ -24,6 +24,7 @@ from componentrun.storage.layout import TableId
 from componentrun.storage.pointer import Column
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.tables import need_table
+from componentrun.storage.upload import upload_table
 from tests.unit.mapping.model import ModelTable, encode
 from tests.unit.storage.scenarios import result
 
@@ -232,3 +233,15 @@ async def test_a_slice_that_is_gone_is_an_error() -> None:
     await store.delete([pointer.slices[0].key])
     with pytest.raises(PlatformError, match="no such object"):
         await exported(store, pointer)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+async def test_slices_are_exported_whatever_they_are_compressed_with(tmp_path: Path, compression: Any) -> None:
+    endpoint = "http://store.test"
+    store = Store(StoreSettings(bucket="bucket", endpoint=endpoint, compression=compression), MemoryStore())
+    rows = [(str(i), f'row "{i % 7}",\nof many') for i in range(20_000)]
+    file = tmp_path / "foo.csv"
+    file.write_bytes(encode([("id", "text"), *rows]))
+    pointer = (await upload_table(store, file, FOO)).pointer
+    assert {part.encoding or "none" for part in pointer.slices} == {compression}
+    assert await exported(store, pointer) == (("id", "text"), rows)

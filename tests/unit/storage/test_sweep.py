@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.errors import PlatformError
+from componentrun.storage import sweep as sweeping
 from componentrun.storage.commit import FencedError, publish, read_journal
 from componentrun.storage.files import FILE_KEEP
 from componentrun.storage.history import read_history
@@ -227,3 +228,17 @@ async def test_documents_of_a_run_that_is_being_published_stay(store: Store) -> 
     with pytest.raises((KilledError, BaseExceptionGroup)):
         await publish(MortalStore(store, 1, after=True), "r0", 1, result(table))
     assert await outlived_documents(store, LATER, []) == []
+
+
+async def test_why_nobody_knows_of_old_versions_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object, **__: object) -> int:
+        raise PlatformError("these keys may not list versions")
+
+    async def ended(*_: object, **__: object) -> int:
+        return 0
+
+    monkeypatch.setattr(sweeping, "delete_hidden", refused)
+    monkeypatch.setattr(sweeping, "end_uploads", ended)
+    done = await sweep(store, KEEP, hidden=True, now=NOW)
+    assert (done.hidden, done.refused) == (None, "these keys may not list versions")
+    assert (await swept(store, now=NOW)).refused == ""

@@ -1,0 +1,50 @@
+"""YAML as Kubernetes' own tools read it, so that a file means the same to `submit` and to `kubectl create`.
+
+Plain dates and times stay the texts that they are (`2026-01-31`, `12:30:00`), and `1e3` is a number. PyYAML would make
+objects of dates, and 45000 of half past twelve.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["documents"]
+
+_TAG: Final = "tag:yaml.org,2002:"
+_INTEGER: Final = re.compile(r"[-+]?(0b[0-1_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)\Z")
+_NUMBER: Final = re.compile(
+    r"([-+]?(\.[0-9]+|(0|[1-9][0-9_]*)(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z"
+)
+
+
+def documents(text: str) -> Iterator[Any]:
+    """The documents in a text, lazily.
+
+    Raises:
+        yaml.YAMLError: it is no YAML.
+    """
+    import yaml  # noqa: PLC0415 - takes a while to load and only files need it
+
+    yield from yaml.load_all(text, Loader=_loader())
+
+
+@functools.cache
+def _loader() -> Any:
+    import yaml  # noqa: PLC0415 - likewise
+
+    class Loader(yaml.SafeLoader):
+        """Dates stay text."""
+
+    replaced = {f"{_TAG}{kind}" for kind in ("timestamp", "int", "float")}
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in replaced]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    Loader.add_implicit_resolver(f"{_TAG}int", _INTEGER, list("-+0123456789"))
+    Loader.add_implicit_resolver(f"{_TAG}float", _NUMBER, list("-+0123456789."))
+    return Loader
