@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import ssl
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -43,6 +44,7 @@ MAX_POST_BYTES: Final = 5 * 1024**3
 """S3 stores no larger object by one request."""
 _TIMEOUT_SECONDS: Final = 60.0
 _RETRIES: Final = 4
+_ANSWERED: Final = re.compile(r"HTTP status code (\d{3})")
 _RENEW_BEFORE: Final = timedelta(minutes=10)
 _PROVIDER_ERRORS: Final = (ValueError, KeyError, OSError, HTTPError, MinioException)
 """What a provider raises is what its way to the keys raised: a missing file, a service that is away, an odd answer."""
@@ -166,7 +168,7 @@ class Signer:
         except _PROVIDER_ERRORS as error:
             raise PlatformError(
                 f"the token service {settings.sts_endpoint} of {settings.title} gave no keys for "
-                f"{int(expires.total_seconds())} s ({type(error).__name__}). Check its `sts`, the rights of its keys, "
+                f"{int(expires.total_seconds())} s ({_said(error)}). Check its `sts`, the rights of its keys, "
                 "and how long the role's keys may be good for",
                 Reason.STORAGE_ACCESS_DENIED,
             ) from None
@@ -199,6 +201,12 @@ class _Keys(Provider):
         if self.current is None:
             raise PlatformError("there are no keys to sign with yet: `Signer.refresh` comes first")
         return self.current
+
+
+def _said(error: Exception) -> str:
+    """What a provider raises may quote the request; only the status that was answered is told."""
+    answered = _ANSWERED.search(str(error))
+    return f"it answered HTTP {answered[1]}" if answered else type(error).__name__
 
 
 def make_client(settings: StoreSettings) -> Minio:

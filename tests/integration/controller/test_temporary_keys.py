@@ -1,7 +1,9 @@
-"""A store that takes no signed forms, so that each attempt needs temporary keys, and a service that gives none."""
+"""Temporary keys, which each attempt needs on a store that takes no signed forms, and a service that gives none."""
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -20,60 +22,94 @@ if TYPE_CHECKING:
     from e2e.tenant import Tenant
     from tests.integration.controller.conftest import OperatorProcess
 
-REFUSAL = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>not this user</Message></Error></ErrorResponse>"
 
+class Service:
+    """A token service that passes on what it is asked, until it refuses.
 
-class _Refuses(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+    Attributes:
+        url: where it is asked.
+        refuses: whether it does.
+    """
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(403)
-        self.send_header("Content-Length", str(len(REFUSAL)))
-        self.end_headers()
-        self.wfile.write(REFUSAL)
+    def __init__(self, behind: str) -> None:
+        service = self
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
-        """Say nothing."""
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                asked = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                status, body = (403, b"") if service.refuses else self._pass_on(asked)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def _pass_on(self, asked: bytes) -> tuple[int, bytes]:
+                with contextlib.closing(http.client.HTTPConnection(behind)) as link:
+                    link.request("POST", self.path, asked, dict(self.headers))
+                    answer = link.getresponse()
+                    return answer.status, answer.read()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
+                """Say nothing."""
+
+        self.refuses = False
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def end(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
 
 
 @pytest.fixture
-def refusing() -> Iterator[str]:
-    """URL of a service that gives keys to nobody."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Refuses) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+def service(connection: Connection) -> Iterator[Service]:
+    made = Service(connection.store_endpoint.removeprefix("http://"))
+    yield made
+    made.end()
 
 
 @pytest.fixture
-def service(request: pytest.FixtureRequest) -> str:
-    return str(request.getfixturevalue("refusing")) if request.param == "refuses" else "http://127.0.0.1:9"
-
-
-@pytest.fixture
-def tenant(connection: Connection, service: str) -> Iterator[Tenant]:
+def tenant(connection: Connection, service: Service) -> Iterator[Tenant]:
     with formless(connection.store_endpoint, address.node()) as endpoint:
-        made = tenants.create(connection, "sts", endpoint=endpoint, sts={"endpoint": service})
+        made = tenants.create(connection, "sts", endpoint=endpoint, sts={"endpoint": service.url})
         yield made
         made.delete()
 
 
-@pytest.mark.parametrize(
-    ("service", "reason"),
-    [("refuses", "StorageAccessDenied"), ("away", "StorageUnavailable")],
-    indirect=["service"],
-    ids=["refuses", "away"],
-)
-def test_temporary_keys_that_nobody_gives(
-    tenant: Tenant, operator: OperatorProcess, submit: Any, service: str, reason: str
-) -> None:
+def use(tenant: Tenant, operator: OperatorProcess, submit: Any) -> None:
+    """Have a run end well, by temporary keys."""
     operator.start(COMPONENTRUN_START_RETRY_SECONDS="5")
-    name = submit("true")
-    if reason == "StorageUnavailable":
-        run = tenant.wait(name, lambda run: phase_of(run) == "Queued")
-        assert "will be tried again" in run["status"]["message"], run["status"]
+    status = tenant.wait(submit("true"))["status"]
+    assert status["phase"] == "Succeeded", status
+
+
+def failed(tenant: Tenant, name: str, reason: str, *words: str) -> None:
     status = tenant.wait(name)["status"]
     assert (status["phase"], status["reason"]) == ("Failed", reason), status
-    assert service in status["message"], status["message"]
-    assert "secret" not in status["message"].lower(), status["message"]
+    for word in words:
+        assert word in status["message"], status["message"]
+
+
+def test_that_are_refused_from_now_on(tenant: Tenant, service: Service, operator: OperatorProcess, submit: Any) -> None:
+    use(tenant, operator, submit)
+    service.refuses = True
+    failed(tenant, submit("true"), "StorageAccessDenied", service.url, "HTTP 403", "Check its `sts`")
+
+
+def test_that_were_never_given(tenant: Tenant, service: Service, operator: OperatorProcess, submit: Any) -> None:
+    """Then the store can't be used at all, as it takes no signed forms either."""
+    service.refuses = True
+    operator.start()
+    failed(tenant, submit("true"), "StorageUnscoped", service.url, "HTTP 403", "no POST policies")
+
+
+def test_whose_service_is_away(tenant: Tenant, service: Service, operator: OperatorProcess, submit: Any) -> None:
+    use(tenant, operator, submit)
+    service.end()
+    name = submit("true")
+    run = tenant.wait(name, lambda run: phase_of(run) == "Queued")
+    assert "will be tried again" in run["status"]["message"], run["status"]
+    failed(tenant, name, "StorageUnavailable", service.url, "does not answer")
