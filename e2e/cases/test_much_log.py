@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from e2e.tenant.tenant import SMALL
@@ -9,8 +10,8 @@ from e2e.tenant.tenant import SMALL
 if TYPE_CHECKING:
     from e2e.tenant import Tenant
 
-LINES = 1_000_000
-"""Of 1,000 characters: 1 GB, where a node keeps 50 MiB."""
+LINES = 1000 * int(os.environ.get("COMPONENTRUN_TEST_LOG_MB", "200"))
+"""Of 1,000 characters each, where a node keeps 50 MiB. With 1,000 MB it takes minutes; the way it goes is the same."""
 PRINT = f"""
 import sys
 for number in range({LINES}):
@@ -25,7 +26,7 @@ def told(run: dict[str, Any]) -> bool:
     )
 
 
-def test_1_gb_of_log_is_delivered_or_said_to_be_missing(tenant: Tenant, components: str) -> None:
+def test_much_log_is_delivered_or_said_to_be_missing(tenant: Tenant, components: str) -> None:
     name = tenant.run(
         components, command=["python3", "-c", PRINT], resources={"limits": {**SMALL["limits"], "cpu": "1"}}
     )
@@ -38,4 +39,5 @@ def test_1_gb_of_log_is_delivered_or_said_to_be_missing(tenant: Tenant, componen
     assert numbers == sorted(set(numbers)), "each line once and in order"
     missing = LINES - len(numbers)
     said = [event.message for event in events if "may be missing" in event.message]
-    assert not missing or said or not delivered["events"]["delivered"], f"{missing} lines are gone without a word"
+    given_up = any(item["reason"] == "WaitEnded" for item in delivered["conditions"])
+    assert not missing or said or given_up, f"{missing} lines are gone without a word"

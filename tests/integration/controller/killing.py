@@ -11,6 +11,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
+_ONE_AT_A_TIME = threading.Lock()
+"""A process' exit code can be read once: of two threads that look at the same moment one is told 255. And whoever
+starts a process looks at all others."""
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["componentrun.controller.app", __name__])
 
@@ -57,8 +62,24 @@ def start(
     Its clock is ahead of this machine's by so much.
     """
     process = FORKS.Process(target=_work, args=(environment, folder / name, death, ahead), daemon=True)
-    process.start()
+    with _ONE_AT_A_TIME:
+        process.start()
     return process
+
+
+def lives(process: BaseProcess) -> bool:
+    """Whether an operator has not ended; for tests that have several of them in threads."""
+    with _ONE_AT_A_TIME:
+        return process.is_alive()
+
+
+def end(process: BaseProcess) -> int:
+    """SIGTERM, where it is alive; its exit code."""
+    if lives(process):
+        process.terminate()
+    while lives(process):
+        time.sleep(0.05)
+    return process.exitcode or 0
 
 
 def writes(folder: Path, name: str) -> list[str]:

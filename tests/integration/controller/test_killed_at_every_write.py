@@ -152,14 +152,13 @@ class Lab:
         first = self.operator(name, f"{name}-first", death)
         uid = self.submit(name, life)
         waiting.until(
-            lambda: self.look(name, life) if first.is_alive() else None,
+            lambda: self.look(name, life) if killing.lives(first) else None,
             what=f"{name}, to be killed at {death}",
             timeout=PATIENCE,
         )
-        first.terminate()
-        first.join()
-        died = first.exitcode == -signal.SIGKILL
-        assert died or first.exitcode == 0, f"{name}: its operator ended with {first.exitcode}, see {self.folder}"
+        code = killing.end(first)
+        died = code == -signal.SIGKILL
+        assert died or code == 0, f"{name}: its operator ended with {code}, see {self.folder}"
         heir = self.operator(name, f"{name}-heir")
         try:
             waiting.until(
@@ -171,8 +170,7 @@ class Lab:
             pods = self.tenant.kubectl("describe", "pods", f"--selector={RUN_LABEL}={name}").stdout
             raise AssertionError(f"{error}\n{pods[-3000:]}") from error
         finally:
-            heir.terminate()
-            heir.join()
+            killing.end(heir)
         last = killing.writes(self.folder, f"{name}-first")[-1] if died else ""
         return last.removesuffix(" +"), self.wrong(name, uid, life)
 
@@ -192,14 +190,14 @@ class Lab:
             "secrets": [
                 item for item in self.tenant.kubectl("get", "secrets", "-o", "name").stdout.split() if name in item
             ],
-            "data elsewhere": asyncio.run(self._data(uid)) - {f"{uid}-{life.attempts}"},
+            "data of others": asyncio.run(self._data(uid)) - {f"{uid}-{1 + i}" for i in range(life.attempts)},
             "loads": asyncio.run(self._loads(name)),
         }
         wanted = {
             "end": (*life.end, life.attempts),
             "pods ever": life.attempts,
             "secrets": [],
-            "data elsewhere": set(),
+            "data of others": set(),
             "loads": list(life.loads),
         }
         return [f"{what}: {found[what]}, not {right}" for what, right in wanted.items() if found[what] != right]
