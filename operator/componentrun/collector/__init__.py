@@ -18,6 +18,7 @@ Modules, lowest first:
     lifecycle   a run's status to events                         pure
     cut         a segment, ready to be written                   pure
     journal     events that wait, and the checkpoint with them   pure
+    shares      how much each run may hold                       pure
     settings, metrics
     watch       list and watch
     stores      from a Storage object to an open store

@@ -71,6 +71,7 @@ class Journal:
     Attributes:
         next_seq: number of the next event.
         size: bytes of the events that wait, about.
+        room: bytes that may wait; whoever gives the memory sets it.
         finished: the last event was said.
         problems: what could not be delivered, in sentences.
     """
@@ -80,6 +81,7 @@ class Journal:
         self._run, self._limits = run, limits
         self.next_seq = 1
         self.size = 0
+        self.room = SEGMENT_BYTES
         self.finished = False
         self.problems: list[str] = []
         self._waiting: list[tuple[int, int, Said, str, int | None]] = []
@@ -101,7 +103,7 @@ class Journal:
     @property
     def full(self) -> bool:
         """Whether nothing should be added before the next cut."""
-        return self.size >= SEGMENT_BYTES or len(self._waiting) >= _SEGMENT_EVENTS
+        return self.size >= self.room or len(self._waiting) >= _SEGMENT_EVENTS
 
     @property
     def empty(self) -> bool:

@@ -14,6 +14,7 @@ from componentrun.api import names
 from componentrun.collector.grouping import Grouper
 from componentrun.collector.journal import container_key
 from componentrun.collector.lifecycle import Told
+from componentrun.collector.shares import Shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +38,9 @@ class Inbox:
         first_at: when the first of them came in that is not written yet.
     """
 
-    def __init__(self, journal: Journal, filled: asyncio.Event, metrics: Metrics) -> None:
-        """Around this journal."""
+    def __init__(self, journal: Journal, filled: asyncio.Event, metrics: Metrics, shares: Shares | None = None) -> None:
+        """Around this journal, which may hold its share of what all journals may."""
+        self._shares = shares or Shares()
         self.journal, self.filled, self.metrics = journal, filled, metrics
         self.first_at = 0.0
         self._room = asyncio.Event()
@@ -51,6 +53,7 @@ class Inbox:
 
     def added(self) -> None:
         """Something was put into the journal, or is held for it."""
+        self.journal.room = self._shares.enter(self)
         if not self.first_at:
             self.first_at = time.monotonic()
             self.filled.set()
@@ -76,6 +79,12 @@ class Inbox:
         """The journal was cut."""
         self.first_at = time.monotonic() if self._holders else 0.0
         self._room.set()
+        if not self._holders:
+            self._shares.leave(self)
+
+    def close(self) -> None:
+        """Nobody works on the run any more."""
+        self._shares.leave(self)
 
     async def room(self) -> None:
         """Wait until the journal is not full."""

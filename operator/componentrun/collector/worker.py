@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.collector import lifecycle
 from componentrun.collector.crew import Crew
 from componentrun.collector.facts import pod_facts
 from componentrun.collector.outlet import Outlet, UndeliverableError
+from componentrun.collector.shares import Shares
 from componentrun.collector.sink import Inbox
 from componentrun.collector.ways import Ways
 from componentrun.core.outcome import lacks_words
@@ -59,6 +60,8 @@ class Services:
     settings: Settings
     nodes: NodeLogs | None = None
     """Where logs are read from the nodes' files."""
+    shares: Shares = field(default_factory=Shares)
+    """What the runs may hold in memory."""
 
 
 class Worker:
@@ -91,13 +94,14 @@ class Worker:
         try:
             journal = await self._outlet.journal()
             self._count = journal.next_seq - 1
-            inbox = Inbox(journal, self._state.news, self._services.metrics)
+            inbox = Inbox(journal, self._state.news, self._services.metrics, self._services.shares)
             ways = Ways(self._services.kube, self._services.nodes)
             crew = Crew(self._state, inbox, ways, self._services.settings)
             try:
                 await self._collect(journal, inbox, crew)
             finally:
                 await crew.dismiss()
+                inbox.close()
         except UndeliverableError as error:
             level = logging.WARNING if self._state.deleted else logging.ERROR
             self._log.log(level, "the events can't be delivered: %s", error.message)

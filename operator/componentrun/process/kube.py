@@ -13,6 +13,7 @@ import json
 import logging
 import random
 import socket
+from asyncio import sslproto
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
@@ -45,9 +46,11 @@ _WATCH_SECONDS: Final = 240
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
 _WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=10, sock_read=_WATCH_SECONDS + 30)
 _LOG_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=10, sock_read=None)
-_BUFFER: Final = 64 * 1024
+_BUFFER: Final = 32 * 1024
 """Bytes of a response that wait to be read; at twice as much the connection is not read from, which slows the
-sender."""
+sender. A collector has a thousand of them."""
+_TLS_BUFFER: Final = 32 * 1024
+"""Bytes of each connection for what TLS has not deciphered yet; asyncio would take 256 KiB at once for each."""
 _PAGE: Final = 500
 _TRIES: Final = 4
 _FIRST_PAUSE: Final = 0.2
@@ -319,6 +322,7 @@ async def connect(observer: RequestObserver) -> Kube:
         PlatformError: there is neither.
     """
     configuration = kubernetes_client.Configuration()
+    sslproto.SSLProtocol.max_size = _TLS_BUFFER
 
     def load_in_cluster() -> None:
         kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # likewise
