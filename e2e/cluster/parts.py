@@ -21,6 +21,7 @@ class Part:
     Attributes:
         files: configuration files that it reads only at its start.
         grace: seconds it gets to end by itself.
+        folder: where its pid file and its log are; None: where those of our own cluster are.
     """
 
     name: str
@@ -29,14 +30,15 @@ class Part:
     env: Mapping[str, str]
     files: tuple[Path, ...] = ()
     grace: float = 10
+    folder: Path | None = None
 
     @property
     def pid_file(self) -> Path:
-        return layout.pids() / f"{self.name}.pid"
+        return (self.folder or layout.pids()) / f"{self.name}.pid"
 
     @property
     def log(self) -> Path:
-        return paths.logs() / f"{self.name}.log"
+        return (self.folder or paths.logs()) / f"{self.name}.log"
 
     @property
     def mark(self) -> str:

@@ -51,9 +51,12 @@ def identities(node_address: str) -> list[Identity]:
     ]
 
 
-def ensure(node_address: str) -> Path:
-    """Make what is missing and return the folder. All is made anew when the address changed or the end is near."""
-    folder = layout.pki()
+def ensure(node_address: str, folder: Path | None = None) -> Path:
+    """Make what is missing and return the folder. All is made anew when the address changed or the end is near.
+
+    `folder`: for another control plane than our own cluster's.
+    """
+    folder = folder or layout.pki()
     issued = folder / "issued.json"
     if issued.exists():
         known = json.loads(issued.read_text())

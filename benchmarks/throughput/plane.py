@@ -1,0 +1,225 @@
+"""A control plane of its own: real, but for the kubelets of its nodes, which KWOK plays.
+
+Everything is in one folder and on ports that were free: it disturbs no other cluster, and nothing is left of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Self
+
+from minio import Minio
+from minio.versioningconfig import VersioningConfig
+
+from benchmarks.throughput import fakes
+from e2e.cluster import address, builds, configs, paths, pki, waiting
+from e2e.cluster.parts import Part
+from e2e.cluster.progress import step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["BUCKET", "KEYS", "Plane"]
+
+API_SERVER: Final = "kube-apiserver"
+MANAGER: Final = "kube-controller-manager"
+_PARTS: Final = ("etcd", API_SERVER, MANAGER, "kube-scheduler", "kwok", "minio")
+_TOOLS: Final = ("etcd", "kubernetes", "kwok", "minio")
+_HOST: Final = "127.0.0.1"
+BUCKET: Final = "throughput"
+KEYS: Final = ("throughput", "throughput-secret")
+"""Access key and secret key of the store, which nobody else reaches and which holds nothing."""
+_LIFTED: Final = ("--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-job-syncs=64")
+
+
+class Plane:
+    """A context manager: started by entering, gone after leaving."""
+
+    def __init__(self) -> None:
+        """Nothing is started."""
+        self.folder = paths.home() / "throughput"
+        self._stack = ExitStack()
+        self._ports = dict(zip((*_PARTS, "etcd-peers"), _free_ports(len(_PARTS) + 1), strict=True))
+        self._running: dict[str, Part] = {}
+
+    def __enter__(self) -> Self:
+        """Build what is not built, and start everything."""
+        if builds.missing(_TOOLS):
+            builds.build(_TOOLS)
+        with ExitStack() as stack:
+            stack.enter_context(paths.lock("throughput"))
+            stack.callback(self._remove)
+            self._remove()  # what a killed benchmark left
+            paths.make_private(self.folder)
+            with step("starting a control plane with fake nodes"):
+                self._write_configs()
+                for part in (self._etcd(), self._minio(), self._api_server(), self._scheduler(), self._kwok()):
+                    self._start(part)
+                self.limits(lifted=True)
+                self._make_bucket()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop everything and delete the folder."""
+        self._stack.close()
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's."""
+        return self.folder / "admin.kubeconfig"
+
+    @property
+    def store_endpoint(self) -> str:
+        """URL of the object store."""
+        return f"http://{_HOST}:{self._ports['minio']}"
+
+    def pids(self) -> dict[str, int]:
+        """The process of each part."""
+        return {name: json.loads(part.pid_file.read_text())["pid"] for name, part in self._running.items()}
+
+    def limits(self, *, lifted: bool) -> None:
+        """Start the controller manager anew: with the client's limits and the workers that it comes with, or more."""
+        running = self._running.pop(MANAGER, None)
+        if running is not None:
+            running.end()
+        self._start(self._manager(_LIFTED if lifted else ()))
+
+    def _start(self, part: Part) -> None:
+        part.begin()
+        part.await_ready()
+        self._running[part.name] = part
+
+    def _remove(self) -> None:
+        for name in reversed(_PARTS):
+            Part(name, ("",), lambda: None, {}, grace=2, folder=self.folder).end()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write_configs(self) -> None:
+        keys = pki.ensure(address.node(), self.folder / "pki")
+        server = f"https://{_HOST}:{self._ports[API_SERVER]}"
+        texts = {
+            "admin.kubeconfig": configs.kubeconfig(server, keys, "admin"),
+            "manager.kubeconfig": configs.kubeconfig(server, keys, "manager"),
+            "scheduler.kubeconfig": configs.kubeconfig(server, keys, "scheduler"),
+            "scheduler.yaml": fakes.scheduler(self.folder / "scheduler.kubeconfig"),
+            "kwok.yaml": fakes.kwok(),
+        }
+        for name, text in texts.items():
+            paths.write_private(self.folder / name, text)
+
+    def _make_bucket(self) -> None:
+        client = Minio(f"{_HOST}:{self._ports['minio']}", access_key=KEYS[0], secret_key=KEYS[1], secure=False)
+        client.make_bucket(bucket_name=BUCKET)
+        # As docs/security.md asks for it.
+        client.set_bucket_versioning(bucket_name=BUCKET, config=VersioningConfig("Enabled"))
+
+    def _part(self, name: str, arguments: Sequence[str], check: waiting.Check, **environment: str) -> Part:
+        command = (str(paths.links() / name), *arguments)
+        known = {"PATH": os.defpath, "HOME": str(self.folder)}
+        return Part(name, command, check, known | environment, grace=3, folder=self.folder)
+
+    def _url(self, name: str, path: str, scheme: str = "http") -> waiting.Check:
+        context = waiting.client_context(ca=None) if scheme == "https" else None
+        return lambda: waiting.http_problem(f"{scheme}://{_HOST}:{self._ports[name]}{path}", context=context)
+
+    def _etcd(self) -> Part:
+        client, peers = (f"http://{_HOST}:{self._ports[name]}" for name in ("etcd", "etcd-peers"))
+        arguments = {
+            "--data-dir": str(self.folder / "etcd"),
+            "--listen-client-urls": client,
+            "--advertise-client-urls": client,
+            "--listen-peer-urls": peers,
+            "--initial-advertise-peer-urls": peers,
+            "--initial-cluster": f"default={peers}",
+            "--quota-backend-bytes": str(4 * 1024**3),
+            "--log-level": "warn",
+        }
+        # Without waiting for the disk: what the machine's disk can do is not what is measured.
+        return self._part("etcd", ["--unsafe-no-fsync", *_joined(arguments)], self._url("etcd", "/health"))
+
+    def _minio(self) -> Part:
+        part = self._part(
+            "minio",
+            ["server", "--quiet", "--address", f"{_HOST}:{self._ports['minio']}", str(self.folder / "store")],
+            self._url("minio", "/minio/health/ready"),
+            MINIO_ROOT_USER=KEYS[0],
+            MINIO_ROOT_PASSWORD=KEYS[1],
+            MINIO_BROWSER="off",
+            MINIO_UPDATE="off",
+        )
+        return replace(part, grace=10)
+
+    def _api_server(self) -> Part:
+        keys = self.folder / "pki"
+        arguments = {
+            "--etcd-servers": f"http://{_HOST}:{self._ports['etcd']}",
+            "--bind-address": _HOST,
+            "--advertise-address": address.node(),
+            "--endpoint-reconciler-type": "none",
+            "--secure-port": str(self._ports[API_SERVER]),
+            "--service-cluster-ip-range": str(address.SERVICE_SUBNET),
+            "--client-ca-file": str(keys / "ca.crt"),
+            "--tls-cert-file": str(keys / "apiserver.crt"),
+            "--tls-private-key-file": str(keys / "apiserver.key"),
+            "--service-account-issuer": "https://kubernetes.default.svc",
+            "--service-account-key-file": str(keys / "service-accounts.key"),
+            "--service-account-signing-key-file": str(keys / "service-accounts.key"),
+            "--authorization-mode": "Node,RBAC",
+        }
+        context = waiting.client_context(ca=keys / "ca.crt", cert=keys / "admin.crt", key=keys / "admin.key")
+        url = f"https://{_HOST}:{self._ports[API_SERVER]}/readyz"
+        check = lambda: waiting.http_problem(url, context=context, timeout=5)  # noqa: E731 - as in e2e.cluster.parts
+        return self._part(API_SERVER, _joined(arguments), check)
+
+    def _manager(self, further: Sequence[str]) -> Part:
+        keys = self.folder / "pki"
+        arguments = {
+            "--kubeconfig": str(self.folder / "manager.kubeconfig"),
+            "--root-ca-file": str(keys / "ca.crt"),
+            "--service-account-private-key-file": str(keys / "service-accounts.key"),
+            "--use-service-account-credentials": "true",
+            "--bind-address": _HOST,
+            "--secure-port": str(self._ports[MANAGER]),
+            "--leader-elect": "false",
+        }
+        return self._part(MANAGER, [*_joined(arguments), *further], self._url(MANAGER, "/healthz", "https"))
+
+    def _scheduler(self) -> Part:
+        name = "kube-scheduler"
+        arguments = {
+            "--config": str(self.folder / "scheduler.yaml"),
+            "--bind-address": _HOST,
+            "--secure-port": str(self._ports[name]),
+        }
+        return self._part(name, _joined(arguments), self._url(name, "/healthz", "https"))
+
+    def _kwok(self) -> Part:
+        arguments = {
+            "--config": str(self.folder / "kwok.yaml"),
+            "--kubeconfig": str(self.kubeconfig),
+            "--server-address": f"{_HOST}:{self._ports['kwok']}",
+        }
+        return self._part("kwok", _joined(arguments), self._url("kwok", "/healthz"))
+
+
+def _joined(arguments: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in arguments.items()]
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on; held together, so that they differ."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for item in sockets:
+            item.bind((_HOST, 0))
+        return [item.getsockname()[1] for item in sockets]
