@@ -11,17 +11,17 @@ __all__ = ["LEASE", "USED"]
 
 Rights = dict[tuple[str, str], tuple[str, str]]
 
-_KOPF: Final = ("controller/handlers.py", "kopf.on.event(\n            resource.group")
+_KOPF: Final = ("controller/handlers.py", "kopf.on.event(resource.group")
 _RESYNC: Final = ("controller/resync.py", "self._kube.pages(resource, namespace, labels)")
-_LIST_AND_WATCH: Final = ("collector/watch.py", "self._kube.pages(self._resource, self._namespace, self._labels)")
-_WATCH: Final = ("collector/watch.py", "self._kube.watch(self._resource, self._namespace, self._version, self._labels)")
+_LIST_AND_WATCH: Final = ("process/watch.py", "self._kube.pages(self._resource, self._namespace, self._labels)")
+_WATCH: Final = ("process/watch.py", "self._kube.watch(self._resource, self._namespace, self._version, self._labels)")
 _STORAGE_KEYS: Final = ("process/storages.py", "kube.get(SECRETS, namespace, name)")
 
 USED: Final[dict[str, Rights]] = {
     "operator": {
         ("componentruns", "get"): ("controller/reconciler.py", "self._kube.get(RUNS, "),
         ("componentruns", "list"): _RESYNC,
-        ("componentruns", "watch"): _KOPF,
+        ("componentruns", "watch"): _WATCH,
         ("componentruns", "delete"): ("controller/reconciler.py", "self._kube.delete(RUNS, "),
         ("componentruns/status", "patch"): ("controller/statuswriter.py", 'metadata.name, body, "status")'),
         ("components", "get"): ("controller/starting.py", "self._kube.get(COMPONENTS, "),
@@ -32,7 +32,7 @@ USED: Final[dict[str, Rights]] = {
         ("storages/status", "patch"): ("controller/scopes.py", "self._kube.patch(STORAGES, "),
         ("pods", "get"): ("controller/starting.py", "self._kube.get(PODS, "),
         ("pods", "list"): _RESYNC,
-        ("pods", "watch"): _KOPF,
+        ("pods", "watch"): _WATCH,
         ("pods", "create"): ("controller/starting.py", "self._kube.create(PODS, "),
         ("pods", "delete"): ("controller/removal.py", "self._kube.delete(PODS, "),
         ("secrets", "get"): _STORAGE_KEYS,

@@ -13,7 +13,7 @@ from componentrun.collector.metrics import Metrics
 from componentrun.collector.nodelogs import NodeLogs
 from componentrun.collector.registry import PodTarget, Registry, RunTarget
 from componentrun.collector.stores import Stores
-from componentrun.collector.watch import Watch
+from componentrun.process.watch import Watch
 from componentrun.collector.worker import Services
 from componentrun.process import nodelogs
 from componentrun.process.kube import connect

@@ -127,8 +127,10 @@ class RunTarget:
             return
         self._registry.run_changed(run)
 
-    def deleted(self, uid: str) -> None:
+    def deleted(self, uid: str, last: Mapping[str, Any] | None) -> None:
         """A run is gone."""
+        if last is not None:
+            self.changed(last)
         self._registry.run_deleted(uid)
 
 
@@ -143,6 +145,8 @@ class PodTarget:
         """A pod as it is now."""
         self._registry.pod_changed(pod_facts(raw))
 
-    def deleted(self, uid: str) -> None:
+    def deleted(self, uid: str, last: Mapping[str, Any] | None) -> None:
         """A pod is gone."""
+        if last is not None:
+            self.changed(last)  # exit codes come with it
         self._registry.pod_deleted(uid)

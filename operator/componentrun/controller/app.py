@@ -32,6 +32,7 @@ from componentrun.controller.scopes import Scopes, StorageWatch
 from componentrun.controller.starting import Starter, StartSettings
 from componentrun.controller.statuswriter import StatusWriter
 from componentrun.controller.stores import Stores
+from componentrun.controller.targets import make_watches
 from componentrun.controller.workers import Workers
 from componentrun.controller.workqueue import WorkQueue
 from componentrun.process.kube import Kube, connect
@@ -79,6 +80,7 @@ class Operator:
         self._stopping = asyncio.Event()
         self._waiting_for = "the start"
         self._watching = False
+        self._watches = make_watches(kube, caches, self._queue, metrics, settings.process.namespaces)
         self._resync = Resync(kube, caches, self._queue, metrics, settings.process.namespaces)
         identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         stores, scopes = Stores(kube, caches.storages, metrics), Scopes(kube.clock.now)
@@ -122,6 +124,8 @@ class Operator:
         self._waiting_for = ""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(), name="watch")
+            for watch in self._watches:
+                group.create_task(watch.run(), name="watch of runs or pods")
             group.create_task(self._workers.watch(), name="watch the workers")
             for number in range(_STORAGE_WORKERS):
                 group.create_task(self._storages.work(), name=f"storages {number}")
@@ -275,7 +279,7 @@ class Operator:
     def _unready(self) -> str:
         if self._waiting_for:
             return f"waiting for {self._waiting_for}"
-        if not self._watching:
+        if not self._watching or not all(watch.synced for watch in self._watches):
             return "waiting for the watches"
         return "" if self._workers.running else "a worker ended"
 

@@ -1,4 +1,4 @@
-"""kopf's side: it watches, and every event updates a cache and puts a key on the queue. Nothing else happens here.
+"""What an event does: it updates a cache and puts a key on the queue. And kopf, which tells of Components and Storages.
 
 Handlers return None and have explicit ids; there are none that would make kopf write to the objects (no finalizers, no
 progress annotations, no diff base).
@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import kopf
 
-from componentrun.api import names
 from componentrun.controller.caches import Caches, Key, run_of_pod
 from componentrun.process.resources import COMPONENTS, PODS, RUNS, STORAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from componentrun.controller.metrics import Metrics
     from componentrun.controller.workqueue import WorkQueue
     from componentrun.process.kube import Kube
 
-__all__ = ["make_registry", "make_settings", "take_in"]
+__all__ = ["DELETED", "make_registry", "make_settings", "take_in"]
 
 log = logging.getLogger(__name__)
 
-_DELETED = "DELETED"
+DELETED = "DELETED"
+"""Kind of the event that tells of an object's end."""
 _CONNECT_SECONDS = 10.0
 _REQUEST_SECONDS = 60.0
 _LIST_CHUNK = 500
@@ -65,11 +65,10 @@ def make_settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = _PAUSES
     settings.watching.connect_timeout = _CONNECT_SECONDS
     settings.watching.chunk_size = _LIST_CHUNK
-    settings.watching.label_selectors["", "v1", "pods"] = names.OUR_PODS
     return settings
 
 
-def take_in(caches: Caches, queue: WorkQueue[Key], plural: str, kind: str | None, obj: dict[str, Any]) -> None:
+def take_in(caches: Caches, queue: WorkQueue[Key], plural: str, kind: str | None, obj: Mapping[str, Any]) -> None:
     """Let an event change a cache, and have the run that it is about looked at if it did.
 
     Args:
@@ -79,7 +78,7 @@ def take_in(caches: Caches, queue: WorkQueue[Key], plural: str, kind: str | None
         kind: ADDED, MODIFIED, DELETED; None for an object that was listed.
         obj: the object as the API server sent it.
     """
-    key, uid, gone = Key.of(obj), obj["metadata"]["uid"], kind == _DELETED
+    key, uid, gone = Key.of(obj), obj["metadata"]["uid"], kind == DELETED
     match plural:
         case RUNS.plural:
             if caches.runs.gone(key, uid) if gone else caches.runs.seen(obj):
@@ -107,11 +106,10 @@ def make_registry(caches: Caches, queue: WorkQueue[Key], metrics: Metrics, kube:
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return await _connection_info(kube)
 
-    for resource in (RUNS, PODS, COMPONENTS, STORAGES):
-        labels = {names.RUN_LABEL: kopf.PRESENT} if resource is PODS else None
-        kopf.on.event(
-            resource.group, resource.version, resource.plural, labels=labels, registry=registry, id=resource.plural
-        )(_handler(resource.plural, caches, queue, metrics))
+    # Runs and pods, of which there are many, are watched without kopf: see `targets`.
+    for resource in (COMPONENTS, STORAGES):
+        handler = _handler(resource.plural, caches, queue, metrics)
+        kopf.on.event(resource.group, resource.version, resource.plural, registry=registry, id=resource.plural)(handler)
     return registry
 
 

@@ -11,12 +11,12 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client as kubernetes_client
 
-from componentrun.collector import watch as watch_module
 from componentrun.collector.metrics import Metrics
-from componentrun.collector.watch import Watch
+from componentrun.process import watch as watch_module
 from componentrun.process.kube import Kube
 from componentrun.process.kubeerrors import UnavailableError
 from componentrun.process.resources import PODS
+from componentrun.process.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -87,7 +87,9 @@ class Seen:
     def changed(self, raw: Mapping[str, Any]) -> None:
         self.told.append(f"{raw['metadata']['uid']}@{raw['metadata']['resourceVersion']}")
 
-    def deleted(self, uid: str) -> None:
+    def deleted(self, uid: str, last: Mapping[str, Any] | None) -> None:
+        if last is not None:
+            self.changed(last)
         self.told.append(f"-{uid}")
 
 

@@ -407,7 +407,7 @@ class TestRegistry:
     async def test_a_pod_that_is_gone_before_the_run_is_told(self, world: World) -> None:
         registry = Registry(world.services)
         PodTarget(registry).changed(raw_pod(COMPONENT_RAN, phase="Succeeded"))
-        PodTarget(registry).deleted("pod-uid")
+        PodTarget(registry).deleted("pod-uid", None)
         RunTarget(registry).changed(raw_run(**ENDED, attempts=[ATTEMPT]))
         await self.settle(world)
         assert "may be missing" in world.reported()["message"]

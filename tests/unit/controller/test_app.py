@@ -45,6 +45,10 @@ class Api(FakeKube):
             raise NotFoundError("no such group", 404)
         return {"resources": [{"name": name} for name in self.resources]}
 
+    async def watch(self, *_: Any) -> AsyncIterator[dict[str, Any]]:
+        await asyncio.Event().wait()
+        yield {}
+
 
 class Watches:
     """Takes the place of kopf: its one task ends when and how a test wants."""
@@ -177,4 +181,3 @@ def test_kopf_writes_nothing_and_never_kills_us() -> None:
     assert settings.peering.standalone is True
     assert settings.process.ultimate_exiting_timeout is None
     assert settings.persistence.diffbase_storage.fetch(body=cast("Any", {})) is None
-    assert dict(settings.watching.label_selectors)

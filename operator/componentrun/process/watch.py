@@ -32,8 +32,8 @@ class Target(Protocol):
     def changed(self, raw: Mapping[str, Any]) -> None:
         """The object is new, or has changed, or is as it was."""
 
-    def deleted(self, uid: str) -> None:
-        """The object is gone."""
+    def deleted(self, uid: str, last: Mapping[str, Any] | None) -> None:
+        """The object is gone; `last` is how it was then, None where its end was missed."""
 
 
 class Watch:
@@ -78,7 +78,7 @@ class Watch:
                 found.add(raw["metadata"]["uid"])
                 self._target.changed(raw)
         for uid in self._known - found:
-            self._target.deleted(uid)
+            self._target.deleted(uid, None)
         self._known, self._version, self.synced = found, version, True
 
     async def _watch(self) -> None:
@@ -90,6 +90,5 @@ class Watch:
                 self._target.changed(raw)
             elif event["type"] == "DELETED":
                 self._known.discard(metadata["uid"])
-                self._target.changed(raw)  # the last state: exit codes come with it
-                self._target.deleted(metadata["uid"])
+                self._target.deleted(metadata["uid"], raw)
             self._version = metadata["resourceVersion"]

@@ -1,0 +1,66 @@
+"""What is watched without kopf: runs and pods. Each run changes some eight times and its pod as often.
+
+kopf keeps a queue and a task for each object, and works out for each event what handlers there might be for; for the
+two kinds of which there are many, that took more time than everything that is done about a run (decision 0025).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api import names
+from componentrun.controller.handlers import DELETED, take_in
+from componentrun.process.resources import PODS, RUNS
+from componentrun.process.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from componentrun.controller.caches import Caches, Key
+    from componentrun.controller.metrics import Metrics
+    from componentrun.controller.workqueue import WorkQueue
+    from componentrun.process.kube import Kube
+    from componentrun.process.resources import Resource
+
+__all__ = ["make_watches"]
+
+_LABELS: Final = {RUNS: "", PODS: names.OUR_PODS}
+
+
+def make_watches(
+    kube: Kube, caches: Caches, queue: WorkQueue[Key], metrics: Metrics, namespaces: Sequence[str]
+) -> list[Watch]:
+    """Watches of runs and of their pods, in these namespaces; without any, in all."""
+    where: tuple[str | None, ...] = tuple(namespaces) or (None,)
+    return [
+        Watch(kube, resource, namespace, labels, _Target(resource, caches, queue, metrics))
+        for resource, labels in _LABELS.items()
+        for namespace in where
+    ]
+
+
+class _Target:
+    """Lets what a watch tells change the caches."""
+
+    def __init__(self, resource: Resource, caches: Caches, queue: WorkQueue[Key], metrics: Metrics) -> None:
+        self._plural = resource.plural
+        self._caches = caches
+        self._mirror = caches.runs if resource is RUNS else caches.pods
+        self._queue = queue
+        self._metrics = metrics
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        """An object as it is now."""
+        self._metrics.watch_event(self._plural)
+        take_in(self._caches, self._queue, self._plural, None, raw)
+
+    def deleted(self, uid: str, last: Mapping[str, Any] | None) -> None:
+        """An object is gone."""
+        if last is not None:
+            self._metrics.watch_event(self._plural)
+            take_in(self._caches, self._queue, self._plural, DELETED, last)
+            return
+        for key, known in self._mirror.older_than(sys.maxsize, None):
+            if known == uid and self._mirror.vanished(key, uid):
+                self._queue.add(key)
