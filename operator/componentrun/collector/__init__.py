@@ -16,11 +16,11 @@ Modules, lowest first:
     structure   a text to type, message, params                  pure
     facts       what is read of runs and pods                    pure
     lifecycle   a run's status to events                         pure
+    report      what a run's status says of its events           pure
     cut         a segment, ready to be written                   pure
     journal     events that wait, and the checkpoint with them   pure
     shares      how much each run may hold                       pure
     settings, metrics
-    watch       list and watch
     stores      from a Storage object to an open store
     follower    one container's log
     worker      one run

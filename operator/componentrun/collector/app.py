@@ -13,13 +13,13 @@ from componentrun.collector.metrics import Metrics
 from componentrun.collector.nodelogs import NodeLogs
 from componentrun.collector.registry import PodTarget, Registry, RunTarget
 from componentrun.collector.stores import Stores
-from componentrun.process.watch import Watch
 from componentrun.collector.worker import Services
 from componentrun.process import nodelogs
 from componentrun.process.kube import connect
 from componentrun.process.launch import listen_to_signals
 from componentrun.process.resources import PODS, RUNS
 from componentrun.process.server import HealthServer
+from componentrun.process.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

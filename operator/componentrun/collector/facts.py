@@ -35,6 +35,9 @@ class RunFacts:
     storage: str | None
     """The Storage in use, else the one it asks for; None: the namespace's default."""
     status: ComponentRunStatus
+    version: str = ""
+    """Its resource version."""
+    generation: int = 0
 
     @property
     def ended(self) -> bool:
@@ -101,6 +104,8 @@ def run_facts(raw: Mapping[str, Any]) -> RunFacts:
         configuration=configuration.get("id") or "",
         storage=status.storage or spec.get("storage"),
         status=status,
+        version=metadata.get("resourceVersion", ""),
+        generation=metadata.get("generation", 0),
     )
 
 

@@ -10,9 +10,9 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from componentrun.collector import lifecycle
+from componentrun.collector import lifecycle, report
 from componentrun.collector.crew import Crew
 from componentrun.collector.facts import pod_facts
 from componentrun.collector.outlet import Outlet, UndeliverableError
@@ -244,13 +244,11 @@ class Worker:
 
     async def _report(self, count: int, message: str, words: str | None = None) -> None:
         """Tell the operator, so that the pod can go."""
-        run, pause = self._state.run, _REPORT_PAUSE
+        pause = _REPORT_PAUSE
         shown = message if len(message) <= _MESSAGE_LIMIT else message[:_MESSAGE_LIMIT] + "..."
-        events: dict[str, Any] = {"count": count, "delivered": True, "message": shown}
-        if words is not None:
-            events["lastWords"] = words
-        body = {"status": {"events": events}}
         while not self._state.deleted:
+            run = self._state.run  # as it is now: the patch may have been for an older one
+            body = report.delivered(run, count, shown, words, self._services.kube.clock.now())
             try:
                 await self._services.kube.patch(RUNS, run.namespace, run.name, body, "status")
             except NotFoundError:

@@ -8,7 +8,7 @@ Modules, in the order in which an event passes them:
 
     __main__, app     start, stop, readiness
     settings          environment variables
-    handlers          kopf: an event updates a cache and puts a key on the queue, nothing else
+    handlers, targets an event updates a cache and puts a key on the queue, nothing else
     caches, resync    what was seen last; a listing now and then mends what a watch missed
     workqueue         never the same run twice at once
     reconciler        observed state -> core.plan -> actions

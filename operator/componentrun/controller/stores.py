@@ -1,11 +1,13 @@
 """From a run to its Storage: which one it means, and a client and a signer for it.
 
-Storages come from the cache (the API server is asked where it has none that fits); their Secrets are read anew each
-time, so a changed key holds for the next run. Clients are kept, as making one costs more than a request.
+Storages come from the cache (the API server is asked where it has none that fits); their Secrets are read anew for
+each run, so a changed key holds for the next one, but not more than once a second. Clients are kept, as making one costs
+more than a request.
 """
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["OpenStorage", "Stores"]
 
 _MOST_CLIENTS: Final = 64
+_FRESH_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Stores:
         self._kube = kube
         self._storages = storages
         self._observer = observer
+        self._read: dict[tuple[str, int], tuple[float, StoreSettings]] = {}
         self._clients: OrderedDict[StoreSettings, tuple[Store, Signer]] = OrderedDict()
 
     async def open(self, namespace: str, wanted: str | None) -> OpenStorage:
@@ -58,8 +62,16 @@ class Stores:
             KubeError: the API server refused or is away.
         """
         storage = await self._choose(namespace, wanted)
-        store, signer = self._client(await read_settings(self._kube, storage))
+        store, signer = self._client(await self._settings(storage))
         return OpenStorage(storage, store, signer)
+
+    async def _settings(self, storage: Storage) -> StoreSettings:
+        """How to reach it; its Secret is not read again within a second, in which many runs may start."""
+        key, now = (storage.metadata.uid, storage.metadata.generation), time.monotonic()
+        self._read = {known: value for known, value in self._read.items() if now - value[0] <= _FRESH_SECONDS}
+        if key not in self._read:
+            self._read[key] = (now, await read_settings(self._kube, storage))
+        return self._read[key][1]
 
     async def _choose(self, namespace: str, wanted: str | None) -> Storage:
         try:

@@ -209,11 +209,22 @@ def finished(
 def events_delivered(run: ComponentRun, now: datetime) -> ComponentRunStatus:
     """The collector has written the last line; the pod is not needed any more."""
     events = run.status.events
-    message = f"{counted(events.count, 'event')}." if events else "There is nothing to deliver."
-    told = _told(run, "True", "Delivered", message, now)
+    count = events.count if events is not None else 0
+    changed = conditions_delivered(run.status.conditions, count, generation=run.metadata.generation, now=now)
+    told = run.status.model_copy(update={"conditions": changed})
     if events is None or events.last_words is None or not lacks_words(run.status):
         return told
     return told.model_copy(update={"last_words": events.last_words})
+
+
+def conditions_delivered(
+    before: Sequence[Condition], count: int, *, generation: int, now: datetime
+) -> tuple[Condition, ...]:
+    """The conditions of a run of which all events, so many, are in Storage."""
+    message = f"{counted(count, 'event')}."
+    return conditions.with_condition(
+        before, conditions.EVENTS_DELIVERED, "True", "Delivered", message, generation=generation, now=now
+    )
 
 
 def lacks_words(status: ComponentRunStatus) -> bool:

@@ -305,7 +305,7 @@ def _writes_always(o: Observed) -> bool:
 
 def _write(o: Observed, new: ComponentRunStatus, *actions: Action, wake_at: datetime | None = None) -> Plan:
     """Write the status where it changed, then the actions, then tell about it."""
-    if new == o.run.status:
+    if not status.worth_a_write(o.run.status, new):
         return Plan(actions, wake_at)
     event = status.lifecycle_event(o.run.status, new)
     return Plan((WriteStatus(new), *actions, *((event,) if event else ())), wake_at)

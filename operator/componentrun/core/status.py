@@ -58,6 +58,7 @@ __all__ = [
     "suspended",
     "terminating",
     "without_events",
+    "worth_a_write",
 ]
 
 _ORDER: Final[tuple[Phase | None, ...]] = (
@@ -72,6 +73,19 @@ _SENTENCES: Final[dict[Phase, str]] = {
     "Running": "The component runs.",
     "StagingOut": "The component has ended; its output is being uploaded.",
 }
+
+
+def worth_a_write(before: ComponentRunStatus, after: ComponentRunStatus) -> bool:
+    """Whether anything has changed that should be told now. Which node an attempt is on goes with the next change."""
+    if before == after:
+        return False
+    if len(before.attempts) != len(after.attempts):
+        return True
+    attempts = tuple(
+        new if old.node else new.model_copy(update={"node": None})
+        for old, new in zip(before.attempts, after.attempts, strict=True)
+    )
+    return after.model_copy(update={"attempts": attempts}) != before
 
 
 def without_events(status: ComponentRunStatus) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from asyncio import sslproto
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
 
 import aiohttp
 from kubernetes.aio import client as kubernetes_client
@@ -100,7 +101,8 @@ class Kube:
         self._random = random.Random()  # noqa: S311 - spreads retries, keeps no secret
         self.host = str(configuration.host).rstrip("/")
         connector = aiohttp.TCPConnector(limit=0, ssl=self._api.rest_client.ssl_context, socket_factory=_lively_socket)
-        self._session = aiohttp.ClientSession(connector=connector, trust_env=True, read_bufsize=_BUFFER)
+        self._session = aiohttp.ClientSession(connector=connector, read_bufsize=_BUFFER)
+        self._proxy, self._proxy_headers = _proxy_for(self.host, configuration.proxy)
 
     async def __aenter__(self) -> Self:
         """Nothing to do: connections are opened by the first request."""
@@ -256,7 +258,8 @@ class Kube:
                 headers=headers,
                 data=data,
                 timeout=limits,
-                proxy=self.configuration.proxy,
+                proxy=self._proxy,
+                proxy_headers=self._proxy_headers,
                 server_hostname=self.configuration.tls_server_name,
             ) as answer:
                 code = str(answer.status)
@@ -301,6 +304,26 @@ def _checked(event: dict[str, Any]) -> dict[str, Any]:
     if code == _GONE:
         raise GoneError(f"watch: {message}", code)
     raise UnavailableError(f"watch: {code}: {message}", code)
+
+
+def _proxy_for(host: str, configured: str | None) -> tuple[str | None, dict[str, str] | None]:
+    """The proxy to the API server and the headers for it, found once.
+
+    aiohttp could find them in the environment (`trust_env`), but then looks for a netrc file and for proxies anew for
+    every request, in a thread each, which took a tenth of the operator's time.
+    """
+    parts = urlsplit(host)
+    found = configured
+    if found is None and not proxy_bypass_environment(parts.netloc):
+        found = getproxies_environment().get(parts.scheme)
+    if found is None:
+        return None, None
+    proxy = urlsplit(found)
+    if proxy.username is None:
+        return found, None
+    keys = aiohttp.encode_basic_auth(unquote(proxy.username), unquote(proxy.password or ""))
+    address = proxy._replace(netloc=proxy.netloc.rpartition("@")[2]).geturl()
+    return address, {"Proxy-Authorization": keys}
 
 
 def _lively_socket(address: Any) -> socket.socket:

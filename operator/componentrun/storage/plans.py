@@ -10,7 +10,7 @@ import asyncio
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from componentrun.contract import DEFAULT_TYPE_SUPPORT, IN_TABLES, MANIFEST_SUFFIX
 from componentrun.errors import PlatformError, Reason, UserError
@@ -26,7 +26,7 @@ from componentrun.storage.reading import EVERYTHING, Wish, plan_read
 from componentrun.storage.tables import gather_bounded, need_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
     from componentrun.exchange import OutputFile, OutputTable
@@ -36,8 +36,12 @@ if TYPE_CHECKING:
     from componentrun.storage.grants import Signer
     from componentrun.storage.pointer import Slice
 
+Result = TypeVar("Result")
+
 __all__ = ["AttemptPlan", "AttemptRequest", "InputSource", "InputStatus", "prepare_attempt"]
 
+_SIGNED_AT_ONCE: Final = 30
+"""URLs that are signed without a thread of their own: some milliseconds."""
 _FILE_NAME: Final = re.compile(r"[^/\\\x00-\x1f\x7f]{1,240}")
 
 
@@ -152,9 +156,13 @@ async def prepare_attempt(store: Store, signer: Signer, request: AttemptRequest)
     if tables and not await write_down(store, request.run, request.attempt, tables):
         found = await _look_all_up(store, request.inputs)
     files = await choose_files(store, request.files)
-    # Signing thousands of slices takes a tenth of a second that other runs should not wait for.
-    reads = await asyncio.to_thread(lambda: tuple(_table_read(item, store, signer, request) for item in found))
-    file_reads = await asyncio.to_thread(lambda: tuple(file_read(item, signer, request.expires_in) for item in files))
+    reads, file_reads = await _signed(
+        lambda: (
+            tuple(_table_read(item, store, signer, request) for item in found),
+            tuple(file_read(item, signer, request.expires_in) for item in files),
+        ),
+        sum(len(item.what.slices) if isinstance(item.what, Pointer) else 1 for item in found) + len(files),
+    )
     plan_in = StageInPlan(request.title, reads, request.config, request.state, file_reads)
     plan_out = StageOutPlan(
         run=request.title,
@@ -186,6 +194,15 @@ async def prepare_attempt(store: Store, signer: Signer, request: AttemptRequest)
         inputs=tuple(_status(item) for item in found),
         files=files,
     )
+
+
+async def _signed(sign: Callable[[], Result], count: int) -> Result:
+    """What is signed.
+
+    Thousands of slices take a tenth of a second that other runs should not wait for; for a few, a thread takes longer
+    than signing them.
+    """
+    return sign() if count <= _SIGNED_AT_ONCE else await asyncio.to_thread(sign)
 
 
 def _encode(plan: StageInPlan | StageOutPlan) -> bytes:

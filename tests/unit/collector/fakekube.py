@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from componentrun.exchange import REDACT_KEY
+from componentrun.process.clock import ApiClock
 from componentrun.process.kube import Page
 from componentrun.process.kubeerrors import KubeError, NotFoundError, UnavailableError
 from componentrun.process.resources import PODS, RUNS, SECRETS, STORAGES
@@ -72,6 +73,7 @@ class FakeKube:
     patched: list[dict[str, Any]] = field(default_factory=list)
     patch_errors: list[KubeError] = field(default_factory=list)
     open: Response | None = None
+    clock: ApiClock = field(default_factory=ApiClock)
 
     def add_secret(self, name: str, values: list[str]) -> None:
         data = {REDACT_KEY: base64.b64encode(json.dumps(values).encode()).decode()}

@@ -268,3 +268,25 @@ class TestKubernetesEvents:
         event = status.lifecycle_event(ComponentRunStatus(), failure)
         assert event is not None
         assert len(event.message) == 1024
+
+
+class TestWorthAWrite:
+    def test_the_node_alone_is_not(self) -> None:
+        before = status.observed_phase(
+            make_run(status=started_status()), read_pod(make_pod(phase="Pending", node="")), at(4)
+        )
+        run = make_run(status=before.to_dict())
+        found = status.observed_phase(run, read_pod(make_pod(phase="Pending", node="node-a")), at(5))
+        assert found.attempts[-1].node == "node-a"
+        assert not status.worth_a_write(run.status, found)
+
+    def test_it_goes_with_the_next_change(self) -> None:
+        run = make_run(status=started_status())
+        found = status.observed_phase(run, read_pod(make_pod(stage_in=running(), node="node-a")), at(5))
+        assert (found.phase, found.attempts[-1].node) == ("StagingIn", "node-a")
+        assert status.worth_a_write(run.status, found)
+
+    def test_another_attempt_is(self) -> None:
+        run = make_run()
+        assert status.worth_a_write(run.status, make_run(status=started_status()).status)
+        assert not status.worth_a_write(run.status, run.status)

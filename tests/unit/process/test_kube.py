@@ -230,3 +230,31 @@ async def test_no_cluster_at_all_is_said_clearly(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(PlatformError, match="no Kubernetes API server is known"):
         await kube_module.connect(Observer())
+
+
+@pytest.mark.parametrize(
+    ("environment", "configured", "proxy"),
+    [
+        ({}, None, None),
+        ({"https_proxy": "http://proxy.test:3128"}, None, "http://proxy.test:3128"),
+        ({"http_proxy": "http://proxy.test:3128"}, None, None),
+        ({"https_proxy": "http://proxy.test:3128", "no_proxy": ".test"}, None, None),
+        ({"https_proxy": "http://proxy.test:3128"}, "http://other.test", "http://other.test"),
+    ],
+    ids=["none", "of the environment", "for another scheme", "not for this host", "of the kubeconfig"],
+)
+def test_the_proxy_is_found_once(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], configured: str | None, proxy: str | None
+) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert kube_module._proxy_for("https://api.test:6443", configured) == (proxy, None)
+
+
+def test_keys_of_a_proxy_are_taken_out_of_its_address() -> None:
+    proxy, keys = kube_module._proxy_for("https://api.test", "http://user:p%40ss@proxy.test:3128")
+    assert proxy == "http://proxy.test:3128"
+    assert keys == {"Proxy-Authorization": "Basic dXNlcjpwQHNz"}

@@ -1,0 +1,67 @@
+"""Which Storage a run means, and how often its Secret is read."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from componentrun.controller import stores as stores_module
+from componentrun.controller.caches import ObjectCache
+from componentrun.controller.stores import Stores
+
+if TYPE_CHECKING:
+    from componentrun.process.kube import Kube
+
+
+class Secrets:
+    """An API server that has one Secret, and counts how often it is read."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.key = "first"
+
+    async def get(self, *_: Any) -> dict[str, Any]:
+        self.reads += 1
+        keys = {"accessKeyId": "user", "secretAccessKey": self.key}
+        return {"data": {name: base64.b64encode(value.encode()).decode() for name, value in keys.items()}}
+
+
+def a_storage(generation: int = 1) -> dict[str, Any]:
+    metadata = {
+        "namespace": "team", "name": "main", "uid": "s", "generation": generation, "resourceVersion": str(generation),
+    }  # fmt: skip
+    spec = {"bucket": "bucket", "endpoint": "http://store.test", "credentials": {"secretName": "keys"}, "default": True}
+    return {"metadata": metadata, "spec": spec}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(stores_module.time, "monotonic", lambda: now[0])
+    return now
+
+
+async def test_runs_that_start_at_the_same_time_read_the_secret_once(clock: list[float]) -> None:
+    api, storages = Secrets(), ObjectCache()
+    storages.seen(a_storage())
+    stores = Stores(cast("Kube", api), storages)
+    for _ in range(5):
+        await stores.open("team", None)
+    assert api.reads == 1
+    api.key = "second"
+    clock[0] += 1.1
+    opened = await stores.open("team", None)
+    assert (api.reads, opened.store.settings.secret_key) == (2, "second")
+
+
+async def test_a_storage_that_was_edited_is_read_anew(clock: list[float]) -> None:
+    assert clock
+    api, storages = Secrets(), ObjectCache()
+    storages.seen(a_storage())
+    stores = Stores(cast("Kube", api), storages)
+    await stores.open("team", None)
+    storages.seen(a_storage(2))
+    await stores.open("team", None)
+    assert api.reads == 2
