@@ -20,5 +20,6 @@ Modules, lowest first:
     agents     stage-in, stage-out and s5cmd as such processes
     transfer   the agents against s5cmd
     memory     what waits or rests
+    throughput many runs on a control plane of its own, a package
     registry   all benchmarks by name
 """

@@ -28,12 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         benchmarks = chosen(given.name)
         say(f"measuring on {machine.describe()}")
-        lab = Lab(install=not given.no_install)
+        lab = Lab(install=not given.no_install, scale=given.scale)
         for benchmark in benchmarks:
             with step(f"{benchmark.name}, {given.repeats or benchmark.repeats} turns"):
                 figures = benchmark.run(lab, given.repeats or benchmark.repeats)
             _tell(figures)
-            if not given.no_record:
+            if not given.no_record and given.scale == 1:
                 record.append(figures)
                 page.write()
     except _FAILURES as error:
@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, metavar="N", help="turns that count, instead of each benchmark's own")
     parser.add_argument("--no-record", action="store_true", help="print the figures, write nothing")
     parser.add_argument("--no-install", action="store_true", help="measure the operator as it is on the cluster")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, metavar="X", help="of thousands do this part; records nothing"
+    )
     parser.add_argument("--page", action="store_true", help="only write docs/benchmarks.md")
     return parser
 

@@ -15,17 +15,19 @@ __all__ = ["GOALS", "Goal"]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A figure that must not exceed a bound: a multiple of what it is compared with, or an amount."""
+    """A figure that must keep to a bound: a multiple of what it is compared with, or an amount."""
 
     name: str
     """Of the figure."""
     against: str | None
     """Name of the figure that it is compared with; None: the bound is an amount."""
-    most: float
+    bound: float
     unit: str
     """`x` for a multiple."""
     sentence: str
     """What it means to a person."""
+    least: bool = False
+    """Whether the bound is one from below."""
 
     def reached(self, figures: Mapping[str, Figure]) -> float | None:
         """What the figure is now, in the terms of the bound; None: not measured."""
@@ -39,10 +41,55 @@ class Goal:
     def met(self, figures: Mapping[str, Figure]) -> bool | None:
         """Whether the goal is met; None: not measured."""
         reached = self.reached(figures)
-        return None if reached is None else reached <= self.most
+        if reached is None:
+            return None
+        return reached >= self.bound if self.least else reached <= self.bound
 
 
 GOALS: Final = (
+    Goal(
+        "throughput.run.rate",
+        "throughput.job.rate",
+        1.2,
+        "x",
+        "1,000 runs end at 1.2 of the rate of Jobs whose controller nobody holds back",
+        least=True,
+    ),
+    Goal(
+        "throughput.run.rate.pods",
+        "throughput.pod.rate",
+        0.6,
+        "x",
+        "1,000 runs end at 0.6 of the rate of bare pods",
+        least=True,
+    ),
+    Goal("throughput.run.cpu.operator", None, 6.0, "ms", "A run costs the operator at most 6 ms of CPU time"),
+    Goal("throughput.run.writes", None, 7.0, "", "The operator writes to the API server at most 7 times for a run"),
+    Goal(
+        "throughput.run.start", None, 0.1, "s", "A pod is created at most 0.1 s after its run when nothing else goes on"
+    ),
+    Goal(
+        "throughput.run.many.cpu.operator",
+        "throughput.run.cpu.operator",
+        1.2,
+        "x",
+        "One of 10,000 runs costs the operator at most 1.2 of one of 1,000",
+    ),
+    Goal(
+        "throughput.run.many.memory",
+        None,
+        150.0,
+        "MiB",
+        "The operator holds at most 150 MiB with 11,000 runs that have ended",
+    ),
+    Goal("throughput.run.many.ready", None, 20.0, "s", "The operator is ready 20 s after its start with as many"),
+    Goal(
+        "throughput.queue.long.cpu.operator",
+        "throughput.queue.short.cpu.operator",
+        1.5,
+        "x",
+        "A run in a queue of 10,000 costs the operator at most half again of one in a queue of 300",
+    ),
     Goal(
         "overhead.tiny.run",
         "overhead.tiny.job",

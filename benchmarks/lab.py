@@ -35,9 +35,13 @@ _IMAGES: Final = Path(__file__).with_name("images")
 class Lab:
     """Everything is made when it is first asked for: a benchmark of the agents needs no operator."""
 
-    def __init__(self, *, install: bool = True) -> None:
-        """Where `install` is not wanted, what is measured is the cluster as it is and the operator that is on it."""
+    def __init__(self, *, install: bool = True, scale: float = 1.0) -> None:
+        """Where `install` is not wanted, what is measured is the cluster as it is and the operator that is on it.
+
+        `scale`: how much of what is counted in thousands is done, to try a benchmark out.
+        """
         self._install = install
+        self.scale = scale
 
     @cached_property
     def connection(self) -> Connection:

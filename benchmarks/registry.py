@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import mapped, memory, overhead, start, transfer
+from benchmarks.throughput import runs, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,8 @@ BENCHMARKS: Final = (
     Benchmark("transfer.stored", transfer.compression, 5),
     Benchmark("mapped", mapped.some, 9),
     Benchmark("start.agent", start.agent, 15),
+    Benchmark("throughput.run", runs.run, 1),
+    Benchmark("throughput.queue", waiting.queue, 1),
     Benchmark("memory.agent", memory.agent, 5),
     Benchmark("memory.idle", memory.idle, 3),
     Benchmark("memory.rest", memory.rest, 5),

@@ -12,6 +12,8 @@ Modules, lowest first:
     client     requests to its API server
     others     what takes part in a run besides the operator: stage-out and the collector
     operator   the operator as a process
+    prepared   what is there before the first run
     load       create many, wait until all have ended
-    runs       the benchmark `throughput.runs`; queue: the benchmark `throughput.queue`
+    runs       the benchmark `throughput.run`
+    waiting    the benchmark `throughput.queue`
 """

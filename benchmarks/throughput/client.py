@@ -12,18 +12,30 @@ import aiohttp
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
     from pathlib import Path
 
-__all__ = ["Api", "RefusedError"]
+__all__ = ["Api", "RefusedError", "until"]
 
 MERGE: Final = "application/merge-patch+json"
 _FIRST_ERROR: Final = 400
 _QUOTED: Final = 500
+_LOOK_EVERY: Final = 0.2
 
 
 class RefusedError(RuntimeError):
     """The API server answered with an error; the message is its own."""
+
+
+async def until(condition: Callable[[], Awaitable[bool]], patience: float) -> None:
+    """Wait until something holds that tells nobody.
+
+    Raises:
+        TimeoutError: it did not within so many seconds.
+    """
+    async with asyncio.timeout(patience):
+        while not await condition():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(_LOOK_EVERY)
 
 
 class Api:
@@ -68,7 +80,7 @@ class Api:
         """Delete an object or a collection, with what belongs to it, at once."""
         await self._request("DELETE", path, {"gracePeriodSeconds": 0, "propagationPolicy": "Background"})
 
-    async def watch(self, path: str, version: str, **selectors: str) -> AsyncIterator[dict[str, Any]]:
+    async def watch(self, path: str, version: str, **selectors: str) -> AsyncGenerator[dict[str, Any]]:
         """Events behind a version, for as long as it is listened to; an API server ends a watch now and then."""
         while True:
             query = urlencode({"watch": "1", "resourceVersion": version, **selectors})
@@ -89,11 +101,13 @@ class Api:
         """The collection's version now."""
         return str((await self.get(f"{path}?limit=1"))["metadata"]["resourceVersion"])
 
-    async def empty(self, path: str, selectors: str, patience: float = 300) -> None:
+    async def empty(self, path: str, selectors: str) -> None:
         """Wait until nothing of a collection is left."""
-        async with asyncio.timeout(patience):
-            while (await self.get(f"{path}?limit=1&labelSelector={selectors}"))["items"]:
-                await asyncio.sleep(0.2)
+
+        async def gone() -> bool:
+            return not (await self.get(f"{path}?limit=1&labelSelector={selectors}"))["items"]
+
+        await until(gone, 300)
 
     async def _request(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, kind: str = "application/json"

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.throughput import costs
 from benchmarks.throughput.manifests import BATCH, NAMESPACE
 from componentrun.api.names import RUN_LABEL
+from componentrun.collector.facts import run_facts
 from componentrun.process.resources import PODS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Iterator, Mapping
 
     from benchmarks.throughput.client import Api
     from benchmarks.throughput.manifests import Kind
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
     from benchmarks.throughput.others import Others
     from benchmarks.throughput.plane import Plane
 
-__all__ = ["Batch", "Cost", "all_through", "one_at_a_time", "snapshot"]
+__all__ = ["Batch", "Cost", "all_through", "collect", "create_all", "one_at_a_time", "snapshot"]
 
 _CREATORS: Final = 30
 """Requests under way at once."""
 _PATIENCE: Final = 900.0
+_SINGLE_PATIENCE: Final = 60.0
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _NOT_COUNTED: Final = frozenset({"leases", "events", "nodes"})
 """What is written whether anything runs or not."""
@@ -99,16 +101,26 @@ async def all_through(
     Raises:
         TimeoutError: they did not.
     """
-    batch = f"{kind.name}-{int(time.time())}"
+    batch = _batch(kind)
     version = await api.version(kind.path)
     before, begun = await snapshot(api, plane, operator), time.monotonic()
     async with asyncio.timeout(_PATIENCE), asyncio.TaskGroup() as group:
         group.create_task(_wait(api, kind, count, batch, version, others))
-        names = iter([f"{batch}-{number:05}" for number in range(count)])
-        for _ in range(_CREATORS):
-            group.create_task(_create(api, kind, batch, names, others))
+        group.create_task(_create_all(api, kind, count, batch, others))
     seconds = time.monotonic() - begun
     return Batch(count, seconds, (await snapshot(api, plane, operator)).since(before))
+
+
+async def create_all(api: Api, kind: Kind, count: int, others: Others | None = None) -> None:
+    """Create that many, as fast as the API server takes them."""
+    await _create_all(api, kind, count, _batch(kind), others)
+
+
+async def _create_all(api: Api, kind: Kind, count: int, batch: str, others: Others | None) -> None:
+    names = iter([f"{batch}-{number:05}" for number in range(count)])
+    async with asyncio.TaskGroup() as group:
+        for _ in range(_CREATORS):
+            group.create_task(_create(api, kind, batch, names, others))
 
 
 async def _create(api: Api, kind: Kind, batch: str, names: Iterator[str], others: Others | None) -> None:
@@ -116,6 +128,10 @@ async def _create(api: Api, kind: Kind, batch: str, names: Iterator[str], others
         created = await api.create(kind.path, kind.body(name, batch))
         if others is not None:
             await others.created(created)
+
+
+def _batch(kind: Kind) -> str:
+    return f"{kind.name}-{int(time.time())}"
 
 
 async def _wait(api: Api, kind: Kind, count: int, batch: str, version: str, others: Others | None) -> None:
@@ -132,20 +148,30 @@ async def _wait(api: Api, kind: Kind, count: int, batch: str, version: str, othe
                 break
 
 
-async def _ended(api: Api, kind: Kind, version: str, batch: str) -> AsyncIterator[dict[str, Any]]:
-    selectors = {"fieldSelector": kind.ended, "labelSelector": f"{BATCH}={batch}"}
+async def _ended(api: Api, kind: Kind, version: str, batch: str = "") -> AsyncGenerator[dict[str, Any]]:
+    selectors = {"fieldSelector": kind.ended, "labelSelector": f"{BATCH}={batch}" if batch else BATCH}
     async with contextlib.aclosing(api.watch(kind.path, version, **selectors)) as events:
         async for event in events:
             if event["type"] != "DELETED":
                 yield event["object"]
 
 
+async def collect(api: Api, kind: Kind, others: Others) -> None:
+    """Have the events of each run that ends from now on delivered, until cancelled."""
+    async for ended in _ended(api, kind, await api.version(kind.path)):
+        if not run_facts(ended).delivered:
+            await others.ended(ended)
+
+
 async def one_at_a_time(api: Api, kind: Kind, count: int, others: Others) -> list[float]:
-    """Seconds from the call that creates a run to the event that tells of its pod, when nothing else goes on."""
+    """Seconds from the call that creates a run to the event that tells of its pod, when nothing else goes on.
+
+    One more runs before these: the first finds out what the store can do.
+    """
     found = []
-    for number in range(count):
-        async with asyncio.timeout(60):
-            name = f"single-{int(time.time())}-{number:03}"
+    for number in range(-1, count):
+        async with asyncio.timeout(_SINGLE_PATIENCE):
+            name = f"single-{int(time.time())}-{number + 1:03}"
             pods, runs = await asyncio.gather(api.version(PODS.path(NAMESPACE)), api.version(kind.path))
             selectors = {"labelSelector": f"{RUN_LABEL}={name}"}
             async with contextlib.aclosing(api.watch(PODS.path(NAMESPACE), pods, **selectors)) as events:
@@ -154,7 +180,8 @@ async def one_at_a_time(api: Api, kind: Kind, count: int, others: Others) -> lis
                 begun = time.monotonic()
                 created = await api.create(kind.path, kind.body(name, "single"))
                 await first
-                found.append(time.monotonic() - begun)
+                if number >= 0:
+                    found.append(time.monotonic() - begun)
             await others.created(created)
             async for ended in _ended(api, kind, runs, "single"):
                 if ended["metadata"]["name"] == name:

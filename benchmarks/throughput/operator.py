@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,9 +13,11 @@ from typing import TYPE_CHECKING, Final, Self
 
 from benchmarks.throughput import costs
 from benchmarks.throughput.manifests import AGENT_IMAGE, NAMESPACE
+from benchmarks.throughput.plane import free_ports
 from e2e.cluster import processes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -39,13 +40,14 @@ class Operator:
 
     def __init__(self, plane: Plane, **settings: str) -> None:
         """`settings`: environment variables without their prefix."""
-        self._port = _free_port()
+        (port,) = free_ports(1)
+        self._url = f"http://127.0.0.1:{port}"
         self._log: Path = plane.folder / "operator.log"
         given = {
             "AGENT_IMAGE": AGENT_IMAGE,
             "HOST": "127.0.0.1",
             "NAMESPACES": NAMESPACE,
-            "PORT": str(self._port),
+            "PORT": str(port),
             **settings,
         }
         self._environment = {
@@ -62,7 +64,7 @@ class Operator:
         begun = time.monotonic()
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*_PROFILER, sys.executable, "-m", "componentrun.controller"],
+                [sys.executable, "-m", "componentrun.controller"],
                 env=self._environment,
                 stdout=output,
                 stderr=output,
@@ -96,28 +98,31 @@ class Operator:
 
     def writes(self) -> float:
         """How many writes it has sent to the API server, by its own count of requests."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-        return costs.counted(text, "rest_client_requests_total", lambda labels: labels["method"] in _WRITES)
+        return self._counted("rest_client_requests_total", lambda labels: labels["method"] in _WRITES)
 
     def reads(self) -> float:
-        """How many reads it has sent to the API server."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-        return costs.counted(text, "rest_client_requests_total", lambda labels: labels["method"] not in _WRITES)
+        """How many reads it has sent to the API server; watches are not counted again for each event."""
+        return self._counted("rest_client_requests_total", lambda labels: labels["method"] not in _WRITES)
+
+    def ended(self) -> float:
+        """How many runs it has seen to their end."""
+        return self._counted("componentrun_results_total", lambda _: True)
+
+    def waiting(self) -> float:
+        """How many runs wait for their turn."""
+        return self._counted("componentrun_queue_waiting", lambda _: True)
+
+    def backlog(self) -> float:
+        """How many runs are to be looked at."""
+        return self._counted("workqueue_depth", lambda _: True)
+
+    def _counted(self, name: str, wanted: Callable[[Mapping[str, str]], bool]) -> float:
+        with urllib.request.urlopen(f"{self._url}/metrics", timeout=30) as answer:  # noqa: S310 - our own URL
+            return costs.counted(answer.read().decode(), name, wanted)
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=2):
+            with urllib.request.urlopen(f"{self._url}/readyz", timeout=2):  # noqa: S310 - likewise
                 return True
         except (urllib.error.URLError, OSError):
             return False
-
-
-_PROFILER = tuple(os.environ.get("PROFILER", "").split())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

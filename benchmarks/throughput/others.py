@@ -1,16 +1,21 @@
-"""What takes part in a run besides the operator, and is not measured: stage-out, which leaves its result in the store,
-and the collector, which says in the run's status that its events are delivered. Nothing is uploaded and no line is read.
+"""What takes part in a run besides the operator, and is not measured: stage-out and the collector.
+
+The one leaves its result in the store, the other says in the run's status that its events are delivered. Nothing is
+uploaded, and no line is read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.throughput.manifests import INPUT, NAMESPACE
 from benchmarks.throughput.plane import BUCKET, KEYS
+from componentrun.collector import report
+from componentrun.collector.facts import run_facts
 from componentrun.exchange import StageOutResult, to_json
 from componentrun.process.resources import RUNS
 from componentrun.storage.connection import open_store
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Others"]
 
 _RESULT: Final = to_json(StageOutResult(ok=True)).encode()
-_DELIVERED: Final = {"status": {"events": {"count": 6, "delivered": True}}}
+_EVENTS: Final = 6
 
 
 class Others:
@@ -52,4 +57,5 @@ class Others:
 
     async def ended(self, run: Mapping[str, Any]) -> None:
         """A run has ended: its events are delivered."""
-        await self._api.patch(RUNS.path(NAMESPACE, run["metadata"]["name"], "status"), _DELIVERED)
+        body = report.delivered(run_facts(run), _EVENTS, "", None, datetime.now(UTC))
+        await self._api.patch(RUNS.path(NAMESPACE, run["metadata"]["name"], "status"), body)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["BUCKET", "KEYS", "Plane"]
+__all__ = ["API_SERVER", "BUCKET", "KEYS", "MANAGER", "Plane", "free_ports"]
 
 API_SERVER: Final = "kube-apiserver"
 MANAGER: Final = "kube-controller-manager"
@@ -46,7 +46,7 @@ class Plane:
         """Nothing is started."""
         self.folder = paths.home() / "throughput"
         self._stack = ExitStack()
-        self._ports = dict(zip((*_PARTS, "etcd-peers"), _free_ports(len(_PARTS) + 1), strict=True))
+        self._ports = dict(zip((*_PARTS, "etcd-peers"), free_ports(len(_PARTS) + 1), strict=True))
         self._running: dict[str, Part] = {}
 
     def __enter__(self) -> Self:
@@ -216,7 +216,7 @@ def _joined(arguments: Mapping[str, str]) -> list[str]:
     return [f"{name}={value}" for name, value in arguments.items()]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on; held together, so that they differ."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
