@@ -111,7 +111,7 @@ class NodeLogs:
         else:
             self._servers.pop(uid, None)
 
-    def deleted(self, uid: str) -> None:
+    def deleted(self, uid: str, _last: Mapping[str, Any] | None = None, /) -> None:
         """A log server's pod is gone."""
         self._servers.pop(uid, None)
 

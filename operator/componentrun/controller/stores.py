@@ -1,8 +1,8 @@
 """From a run to its Storage: which one it means, and a client and a signer for it.
 
 Storages come from the cache (the API server is asked where it has none that fits); their Secrets are read anew for
-each run, so a changed key holds for the next one, but not more than once a second. Clients are kept, as making one costs
-more than a request.
+each run, so a changed key holds for the next one, but not more than once a second. Clients are kept, as making one
+costs more than a request.
 """
 
 from __future__ import annotations

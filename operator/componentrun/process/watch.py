@@ -32,7 +32,7 @@ class Target(Protocol):
     def changed(self, raw: Mapping[str, Any]) -> None:
         """The object is new, or has changed, or is as it was."""
 
-    def deleted(self, uid: str, last: Mapping[str, Any] | None) -> None:
+    def deleted(self, uid: str, last: Mapping[str, Any] | None, /) -> None:
         """The object is gone; `last` is how it was then, None where its end was missed."""
 
 

@@ -83,5 +83,5 @@ async def test_without_namespaces_all_are_watched() -> None:
     watches = make_watches(kube, Caches(), WorkQueue(), Metrics(), [])
     assert [(watch._resource.plural, watch._namespace, watch._labels) for watch in watches] == [
         ("componentruns", None, ""),
-        ("pods", None, names.RUN_LABEL),
+        ("pods", None, names.OUR_PODS),
     ]
