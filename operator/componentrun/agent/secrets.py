@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from componentrun.errors import Reason, UserError
+from componentrun.secretpaths import keys_of
 
 __all__ = ["with_secrets"]
 
@@ -29,7 +30,7 @@ def with_secrets(config: dict[str, Any], secrets: dict[str, str]) -> dict[str, A
 
 
 def _put(root: Any, path: str, value: str) -> None:
-    *way, last = path.split(".")
+    *way, last = keys_of(path)
     place = root
     for i, key in enumerate(way):
         place = _step(place, key, path, ".".join(way[:i]) or "parameters")

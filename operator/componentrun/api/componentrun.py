@@ -22,6 +22,7 @@ from componentrun.api.component import Network, Resources, Size
 from componentrun.api.files import FilesStatus, InputFile, OutputFileMapping
 from componentrun.api.retry import Retry
 from componentrun.api.tables import InputTable, OutputTableMapping
+from componentrun.secretpaths import PATTERN as SECRET_PATH
 
 __all__ = [
     "Attempt",
@@ -55,8 +56,9 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0
 class SecretValue(ApiModel):
     """One secret parameter: put into config.json inside the pod, and nowhere else."""
 
-    path: Annotated[str, Field(pattern=r"^[^.\s]+(\.[^.\s]+)*$", max_length=512)]
-    """Where it goes below `parameters`, e.g. `db.#password`; items of lists by their index."""
+    path: Annotated[str, Field(pattern=SECRET_PATH, max_length=512)]
+    """Where it goes below `parameters`, e.g. `db.#password`; items of lists by their index. In a key, a dot is written
+    `\\.`."""
     secret_key_ref: SecretKeyRef
     """Where the value is."""
 

@@ -8,6 +8,7 @@ from componentrun import contract
 from componentrun.core.files import input_file_entry, output_file_entry
 from componentrun.core.mapping import input_entry, output_entry
 from componentrun.errors import Reason, UserError
+from componentrun.secretpaths import keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -129,7 +130,7 @@ def check_secret_paths(configuration: Configuration) -> None:
 
 def _check_path(parameters: dict[str, Any], path: str, where: str) -> None:
     place: Any = parameters
-    *parents, last = path.split(".")
+    *parents, last = keys_of(path)
     for part in parents:
         place = _child(place, part, path, where)
         if place is None:

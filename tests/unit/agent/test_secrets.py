@@ -20,6 +20,8 @@ from componentrun.errors import Reason, UserError
         ({"k": [{}, {"n": 1}]}, "k.1.#t", {"k": [{}, {"n": 1, "#t": "s"}]}),
         ({"k": ["x", "y"]}, "k.0", {"k": ["s", "y"]}),
         ([{}], "0.#t", [{"#t": "s"}]),
+        ({"a.b": {"#c.d": "x"}}, r"a\.b.#c\.d", {"a.b": {"#c.d": "s"}}),
+        ({}, r"#a\\.b c", {"#a\\": {"b c": "s"}}),
     ],
 )
 def test_a_secret_goes_to_its_path(parameters: Any, path: str, wanted: Any) -> None:

@@ -502,7 +502,13 @@ def test_what_can_not_be_is_refused_by_field(component: dict[str, Any] | None, s
 
 @pytest.mark.parametrize(
     ("parameters", "path"),
-    [({}, "db.#password"), ({"db": {}}, "db.#password"), ({"l": [{"x": 1}]}, "l.0.#key"), ({"l": ["x"]}, "l.0")],
+    [
+        ({}, "db.#password"),
+        ({"db": {}}, "db.#password"),
+        ({"l": [{"x": 1}]}, "l.0.#key"),
+        ({"l": ["x"]}, "l.0"),
+        ({"a": 1, "a.b": {}}, r"a\.b.#my key"),
+    ],
 )
 def test_a_secrets_path_may_lead_to_what_is_not_there_yet(parameters: dict[str, Any], path: str) -> None:
     of_image(configuration={"parameters": parameters, "secrets": [{"path": path, **SECRET}]})
