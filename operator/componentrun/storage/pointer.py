@@ -243,8 +243,8 @@ def parse_document(kind: type[Model], data: bytes, where: str, newest_format: in
 def check_load(pointer: Pointer | None, load: TableLoad) -> None:
     """Whether a load fits its table.
 
-    Columns may be added (behind the existing ones, where the load is incremental), never removed or renamed; a primary
-    key consists of columns, and an incremental load can't change it.
+    Columns may stand in any order and be added (they come behind the existing ones, where the load is incremental),
+    never removed or renamed; a primary key consists of columns, and an incremental load can't change it.
 
     Raises:
         UserError: (OutputInvalid) it doesn't; the message names table, file, columns, and what to do.
@@ -270,15 +270,9 @@ def check_load(pointer: Pointer | None, load: TableLoad) -> None:
         )
     if not load.incremental:
         return
-    if load.columns[: len(existing)] != existing:
-        raise UserError(
-            f"{told} has its columns in another order than the table: found {listed(load.columns)}, "
-            f"expected {listed(existing)} first and new columns behind them",
-            Reason.OUTPUT_INVALID,
-        )
     if (conflict := type_conflict(pointer.columns, load.described)) is not None:
         raise UserError(f"{told} {conflict}; leave the type out, or load the table in full once", Reason.OUTPUT_INVALID)
-    if load.primary_key and load.primary_key != pointer.primary_key:
+    if load.primary_key and set(load.primary_key) != set(pointer.primary_key):
         raise UserError(
             f"{told} has the primary key {listed(load.primary_key)}, the table has {listed(pointer.primary_key)}; "
             "an incremental load can't change it: leave it out, or load the table in full once",
