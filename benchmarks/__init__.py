@@ -19,6 +19,9 @@ Modules, lowest first:
     local      a process on this machine: its time and its memory
     agents     stage-in, stage-out and s5cmd as such processes
     transfer   the agents against s5cmd
+    standin    an API server with runs that print, for what one node can't hold
+    collector  what a printed line costs the collector
+    redaction  what looking for secrets costs
     memory     what waits or rests
     throughput many runs on a control plane of its own, a package
     registry   all benchmarks by name

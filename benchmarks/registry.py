@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import mapped, memory, overhead, start, transfer
+from benchmarks import collector, mapped, memory, overhead, redaction, start, transfer
 from benchmarks.throughput import runs, waiting
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ BENCHMARKS: Final = (
     Benchmark("start.agent", start.agent, 15),
     Benchmark("throughput.run", runs.run, 1),
     Benchmark("throughput.queue", waiting.queue, 1),
+    Benchmark("collector.lines", collector.lines, 3),
+    Benchmark("collector.lag", collector.lag, 3),
+    Benchmark("collector.memory", collector.memory, 3),
+    Benchmark("collector.redaction", redaction.redaction, 5),
     Benchmark("memory.agent", memory.agent, 5),
     Benchmark("memory.idle", memory.idle, 3),
     Benchmark("memory.rest", memory.rest, 5),

@@ -34,5 +34,6 @@ def test_names_are_given_once_and_begin_with_an_area() -> None:
         "start",
         "throughput",
         "events",
+        "collector",
         "memory",
     }

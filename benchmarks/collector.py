@@ -1,0 +1,261 @@
+"""What a line of a log costs the collector: its own process on one processor, a stand-in for the log server on another.
+
+The stand-in (`standin`) sends what the log API sends. Where lines are stored is the real store. Secrets are looked for,
+two of them, in every line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from benchmarks.lab import sweep
+from benchmarks.standin import NAMESPACE, Plan
+from benchmarks.turns import figures, in_turns
+from componentrun.storage.connection import open_store
+from componentrun.storage.events import read_segment
+from componentrun.storage.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.lab import Lab
+    from benchmarks.record import Figure
+    from benchmarks.turns import Measure
+    from componentrun.storage.connection import Store
+    from e2e.cluster.connection import Connection
+
+__all__ = ["lag", "lines", "memory"]
+
+_RUNS: Final = 20
+_LINES: Final = 50_000
+_MILLION: Final = 10**6
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_SHAPES: Final[dict[str, dict[str, Any]]] = {
+    "collector.lines.single": {"lines_per_chunk": 1},
+    "collector.lines.chunk": {"lines_per_chunk": 4},
+    "collector.lines.big": {"lines_per_chunk": 500},
+    "collector.lines.json": {"lines_per_chunk": 4, "structured": True},
+}
+_LAG: Final = {"runs": 100, "lines": 200, "rate": 10}
+_STREAMS: Final = {"runs": 1_000, "lines": 20, "rate": 1}
+
+
+@dataclass(frozen=True)
+class _Spent:
+    """What one collector took to deliver all that the stand-in had."""
+
+    wall: float
+    """Seconds from its start until everything was delivered."""
+    processor: float
+    """Seconds of the processor."""
+    peak_mib: float
+
+
+def lines(lab: Lab, repeats: int) -> list[Figure]:
+    """Seconds of one processor for a million lines, and lines a second, for several shapes of what comes in.
+
+    `single`: a chunk for each line; `chunk`: for four, as the kubelet was seen to send; `big`: for 500; `json`: as
+    `chunk`, structured lines.
+    """
+    values = in_turns([_lines(lab.connection, name, shape) for name, shape in _SHAPES.items()], repeats)
+    costs = {name: found for name, found in values.items() if name.endswith(".cpu")}
+    speeds = {name: found for name, found in values.items() if name not in costs}
+    return [*figures(costs, "s"), *figures(speeds, "1/s")]
+
+
+def lag(lab: Lab, repeats: int) -> list[Figure]:
+    """From the time at which a line was printed until its segment is in the store, 100 runs printing at a time."""
+    return figures(in_turns([lambda: _lag(lab.connection)], repeats, warm_ups=0), "s")
+
+
+def memory(lab: Lab, repeats: int) -> list[Figure]:
+    """The most that the collector holds with 1,000 streams, each of which prints a line a second."""
+
+    def measure() -> dict[str, float]:
+        with _prefix(lab.connection) as store:
+            return {"collector.memory.streams": _collect(lab.connection, store, _STREAMS).peak_mib}
+
+    return figures(in_turns([measure], repeats, warm_ups=0), "MiB")
+
+
+def _lines(connection: Connection, name: str, shape: dict[str, Any]) -> Measure:
+    def measure() -> dict[str, float]:
+        with _prefix(connection) as store:
+            spent = _collect(connection, store, {"runs": _RUNS, "lines": _LINES, **shape})
+        total = _RUNS * _LINES
+        return {f"{name}.cpu": spent.processor / total * _MILLION, f"{name}.rate": total / spent.wall}
+
+    return measure
+
+
+def _lag(connection: Connection) -> dict[str, float]:
+    with _prefix(connection) as store:
+        _collect(connection, store, _LAG)
+        lags = sorted(asyncio.run(_lags(store)))
+    cuts = statistics.quantiles(lags, n=100)
+    return {"collector.lag.p50": cuts[49], "collector.lag.p99": cuts[98]}
+
+
+async def _lags(store: Store) -> list[float]:
+    found = []
+    async for info in store.objects(f"{store.settings.prefix}/events/"):
+        segment = await read_segment(store, info.key)
+        times = [datetime.fromisoformat(event.time) for event in segment.events if event.source == "component"]
+        found += [(info.modified - moment).total_seconds() for moment in times]
+    return found
+
+
+def _collect(connection: Connection, store: Store, shape: dict[str, Any]) -> _Spent:
+    """Start both, and wait until all events are delivered."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        plan = Plan(*_certificate(folder), *_storage(connection, store.settings), **shape)
+        with _standin(plan) as server, _collector(folder, server) as process:
+            begun = time.monotonic()
+            _await_delivery(server, process)
+            return _Spent(time.monotonic() - begun, _processor_seconds(process.pid), _peak_mib(process.pid))
+
+
+def _storage(connection: Connection, settings: StoreSettings) -> tuple[dict[str, Any], dict[str, str]]:
+    keys = {"accessKeyId": connection.store_access_key, "secretAccessKey": connection.store_secret_key}
+    spec = {
+        "endpoint": settings.endpoint, "bucket": settings.bucket, "prefix": settings.prefix,
+        "region": settings.region, "credentials": {"secretName": "keys"},
+    }  # fmt: skip
+    return spec, keys
+
+
+@contextmanager
+def _prefix(connection: Connection) -> Iterator[Store]:
+    """A place in the store that is empty before and behind."""
+    prefix = f"benchmarks/collector-{uuid.uuid4().hex[:8]}"
+    store = open_store(
+        StoreSettings(
+            bucket=connection.store_bucket,
+            endpoint=connection.store_endpoint,
+            prefix=prefix,
+            region=connection.store_region,
+            access_key=connection.store_access_key,
+            secret_key=connection.store_secret_key,
+        )
+    )
+    try:
+        yield store
+    finally:
+        sweep(store, f"{prefix}/")
+
+
+def _certificate(folder: Path) -> tuple[str, str]:
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    options = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", *options, *names, "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return str(certificate), str(key)
+
+
+class _Standin:
+    """The process, and where it listens."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.url = self.next_line()
+
+    def next_line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+
+@contextmanager
+def _standin(plan: Plan) -> Iterator[_Standin]:
+    command = [sys.executable, "-m", "benchmarks.standin"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdin is not None
+            process.stdin.write(plan.to_json() + "\n")
+            process.stdin.flush()
+            os.sched_setaffinity(process.pid, _processors()[1:] or _processors())
+            yield _Standin(process)
+        finally:
+            process.kill()
+
+
+@contextmanager
+def _collector(folder: Path, server: _Standin) -> Iterator[subprocess.Popen[bytes]]:
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(_kubeconfig(server.url, folder / "certificate.pem"), encoding="utf-8")
+    environment = os.environ | {
+        "KUBECONFIG": str(kubeconfig),
+        "COMPONENTRUN_NAMESPACES": NAMESPACE,
+        "COMPONENTRUN_PORT": str(_free_port()),
+        "NO_PROXY": "*",
+        "no_proxy": "*",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "componentrun.collector"], env=environment, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            os.sched_setaffinity(process.pid, _processors()[:1])
+            yield process
+        finally:
+            process.kill()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def _processors() -> list[int]:
+    return sorted(os.sched_getaffinity(0))
+
+
+def _kubeconfig(url: str, authority: Path) -> str:
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": url, "certificate-authority": str(authority)}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    return yaml.safe_dump(document)
+
+
+def _await_delivery(server: _Standin, process: subprocess.Popen[bytes]) -> None:
+    """Until the stand-in says that each run was reported; where the collector ends before, the stand-in does, too."""
+
+    def end_together() -> None:
+        process.wait()
+        server.process.kill()
+
+    threading.Thread(target=end_together, daemon=True).start()
+    if server.next_line() != "delivered" or process.poll() is not None:
+        raise RuntimeError("the stand-in or the collector has ended before everything was delivered")
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _peak_mib(pid: int) -> float:
+    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
+    return int(found.group(1)) / 1024 if found else 0.0
