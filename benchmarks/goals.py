@@ -148,6 +148,13 @@ GOALS: Final = (
     ),
     Goal("collector.lag.p99", None, 2, "s", "Of 100 lines, 99 are in the store at most 2 s after they were printed"),
     Goal("collector.memory.streams", None, 200, "MiB", "A collector holds at most 200 MiB with 1,000 streams"),
+    Goal(
+        "events.readers.pipeline.node.collector",
+        None,
+        5.0,
+        "s",
+        "The collector makes events of 200,000 lines a second on one core, read from the node: CPU for a million lines",
+    ),
     Goal("start.agent.in", None, 0.25, "s", "stage-in sends its first request at most 0.25 s after its start"),
     Goal("start.agent.out", None, 0.25, "s", "stage-out sends its first request at most 0.25 s after its start"),
     Goal("memory.agent.down", None, 100.0, "MiB", "stage-in holds at most 100 MiB while it brings 1 GiB"),

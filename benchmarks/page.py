@@ -73,7 +73,13 @@ operator, of the API server (`server`), of the controller manager; `writes` thos
 `short`: 300 runs from their creation to their end; `long`: joining 10,000 others and, in front of these, having a
 turn.""",
     ),
-    "events": ("Events", ""),
+    "events": (
+        "Events",
+        """`readers`: eight containers of the real kubelet have printed 70,000 lines of 99 bytes, and are read at
+the same time: over the API, and from the node's files through a log server. `rate` is lines for each CPU second of the
+collector's process; the others are CPU seconds of a process for a million lines. `pipeline`: with events made of the
+lines (grouped, redacted, in segments that are thrown away) instead of counting them.""",
+    ),
     "collector": (
         "What a printed line costs",
         """The collector's own process on one processor, against a stand-in for the log server that sends what the log

@@ -95,13 +95,13 @@ class Lab:
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
         self.core.create_namespaced_secret(self.namespace, {"metadata": {"name": name}, "data": data})
 
-    def run(self, name: str, **spec: Any) -> None:
+    def run(self, name: str, *, uid: str = "", **spec: Any) -> None:
         """A run that was just accepted."""
         self.front.put(
             {
                 "apiVersion": API_VERSION,
                 "kind": "ComponentRun",
-                "metadata": {"name": name, "namespace": self.namespace, "uid": str(uuid.uuid4())},
+                "metadata": {"name": name, "namespace": self.namespace, "uid": uid or str(uuid.uuid4())},
                 "spec": {"image": self.image, "configuration": {"id": "c-1"}, **spec},
                 "status": {"phase": "Queued", "phases": [{"phase": "Queued", "startTime": now()}]},
             }

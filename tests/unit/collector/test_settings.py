@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from componentrun.collector.journal import Limits
-from componentrun.collector.settings import Settings, from_environment
+from componentrun.collector.settings import NodeLogSettings, Settings, from_environment
+from componentrun.process import nodelogs
 from componentrun.process.settings import ProcessSettings, SettingsError
 
 
@@ -48,3 +49,18 @@ def test_all_wrong_ones_are_named_with_what_was_expected() -> None:
 def test_a_shard_is_one_of_the_shards() -> None:
     with pytest.raises(SettingsError, match=r"COLLECTOR_SHARD is `2`: expected less than COLLECTOR_SHARDS \(2\)"):
         from_environment({"COMPONENTRUN_COLLECTOR_SHARD": "2", "COMPONENTRUN_COLLECTOR_SHARDS": "2"})
+
+
+def test_logs_are_read_from_the_nodes_where_that_is_said() -> None:
+    assert from_environment({"COMPONENTRUN_COLLECTOR_READER": "api"}).node_logs is None
+    found = from_environment(
+        {"COMPONENTRUN_COLLECTOR_READER": "node", "COMPONENTRUN_COLLECTOR_NODELOGS_NAMESPACE": "componentrun-system"}
+    )
+    assert found.node_logs == NodeLogSettings("componentrun-system", nodelogs.TOKEN_FILE)
+
+
+def test_whoever_reads_from_the_nodes_must_know_where_the_log_servers_are() -> None:
+    with pytest.raises(SettingsError, match="COLLECTOR_NODELOGS_NAMESPACE is not set"):
+        from_environment({"COMPONENTRUN_COLLECTOR_READER": "node"})
+    with pytest.raises(SettingsError, match="COLLECTOR_READER is `files`: expected one of api, node"):
+        from_environment({"COMPONENTRUN_COLLECTOR_READER": "files"})

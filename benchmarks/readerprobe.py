@@ -1,0 +1,136 @@
+"""`python -m benchmarks.readerprobe`: reads finished containers' logs one of the two ways, and says what that cost.
+
+A process of its own, so that its CPU time is that of the reader. What it reads is told on stdin, see `Order`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from componentrun.api import names
+from componentrun.collector.facts import pod_facts, run_facts
+from componentrun.collector.fileplace import FilePosition
+from componentrun.collector.follower import View
+from componentrun.collector.journal import Journal, container_key
+from componentrun.collector.metrics import Metrics
+from componentrun.collector.nodelogs import NodeLogs
+from componentrun.collector.position import Position
+from componentrun.collector.settings import NodeLogSettings
+from componentrun.collector.sink import ContainerSink, Inbox
+from componentrun.collector.ways import Ways
+from componentrun.core.redactor import Redactor
+from componentrun.process.kube import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from componentrun.collector.facts import PodFacts
+    from componentrun.collector.lines import Line
+
+_ENDED = View(ended=True, gone=False, never_ran=False, restarts=0, overdue=False)
+_RUN = {"metadata": {"namespace": "n", "name": "r", "uid": "u"}, "spec": {"image": "i"}}
+_SECRETS = ["a password that is not printed", "another one of the same kind"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be read."""
+
+    pods: list[dict[str, Any]]
+    """As the API server has them; container `component` of each."""
+    pipeline: bool
+    """Make events of the lines (grouped, redacted, in segments that are thrown away), instead of counting them."""
+    server: dict[str, Any] | None = None
+    """The pod of a log server; None: over the API."""
+    token_file: str = ""
+
+
+class Counter:
+    """Takes lines, and counts them."""
+
+    def __init__(self, place: Position | FilePosition) -> None:
+        self._place = place
+
+    @property
+    def position(self) -> Position:
+        """See `follower.Sink`."""
+        assert isinstance(self._place, Position)
+        return self._place
+
+    def take(self, lines: Sequence[Line]) -> bool:
+        """See `follower.Sink`."""
+        self._place.add(lines)
+        return True
+
+    def settle(self) -> None:
+        """Nothing is held."""
+
+    async def room(self) -> None:
+        """There always is."""
+
+    def lost(self, key: str, message: str) -> None:
+        """Nothing may be.
+
+        Raises:
+            RuntimeError: something is.
+        """
+        raise RuntimeError(f"{key}: {message}")
+
+
+async def _read(order: Order) -> int:
+    """Read all of them at the same time; the number of lines."""
+    metrics = Metrics()
+    settings = NodeLogSettings("n", order.token_file)
+    async with await connect(metrics) as kube, NodeLogs(settings) as nodes:
+        if order.server is not None:
+            nodes.changed(order.server)
+        ways = Ways(kube, nodes if order.server is not None else None)
+        pods = [pod_facts(raw) for raw in order.pods]
+        return sum(await asyncio.gather(*(_read_one(ways, pod, metrics, order) for pod in pods)))
+
+
+async def _read_one(ways: Ways, pod: PodFacts, metrics: Metrics, order: Order) -> int:
+    journal = Journal(run_facts(_RUN))
+    inbox = Inbox(journal, asyncio.Event(), metrics)
+    key = container_key(pod.uid, names.COMPONENT)
+    place = FilePosition() if order.server is not None else Position()
+    journal.begin(key, place)
+    (container,) = pod.containers
+    sink = ContainerSink(inbox, pod, names.COMPONENT, Redactor(_SECRETS)) if order.pipeline else Counter(place)
+    follower = ways.follower(pod, container, lambda: _ENDED, sink, inbox)
+    emptying = asyncio.create_task(_empty(inbox))
+    await follower.run()
+    sink.settle()
+    emptying.cancel()
+    return place.lines
+
+
+async def _empty(inbox: Inbox) -> None:
+    """Cut a segment whenever there is one, as a store that takes no time."""
+    while True:
+        await inbox.filled.wait()
+        inbox.filled.clear()
+        if inbox.journal.full:
+            inbox.journal.cut()
+            inbox.emptied()
+
+
+def main() -> None:
+    """Do it, and print lines, seconds, and CPU seconds."""
+    order = Order(**json.load(sys.stdin))
+    begun = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    lines = asyncio.run(_read(order))
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(json.dumps({"lines": lines, "seconds": time.monotonic() - begun, "cpu": cpu}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Logs read from the nodes' files: the streams apart, across rotation and restarts; and who is not let near them."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from componentrun.process import nodelogs
+from e2e.cluster import own
+from e2e.images import ensure
+from e2e.install import NAMESPACE, install
+from e2e.tenant.tenant import SMALL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from componentrun.storage.events import Event
+    from e2e.cluster.connection import Connection
+    from e2e.tenant import Tenant
+
+pytestmark = pytest.mark.disruptive
+
+TRACEBACK = """
+import os, sys
+for number in range(300):
+    os.write(1, f"line {number}\\n".encode())
+    if number == 150:
+        for text in ("Traceback (most recent call last):", '  File "a.py", line 1, in <module>', "ValueError: odd"):
+            os.write(2, f"{text}\\n".encode())
+            os.write(1, f"between {text[:9]}\\n".encode())
+"""
+NUMBERED = """
+import sys, time
+lines, size, rate = (int(word) for word in sys.argv[1:])
+begun = time.monotonic()
+for number in range(1, lines + 1):
+    stream = sys.stderr if number % 10 == 0 else sys.stdout
+    stream.write(f"{number:08} ".ljust(size, "x") + "\\n")
+    if number % 100 == 0:
+        stream.flush()
+        time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+"""
+LIMITS = {"limits": {**SMALL["limits"], "cpu": "1"}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed(connection: Connection) -> Iterator[None]:
+    images = ensure(connection, ["componentrun"])
+    # Two collectors: each log server answers both, and the number of a pod comes from its StatefulSet.
+    install(connection, images, {"collector": {"reader": "node", "shards": 2}})
+    yield
+    install(connection, images)
+
+
+def delivered(tenant: Tenant, name: str, *, timeout: float = 180) -> list[Event]:
+    tenant.wait(
+        name, lambda run: ((run.get("status") or {}).get("events") or {}).get("delivered", False), timeout=timeout
+    )
+    return tenant.events(name)
+
+
+def numbers(events: list[Event]) -> list[int]:
+    return [int(event.message[:8]) for event in events if event.source == "component"]
+
+
+def assert_whole(tenant: Tenant, name: str, lines: int) -> None:
+    """Each line once, and in order within its stream."""
+    events = delivered(tenant, name)
+    found = numbers(events)
+    assert sorted(found) == list(range(1, lines + 1))
+    assert [number for number in found if number % 10] == [number for number in range(1, lines + 1) if number % 10]
+    assert tenant.get(name)["status"]["events"]["message"] == ""
+
+
+def pods(tenant: Tenant, part: str) -> list[str]:
+    """The pods of a part of the installation."""
+    selector = f"app.kubernetes.io/component={part}"
+    done = tenant.kubectl("get", "pods", f"--namespace={NAMESPACE}", f"--selector={selector}", "--output=name")
+    return done.stdout.split()
+
+
+def test_a_trace_on_stderr_is_one_event_whatever_stdout_says_meanwhile(tenant: Tenant, components: str) -> None:
+    name = tenant.run(components, command=["python3", "-c", TRACEBACK])
+    messages = [event.message for event in delivered(tenant, name) if event.source == "component"]
+    assert 'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\nValueError: odd' in messages
+    assert [message for message in messages if message.startswith("line ")] == [f"line {n}" for n in range(300)]
+
+
+def test_a_log_that_is_rotated_again_and_again_is_read_whole(tenant: Tenant, components: str) -> None:
+    """At 4 MB/s a file of the kubelet's default size is full when the kubelet looks, every ten seconds."""
+    command = ["python3", "-c", NUMBERED, "150000", "1000", "4000"]
+    name = tenant.run(components, command=command, resources=LIMITS)
+    assert_whole(tenant, name, 150_000)
+
+
+def test_whoever_is_killed_while_it_prints_nothing_is_lost_or_doubled(
+    tenant: Tenant, components: str, connection: Connection
+) -> None:
+    name = tenant.run(components, command=["python3", "-c", NUMBERED, "40000", "60", "1000"], resources=LIMITS)
+    tenant.wait(name, lambda run: (run.get("status") or {}).get("phase") == "Running")
+    for victim in ("collector", "node-logs", "collector"):
+        time.sleep(3)  # of printing
+        found = pods(tenant, victim)
+        tenant.kubectl("delete", f"--namespace={NAMESPACE}", *found, "--grace-period=0", "--force", "--wait=false")
+    if connection.own:
+        kubelet = own.plan().named("kubelet")
+        try:
+            assert kubelet.end()
+        finally:
+            kubelet.begin()
+            kubelet.await_ready()
+    assert_whole(tenant, name, 40_000)
+
+
+class TestStrangers:
+    @pytest.fixture
+    def server(self, tenant: Tenant) -> str:
+        """Address of the log server."""
+        (pod,) = pods(tenant, "node-logs")
+        done = tenant.kubectl("get", f"--namespace={NAMESPACE}", pod, "--output=json")
+        return str(json.loads(done.stdout)["status"]["podIP"])
+
+    def test_a_component_does_not_reach_it(self, tenant: Tenant, components: str, server: str) -> None:
+        logs, metrics = f"{server}:{nodelogs.PORT}", f"{server}:8080"
+        name = tenant.run(components, "probe", logs, metrics, network={"mode": "bridge"})
+        events = delivered(tenant, name)
+        found = [json.loads(event.message) for event in events if event.message.startswith("{")]
+        reached = {item["what"] for item in found if item["kind"] == "network"}
+        assert metrics in reached, "the network between the pods is there"
+        assert logs not in reached
+
+    def test_no_token_but_the_collectors_opens_it(self, tenant: Tenant, server: str, connection: Connection) -> None:
+        if not connection.own:
+            pytest.skip("the log server's port is open to its own node only")
+
+        def token(account: str, audience: str) -> str:
+            done = tenant.kubectl(
+                "create", "token", account, f"--namespace={NAMESPACE}", f"--audience={audience}", "--duration=10m"
+            )
+            return done.stdout.strip()
+
+        path = f"/v1/logs/{tenant.namespace}/nobody/00000000-0000-4000-8000-000000000000/component"
+        collector, operator = "componentrun-collector", "componentrun-operator"
+        assert ask(server, path, "") == 401
+        assert ask(server, path, token(operator, nodelogs.AUDIENCE)) == 401
+        assert ask(server, path, token(collector, "https://kubernetes.default.svc")) == 401
+        good = token(collector, nodelogs.AUDIENCE)
+        assert ask(server, path, good) == 404
+        assert ask(server, path.replace("nobody", "%2e%2e%2f%2e%2e"), good) == 400
+        assert ask(server, path.replace("component", "kube-apiserver"), good) == 403
+
+
+def ask(server: str, path: str, token: str) -> int:
+    request = urllib.request.Request(
+        f"http://{server}:{nodelogs.PORT}{path}", headers={"Authorization": f"Bearer {token}"}
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
