@@ -99,7 +99,7 @@ def publishing(tenant: Tenant, store_wire: Wire, operator: OperatorProcess, subm
     """A run that is to be published when the store comes back."""
     operator.start()
     name = str(submit("copy", input=INPUT, output=OUTPUT))
-    tenant.wait(name, lambda run: bool(run.get("status", {}).get("attempts")))
+    tenant.wait(name, lambda run: any(item["phase"] == "StagingIn" for item in run.get("status", {}).get("phases", [])))
     operator.kill()
     waiting.until(lambda: None if _ended(tenant, name, "stage-out") else "uploads", what="the upload", timeout=120)
     store_wire.cut()
