@@ -106,7 +106,8 @@ def encode_header(columns: Sequence[str]) -> bytes:
 
 
 def _quoted(value: str) -> str:
-    if not value or any(sign in value for sign in ',"\r\n') or value != value.strip():
+    # What begins with U+FEFF would be taken for a file with a byte order mark.
+    if not value or any(sign in value for sign in ',"\r\n') or value != value.strip() or value.startswith("\ufeff"):
         return '"' + value.replace('"', '""') + '"'
     return value
 

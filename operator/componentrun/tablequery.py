@@ -11,7 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from componentrun.csvtext import MAX_ROW_BYTES, check_rows, encode_header, read_header
+from componentrun.csvtext import MAX_ROW_BYTES, encode_header
 from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.tablesql import MISFIT, columns_of, copy_statement, keep_statement, origins_statements, rows_of
 
@@ -27,16 +27,12 @@ __all__ = [
     "deliver_by_origin",
     "memory_for_queries",
     "run_statements",
-    "with_header_columns",
-    "without_carriage_returns",
 ]
 
 _THREADS: Final = 2
 _ROW_BYTES: Final = 2 * 2**20
 _BUFFER_BYTES: Final = 4 * 2**20
 _CHUNK_BYTES: Final = 2**20
-_LOOK_BYTES: Final = 2**18
-"""Few enough to stay in the processor's cache."""
 _OWN_BYTES: Final = 128 * 2**20
 """What the interpreter and DuckDB need beside what DuckDB counts."""
 _HEAVY_BYTES: Final = 256 * 2**20
@@ -52,7 +48,7 @@ def deliver(mapping: Mapping, files: Sequence[Sequence[str]], target: str, folde
 
     Args:
         mapping: what to apply; the table's columns are known.
-        files: for each step the files that hold its rows: headerless, only LF between rows, as few as possible.
+        files: for each step the files that hold its rows, as few as possible, made ready by `tablefiles`.
         target: the file; made anew.
         folder: where DuckDB may spill.
         header: whether the file gets a header line.
@@ -224,77 +220,6 @@ def _explained(error: Exception) -> UserError | PlatformError:
         f"the mapping can't be applied: {type(error).__name__}: {first}. Where memory is short, give stage-in more",
         Reason.STAGE_IN_FAILED,
     )
-
-
-def with_header_columns(path: str, name: str) -> tuple[str, ...]:
-    """The columns in the header line of a CSV file. The file is checked, and the line is taken away.
-
-    Args:
-        path: the file.
-        name: how messages call it.
-
-    Raises:
-        UserError: (OutputInvalid) the file is no well-formed CSV.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        size = os.fstat(descriptor).st_size
-
-        def read(length: int, offset: int) -> bytes:
-            return os.pread(descriptor, length, offset)
-
-        header = read_header(read, size, name)
-        check_rows(read, header.data_offset, size, header.columns, name)
-        _rewrite(descriptor, header.data_offset)
-    finally:
-        os.close(descriptor)
-    return header.columns
-
-
-def without_carriage_returns(path: str) -> None:
-    """Have rows end with LF instead of CRLF, in place. What is in quotes stays."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        if _has_carriage_returns(descriptor):
-            _rewrite(descriptor, 0)
-    finally:
-        os.close(descriptor)
-
-
-def _has_carriage_returns(descriptor: int) -> bool:
-    buffer = bytearray(_LOOK_BYTES)
-    at = 0
-    while count := os.preadv(descriptor, [buffer], at):
-        if buffer.find(b"\r", 0, count) >= 0:
-            return True
-        at += count
-    return False
-
-
-def _rewrite(descriptor: int, start: int) -> None:
-    """Take away the bytes before `start`, and the carriage returns at the ends of rows."""
-    source, target, inside = start, 0, False
-    held = b""  # a carriage return at the end of a chunk: a newline may follow
-    while chunk := os.pread(descriptor, _CHUNK_BYTES, source):
-        source += len(chunk)
-        chunk = held + chunk
-        held = b"\r" if chunk.endswith(b"\r") else b""
-        chunk = chunk[: len(chunk) - len(held)]
-        if b"\r\n" in chunk:
-            parts = chunk.split(b'"')
-            for i, part in enumerate(parts):
-                inside ^= i > 0
-                if not inside:
-                    parts[i] = part.replace(b"\r\n", b"\n")
-            chunk = b'"'.join(parts)
-        else:
-            inside ^= chunk.count(b'"') % 2 == 1
-        if target + len(chunk) + len(held) == source and not start:
-            target += len(chunk)  # nothing was taken away so far
-        else:
-            target += os.pwrite(descriptor, chunk, target)
-    target += os.pwrite(descriptor, held, target) if held else 0
-    os.ftruncate(descriptor, target)
 
 
 def memory_for_queries(own: int = _OWN_BYTES) -> int:

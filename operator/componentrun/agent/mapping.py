@@ -18,7 +18,8 @@ from componentrun.columnnames import listed, resembling
 from componentrun.contract import MANIFEST_SUFFIX
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Mapping, Step, TableRead
-from componentrun.tablequery import deliver, with_header_columns, without_carriage_returns
+from componentrun.tablefiles import make_ready, with_header_columns
+from componentrun.tablequery import deliver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -138,7 +139,7 @@ def _ready(table: TableRead, files: Sequence[Sequence[str]]) -> Mapping:
         return dataclasses.replace(mapping, columns=columns, steps=steps)
     for step in files:
         for file in step:
-            without_carriage_returns(file)
+            make_ready(file)
     return mapping
 
 

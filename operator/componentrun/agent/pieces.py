@@ -20,7 +20,8 @@ from componentrun.agent.sliced import prepare, slice_path
 from componentrun.contract import MANIFEST_SUFFIX
 from componentrun.csvtext import encode_header
 from componentrun.exchange import Mapping, TableRead
-from componentrun.tablequery import Pieces, without_carriage_returns
+from componentrun.tablefiles import make_ready
+from componentrun.tablequery import Pieces
 from componentrun.tablesql import columns_of
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class _Bench:
         download(
             self.client, self.folder, [TableRead(target.table.source, f"{place}/{name}.part", None, piece.slices, None)]
         )
-        without_carriage_returns(brought)
+        make_ready(brought)
         steps = target.mapping.steps
         files = [[brought] if index == piece.step else [] for index in range(len(steps))]
         if not piece.begins:

@@ -11,7 +11,8 @@ from componentrun.csvtext import encode_header, next_border
 from componentrun.storage.reading import EVERYTHING, Wish, plan_read
 from componentrun.storage.slices import stream_slice
 from componentrun.storage.tables import need_table
-from componentrun.tablequery import deliver, without_carriage_returns
+from componentrun.tablefiles import make_ready
+from componentrun.tablequery import deliver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -91,7 +92,7 @@ async def _bring(store: Store, slices: list[Slice], folder: Path, step: int) -> 
             async for chunk in stream_slice(store, part):
                 file.write(chunk)
     for name in files:
-        await asyncio.to_thread(without_carriage_returns, name)
+        await asyncio.to_thread(make_ready, name)
     return files
 
 

@@ -142,6 +142,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error_and_no_endless_loop() 
         (("a,b", 'c"d'), b'"a,b","c""d"\n'),
         (("two\nlines", " x"), b'"two\nlines"," x"\n'),
         (("věk",), "věk\n".encode()),
+        (("\ufeffid", "b\ufeff"), '"\ufeffid",b\ufeff\n'.encode()),
     ],
 )
 def test_an_encoded_header_reads_back(columns: tuple[str, ...], line: bytes) -> None:

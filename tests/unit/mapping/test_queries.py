@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from componentrun import tablequery
+from componentrun import tablefiles, tablequery
 from componentrun.csvtext import encode_header
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
 from componentrun.exchange import Mapping, Step, Where
-from componentrun.tablequery import Pieces, deliver, memory_for_queries, with_header_columns, without_carriage_returns
+from componentrun.tablefiles import make_ready, with_header_columns
+from componentrun.tablequery import Pieces, deliver, memory_for_queries
 from componentrun.tablesql import check_where
 from tests.unit.mapping.model import ModelTable, decode, encode
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 AB = ("a", "b")
 VALUES = st.one_of(
-    st.sampled_from(["", " ", "x", "NULL", '"', '""', ",", "\n", "\r", "a\r\nb", "\\", "\\N", "#", "'", "0", "é"]),
+    st.sampled_from(["", " ", "x", "NULL", '"', '""', ",", "\n", "\r", "a\r\nb", "\\", "\\N", "#", "'", "0", "\ufeff"]),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
 )  # fmt: skip
 
@@ -45,7 +46,7 @@ def delivered(mapping: Mapping, *steps: bytes) -> bytes:
             if content:
                 file = folder / f"it's {number}"
                 file.write_bytes(content)
-                without_carriage_returns(str(file))
+                make_ready(str(file))
                 files[-1].append(str(file))
         rows = deliver(mapping, files, str(folder / "out"), name)
         data = (folder / "out").read_bytes()
@@ -73,6 +74,26 @@ def test_every_value_comes_out_as_it_went_in(rows: list[tuple[str, ...]], end: s
 def test_rows_may_end_in_different_ways(rows: list[tuple[str, str]], ends: list[str]) -> None:
     content = b"".join(encode([row], end=end) for row, end in zip(rows, ends, strict=False))
     assert asked(table(limit=100), content) == [AB, *rows]
+
+
+def test_a_value_that_begins_as_a_byte_order_mark_does_keeps_it() -> None:
+    rows = [("\ufeff1", "x"), ("\ufeff", "\ufeff\ufeff")]
+    assert asked(table(limit=9), encode(rows)) == [AB, *rows]
+    assert asked(table(limit=9), encode(rows, quote_all=True)) == [AB, *rows]
+    assert asked(table(primary_key=("a",)), encode(rows, end="\r\n")) == [AB, *rows]
+    assert asked(table(("a",), limit=9), "\ufeff\n1\n".encode()) == [("a",), ("\ufeff",), ("1",)]
+
+
+def test_a_mark_is_put_before_it_wherever_the_chunks_are_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for chunk in range(1, 12):
+        monkeypatch.setattr(tablefiles, "_CHUNK_BYTES", chunk)
+        file = tmp_path / "x"
+        file.write_bytes("\ufeff1,2\n3,4\n".encode())
+        make_ready(str(file))
+        assert file.read_bytes() == "\ufeff\ufeff1,2\n3,4\n".encode()
+        file.write_bytes("\ufeffa\n\ufeff1\n".encode())
+        assert with_header_columns(str(file), "x") == ("a",)
+        assert file.read_bytes() == "\ufeff\ufeff1\n".encode()
 
 
 def test_names_of_columns_stay_as_they_are() -> None:
@@ -286,10 +307,10 @@ def test_carriage_returns_go_wherever_the_chunks_are_cut(parts: list[bytes], chu
     pieces = text.split(b'"')
     wanted = b'"'.join(piece if i % 2 else piece.replace(b"\r\n", b"\n") for i, piece in enumerate(pieces))
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tablequery, "_CHUNK_BYTES", chunk)
+        patch.setattr(tablefiles, "_CHUNK_BYTES", chunk)
         file = Path(name) / "x"
         file.write_bytes(text)
-        without_carriage_returns(str(file))
+        make_ready(str(file))
         assert file.read_bytes() == wanted
 
 
