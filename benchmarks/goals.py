@@ -157,6 +157,13 @@ GOALS: Final = (
     ),
     Goal("start.agent.in", None, 0.25, "s", "stage-in sends its first request at most 0.25 s after its start"),
     Goal("start.agent.out", None, 0.25, "s", "stage-out sends its first request at most 0.25 s after its start"),
+    Goal(
+        "events.last.configuration",
+        None,
+        1.0,
+        "s",
+        "The last 100 events of a configuration among 100,000 runs come in under a second",
+    ),
     Goal("memory.agent.down", None, 100.0, "MiB", "stage-in holds at most 100 MiB while it brings 1 GiB"),
     Goal("memory.agent.up", None, 100.0, "MiB", "stage-out holds at most 100 MiB while it stores 1 GiB"),
     Goal("memory.idle.stage-out", None, 10.0, "MiB", "stage-out holds at most 10 MiB while the component runs"),

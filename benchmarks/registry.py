@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import collector, mapped, memory, overhead, readers, redaction, start, transfer
+from benchmarks import collector, events, mapped, memory, overhead, readers, redaction, start, transfer
 from benchmarks.throughput import runs, waiting
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ BENCHMARKS: Final = (
     Benchmark("collector.memory", collector.memory, 3),
     Benchmark("collector.redaction", redaction.redaction, 5),
     Benchmark("events.readers", readers.readers, 5),
+    Benchmark("events.last", events.last, 9),
     Benchmark("memory.agent", memory.agent, 5),
     Benchmark("memory.idle", memory.idle, 3),
     Benchmark("memory.rest", memory.rest, 5),

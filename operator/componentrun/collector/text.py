@@ -21,6 +21,8 @@ _ESCAPES: Final = re.compile(
 )
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """All but tabs and newlines."""
+_HALVES: Final = re.compile(r"[\ud800-\udfff]")
+"""Of surrogate pairs, from escapes in JSON: no UTF-8, and as escapes no text for most readers of JSON."""
 _DEEPEST: Final = 20
 """Levels of a JSON value that are looked through; the redactor leaves out what lies deeper."""
 
@@ -39,7 +41,11 @@ def plain(text: str) -> str:
         text = "\n".join(_last_state(line) for line in text.replace("\r\n", "\n").split("\n"))
     if "\b" in text:
         text = _backspaced(text)
-    return _CONTROLS.sub("", text)
+    return _HALVES.sub(_escaped, _CONTROLS.sub("", text))
+
+
+def _escaped(half: re.Match[str]) -> str:
+    return f"\\u{ord(half[0]):04x}"
 
 
 def plain_value(value: Any, depth: int = 0) -> Any:

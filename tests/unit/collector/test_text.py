@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,3 +63,10 @@ def test_nothing_that_acts_on_a_terminal_is_left(printed: bytes) -> None:
 @given(st.text(st.characters(blacklist_categories=["Cc", "Cs"]), max_size=300))
 def test_text_without_control_characters_stays_as_it_is(text: str) -> None:
     assert readable(text.encode()) == text
+
+
+def test_half_a_surrogate_pair_is_shown_as_an_escape_and_a_whole_one_is_a_character() -> None:
+    told = json.loads(r'{"half \ud83d": "\udc00 and \ud83d\ude00", "nested": ["\ud800"]}')
+    shown = plain_value(told)
+    assert shown == {r"half \ud83d": r"\udc00 and 😀", "nested": [r"\ud800"]}
+    assert json.dumps(shown, ensure_ascii=False).encode()

@@ -1,0 +1,84 @@
+"""Finding events among those of 100,000 runs."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from benchmarks import manyruns
+from benchmarks.turns import figures, in_turns
+from componentrun.storage.connection import open_store
+from componentrun.storage.eventquery import EventQuery, last_events
+from e2e import tenant as tenants
+
+if TYPE_CHECKING:
+    from benchmarks.lab import Lab
+    from benchmarks.record import Figure
+    from benchmarks.turns import Measure
+    from componentrun.storage.settings import StoreSettings
+    from e2e.tenant import Tenant
+
+__all__ = ["last"]
+
+_PREFIX: Final = "benchmarks/events"
+_LAST: Final = 100
+
+
+def last(lab: Lab, repeats: int) -> list[Figure]:
+    """The last 100 events that fit: from a new connection, and as a person gets them, by the command line."""
+    with lab.tenant("bench") as tenant:
+        settings = dataclasses.replace(tenant.settings, prefix=_PREFIX)
+        manyruns.keep_or_make(settings)
+        tenant.apply("Storage", "many", _storage(tenant))
+        busy, quiet = manyruns.BUSY, manyruns.QUIET
+        values = in_turns(
+            [
+                _query("events.last.configuration", settings, EventQuery(*busy)),
+                _query("events.last.small-configuration", settings, EventQuery(*quiet)),
+                _query("events.last.component", settings, EventQuery(quiet[0])),
+                _query("events.last.all", settings, EventQuery()),
+                _query("events.last.errors", settings, EventQuery(*busy, types=frozenset({"error"}))),
+                _command("events.last.command", tenant, *busy),
+            ],
+            repeats,
+        )
+    return figures(values, "s")
+
+
+def _storage(tenant: Tenant) -> dict[str, object]:
+    connection = tenant.connection
+    return {
+        "endpoint": connection.store_endpoint,
+        "bucket": connection.store_bucket,
+        "prefix": _PREFIX,
+        "region": connection.store_region,
+        "credentials": {"secretName": tenants.CREDENTIALS},
+    }
+
+
+def _query(name: str, settings: StoreSettings, query: EventQuery) -> Measure:
+    def measure() -> dict[str, float]:
+        started = time.monotonic()
+        found = asyncio.run(last_events(open_store(settings), query, _LAST))
+        seconds = time.monotonic() - started
+        assert len(found) == _LAST, f"{name}: {len(found)} events"
+        assert found[-1].time - found[0].time < timedelta(days=400)
+        return {name: seconds}
+
+    return measure
+
+
+def _command(name: str, tenant: Tenant, component: str, configuration: str) -> Measure:
+    def measure() -> dict[str, float]:
+        started = time.monotonic()
+        done = tenant.cli(
+            "events", "--component", component, "--configuration", configuration, "--storage", "many", "-o", "json"
+        )
+        seconds = time.monotonic() - started
+        assert done.stdout.count("\n") == _LAST, done
+        return {name: seconds}
+
+    return measure
