@@ -12,7 +12,7 @@ from benchmarks import manyruns
 from benchmarks.turns import figures, in_turns
 from componentrun.storage.connection import open_store
 from componentrun.storage.eventquery import EventQuery, last_events
-from e2e import tenant as tenants
+from e2e.tenant.tenant import CREDENTIALS
 
 if TYPE_CHECKING:
     from benchmarks.lab import Lab
@@ -55,7 +55,7 @@ def _storage(tenant: Tenant) -> dict[str, object]:
         "bucket": connection.store_bucket,
         "prefix": _PREFIX,
         "region": connection.store_region,
-        "credentials": {"secretName": tenants.CREDENTIALS},
+        "credentials": {"secretName": CREDENTIALS},
     }
 
 

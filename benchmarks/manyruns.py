@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from minio.api import SnowballObject
+from minio.commonconfig import SnowballObject
 from obstore.store import MemoryStore
 
 from componentrun.storage.connection import Store, open_store

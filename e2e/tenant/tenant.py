@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from e2e.cluster.connection import Connection
 
-__all__ = ["LONG_AGO", "Tenant", "create"]
+__all__ = ["CREDENTIALS", "LONG_AGO", "Tenant", "create"]
 
 LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
 """Before anything that a test sees."""
