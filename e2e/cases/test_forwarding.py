@@ -109,7 +109,7 @@ def test_a_webhook_hears_what_becomes_of_a_run_though_it_and_the_collector_were_
 
         hook.status = 503
         late = tenant.run(components, "chatty", "20")
-        tenant.wait(late, lambda run: (run["status"].get("events") or {}).get("delivered", False))
+        tenant.wait(late, lambda run: ((run.get("status") or {}).get("events") or {}).get("delivered", False))
         hook.until(lambda: hook.refused > 0)
         assert hook.of(late) == []
         tenant.kubectl(

@@ -27,7 +27,7 @@ LINES = 15
 
 
 def delivered(run: dict[str, Any]) -> bool:
-    return bool((run["status"].get("events") or {}).get("delivered", False))
+    return bool(((run.get("status") or {}).get("events") or {}).get("delivered", False))
 
 
 def told(tenant: Tenant, *arguments: str) -> list[dict[str, Any]]:
@@ -114,13 +114,8 @@ def test_maintenance_and_the_command_line_know_how_long_events_are_kept(tenant: 
     tenant.wait(waiting, lambda run: phase_of(run) == "Suspended")
 
     async def write() -> None:
-        for uid, component, days in (
-            ("old", "a", 40),
-            ("young", "a", 20),
-            ("kept", "audit", 40),
-            ("gone", "audit", 100),
-        ):
-            await past(tenant, uid, component, days)
+        await past(tenant, "old", "a", 40)
+        await past(tenant, "kept", "audit", 40)
 
     async def left() -> set[str]:
         return {run.run async for run in ended_runs(tenant.store)}

@@ -44,7 +44,11 @@ async def maintain(settings: Settings) -> None:
         found = await find_places(kube, settings.process.namespaces)
         failures = found.failures
         for place in found.places:
-            failures += await maintain_store(place.store, settings, place.title)
+            try:
+                failures += await maintain_store(place.store, settings, place.title)
+            except ComponentRunError as error:
+                log.error("Storage %s: %s", place.title, error.message)  # noqa: TRY400 - told in a sentence
+                failures += 1
             failures += await _maintain_events(kube, place)
     if failures:
         raise PlatformError(

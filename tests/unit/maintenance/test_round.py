@@ -1,0 +1,157 @@
+"""One round over all Storages: what is wrong with one keeps nobody from the others, and events go by what all say.
+
+Faked: the Kubernetes API. Real: everything else, on stores in memory.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from obstore.store import MemoryStore
+
+from componentrun.errors import PlatformError, TransientError
+from componentrun.maintenance import app, places
+from componentrun.maintenance.settings import Settings
+from componentrun.process.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.storage import eventsweep
+from componentrun.storage.connection import Store
+from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open, open_runs
+from componentrun.storage.events import About, Event, append_segment
+from componentrun.storage.settings import StoreSettings
+from componentrun.storage.sweep import sweep
+from tests.unit.collector.fakekube import FakeKube
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+NOW = datetime.now(UTC)
+
+
+class World:
+    """Namespaces, and a store in memory for each bucket."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.kube = FakeKube()
+        self.backends: dict[str, MemoryStore] = {}
+        self.away: set[str] = set()
+
+        def opened(settings: StoreSettings) -> Store:
+            store = Store(settings, self.backends.setdefault(settings.bucket, MemoryStore()))
+            if settings.bucket in self.away:
+                monkeypatch.setattr(store, "folders", self._refuse)
+            return store
+
+        @asynccontextmanager
+        async def connected() -> AsyncIterator[FakeKube]:
+            yield self.kube
+
+        async def connect(_observer: object) -> Any:
+            return connected()
+
+        monkeypatch.setattr(places, "open_store", opened)
+        monkeypatch.setattr(app, "connect", connect)
+        # Hidden versions need a client that is not in memory.
+        monkeypatch.setattr(app, "sweep", lambda store, keep, **more: sweep(store, keep, history=more["history"]))
+        # What the tests write is new; here it is old enough.
+        monkeypatch.setattr(eventsweep, "LEAST_KEEP", -timedelta(hours=1))
+
+    async def _refuse(self, _prefix: str) -> list[str]:
+        raise TransientError("the store is away")
+
+    def storage(self, name: str, bucket: str, keep: str | None) -> None:
+        events = {"events": {"keep": keep}} if keep is not None else {}
+        self._add(STORAGES, name, {"bucket": bucket, **events})
+
+    def component(self, name: str, keep: Any) -> None:
+        self._add(COMPONENTS, name, {"image": "i", "events": {"keep": keep}})
+
+    def _add(self, what: Any, name: str, spec: dict[str, Any]) -> None:
+        metadata = {"name": name, "namespace": "team", "uid": f"uid-{name}"}
+        self.kube.objects[what, name] = {"metadata": metadata, "spec": spec}
+
+    def run(self, name: str) -> None:
+        self._add(RUNS, name, {})
+
+    async def said(self, bucket: str, uid: str, component: str, days: int, *, ended: bool = True) -> None:
+        store, time = self.store(bucket), NOW - timedelta(days=days)
+        event = Event(f"{uid}-1", 1, time.isoformat(), uid, component, "", "info", "x")
+        run, about = EventRun(uid, component, ""), About().following(uid, [event], time)
+        await enter_open(store, run)
+        await append_segment(store, uid, 1, [event], {}, about)
+        if ended:
+            await enter_ended(store, run, about)
+
+    def store(self, bucket: str) -> Store:
+        return Store(StoreSettings(bucket), self.backends.setdefault(bucket, MemoryStore()))
+
+    async def left(self, bucket: str) -> set[str]:
+        return {run.run async for run in ended_runs(self.store(bucket))} | set(await open_runs(self.store(bucket)))
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+async def test_events_go_by_storage_and_component(world: World) -> None:
+    world.storage("main", "bucket-a", "30d")
+    world.component("audit", "90d")
+    for uid, component, days in (("old", "x", 40), ("young", "x", 20), ("kept", "audit", 40), ("gone", "audit", 100)):
+        await world.said("bucket-a", uid, component, days)
+    await app.maintain(Settings())
+    assert await world.left("bucket-a") == {"young", "kept"}
+
+
+async def test_two_storages_in_one_place_keep_for_the_longer_time(world: World) -> None:
+    world.storage("one", "bucket-a", "10d")
+    world.storage("two", "bucket-a", "30d")
+    world.storage("short", "bucket-b", "10d")
+    world.storage("for-good", "bucket-b", None)
+    for bucket in ("bucket-a", "bucket-b"):
+        for days in (20, 40):
+            await world.said(bucket, f"r{days}", "x", days)
+    await app.maintain(Settings())
+    assert await world.left("bucket-a") == {"r20"}
+    assert await world.left("bucket-b") == {"r20", "r40"}
+
+
+async def test_a_store_that_is_away_keeps_nobody_from_the_others(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.storage("away", "bucket-a", "30d")
+    world.storage("main", "bucket-b", "30d")
+    await world.said("bucket-b", "old", "x", 40)
+    world.away.add("bucket-a")
+    with pytest.raises(PlatformError, match="steps of maintenance failed"):
+        await app.maintain(Settings())
+    assert await world.left("bucket-b") == set()
+    assert "team/away" in caplog.text
+
+
+async def test_where_a_component_can_not_be_read_no_event_goes(world: World) -> None:
+    world.storage("main", "bucket-a", "30d")
+    world.component("broken", "soon")
+    await world.said("bucket-a", "old", "x", 40)
+    with pytest.raises(PlatformError, match="1 steps"):
+        await app.maintain(Settings())
+    assert await world.left("bucket-a") == {"old"}
+
+
+async def test_what_a_run_left_that_is_gone_goes_and_what_exists_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.storage("main", "bucket-a", "30d")
+    world.run("waits")
+    for uid in ("uid-waits", "uid-gone"):
+        await world.said("bucket-a", uid, "x", 40, ended=False)
+    sweep_events = app.sweep_events
+
+    async def in_forty_days(store: Store, *arguments: Any, **more: Any) -> Any:
+        return await sweep_events(store, *arguments, now=NOW + timedelta(days=40), **more)
+
+    monkeypatch.setattr(app, "sweep_events", in_forty_days)
+    await app.maintain(Settings())
+    assert await world.left("bucket-a") == {"uid-waits"}
