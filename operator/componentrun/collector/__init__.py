@@ -10,6 +10,8 @@ Modules, lowest first:
     lines       bytes to lines                                   pure
     position    how far a log was read; rule B                   pure
     answer      which lines of one response are new              pure
+    fileplace   how far a log was read from the node's files     pure
+    crilines    bytes of the node's files to lines               pure
     redaction   secrets out of text                              pure
     text        bytes to what people read                        pure
     grouping    which lines are one event                        pure
@@ -22,7 +24,10 @@ Modules, lowest first:
     shares      how much each run may hold                       pure
     settings, metrics
     stores      from a Storage object to an open store
-    follower    one container's log
+    follower    one container's log, over the API
+    nodelogs    the way to the log servers of the nodes
+    filefollower   one container's log, from the node's files
+    ways        which of the two ways a log is read
     worker      one run
     registry    which runs there are
     app         the process
