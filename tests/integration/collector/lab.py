@@ -205,6 +205,12 @@ class Collector:
         self.process = None
         return code
 
+    def leave(self) -> None:
+        """End it, if it runs, and show what it has said where a test has failed."""
+        if self.process is not None:
+            self.end()
+        print(f"{self._log.parent.name}:\n{self.log()}")  # noqa: T201 - pytest shows it
+
     def get(self, path: str) -> tuple[int, str]:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
