@@ -7,10 +7,11 @@ of the memory of parsed ones, and parsed when they are worked on.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic_core import to_json
 
 from componentrun.api import names
 from componentrun.api.componentrun import ComponentRun
@@ -83,8 +84,7 @@ class ObjectCache:
         if known is not None and version <= known.version:
             return False
         metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
-        document = json.dumps({**obj, "metadata": metadata}, ensure_ascii=False, separators=(",", ":")).encode()
-        self._objects[key] = _Cached(metadata.get("uid", ""), version, document)
+        self._objects[key] = _Cached(metadata.get("uid", ""), version, to_json({**obj, "metadata": metadata}))
         self._tell(key)
         return True
 

@@ -9,7 +9,6 @@ no error for a log or a watch.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 import socket
@@ -23,6 +22,7 @@ from urllib.request import getproxies_environment, proxy_bypass_environment  # t
 import aiohttp
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
+from pydantic_core import from_json, to_json
 
 from componentrun.errors import PlatformError
 from componentrun.process.clock import ApiClock
@@ -216,7 +216,7 @@ class Kube:
             KubeError: the server refused it; the subclass says why.
             UnavailableError: all tries failed.
         """
-        data = None if body is None else json.dumps(body).encode()
+        data = None if body is None else to_json(body)
         tries = 0
         while True:
             tries += 1
@@ -287,7 +287,7 @@ def _retry_after(headers: Mapping[str, str]) -> float:
 
 def _parse(content: bytes, what: str) -> dict[str, Any]:
     try:
-        document = json.loads(content)
+        document = from_json(content, cache_strings="keys")
     except ValueError as error:
         raise UnavailableError(f"{what}: the answer is no JSON: {content[:_QUOTED]!r}") from error
     if not isinstance(document, dict):
