@@ -12,7 +12,7 @@ from benchmarks.throughput import costs
 from benchmarks.throughput.manifests import BATCH, NAMESPACE
 from componentrun.api.names import RUN_LABEL
 from componentrun.collector.facts import run_facts
-from componentrun.process.resources import PODS
+from componentrun.process.resources import PODS, SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -108,6 +108,10 @@ async def all_through(
         group.create_task(_wait(api, kind, count, batch, version, others))
         group.create_task(_create_all(api, kind, count, batch, others))
     seconds = time.monotonic() - begun
+    if others is not None:
+        # What they leave behind is part of what they cost, though nobody waits for it.
+        for resource in (PODS, SECRETS):
+            await api.empty(resource.path(NAMESPACE), RUN_LABEL)
     return Batch(count, seconds, (await snapshot(api, plane, operator)).since(before))
 
 
