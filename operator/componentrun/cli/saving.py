@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from typing import IO, TYPE_CHECKING, TypeVar
 
 from componentrun.cli.errors import BadRequestError
@@ -18,16 +20,38 @@ Result = TypeVar("Result")
 def save(target: Path, write: Callable[[IO[bytes]], Result]) -> Result:
     """Have `write` fill a file beside the target, then let that take its place; what `write` gives back.
 
+    A link stays one: what it leads to is written. What is there and is no file (a pipe, `/dev/stdout`) is written to
+    once all is there.
+
     Raises:
         BadRequestError: the file can't be written.
     """
+    try:
+        # Asked before it is resolved: what /dev/stdout leads to may have no name.
+        if target.exists() and not target.is_file() and not target.is_dir():
+            return _into(target, write)
+        return _in_place_of(target.resolve(), write)
+    except OSError as error:
+        raise BadRequestError(f"can't write `{target}`: {error.strerror}", "choose another FILE") from error
+
+
+def _in_place_of(target: Path, write: Callable[[IO[bytes]], Result]) -> Result:
     partial = target.with_name(f".{target.name}.part")
     try:
         with partial.open("wb") as file:
             result = write(file)
+        if target.is_file():
+            shutil.copymode(target, partial)
         partial.replace(target)
-    except OSError as error:
-        raise BadRequestError(f"can't write `{target}`: {error.strerror}", "choose another FILE") from error
     finally:
         partial.unlink(missing_ok=True)
+    return result
+
+
+def _into(target: Path, write: Callable[[IO[bytes]], Result]) -> Result:
+    with tempfile.NamedTemporaryFile(prefix="componentrun-") as spooled:
+        result = write(spooled)
+        spooled.flush()
+        with open(spooled.name, "rb") as source, target.open("wb") as file:  # noqa: PTH123 - a name, not a path
+            shutil.copyfileobj(source, file)
     return result
