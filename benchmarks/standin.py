@@ -245,7 +245,12 @@ class _Server(ThreadingHTTPServer):
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """The handshake takes its time: not in the thread that accepts."""
-        super().process_request_thread(self._context.wrap_socket(request, server_side=True), client_address)
+        try:
+            connection = self._context.wrap_socket(request, server_side=True)
+        except OSError:  # the collector would not wait, and comes again
+            self.shutdown_request(request)
+            return
+        super().process_request_thread(connection, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A collector that has ended is no error."""
