@@ -62,9 +62,9 @@ class _Spent:
     """What one collector took to deliver all that the stand-in had."""
 
     wall: float
-    """Seconds from its start until everything was delivered."""
+    """Seconds from its first request for a log until everything was delivered."""
     processor: float
-    """Seconds of the processor."""
+    """Seconds of the processor meanwhile."""
     peak_mib: float
 
 
@@ -128,9 +128,11 @@ def _collect(connection: Connection, store: Store, shape: dict[str, Any]) -> _Sp
         folder = Path(name)
         plan = Plan(*_certificate(folder), *_storage(connection, store.settings), **shape)
         with _standin(plan) as server, _collector(folder, server) as process:
-            begun = time.monotonic()
-            _await_delivery(server, process)
-            return _Spent(time.monotonic() - begun, _processor_seconds(process.pid), _peak_mib(process.pid))
+            _await(server, process, "begun")
+            begun, spent = time.monotonic(), _processor_seconds(process.pid)
+            _await(server, process, "delivered")
+            spent = _processor_seconds(process.pid) - spent
+            return _Spent(time.monotonic() - begun, spent, _peak_mib(process.pid))
 
 
 def _storage(connection: Connection, settings: StoreSettings) -> tuple[dict[str, Any], dict[str, str]]:
@@ -213,9 +215,16 @@ def _collector(folder: Path, server: _Standin) -> Iterator[subprocess.Popen[byte
     ) as process:
         try:
             os.sched_setaffinity(process.pid, _processors()[:1])
+            threading.Thread(target=_end_together, args=(process, server.process), daemon=True).start()
             yield process
         finally:
             process.kill()
+
+
+def _end_together(collector: subprocess.Popen[bytes], server: subprocess.Popen[str]) -> None:
+    """Where the collector ends too soon, nobody waits for the stand-in."""
+    collector.wait()
+    server.kill()
 
 
 def _free_port() -> int:
@@ -239,15 +248,9 @@ def _kubeconfig(url: str, authority: Path) -> str:
     return yaml.safe_dump(document)
 
 
-def _await_delivery(server: _Standin, process: subprocess.Popen[bytes]) -> None:
-    """Until the stand-in says that each run was reported; where the collector ends before, the stand-in does, too."""
-
-    def end_together() -> None:
-        process.wait()
-        server.process.kill()
-
-    threading.Thread(target=end_together, daemon=True).start()
-    if server.next_line() != "delivered" or process.poll() is not None:
+def _await(server: _Standin, process: subprocess.Popen[bytes], word: str) -> None:
+    """Until the stand-in says this word: a log was asked for, each run was reported."""
+    if server.next_line() != word or process.poll() is not None:
         raise RuntimeError("the stand-in or the collector has ended before everything was delivered")
 
 

@@ -70,12 +70,20 @@ class _World:
         self.plan = plan
         self.ended: set[int] = set()
         self.changed = threading.Condition()
+        self.begun = False
         self.frames = b"" if plan.rate else b"".join(_frames(plan))
 
     def end(self, number: int) -> None:
         with self.changed:
             self.ended.add(number)
             self.changed.notify_all()
+
+    def begin(self) -> None:
+        """A log is asked for; of the first, whoever started this server is told."""
+        with self.changed:
+            if not self.begun:
+                print("begun", flush=True)
+            self.begun = True
 
     def news(self, told: set[int]) -> set[int]:
         """Runs that have ended besides those; waits for some."""
@@ -191,6 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
             told |= new
 
     def _log(self, number: int, *, first: bool) -> None:
+        self.world.begin()
         self._begin()
         plan = self.world.plan
         if first and plan.rate:
