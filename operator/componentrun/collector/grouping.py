@@ -155,33 +155,17 @@ class Grouper:
         groups: list[Group] = []
         behind: list[Line] = []
         for line in lines:
-            if self._takes_plainly(line, groups, behind):
-                continue
-            released = self.take(line)
-            if released is not None:
+            held = self._groups
+            if len(held) == 1 and not held[0].kind and line.stream in self._open and (text := _plain_begin(line.text)):
+                # The way of nearly every line: behind a line that stands alone, it does so too.
+                groups += held
+                behind += self._lines
+                group = self._open[line.stream] = Group(line, text)
+                self._groups, self._lines, self._bytes = [group], [line], line.size
+            elif (released := self.take(line)) is not None:
                 groups += released[0]
                 behind += released[1]
         return groups, behind
-
-    def _takes_plainly(self, line: Line, groups: list[Group], behind: list[Line]) -> bool:
-        """The way of nearly every line: behind a line that stands alone, it does so too."""
-        open_ = self._open
-        if len(open_) != 1 or len(self._groups) != 1:
-            return False
-        group = open_.get(line.stream)
-        if group is None or group.kind:
-            return False
-        try:
-            text = line.text.decode()
-        except UnicodeDecodeError:
-            return False
-        if not text.isprintable() or (text[:1] in _SPECIAL and (text[:1] != "{" or len(text) == 1)):
-            return False
-        groups.append(group)
-        behind += self._lines
-        group = open_[line.stream] = Group(line, text)
-        self._groups, self._lines, self._bytes = [group], [line], line.size
-        return True
 
     @property
     def size(self) -> tuple[int, int]:
@@ -207,6 +191,17 @@ class Grouper:
                 for stream, group in self._open.items()
             )
         )
+
+
+def _plain_begin(data: bytes) -> str:
+    """The text of a line that needs no change, and of which it is clear that it joins no line and is of no kind."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return ""
+    if text[:1] in _SPECIAL and (text[:1] != "{" or len(text) == 1):
+        return ""
+    return text if text.isprintable() else ""
 
 
 def _kind(text: str) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from componentrun import contract
 from componentrun.api import names
 from componentrun.collector.cut import Cut
 from componentrun.collector.fileplace import FilePosition
@@ -304,12 +305,16 @@ def _position_of(document: dict[str, Any]) -> Position | FilePosition:
 def _said(groups: Sequence[Group], redactor: Redactor) -> list[Said]:
     """What each says. Most lines hold no secret, and are looked at together."""
     clean = redactor.untouched("\n".join([group.text for group in groups]))
-    return [
-        said(group.text, redactor, cut_off=group.cut, clean=clean)
-        if group.texts is None
-        else said(group.message, redactor)
-        for group in groups
-    ]
+    return [_said_by(group, redactor, clean=clean) for group in groups]
+
+
+def _said_by(group: Group, redactor: Redactor, *, clean: bool) -> Said:
+    if group.texts is not None:
+        return said(group.message, redactor)
+    text = group.text
+    if clean and not group.cut and text[:1] != "{" and len(text) <= contract.EVENT_MESSAGE_LIMIT:
+        return Said("info", text)
+    return said(text, redactor, cut_off=group.cut, clean=clean)
 
 
 def _size(value: Any) -> int:
