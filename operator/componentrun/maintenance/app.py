@@ -49,6 +49,9 @@ async def maintain(settings: Settings) -> None:
             except ComponentRunError as error:
                 log.error("Storage %s: %s", place.title, error.message)  # noqa: TRY400 - told in a sentence
                 failures += 1
+            except Exception:  # an error of ours in one Storage must not keep all others from being looked after
+                log.exception("Storage %s was not maintained to the end", place.title)
+                failures += 1
             failures += await _maintain_events(kube, place)
     if failures:
         raise PlatformError(

@@ -25,7 +25,7 @@ from componentrun.storage.sweep import sweep
 from tests.unit.collector.fakekube import FakeKube
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 NOW = datetime.now(UTC)
 
@@ -36,12 +36,12 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.kube = FakeKube()
         self.backends: dict[str, MemoryStore] = {}
-        self.away: set[str] = set()
+        self.away: dict[str, Exception] = {}
 
         def opened(settings: StoreSettings) -> Store:
             store = Store(settings, self.backends.setdefault(settings.bucket, MemoryStore()))
             if settings.bucket in self.away:
-                monkeypatch.setattr(store, "folders", self._refuse)
+                monkeypatch.setattr(store, "folders", self._refuse(self.away[settings.bucket]))
             return store
 
         @asynccontextmanager
@@ -58,8 +58,11 @@ class World:
         # What the tests write is new; here it is old enough.
         monkeypatch.setattr(eventsweep, "LEAST_KEEP", -timedelta(hours=1))
 
-    async def _refuse(self, _prefix: str) -> list[str]:
-        raise TransientError("the store is away")
+    def _refuse(self, error: Exception) -> Callable[[str], Awaitable[list[str]]]:
+        async def refuse(_prefix: str) -> list[str]:
+            raise error
+
+        return refuse
 
     def storage(self, name: str, bucket: str, keep: str | None) -> None:
         events = {"events": {"keep": keep}} if keep is not None else {}
@@ -118,13 +121,14 @@ async def test_two_storages_in_one_place_keep_for_the_longer_time(world: World) 
     assert await world.left("bucket-b") == {"r20", "r40"}
 
 
-async def test_a_store_that_is_away_keeps_nobody_from_the_others(
-    world: World, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("error", [TransientError("the store is away"), ValueError("a defect")])
+async def test_a_store_in_trouble_keeps_nobody_from_the_others(
+    world: World, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    world.storage("away", "bucket-a", "30d")
+    world.storage("away", "bucket-a", None)
     world.storage("main", "bucket-b", "30d")
     await world.said("bucket-b", "old", "x", 40)
-    world.away.add("bucket-a")
+    world.away["bucket-a"] = error
     with pytest.raises(PlatformError, match="steps of maintenance failed"):
         await app.maintain(Settings())
     assert await world.left("bucket-b") == set()
