@@ -27,7 +27,7 @@ __all__ = ["Batch", "Cost", "all_through", "collect", "create_all", "one_at_a_ti
 
 _CREATORS: Final = 30
 """Requests under way at once."""
-_PATIENCE: Final = 900.0
+_PATIENCE: Final = 1200.0
 _SINGLE_PATIENCE: Final = 60.0
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _NOT_COUNTED: Final = frozenset({"leases", "events", "nodes"})

@@ -53,7 +53,7 @@ class Operator:
         self._environment = {
             "PATH": os.defpath,
             "LANG": "C.UTF-8",
-            "KUBECONFIG": str(plane.kubeconfig),
+            "KUBECONFIG": str(plane.operator_kubeconfig),
             **{f"COMPONENTRUN_{name}": value for name, value in given.items()},
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -79,6 +79,17 @@ class Plane:
         return self.folder / "admin.kubeconfig"
 
     @property
+    def operator_kubeconfig(self) -> Path:
+        """The operator's; there once `admit` was called."""
+        return self.folder / "operator.kubeconfig"
+
+    def admit(self, token: str) -> None:
+        """Let the operator in with a token, as in a cluster: a certificate would be verified for every request."""
+        document = json.loads(self.kubeconfig.read_text(encoding="utf-8"))
+        document["users"][0]["user"] = {"token": token}
+        paths.write_private(self.operator_kubeconfig, json.dumps(document))
+
+    @property
     def store_endpoint(self) -> str:
         """URL of the object store."""
         return f"http://{_HOST}:{self._ports['minio']}"

@@ -28,6 +28,10 @@ _CRDS: Final = Path(__file__).resolve().parents[2] / "crds"
 _NODES: Final = 20
 _SECRET: Final = "keys"
 _PATIENCE: Final = 60.0
+_ACCOUNTS: Final = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
+_OPERATOR: Final = "operator"
+_RBAC: Final = "rbac.authorization.k8s.io"
+_TOKEN_SECONDS: Final = 4 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ async def prepared() -> AsyncIterator[Ground]:
     with Plane() as plane:
         async with Api(plane.kubeconfig) as api:
             await _objects(api, plane.store_endpoint)
+            plane.admit(await _token(api))
             others = Others(api, plane.store_endpoint)
             await others.bring_input()
             yield Ground(plane, api, others)
@@ -72,11 +77,22 @@ async def _objects(api: Api, endpoint: str) -> None:
         return True
 
     async def ready() -> bool:
-        accounts = await api.get(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts")
+        accounts = await api.get(_ACCOUNTS)
         return bool(accounts["items"]) and all(map(_is_ready, (await api.get("/api/v1/nodes"))["items"]))
 
     await until(created, _PATIENCE)
     await until(ready, _PATIENCE)
+
+
+async def _token(api: Api) -> str:
+    """Of a service account that may do everything."""
+    await api.create(_ACCOUNTS, {"metadata": {"name": _OPERATOR}})
+    subject = {"kind": "ServiceAccount", "name": _OPERATOR, "namespace": NAMESPACE}
+    role = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": "cluster-admin"}
+    binding = {"metadata": {"name": _OPERATOR}, "roleRef": role, "subjects": [subject]}
+    await api.create(f"/apis/{_RBAC}/v1/clusterrolebindings", binding)
+    answer = await api.create(f"{_ACCOUNTS}/{_OPERATOR}/token", {"spec": {"expirationSeconds": _TOKEN_SECONDS}})
+    return str(answer["status"]["token"])
 
 
 def _storage(endpoint: str) -> dict[str, Any]:

@@ -26,9 +26,9 @@ __all__ = ["run", "told"]
 
 _MANY: Final = 10_000
 _SOME: Final = 1_000
-_HELD_BACK: Final = 200
+_HELD_BACK: Final = 100
 """Jobs of a controller manager that its client holds back: more of them would only take longer."""
-_SINGLE: Final = 20
+_SINGLE: Final = 11
 _AGAINST: Final = {
     "throughput.job.rate": "throughput.pod.rate",
     "throughput.job.default.rate": "throughput.job.rate",
