@@ -45,6 +45,7 @@ def test_a_run_tells_its_whole_life_in_order_with_durations(tenant: Tenant, comp
         input={"tables": [{"source": "in.c-main.words", "destination": "words.csv"}]},
         output={"tables": [{"source": "words.csv", "destination": "out.c-main.words"}]},
     )  # fmt: skip
+    tenant.wait(name)
     run = tenant.wait(name, lambda run: (run["status"].get("events") or {}).get("delivered", False))
     events = tenant.events(name)
     own = [event for event in events if event.source == "operator"]

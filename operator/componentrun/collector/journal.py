@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun import contract
 from componentrun.api import names
 from componentrun.collector.cut import Cut
 from componentrun.collector.fileplace import FilePosition
 from componentrun.collector.lastwords import LastWords
 from componentrun.collector.lifecycle import SOURCE, Told
 from componentrun.collector.position import Position
-from componentrun.collector.structure import Said, cut, limited, said
+from componentrun.collector.structure import Said, cut, limited, said_by_all
 from componentrun.core.results import counted
 from componentrun.storage.events import MAX_SEGMENT_EVENTS
 
@@ -163,7 +162,7 @@ class Journal:
             self._left_lines += len(lines)
             self._left_bytes += size
         else:
-            told = _said(groups, redactor)
+            told = said_by_all(groups, redactor)
             self._append_all(groups, told, source, attempt)
             if source == names.COMPONENT:
                 self._words.extend(key, [what.message for what in told])
@@ -300,21 +299,6 @@ class Journal:
 
 def _position_of(document: dict[str, Any]) -> Position | FilePosition:
     return FilePosition.from_json(document) if "file" in document else Position.from_json(document)
-
-
-def _said(groups: Sequence[Group], redactor: Redactor) -> list[Said]:
-    """What each says. Most lines hold no secret, and are looked at together."""
-    clean = redactor.untouched("\n".join([group.text for group in groups]))
-    return [_said_by(group, redactor, clean=clean) for group in groups]
-
-
-def _said_by(group: Group, redactor: Redactor, *, clean: bool) -> Said:
-    if group.texts is not None:
-        return said(group.message, redactor)
-    text = group.text
-    if clean and not group.cut and text[:1] != "{" and len(text) <= contract.EVENT_MESSAGE_LIMIT:
-        return Said("info", text)
-    return said(text, redactor, cut_off=group.cut, clean=clean)
 
 
 def _size(value: Any) -> int:

@@ -20,11 +20,12 @@ from componentrun import contract
 from componentrun.collector.text import plain_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from componentrun.collector.grouping import Group
     from componentrun.core.redactor import Redactor
 
-__all__ = ["CUT_MARK", "PARAMS_LIMIT", "EventType", "Said", "cut", "limited", "said"]
+__all__ = ["CUT_MARK", "PARAMS_LIMIT", "EventType", "Said", "cut", "limited", "said", "said_by_all"]
 
 EventType = Literal["info", "success", "warn", "error"]
 
@@ -93,6 +94,21 @@ def said(text: str, redactor: Redactor, *, cut_off: bool = False, clean: bool = 
                 clean = False
             return _structured(document, name, redactor, len(text), clean=clean)
     return Said("info", cut(text) if clean and not cut_off else _message(text, redactor, cut_off=cut_off))
+
+
+def said_by_all(groups: Sequence[Group], redactor: Redactor) -> list[Said]:
+    """What each says. Most lines hold no secret, and are looked at together."""
+    clean = redactor.untouched("\n".join([group.text for group in groups]))
+    return [_said_by(group, redactor, clean=clean) for group in groups]
+
+
+def _said_by(group: Group, redactor: Redactor, *, clean: bool) -> Said:
+    if group.texts is not None:
+        return said(group.message, redactor)
+    text = group.text
+    if clean and not group.cut and text[:1] != "{" and len(text) <= contract.EVENT_MESSAGE_LIMIT:
+        return Said("info", text)
+    return said(text, redactor, cut_off=group.cut, clean=clean)
 
 
 def _json_object(text: str) -> dict[str, Any]:
