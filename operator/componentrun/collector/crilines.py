@@ -23,7 +23,6 @@ BATCH: Final = 256
 """Lines that are given at a time at most: other runs have their turn in between."""
 _STREAMS: Final = {b"stdout": "stdout", b"stderr": "stderr"}
 _SCALE: Final = tuple(10 ** (9 - digits) for digits in range(10))
-_FIELDS: Final = 4
 _FRACTION: Final = 20
 """Where it begins in a time, behind the point."""
 _DIGITS: Final = len(_SCALE)
@@ -106,43 +105,52 @@ class CriReader:
 
     def _lines(self, raw: list[bytes]) -> list[Line]:
         lines: list[Line] = []
+        file, end, second, base = self.file, self._end, self._second, self._base
+        plain = not self._open and self._until is None
         for data in raw:
-            begun, self._end = self._end, self._end + len(data) + 1
-            fields = data.split(b" ", 3)
-            stream = _STREAMS.get(fields[1]) if len(fields) == _FIELDS else None
-            if stream is None:
+            size = len(data)
+            begun, end = end, end + size + 1
+            try:
+                stamp, name, tag, text = data.split(b" ", 3)
+                stream = _STREAMS[name]
+            except (ValueError, KeyError):
                 self.odd += 1
                 continue
-            stamp = fields[0]
             fraction = stamp[_FRACTION:-1]
-            if (
-                stamp[:_FRACTION] == self._second
+            digits = len(fraction)
+            if (  # nearly every line
+                plain
+                and tag == b"F"
+                and stamp[:_FRACTION] == second
                 and stamp[-1:] == b"Z"
                 and fraction.isdigit()
-                and len(fraction) < _DIGITS
+                and digits < _DIGITS
+                and size <= KEPT_BYTES
             ):
-                time = self._base + int(fraction) * _SCALE[len(fraction)]
-            else:
-                known = self._time(stamp)
-                if known is None:
-                    self.odd += 1
-                    continue
-                time = known
-            if fields[2] == b"F" and not self._open and self._until is None:  # nearly every line
-                lines.append(Line(time, fields[3][:KEPT_BYTES], len(data), b"", stream, Place(self.file, self._end)))
+                lines.append(Line(base + int(fraction) * _SCALE[digits], text, size, b"", stream, (file, end)))
                 continue
-            line = self._joined(time, fields, begun, stream)
+            self._end = end
+            line = self._slowly(stamp, tag, text, begun, stream)
             if line is not None:
                 lines.append(line)
+            second, base = self._second, self._base
+            plain = not self._open and self._until is None
+        self._end = end
         return lines
 
-    def _joined(self, time: int, fields: list[bytes], begun: int, stream: str) -> Line | None:
-        """Take in a part; the line, where that was the last one."""
+    def _slowly(self, stamp: bytes, tag: bytes, text: bytes, begun: int, stream: str) -> Line | None:
+        """Take in a line or a part; the line, where it is finished and was not read before."""
+        time = nanoseconds_of(stamp)
+        if time is None:
+            self.odd += 1
+            return None
+        if stamp[-1:] == b"Z":
+            self._second, self._base = stamp[:_FRACTION], time // SECOND * SECOND
         parts = self._open.get(stream)
         if parts is None:
             parts = self._open[stream] = _Parts(time, (self.file, begun))
-        parts.add(fields[3])
-        if fields[2][:1] != b"F":
+        parts.add(text)
+        if tag[:1] != b"F":
             return None
         del self._open[stream]
         return self._line(parts.time, parts.text, parts.size, stream)
@@ -163,12 +171,6 @@ class CriReader:
         self._open = {}
         place = Place(self.file, self._end)
         return [Line(parts.time, parts.text, parts.size, b"", stream, place) for stream, parts in found]
-
-    def _time(self, stamp: bytes) -> int | None:
-        time = nanoseconds_of(stamp)
-        if time is not None and stamp[-1:] == b"Z":
-            self._second, self._base = stamp[:_FRACTION], time // SECOND * SECOND
-        return time
 
 
 def _order(place: tuple[str, int]) -> tuple[tuple[int, str, str], int]:

@@ -53,7 +53,7 @@ class FilePosition:
         last = lines[-1]
         if last.place is None:
             raise ValueError("the line was not read from a file of the node")
-        self.place, self.newest, self.lines = last.place, last.time, self.lines + len(lines)
+        self.place, self.newest, self.lines = Place(*last.place), last.time, self.lines + len(lines)
 
     def to_json(self) -> dict[str, Any]:
         """For the checkpoint."""

@@ -69,8 +69,8 @@ class Line(NamedTuple):
     """Of the whole line, timestamp included."""
     stream: str | None = None
     """`stdout` or `stderr`, where whoever read it can tell them apart."""
-    place: Place | None = None
-    """Where reading goes on behind it, where it was read from a file of the node."""
+    place: tuple[str, int] | Place | None = None
+    """Where reading goes on behind it, where it was read from a file of the node; a `Place`, or its first two parts."""
 
 
 def digest(data: bytes) -> bytes:

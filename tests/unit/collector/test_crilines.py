@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from componentrun.collector.crilines import CriReader
-from componentrun.collector.fileplace import FilePosition
+from componentrun.collector.fileplace import FilePosition, Place
 from componentrun.collector.lines import KEPT_BYTES, PART_BYTES, Line, nanoseconds_of
 
 FILE = "0-2026-11-24T07:46:33.8662Z"
@@ -75,7 +75,7 @@ def test_a_new_start_of_the_container_ends_what_was_not_finished() -> None:
     (line,) = reader.begin("1-2026-11-24T07:46:35Z", 0)
     assert line.text == b"cut off"
     assert line.place is not None
-    assert line.place.start == ("1-2026-11-24T07:46:35Z", 0)
+    assert Place(*line.place).start == ("1-2026-11-24T07:46:35Z", 0)
 
 
 def test_a_rotation_does_not() -> None:
@@ -117,8 +117,9 @@ def test_an_unfinished_line_before_the_place_is_not_lost_when_nothing_follows() 
     data = b"2026-11-24T07:46:33.1Z stdout P no newline\n2026-11-24T07:46:33.2Z stderr F taken\n"
     (taken,) = read(data)
     assert taken.place is not None
-    reader = CriReader(taken.place)
-    file, offset = taken.place.start
+    place = Place(*taken.place)
+    reader = CriReader(place)
+    file, offset = place.start
     assert reader.begin(file, offset) == []
     assert list(reader.feed(data[offset:])) == []
     assert [line.text for line in reader.rest()] == [b"no newline"]
