@@ -51,11 +51,7 @@ def test_a_run_tells_its_whole_life_in_order_with_durations(tenant: Tenant, comp
     own = [event for event in events if event.source == "operator"]
     # A phase may be over before the operator has looked; these were seen by whoever decides about them.
     phases = [event.params["phase"] for event in own if "phase" in event.params and event is not own[-1]]
-    assert [phase for phase in ("Queued", "Running", "Publishing") if phase in phases] == [
-        "Queued",
-        "Running",
-        "Publishing",
-    ]
+    assert {"Queued", "Running", "Publishing"} <= set(phases)
     assert phases == sorted(phases, key=["Queued", "Pending", "StagingIn", "Running", "StagingOut", "Publishing"].index)
     assert [event.message.split(":")[0] for event in own[-2:]] == ["published", f"Succeeded after {took(own[-1])}"]
     assert all(event.params["seconds"] >= 0 for event in own[1:])
@@ -68,7 +64,7 @@ def test_a_run_tells_its_whole_life_in_order_with_durations(tenant: Tenant, comp
     assert told["published"].params["tables"] == [{"table": "out.c-main.words", "rows": 2, "bytes": 14}]
     order = ["the run was accepted", "Input ready", "the component is running", "Output uploaded", "published"]
     assert [message for message in told if message in order] == order
-    assert sum(own[-1].params["phases"].values()) >= own[-1].params["seconds"]
+    assert sum(own[-1].params["phases"].values()) >= own[-1].params["seconds"] - 0.01  # each is rounded
 
 
 def took(result: Event) -> str:

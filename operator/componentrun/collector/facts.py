@@ -38,6 +38,8 @@ class RunFacts:
     version: str = ""
     """Its resource version."""
     generation: int = 0
+    created: datetime | None = None
+    """When its object was created, to the second; None where that is not known."""
 
     @property
     def ended(self) -> bool:
@@ -106,6 +108,7 @@ def run_facts(raw: Mapping[str, Any]) -> RunFacts:
         status=status,
         version=metadata.get("resourceVersion", ""),
         generation=metadata.get("generation", 0),
+        created=_moment(metadata.get("creationTimestamp")),
     )
 
 

@@ -13,13 +13,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.common import duration_text
+from componentrun.api.componentrun import PhaseTime
 from componentrun.collector.facts import TERMINAL
 from componentrun.core.conditions import PUBLISHED, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from componentrun.api.componentrun import Attempt, ComponentRunStatus, PhaseTime
+    from componentrun.api.componentrun import Attempt, ComponentRunStatus
     from componentrun.collector.facts import RunFacts
     from componentrun.collector.structure import EventType
 
@@ -64,7 +65,7 @@ def progress(run: RunFacts) -> Iterator[Told]:
     """All that the status tells but the result, in the order in which it happened."""
     told = [
         _phase(run.status, item, before)
-        for before, item in pairwise((None, *run.status.phases))
+        for before, item in pairwise((None, *_phases(run)))
         if item is not None and item.phase not in TERMINAL
     ]
     told += _published(run.status)
@@ -75,6 +76,14 @@ def progress(run: RunFacts) -> Iterator[Told]:
         time, attempt = nanoseconds(stop.time), _attempt_at(run.status, stop.time)
         told.append(Told(f"termination@{time}", time, "warn", message, {"reason": stop.reason}, attempt))
     yield from sorted(told, key=lambda item: item.time)
+
+
+def _phases(run: RunFacts) -> tuple[PhaseTime, ...]:
+    """A run that needs to wait for nothing is started before its status says that it was accepted."""
+    phases = run.status.phases
+    if not phases or phases[0].phase in _OF_THE_RUN or run.created is None:
+        return phases
+    return (PhaseTime(phase="Queued", start_time=min(run.created, phases[0].start_time)), *phases)
 
 
 def replaced(status: ComponentRunStatus) -> tuple[Attempt, ...]:

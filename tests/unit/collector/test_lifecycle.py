@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from componentrun.collector import lifecycle
+from componentrun.collector.facts import run_facts
 from componentrun.collector.journal import Journal
 from componentrun.collector.lifecycle import Told
 from componentrun.collector.lines import Line
 from componentrun.core.redactor import Redactor
 from tests.unit.collector.reading import sink_of
-from tests.unit.collector.runs import ENDED, UID, a_run, ended_run
+from tests.unit.collector.runs import ENDED, UID, a_run, ended_run, raw_run
 
 
 def test_phases_are_told_in_order_and_the_end_is_not_among_them() -> None:
@@ -55,6 +56,14 @@ def published(status: str, message: str) -> dict[str, str]:
     moment = "2026-11-24T07:00:12.500001Z"
     condition = {"type": "Published", "status": status, "reason": "Published", "message": message}
     return condition | {"lastTransitionTime": moment}
+
+
+def test_a_run_that_is_started_at_once_was_accepted_when_its_object_was_created() -> None:
+    raw = raw_run(phases=[{"phase": "Pending", "startTime": "2026-11-24T07:00:01.5Z"}])
+    raw["metadata"]["creationTimestamp"] = "2026-11-24T07:00:01Z"
+    accepted, pending = lifecycle.progress(run_facts(raw))
+    assert (accepted.message, accepted.params) == ("the run was accepted", {"phase": "Queued"})
+    assert pending.params == {"phase": "Pending", "ended": "Queued", "seconds": 0.5}
 
 
 def test_running_names_the_image_that_runs() -> None:
