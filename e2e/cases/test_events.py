@@ -56,12 +56,13 @@ def test_a_run_tells_its_whole_life_in_order_with_durations(tenant: Tenant, comp
     assert [event.message.split(":")[0] for event in own[-2:]] == ["published", f"Succeeded after {took(own[-1])}"]
     assert all(event.params["seconds"] >= 0 for event in own[1:])
 
-    tables = [{"table": "in.c-main.words", "rows": 2, "bytes": 22}]
+    size = len("1,one\n2,two\n")
+    tables = [{"table": "in.c-main.words", "rows": 2, "bytes": len("id,text\n") + size}]
     told = {event.message.split(":")[0].split(".")[0]: event for event in sorted(events, key=lambda event: event.time)}
     assert told["Input ready"].params["tables"] == tables
     assert told["the component is running"].params["imageID"] == run["status"]["imageID"]
-    assert told["Output uploaded"].params["tables"] == [{"table": "out.c-main.words", "rows": 2, "bytes": 14}]
-    assert told["published"].params["tables"] == [{"table": "out.c-main.words", "rows": 2, "bytes": 14}]
+    assert told["Output uploaded"].params["tables"] == [{"table": "out.c-main.words", "rows": 2, "bytes": size}]
+    assert told["published"].params["tables"] == [{"table": "out.c-main.words", "rows": 2, "bytes": size}]
     order = ["the run was accepted", "Input ready", "the component is running", "Output uploaded", "published"]
     assert [message for message in told if message in order] == order
     assert sum(own[-1].params["phases"].values()) >= own[-1].params["seconds"] - 0.01  # each is rounded
