@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio import client as kubernetes_client
+from kubernetes.aio.config import kube_config
 
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.process import kube as kube_module
@@ -227,7 +228,8 @@ def test_what_may_pass_is_transient(kind: type[KubeError]) -> None:
 
 async def test_no_cluster_at_all_is_said_clearly(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    # The client has read KUBECONFIG when it was imported.
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
     with pytest.raises(PlatformError, match="no Kubernetes API server is known"):
         await kube_module.connect(Observer())
 
