@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ class Process:
     pid: int
     command: str
     """Its arguments, joined by spaces."""
+    started: int
+    """Clock ticks after the machine's start: numbers of processes are used again."""
 
 
 def processes_of(pod: Any, container: str) -> list[Process]:
@@ -30,11 +33,11 @@ def processes_of(pod: Any, container: str) -> list[Process]:
     if not found:
         return []
     container_id = found[0].rpartition("/")[2]
-    return sorted(_in_group(container_id), key=lambda process: process.pid)
+    return sorted(_in_group(container_id), key=lambda process: process.started)
 
 
 def kill(pod: Any, container: str, command: str = "", *, seconds: float = 30) -> Process:
-    """SIGKILL the first process of the container whose command contains `command`, as soon as there is one.
+    """SIGKILL the oldest process of the container whose command begins as the pattern says, as soon as there is one.
 
     Raises:
         TimeoutError: there was none in time.
@@ -42,7 +45,7 @@ def kill(pod: Any, container: str, command: str = "", *, seconds: float = 30) ->
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for process in processes_of(pod, container):
-            if command in process.command:
+            if re.match(command, process.command):
                 os.kill(process.pid, signal.SIGKILL)
                 return process
         time.sleep(_EVERY_SECONDS)
@@ -57,7 +60,12 @@ def _in_group(container_id: str) -> list[Process]:
         try:
             if container_id in (folder / "cgroup").read_text():
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-                found.append(Process(int(folder.name), command))
+                found.append(Process(int(folder.name), command, _started(folder)))
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended meanwhile
     return found
+
+
+def _started(folder: Path) -> int:
+    # Field 22 of proc(5) stat; the second one, the program's name in brackets, may hold anything.
+    return int((folder / "stat").read_text().rpartition(")")[2].split()[19])

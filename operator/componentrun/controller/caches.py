@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from componentrun.api import names
 from componentrun.api.componentrun import ComponentRun
-from componentrun.core.podview import read_pod
+from componentrun.core.podview import asked_before, read_pod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -273,6 +273,8 @@ class PodCache:
             return False
         run_uid = obj["metadata"]["labels"].get(names.RUN_UID_LABEL, "")
         view = read_pod(dict(obj), gone=gone)
+        if known is not None:
+            view = asked_before(view, known.view)
         self._pods.setdefault(run, {})[uid] = _CachedPod(run_uid, version, view)
         self.on_pod(run, uid, view)
         return True

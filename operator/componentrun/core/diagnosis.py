@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from componentrun import contract
@@ -367,9 +366,9 @@ def before_start(pod: PodView) -> bool:
 
 def interrupted(pod: PodView, container: ContainerView) -> bool:
     """Whether the container ended because (or after) its pod was deleted. Times are whole seconds: a tie is a yes."""
-    if pod.deleted_at is None:
+    asked = pod.deletion_asked_at
+    if asked is None:
         return False
-    asked = pod.deleted_at - timedelta(seconds=pod.deletion_grace_seconds or 0)
     return container.state != "terminated" or container.finished_at is None or container.finished_at >= asked
 
 

@@ -58,6 +58,8 @@ class PodView:
     deleted_at: datetime | None = None
     """metadata.deletionTimestamp: when the grace period ends."""
     deletion_grace_seconds: int | None = None
+    deletion_asked_at: datetime | None = None
+    """When somebody first asked for its deletion; the kubelet's own, last one gives `deleted_at` another meaning."""
     heard: bool = True
     """The kubelet knows of the deletion; so, too, where a kubelet tells no generation (Kubernetes before 1.34)."""
     gone: bool = False

@@ -7,7 +7,7 @@ by hand must not stop the reconciler. What is missing or of an unknown shape rea
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
@@ -16,7 +16,7 @@ from componentrun.core.observed import ContainerView, PodView
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["read_pod"]
+__all__ = ["asked_before", "read_pod"]
 
 _UNKNOWN: Final = "ContainerStatusUnknown"
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
@@ -40,6 +40,7 @@ def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
     containers = {view.name: view for view in _containers(status)}
     spec = _dict(obj, "spec")
     node = _text(spec, "nodeName")
+    deleted_at, grace = _time(metadata.get("deletionTimestamp")), _seconds(metadata.get("deletionGracePeriodSeconds"))
     return PodView(
         name=_text(metadata, "name"),
         uid=_text(metadata, "uid"),
@@ -53,8 +54,9 @@ def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
         gates=tuple(_text(gate, "name") for gate in _dicts(spec, "schedulingGates")),
         unschedulable=_unschedulable(scheduled),
         disruption=_text(disruption, "reason") if _text(disruption, "status") == "True" else "",
-        deleted_at=_time(metadata.get("deletionTimestamp")),
-        deletion_grace_seconds=_seconds(metadata.get("deletionGracePeriodSeconds")),
+        deleted_at=deleted_at,
+        deletion_grace_seconds=grace,
+        deletion_asked_at=None if deleted_at is None else deleted_at - timedelta(seconds=grace or 0),
         heard=_heard(metadata, status),
         gone=gone,
         timeout_seconds=_seconds(annotations.get(names.TIMEOUT_ANNOTATION)) or 0,
@@ -63,6 +65,18 @@ def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
         stage_out=containers.get(names.STAGE_OUT),
         component=containers.get(names.COMPONENT),
     )
+
+
+def asked_before(view: PodView, earlier: PodView) -> PodView:
+    """The view with the time at which its deletion was first asked for, as `earlier` knows it.
+
+    The kubelet deletes a pod once more when its containers have ended, and the object then says that it was asked for
+    at that time: with nothing but the last event of a pod, what was stopped would seem to have ended by itself.
+    """
+    first = earlier.deletion_asked_at
+    if first is None or (view.deletion_asked_at is not None and view.deletion_asked_at <= first):
+        return view
+    return replace(view, deletion_asked_at=first)
 
 
 def _heard(metadata: dict[str, Any], status: dict[str, Any]) -> bool:

@@ -42,6 +42,7 @@ class Front:
         self._kubeconfig = kubeconfig
         self._runs: dict[str, dict[str, Any]] = {}
         self._version = 1
+        self._history: list[tuple[int, dict[str, Any]]] = []
         self._watchers: list[asyncio.Queue[dict[str, Any] | None]] = []
         self._idle: list[asyncio.Queue[dict[str, Any] | None]] = []
         self._logs: list[web.Request] = []
@@ -129,8 +130,10 @@ class Front:
         self._version += 1
         run["metadata"]["resourceVersion"] = str(self._version)
         self._runs[run["metadata"]["name"]] = run
+        event = {"type": kind, "object": run}
+        self._history.append((self._version, event))
         for queue in self._watchers:
-            queue.put_nowait({"type": kind, "object": run})
+            queue.put_nowait(event)
 
     async def _cut(self) -> None:
         for request in self._logs:
@@ -139,6 +142,7 @@ class Front:
 
     async def _forget(self) -> None:
         self._version += 100
+        self._history.clear()
         for queue in self._watchers:
             queue.put_nowait({"type": "ERROR", "object": {"code": 410, "message": "too old resource version"}})
             queue.put_nowait(None)
@@ -152,6 +156,11 @@ class Front:
         response = web.StreamResponse()
         await response.prepare(request)
         queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        # What happened since the listing comes first, as from an API server.
+        since = int(request.query["resourceVersion"])
+        for version, event in self._history:
+            if version > since:
+                queue.put_nowait(event)
         self._watchers.append(queue)
         try:
             while (event := await queue.get()) is not None:

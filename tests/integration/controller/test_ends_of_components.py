@@ -57,7 +57,7 @@ class TestSignals:
             pytest.skip("its processes are on another machine")
         name = place.run("sleep-for", "300")
         place.await_phase(name, "Running")
-        kill(place.tenant.pods(name)[0], "component", "sleep-for")
+        kill(place.tenant.pods(name)[0], "component", ".*sleep-for")
         status = place.failed(name, "ApplicationError", "killed by SIGKILL")
         assert status["exitCode"] == 137
         assert "s left" in status["lastWords"]
@@ -75,7 +75,7 @@ class TestDisk:
     def test_a_component_that_fills_the_shared_volume(self, place: Place) -> None:
         small = component(place, "small-disk", dataSize="96Mi", args=["fill-disk"])
         name = place.run(image=None, component=small)
-        place.failed(name, "DiskFull", 'EmptyDir volume "data" exceeds the limit "96Mi"', "`dataSize`")
+        place.failed(name, "DiskFull", 'EmptyDir volume "data" exceeds the limit "96Mi"', "`dataSize`", seconds=240)
 
     def test_a_component_that_fills_its_own_disk(self, place: Place) -> None:
         limits = {"cpu": "200m", "memory": "256Mi", "ephemeral-storage": "32Mi"}
@@ -161,7 +161,7 @@ class TestSidecar:
         output = {"tables": [{"source": "big.csv", "destination": "out.c-main.big"}]}
         name = place.run(**python(LARGE_TABLE), output=output)
         place.await_phase(name, "Running")
-        kill(place.tenant.pods(name)[0], "stage-out", "python", seconds=90)
+        kill(place.tenant.pods(name)[0], "stage-out", "python3 ", seconds=90)
         status = place.failed(
             name, "StageOutFailed", "`stage-out`", "exit code 137 (killed by SIGKILL)", "Nothing was published"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -91,6 +92,18 @@ class TestObjects:
         assert cache.older_than(9, None) == []
         assert cache.older_than(10, None) == [(KEY, "run-1")]
         assert cache.older_than(10, "other") == []
+
+    def test_a_deletion_was_asked_for_when_it_was_first_asked_for(self) -> None:
+        """As a kubelet does it: it deletes the pod once more, at once, when its containers have ended."""
+        cache = PodCache()
+        for version, (time, grace) in enumerate([("2026-01-01T00:00:11Z", 1), ("2026-01-01T00:00:13Z", 0)], 1):
+            obj = pod(version)
+            obj["metadata"] |= {"deletionTimestamp": time, "deletionGracePeriodSeconds": grace}
+            cache.seen(obj)
+        found = cache.current(KEY, "run-1")
+        assert found is not None
+        assert found.deletion_asked_at == datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC)
+        assert found.deletion_grace_seconds == 0
 
 
 class TestSeveralOperators:
