@@ -1,7 +1,5 @@
 """On our own cluster: starting it again changes nothing, and a dead part is brought back."""
 
-import os
-import signal
 
 import pytest
 
@@ -33,7 +31,7 @@ def test_a_dead_part_is_started_again_and_no_other() -> None:
     before = pids()
     scheduler = before.pop("kube-scheduler")
     assert scheduler is not None
-    os.kill(scheduler, signal.SIGKILL)
+    processes.kill_all([scheduler])
     own.up()
     after = pids()
     assert after.pop("kube-scheduler") not in {scheduler, None}

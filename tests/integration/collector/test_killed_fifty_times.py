@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -39,7 +38,7 @@ def _only_our_own() -> None:
 def restart_kubelet() -> None:
     record = processes.find(next(part.pid_file for part in own.plan().all if part.name == "kubelet"))
     assert record is not None
-    os.kill(record.pid, signal.SIGKILL)
+    processes.kill_all([record.pid])
     own.up()
 
 
