@@ -1,6 +1,5 @@
 """On our own cluster: starting it again changes nothing, and a dead part is brought back."""
 
-
 import pytest
 
 from e2e.cluster import connection, own, processes
