@@ -6,15 +6,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from componentrun.collector.lines import stamp_of
-from componentrun.storage.eventlines import line_writer
+from componentrun.collector.lines import stamp_of, stamps_of
+from componentrun.collector.waiting import Entry, Plain
+from componentrun.storage.eventlines import LineWriter
 from componentrun.storage.events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from componentrun.collector.facts import RunFacts
-    from componentrun.collector.structure import Said
 
 __all__ = ["Cut"]
 
@@ -25,8 +25,8 @@ class Cut:
 
     first_seq: int
     run: RunFacts
-    said: tuple[tuple[int, Said, str, int | None], ...]
-    """Time, what, source and attempt of each event, in their order."""
+    said: tuple[Entry | Plain, ...]
+    """All events, in their order."""
     checkpoint: dict[str, Any]
     size: int
     """Bytes, about."""
@@ -34,43 +34,59 @@ class Cut:
     """Time of the oldest line in it, nanoseconds; 0: it holds no line."""
 
     @property
+    def count(self) -> int:
+        """How many events there are."""
+        return sum([part.amount for part in self.said])
+
+    @property
     def last_seq(self) -> int:
         """Number of the last event."""
-        return self.first_seq + len(self.said) - 1
+        return self.first_seq + self.count - 1
 
     @property
     def events(self) -> tuple[Event, ...]:
         """All of them as objects."""
-        return tuple(self._event(at) for at in range(len(self.said)))
+        return self.said_by(lambda _: True)
 
     def said_by(self, wanted: Callable[[str], bool]) -> tuple[Event, ...]:
         """Those of wanted sources as objects."""
-        return tuple(self._event(at) for at, (_, _, source, _) in enumerate(self.said) if wanted(source))
+        return tuple(
+            self._event(seq + at, part.entry(at))
+            for seq, part in self._numbered()
+            if wanted(part.source)
+            for at in range(part.amount)
+        )
 
     @property
     def ends(self) -> tuple[Event, Event]:
         """The first event, and the one with the latest time."""
-        return self._event(0), self._event(max(range(len(self.said)), key=lambda at: self.said[at][0]))
+        seq, part = max(self._numbered(), key=lambda numbered: numbered[1].latest)
+        at = part.latest_at()
+        return self._event(self.first_seq, self.said[0].entry(0)), self._event(seq + at, part.entry(at))
 
     @property
     def counts(self) -> Counter[str]:
         """How many events there are of each type."""
-        return Counter(what.type for _, what, _, _ in self.said)
+        found: Counter[str] = Counter(part.what.type for part in self.said if isinstance(part, Entry))
+        if plain := sum([part.amount for part in self.said if isinstance(part, Plain)]):
+            found["info"] += plain
+        return found
 
     def lines(self) -> bytes:
         """All of them as they are stored."""
-        run = self.run
-        line = line_writer(run.uid, run.component, run.configuration)
-        return "".join(
-            [
-                line(seq, stamp_of(time), what.type, what.message, what.params, source, attempt)
-                for seq, (time, what, source, attempt) in enumerate(self.said, self.first_seq)
-            ]
-        ).encode(errors="backslashreplace")
+        writer = LineWriter(self.run.uid, self.run.component, self.run.configuration)
+        text = "".join([_lines(writer, seq, part) for seq, part in self._numbered()])
+        return text.encode(errors="backslashreplace")
 
-    def _event(self, at: int) -> Event:
-        run, seq = self.run, self.first_seq + at
-        time, what, source, attempt = self.said[at]
+    def _numbered(self) -> Iterator[tuple[int, Entry | Plain]]:
+        """Each part, and the number of its first event."""
+        seq = self.first_seq
+        for part in self.said:
+            yield seq, part
+            seq += part.amount
+
+    def _event(self, seq: int, entry: Entry) -> Event:
+        run, (time, what, source, attempt) = self.run, entry
         return Event(
             id=f"{run.uid}-{seq}",
             seq=seq,
@@ -84,3 +100,10 @@ class Cut:
             source=source,
             attempt=attempt,
         )
+
+
+def _lines(writer: LineWriter, seq: int, part: Entry | Plain) -> str:
+    if isinstance(part, Plain):
+        return writer.plain(seq, stamps_of(part.times), part.messages, part.source, part.attempt)
+    time, what, source, attempt = part
+    return writer.one(seq, stamp_of(time), what.type, what.message, what.params, source, attempt)

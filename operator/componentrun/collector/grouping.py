@@ -10,23 +10,29 @@ within its limits, and
 
 Lines are held until it is certain that nothing joins them any more, and are given on all at once and in the order in
 which they were read. So what was given on is always a beginning of the log, and a position behind it is exact.
+
+Nearly all lines stand alone, and one look at their beginning says so. Such lines, one behind the other, become a
+`Block` in a few steps for all of them together; every other line is taken by itself.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from componentrun import contract
 from componentrun.collector.lines import KEPT_BYTES, SECOND
 from componentrun.collector.text import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from componentrun.collector.lines import Line
 
-__all__ = ["Group", "Grouper"]
+    Released = tuple[Sequence["Group | Block"], Sequence[Line]]
+    """Groups that are complete, and all of their lines as they were read."""
+
+__all__ = ["Block", "Group", "Grouper"]
 
 _WINDOW: Final = SECOND // 2
 _MOST_LINES: Final = 500
@@ -55,6 +61,9 @@ _KINDS_OF: Final = {
 }
 _SPECIAL: Final = _JOIN_CHARACTERS | frozenset(_KINDS_OF)
 """A line that begins with any other character joins nothing but a text whose kind is known, and is of no kind."""
+_STANDS_OUT: Final = re.compile("|".join([r"\{", _JOINS.pattern, *(begins.pattern for _, _, begins in _KINDS)]))
+"""A line that may join another one, or another one it; or that may be an object of JSON."""
+_PRINTABLE: Final = bytes(range(ord(" "), 0x7F))
 _GOES_ON: Final = {
     "python": re.compile(r"[^\s]"),
     "python end": re.compile(
@@ -69,6 +78,30 @@ _GOES_ON: Final = {
     "json": re.compile(r"[}\]]+,?$"),
 }
 """What joins a text of that kind besides."""
+
+
+class Block(NamedTuple):
+    """Lines each of which is an event of its own, and nothing but its text."""
+
+    times: list[int]
+    """As `Line.time`."""
+    texts: list[str]
+    """As people read them, at most as long as a message may be."""
+
+    @property
+    def time(self) -> int:
+        """Of the first line."""
+        return self.times[0]
+
+    @property
+    def oldest(self) -> int:
+        """The earliest time."""
+        return min(self.times)
+
+    @property
+    def text(self) -> str:
+        """All of them."""
+        return "\n".join(self.texts)
 
 
 class Group:
@@ -88,6 +121,11 @@ class Group:
         self.cut = line.size > KEPT_BYTES
         """The end of the line is missing; none joins one that is so long."""
         self.kind = _kind(text) if text[:1] in _KINDS_OF else ""
+
+    @property
+    def oldest(self) -> int:
+        """The time that counts."""
+        return self.time
 
     @property
     def message(self) -> str:
@@ -133,9 +171,26 @@ class Grouper:
         """Whether any line is held."""
         return bool(self._lines)
 
-    def take(self, line: Line) -> tuple[Sequence[Group], Sequence[Line]] | None:
+    def take(self, line: Line) -> Released | None:
         """The next line. Returns groups that are complete now, and all of their lines as they were read."""
-        text = readable(line.text)
+        return self._take(line, readable(line.text))
+
+    def take_all(self, lines: Sequence[Line]) -> Released:
+        """Many lines at once: the same as `take` for each, and all that they release."""
+        groups: list[Group | Block] = []
+        behind: list[Line] = []
+        texts, begin = _texts(lines), 0
+        for end in [*_apart(lines, texts), len(lines)]:
+            for released in self._take_stretch(lines[begin:end], texts[begin:end]):
+                groups += released[0]
+                behind += released[1]
+            if end < len(lines) and (found := self._take(lines[end], texts[end])) is not None:
+                groups += found[0]
+                behind += found[1]
+            begin = end + 1
+        return groups, behind
+
+    def _take(self, line: Line, text: str) -> Released | None:
         group = self._open.get(line.stream)
         if group is not None and group.joins(line, text):
             group.add(line, text)
@@ -143,36 +198,36 @@ class Grouper:
             self._bytes += line.size
             return None if len(self._lines) < _MOST_LINES and self._bytes < _MOST_BYTES else self.flush()
         released = self.flush() if self._lines and not self._waits(line) else None
-        group = Group(line, text)
-        self._lines.append(line)
-        self._groups.append(group)
-        self._open[line.stream] = group
-        self._bytes += line.size
+        self._begin(line, text)
         return released
 
-    def take_all(self, lines: Sequence[Line]) -> tuple[Sequence[Group], Sequence[Line]]:
-        """Many lines at once: the same as `take` for each, and all that they release."""
-        groups: list[Group] = []
-        behind: list[Line] = []
-        for line in lines:
-            held = self._groups
-            if len(held) == 1 and not held[0].kind and line.stream in self._open and (text := _plain_begin(line.text)):
-                # The way of nearly every line: behind a line that stands alone, it does so too.
-                groups += held
-                behind += self._lines
-                group = self._open[line.stream] = Group(line, text)
-                self._groups, self._lines, self._bytes = [group], [line], line.size
-            elif (released := self.take(line)) is not None:
-                groups += released[0]
-                behind += released[1]
-        return groups, behind
+    def _take_stretch(self, lines: Sequence[Line], texts: list[str]) -> Iterator[Released]:
+        """Lines none of which stands out: where no text of a known kind goes on, each of them ends what is held."""
+        at = 0
+        while at < len(lines) and any(group.kind for group in self._open.values()):
+            if (released := self._take(lines[at], texts[at])) is not None:
+                yield released
+            at += 1
+        if at == len(lines):
+            return
+        if self._lines:
+            yield self.flush()
+        if alone := lines[at:-1]:
+            yield [Block([line.time for line in alone], texts[at:-1])], alone
+        self._begin(lines[-1], texts[-1])
+
+    def _begin(self, line: Line, text: str) -> None:
+        group = self._open[line.stream] = Group(line, text)
+        self._lines.append(line)
+        self._groups.append(group)
+        self._bytes += line.size
 
     @property
     def size(self) -> tuple[int, int]:
         """Lines that are held, and bytes."""
         return len(self._lines), self._bytes
 
-    def flush(self) -> tuple[Sequence[Group], Sequence[Line]]:
+    def flush(self) -> Released:
         """All that is held: nothing joins it any more."""
         released = self._groups, self._lines
         self._lines, self._groups, self._bytes = [], [], 0
@@ -193,15 +248,22 @@ class Grouper:
         )
 
 
-def _plain_begin(data: bytes) -> str:
-    """The text of a line that needs no change, and of which it is clear that it joins no line and is of no kind."""
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        return ""
-    if text[:1] in _SPECIAL and (text[:1] != "{" or len(text) == 1):
-        return ""
-    return text if text.isprintable() else ""
+def _texts(lines: Sequence[Line]) -> list[str]:
+    """All lines as people read them."""
+    data = [line.text for line in lines]
+    if b"".join(data).translate(None, _PRINTABLE):
+        return [readable(text) for text in data]
+    return [text.decode("ascii") for text in data]
+
+
+def _apart(lines: Sequence[Line], texts: list[str]) -> list[int]:
+    """Places of lines that can't be part of a block: they stand out, or are too long for a message."""
+    apart = [at for at, text in enumerate(texts) if text[:1] in _SPECIAL and _STANDS_OUT.match(text)]
+    most = contract.EVENT_MESSAGE_LIMIT
+    if max(map(len, texts)) > most or max([line.size for line in lines]) > KEPT_BYTES:
+        long = [at for at, line in enumerate(lines) if len(texts[at]) > most or line.size > KEPT_BYTES]
+        apart = sorted({*apart, *long})
+    return apart
 
 
 def _kind(text: str) -> str:

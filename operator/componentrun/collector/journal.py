@@ -5,24 +5,22 @@ whenever the journal is cut, what the checkpoint says was read is exactly what t
 
 A run may have so many events and bytes of messages (`Limits`). What its component prints beyond them is read and
 counted, and an event says so when it begins, and how much it was at the end.
-
-Containers are read side by side, so what came first is not always said first: within a segment events stand in the
-order of their times, and those of one source in the order in which it gave them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
 from componentrun.collector.cut import Cut
 from componentrun.collector.fileplace import FilePosition
+from componentrun.collector.grouping import Block, Group
 from componentrun.collector.lastwords import LastWords
 from componentrun.collector.lifecycle import SOURCE, Told
 from componentrun.collector.position import Position
 from componentrun.collector.structure import Said, cut, limited, said_by_all
+from componentrun.collector.waiting import Entry, Plain, Waiting
 from componentrun.core.results import counted
 from componentrun.storage.events import MAX_SEGMENT_EVENTS
 
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.collector.facts import RunFacts
-    from componentrun.collector.grouping import Group
     from componentrun.collector.lines import Line
     from componentrun.core.redactor import Redactor
 
@@ -43,9 +40,6 @@ _CHECKPOINT_FORMAT: Final = 1
 _OVERHEAD: Final = 200
 """Bytes of an event without message, params, component and configuration."""
 _MOST_PROBLEMS: Final = 20
-_LAST: Final = 2**63
-"""Behind every time."""
-_place: Final = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +78,7 @@ class Journal:
         self.room = SEGMENT_BYTES
         self.finished = False
         self.problems: list[str] = []
-        self._waiting: list[tuple[int, int, Said, str, int | None]] = []
-        """Place, time, what, source and attempt of each event. Its place is its time, or that of a later one before it
-        from the same source."""
-        self._latest: dict[str, int] = {}
+        self._waiting = Waiting()
         self._overhead = _OVERHEAD + len(run.component) + len(run.configuration)
         self._oldest = 0
         self._positions: dict[str, Position | FilePosition] = {}
@@ -103,12 +94,12 @@ class Journal:
     @property
     def full(self) -> bool:
         """Whether nothing should be added before the next cut."""
-        return self.size >= self.room or len(self._waiting) >= _SEGMENT_EVENTS
+        return self.size >= self.room or self._waiting.count >= _SEGMENT_EVENTS
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not self._waiting
+        return not self._waiting.count
 
     def position(self, key: str) -> Position:
         """How far a container's log was read over the API."""
@@ -138,7 +129,7 @@ class Journal:
     def take(
         self,
         key: str,
-        groups: Sequence[Group],
+        groups: Sequence[Group | Block],
         lines: Sequence[Line],
         redactor: Redactor,
         *,
@@ -150,7 +141,7 @@ class Journal:
 
         Args:
             key: of the container.
-            groups: what becomes an event each.
+            groups: what becomes an event each, or of a block an event for each line.
             lines: the lines of all groups, in the order in which they stand in the log.
             redactor: takes secrets out.
             source: where they come from.
@@ -165,9 +156,9 @@ class Journal:
             told = said_by_all(groups, redactor)
             self._append_all(groups, told, source, attempt)
             if source == names.COMPONENT:
-                self._words.extend(key, [what.message for what in told])
+                self._words.extend(key, _messages(told))
             self._printed += size
-            oldest = min([group.time for group in groups])
+            oldest = min([group.oldest for group in groups])
             self._oldest = min(self._oldest or oldest, oldest)
         (self._positions.get(key) or self.position(key)).add(lines)
 
@@ -178,18 +169,21 @@ class Journal:
             return False  # all of them are beyond
         return len(lines) + held[0] > events or sum([line.size for line in lines]) + held[1] >= size
 
-    def _append_all(self, groups: Sequence[Group], told: Sequence[Said], source: str, attempt: int | None) -> None:
-        """As `_append` for each: this is the way of every line."""
-        latest, waiting, size = self._latest.get(source, 0), self._waiting, self._overhead * len(told)
+    def _append_all(
+        self, groups: Sequence[Group | Block], told: Sequence[Said | Block], source: str, attempt: int | None
+    ) -> None:
+        count, size = self._waiting.count, 0
         for group, what in zip(groups, told, strict=True):
-            time = group.time
-            latest = max(latest, time)
-            waiting.append((latest, time, what, source, attempt))
-            # What the params take is about what they took in the line.
-            size += group.characters if what.params else len(what.message)
-        self._latest[source] = latest
-        self.next_seq += len(told)
-        self.size += size
+            if isinstance(what, Block):
+                self._waiting.add(Plain(what.times, what.texts, source, attempt))
+                size += sum(map(len, what.texts))
+            else:
+                self._waiting.add(Entry(group.time, what, source, attempt))
+                # What the params take is about what they took in the line.
+                size += group.characters if what.params and isinstance(group, Group) else len(what.message)
+        count = self._waiting.count - count
+        self.next_seq += count
+        self.size += size + self._overhead * count
 
     def _is_beyond_limits(self, time: int, attempt: int | None) -> bool:
         limits = self._limits
@@ -244,12 +238,9 @@ class Journal:
 
     def cut(self) -> Cut:
         """Take all events out; there must be some."""
-        first = self.next_seq - len(self._waiting)
-        self._waiting.sort(key=_place)
-        said = tuple([item[1:] for item in self._waiting])
-        segment = Cut(first, self._run, said, self.checkpoint(), self.size, self._oldest)
-        self._waiting, self.size, self._oldest = [], 0, 0
-        self._latest.clear()
+        first = self.next_seq - self._waiting.count
+        segment = Cut(first, self._run, self._waiting.take(), self.checkpoint(), self.size, self._oldest)
+        self.size, self._oldest = 0, 0
         return segment
 
     def checkpoint(self) -> dict[str, Any]:
@@ -288,9 +279,7 @@ class Journal:
         return self
 
     def _append(self, time: int, what: Said, source: str, attempt: int | None, *, last: bool = False) -> None:
-        place = _LAST if last else max(time, self._latest.get(source, 0))
-        self._latest[source] = place
-        self._waiting.append((place, time, what, source, attempt))
+        self._waiting.add(Entry(time, what, source, attempt), last=last)
         self.next_seq += 1
         self.size += self._overhead + len(what.message)
         if what.params:
@@ -299,6 +288,13 @@ class Journal:
 
 def _position_of(document: dict[str, Any]) -> Position | FilePosition:
     return FilePosition.from_json(document) if "file" in document else Position.from_json(document)
+
+
+def _messages(told: Sequence[Said | Block]) -> list[str]:
+    messages: list[str] = []
+    for what in told:
+        messages += what.texts if isinstance(what, Block) else (what.message,)
+    return messages
 
 
 def _size(value: Any) -> int:

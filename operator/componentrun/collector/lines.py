@@ -14,6 +14,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from componentrun.collector.fileplace import Place
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "nanoseconds_of",
     "parse",
     "stamp_of",
+    "stamps_of",
 ]
 
 SECOND: Final = 1_000_000_000
@@ -192,6 +195,16 @@ def stamp_of(nanoseconds: int) -> str:
     """The time in the form of events: UTC, nine digits."""
     seconds, fraction = divmod(nanoseconds, SECOND)
     return f"{_second_text(seconds)}.{fraction:09}Z"
+
+
+def stamps_of(times: Sequence[int]) -> list[str]:
+    """As `stamp_of` for each; there must be some."""
+    second = times[0] // SECOND
+    base = second * SECOND
+    if min(times) < base or max(times) >= base + SECOND:
+        return [stamp_of(time) for time in times]
+    begin = f"{_second_text(second)}."
+    return [f"{begin}{time - base:09}Z" for time in times]
 
 
 @lru_cache(maxsize=1024)

@@ -88,7 +88,7 @@ class Outlet:
             UndeliverableError: see there.
         """
         run = self._state.run
-        counts, lines = cut.counts, (len(cut.said), cut.lines())
+        counts, lines = cut.counts, (cut.count, cut.lines())
         about = self._about.following(run.name, cut.ends, datetime.now(UTC), counts)
         lanes: tuple[Lane, ...] = ()
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.collector.facts import PodFacts
-    from componentrun.collector.grouping import Group
+    from componentrun.collector.grouping import Block, Group
     from componentrun.collector.journal import Journal
     from componentrun.collector.lines import Line
     from componentrun.collector.metrics import Metrics
@@ -153,7 +153,7 @@ class ContainerSink:
         self.settle()
         self._inbox.problem(key, self._redactor.text(message))  # it may quote what stands where a line should
 
-    def _release(self, groups: Sequence[Group], lines: Sequence[Line]) -> None:
+    def _release(self, groups: Sequence[Group | Block], lines: Sequence[Line]) -> None:
         self._inbox.journal.take(
             self._key, groups, lines, self._redactor, source=self._source, attempt=self._attempt, limited=self._limited
         )

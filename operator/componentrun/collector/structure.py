@@ -17,6 +17,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from componentrun import contract
+from componentrun.collector.grouping import Block
 from componentrun.collector.text import plain_value
 
 if TYPE_CHECKING:
@@ -96,10 +97,17 @@ def said(text: str, redactor: Redactor, *, cut_off: bool = False, clean: bool = 
     return Said("info", cut(text) if clean and not cut_off else _message(text, redactor, cut_off=cut_off))
 
 
-def said_by_all(groups: Sequence[Group], redactor: Redactor) -> list[Said]:
+def said_by_all(groups: Sequence[Group | Block], redactor: Redactor) -> list[Said | Block]:
     """What each says. Most lines hold no secret, and are looked at together."""
     clean = redactor.untouched("\n".join([group.text for group in groups]))
-    return [_said_by(group, redactor, clean=clean) for group in groups]
+    return [
+        _block(group, redactor, clean=clean) if isinstance(group, Block) else _said_by(group, redactor, clean=clean)
+        for group in groups
+    ]
+
+
+def _block(block: Block, redactor: Redactor, *, clean: bool) -> Block:
+    return block if clean else block._replace(texts=[_message(text, redactor) for text in block.texts])
 
 
 def _said_by(group: Group, redactor: Redactor, *, clean: bool) -> Said:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.collector.grouping import Grouper
+from componentrun.collector.grouping import Block, Group, Grouper
 from componentrun.collector.lines import SECOND, Line
 
 if TYPE_CHECKING:
@@ -190,6 +190,16 @@ def test_what_is_held_is_bounded() -> None:
         assert held <= 500
 
 
+def messages(groups: Sequence[Group | Block]) -> list[tuple[int, str]]:
+    """Time and message of each event."""
+    found: list[tuple[int, str]] = []
+    for group in groups:
+        found += (
+            zip(group.times, group.texts, strict=True) if isinstance(group, Block) else [(group.time, group.message)]
+        )
+    return found
+
+
 LINES = [
     b"plain", b"another", b"  indented", b"", b"{", b"}", b'{"message": "m"}', b"panic: x", b"main.main()", b"\xff",
     b"Traceback (most recent call last):", b'  File "x", line 1', b"ValueError: no", b"a\rb", b"Caused by: x",
@@ -203,8 +213,8 @@ LINES = [
 def test_many_lines_at_once_are_grouped_as_one_by_one(printed: list[tuple[bytes, str | None]], size: int) -> None:
     lines = [Line(at, text, len(text), b"%d" % at, stream) for at, (text, stream) in enumerate(printed)]
 
-    def flat(released: list[Any]) -> tuple[list[str], list[Line]]:
-        return [group.message for groups, _ in released for group in groups], [x for _, xs in released for x in xs]
+    def flat(released: list[Any]) -> tuple[list[tuple[int, str]], list[Line]]:
+        return [text for groups, _ in released for text in messages(groups)], [x for _, xs in released for x in xs]
 
     one, many = Grouper(), Grouper()
     singly = [released for line in lines if (released := one.take(line)) is not None]

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.storage.eventlines import line_writer
+from componentrun.storage.eventlines import LineWriter
 from componentrun.storage.events import Event, Segment, decode_segment, encode_segment
 
 texts = st.text(max_size=30)
@@ -21,12 +21,22 @@ def test_a_line_is_the_same(
 ) -> None:
     time = "2026-11-24T07:46:33.866288610Z"
     event = Event(f"{run}-7", 7, time, run, component, "c-1", kind, message, said, None, source, attempt)
-    line = line_writer(run, component, "c-1")(7, time, kind, message, said, source, attempt)
+    line = LineWriter(run, component, "c-1").one(7, time, kind, message, said, source, attempt)
     whole = encode_segment(Segment(run, 7, {}, (event,)))
     assert whole.endswith(b"}\n" + line.encode(errors="backslashreplace"))
     assert decode_segment(whole, "here").events == (event,)
 
 
+@given(texts, texts, st.lists(texts), st.none() | st.integers(1, 9))
+def test_many_lines_at_once_are_the_same(run: str, source: str, messages: list[str], attempt: int | None) -> None:
+    writer, times = LineWriter(run, "c", "k"), [f"2026-11-24T07:46:33.{at:09}Z" for at in range(len(messages))]
+    singly = [
+        writer.one(at, time, "info", message, {}, source, attempt)
+        for at, (time, message) in enumerate(zip(times, messages, strict=True), 998)
+    ]
+    assert writer.plain(998, times, messages, source, attempt) == "".join(singly)
+
+
 def test_half_a_surrogate_pair_is_written_as_an_escape() -> None:
-    line = line_writer("r", "c", "k")(1, "t", "info", "\ud83d", {}, "component", None)
+    line = LineWriter("r", "c", "k").one(1, "t", "info", "\ud83d", {}, "component", None)
     assert b"\\ud83d" in line.encode(errors="backslashreplace")
