@@ -260,7 +260,7 @@ def _apart(lines: Sequence[Line], texts: list[str]) -> list[int]:
     """Places of lines that can't be part of a block: they stand out, or are too long for a message."""
     apart = [at for at, text in enumerate(texts) if text[:1] in _SPECIAL and _STANDS_OUT.match(text)]
     most = contract.EVENT_MESSAGE_LIMIT
-    if max(map(len, texts)) > most or max([line.size for line in lines]) > KEPT_BYTES:
+    if max(map(len, texts), default=0) > most or max([line.size for line in lines], default=0) > KEPT_BYTES:
         long = [at for at, line in enumerate(lines) if len(texts[at]) > most or line.size > KEPT_BYTES]
         apart = sorted({*apart, *long})
     return apart
