@@ -63,7 +63,9 @@ DuckDB's defaults.""",
         """A control plane of its own (etcd, API server, scheduler, controller manager, MinIO, all as they are)
 whose 20 nodes are played by KWOK: a component runs for a second, and costs nothing. `pod`: the pod that the
 operator would make, created by the benchmark. `job`: the same as a Job, with 500 requests a second and 64 workers
-for its controller, which would start some 200 a minute with its defaults (`default`). `run`: ComponentRuns that
+for its controller, which would start some 200 a minute with its defaults (`default`). `argo`: workflows of one step
+with the component's container, whose controller has the same limits and workers, and looks again after a second instead
+of ten; neither it nor a Job brings tables, keeps keys away or publishes anything. `run`: ComponentRuns that
 read a table; what stage-out leaves in the store and what the collector says in the status (one write for each run)
 is done by the benchmark. 1,000 of each, created as fast as the API server takes them, timed until the last one has
 ended, on a machine whose processors are all busy with it; `many`: 10,000. `cpu` is CPU time for each, of the

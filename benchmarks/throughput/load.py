@@ -153,7 +153,8 @@ async def _wait(api: Api, kind: Kind, count: int, batch: str, version: str, othe
 
 
 async def _ended(api: Api, kind: Kind, version: str, batch: str = "") -> AsyncGenerator[dict[str, Any]]:
-    selectors = {"fieldSelector": kind.ended, "labelSelector": f"{BATCH}={batch}" if batch else BATCH}
+    labels = [f"{BATCH}={batch}" if batch else BATCH, *([kind.ended_label] if kind.ended_label else [])]
+    selectors = {"fieldSelector": kind.ended, "labelSelector": ",".join(labels)}
     async with contextlib.aclosing(api.watch(kind.path, version, **selectors)) as events:
         async for event in events:
             if event["type"] != "DELETED":

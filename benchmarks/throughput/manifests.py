@@ -15,7 +15,7 @@ from componentrun.process.resources import PODS, RUNS, Resource
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["AGENT_IMAGE", "BATCH", "INPUT", "JOB", "KINDS", "NAMESPACE", "POD", "RUN", "STORAGE", "Kind"]
+__all__ = ["AGENT_IMAGE", "BATCH", "COMPONENT", "INPUT", "JOB", "KINDS", "NAMESPACE", "POD", "RUN", "STORAGE", "Kind"]
 
 NAMESPACE: Final = "throughput"
 STORAGE: Final = "main"
@@ -34,9 +34,11 @@ class Kind:
     name: str
     resource: Resource
     ended: str
-    """Field selector of those that have ended as they should."""
+    """Field selector of those that have ended as they should; empty where a label says it."""
     build: Callable[[str], Mapping[str, Any]]
     """The object of this name, without its labels."""
+    ended_label: str = ""
+    """Label selector of those, where a label says it."""
 
     @property
     def path(self) -> str:
@@ -73,6 +75,8 @@ def _pod_spec() -> dict[str, Any]:
 
 
 _POD_SPEC: Final = _pod_spec()
+COMPONENT: Final = {key: _POD_SPEC["containers"][0][key] for key in ("image", "resources")}
+"""What a run's container is, without what the operator gives it."""
 
 
 def _pod(_: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
@@ -22,16 +22,18 @@ from e2e.cluster.parts import Part
 from e2e.cluster.progress import step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["API_SERVER", "BUCKET", "KEYS", "MANAGER", "Plane", "free_ports"]
+__all__ = ["API_SERVER", "ARGO", "BUCKET", "KEYS", "MANAGER", "Plane", "free_ports"]
 
 API_SERVER: Final = "kube-apiserver"
 MANAGER: Final = "kube-controller-manager"
 _PARTS: Final = ("etcd", API_SERVER, MANAGER, "kube-scheduler", "kwok", "minio")
-_TOOLS: Final = ("etcd", "kubernetes", "kwok", "minio")
+_TOOLS: Final = ("etcd", "kubernetes", "kwok", "minio", "argo")
+ARGO: Final = "workflow-controller"
+"""Not among the parts: a benchmark starts it (`also`), and may have left it."""
 _HOST: Final = "127.0.0.1"
 BUCKET: Final = "throughput"
 KEYS: Final = ("throughput", "throughput-secret")
@@ -105,13 +107,31 @@ class Plane:
             running.end()
         self._start(self._manager(_LIFTED if lifted else ()))
 
+    @contextmanager
+    def also(self, name: str, arguments: Sequence[str], health: str, environment: Mapping[str, str]) -> Iterator[None]:
+        """Have one more part run, whose costs are counted like those of the others.
+
+        Args:
+            name: of the part and of its binary, which must be built.
+            arguments: of its command line.
+            health: URL that answers once it is well.
+            environment: what it finds there beside the usual.
+        """
+        part = self._part(name, arguments, lambda: waiting.http_problem(health), **environment)
+        try:
+            self._start(part)
+            yield
+        finally:
+            self._running.pop(name, None)
+            part.end()
+
     def _start(self, part: Part) -> None:
         part.begin()
         part.await_ready()
         self._running[part.name] = part
 
     def _remove(self) -> None:
-        for name in reversed(_PARTS):
+        for name in (ARGO, *reversed(_PARTS)):
             Part(name, ("",), lambda: None, {}, grace=2, folder=self.folder).end()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -6,11 +6,11 @@ import asyncio
 import statistics
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.throughput import costs
+from benchmarks.throughput import argo, costs
 from benchmarks.throughput.load import all_through, one_at_a_time
 from benchmarks.throughput.manifests import BATCH, JOB, POD, RUN
 from benchmarks.throughput.operator import Operator
-from benchmarks.throughput.plane import API_SERVER, MANAGER
+from benchmarks.throughput.plane import API_SERVER, ARGO, MANAGER
 from benchmarks.throughput.prepared import prepared
 from benchmarks.turns import figures
 from e2e.cluster.progress import say
@@ -34,6 +34,8 @@ _AGAINST: Final = {
     "throughput.job.default.rate": "throughput.job.rate",
     "throughput.run.rate": "throughput.job.rate",
     "throughput.run.rate.pods": "throughput.pod.rate",
+    "throughput.run.rate.argo": "throughput.argo.rate",
+    "throughput.argo.rate": "throughput.job.rate",
     "throughput.run.cpu.operator": "throughput.job.cpu.manager",
     "throughput.run.cpu.server": "throughput.job.cpu.server",
     "throughput.run.many.cpu.operator": "throughput.run.cpu.operator",
@@ -69,7 +71,7 @@ def _of_kind(values: Values, unit: str, against: dict[str, str]) -> list[Figure]
 
 async def _measure(scale: float) -> dict[str, float]:
     async with prepared() as ground:
-        return await _others(ground, scale) | await _runs(ground, scale)
+        return await _others(ground, scale) | await _workflows(ground, scale) | await _runs(ground, scale)
 
 
 async def _others(ground: Ground, scale: float) -> dict[str, float]:
@@ -97,6 +99,21 @@ async def _others(ground: Ground, scale: float) -> dict[str, float]:
     }
 
 
+async def _workflows(ground: Ground, scale: float) -> dict[str, float]:
+    """Workflows of Argo; the first is not counted: its controller has to begin."""
+    async with argo.controller(ground.api, ground.plane):
+        await all_through(ground.api, ground.plane, argo.WORKFLOW, 1)
+        found = await all_through(ground.api, ground.plane, argo.WORKFLOW, max(1, round(_SOME * scale)))
+        await argo.clear(ground.api)
+    _say("workflows of Argo", found)
+    return {
+        "throughput.argo.rate": found.per_minute,
+        "throughput.argo.cpu.controller": found.cpu_ms(ARGO),
+        "throughput.argo.cpu.server": found.cpu_ms(API_SERVER),
+        "throughput.argo.writes.all": found.cost.writes / found.count,
+    }
+
+
 async def _runs(ground: Ground, scale: float) -> dict[str, float]:
     """One at a time, 1,000, 10,000; then the operator starts anew with all that have ended."""
     with Operator(ground.plane) as operator:
@@ -113,6 +130,7 @@ async def _runs(ground: Ground, scale: float) -> dict[str, float]:
         "throughput.run.start": statistics.median(starts),
         "throughput.run.rate": some.per_minute,
         "throughput.run.rate.pods": some.per_minute,
+        "throughput.run.rate.argo": some.per_minute,
         "throughput.run.cpu.operator": some.cpu_ms("operator"),
         "throughput.run.cpu.server": some.cpu_ms(API_SERVER),
         "throughput.run.writes": some.cost.own_writes / some.count,

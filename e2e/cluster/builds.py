@@ -74,6 +74,7 @@ TOOLS = {
         Tool("kubectl", ("kubectl",), folder="kubernetes", targets=("k8s.io/kubernetes/cmd/kubectl",)),
         Tool("versitygw", ("versitygw",)),
         Tool("kwok", ("kwok",)),
+        Tool("argo", ("workflow-controller",)),
     )
 }
 STANDARD = ("minio", "s5cmd", "pause", "etcd", "kubernetes", "containerd", "runc", "kube-router", "coredns", "helm")
