@@ -28,6 +28,7 @@ _CRDS: Final = Path(__file__).resolve().parents[2] / "crds"
 _NODES: Final = 20
 _SECRET: Final = "keys"
 _PATIENCE: Final = 60.0
+_LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _ACCOUNTS: Final = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
 _OPERATOR: Final = "operator"
 _RBAC: Final = "rbac.authorization.k8s.io"
@@ -80,8 +81,14 @@ async def _objects(api: Api, endpoint: str) -> None:
         accounts = await api.get(_ACCOUNTS)
         return bool(accounts["items"]) and all(map(_is_ready, (await api.get("/api/v1/nodes"))["items"]))
 
+    async def held() -> bool:
+        # KWOK passes over the pods of a node whose lease it has not got yet, and never comes back to them.
+        leases = (await api.get(_LEASES))["items"]
+        return sum(bool(lease["spec"].get("renewTime")) for lease in leases) >= _NODES
+
     await until(created, _PATIENCE)
     await until(ready, _PATIENCE)
+    await until(held, _PATIENCE)
 
 
 async def _token(api: Api) -> str:

@@ -1,8 +1,7 @@
 """Generates the CustomResourceDefinitions from the pydantic models.
 
 A CRD's schema must be structural (no `$ref`, no `anyOf` with types, no `null`); pydantic's JSON schema is rewritten to
-that. What one field's schema can't say is said in CEL (Kubernetes 1.29 and newer):
-https://kubernetes.io/docs/reference/using-api/cel/ .
+that. What one field's schema can't say stands in `rules`.
 """
 
 from __future__ import annotations
@@ -13,22 +12,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from componentrun.api import names
 from componentrun.api.common import GROUP, VERSION
 from componentrun.api.component import Component
-from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
+from componentrun.api.componentrun import ComponentRun
+from componentrun.api.rules import MUTABLE_SPEC_FIELDS, RULES, with_rules
 from componentrun.api.storage import Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from componentrun.api.common import ApiModel
 
 __all__ = ["CRD_FILES", "crd", "render", "write"]
-
-MUTABLE_SPEC_FIELDS: Final = ("suspend", "cancel", "ttlAfterFinished", "podTtlAfterFinished")
-"""The fields of a run that may be changed after its creation."""
 
 _KEPT: Final = (
     "type", "description", "pattern", "enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems",
@@ -112,19 +107,19 @@ def crd(kind: Kind) -> dict[str, Any]:
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-            "spec": {**properties["spec"], **_rules(kind.model, "spec")},
+            "spec": _spec(kind.model, properties["spec"]),
         },
-        **_rules(kind.model, "root"),
     }
+    if kind.has_status:
+        openapi["properties"]["status"] = _status(properties["status"])
     version: dict[str, Any] = {
         "name": VERSION,
         "served": True,
         "storage": True,
         "additionalPrinterColumns": list(kind.columns),
-        "schema": {"openAPIV3Schema": openapi},
+        "schema": {"openAPIV3Schema": with_rules(openapi, RULES[kind.model])},
     }
     if kind.has_status:
-        openapi["properties"]["status"] = _status(properties["status"])
         version["subresources"] = {"status": {}}
     if kind.selectable:
         version["selectableFields"] = [{"jsonPath": path} for path in kind.selectable]
@@ -151,9 +146,28 @@ def _doc(model: type) -> str:
     return " ".join(inspect.cleandoc(model.__doc__ or "").split())
 
 
+_ONE_OWNER: Final = {"x-kubernetes-map-type": "atomic"}
+"""Of all fields of an object together: the API server does not keep account of who set which."""
+
+
+def _spec(model: type[ApiModel], schema: dict[str, Any]) -> dict[str, Any]:
+    """The spec: what is fixed once a run is created was set by whoever created it."""
+    if model is not ComponentRun:
+        return schema
+    properties = {
+        name: node | _ONE_OWNER if node.get("type") == "object" and name not in MUTABLE_SPEC_FIELDS else node
+        for name, node in schema["properties"].items()
+    }
+    return {**schema, "properties": properties}
+
+
 def _status(schema: dict[str, Any]) -> dict[str, Any]:
-    """The status: conditions merge by type; nothing is defaulted, so what is there was written by somebody."""
-    schema = _without_defaults(schema)
+    """The status: nothing is defaulted, so what is there was written by somebody; and it is ours as a whole.
+
+    Who wrote which field of it is nobody's question, and to keep account of that was a third of each object, worked out
+    anew at each of its writes.
+    """
+    schema = _without_defaults(schema) | _ONE_OWNER
     schema["properties"]["conditions"] = {
         **schema["properties"]["conditions"],
         "x-kubernetes-list-type": "map",
@@ -222,153 +236,6 @@ def _object(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]
             return {"properties": {name: _structural(values, definitions) for name in names_of}}
         return {"additionalProperties": _structural(values, definitions)}
     return {"x-kubernetes-preserve-unknown-fields": True}
-
-
-def _rules(model: type[ApiModel], where: str) -> dict[str, Any]:
-    rules = list(_cel(model, where))
-    return {"x-kubernetes-validations": rules} if rules else {}
-
-
-def _cel(model: type[ApiModel], where: str) -> Iterator[dict[str, Any]]:
-    """What the fields' own schemas can't say."""
-    if model is ComponentRun and where == "root":
-        yield {
-            "rule": f"self.metadata.name.size() <= {names.MAX_RUN_NAME}",
-            "message": f"metadata.name: at most {names.MAX_RUN_NAME} characters (the pod's name is made from it)",
-        }
-        yield {
-            "rule": (
-                "!(self.spec.suspend && !oldSelf.spec.suspend)"
-                " || !has(oldSelf.status) || !has(oldSelf.status.startTime)"
-            ),
-            "message": "spec.suspend: the run has started and can't be suspended; set spec.cancel to stop it",
-        }
-    if model is ComponentRun and where == "spec":
-        yield from _run_rules()
-    if model in {ComponentRun, Component} and where == "spec":
-        yield {
-            "rule": (
-                "!has(self.retry) || !has(self.retry.backoff)"
-                " || (duration(self.retry.backoff.initial) >= duration('1s')"
-                " && duration(self.retry.backoff.initial) <= duration(self.retry.backoff.max)"
-                " && duration(self.retry.backoff.max) <= duration('1h'))"
-            ),
-            "message": "spec.retry.backoff: initial must be at least 1s and at most max, and max at most 1h",
-            "fieldPath": ".retry",
-        }
-    if model is Storage and where == "spec":
-        yield {
-            "rule": "!has(self.sts) || has(self.credentials)",
-            "message": "spec.sts asks with the keys of spec.credentials; give these, too",
-            "fieldPath": ".sts",
-        }
-
-
-def _run_rules() -> Iterator[dict[str, Any]]:
-    yield {
-        "rule": "has(self.component) != has(self.image)",
-        "message": "give either spec.component (the name of a Component) or spec.image, and not both",
-    }
-    yield {
-        "rule": "!has(self.tag) || has(self.component)",
-        "message": "spec.tag belongs to spec.component; with spec.image write the tag into the image",
-        "fieldPath": ".tag",
-    }
-    yield {
-        "rule": "!(has(self.command) || has(self.args)) || has(self.image)",
-        "message": "spec.command and spec.args go with spec.image; a Component has its own",
-    }
-    yield {
-        "rule": "!(has(self.size) && has(self.resources))",
-        "message": "give either spec.size or spec.resources, and not both",
-    }
-    yield {
-        "rule": (
-            "!has(self.timeout)"
-            " || (duration(self.timeout) <= duration('24h') && duration(self.timeout) > duration('0s'))"
-        ),
-        "message": "spec.timeout must be more than 0s and at most 24h",
-        "fieldPath": ".timeout",
-    }
-    yield {
-        "rule": (
-            "!has(self.input) || !has(self.input.tables) || self.input.tables.all(t, has(t.source) != has(t.object))"
-        ),
-        "message": "spec.input.tables: give each either source (a table id) or object (a key), and not both",
-    }
-    yield from _mapping_rules()
-    yield from _file_rules()
-    yield {
-        "rule": "!oldSelf.cancel || self.cancel",
-        "message": "spec.cancel can't be taken back; create a new run",
-        "fieldPath": ".cancel",
-    }
-    fixed = [field.alias or name for name, field in ComponentRunSpec.model_fields.items()]
-    yield _fixed_rule([alias for alias in fixed if alias not in MUTABLE_SPEC_FIELDS])
-
-
-def _fixed_rule(fields: list[str]) -> dict[str, Any]:
-    """Fields that stay as they are.
-
-    One rule and not one for each: all are asked at every write of a status, too, and looking at a field of a large
-    schema is what costs the API server time. Mostly nothing has changed, which is one comparison. The first field that
-    has is named.
-    """
-    same = "(has(self.{0}) == has(oldSelf.{0}) && (!has(self.{0}) || self.{0} == oldSelf.{0}))"
-    named = " ".join(f"!{same.format(name)} ? 'spec.{name}' :" for name in fields)
-    return {
-        "rule": f"self == oldSelf || ({' && '.join(same.format(name) for name in fields)})",
-        "messageExpression": f"({named} 'spec') + ' can\\'t be changed once the run is created; create a new run'",
-    }
-
-
-def _mapping_rules() -> Iterator[dict[str, Any]]:
-    of_inputs = "!has(self.input) || !has(self.input.tables) || self.input.tables.all(t, {})"
-    ordered = "['gt', 'ge', 'lt', 'le']"
-    yield {
-        "rule": of_inputs.format("!has(t.changedSince) || has(t.source)"),
-        "message": "spec.input.tables: changedSince belongs to source; of an object it is not known",
-    }
-    yield {
-        "rule": of_inputs.format("!has(t.sliced) || !t.sliced || has(t.source)"),
-        "message": "spec.input.tables: sliced belongs to source; an object is one file with a header line",
-    }
-    yield {
-        "rule": of_inputs.format("!has(t.changedSince) || t.changedSince != 'adaptive'")
-        + " || (has(self.configuration) && has(self.configuration.id))",
-        "message": "spec.input.tables: changedSince adaptive needs spec.configuration.id, whose last run it looks for",
-    }
-    yield {
-        "rule": of_inputs.format(
-            f"!has(t.where) || !(t.where.operator in {ordered})"
-            " || (t.where.values.size() == 1 && !(has(t.where.type) && t.where.type == 'text'))"
-        ),
-        "message": "spec.input.tables: where with gt, ge, lt or le takes one value, and type number or timestamp",
-    }
-    yield {
-        "rule": of_inputs.format(
-            f"!has(t.where) || t.where.operator in {ordered} || !has(t.where.type) || t.where.type == 'text'"
-        ),
-        "message": "spec.input.tables: where with eq or ne compares text; leave type out",
-    }
-
-
-def _file_rules() -> Iterator[dict[str, Any]]:
-    of_files = "!has(self.input) || !has(self.input.files) || self.input.files.all(f, {})"
-    yield {
-        "rule": of_files.format("has(f.id) || has(f.name) || has(f.glob) || (has(f.tags) && f.tags.size() > 0)"),
-        "message": "spec.input.files: say which by id, name, glob or tags",
-    }
-    yield {
-        "rule": of_files.format(
-            "!has(f.id) || !(has(f.name) || has(f.glob) || has(f.limit) || (has(f.tags) && f.tags.size() > 0))"
-        ),
-        "message": "spec.input.files: an id says which file; leave name, glob, tags and limit out",
-    }
-    yield {
-        "rule": of_files.format("!has(f.name) || !has(f.glob)"),
-        "message": "spec.input.files: give either name or glob, and not both",
-    }
 
 
 def render(kind: Kind) -> str:

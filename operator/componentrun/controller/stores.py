@@ -7,6 +7,7 @@ costs more than a request.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class Stores:
         self._storages = storages
         self._observer = observer
         self._read: dict[tuple[str, int], tuple[float, StoreSettings]] = {}
+        self._reading: dict[tuple[str, int], asyncio.Task[StoreSettings]] = {}
         self._clients: OrderedDict[StoreSettings, tuple[Store, Signer]] = OrderedDict()
 
     async def open(self, namespace: str, wanted: str | None) -> OpenStorage:
@@ -66,12 +68,22 @@ class Stores:
         return OpenStorage(storage, store, signer)
 
     async def _settings(self, storage: Storage) -> StoreSettings:
-        """How to reach it; its Secret is not read again within a second, in which many runs may start."""
+        """How to reach it; its Secret is not read again within a second, in which many runs may start.
+
+        Those that ask while it is being read wait for that.
+        """
         key, now = (storage.metadata.uid, storage.metadata.generation), time.monotonic()
         self._read = {known: value for known, value in self._read.items() if now - value[0] <= _FRESH_SECONDS}
-        if key not in self._read:
-            self._read[key] = (now, await read_settings(self._kube, storage))
-        return self._read[key][1]
+        if key in self._read:
+            return self._read[key][1]
+        reading = self._reading.get(key)
+        if reading is None:
+            reading = self._reading[key] = asyncio.create_task(read_settings(self._kube, storage))
+            reading.add_done_callback(lambda _: self._reading.pop(key))
+        # Whoever is cancelled must not take the answer from the others.
+        settings = await asyncio.shield(reading)
+        self._read[key] = (now, settings)
+        return settings
 
     async def _choose(self, namespace: str, wanted: str | None) -> Storage:
         try:

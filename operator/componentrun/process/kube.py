@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 _JSON: Final = "application/json"
 _STRICT: Final = {"fieldValidation": "Strict"}
+_LENIENT: Final = {"fieldValidation": "Ignore"}
+"""What we write ourselves has the fields that there are; by default the server looks for others, and warns."""
 _MERGE_PATCH: Final = "application/merge-patch+json"
 _AT_ONCE: Final = 64
 """Requests at the same time, logs and watches not counted: a process that starts has to catch up with many runs."""
@@ -185,7 +187,8 @@ class Kube:
         self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any], subresource: str = ""
     ) -> dict[str, Any]:
         """Merge into an object. With metadata.resourceVersion in the body, ConflictError where it changed since."""
-        return await self.request("PATCH", resource.path(namespace, name, subresource), body=body, kind=_MERGE_PATCH)
+        path = resource.path(namespace, name, subresource)
+        return await self.request("PATCH", path, query=_LENIENT, body=body, kind=_MERGE_PATCH)
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None

@@ -9,7 +9,7 @@
                  (`history`); read again and merged anew where another run was faster; left alone where this run is in
                  it already.
     4. files     each file's record is created, unless it is there.
-    5. done      the journal is marked.
+    5. done      the journal is marked; one that says nothing but that the run is published is created as done.
 
 Killed between any two writes, `publish` or `resume` completes what the journal says. Two that do so at the same time
 come to the same end.
@@ -151,11 +151,13 @@ async def publish(
             raise
     else:
         wanted = Journal(
-            state="publishing",
+            # With nothing to carry out, the decision is the whole of it.
+            state="publishing" if loads or files else "done",
             commit=commit,
             write_always_only=write_always_only,
             loads=tuple(_pinned(load, versions) for load in loads),
             files=tuple(_pinned_file(record, versions) for record in files),
+            finished=None if loads or files else commit.time,
         )
         decided = await _decide(store, wanted)
     if decided.journal.state == "abandoned" or decided.journal.commit.attempt != attempt:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from componentrun.api.crd import CRD_FILES, KINDS, MUTABLE_SPEC_FIELDS, crd, render
+from componentrun.api.crd import CRD_FILES, KINDS, crd, render
+from componentrun.api.rules import MUTABLE_SPEC_FIELDS
 from componentrun.contract import GELF_LEVELS
 
 ROOT = Path(__file__).parents[3]
@@ -61,3 +62,18 @@ def test_all_spec_fields_but_three_are_immutable() -> None:
 
 def test_nothing_in_the_status_is_defaulted() -> None:
     assert not [path for path, node in walk(schema_of("ComponentRun")["properties"]["status"]) if "default" in node]
+
+
+def test_the_spec_looks_at_few_of_its_fields_at_each_write() -> None:
+    """Each look costs the API server a table of all fields, at every write of a status, too."""
+    rules = schema_of("ComponentRun")["properties"]["spec"]["x-kubernetes-validations"]
+    every_time = " ".join(rule["rule"] for rule in rules if "oldSelf" not in rule["rule"])
+    assert every_time.count("self.") <= 15
+
+
+def test_nobody_keeps_account_of_who_set_which_field_of_a_status() -> None:
+    run = schema_of("ComponentRun")["properties"]
+    assert run["status"]["x-kubernetes-map-type"] == "atomic"
+    fixed = {name for name, node in run["spec"]["properties"].items() if "x-kubernetes-map-type" in node}
+    assert {"configuration", "input", "output"} <= fixed
+    assert not fixed & set(MUTABLE_SPEC_FIELDS)

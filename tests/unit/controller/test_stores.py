@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,7 +10,8 @@ import pytest
 
 from componentrun.controller import stores as stores_module
 from componentrun.controller.caches import ObjectCache
-from componentrun.controller.stores import Stores
+from componentrun.controller.stores import OpenStorage, Stores
+from componentrun.process.kubeerrors import UnavailableError
 
 if TYPE_CHECKING:
     from componentrun.process.kube import Kube
@@ -21,9 +23,13 @@ class Secrets:
     def __init__(self) -> None:
         self.reads = 0
         self.key = "first"
+        self.away = False
 
     async def get(self, *_: Any) -> dict[str, Any]:
         self.reads += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise UnavailableError("away")
         keys = {"accessKeyId": "user", "secretAccessKey": self.key}
         return {"data": {name: base64.b64encode(value.encode()).decode() for name, value in keys.items()}}
 
@@ -54,6 +60,24 @@ async def test_runs_that_start_at_the_same_time_read_the_secret_once(clock: list
     clock[0] += 1.1
     opened = await stores.open("team", None)
     assert (api.reads, opened.store.settings.secret_key) == (2, "second")
+
+
+async def test_runs_that_start_while_the_secret_is_read_wait_for_that(clock: list[float]) -> None:
+    assert clock
+    api, storages = Secrets(), ObjectCache()
+    storages.seen(a_storage())
+    stores = Stores(cast("Kube", api), storages)
+    api.away = True
+    failed = await asyncio.gather(*(stores.open("team", None) for _ in range(5)), return_exceptions=True)
+    assert (api.reads, {type(error) for error in failed}) == (1, {UnavailableError})
+    api.away = False
+    opening = [asyncio.create_task(stores.open("team", None)) for _ in range(5)]
+    await asyncio.sleep(0)
+    opening[0].cancel()
+    cancelled, *opened = await asyncio.gather(*opening, return_exceptions=True)
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert api.reads == 2
+    assert [item.store.settings.secret_key for item in opened if isinstance(item, OpenStorage)] == ["first"] * 4
 
 
 async def test_a_storage_that_was_edited_is_read_anew(clock: list[float]) -> None:

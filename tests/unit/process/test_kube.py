@@ -89,7 +89,7 @@ class TestRequests:
         await kube.get(NETWORK_POLICIES, "team", "a b")
         assert [asked[1] for asked in server.asked] == [
             "/api/v1/namespaces/team/pods/load-1",
-            "/apis/componentrun.dev/v1alpha1/namespaces/team/componentruns/load/status",
+            "/apis/componentrun.dev/v1alpha1/namespaces/team/componentruns/load/status?fieldValidation=Ignore",
             "/apis/networking.k8s.io/v1/namespaces/team/networkpolicies/a%20b",
         ]
 

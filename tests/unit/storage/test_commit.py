@@ -38,6 +38,17 @@ async def test_tables_appear_with_what_was_uploaded(store: Store) -> None:
     assert journal.state == "done"
 
 
+async def test_a_run_that_brought_nothing_is_published_by_one_write(store: Store) -> None:
+    mortal = MortalStore(store, 2, after=False)
+    first = await publish(mortal, "r1", 1, result())
+    journal = await read_journal(store, "r1")
+    assert journal is not None
+    assert (journal.state, journal.finished) == ("done", journal.commit.time)
+    assert await publish(store, "r1", 1, result()) == first
+    with pytest.raises(FencedError):
+        await publish(store, "r1", 2, result())
+
+
 async def test_publishing_again_changes_nothing(store: Store) -> None:
     tables = await uploaded(store, "r1", 1, FOO, ["1"], incremental=True)
     first = await publish(store, "r1", 1, result(tables))

@@ -1,0 +1,193 @@
+"""What a field's own schema can't say, in CEL (Kubernetes 1.29 and newer), by the path of the field it is about.
+
+https://kubernetes.io/docs/reference/using-api/cel/
+
+All rules of an object are asked at every write, also at those of a status. The API server makes a table of all fields
+of an object for each field of it that a rule looks at, and a run's spec has near to thirty: so a rule stands as deep as
+it can, where objects are small and mostly not there, and the spec itself has few (decision 0034).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api import names
+from componentrun.api.component import Component
+from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
+from componentrun.api.storage import Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from componentrun.api.common import ApiModel
+
+__all__ = ["MUTABLE_SPEC_FIELDS", "RULES", "with_rules"]
+
+MUTABLE_SPEC_FIELDS: Final = ("suspend", "cancel", "ttlAfterFinished", "podTtlAfterFinished")
+"""The fields of a run that may be changed after its creation."""
+
+_ITEMS: Final = "[]"
+"""Step of a path from a list to its items."""
+
+Rule = dict[str, str]
+ByPath = dict[tuple[str, ...], tuple[Rule, ...]]
+
+
+def with_rules(node: dict[str, Any], rules: Mapping[tuple[str, ...], Iterable[Rule]]) -> dict[str, Any]:
+    """A structural schema with these rules put in.
+
+    Raises:
+        KeyError: a path leads nowhere.
+    """
+    here = [rule for path, found in rules.items() if not path for rule in found]
+    changed = dict(node)
+    if here:
+        changed["x-kubernetes-validations"] = here
+    for step in dict.fromkeys(path[0] for path in rules if path):
+        below = {path[1:]: found for path, found in rules.items() if path and path[0] == step}
+        if step == _ITEMS:
+            changed["items"] = with_rules(changed["items"], below)
+        else:
+            changed["properties"] = {
+                **changed["properties"],
+                step: with_rules(changed["properties"][step], below),
+            }
+    return changed
+
+
+def _fixed_rule(fields: list[str]) -> Rule:
+    """Fields that stay as they are.
+
+    One rule and not one for each: mostly nothing has changed, which is one comparison. The first field that has is
+    named.
+    """
+    same = "(has(self.{0}) == has(oldSelf.{0}) && (!has(self.{0}) || self.{0} == oldSelf.{0}))"
+    named = " ".join(f"!{same.format(name)} ? 'spec.{name}' :" for name in fields)
+    return {
+        "rule": f"self == oldSelf || ({' && '.join(same.format(name) for name in fields)})",
+        "messageExpression": f"({named} 'spec') + ' can\\'t be changed once the run is created; create a new run'",
+    }
+
+
+_FIXED: Final = [field.alias or name for name, field in ComponentRunSpec.model_fields.items()]
+_ORDERED: Final = "['gt', 'ge', 'lt', 'le']"
+_BACKOFF: Final[Rule] = {
+    "rule": (
+        "duration(self.initial) >= duration('1s') && duration(self.initial) <= duration(self.max)"
+        " && duration(self.max) <= duration('1h')"
+    ),
+    "message": "spec.retry.backoff: initial must be at least 1s and at most max, and max at most 1h",
+}
+
+_OF_RUNS: Final[ByPath] = {
+    (): (
+        {
+            "rule": f"self.metadata.name.size() <= {names.MAX_RUN_NAME}",
+            "message": f"metadata.name: at most {names.MAX_RUN_NAME} characters (the pod's name is made from it)",
+        },
+        {
+            "rule": (
+                "!(self.spec.suspend && !oldSelf.spec.suspend)"
+                " || !has(oldSelf.status) || !has(oldSelf.status.startTime)"
+            ),
+            "message": "spec.suspend: the run has started and can't be suspended; set spec.cancel to stop it",
+        },
+    ),
+    ("spec",): (
+        {
+            "rule": "has(self.component) != has(self.image)",
+            "message": "give either spec.component (the name of a Component) or spec.image, and not both",
+        },
+        {
+            "rule": "!has(self.tag) || has(self.component)",
+            "message": "spec.tag belongs to spec.component; with spec.image write the tag into the image",
+            "fieldPath": ".tag",
+        },
+        {
+            "rule": "!(has(self.command) || has(self.args)) || has(self.image)",
+            "message": "spec.command and spec.args go with spec.image; a Component has its own",
+        },
+        {
+            "rule": "!(has(self.size) && has(self.resources))",
+            "message": "give either spec.size or spec.resources, and not both",
+        },
+        {
+            "rule": (
+                "!has(self.input) || !has(self.input.tables)"
+                " || !self.input.tables.exists(t, has(t.changedSince) && t.changedSince == 'adaptive')"
+                " || (has(self.configuration) && has(self.configuration.id))"
+            ),
+            "message": (
+                "spec.input.tables: changedSince adaptive needs spec.configuration.id, whose last run it looks for"
+            ),
+        },
+        _fixed_rule([alias for alias in _FIXED if alias not in MUTABLE_SPEC_FIELDS]),
+    ),
+    ("spec", "timeout"): (
+        {
+            "rule": "duration(self) <= duration('24h') && duration(self) > duration('0s')",
+            "message": "spec.timeout must be more than 0s and at most 24h",
+        },
+    ),
+    ("spec", "cancel"): ({"rule": "!oldSelf || self", "message": "spec.cancel can't be taken back; create a new run"},),
+    ("spec", "input", "tables", _ITEMS): (
+        {
+            "rule": "has(self.source) != has(self.object)",
+            "message": "spec.input.tables: give each either source (a table id) or object (a key), and not both",
+        },
+        {
+            "rule": "!has(self.changedSince) || has(self.source)",
+            "message": "spec.input.tables: changedSince belongs to source; of an object it is not known",
+        },
+        {
+            "rule": "!has(self.sliced) || !self.sliced || has(self.source)",
+            "message": "spec.input.tables: sliced belongs to source; an object is one file with a header line",
+        },
+    ),
+    ("spec", "input", "tables", _ITEMS, "where"): (
+        {
+            "rule": (
+                f"!(self.operator in {_ORDERED})"
+                " || (self.values.size() == 1 && !(has(self.type) && self.type == 'text'))"
+            ),
+            "message": "spec.input.tables: where with gt, ge, lt or le takes one value, and type number or timestamp",
+        },
+        {
+            "rule": f"self.operator in {_ORDERED} || !has(self.type) || self.type == 'text'",
+            "message": "spec.input.tables: where with eq or ne compares text; leave type out",
+        },
+    ),
+    ("spec", "input", "files", _ITEMS): (
+        {
+            "rule": "has(self.id) || has(self.name) || has(self.glob) || (has(self.tags) && self.tags.size() > 0)",
+            "message": "spec.input.files: say which by id, name, glob or tags",
+        },
+        {
+            "rule": (
+                "!has(self.id) || !(has(self.name) || has(self.glob) || has(self.limit)"
+                " || (has(self.tags) && self.tags.size() > 0))"
+            ),
+            "message": "spec.input.files: an id says which file; leave name, glob, tags and limit out",
+        },
+        {
+            "rule": "!has(self.name) || !has(self.glob)",
+            "message": "spec.input.files: give either name or glob, and not both",
+        },
+    ),
+    ("spec", "retry", "backoff"): (_BACKOFF,),
+}
+
+RULES: Final[Mapping[type[ApiModel], ByPath]] = {
+    ComponentRun: _OF_RUNS,
+    Component: {("spec", "retry", "backoff"): (_BACKOFF,)},
+    Storage: {
+        ("spec",): (
+            {
+                "rule": "!has(self.sts) || has(self.credentials)",
+                "message": "spec.sts asks with the keys of spec.credentials; give these, too",
+                "fieldPath": ".sts",
+            },
+        ),
+    },
+}
+"""By kind."""
