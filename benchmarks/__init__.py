@@ -21,6 +21,7 @@ Modules, lowest first:
     transfer   the agents against s5cmd
     standin    an API server with runs that print, for what one node can't hold
     collector  what a printed line costs the collector
+    pipeline   the middle of that: from a file's bytes to a segment's
     redaction  what looking for secrets costs
     memory     what waits or rests
     throughput many runs on a control plane of its own, a package

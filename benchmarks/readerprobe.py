@@ -45,7 +45,7 @@ class Order:
     pods: list[dict[str, Any]]
     """As the API server has them; container `component` of each."""
     pipeline: bool
-    """Make events of the lines (grouped, redacted, in segments that are thrown away), instead of counting them."""
+    """Make events of the lines (grouped, redacted, encoded as segments that are thrown away), not only count them."""
     server: dict[str, Any] | None = None
     """The pod of a log server; None: over the API."""
     token_file: str = ""
@@ -117,7 +117,7 @@ async def _empty(inbox: Inbox) -> None:
         await inbox.filled.wait()
         inbox.filled.clear()
         if inbox.journal.full:
-            inbox.journal.cut()
+            inbox.journal.cut().lines()
             inbox.emptied()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import collector, events, mapped, memory, overhead, readers, redaction, start, transfer
+from benchmarks import collector, events, mapped, memory, overhead, pipeline, readers, redaction, start, transfer
 from benchmarks.throughput import runs, waiting
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ BENCHMARKS: Final = (
     Benchmark("collector.lines", collector.lines, 3),
     Benchmark("collector.lag", collector.lag, 3),
     Benchmark("collector.memory", collector.memory, 3),
+    Benchmark("collector.pipeline", pipeline.pipeline, 5),
     Benchmark("collector.redaction", redaction.redaction, 5),
     Benchmark("events.readers", readers.readers, 5),
     Benchmark("events.last", events.last, 9),

@@ -19,8 +19,9 @@ Modules, lowest first:
     facts       what is read of runs and pods                    pure
     lifecycle   a run's status to events                         pure
     report      what a run's status says of its events           pure
+    waiting     events that wait, and their order                pure
     cut         a segment, ready to be written                   pure
-    journal     events that wait, and the checkpoint with them   pure
+    journal     a run's events, and the checkpoint with them     pure
     shares      how much each run may hold                       pure
     settings, metrics
     stores      from a Storage object to an open store
