@@ -31,14 +31,18 @@ class Record:
 
 
 def start_ticks(pid: int) -> int | None:
-    """When process `pid` started, in clock ticks since boot; None if there is none, or it is a zombie."""
+    """When process `pid` started, in clock ticks since boot; None if there is none, or it is a zombie.
+
+    A killed process is not gone while it has other threads: these hold its files and ports until they end.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The name, in brackets, may hold spaces and brackets: what follows the last one is regular.
     fields = text.rpartition(")")[2].split()
-    return None if fields[0] in {"Z", "X"} else int(fields[19])
+    dead, threads = fields[0] in {"Z", "X"}, int(fields[17])
+    return None if dead and threads <= 1 else int(fields[19])
 
 
 def fingerprint(command: Sequence[str], env: Mapping[str, str], configs: Sequence[str] = ()) -> str:

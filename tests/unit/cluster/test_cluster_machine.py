@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import tarfile
 import time
 from io import BytesIO
@@ -168,6 +170,24 @@ class TestDaemons:
         assert not processes.stop(file)
         file.write_text(text)
         assert processes.stop(file)
+
+    def test_one_of_which_a_thread_is_left_holds_its_ports_and_is_not_gone(self) -> None:
+        code = """
+import ctypes, sys, threading
+threading.Thread(target=sys.stdin.read).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+        with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+            state = Path(f"/proc/{process.pid}/stat")
+            waiting.until(
+                lambda: None if ") Z " in state.read_text() else "no zombie", what="its first thread", timeout=10
+            )
+            assert processes.start_ticks(process.pid) is not None
+            assert process.stdin is not None
+            process.stdin.close()
+            waiting.until(
+                lambda: "a thread" if processes.start_ticks(process.pid) else None, what="its end", timeout=10
+            )
 
     def test_one_that_ends_at_once_is_not_running(self, tmp_path: Path) -> None:
         self.start(tmp_path, "sh", "-c", "echo why >&2; exit 3")
