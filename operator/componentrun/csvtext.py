@@ -231,6 +231,10 @@ def checked_chunks(
     Where the file has a dialect, `read` and the rows are in its view.
     """
     width = len(columns)
+    if dialect.enclosure:
+        for chunk, rows in _guessed_chunks(read, start, end, width):
+            yield chunk, rows
+            start += len(chunk)
     for offset, chunk in _chunks(read, start, end, file):
         _check_enclosure(read, offset, chunk, file, dialect)
         found = None
@@ -240,6 +244,25 @@ def checked_chunks(
             # Something is wrong, or one row is so long that splitting it at its quotes could take hundreds of MiB.
             found = parse_rows(read, offset, chunk, columns, file, dialect)
         yield chunk, found
+
+
+def _guessed_chunks(read: Read, start: int, end: int, width: int) -> Iterator[tuple[bytes, int]]:
+    """The same, as long as nothing is wrong and the last newline of each piece is a row border.
+
+    That need not be found out beforehand, by counting quotes: only what ends at a row border is well-formed.
+    """
+    while start < end:
+        wanted = min(_CHUNK_BYTES, end - start)
+        block = read(wanted, start)
+        border = len(block) if start + len(block) >= end else block.rfind(b"\n") + 1
+        rows = None
+        if border and len(block) == wanted:
+            chunk = block[:border] if border < len(block) else block
+            rows = _well_formed_rows(chunk if chunk.endswith(b"\n") else chunk + b"\n", width)
+        if rows is None:
+            return
+        yield chunk, rows
+        start += border
 
 
 def _check_enclosure(read: Read, offset: int, text: bytes, file: str, dialect: Dialect) -> None:

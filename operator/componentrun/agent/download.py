@@ -35,7 +35,7 @@ _LARGE_BYTES: Final = 4 * 2**20
 _LARGE_AT_A_TIME: Final = 4
 """Eight at a time are faster for small objects; for large ones they only disturb each other."""
 _BUFFER_BYTES: Final = 2**20
-_PACKED_BUFFER_BYTES: Final = 2**16
+_PACKED_BUFFER_BYTES: Final = 2**18
 """What is taken of a compressed object at once: it becomes several times as much."""
 _PREALLOCATE_BYTES: Final = 4 * 2**20
 
@@ -163,6 +163,8 @@ class _Piece:
                 self._at += len(block)
             if last:
                 self._unpacker.finish()
+                # The request refers to this piece, so its memory would stay until a garbage collection.
+                self._unpacker = None
         except ValueError as error:
             raise TransientError(f"{self.request.what}: {error}; was it damaged?", Reason.STAGE_IN_FAILED) from error
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun import contract
 from componentrun.agent.download import download, table_size
 from componentrun.agent.folder import Folder
+from componentrun.agent.memory import keep_blocks
 from componentrun.agent.plan import fetch_plan
 from componentrun.agent.progress import WORTH_A_LINE, amount, say
 from componentrun.agent.secrets import with_secrets
@@ -49,6 +50,7 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
         PlatformError: see `Client.send`.
     """
     started = time.monotonic()
+    keep_blocks()
     client = Client(grant.ca_bundle, patience or Patience())
     plan = fetch_plan(client, grant.plan_url, StageInPlan, "the plan of stage-in")
     files = [TableRead(file.source, file.path, None, file.parts, file.manifest) for file in plan.files]

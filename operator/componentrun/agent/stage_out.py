@@ -21,6 +21,7 @@ from componentrun.agent.folder import FILE, Folder
 from componentrun.agent.form import Form
 from componentrun.agent.kept import keep
 from componentrun.agent.manifest import Manifest, is_text, parse_manifest
+from componentrun.agent.memory import keep_blocks
 from componentrun.agent.outputs import Decision, decide
 from componentrun.agent.plan import fetch_plan
 from componentrun.agent.progress import WORTH_A_LINE, amount, say
@@ -54,6 +55,7 @@ def stage_out(grant: GrantOut, data: str, patience: Patience | None = None) -> S
         PlatformError: see `Client.send`; then no result object was written.
     """
     started = time.monotonic()
+    keep_blocks()
     client = Client(grant.ca_bundle, patience or Patience())
     plan = fetch_plan(client, grant.plan_url, StageOutPlan, "the plan of stage-out")
     with Folder(data) as folder:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gc
 import random
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ import pytest
 from componentrun.agent import packing
 from componentrun.agent.stage_in import stage_in
 from componentrun.agent.stage_out import stage_out
-from componentrun.encoding import GZIP, NONE, ZSTD, pack, suffix
+from componentrun.encoding import GZIP, NONE, ZSTD, Unpacker, pack, suffix
 from componentrun.errors import Reason, TransientError
 from componentrun.exchange import GrantOut, OutputTable, SliceRead, StageOutPlan, TableRead
 from componentrun.storage.connection import quoted_etag
@@ -64,6 +66,29 @@ async def test_rows_go_up_compressed_and_come_down_as_they_were(
     grant = await place.grant_in((TableRead("out.c-main.big", "in/tables/big.csv", ("id", "text"), reads, None),))
     assert stage_in(grant, str(place.data)).ok
     assert (place.data / "in/tables/big.csv").read_bytes() == b"id,text\n" + whole
+
+
+async def test_what_unpacks_a_slice_is_gone_when_the_slice_is_there(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Unpacker]] = []
+
+    def unpacker(encoding: str, size: int) -> Unpacker:
+        one = Unpacker(encoding, size)
+        made.append(weakref.ref(one))
+        return one
+
+    monkeypatch.setattr("componentrun.agent.download.Unpacker", unpacker)
+    parts = tuple([await packed_slice(place, str(number), ROWS, ZSTD) for number in range(5)])
+    table = TableRead("in.c-main.big", "in/tables/big.csv", ("id", "text"), parts, None)
+    grant = await place.grant_in((table,))
+    place.data.mkdir(exist_ok=True)
+    gc.disable()
+    try:
+        assert stage_in(grant, str(place.data)).ok
+        assert [one() for one in made] == [None] * len(parts)
+    finally:
+        gc.enable()
 
 
 async def test_slices_stored_in_different_ways_are_one_table(place: Place) -> None:
