@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import kubernetes
 import kubernetes.client
+import kubernetes.stream
 import pytest
 
 from componentrun.api import names
@@ -138,6 +139,18 @@ class Lab:
 
     def delete_pod(self, run: str, grace_seconds: int) -> None:
         self.core.delete_namespaced_pod(names.pod_name(run, 1), self.namespace, grace_period_seconds=grace_seconds)
+
+    def inside(self, run: str, *command: str) -> None:
+        """Run a command in the component's container."""
+        kubernetes.stream.stream(
+            self.core.connect_get_namespaced_pod_exec,
+            names.pod_name(run, 1),
+            self.namespace,
+            container=names.COMPONENT,
+            command=list(command),
+            stderr=True,
+            stdout=True,
+        )
 
     def pod_phase(self, name: str) -> str:
         return str(self.core.read_namespaced_pod(names.pod_name(name, 1), self.namespace).status.phase)

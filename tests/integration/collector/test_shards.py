@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.collector.lab import BOTH_WAYS, PRINTER, Collector, wait
+from tests.integration.collector.lab import BOTH_WAYS, Collector, wait
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,13 +21,23 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.store]
 
-LINES = 9000
-RATE = 150
-"""They print for a minute: a busy machine takes its time to start the collectors."""
+PRINTS_ON = """
+import os, time
+number = 0
+while not os.path.exists("/tmp/enough"):
+    number += 1
+    os.write(2 if number % 7 == 0 else 1, f"line {number}\\n".encode())
+    time.sleep(1 / 150)
+os.write(1, f"lines {number}\\n".encode())
+"""
+"""A busy machine takes its time to start collectors, and lines must come all the while."""
 
 
-def numbers(events: list[Event]) -> list[int]:
-    return [int(event.message.split()[1]) for event in events if event.source == "component"]
+def printed(events: list[Event]) -> tuple[list[int], int]:
+    """The numbers of all lines, and how many the component says that there are."""
+    words = [event.message.split() for event in events if event.source == "component"]
+    (count,) = [int(number) for word, number in words if word == "lines"]
+    return sorted(int(number) for word, number in words if word == "line"), count
 
 
 def shard(lab: Lab, folder: Path, number: int, shards: int) -> Collector:
@@ -43,7 +53,7 @@ def runs_of_both_shards(lab: Lab) -> list[str]:
     for number in range(2):
         name = f"moves-{number}"
         lab.run(name, uid=uid_of_shard(number))
-        lab.start(name, "python3", "-c", PRINTER, str(LINES), str(RATE), "60")
+        lab.start(name, "python3", "-c", PRINTS_ON)
     return ["moves-0", "moves-1"]
 
 
@@ -77,13 +87,16 @@ async def test_runs_move_between_collectors_without_loss_or_doubles(lab: Lab, tm
         for one in two:
             one.end(signal.SIGKILL)
         alone = begun(0, 1)
+        for name in names:
+            lab.inside(name, "touch", "/tmp/enough")
         wait("pods ended", lambda: {lab.pod_phase(name) for name in names} == {"Succeeded"}, seconds=120)
         for name in names:
             lab.end(name)
         wait("delivered", lambda: all(lab.delivered(name) for name in names), seconds=120)
         for name in names:
             status, events = lab.delivered(name), await lab.events(name)
-            assert sorted(numbers(events)) == list(range(1, LINES + 1)), name
+            numbers, count = printed(events)
+            assert numbers == list(range(1, count + 1)), name
             assert [event.seq for event in events] == list(range(1, len(events) + 1))
             assert status == {"count": len(events), "delivered": True, "message": ""}
 
