@@ -178,8 +178,8 @@ def _header(table: TableRead) -> bytes:
     return b"" if table.columns is None else encode_header(table.columns)
 
 
-def download(client: Client, folder: Folder, tables: Iterable[TableRead]) -> None:
-    """Bring all tables into the folder.
+def download(client: Client, folder: Folder, tables: Iterable[TableRead], *, connections: int = _CONNECTIONS) -> None:
+    """Bring all tables into the folder, over so many connections at a time; one is that of the caller's thread.
 
     Raises:
         ComponentRunError: the first thing that went wrong (see `Client.send` and `Folder.create`); what is in the
@@ -195,7 +195,7 @@ def download(client: Client, folder: Folder, tables: Iterable[TableRead]) -> Non
             client.send(piece.request, lambda response: piece.receive(response, own.buffer, client), piece.progress)
         piece.target.piece_done()
 
-    in_parallel(_pieces(folder, tables), bring, _CONNECTIONS, client.stop)
+    in_parallel(_pieces(folder, tables), bring, connections, client.stop)
 
 
 def _pieces(folder: Folder, tables: Iterable[TableRead]) -> Iterator[_Piece]:

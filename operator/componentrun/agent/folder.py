@@ -41,6 +41,7 @@ _READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY |
 _WRITE_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MOST_ENTRIES: Final = 20_000
 """Names in one folder; more would be an attempt to fill the agent's memory, or a mistake."""
+_KEPT_FOLDERS: Final = 16
 _DOCUMENT_BYTES: Final = 16 * 2**20
 """The largest manifest or state that is read."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -151,7 +152,7 @@ class Folder:
             UserError: (OutputInvalid) it, or a part of its path, is something else, or may not be read.
         """
         folder, _, name = path.rpartition("/")
-        with self._folder(folder) as parent:
+        with self._known(folder) as parent:
             descriptor = _open_below(parent, name, _READ_FLAGS, path)
         try:
             status = os.fstat(descriptor)
@@ -224,6 +225,20 @@ class Folder:
                 with self._folder(path, create=True) as descriptor:
                     self._made[path] = os.dup(descriptor)
             return self._made[path]
+
+    @contextlib.contextmanager
+    def _known(self, path: str) -> Iterator[int]:
+        """A folder to read from. The first few are kept open, because thousands of files may be in one of them."""
+        with self._lock:
+            known = self._made.get(path)
+            if known is None and len(self._made) < _KEPT_FOLDERS:
+                with self._folder(path) as descriptor:
+                    known = self._made[path] = os.dup(descriptor)
+        if known is not None:
+            yield known
+            return
+        with self._folder(path) as descriptor:
+            yield descriptor
 
     @contextlib.contextmanager
     def _folder(self, path: str, *, create: bool = False) -> Iterator[int]:

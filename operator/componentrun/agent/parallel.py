@@ -21,7 +21,7 @@ def in_parallel(items: Iterable[Item], work: Callable[[Item], object], threads: 
     Args:
         items: asked for one at a time, in order, by whichever thread is free; may be made lazily.
         work: called in several threads at once.
-        threads: at least 1.
+        threads: at least 1; one is the caller's own.
         stop: set at the first error, so that work in progress ends early.
 
     Raises:
@@ -44,10 +44,13 @@ def in_parallel(items: Iterable[Item], work: Callable[[Item], object], threads: 
                 stop.set()
                 return
 
-    crew = [threading.Thread(target=run, name=f"transfer-{i}", daemon=True) for i in range(threads)]
-    for thread in crew:
-        thread.start()
-    for thread in crew:
-        thread.join()
+    if threads == 1:
+        run()
+    else:
+        crew = [threading.Thread(target=run, name=f"transfer-{i}", daemon=True) for i in range(threads)]
+        for thread in crew:
+            thread.start()
+        for thread in crew:
+            thread.join()
     if errors:
         raise errors[0]

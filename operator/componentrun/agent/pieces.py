@@ -35,6 +35,8 @@ __all__ = ["AT_A_TIME", "bring_pieces", "comes_in_pieces", "groups"]
 
 AT_A_TIME: Final = 4
 """Pieces under way: as many again as are queried, so that the next ones are there when these are done."""
+_CONNECTIONS: Final = 8
+"""For the slices of one piece."""
 _PIECE_BYTES: Final = 16 * 2**20
 """Small slices go into one piece up to here: a query takes DuckDB longer to begin than to read a few of them."""
 
@@ -197,9 +199,9 @@ class _Bench:
         name = uuid.uuid4().hex
         brought, made = f"{self.scratch}/{name}.part", f"{self.scratch}/{name}.csv"
         place = os.path.basename(self.scratch)  # noqa: PTH119 - pathlib costs ten milliseconds
-        download(
-            self.client, self.folder, [TableRead(target.table.source, f"{place}/{name}.part", None, piece.slices, None)]
-        )
+        part = TableRead(target.table.source, f"{place}/{name}.part", None, piece.slices, None)
+        # A thread of its own for a single slice would need a connection of its own, too, each time.
+        download(self.client, self.folder, [part], connections=min(len(piece.slices), _CONNECTIONS))
         make_ready(brought)
         steps = target.mapping.steps
         files = [[brought] if index == piece.step else [] for index in range(len(steps))]

@@ -74,7 +74,7 @@ def _stage(
     errors += decision.errors
     files = file_outputs(folder, plan)
     errors += files.errors
-    sizes = _sizes(folder, decision)
+    sizes = _sizes(folder, entries, decision)
     size = sum(sizes) + files.size
     uploaded = Uploaded((), (), ())
     written: tuple[FileWritten, ...] = ()
@@ -129,17 +129,17 @@ def _manifests(folder: Folder, entries: Sequence[Entry]) -> dict[str, Manifest |
     return found
 
 
-def _sizes(folder: Folder, decision: Decision) -> list[int]:
+def _sizes(folder: Folder, entries: Sequence[Entry], decision: Decision) -> list[int]:
     """Bytes of all files to store. A folder that is a trap counts nothing here; storing it is what fails."""
+    found = {entry.name: entry.size for entry in entries if entry.kind == FILE}
     sizes = []
     for source in decision.sources:
-        path = f"{contract.OUT_TABLES}/{source.name}"
+        if not source.sliced:
+            sizes.append(found.get(source.name, 0))
+            continue
         with contextlib.suppress(UserError):
-            if source.sliced:
-                sizes += [entry.size for entry in folder.entries(path) if entry.kind == FILE]
-            else:
-                with folder.open(path) as file:
-                    sizes.append(file.size)
+            below = folder.entries(f"{contract.OUT_TABLES}/{source.name}")
+            sizes += [entry.size for entry in below if entry.kind == FILE]
     return sizes
 
 

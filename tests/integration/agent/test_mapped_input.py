@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import http.client
 import json
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,6 +63,25 @@ async def test_columns_rows_keys_deletions_and_added_columns(place: Place) -> No
     assert json.loads((place.data / "in/tables/whole.csv.manifest").read_text()) == {"id": "whole"}
     assert (ended.term["tables"], ended.term["rows"]) == (3, 6)
     assert "X-Amz" not in ended.text
+
+
+async def test_threads_that_bring_pieces_keep_their_connections(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    connected = set()
+    connect = http.client.HTTPConnection.connect
+
+    def seen(connection: http.client.HTTPConnection) -> None:
+        connected.add(threading.current_thread())
+        connect(connection)
+
+    monkeypatch.setattr(http.client.HTTPConnection, "connect", seen)
+    monkeypatch.setattr(pieces, "_PIECE_BYTES", 1)
+    mapping = Mapping(AB, (Step(AB, 30),), ("name",))
+    big = await table(place, "big", mapping, *(b"%d,x\n" % number for number in range(30)))
+    grant = await place.grant_in((big,))
+    place.data.mkdir(exist_ok=True)
+    connected.clear()
+    assert stage_in(grant, str(place.data)).rows == 30
+    assert len(connected) <= 1 + pieces.AT_A_TIME, "one for the plan, a few for all pieces"
 
 
 async def test_an_object_is_mapped_by_the_header_it_brings(place: Place) -> None:
