@@ -12,6 +12,7 @@ import logging
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -31,6 +32,16 @@ _SLOW_SECONDS: Final = 2.0
 
 def _local() -> datetime:
     return datetime.now(UTC)
+
+
+@lru_cache(maxsize=2)
+def _parsed(date: str) -> datetime | None:
+    """A time of a header; None where it is none. Many answers come within the same second."""
+    try:
+        there = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return None if there.tzinfo is None else there
 
 
 class ApiClock:
@@ -55,11 +66,8 @@ class ApiClock:
         """
         if self.ticks() - asked_at > _SLOW_SECONDS:
             return
-        try:
-            there = parsedate_to_datetime(date)
-        except ValueError:
-            return
-        if there.tzinfo is None:
+        there = _parsed(date)
+        if there is None:
             return
         ahead = self._local() - (there + _WHOLE_SECOND)
         if abs(ahead - self._ahead) <= _TOLERATED:

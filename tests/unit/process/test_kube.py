@@ -123,7 +123,7 @@ class TestRequests:
         pages = [page async for page in kube.pages(PODS, None, "componentrun.dev/run")]
         assert [page.items for page in pages] == [({"a": 1},), ({"a": 2},)]
         assert {page.resource_version for page in pages} == {"7"}
-        assert server.asked[0][1] == "/api/v1/pods?limit=500&labelSelector=componentrun.dev/run"
+        assert server.asked[0][1] == "/api/v1/pods?limit=100&labelSelector=componentrun.dev/run"
         assert "continue=more" in server.asked[1][1]
 
 
