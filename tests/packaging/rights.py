@@ -13,8 +13,8 @@ Rights = dict[tuple[str, str], tuple[str, str]]
 
 _KOPF: Final = ("controller/handlers.py", "kopf.on.event(resource.group")
 _RESYNC: Final = ("controller/resync.py", "self._kube.pages(resource, namespace, labels)")
-_LIST_AND_WATCH: Final = ("process/watch.py", "self._kube.pages(self._resource, self._namespace, self._labels)")
-_WATCH: Final = ("process/watch.py", "self._kube.watch(self._resource, self._namespace, self._version, self._labels)")
+_LIST_AND_WATCH: Final = ("process/watch.py", "self._kube.pages(self.resource, self.namespace, self._labels)")
+_WATCH: Final = ("process/watch.py", "self._kube.watch(self.resource, self.namespace, self._version, self._labels)")
 _STORAGE_KEYS: Final = ("process/storages.py", "kube.get(SECRETS, namespace, name)")
 
 USED: Final[dict[str, Rights]] = {

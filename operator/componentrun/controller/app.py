@@ -202,7 +202,7 @@ class Operator:
         self._waiting_for = "the first listing"
         while True:
             try:
-                await self._resync.everything(first=True)
+                await self._resync.everything(first=True, watches=self._watches)
             except KubeError as error:
                 _log.warning("waiting for %s: %s", self._waiting_for, error.message)
                 await asyncio.sleep(_ASK_AGAIN_SECONDS)

@@ -7,6 +7,7 @@ listing finds and no event had told is put on the queue, and every run that has 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from componentrun.api import names
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from componentrun.controller.metrics import Metrics
     from componentrun.controller.workqueue import WorkQueue
     from componentrun.process.kube import Kube
+    from componentrun.process.watch import Watch
 
 __all__ = ["Resync"]
 
@@ -37,6 +39,15 @@ class _Mirror(Protocol):
     def older_than(self, version: int, namespace: str | None) -> list[tuple[Key, str]]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    version: str
+    there: set[str]
+    """Uids."""
+    changes: int
+    """That nobody had told."""
+
+
 class Resync:
     """Compares the caches with the API server."""
 
@@ -50,8 +61,12 @@ class Resync:
         self._metrics = metrics
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
 
-    async def everything(self, *, first: bool = False) -> None:
+    async def everything(self, *, first: bool = False, watches: Sequence[Watch] = ()) -> None:
         """List all that is watched. The first time, what is found was not missed by anybody.
+
+        Args:
+            first: whether nothing was listed before.
+            watches: have not begun yet, and begin where the listings end.
 
         Raises:
             KubeError: the API server refused or is away; the caches are as they were, or better.
@@ -67,15 +82,19 @@ class Resync:
         for resource, mirror, labels in kinds:
             missed = 0
             for namespace in self._namespaces:
-                missed += await self._one(resource, mirror, labels, namespace)
+                listing = await self._one(resource, mirror, labels, namespace)
+                missed += listing.changes
+                for watch in watches:
+                    if (watch.resource, watch.namespace) == (resource, namespace):
+                        watch.begin_at(listing.version, listing.there)
             if missed and not first:
                 self._metrics.watch_missed(resource.plural, missed)
                 _log.info("a listing of %s found %d changes that no event had told", resource.plural, missed)
         for key in caches.runs.all_keys() if first else caches.runs.in_phases(_UNFINISHED):
             self._queue.add(key)
 
-    async def _one(self, resource: Resource, mirror: _Mirror, labels: str, namespace: str | None) -> int:
-        """List one kind in one namespace; how many changes were found."""
+    async def _one(self, resource: Resource, mirror: _Mirror, labels: str, namespace: str | None) -> _Listing:
+        """List one kind in one namespace."""
         there: set[str] = set()
         changed = 0
         version = ""
@@ -92,7 +111,7 @@ class Resync:
                 changed += 1
                 if resource in {RUNS, PODS}:
                     self._queue.add(key)
-        return changed
+        return _Listing(version, there, changed)
 
     def _enqueue(self, resource: Resource, item: dict[str, Any]) -> None:
         if resource is RUNS:

@@ -40,16 +40,23 @@ class Watch:
     """Watches one kind of object.
 
     Attributes:
+        resource: the kind.
+        namespace: None: all.
         synced: whether all objects were told at least once.
     """
 
     def __init__(self, kube: Kube, resource: Resource, namespace: str | None, labels: str, target: Target) -> None:
         """Watch objects with these labels in this namespace; None: in all."""
-        self._kube, self._resource, self._namespace, self._labels = kube, resource, namespace, labels
+        self.resource, self.namespace = resource, namespace
+        self._kube, self._labels = kube, labels
         self._target = target
         self._known: set[str] = set()
         self._version = ""
         self.synced = False
+
+    def begin_at(self, version: str, known: set[str]) -> None:
+        """Watch from here on: at this version these uids were listed, and the target was told."""
+        self._version, self._known, self.synced = version, known, True
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -62,27 +69,27 @@ class Watch:
                 pause = _FIRST_PAUSE
                 await asyncio.sleep(_FIRST_PAUSE)  # a proxy that ends every answer at once must not make this spin
             except GoneError:
-                log.info("watch of %s: version %s is too old, listing again", self._resource.plural, self._version)
+                log.info("watch of %s: version %s is too old, listing again", self.resource.plural, self._version)
                 self._version = ""
             except KubeError as error:
-                log.warning("watch of %s, trying again in %.1f s: %s", self._resource.plural, pause, error.message)
+                log.warning("watch of %s, trying again in %.1f s: %s", self.resource.plural, pause, error.message)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _list(self) -> None:
         found: set[str] = set()
         version = ""
-        async for page in self._kube.pages(self._resource, self._namespace, self._labels):
+        async for page in self._kube.pages(self.resource, self.namespace, self._labels):
             version = page.resource_version
             for raw in page.items:
                 found.add(raw["metadata"]["uid"])
                 self._target.changed(raw)
         for uid in self._known - found:
             self._target.deleted(uid, None)
-        self._known, self._version, self.synced = found, version, True
+        self.begin_at(version, found)
 
     async def _watch(self) -> None:
-        async for event in self._kube.watch(self._resource, self._namespace, self._version, self._labels):
+        async for event in self._kube.watch(self.resource, self.namespace, self._version, self._labels):
             raw = event["object"]
             metadata = raw["metadata"]
             if event["type"] in {"ADDED", "MODIFIED"}:

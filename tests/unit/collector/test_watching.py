@@ -140,3 +140,33 @@ async def test_a_watch_lists_follows_and_lists_again(
     assert watch.synced
     assert seen.told == ["a@1", "b@2", "a@3", "c@6", "c@7", "-c", "b@2", "d@12", "-a"]
     assert [query["resourceVersion"] for query in server.asked if "watch" in query] == ["2", "5", "7", "2"]
+
+
+async def test_a_watch_that_is_told_of_a_listing_lists_nothing_itself(
+    server: Server, kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "_FIRST_PAUSE", 0.001)
+    again = asyncio.Event()
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        if len(server.asked) > 1:
+            again.set()
+            await asyncio.sleep(10)
+        return web.Response(body=json.dumps(event("MODIFIED", "a", 3)).encode() + b"\n")
+
+    server.handler = handler
+    seen = Seen()
+    watch = Watch(kube, PODS, "team", "a", seen)
+    watch.begin_at("2", {"a"})
+    assert watch.synced
+    task = asyncio.create_task(watch.run())
+    async with asyncio.timeout(5):
+        await again.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert seen.told == ["a@3"]
+    assert [(query.get("watch"), query.get("resourceVersion")) for query in server.asked] == [
+        ("true", "2"),
+        ("true", "3"),
+    ]

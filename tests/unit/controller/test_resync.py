@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from componentrun.process.resources import PODS, RUNS
+from componentrun.process.watch import Watch
 from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from componentrun.process.kube import Kube
 
 
 @pytest.fixture
@@ -29,6 +37,24 @@ async def test_the_first_listing_finds_everything_and_has_every_run_looked_at(wo
     operator = FakeOperator(world)
     await operator.start()
     assert await drain(operator) == ["load"]
+
+
+async def test_watches_begin_where_the_first_listing_ends(world: World) -> None:
+    operator = FakeOperator(world)
+    told: list[str] = []
+
+    class Told:
+        def changed(self, raw: Mapping[str, Any]) -> None:
+            told.append(raw["metadata"]["name"])
+
+        def deleted(self, uid: str, _: Mapping[str, Any] | None) -> None:
+            told.append(f"{uid} is gone")
+
+    watches = [Watch(cast("Kube", world.kube), kind, None, "", Told()) for kind in (RUNS, PODS, RUNS)]
+    watches[2].namespace = "another"
+    await operator.resync.everything(first=True, watches=watches)
+    assert [watch.synced for watch in watches] == [True, True, False]
+    assert told == []
 
 
 async def test_a_run_whose_deletion_was_missed_is_forgotten(world: World) -> None:

@@ -81,7 +81,7 @@ async def test_an_end_that_was_missed_is_noticed() -> None:
 async def test_without_namespaces_all_are_watched() -> None:
     kube = cast("Kube", FakeKube(Writes()))
     watches = make_watches(kube, Caches(), WorkQueue(), Metrics(), [])
-    assert [(watch._resource.plural, watch._namespace, watch._labels) for watch in watches] == [
+    assert [(watch.resource.plural, watch.namespace, watch._labels) for watch in watches] == [
         ("componentruns", None, ""),
         ("pods", None, names.OUR_PODS),
     ]
