@@ -39,6 +39,8 @@ _MOST_LINES: Final = 500
 """Lines that are held."""
 _MOST_BYTES: Final = 512 * 1024
 """Bytes of lines that are held, about."""
+_FEW: Final = 8
+"""Lines for which a block is not worth its steps."""
 
 _JOINS: Final = re.compile(
     r"[ \t]+\S|Traceback \(most recent call last\):|Caused by: |\.\.\. \d+ (?:more|common)|goroutine \d+ \["
@@ -179,6 +181,12 @@ class Grouper:
         """Many lines at once: the same as `take` for each, and all that they release."""
         groups: list[Group | Block] = []
         behind: list[Line] = []
+        if len(lines) < _FEW:
+            for line in lines:
+                if (found := self.take(line)) is not None:
+                    groups += found[0]
+                    behind += found[1]
+            return groups, behind
         texts, begin = _texts(lines), 0
         for end in [*_apart(lines, texts), len(lines)]:
             for released in self._take_stretch(lines[begin:end], texts[begin:end]):

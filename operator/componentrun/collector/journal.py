@@ -177,10 +177,13 @@ class Journal:
             if isinstance(what, Block):
                 self._waiting.add(Plain(what.times, what.texts, source, attempt))
                 size += sum(map(len, what.texts))
-            else:
+            elif what.params or what.type != "info":
                 self._waiting.add(Entry(group.time, what, source, attempt))
                 # What the params take is about what they took in the line.
                 size += group.characters if what.params and isinstance(group, Group) else len(what.message)
+            else:
+                self._waiting.add_plain(group.time, what.message, source, attempt)
+                size += len(what.message)
         count = self._waiting.count - count
         self.next_seq += count
         self.size += size + self._overhead * count

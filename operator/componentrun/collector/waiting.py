@@ -100,6 +100,19 @@ class Waiting:
         self._latest[part.source] = until
         self.count += part.amount
 
+    def add_plain(self, time: int, message: str, source: str, attempt: int | None) -> None:
+        """The next event, which says nothing but its message; joined to those before it, where these are such, too."""
+        place = self._latest[source] = max(self._latest.get(source, 0), time)
+        self.count += 1
+        if self._parts:
+            first, _, before = self._parts[-1]
+            if isinstance(before, Plain) and before.source == source and before.attempt == attempt:
+                before.times.append(time)
+                before.messages.append(message)
+                self._parts[-1] = (first, place, before)
+                return
+        self._parts.append((place, place, Plain([time], [message], source, attempt)))
+
     def take(self) -> tuple[Entry | Plain, ...]:
         """Take all out, in their order."""
         parts = self._parts

@@ -6,20 +6,21 @@ import base64
 import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from componentrun import contract
 from componentrun.api import names
+from componentrun.collector import grouping
 from componentrun.collector.crilines import CriReader
 from componentrun.collector.facts import pod_facts
 from componentrun.collector.fileplace import BEGINNING, FilePosition
-from componentrun.collector.grouping import Grouper
+from componentrun.collector.grouping import Block, Grouper
 from componentrun.collector.journal import Journal, Limits
 from componentrun.collector.lifecycle import Told
 from componentrun.collector.lines import SECOND, Line, stamp_of
-from componentrun.collector.waiting import Plain
 from componentrun.core.redactor import MARK, Redactor
 from tests.unit.collector.reading import KEY, sink_of
 from tests.unit.collector.runs import a_run, raw_pod
@@ -133,14 +134,16 @@ def singly(journal: Journal, redactor: Redactor) -> tuple[Callable[[list[Line]],
     st.lists(st.integers(0, 10**6), max_size=5),
     happenings,
     st.sampled_from([Limits(), Limits(), Limits(events=20), Limits(bytes=300)]),
+    st.sampled_from([1, 1, 8]),
 )
 def test_the_same_segments(
-    lines: list[tuple[bytes, int, bytes, bytes]], cuts: list[int], happen: dict[int, str], limits: Limits
+    lines: list[tuple[bytes, int, bytes, bytes]], cuts: list[int], happen: dict[int, str], limits: Limits, few: int
 ) -> None:
     data = in_a_file(lines)
     borders = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     chunks = [data[begin:end] for begin, end in pairwise(borders)]
-    quick = segments(chunks, happen, limits, at_once=True)
+    with patch.object(grouping, "_FEW", few):
+        quick = segments(chunks, happen, limits, at_once=True)
     slow = segments(chunks, happen, limits, at_once=False)
     assert [cut.lines() for cut in quick] == [cut.lines() for cut in slow]
     for one, other in zip(quick, slow, strict=True):
@@ -151,11 +154,15 @@ def test_the_same_segments(
 
 def test_lines_that_stand_alone_are_taken_as_a_block() -> None:
     data = in_a_file([(b"line %d" % number, 1, b"stdout", b"F") for number in range(100)])
-    (segment,) = segments([data], {}, Limits(), at_once=True)
-    assert [len(part.times) for part in segment.said if isinstance(part, Plain)] == [99]
+    reader = CriReader(BEGINNING)
+    reader.begin(FILE, 0)
+    ((block,), behind) = Grouper().take_all([line for lines in reader.feed(data) for line in lines])
+    assert isinstance(block, Block)
+    assert block.texts == [f"line {number}" for number in range(99)]
+    assert [line.time for line in behind] == block.times
 
 
 def test_a_block_with_a_secret_is_redacted_line_by_line() -> None:
-    printed = [b"before", f"it is {SECRET}".encode(), b"after", b"last"]
+    printed = [b"before", f"it is {SECRET}".encode(), *[b"after"] * 20]
     (segment,) = segments([in_a_file([(text, 1, b"stdout", b"F") for text in printed])], {}, Limits(), at_once=True)
-    assert [event.message for event in segment.events][:4] == ["before", f"it is {MARK}", "after", "last"]
+    assert [event.message for event in segment.events][:4] == ["before", f"it is {MARK}", "after", "after"]

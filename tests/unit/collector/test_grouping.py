@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from componentrun.collector import grouping
 from componentrun.collector.grouping import Block, Group, Grouper
 from componentrun.collector.lines import SECOND, Line
 
@@ -218,7 +220,8 @@ def test_many_lines_at_once_are_grouped_as_one_by_one(printed: list[tuple[bytes,
 
     one, many = Grouper(), Grouper()
     singly = [released for line in lines if (released := one.take(line)) is not None]
-    at_once = [many.take_all(lines[at : at + size]) for at in range(0, len(lines), size)]
+    with patch.object(grouping, "_FEW", 1):
+        at_once = [many.take_all(lines[at : at + size]) for at in range(0, len(lines), size)]
     assert flat(singly) == flat(at_once)
     assert one.size == many.size
     assert flat([one.flush()]) == flat([many.flush()])
