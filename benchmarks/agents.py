@@ -56,6 +56,8 @@ class Bench:
     """A folder for data, grants and messages."""
     memory: bool = False
     """Whether memory is measured instead of time."""
+    through: Sequence[str] = ()
+    """What stands before the command of a program that moves something."""
     loaded: list[str] = field(default_factory=list)
     """Table ids of the files."""
 
@@ -152,8 +154,8 @@ class Bench:
         (self.work / GRANT_FILE).write_text(to_json(grant), encoding="utf-8")
         options = ["--data", str(data), "--grant", str(self.work), "--termination-log", str(message)]
         ended = local.run(
-            [sys.executable, "-m", "componentrun.agent", command, *options],
-            {"PATH": os.defpath, "LANG": "C.UTF-8"},
+            [*self.through, sys.executable, "-m", "componentrun.agent", command, *options],
+            {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
             memory=self.memory,
         )
         result: dict[str, Any] = json.loads(message.read_text(encoding="utf-8"))
@@ -161,13 +163,19 @@ class Bench:
         return ended
 
     def _s5cmd(self, *arguments: str) -> local.Ended:
-        command = [str(self.lab.s5cmd), "--log", "error", *arguments]
-        return local.run(command, s5cmd_environment(self.lab.connection), memory=self.memory)
+        command = [*self.through, str(self.lab.s5cmd), "--log", "error", *arguments]
+        environment = {"PATH": os.environ["PATH"], **s5cmd_environment(self.lab.connection)}
+        return local.run(command, environment, memory=self.memory)
 
 
 @contextmanager
 def bench(
-    lab: Lab, files: Sequence[Path], *, memory: bool = False, compression: str = DEFAULT_COMPRESSION
+    lab: Lab,
+    files: Sequence[Path],
+    *,
+    memory: bool = False,
+    compression: str = DEFAULT_COMPRESSION,
+    through: Sequence[str] = (),
 ) -> Iterator[Bench]:
     """A bench with the files loaded; afterwards nothing of it is left in the store."""
     connection = lab.connection
@@ -182,7 +190,7 @@ def bench(
     )
     store = open_store(settings)
     with tempfile.TemporaryDirectory(dir=folder()) as work:
-        made = Bench(lab, store, Signer(settings), files, Path(work), memory)
+        made = Bench(lab, store, Signer(settings), files, Path(work), memory, through)
         try:
             made.load()
             yield made

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks import tables
 from benchmarks.agents import bench
+from benchmarks.link import link
 from benchmarks.turns import figures, in_turns
 from componentrun.encoding import COMPRESSIONS, NONE
 
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
     from benchmarks.record import Figure
     from benchmarks.turns import Measure
 
-__all__ = ["compression", "down", "small", "up"]
+__all__ = ["compression", "down", "over_a_link", "small", "up"]
 
 AGENT: Final = "transfer.agent"
 S5CMD: Final = "transfer.s5cmd"
 STORED: Final = "transfer.stored"
+LINK: Final = "transfer.link"
+LINK_RATE: Final = "2gbit"
+"""As `tc` writes it: 250 MB a second."""
 
 
 def down(lab: Lab, repeats: int) -> list[Figure]:
@@ -52,6 +56,19 @@ def small(lab: Lab, repeats: int) -> list[Figure]:
         ]
         values = in_turns(measures, repeats)
     return figures(values, "s", {f"{AGENT}.small.{way}": f"{S5CMD}.small.{way}" for way in ("down", "up")})
+
+
+def over_a_link(lab: Lab, repeats: int) -> list[Figure]:
+    """One table of 1 GiB, both ways, where the store is as far away as stores are."""
+    with link(LINK_RATE) as through, bench(lab, [tables.large(tables.HUGE_BYTES)], through=through) as made:
+        measures = [
+            _timed(f"{LINK}.agent.down", made.stage_in),
+            _timed(f"{LINK}.s5cmd.down", made.s5cmd_down),
+            _timed(f"{LINK}.agent.up", made.stage_out),
+            _timed(f"{LINK}.s5cmd.up", made.s5cmd_up),
+        ]
+        values = in_turns(measures, repeats)
+    return figures(values, "s", {f"{LINK}.agent.{way}": f"{LINK}.s5cmd.{way}" for way in ("down", "up")})
 
 
 def compression(lab: Lab, repeats: int) -> list[Figure]:
