@@ -221,9 +221,16 @@ class Store:
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; those that are not there are no error."""
-        if keys:
+        if not keys:
+            return
+        try:
             with self._border("delete", keys[0]):
                 await obstore.delete_async(self._backend, list(keys))
+        except MissingError:
+            # S3 has no such answer, but some of its kind give it where two delete at once; it may end the whole batch.
+            if len(keys) > 1:
+                for key in keys:
+                    await self.delete([key])
 
     async def objects(self, prefix: str, *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
         """Objects below a prefix that ends with a slash, in the order of their keys.

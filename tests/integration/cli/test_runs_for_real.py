@@ -38,7 +38,12 @@ class Following:
         # A job in the background ignores SIGINT, and so would its children.
         command = ["env", "--default-signal=INT", *place.command(*arguments)]
         self.process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=place.environment()
+            command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            env={**place.environment(), "PYTHONFAULTHANDLER": "1"},
         )
         assert self.process.stdin is not None
         self.process.stdin.write(text or "")
@@ -69,7 +74,13 @@ class Following:
         raise AssertionError(f"no `{words}` in {self.lines} {self.errors}")
 
     def ended(self) -> int:
-        code = self.process.wait(60)
+        try:
+            code = self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # it says where each of its threads is
+            for thread in self._threads:
+                thread.join()
+            raise AssertionError(f"it did not end; {self.lines}\n" + "\n".join(self.errors)) from None
         for thread in self._threads:
             thread.join()
         return code
@@ -171,7 +182,7 @@ def test_latest_list_and_selectors(place: Place) -> None:
 
 
 REFUSED = [
-    (["--timeout", "48h"], "`spec.timeout`: spec.timeout must be more than 0s and at most 24h"),
+    (["--timeout", "48h"], '`spec.timeout`: "48h": spec.timeout must be more than 0s and at most 24h'),
     (["--memory", "lots"], "`spec.resources.limits.memory`: expected a quantity"),
 ]
 

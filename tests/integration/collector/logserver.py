@@ -76,11 +76,10 @@ class LogServer:
         return self._log.read_text() if self._log.exists() else ""
 
     def _pod(self) -> dict[str, Any]:
-        (node,) = self._lab.core.list_node().items
         metadata = {"name": "node-logs", "namespace": self._lab.namespace, "uid": str(uuid.uuid4())}
         ports = [{"name": "logs", "containerPort": self.port}]
         return {
             "metadata": {**metadata, "resourceVersion": "1"},
-            "spec": {"nodeName": node.metadata.name, "containers": [{"name": "node-logs", "ports": ports}]},
+            "spec": {"nodeName": self._lab.connection.node_name, "containers": [{"name": "node-logs", "ports": ports}]},
             "status": {"podIP": "127.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]},
         }
