@@ -1,6 +1,7 @@
 """The processes of our own cluster: how each is started and how it is seen to be ready."""
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,8 @@ class Part:
 
         The environment is left out: a proxy setting that one shell has and another has not must restart nothing.
         """
-        binary = str(Path(self.command[0]).resolve())
+        # One from a package has no folder in its name, and is not looked for where somebody happens to stand.
+        binary = str(Path(shutil.which(self.command[0]) or self.command[0]).resolve())
         return processes.fingerprint([binary, *self.command], {}, [file.read_text() for file in self.files])
 
     def problem(self) -> str | None:

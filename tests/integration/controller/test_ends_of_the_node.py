@@ -70,7 +70,8 @@ def test_a_node_that_is_drained(place: Place, connection: Connection) -> None:
 
 def test_a_node_whose_kubelet_stopped(place: Place, connection: Connection) -> None:
     """Found out by Kubernetes itself: no heartbeat, a taint, a deletion that nobody carries out."""
-    name = slow(place, "out.c-main.lost", podTemplate={"tolerations": GONE_AT_ONCE})
+    # Its timeout must not come first: Kubernetes needs most of a minute, and we wait for another one.
+    name = slow(place, "out.c-main.lost", podTemplate={"tolerations": GONE_AT_ONCE}, timeout="10m")
     kubelet = own.plan().named("kubelet")
     try:
         assert kubelet.end()
