@@ -21,6 +21,7 @@ from componentrun.cli.errors import (
     NotFoundError,
     WaitTimeoutError,
 )
+from componentrun.cli.interrupts import interrupts
 from componentrun.cli.render import Cell, styled
 from componentrun.cli.session import Session, parse_run
 from componentrun.cli.words import clock, count, duration, size, stamp
@@ -90,14 +91,18 @@ class Follower:
             WaitTimeoutError: it is not over at the deadline.
             NotFoundError: somebody has deleted it.
             PlatformError: cluster or store were away for longer than `PATIENCE`.
+            KeyboardInterrupt: Ctrl-C was pressed.
         """
-        while True:
-            complete = self._patiently(self._look)
-            if complete:
-                return self.run
-            if self.deadline is not None and self.session.now() >= self.deadline:
-                raise self._too_late()
-            self.session.makers.sleep(PAUSE_SECONDS)
+        with interrupts() as interrupted:
+            while True:
+                complete = self._patiently(self._look)
+                if complete:
+                    return self.run
+                if self.deadline is not None and self.session.now() >= self.deadline:
+                    raise self._too_late()
+                self.session.makers.sleep(PAUSE_SECONDS)
+                if interrupted():
+                    raise KeyboardInterrupt
 
     def _look(self) -> bool:
         """One look at the run and its events; whether there will be no more of them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import signal
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +179,21 @@ def test_ctrl_c_leaves_the_run_alone_and_says_how_to_stop_it(world: World) -> No
     assert result.exit_code == 130
     assert "ComponentRun `one` goes on; `componentrun cancel one --namespace team` stops it" in result.stderr
     assert "cancel" not in world.created()["spec"]
+
+
+def test_ctrl_c_is_heard_though_what_it_raises_is_lost(world: World) -> None:
+    class Answer(io.IOBase):
+        def close(self) -> None:
+            super().close()
+            signal.raise_signal(signal.SIGINT)
+
+    def answer_is_freed() -> None:
+        Answer()
+
+    answer_is_freed()  # nothing is raised
+    result = submit(world, "--follow", script=[answer_is_freed, lambda: pytest.fail("it went on")])
+    assert result.exit_code == 130
+    assert "ComponentRun `one` goes on" in result.stderr
 
 
 def test_a_run_that_is_deleted_while_it_is_followed_is_an_error(world: World) -> None:
