@@ -76,9 +76,19 @@ def keep_or_make(settings: StoreSettings, runs: int = RUNS) -> None:
     client.put_object(settings.bucket, done, io.BytesIO(body), len(body))
 
 
-def _made(settings: StoreSettings, key: str) -> int:
-    found = asyncio.run(open_store(settings).find(key))
-    return int(json.loads(found.data)["runs"]) if found is not None else 0
+def _made(settings: StoreSettings, done: str) -> int:
+    """How many runs there are; 0 also where somebody has deleted objects of the first or of the last of them."""
+
+    async def look() -> int:
+        store = open_store(settings)
+        found = await store.find(done)
+        runs = int(json.loads(found.data)["runs"]) if found is not None else 0
+        ends = [
+            item.object_name for number in {0, runs - 1} for item in _objects(settings.layout, number, new=number > 0)
+        ]
+        return runs if runs and all([await store.head(key) is not None for key in ends]) else 0
+
+    return asyncio.run(look())
 
 
 @dataclass(frozen=True)
