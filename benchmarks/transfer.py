@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks import local
+    from benchmarks.agents import Bench
     from benchmarks.lab import Lab
     from benchmarks.record import Figure
     from benchmarks.turns import Measure
@@ -48,27 +49,25 @@ def up(lab: Lab, repeats: int) -> list[Figure]:
 def small(lab: Lab, repeats: int) -> list[Figure]:
     """1,000 tables of 4 KiB, both ways."""
     with bench(lab, sorted(tables.small().iterdir())) as made:
-        measures = [
-            _timed(f"{AGENT}.small.down", made.stage_in),
-            _timed(f"{S5CMD}.small.down", made.s5cmd_down),
-            _timed(f"{AGENT}.small.up", made.stage_out),
-            _timed(f"{S5CMD}.small.up", made.s5cmd_up),
-        ]
-        values = in_turns(measures, repeats)
-    return figures(values, "s", {f"{AGENT}.small.{way}": f"{S5CMD}.small.{way}" for way in ("down", "up")})
+        return _both_ways(made, repeats, f"{AGENT}.small", f"{S5CMD}.small")
 
 
 def over_a_link(lab: Lab, repeats: int) -> list[Figure]:
     """One table of 1 GiB, both ways, where the store is as far away as stores are."""
     with link(LINK_RATE) as through, bench(lab, [tables.large(tables.HUGE_BYTES)], through=through) as made:
-        measures = [
-            _timed(f"{LINK}.agent.down", made.stage_in),
-            _timed(f"{LINK}.s5cmd.down", made.s5cmd_down),
-            _timed(f"{LINK}.agent.up", made.stage_out),
-            _timed(f"{LINK}.s5cmd.up", made.s5cmd_up),
-        ]
-        values = in_turns(measures, repeats)
-    return figures(values, "s", {f"{LINK}.agent.{way}": f"{LINK}.s5cmd.{way}" for way in ("down", "up")})
+        return _both_ways(made, repeats, f"{LINK}.agent", f"{LINK}.s5cmd")
+
+
+def _both_ways(made: Bench, repeats: int, agent: str, s5cmd: str) -> list[Figure]:
+    """The agents against s5cmd, down and up, under names that begin so."""
+    measures = [
+        _timed(f"{agent}.down", made.stage_in),
+        _timed(f"{s5cmd}.down", made.s5cmd_down),
+        _timed(f"{agent}.up", made.stage_out),
+        _timed(f"{s5cmd}.up", made.s5cmd_up),
+    ]
+    values = in_turns(measures, repeats)
+    return figures(values, "s", {f"{agent}.{way}": f"{s5cmd}.{way}" for way in ("down", "up")})
 
 
 def compression(lab: Lab, repeats: int) -> list[Figure]:
