@@ -57,7 +57,9 @@ def test_an_application_error_keeps_the_last_words(tenant: Tenant, components: s
 def test_a_full_disk_has_its_reason_and_the_last_lines(tenant: Tenant, components: str) -> None:
     """The kubelet keeps nothing of a container that it puts out for its disk: the lines are the collector's."""
     image, _, tag = components.rpartition(":")
-    tenant.apply("Component", "small-disk", {"image": image, "tag": tag, "dataSize": "96Mi", "args": ["fill-disk"]})
+    tenant.apply(
+        "Component", "small-disk", {"image": image, "tag": tag, "dataSize": "96Mi", "args": ["fill-disk", "2"]}
+    )
     tenant.apply("ComponentRun", "fills", {"component": "small-disk", "resources": SMALL, "retry": {"limit": 0}})
     status = tenant.wait("fills", lambda run: "lastWords" in (run.get("status") or {}))["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "DiskFull"), status

@@ -27,6 +27,7 @@ from componentrun.controller.policies import Policies, Resolver
 from componentrun.controller.publishing import Publisher
 from componentrun.controller.queues import Queues
 from componentrun.controller.reconciler import Reconciler
+from componentrun.controller.references import References
 from componentrun.controller.resync import Resync
 from componentrun.controller.scopes import Scopes, StorageWatch
 from componentrun.controller.starting import Starter, StartSettings
@@ -83,8 +84,11 @@ class Operator:
         self._watches = make_watches(kube, caches, self._queue, metrics, settings.process.namespaces)
         self._resync = Resync(kube, caches, self._queue, metrics, settings.process.namespaces)
         identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        stores, scopes = Stores(kube, caches.storages, metrics), Scopes(kube.clock.now)
-        self._reconciler = _reconciler(settings, kube, self._queues, caches, metrics, identity, stores, scopes)
+        references, scopes = References(kube, caches), Scopes(kube.clock.now)
+        stores = Stores(kube, references, metrics)
+        self._reconciler = _reconciler(
+            settings, kube, self._queues, caches, metrics, identity, references, stores, scopes
+        )
         self._storages = StorageWatch(kube, caches.storages, stores, scopes, storages, kube.clock.now)
         self._workers = Workers(self._queue, self._reconciler, metrics)
         self._lease = Lease(kube, settings.lease, identity) if settings.lease is not None else None
@@ -309,6 +313,7 @@ def _reconciler(
     caches: Caches,
     metrics: Metrics,
     identity: str,
+    references: References,
     stores: Stores,
     scopes: Scopes,
 ) -> Reconciler:
@@ -318,7 +323,8 @@ def _reconciler(
         kube,
         caches,
         queues,
-        Starter(kube, caches, stores, scopes, policies, start, kube.clock.now),
+        references,
+        Starter(kube, caches, references, stores, scopes, policies, start, kube.clock.now),
         Publisher(stores, kube.clock.now),
         StatusWriter(kube, caches, metrics, identity),
         settings.limits,

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from componentrun.controller.caches import Caches
     from componentrun.controller.publishing import Publisher
     from componentrun.controller.queues import Queues
+    from componentrun.controller.references import References
     from componentrun.controller.starting import Starter
     from componentrun.controller.statuswriter import StatusWriter
     from componentrun.core.actions import Action
@@ -72,6 +73,7 @@ class Reconciler:
         kube: Kube,
         caches: Caches,
         queues: Queues,
+        references: References,
         starter: Starter,
         publisher: Publisher,
         writer: StatusWriter,
@@ -82,6 +84,7 @@ class Reconciler:
         self._kube = kube
         self._caches = caches
         self._queues = queues
+        self._references = references
         self._starter = starter
         self._publisher = publisher
         self._writer = writer
@@ -128,6 +131,8 @@ class Reconciler:
 
     async def _bring_further(self, key: Key, run: ComponentRun) -> float | None:
         """Plan and act; seconds until the next look."""
+        if not run.status.attempts and not core_status.is_terminal(run.status):
+            await self._references.look_up(run)  # its turn depends on them
         pod = self._caches.pods.current(key, run.metadata.uid)
         earlier = self._caches.pods.earlier(key, run.metadata.uid, pod)
         was_over = core_status.is_terminal(run.status)

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
 from componentrun.api.changedsince import ADAPTIVE, changed_since
-from componentrun.api.component import Component
 from componentrun.api.componentrun import TableStatus
 from componentrun.api.files import FileStatus
 from componentrun.controller.caches import Key
@@ -36,9 +35,8 @@ from componentrun.process.kubeerrors import (
     ForbiddenError,
     InvalidError,
     KubeError,
-    NotFoundError,
 )
-from componentrun.process.resources import COMPONENTS, PODS, SECRETS
+from componentrun.process.resources import PODS, SECRETS
 from componentrun.process.storages import find_secret
 from componentrun.storage.fileinput import FileSource
 from componentrun.storage.filelookup import FileQuery
@@ -54,6 +52,7 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
     from componentrun.controller.caches import Caches
     from componentrun.controller.policies import Policies
+    from componentrun.controller.references import References
     from componentrun.controller.scopes import Scopes
     from componentrun.controller.stores import OpenStorage, Stores
     from componentrun.core.effective import EffectiveInput
@@ -98,6 +97,7 @@ class Starter:
         self,
         kube: Kube,
         caches: Caches,
+        references: References,
         stores: Stores,
         scopes: Scopes,
         policies: Policies,
@@ -107,6 +107,7 @@ class Starter:
         """The clock gives the time that goes into the status."""
         self._kube = kube
         self._caches = caches
+        self._references = references
         self._stores = stores
         self._scopes = scopes
         self._policies = policies
@@ -125,7 +126,8 @@ class Starter:
         scope = await self._scopes.of(opened)
         need_scope(opened.storage, scope)
         opened = replace(opened, by_session=scope.means is Means.SESSION)
-        effective = resolve(run, await self._component(run), opened.storage.metadata.name)
+        component = await self._references.component(run.metadata.namespace, run.spec.component)
+        effective = resolve(run, component, opened.storage.metadata.name)
         secrets = await self._secrets(run)
         token = await self._token(run, effective)
         plan = await self._plan(run, number, effective, opened, secrets)
@@ -141,7 +143,7 @@ class Starter:
             effective,
             number=number,
             pod_uid=uid,
-            gated=bool(pod["spec"].get("schedulingGates")),
+            gates=[gate["name"] for gate in pod["spec"].get("schedulingGates") or ()],
             input_tables=[TableStatus(table=item.source, rows=item.rows, bytes=item.bytes) for item in plan.inputs],
             input_files=[FileStatus(id=item.id, name=item.name, bytes=item.size) for item in plan.files],
             now=self._clock(),
@@ -169,21 +171,6 @@ class Starter:
         name = names.pod_name(run.metadata.name, number)
         there = await find_secret(self._kube, run.metadata.namespace, name)
         return there is not None and _is_owned(there, pod_uid)
-
-    async def _component(self, run: ComponentRun) -> Component | None:
-        name = run.spec.component
-        if name is None:
-            return None
-        key = Key(run.metadata.namespace, name)
-        document = self._caches.components.document(key)
-        if document is None:
-            # The run may have been created together with its Component, and its event came first.
-            try:
-                self._caches.components.seen(await self._kube.get(COMPONENTS, *key))
-            except NotFoundError:
-                return None
-            document = self._caches.components.document(key)
-        return None if document is None else Component.model_validate_json(document)
 
     async def _secrets(self, run: ComponentRun) -> dict[str, str]:
         """Path below `parameters` to value. Each Secret is read once."""

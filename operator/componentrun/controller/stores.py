@@ -1,8 +1,7 @@
 """From a run to its Storage: which one it means, and a client and a signer for it.
 
-Storages come from the cache (the API server is asked where it has none that fits); their Secrets are read anew for
-each run, so a changed key holds for the next one, but not more than once a second. Clients are kept, as making one
-costs more than a request.
+A Storage's Secret is read anew for each run, so a changed key holds for the next one, but not more than once a second.
+Clients are kept, as making one costs more than a request.
 """
 
 from __future__ import annotations
@@ -13,16 +12,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from componentrun.api.storage import Storage
-from componentrun.errors import UserError
-from componentrun.process.resources import STORAGES
 from componentrun.process.storages import read_settings
 from componentrun.storage.connection import Store, open_store
 from componentrun.storage.grants import Signer
-from componentrun.storage.resource import choose
 
 if TYPE_CHECKING:
-    from componentrun.controller.caches import ObjectCache
+    from componentrun.api.storage import Storage
+    from componentrun.controller.references import References
     from componentrun.process.kube import Kube
     from componentrun.storage.connection import StoreObserver
     from componentrun.storage.settings import StoreSettings
@@ -47,10 +43,10 @@ class OpenStorage:
 class Stores:
     """Opens Storages."""
 
-    def __init__(self, kube: Kube, storages: ObjectCache, observer: StoreObserver | None = None) -> None:
+    def __init__(self, kube: Kube, references: References, observer: StoreObserver | None = None) -> None:
         """The observer is told about every request to a store."""
         self._kube = kube
-        self._storages = storages
+        self._references = references
         self._observer = observer
         self._read: dict[tuple[str, int], tuple[float, StoreSettings]] = {}
         self._reading: dict[tuple[str, int], asyncio.Task[StoreSettings]] = {}
@@ -63,7 +59,7 @@ class Stores:
             UserError: there is none that fits, or its Secret is missing or incomplete.
             KubeError: the API server refused or is away.
         """
-        storage = await self._choose(namespace, wanted)
+        storage = await self._references.storage(namespace, wanted)
         store, signer = self._client(await self._settings(storage))
         return OpenStorage(storage, store, signer)
 
@@ -84,19 +80,6 @@ class Stores:
         settings = await asyncio.shield(reading)
         self._read[key] = (now, settings)
         return settings
-
-    async def _choose(self, namespace: str, wanted: str | None) -> Storage:
-        try:
-            return choose(self._known(namespace), wanted, namespace)
-        except UserError:
-            # The run may have been created together with its Storage, and its event came first.
-            async for page in self._kube.pages(STORAGES, namespace):
-                for item in page.items:
-                    self._storages.seen(item)
-            return choose(self._known(namespace), wanted, namespace)
-
-    def _known(self, namespace: str) -> list[Storage]:
-        return [Storage.model_validate_json(document) for document in self._storages.of_namespace(namespace)]
 
     def _client(self, settings: StoreSettings) -> tuple[Store, Signer]:
         client = self._clients.get(settings)

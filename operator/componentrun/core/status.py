@@ -67,7 +67,6 @@ _ORDER: Final[tuple[Phase | None, ...]] = (
 """Phases on the way. A run only ever moves on in it: what is observed may be older than what is known."""
 
 _SENTENCES: Final[dict[Phase, str]] = {
-    "Queued": "The pod waits for its scheduling gates to be taken away.",
     "Pending": "The pod waits for a node, a volume or an image.",
     "StagingIn": "Input is being brought into the data folder.",
     "Running": "The component runs.",
@@ -107,7 +106,7 @@ def attempt_started(
     *,
     number: int,
     pod_uid: str,
-    gated: bool = False,
+    gates: Sequence[str] = (),
     input_tables: Sequence[TableStatus],
     input_files: Sequence[FileStatus] = (),
     now: datetime,
@@ -119,7 +118,7 @@ def attempt_started(
         effective: what was resolved for it.
         number: of the attempt, 1 for the first.
         pod_uid: of the pod that was created, or found there.
-        gated: whether the pod has scheduling gates: then the run is still Queued.
+        gates: names of the pod's scheduling gates: while it has any, the run is still Queued.
         input_tables: what goes in, with rows and bytes where known.
         input_files: what goes in, too.
         now: the time.
@@ -127,7 +126,7 @@ def attempt_started(
     if any(attempt.number == number for attempt in run.status.attempts):
         return run.status
     name = names.pod_name(run.metadata.name, number)
-    status = _with_attempt(run, number, name, pod_uid, now, phase="Queued" if gated else "Pending")
+    status = _with_attempt(run, number, name, pod_uid, now, gates)
     return status.model_copy(
         update={
             "image": effective.image,
@@ -148,14 +147,17 @@ def held_up(run: ComponentRun, error: TransientError, now: datetime) -> Componen
 
 def adopted(run: ComponentRun, pod: PodView, now: datetime) -> ComponentRunStatus:
     """A pod of this run is (or was) there that the status does not know: its operator died before it wrote it down."""
-    return _with_attempt(run, max(pod.attempt, 1), pod.name, pod.uid, now, phase="Queued" if pod.gates else "Pending")
+    return _with_attempt(run, max(pod.attempt, 1), pod.name, pod.uid, now, pod.gates)
 
 
 def _with_attempt(
-    run: ComponentRun, number: int, pod: str, pod_uid: str, now: datetime, *, phase: Literal["Queued", "Pending"]
+    run: ComponentRun, number: int, pod: str, pod_uid: str, now: datetime, gates: Sequence[str]
 ) -> ComponentRunStatus:
+    phase: Phase = "Queued" if gates else "Pending"
     attempt = Attempt(number=number, pod=pod, pod_uid=pod_uid, start_time=now)
-    status = moved(run, phase, Reason(phase), _SENTENCES[phase], now=now)
+    # No other event tells of the gates: the pod stays as it was made until somebody takes one away.
+    message = _gated(gates) if gates else _SENTENCES[phase]
+    status = moved(run, phase, Reason(phase), message, now=now)
     update: dict[str, Any] = {
         "attempts": (*status.attempts, attempt),
         "start_time": status.start_time or now,
@@ -170,10 +172,8 @@ def observed_phase(run: ComponentRun, pod: PodView, now: datetime) -> ComponentR
     """The run's phase as its pod shows it, with what is known by then: node, image, whether the input is in."""
     phase = _phase_of(pod)
     run = _with_running(run, pod, phase)
-    message = _SENTENCES[phase]
-    if phase == "Queued":
-        message = f"{message.rstrip('.')}: {', '.join(f'`{gate}`' for gate in pod.gates)}."
-    elif phase == "Pending" and pod.unschedulable:
+    message = _gated(pod.gates) if phase == "Queued" else _SENTENCES[phase]
+    if phase == "Pending" and pod.unschedulable:
         message = f"No node takes the pod yet: {excerpt(pod.unschedulable)}."
     elif phase == "Pending" and (held := _held(pod)):
         message = f"The pod is held up: {held}."
@@ -233,6 +233,10 @@ _MAX_EVENT: Final = 1024
 
 def _short(message: str) -> str:
     return message if len(message) <= _MAX_EVENT else message[: _MAX_EVENT - 1] + "…"
+
+
+def _gated(gates: Sequence[str]) -> str:
+    return f"The pod waits for its scheduling gates to be taken away: {', '.join(f'`{gate}`' for gate in gates)}."
 
 
 def _phase_of(pod: PodView) -> Phase:

@@ -73,7 +73,7 @@ class TestWrongProgram:
 
 class TestDisk:
     def test_a_component_that_fills_the_shared_volume(self, place: Place) -> None:
-        small = component(place, "small-disk", dataSize="96Mi", args=["fill-disk"])
+        small = component(place, "small-disk", dataSize="96Mi", args=["fill-disk", "2"])
         name = place.run(image=None, component=small)
         place.failed(name, "DiskFull", 'EmptyDir volume "data" exceeds the limit "96Mi"', "`dataSize`", seconds=240)
 

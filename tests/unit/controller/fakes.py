@@ -13,7 +13,8 @@ from __future__ import annotations
 import base64
 import copy
 import itertools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -31,6 +32,7 @@ from componentrun.controller.policies import Policies, Resolver
 from componentrun.controller.publishing import Publisher
 from componentrun.controller.queues import Queues
 from componentrun.controller.reconciler import Reconciler, RetryError
+from componentrun.controller.references import References
 from componentrun.controller.resync import Resync
 from componentrun.controller.scopes import Scopes
 from componentrun.controller.starting import Starter, StartSettings
@@ -446,17 +448,28 @@ class FakeOperator:
         stores = cast("Stores", opens)
         settings = StartSettings("agent:1", PodSettings(), world.limits)
         writer = StatusWriter(kube, self.caches, self.metrics, "test")
-        policies = Policies(kube, Resolver())
+        policies, references = Policies(kube, Resolver()), References(kube, self.caches)
         self.reconciler = Reconciler(
             kube,
             self.caches,
             self.queues,
-            Starter(kube, self.caches, stores, Scopes(self._clock, world.find_scope), policies, settings, self._clock),
+            references,
+            Starter(
+                kube,
+                self.caches,
+                references,
+                stores,
+                Scopes(self._clock, world.find_scope),
+                policies,
+                settings,
+                self._clock,
+            ),
             Publisher(stores, self._clock),
             writer,
             world.limits,
             self._clock,
         )
+        self._unheard: tuple[str, ...] = ()
         self.resync = Resync(kube, self.caches, self.queue, self.metrics, ())
 
     def _clock(self) -> datetime:
@@ -468,8 +481,15 @@ class FakeOperator:
         await self.resync.everything(first=True)
 
     def _hear(self, kind: str, plural: str, obj: dict[str, Any]) -> None:
-        if plural in {"componentruns", "pods", "components", "storages"}:
+        if plural in {"componentruns", "pods", "components", "storages"} and plural not in self._unheard:
             take_in(self.caches, self.queue, plural, kind, obj)
+
+    @contextmanager
+    def unheard(self, *plurals: str) -> Iterator[None]:
+        """While this lasts, no event tells of objects of these kinds."""
+        self._unheard = plurals
+        yield
+        self._unheard = ()
 
     async def work(self) -> None:
         """Reconcile until nothing is left to do now."""

@@ -171,6 +171,19 @@ class TestPolicies:
         await FakeOperator(world).live(1)
         assert world.pods_made() == ["first-1", "second-1"]
 
+    async def test_they_hold_for_runs_whose_component_is_told_of_after_them(self) -> None:
+        world = Watched()
+        operator = FakeOperator(world)
+        await operator.start()
+        with operator.unheard("components"):
+            spec = {"image": "cleaner:1", "concurrency": {"policy": "Forbid"}}
+            world.kube.put("components", {"metadata": {"name": "cleaner"}, "spec": spec})
+            for name in "abc":
+                world.add_run(name, image=None, component="cleaner", configuration=CONFIGURATION)
+            await operator.work()
+        assert world.pods_made() == ["a-1"]
+        assert [world.status(name)["reason"] for name in "bc"] == ["ConcurrencyForbidden"] * 2
+
 
 class TestRoom:
     async def test_no_more_runs_than_the_limit_have_a_pod(self) -> None:
@@ -190,7 +203,8 @@ class TestRoom:
     async def test_the_namespaces_default_storage_says_another_limit_and_a_change_holds_at_once(self) -> None:
         world = Watched()
         world.max_running = 1
-        world.kube.put("storages", {"metadata": {"name": "s"}, "spec": {"default": True, "maxRunning": 2}})
+        spec = {"default": True, "bucket": "bucket"}
+        world.kube.put("storages", {"metadata": {"name": "s"}, "spec": spec | {"maxRunning": 2}})
         for name in "abcd":
             world.add_run(name)
         operator = FakeOperator(world)
@@ -199,6 +213,19 @@ class TestRoom:
         world.kube.change("storages", "s", {"spec": {"maxRunning": 4}})
         await operator.work()
         assert len(world.pods_made()) == 4
+
+    async def test_the_limit_holds_for_runs_whose_storage_is_told_of_after_them(self) -> None:
+        world = Watched()
+        operator = FakeOperator(world)
+        await operator.start()
+        with operator.unheard("storages"):
+            spec = {"default": True, "maxRunning": 1, "bucket": "bucket"}
+            world.kube.put("storages", {"metadata": {"name": "s"}, "spec": spec})
+            for name in "abc":
+                world.add_run(name)
+            await operator.work()
+        assert world.pods_made() == ["a-1"]
+        assert [world.status(name)["queue"]["waitingFor"] for name in "bc"] == ["MaxRunning"] * 2
 
     async def test_a_full_quota_is_tried_by_the_first_in_line_alone_and_again_when_a_pod_ends(self) -> None:
         world = Watched()
@@ -261,3 +288,16 @@ class TestKueue:
         assert "queue" not in world.status("managed")
         await operator.live(40)
         assert world.phase("managed") == "Succeeded"
+
+    async def test_the_gates_are_named_though_no_event_tells_of_the_pod_once_it_is_made(self) -> None:
+        world = Watched()
+        world.kube.gates = [{"name": "kueue.x-k8s.io/admission"}, {"name": "example.com/budget"}]
+        operator = FakeOperator(world)
+        await operator.start()
+        with operator.unheard("pods"):
+            world.add_run("managed")
+            await operator.work()
+        told = (
+            "The pod waits for its scheduling gates to be taken away: `kueue.x-k8s.io/admission`, `example.com/budget`."
+        )
+        assert world.status("managed")["message"] == told

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from componentrun.controller import stores as stores_module
-from componentrun.controller.caches import ObjectCache
+from componentrun.controller.caches import Caches
+from componentrun.controller.references import References
 from componentrun.controller.stores import OpenStorage, Stores
 from componentrun.process.kubeerrors import UnavailableError
 
@@ -42,6 +43,11 @@ def a_storage(generation: int = 1) -> dict[str, Any]:
     return {"metadata": metadata, "spec": spec}
 
 
+def stores_of(api: Secrets, caches: Caches) -> Stores:
+    kube = cast("Kube", api)
+    return Stores(kube, References(kube, caches))
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
@@ -50,9 +56,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 async def test_runs_that_start_at_the_same_time_read_the_secret_once(clock: list[float]) -> None:
-    api, storages = Secrets(), ObjectCache()
-    storages.seen(a_storage())
-    stores = Stores(cast("Kube", api), storages)
+    api, caches = Secrets(), Caches()
+    caches.storages.seen(a_storage())
+    stores = stores_of(api, caches)
     for _ in range(5):
         await stores.open("team", None)
     assert api.reads == 1
@@ -64,9 +70,9 @@ async def test_runs_that_start_at_the_same_time_read_the_secret_once(clock: list
 
 async def test_runs_that_start_while_the_secret_is_read_wait_for_that(clock: list[float]) -> None:
     assert clock
-    api, storages = Secrets(), ObjectCache()
-    storages.seen(a_storage())
-    stores = Stores(cast("Kube", api), storages)
+    api, caches = Secrets(), Caches()
+    caches.storages.seen(a_storage())
+    stores = stores_of(api, caches)
     api.away = True
     failed = await asyncio.gather(*(stores.open("team", None) for _ in range(5)), return_exceptions=True)
     assert (api.reads, {type(error) for error in failed}) == (1, {UnavailableError})
@@ -82,10 +88,10 @@ async def test_runs_that_start_while_the_secret_is_read_wait_for_that(clock: lis
 
 async def test_a_storage_that_was_edited_is_read_anew(clock: list[float]) -> None:
     assert clock
-    api, storages = Secrets(), ObjectCache()
-    storages.seen(a_storage())
-    stores = Stores(cast("Kube", api), storages)
+    api, caches = Secrets(), Caches()
+    caches.storages.seen(a_storage())
+    stores = stores_of(api, caches)
     await stores.open("team", None)
-    storages.seen(a_storage(2))
+    caches.storages.seen(a_storage(2))
     await stores.open("team", None)
     assert api.reads == 2

@@ -1,0 +1,94 @@
+"""What a run refers to, its Component and its Storage, from the caches.
+
+A run may be created together with both, and its event come first: whose is not known is asked for. That happens before
+the run's turn is decided, as that depends on what they say: groups, policies, how many runs may have a pod.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from componentrun.api.component import Component
+from componentrun.api.storage import Storage
+from componentrun.controller.caches import Key
+from componentrun.errors import UserError
+from componentrun.process.kubeerrors import ForbiddenError, NotFoundError
+from componentrun.process.resources import COMPONENTS, STORAGES
+from componentrun.storage.resource import choose
+
+if TYPE_CHECKING:
+    from componentrun.api.componentrun import ComponentRun
+    from componentrun.controller.caches import Caches
+    from componentrun.process.kube import Kube
+
+__all__ = ["References"]
+
+_KEPT: Final = 256
+"""So many of each kind are kept as they were read last: each run needs both, some of them twice."""
+
+
+class References:
+    """Finds Components and Storages."""
+
+    def __init__(self, kube: Kube, caches: Caches) -> None:
+        """Nothing is asked for yet."""
+        self._kube = kube
+        self._caches = caches
+
+    async def look_up(self, run: ComponentRun) -> None:
+        """See to it that what the run refers to is in the caches, if it exists.
+
+        Raises:
+            KubeError: the API server is away.
+        """
+        namespace = run.metadata.namespace
+        with suppress(UserError, ForbiddenError):  # the run's start meets them again, and says so in its status
+            await self.component(namespace, run.spec.component)
+            await self.storage(namespace, run.spec.storage)
+
+    async def component(self, namespace: str, name: str | None) -> Component | None:
+        """The Component of this name; None where there is none, or no name.
+
+        Raises:
+            KubeError: the API server refused or is away.
+        """
+        if name is None:
+            return None
+        key, known = Key(namespace, name), self._caches.components
+        if known.document(key) is None:
+            try:
+                known.seen(await self._kube.get(COMPONENTS, *key))
+            except NotFoundError:
+                return None
+        document = known.document(key)
+        return None if document is None else _component(document)
+
+    async def storage(self, namespace: str, wanted: str | None) -> Storage:
+        """The Storage of this name, or the namespace's default one.
+
+        Raises:
+            UserError: there is none that fits.
+            KubeError: the API server refused or is away.
+        """
+        try:
+            return choose(self._storages(namespace), wanted, namespace)
+        except UserError:
+            async for page in self._kube.pages(STORAGES, namespace):
+                for item in page.items:
+                    self._caches.storages.seen(item)
+            return choose(self._storages(namespace), wanted, namespace)
+
+    def _storages(self, namespace: str) -> list[Storage]:
+        return [_storage(document) for document in self._caches.storages.of_namespace(namespace)]
+
+
+@lru_cache(_KEPT)
+def _component(document: bytes) -> Component:
+    return Component.model_validate_json(document)
+
+
+@lru_cache(_KEPT)
+def _storage(document: bytes) -> Storage:
+    return Storage.model_validate_json(document)
