@@ -15,7 +15,7 @@ from componentrun.errors import PlatformError, Reason, TransientError
 from tests.unit.cli.world import START
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.unit.cli.world import World
 
@@ -181,6 +181,15 @@ def test_ctrl_c_leaves_the_run_alone_and_says_how_to_stop_it(world: World) -> No
     assert "cancel" not in world.created()["spec"]
 
 
+@pytest.fixture
+def in_the_foreground() -> Iterator[None]:
+    """SIGINT is heard, also where the tests are a job in the background, which a shell has ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("in_the_foreground")
 def test_ctrl_c_is_heard_though_what_it_raises_is_lost(world: World) -> None:
     class Answer(io.IOBase):
         def close(self) -> None:
