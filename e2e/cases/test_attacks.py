@@ -196,17 +196,17 @@ def stolen(tenant: Tenant, components: str) -> Stolen:
     tenant.put_table(SECRET_TABLE, "id\nsecret\n")
     tenant.put_table(GIVEN_TABLE, "id\ngiven\n")
     name = tenant.run(
-        components, command=["/bin/sh", "-c", "printf 'id\\n1\\n2\\n' > /data/out/tables/loot.csv; sleep 5"],
+        components, command=["/bin/sh", "-c", "printf 'id\\n1\\n2\\n' > /data/out/tables/loot.csv"],
+        podTtlAfterFinished="5m",  # and with the pod, its Secret
         input={"tables": [{"source": GIVEN_TABLE}]},
         output={"tables": [{"source": "loot.csv", "destination": LOOT_TABLE}]},
     )  # fmt: skip
-    tenant.wait(name, lambda run: (run.get("status") or {}).get("phase") == "Running")
+    run = tenant.wait(name)
+    assert run["status"]["phase"] == "Succeeded", run["status"]
     data = json.loads(tenant.kubectl("get", "secret", f"{name}-1", "-o", "json").stdout)["data"]
     grant_in = from_json(GrantIn, base64.b64decode(data["grant-in"]))
     grant_out = from_json(GrantOut, base64.b64decode(data["grant-out"]))
     plan = from_json(StageInPlan, urllib3.request("GET", grant_in.plan_url).data)
-    run = tenant.wait(name)
-    assert run["status"]["phase"] == "Succeeded", run["status"]
     assert tenant.table(LOOT_TABLE) == LOOT
     return Stolen(
         uid=run["metadata"]["uid"], plan_url=grant_in.plan_url, slice_url=plan.tables[0].slices[0].url,

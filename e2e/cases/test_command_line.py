@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.install import NAMESPACE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -49,8 +51,11 @@ def test_get_list_events_and_doctor_tell_what_is_there(tenant: Tenant, component
     assert name in tenant.cli("list").stdout
     assert json.loads(tenant.cli("get", name, "-o", "json").stdout)["metadata"]["name"] == name
     assert "price" in tenant.cli("events", name).stdout
-    doctor = tenant.cli("doctor")
-    assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+    # Other tests install operators of their own and take them away again: how these are is not this one's matter.
+    checks = json.loads(tenant.cli("doctor", "-o", "json").stdout)
+    ours = [one for one in checks if one["what"] not in {"operator", "collector"} or f"`{NAMESPACE}/" in one["message"]]
+    assert {"operator", "collector"} <= {one["what"] for one in ours}, checks
+    assert [one for one in ours if one["state"] == "fail"] == []
 
 
 def test_what_is_not_there_is_named_with_a_hint(tenant: Tenant) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 
 from e2e.demo import data
 
 
 def test_the_demo_ends_with_the_table_that_a_component_made() -> None:
-    begun = time.monotonic()
     done = subprocess.run([sys.executable, "-m", "e2e.demo"], capture_output=True, text=True, check=False, timeout=600)
     shown = done.stdout
     assert done.returncode == 0, shown + done.stderr
@@ -22,4 +20,4 @@ def test_the_demo_ends_with_the_table_that_a_component_made() -> None:
     commands = [line.removeprefix("$ ") for line in shown.splitlines() if line.startswith("$ ")]
     assert "componentrun submit --file examples/delays-python/run.yaml --follow --namespace demo" in commands
     assert len([line for line in commands if line.startswith("componentrun table put")]) == len(data.tables())
-    assert time.monotonic() - begun < 300, "most is there already; a machine busy with other tests may take a while"
+    assert "already up" in shown + done.stderr, "no part of the cluster is started a second time"

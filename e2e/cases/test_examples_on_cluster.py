@@ -55,7 +55,10 @@ def offer(tenant: Tenant, example: str) -> Path:
     folder = manifests.EXAMPLES / example
     image, _, tag = ensure(tenant.connection, [f"example-{example}"])[f"example-{example}"].rpartition(":")
     component = yaml.safe_load((folder / "component.yaml").read_text())
-    tenant.apply("Component", component["metadata"]["name"], component["spec"] | {"image": image, "tag": tag})
+    # Whole processors are for nodes that have more of them than tests run at once.
+    resources = component["spec"].get("resources", {}) | {"requests": {"cpu": "100m"}}
+    spec = component["spec"] | {"image": image, "tag": tag, "resources": resources}
+    tenant.apply("Component", component["metadata"]["name"], spec)
     return folder
 
 

@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from e2e.install import NAMESPACE
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from e2e.tenant import Tenant
 
+pytestmark = pytest.mark.disruptive
 KEY = secrets.token_bytes(32)
 WITHIN_SECONDS = 120
 

@@ -61,7 +61,8 @@ def test_a_full_disk_has_its_reason_and_the_last_lines(tenant: Tenant, component
         "Component", "small-disk", {"image": image, "tag": tag, "dataSize": "96Mi", "args": ["fill-disk", "2"]}
     )
     tenant.apply("ComponentRun", "fills", {"component": "small-disk", "resources": SMALL, "retry": {"limit": 0}})
-    status = tenant.wait("fills", lambda run: "lastWords" in (run.get("status") or {}))["status"]
+    # The kubelet measures volumes once in one to two minutes: at worst just before this one is full.
+    status = tenant.wait("fills", lambda run: "lastWords" in (run.get("status") or {}), timeout=300)["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "DiskFull"), status
     assert 'EmptyDir volume "data" exceeds the limit "96Mi"' in status["message"]
     assert "`dataSize`" in status["message"]

@@ -75,18 +75,18 @@ def test_a_table_with_a_key_on_every_row_comes_whole(
 
     spec = {
         "image": components, "command": ["python3", "-c", LOOK], "timeout": "2m",
-        "resources": {"limits": {"cpu": "1", "memory": "64Mi"}},
+        "resources": {"limits": {"cpu": "1", "memory": "64Mi"}, "requests": {"cpu": "100m"}},
         "input": {"tables": [{"source": "in.c-main.many"}]},
         "output": {"tables": [{"source": "seen.csv", "destination": "out.c-main.seen"}]},
     }  # fmt: skip
     metadata = {"name": "many", "labels": {"componentrun.dev/operator": operator}}
     body = {"apiVersion": API_VERSION, "kind": "ComponentRun", "metadata": metadata, "spec": spec}
     narrow.kubectl("create", "--filename=-", stdin=json.dumps(body))
-    status = narrow.wait("many", timeout=180)["status"]
+    status = narrow.wait("many", timeout=600)["status"]
     assert status["phase"] == "Succeeded", status
     assert narrow.table("out.c-main.seen") == f"count,total,fifth\n{ROWS},{ROWS * (ROWS - 1) // 2},new\n"
 
 
 def put(tenant: Tenant, path: Path, *options: str) -> None:
-    done = tenant.cli("table", "put", str(path), "in.c-main.many", *options)
+    done = tenant.cli("table", "put", str(path), "in.c-main.many", *options, timeout=600)
     assert done.returncode == 0, done.stderr

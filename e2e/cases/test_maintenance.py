@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import uuid
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from componentrun.storage.layout import TableId
 from componentrun.storage.tables import need_table
 from componentrun.storage.upload import upload_table
+from e2e.cluster import paths, waiting
 from e2e.install.release import NAMESPACE
 
 if TYPE_CHECKING:
@@ -40,6 +43,29 @@ def pointer(tenant: Tenant) -> Pointer:
     return asyncio.run(need_table(tenant.store, TABLE)).pointer
 
 
+@contextmanager
+def no_other_round(tenant: Tenant) -> Iterator[None]:
+    """Neither the schedule (each hour) nor another test has a round meanwhile.
+
+    It would do this one's work, and the CronJob keeps only the latest of its jobs that succeeded.
+    """
+    cron_job = ("cronjob", "componentrun-maintenance", "--namespace", NAMESPACE)
+
+    def suspend(*, value: bool) -> None:
+        tenant.kubectl("patch", *cron_job, "--type=merge", "--patch", json.dumps({"spec": {"suspend": value}}))
+
+    def active() -> str | None:
+        return tenant.kubectl("get", *cron_job, "--output", "jsonpath={.status.active[*].name}").stdout.strip() or None
+
+    with paths.lock("maintenance"):
+        suspend(value=True)
+        try:
+            waiting.until(active, what="the end of a round by schedule", timeout=ENDS_WITHIN_SECONDS)
+            yield
+        finally:
+            suspend(value=False)
+
+
 def maintain(tenant: Tenant) -> str:
     """A round of maintenance, as the schedule would start it; what it logged."""
     name = f"maintenance-{uuid.uuid4().hex[:8]}"
@@ -68,11 +94,12 @@ def _conditions(tenant: Tenant, job: str) -> Iterator[str]:
 
 
 def test_a_table_of_many_loads_is_compacted_while_runs_load_it(tenant: Tenant, components: str, tmp_path: Path) -> None:
-    load(tenant, tmp_path, LOADS)
-    assert len(pointer(tenant).segments) == LOADS
     mapping = {"source": "result.csv", "destination": str(TABLE), "incremental": True}
-    runs = [tenant.run(components, "rows", "2", output={"tables": [mapping]}) for _ in range(3)]
-    logged = maintain(tenant)
+    with no_other_round(tenant):
+        load(tenant, tmp_path, LOADS)
+        assert len(pointer(tenant).segments) == LOADS
+        runs = [tenant.run(components, "rows", "2", output={"tables": [mapping]}) for _ in range(3)]
+        logged = maintain(tenant)
     for run in runs:
         assert tenant.wait(run)["status"]["phase"] == "Succeeded"
     assert f"{TABLE} compacted" in logged, logged

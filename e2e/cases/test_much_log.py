@@ -28,12 +28,13 @@ def told(run: dict[str, Any]) -> bool:
 
 def test_much_log_is_delivered_or_said_to_be_missing(tenant: Tenant, components: str) -> None:
     name = tenant.run(
-        components, command=["python3", "-c", PRINT], resources={"limits": {**SMALL["limits"], "cpu": "1"}}
-    )
-    status = tenant.wait(name, timeout=240)["status"]
+        components, command=["python3", "-c", PRINT], timeout="10m",
+        resources={"limits": {**SMALL["limits"], "cpu": "1"}, "requests": {"cpu": "100m"}},
+    )  # fmt: skip
+    status = tenant.wait(name, timeout=660)["status"]
     assert (status["phase"], status["exitCode"]) == ("Succeeded", 0), status["message"]
 
-    delivered = tenant.wait(name, told, timeout=240)["status"]
+    delivered = tenant.wait(name, told, timeout=300)["status"]
     events = tenant.events(name)
     numbers = [int(event.message[:8]) for event in events if event.source == "component"]
     assert numbers == sorted(set(numbers)), "each line once and in order"

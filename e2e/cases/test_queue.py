@@ -52,6 +52,7 @@ def assert_one_after_another(tenant: Tenant, names: list[str]) -> None:
 
 
 def test_runs_of_one_configuration_run_one_after_another_in_order_of_creation(tenant: Tenant, components: str) -> None:
+    front = tenant.run(components, "sleep-for", "300", configuration=CONFIGURATION, output=OUTPUT)
     names = [
         tenant.run(components, "rows", "10", name=name, configuration=CONFIGURATION, output=OUTPUT)
         for name in ("third-of-the-alphabet", "second-of-the-alphabet", "first-of-the-alphabet")
@@ -62,6 +63,7 @@ def test_runs_of_one_configuration_run_one_after_another_in_order_of_creation(te
     assert "third-of-the-alphabet" in last["message"]
     told = tenant.cli("get", names[2]).stdout
     assert "Waits for:" in told, told
+    tenant.patch(front, {"cancel": True})
     assert_one_after_another(tenant, names)
     table = tenant.table("out.c-main.result")
     assert table is not None
@@ -99,9 +101,11 @@ def test_allow_runs_beside_the_others(tenant: Tenant, components: str) -> None:
 
 
 def test_no_more_runs_than_the_namespace_may_have_a_pod(narrow: Tenant, components: str) -> None:
+    front = narrow.run(components, "sleep-for", "300")
     names = [narrow.run(components, "true") for _ in range(3)]
     last = narrow.wait(names[2], waits_for("MaxRunning"))["status"]
     assert "maxRunning" in last["message"]
+    narrow.patch(front, {"cancel": True})
     assert_one_after_another(narrow, names)
 
 
@@ -137,8 +141,10 @@ def submit_to_kueue(tenant: Tenant, name: str, image: str, *args: str) -> None:
         "apiVersion": API_VERSION,
         "kind": "ComponentRun",
         "metadata": {"name": name, "labels": {KUEUE_QUEUE_LABEL: "team"}},
-        "spec": {"image": image, "args": list(args), "resources": SMALL, "timeout": "2m"},
-    }
+        "spec": {
+            "image": image, "args": list(args), "resources": SMALL, "timeout": "2m", "podTtlAfterFinished": "5m",
+        },
+    }  # fmt: skip
     tenant.custom.create_namespaced_custom_object(GROUP, VERSION, tenant.namespace, "componentruns", body)
 
 
@@ -146,10 +152,9 @@ def test_a_label_hands_a_run_to_kueue_and_it_is_not_counted(narrow: Tenant, comp
     """Kueue itself is not there: what is seen is its label on the pod, and that the operator counts the run no more."""
     first = narrow.run(components, "sleep-for", "300")
     narrow.wait(first, is_running)
-    submit_to_kueue(narrow, "managed", components, "sleep-for", "3")
-    narrow.wait("managed", is_running)
-    assert narrow.pods("managed")[0].metadata.labels[KUEUE_QUEUE_LABEL] == "team"
+    submit_to_kueue(narrow, "managed", components, "true")
     assert narrow.wait("managed")["status"]["phase"] == "Succeeded"
+    assert narrow.pods("managed")[0].metadata.labels[KUEUE_QUEUE_LABEL] == "team"
     assert is_running(narrow.get(first))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import kubernetes.client
 import pytest
 
+from e2e.cluster import waiting
 from e2e.tenant.tenant import phase_of
 
 if TYPE_CHECKING:
@@ -41,13 +42,17 @@ def evict(tenant: Tenant, name: str) -> None:
     tenant.core.create_namespaced_pod_eviction(pod.metadata.name, tenant.namespace, body)
 
 
+def said(tenant: Tenant, name: str) -> list[tuple[int | None, str]]:
+    """What the run's component printed, and in which attempt."""
+    return [(event.attempt, event.message) for event in tenant.events(name) if event.source.startswith("component")]
+
+
 @pytest.fixture
 def label(tenant: Tenant) -> Iterator[dict[str, str]]:
     """A label that no node has; taken away again at the end."""
     name = f"e2e.componentrun.dev/{tenant.namespace}"
     yield {name: "yes"}
-    for node in tenant.core.list_node().items:
-        tenant.core.patch_node(node.metadata.name, {"metadata": {"labels": {name: None}}})
+    tenant.core.patch_node(tenant.connection.node_name, {"metadata": {"labels": {name: None}}})
 
 
 def test_a_pod_that_is_deleted_before_the_component_starts_is_followed_by_another(
@@ -57,8 +62,7 @@ def test_a_pod_that_is_deleted_before_the_component_starts_is_followed_by_anothe
     name = tenant.run(components, **spec)
     tenant.wait(name, lambda run: "No node takes the pod" in status_of(run).get("message", ""))
     tenant.kubectl("delete", "pod", f"{name}-1", "--wait=false")
-    for node in tenant.core.list_node().items:
-        tenant.core.patch_node(node.metadata.name, {"metadata": {"labels": label}})
+    tenant.core.patch_node(tenant.connection.node_name, {"metadata": {"labels": label}})
     run = tenant.wait(name)
     assert run["status"]["phase"] == "Succeeded", run["status"]
     assert attempts_of(run) == [(1, "PodDeleted"), (2, "Succeeded")]
@@ -80,14 +84,15 @@ def test_a_component_that_ran_is_not_started_again_unasked(tenant: Tenant, compo
 def test_one_that_may_run_twice_is_and_the_events_of_both_attempts_are_there(tenant: Tenant, components: str) -> None:
     name = tenant.run(components, **SCRIPT, retry={"backoff": SOON, "afterStart": ["Evicted"]})
     tenant.wait(name, lambda run: phase_of(run) == "Running")
+    # What a pod said goes with it: it has to be read before.
+    waiting.until(lambda: None if said(tenant, name) else "no line", what="the first attempt's line", timeout=60)
     evict(tenant, name)
     run = tenant.wait(name)
     assert run["status"]["phase"] == "Succeeded", run["status"]
     assert attempts_of(run) == [(1, "Evicted"), (2, "Succeeded")]
     assert tenant.table(TABLE) == "id\n1\n"
     tenant.wait(name, lambda run: (status_of(run).get("events") or {}).get("delivered", False))
-    lines = [(event.attempt, event.message) for event in tenant.events(name) if event.source.startswith("component")]
-    assert lines == [(1, f"here is {name}-1"), (2, f"here is {name}-2")]
+    assert said(tenant, name) == [(1, f"here is {name}-1"), (2, f"here is {name}-2")]
     told = [event.message for event in tenant.events(name) if event.source == "operator"]
     assert any(message.startswith("attempt 1 ended: ") for message in told), told
     shown = tenant.cli("get", name).stdout
@@ -128,6 +133,8 @@ def test_a_pod_is_kept_to_be_looked_at(tenant: Tenant, components: str) -> None:
     tenant.wait(
         name, lambda run: any(item["type"] == "EventsDelivered" for item in status_of(run).get("conditions", []))
     )
-    assert [pod.status.phase for pod in tenant.pods(name)] == ["Succeeded"]
+    # The kubelet tells it a moment after the containers' ends.
+    tenant.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}-1", "--timeout=60s")
+    assert len(tenant.pods(name)) == 1
     tenant.patch(name, {"podTtlAfterFinished": "1s"})
     tenant.kubectl("wait", "--for=delete", f"pod/{name}-1", "--timeout=60s")

@@ -11,8 +11,10 @@ import pytest
 
 from componentrun.api.common import API_VERSION
 from e2e import tenant as tenants
+from e2e.cluster import waiting
 from e2e.images import ensure
 from e2e.install import install, uninstall
+from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +56,8 @@ def run(tenant: Tenant, image: str, operator: str) -> str:
     """Create a run that only the operator of this name may carry out."""
     name = f"r-{uuid.uuid4().hex[:8]}"
     labels = {"componentrun.dev/operator": operator}
-    spec = {"image": image, "args": ["rows"], "output": {"defaultBucket": "out.c-main"}, "timeout": "1m"}
+    output = {"defaultBucket": "out.c-main"}
+    spec = {"image": image, "args": ["rows"], "output": output, "timeout": "1m", "resources": SMALL}
     body = {
         "apiVersion": API_VERSION,
         "kind": "ComponentRun",
@@ -94,11 +97,13 @@ def test_runs_of_an_operator_that_is_not_there_wait(served: Tenant, components: 
 
 
 def test_the_other_replica_goes_on_when_the_first_one_dies(served: Tenant, components: str, name: str) -> None:
+    # A replica is ready before one of them leads.
+    waiting.until(lambda: None if lease(served, name).get("holderIdentity") else "nobody", what="the Lease", timeout=60)
     first = lease(served, name)["holderIdentity"]
     pods = json.loads(served.kubectl("--namespace", name, "get", "pods", "--output=json").stdout)["items"]
     (holder,) = [pod["metadata"]["name"] for pod in pods if pod["metadata"]["name"] in first]
     # Without a moment to give the Lease back, as when its node is lost.
     served.kubectl("--namespace", name, "delete", "pod", holder, "--grace-period=0", "--force")
-    ended = served.wait(run(served, components, name), timeout=90)
+    ended = served.wait(run(served, components, name))
     assert ended["status"]["phase"] == "Succeeded", ended["status"]
     assert lease(served, name)["holderIdentity"] != first

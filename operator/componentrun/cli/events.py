@@ -202,10 +202,11 @@ class _Reader:
         """Show what is there, and what comes if `follow`."""
         from componentrun.cli.follow import Follower, follow_or_leave  # noqa: PLC0415 - loads the models
 
-        for event in self._feed.read():
-            show(event)
         if follow and self._run is not None:
             follow_or_leave(Follower(self._session, self._run, self._feed, show=show, phases=False))
+            return
+        for event in self._feed.read():
+            show(event)
 
 
 def _printer(session: Session, output: Format | None, *, run: bool = False) -> Callable[[EventRecord], None]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import http.client
 import os
 import socket
-import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.agent import download, upload
+from componentrun.agent import download, transfer, upload
 from componentrun.agent.stage_in import stage_in
 from componentrun.agent.stage_out import stage_out
 from componentrun.agent.transfer import Patience
@@ -28,11 +28,23 @@ if TYPE_CHECKING:
 # Faults are put into plain HTTP; the store behind TLS would only see connections that break before they begin.
 pytestmark = [pytest.mark.store, pytest.mark.parametrize("reached", ["minio"], indirect=True)]
 
-QUICK = Patience(stall=0.5, budget=3.0)
 BUSY = (
     b"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nContent-Length: 64\r\nConnection: close\r\n\r\n"
     b"<Error><Code>SlowDown</Code><Message>reduce</Message></Error>   "
 )
+
+
+@dataclass(frozen=True)
+class WhileFaulty:
+    """Patience that is short as long as the proxy has faults left; what comes after them may be as slow as it is."""
+
+    proxy: Proxy
+    budget: float = 120.0
+
+    @property
+    def stall(self) -> float:
+        """Seconds of silence that end a try."""
+        return 0.5 if self.proxy.faults else 30.0
 
 
 @pytest.fixture
@@ -89,7 +101,7 @@ async def test_reading_is_tried_again(place: Place, proxy: Proxy, fault: Fault) 
     grant = await place.grant_in((table,))
     place.data.mkdir()
     proxy.faults = [replace(fault) for _ in range(4)]
-    assert stage_in(grant, str(place.data), Patience(0.5, 30)).ok
+    assert stage_in(grant, str(place.data), WhileFaulty(proxy)).ok
     assert (place.data / "in/tables/big.csv").read_bytes() == content
     assert proxy.connections >= 5
 
@@ -106,7 +118,7 @@ async def test_a_compressed_object_goes_on_where_it_broke(
     grant = await place.grant_in((TableRead("in.c-main.big", "in/tables/big.csv", None, (part,), None),))
     place.data.mkdir()
     proxy.faults = [replace(fault) for _ in range(4)]
-    assert stage_in(grant, str(place.data), Patience(0.5, 30)).ok
+    assert stage_in(grant, str(place.data), WhileFaulty(proxy)).ok
     assert (place.data / "in/tables/big.csv").read_bytes() == rows
 
 
@@ -126,26 +138,27 @@ async def test_writing_is_tried_again(place: Place, proxy: Proxy, fault: Fault) 
     place.write("out/tables/big.csv", "a,b\n" + rows)
     grant = await place.grant_out(OutputTable("big.csv", "out.c-main.big"))
     proxy.faults = [replace(fault) for _ in range(4)]
-    assert stage_out(grant, str(place.data), Patience(0.5, 30)).ok
+    assert stage_out(grant, str(place.data), WhileFaulty(proxy)).ok
     assert await place.content("out.c-main.big") == rows.encode()
 
 
 @pytest.mark.parametrize(
-    ("fault", "trouble"),
+    ("fault", "stall", "trouble"),
     [
-        (Fault("reset", 0), "the connection broke"),
-        (Fault("stall", 0), "it was silent for too long"),
-        (Fault("answer", text=BUSY), "it answered 503 SlowDown"),
+        (Fault("reset", 0), 30, "the connection broke"),
+        (Fault("stall", 0), 0.5, "it was silent for too long"),
+        (Fault("answer", text=BUSY), 30, "it answered 503 SlowDown"),
     ],
 )
-async def test_what_does_not_end_becomes_a_clear_error(place: Place, proxy: Proxy, fault: Fault, trouble: str) -> None:
+async def test_what_does_not_end_becomes_a_clear_error(
+    place: Place, proxy: Proxy, fault: Fault, stall: float, trouble: str
+) -> None:
     grant = await place.grant_in(())
     place.data.mkdir()
     proxy.always = fault
-    started = time.monotonic()
     with pytest.raises(TransientError) as caught:
-        stage_in(grant, str(place.data), QUICK)
-    assert time.monotonic() - started < 6
+        stage_in(grant, str(place.data), Patience(stall, 3.0))
+    assert proxy.connections <= 5, "pauses double up to 3.2 s: a budget of 3 s has no room for a sixth try"
     assert caught.value.reason is Reason.STORAGE_UNAVAILABLE
     assert caught.value.message.startswith("the plan of stage-in: the object store failed for ")
     assert caught.value.message.endswith(f"; the last time: {trouble}")
@@ -153,13 +166,17 @@ async def test_what_does_not_end_becomes_a_clear_error(place: Place, proxy: Prox
 
 async def test_progress_makes_the_patience_last(place: Place, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "_BUFFER_BYTES", 8_000)
-    # Every connection breaks after 60 kB of 2 MB, so it takes longer than the budget, but never stands still.
+    # One object over one connection after the other, each of which breaks after 60 kB of 2 MB. By the agent's clock
+    # each takes 0.4 s: all together far more than the budget, but it never stands still.
+    monkeypatch.setattr(download, "_RANGE_BYTES", 10**9)
+    monkeypatch.setattr(transfer, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(transfer, "time", SimpleNamespace(monotonic=lambda: 0.4 * proxy.connections))
     table, content = await big_table(place)
     grant = await place.grant_in((table,))
     place.data.mkdir()
     proxy.faults = [Fault("reset", 10**6)]
     proxy.always = Fault("reset", 60_000)
-    assert stage_in(grant, str(place.data), Patience(0.5, 1.0)).ok
+    assert stage_in(grant, str(place.data), Patience(30, 1.0)).ok
     assert (place.data / "in/tables/big.csv").read_bytes() == content
     assert proxy.connections > 30
 
@@ -169,7 +186,7 @@ async def test_a_refusal_in_the_middle_of_an_upload_is_read(place: Place, proxy:
     grant = await place.grant_out(OutputTable("big.csv", "out.c-main.big"))
     grant = replace(grant, post=replace(grant.post, fields={**grant.post.fields, "x-amz-signature": "0" * 64}))
     with pytest.raises(PlatformError) as caught:
-        stage_out(grant, str(place.data), Patience(0.5, 10))
+        stage_out(grant, str(place.data), Patience(30, 60))
     assert caught.value.reason is Reason.STORAGE_ACCESS_DENIED
     assert not proxy.faults
 
@@ -182,4 +199,4 @@ async def test_a_store_that_keeps_other_bytes_is_not_believed(place: Place) -> N
     with Proxy(host, int(port), always=Fault("answer", text=answer)) as liar:
         grant = replace(grant, post=replace(grant.post, url=f"http://{liar.address}/bucket"))
         with pytest.raises(TransientError, match="it received other bytes than were sent"):
-            stage_out(grant, str(place.data), QUICK)
+            stage_out(grant, str(place.data), Patience(30, 3.0))

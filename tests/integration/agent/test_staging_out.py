@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -210,6 +211,10 @@ async def test_many_small_tables(place: Place) -> None:
     assert await place.content("out.c-main.t17") == b"17\n"
 
 
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 def wait_and_become(place: Place, grant: GrantOut) -> int:
     """Run the sidecar's own command, tell it twice to end, and return its exit code."""
     mount = place.folder / "grant"
@@ -221,12 +226,13 @@ def wait_and_become(place: Place, grant: GrantOut) -> int:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
     process = subprocess.Popen([*shell, script], env=environment, start_new_session=True)
     try:
-        time.sleep(0.3)
-        assert process.poll() is None
+        while not children(process.pid):  # its trap is set when it has begun to sleep
+            assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         time.sleep(0.03)
         process.send_signal(signal.SIGTERM)
-        return process.wait(30)
+        return process.wait(120)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
 

@@ -31,7 +31,7 @@ def endpoint(place: Place) -> tuple[str, str]:
 
 
 class Following:
-    """A command that runs, and when each of its lines came."""
+    """A command that runs, and its lines as they come."""
 
     def __init__(self, place: Place, *arguments: str, text: str | None = None) -> None:
         pipe = subprocess.PIPE
@@ -48,7 +48,7 @@ class Following:
         assert self.process.stdin is not None
         self.process.stdin.write(text or "")
         self.process.stdin.close()
-        self.lines: list[tuple[float, str]] = []
+        self.lines: list[str] = []
         self.errors: list[str] = []
         self._threads = [threading.Thread(target=self._read), threading.Thread(target=self._read_errors)]
         for thread in self._threads:
@@ -57,19 +57,19 @@ class Following:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.lines.append((time.monotonic(), line.rstrip("\n")))
+            self.lines.append(line.rstrip("\n"))
 
     def _read_errors(self) -> None:
         assert self.process.stderr is not None
-        self.errors += [line.rstrip("\n") for line in self.process.stderr]
+        for line in self.process.stderr:
+            self.errors.append(line.rstrip("\n"))
 
-    def wait_for(self, words: str, seconds: float = 60.0) -> float:
-        """When a line with these words came."""
+    def wait_for(self, words: str, seconds: float = 60.0) -> None:
+        """Wait until a line with these words came, on stdout or stderr."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            for at, line in list(self.lines):
-                if words in line:
-                    return at
+            if any(words in line for line in (*self.lines, *self.errors)):
+                return
             time.sleep(0.02)
         raise AssertionError(f"no `{words}` in {self.lines} {self.errors}")
 
@@ -99,7 +99,7 @@ def test_events_are_followed_as_they_come_and_each_once(place: Place) -> None:
     place.say(uid, 7, ["after the end"])
     place.status(run, events={"count": 7, "delivered": True})
     assert following.ended() == 0
-    messages = [line.partition("component: ")[2] for _, line in following.lines]
+    messages = [line.partition("component: ")[2] for line in following.lines]
     assert messages == ["before", *(f"line {number}" for number in range(5)), "after the end"]
 
 
@@ -107,9 +107,8 @@ def test_submit_follow_shows_phases_lines_and_the_outcome(place: Place) -> None:
     following = Following(
         place, "submit", "-f", "-", "--name", "played-follow", "--follow", *endpoint(place), text=place.manifest()
     )
-    deadline = time.monotonic() + 20
-    while "played-follow" not in place.cli("list", "-o", "name").stdout and time.monotonic() < deadline:
-        time.sleep(0.1)
+    following.wait_for("created in namespace")
+    assert "played-follow" in place.cli("list", "-o", "name").stdout
     uid = place.uid("played-follow")
     phases = [{"phase": "Running", "startTime": now()}]
     place.status("played-follow", phase="Running", phases=phases)
@@ -152,7 +151,6 @@ def test_ctrl_c_leaves_the_run(place: Place) -> None:
     place.say(place.uid(run), 1, ["working"])
     following = Following(place, "events", run, "-f", *endpoint(place))
     following.wait_for("working")
-    time.sleep(0.5)
     following.process.send_signal(signal.SIGINT)
     assert following.ended() == 130
     assert f"`componentrun cancel {run} --namespace {place.namespace}` stops it" in "\n".join(following.errors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime as dt
 import ipaddress
 import secrets
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 BUCKET = "componentrun"
 REGION = "eu-test-1"
-STARTS_WITHIN_SECONDS = 15
+STARTS_WITHIN_SECONDS = 60
+PORTS = 5
+"""Tried one after the other: what was free may be taken before the server listens."""
 
 
 @contextlib.contextmanager
@@ -37,7 +40,6 @@ def second_store(folder: Path, host: str = "127.0.0.1") -> Iterator[StoreSetting
     certificate, key = write_certificate(folder, host)
     settings = StoreSettings(
         bucket=BUCKET,
-        endpoint=f"https://{host}:{_free_port(host)}",
         region=REGION,
         access_key="second",
         secret_key=secrets.token_hex(16),
@@ -45,23 +47,42 @@ def second_store(folder: Path, host: str = "127.0.0.1") -> Iterator[StoreSetting
         name="second",
     )
     (folder / "data").mkdir()
-    process = subprocess.Popen(
-        [
-            str(paths.links() / "versitygw"),
-            *("--port", settings.base_url.removeprefix("https://"), "--region", REGION, "--quiet"),
-            *("--cert", str(certificate), "--key", str(key)),
-            *("posix", str(folder / "data")),
-        ],
-        env={"ROOT_ACCESS_KEY": settings.access_key or "", "ROOT_SECRET_KEY": settings.secret_key or ""},
-        stdout=(folder / "log.txt").open("wb"),
-        stderr=subprocess.STDOUT,
-    )
+    for tries_left in reversed(range(PORTS)):
+        reached = dataclasses.replace(settings, endpoint=f"https://{host}:{_free_port(host)}")
+        process = _start(reached, folder, certificate, key)
+        try:
+            _make_bucket(reached, certificate, process, folder / "log.txt")
+        except AssertionError:
+            _end(process)
+            if not tries_left or "address already in use" not in (folder / "log.txt").read_text():
+                raise
+        else:
+            break
     try:
-        _make_bucket(settings, certificate, process, folder / "log.txt")
-        yield settings
+        yield reached
     finally:
-        process.terminate()
-        process.wait(10)
+        _end(process)
+
+
+def _start(settings: StoreSettings, folder: Path, certificate: Path, key: Path) -> subprocess.Popen[bytes]:
+    command = [
+        str(paths.links() / "versitygw"),
+        *("--port", settings.base_url.removeprefix("https://"), "--region", REGION, "--quiet"),
+        *("--cert", str(certificate), "--key", str(key)),
+        *("posix", str(folder / "data")),
+    ]
+    keys = {"ROOT_ACCESS_KEY": settings.access_key or "", "ROOT_SECRET_KEY": settings.secret_key or ""}
+    with (folder / "log.txt").open("wb") as log:
+        return subprocess.Popen(command, env=keys, stdout=log, stderr=subprocess.STDOUT)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:  # it waits for connections that are open
+        process.kill()
+        process.wait()
 
 
 def write_certificate(folder: Path, host: str) -> tuple[Path, Path]:

@@ -79,7 +79,7 @@ async def test_a_store_that_is_away_is_given_up_within_seconds(settings: StoreSe
         await store.get("k")
     assert refusal.value.reason is Reason.STORAGE_UNAVAILABLE
     assert endpoint in refusal.value.message
-    assert time.monotonic() - start < 25
+    assert time.monotonic() - start < 60
 
 
 async def test_tls_that_is_not_trusted_is_no_answer(settings: StoreSettings, is_minio: bool) -> None:

@@ -181,6 +181,14 @@ def test_ctrl_c_leaves_the_run_alone_and_says_how_to_stop_it(world: World) -> No
     assert "cancel" not in world.created()["spec"]
 
 
+def test_ctrl_c_while_the_first_events_are_read_says_how_to_stop_the_run_too(world: World) -> None:
+    world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.store.feed.problem = KeyboardInterrupt()
+    result = world.run("events", "one", "-f")
+    assert result.exit_code == 130
+    assert "ComponentRun `one` goes on; `componentrun cancel one --namespace team` stops it" in result.stderr
+
+
 @pytest.fixture
 def in_the_foreground() -> Iterator[None]:
     """SIGINT is heard, also where the tests are a job in the background, which a shell has ignore it."""

@@ -149,7 +149,7 @@ class FakeFeed:
     def __init__(self, events: list[EventRecord]) -> None:
         self._events = events
         self._seen = 0
-        self.problem: Exception | None = None
+        self.problem: BaseException | None = None
         self.query = EventQuery()
         self.limit: int | None = None
 
