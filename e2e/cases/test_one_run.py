@@ -53,7 +53,7 @@ def test_pod_and_secret_go_when_the_events_are_delivered(tenant: Tenant, compone
 
 def test_kubectl_wait_and_the_printer_columns_work(tenant: Tenant, components: str) -> None:
     name = tenant.run(components, "true")
-    tenant.kubectl("wait", "--for=condition=Succeeded", f"crun/{name}", "--timeout=90s")
+    tenant.kubectl("wait", "--for=condition=Succeeded", f"crun/{name}", "--timeout=120s")
     assert "Succeeded" in tenant.kubectl("get", "crun", name).stdout
 
 

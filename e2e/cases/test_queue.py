@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import kubernetes.client
 import pytest
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.api.names import KUEUE_QUEUE_LABEL
 from e2e import tenant as tenants
+from e2e.cluster import waiting
+from e2e.tenant.admission import try_pod
 from e2e.tenant.gating import GATE, gate_pods, open_gate
 from e2e.tenant.tenant import LONG_AGO, SMALL, phase_of
 
@@ -124,6 +128,15 @@ def test_a_run_for_which_a_quota_has_no_room_starts_when_it_has(tenant: Tenant, 
     assert_one_after_another(tenant, [second, third])
 
 
+def not_refused(tenant: Tenant) -> str | None:
+    """None when a quota refuses pods of this size: that begins a moment after its status says its limits."""
+    try:
+        try_pod(tenant, memory="32Mi")
+    except kubernetes.client.ApiException as error:
+        return None if "exceeded quota" in str(error.body) else str(error.body)
+    return "a pod would be admitted"
+
+
 def test_a_quota_that_is_too_small_for_a_run_ends_it(tenant: Tenant, components: str) -> None:
     tenant.core.create_namespaced_resource_quota(
         tenant.namespace, {"metadata": {"name": "tiny"}, "spec": {"hard": {"requests.memory": "16Mi"}}}
@@ -131,6 +144,7 @@ def test_a_quota_that_is_too_small_for_a_run_ends_it(tenant: Tenant, components:
     tenant.kubectl(
         "wait", "resourcequota/tiny", "--for=jsonpath={.status.hard.requests\\.memory}=16Mi", "--timeout=60s"
     )
+    waiting.until(partial(not_refused, tenant), what="the quota", timeout=60)
     status = tenant.wait(tenant.run(components, "true"))["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "PodRejected"), status
     assert "quota `tiny`" in status["message"]

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from componentrun.api.names import KUEUE_QUEUE_LABEL
-from e2e.cluster import address
+from e2e.cluster import address, waiting
+from e2e.tenant.admission import try_pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,10 +73,16 @@ def gate_pods(tenant: Tenant, folder: Path) -> Iterator[None]:
         _configuration(name, tenant.namespace, f"https://{host}:{server.server_port}/", certificate.read_bytes())
     )
     try:
+        waiting.until(lambda: None if _gates(tenant) else "not asked yet", what="the webhook", timeout=60)
         yield
     finally:
         hooks.delete_mutating_webhook_configuration(name)
         server.shutdown()
+
+
+def _gates(tenant: Tenant) -> list[Any]:
+    """What a pod would get now."""
+    return try_pod(tenant, {KUEUE_QUEUE_LABEL: "team"}).spec.scheduling_gates or []
 
 
 def open_gate(tenant: Tenant, pod: str) -> None:
