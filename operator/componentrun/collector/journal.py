@@ -67,7 +67,7 @@ class Journal:
         size: bytes of the events that wait, about.
         room: bytes that may wait; whoever gives the memory sets it.
         finished: the last event was said.
-        problems: what could not be delivered, in sentences.
+        problems: what could not be delivered, in sentences; what weighs most stands first.
     """
 
     def __init__(self, run: RunFacts, limits: Limits = _DEFAULT_LIMITS) -> None:
@@ -216,12 +216,14 @@ class Journal:
         self._append(told.time, what, SOURCE, told.attempt, last=last)
         return True
 
-    def problem(self, told: Told) -> None:
-        """Lines are missing, or may be: an event says so, and the run's status will."""
+    def problem(self, told: Told, *, first: bool = False) -> None:
+        """Lines are missing, or may be: an event says so, and the run's status will, `first` where it weighs most."""
         if told.key not in self._told:
             self._told.add(told.key)
             self._append(told.time, Said(told.type, cut(told.message), told.params), SOURCE, told.attempt)
-            if len(self.problems) < _MOST_PROBLEMS:
+            if first:
+                self.problems.insert(0, told.message)
+            elif len(self.problems) < _MOST_PROBLEMS:
                 self.problems.append(told.message)
 
     def finish_container(self, key: str) -> None:
@@ -235,7 +237,7 @@ class Journal:
             size = f"{counted(self._left_lines, 'line')} of {self._left_bytes:,} bytes"
             message = f"{size} were left out: the run printed too much"
             params = {"lines": self._left_lines, "bytes": self._left_bytes}
-            self.problem(Told("left out", told.time, "warn", message, params))
+            self.problem(Told("left out", told.time, "warn", message, params), first=True)
         self.told(told, redactor, last=True)
         self.finished = True
 

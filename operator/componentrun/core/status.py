@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, Phase, TableStatus, Termination
     from componentrun.api.files import FileStatus
     from componentrun.core.effective import EffectiveRun
-    from componentrun.core.observed import PodView
+    from componentrun.core.observed import ContainerView, PodView
     from componentrun.errors import TransientError
 
 __all__ = [
@@ -171,7 +171,7 @@ def _with_attempt(
 def observed_phase(run: ComponentRun, pod: PodView, now: datetime) -> ComponentRunStatus:
     """The run's phase as its pod shows it, with what is known by then: node, image, whether the input is in."""
     phase = _phase_of(pod)
-    run = _with_running(run, pod, phase)
+    run = _with_phases_gone_by(run, pod, phase, now)
     message = _gated(pod.gates) if phase == "Queued" else _SENTENCES[phase]
     if phase == "Pending" and pod.unschedulable:
         message = f"No node takes the pod yet: {excerpt(pod.unschedulable)}."
@@ -187,19 +187,20 @@ def observed_phase(run: ComponentRun, pod: PodView, now: datetime) -> ComponentR
     return _with_facts(status, run, pod, now)
 
 
-def _with_running(run: ComponentRun, pod: PodView, phase: Phase) -> ComponentRun:
-    """The run with the time at which its component began, where it ended before anybody looked at it running."""
-    begun = pod.component.started_at if pod.component is not None else None
+def _with_phases_gone_by(run: ComponentRun, pod: PodView, phase: Phase, now: datetime) -> ComponentRun:
+    """The run with the phases that were over before anybody looked, as the kubelet noted their containers' begins."""
+    began: tuple[tuple[Phase, ContainerView | None], ...] = (("StagingIn", pod.stage_in), ("Running", pod.component))
+    known, seen = _ORDER.index(run.status.phase) if not is_terminal(run.status) else len(_ORDER), _ORDER.index(phase)
     phases = run.status.phases
-    if begun is None or is_terminal(run.status) or _ORDER.index(phase) <= _ORDER.index("Running"):
+    for name, container in began:
+        if container is None or container.started_at is None or not known < _ORDER.index(name) < seen:
+            continue
+        # The kubelet tells whole seconds, by the node's clock: no phase begins before the one before it, or after now.
+        start = max([min(container.started_at, now), *(item.start_time for item in phases[-1:])])
+        phases = (*phases, PhaseTime(phase=name, start_time=start))
+    if phases == run.status.phases:
         return run
-    attempt_start = run.status.attempts[-1].start_time
-    if any(item.phase == "Running" and item.start_time >= attempt_start for item in phases):
-        return run
-    # The kubelet tells whole seconds, so the time may lie before that of the phase before.
-    start = max([begun, *(item.start_time for item in phases[-1:])])
-    status = run.status.model_copy(update={"phases": (*phases, PhaseTime(phase="Running", start_time=start))})
-    return run.model_copy(update={"status": status})
+    return run.model_copy(update={"status": run.status.model_copy(update={"phases": phases})})
 
 
 def terminating(run: ComponentRun, termination: Termination) -> ComponentRunStatus:

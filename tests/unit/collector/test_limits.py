@@ -39,7 +39,19 @@ def test_lines_beyond_the_most_events_are_counted_and_said() -> None:
     assert (left.type, left.message) == ("warn", "15 lines of 150 bytes were left out: the run printed too much")
     assert left.params == {"lines": 15, "bytes": 150}
     assert end.message == "Succeeded"
-    assert journal.problems == [begun.message, left.message]
+    assert journal.problems == [left.message, begun.message]
+
+
+def test_that_the_run_printed_too_much_is_said_before_all_else_that_is_wrong() -> None:
+    """What is shown of the problems is limited; each rotated log is one."""
+    journal = Journal(a_run(), Limits(events=10))
+    printed(journal, 25)
+    for number in range(30):
+        journal.problem(Told(f"rotated {number}", 10**18, "warn", f"log {number} was rotated", {}))
+    journal.finish(END, Redactor())
+    assert journal.problems[0] == "15 lines of 150 bytes were left out: the run printed too much"
+    again = Journal.resume(a_run(), journal.next_seq, journal.cut().checkpoint, Limits(events=10))
+    assert again.problems == journal.problems
 
 
 def test_lines_beyond_the_most_bytes_are_counted_and_said() -> None:

@@ -13,7 +13,7 @@ from componentrun.core.diagnosis import Diagnosis
 from componentrun.core.effective import resolve
 from componentrun.core.podview import read_pod
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
-from tests.unit.core.make import LIMITS, at, done_in, ended, make_pod, make_run, running, stamp, started_status
+from tests.unit.core.make import LIMITS, at, ended, make_pod, make_run, running, stamp, started_status
 from tests.unit.core.test_plan import condition
 
 
@@ -135,17 +135,55 @@ class TestPublished:
 
 
 class TestTheTimesOfPhases:
-    def seen(self, begun: float) -> list[tuple[str, object]]:
-        pod = read_pod(make_pod(stage_in=done_in(), component=ended(0, start=begun, end=4), stage_out=running()))
-        found = status.observed_phase(make_run(status=started_status(phase="StagingIn")), pod, at(5))
-        return [(item.phase, item.start_time) for item in found.phases[-2:]]
+    def seen(self, begun: float, *, known: str = "Pending", brought: float = 1) -> list[tuple[str, object]]:
+        """Phases behind the ones that are known, of a pod whose component has ended when it is looked at."""
+        pod = read_pod(
+            make_pod(
+                stage_in=ended(start=brought, end=brought + 1),
+                component=ended(0, start=begun, end=4),
+                stage_out=running(),
+            )
+        )
+        run = make_run(status=started_status(phase=known))
+        found = status.observed_phase(run, pod, at(5))
+        return [(item.phase, item.start_time) for item in found.phases[len(run.status.phases) :]]
 
     def test_a_component_that_ended_before_anybody_looked_was_running_all_the_same(self) -> None:
-        assert self.seen(3) == [("Running", at(3)), ("StagingOut", at(5))]
+        assert self.seen(3, known="StagingIn") == [("Running", at(3)), ("StagingOut", at(5))]
 
-    def test_no_phase_begins_before_the_one_before_it(self) -> None:
-        times = [time for _, time in self.seen(-60)]
-        assert times == sorted(times, key=str)
+    def test_input_that_was_in_before_anybody_looked_was_brought_all_the_same(self) -> None:
+        assert self.seen(3) == [("StagingIn", at(1)), ("Running", at(3)), ("StagingOut", at(5))]
+
+    def test_nor_is_it_forgotten_where_the_component_still_runs(self) -> None:
+        pod = read_pod(make_pod(stage_in=ended(start=1, end=2), component=running(3), stage_out=running()))
+        found = status.observed_phase(make_run(status=started_status()), pod, at(5))
+        assert [(item.phase, item.start_time) for item in found.phases[-2:]] == [
+            ("StagingIn", at(1)),
+            ("Running", at(5)),
+        ]
+        again = status.observed_phase(make_run(status=found.to_dict()), pod, at(6))
+        assert again.phases == found.phases
+
+    def test_what_was_seen_later_has_no_phase_put_behind_it(self) -> None:
+        assert self.seen(3, known="Running") == [("StagingOut", at(5))]
+        assert self.seen(3, known="StagingOut") == []
+
+    def test_of_an_earlier_attempt_they_are_no_reason_to_leave_out_those_of_the_next(self) -> None:
+        document = started_status(phase="StagingOut")
+        document["phases"] += [{"phase": name, "startTime": stamp(0)} for name in ("Queued", "Pending")]
+        document["phase"] = "Pending"
+        pod = read_pod(make_pod(stage_in=ended(start=1, end=2), component=ended(0, start=3, end=4)))
+        found = status.observed_phase(make_run(status=document), pod, at(5))
+        assert [item.phase for item in found.phases[-4:]] == ["Pending", "StagingIn", "Running", "StagingOut"]
+
+    @pytest.mark.parametrize(("brought", "begun"), [(-60, -50), (-60, 3), (2, 1), (60, 70), (2, 70)])
+    def test_no_phase_begins_before_the_one_before_it(self, brought: float, begun: float) -> None:
+        """Though the node's clock be wrong."""
+        found = self.seen(begun, brought=brought)
+        assert [name for name, _ in found] == ["StagingIn", "Running", "StagingOut"]
+        times = [started_status()["phases"][-1]["startTime"], *(time for _, time in found)]
+        assert times[1:] == sorted(times[1:], key=str)
+        assert at(0) <= times[1]
 
 
 class TestEvents:
