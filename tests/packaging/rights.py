@@ -24,7 +24,7 @@ USED: Final[dict[str, Rights]] = {
         ("componentruns", "watch"): _WATCH,
         ("componentruns", "delete"): ("controller/reconciler.py", "self._kube.delete(RUNS, "),
         ("componentruns/status", "patch"): ("controller/statuswriter.py", 'metadata.name, body, "status")'),
-        ("components", "get"): ("controller/starting.py", "self._kube.get(COMPONENTS, "),
+        ("components", "get"): ("controller/references.py", "self._kube.get(COMPONENTS, "),
         ("components", "list"): _RESYNC,
         ("components", "watch"): _KOPF,
         ("storages", "list"): _RESYNC,

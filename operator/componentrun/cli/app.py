@@ -12,6 +12,7 @@ from componentrun.cli import artifacts, doctor, events, file, runs, state, submi
 from componentrun.cli.errors import EXIT_FAULT, EXIT_INTERRUPTED, EnvironmentFault, exit_code_of, hint_of
 from componentrun.cli.render import Cell, Output
 from componentrun.errors import ComponentRunError
+from componentrun.process.ending import run
 
 __all__ = ["app", "main"]
 
@@ -90,4 +91,4 @@ def version() -> None:
 
 def main() -> None:
     """Entry point."""
-    app()
+    run(app)

@@ -106,9 +106,14 @@ class Follower:
 
     def _look(self) -> bool:
         """One look at the run and its events; whether there will be no more of them."""
-        self.run = self._read_run()
-        # Decided before the events are read: what was delivered by then is read below.
-        complete = is_over(self.run) and self._delivered()
+        try:
+            self.run = self._read_run()
+            # Decided before the events are read: what was delivered by then is read below.
+            complete = is_over(self.run) and self._delivered()
+        except NotFoundError:
+            if not is_over(self.run):
+                raise
+            complete = True  # it went when its time to live was over: how it ended is known, and its events are stored
         if self.phases:
             self._tell_phases()
         self._show_events()

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from componentrun.api import names
 from componentrun.collector import lifecycle, report
 from componentrun.collector.crew import Crew
 from componentrun.collector.facts import pod_facts
@@ -73,6 +74,9 @@ class Worker:
         self._log = RunLogger(log, state.run.namespace, state.run.name)
         self._outlet = Outlet(state, services.stores, services.metrics, self._log, services.settings.limits)
         self._looked_for: set[str] = set()
+        """Uids of pods that are not there."""
+        self._seen_late: set[str] = set()
+        """Uids of pods that were read when their attempt had ended: a watch may have told less of them so far."""
         self._written_at = 0.0
         self._count = 0
         """Events in Storage."""
@@ -201,20 +205,25 @@ class Worker:
             self._reported = reported
 
     async def _known(self, attempt: Attempt, inbox: Inbox) -> bool:
-        """Whether the attempt's pod was seen, or is known to be gone."""
+        """Whether the pod of an attempt that has ended is known as it is since then, or is known to be gone."""
         uid = attempt.pod_uid
-        if uid and uid not in self._state.pods and uid not in self._looked_for:
+        if uid and not self._is_known(uid):
             await self._look_for(attempt, inbox)
-        return not uid or uid in self._state.pods or uid in self._looked_for
+        return not uid or self._is_known(uid)
+
+    def _is_known(self, uid: str) -> bool:
+        pod = self._state.pods.get(uid)
+        return uid in self._looked_for or uid in self._seen_late or (pod is not None and pod.ended)
 
     async def _all_in(self, inbox: Inbox, crew: Crew) -> bool:
         """Whether everything that any pod of the run has printed is in the journal."""
         for attempt in self._state.run.status.attempts:
-            await self._known(attempt, inbox)
+            if not await self._known(attempt, inbox):
+                return False
         return crew.done()
 
     async def _look_for(self, attempt: Attempt, inbox: Inbox) -> None:
-        """A pod that no watch has told of: it is new, or was deleted while no collector ran."""
+        """A pod of which no watch has told, or not all: it is behind, or the pod was deleted while no collector ran."""
         run, uid = self._state.run, str(attempt.pod_uid)
         try:
             raw = await self._services.kube.get(PODS, run.namespace, attempt.pod)
@@ -225,8 +234,12 @@ class Worker:
             return
         if raw and raw["metadata"]["uid"] == uid:
             self._state.pod_changed(pod_facts(raw))
+            self._seen_late.add(uid)
             return
         self._looked_for.add(uid)
+        known = self._state.pods.get(uid)
+        if known is not None and any(c.started for c in known.containers if c.name == names.COMPONENT):
+            return  # whoever reads its log says what is missing
         if attempt.node and not inbox.journal.has_done(uid):
             inbox.problem(
                 f"pod {uid}", f"lines of pod `{attempt.pod}` may be missing: it was deleted before its logs were read"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from componentrun.controller import app, logs, settings
+from componentrun.process.ending import leave
 from componentrun.process.launch import launch
 
 if __name__ == "__main__":
-    sys.exit(launch(settings.from_environment, app.run, set_up_logs=logs.set_up))
+    leave(launch(settings.from_environment, app.run, set_up_logs=logs.set_up))

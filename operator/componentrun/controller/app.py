@@ -145,7 +145,8 @@ class Operator:
         """
         await lease.acquire()
         self._act(True)
-        for key in self._caches.runs.all_keys():
+        # Also runs that are known by their pods only: they were deleted while nobody acted.
+        for key in {*self._caches.runs.all_keys(), *self._caches.pods.all_keys()}:
             self._queue.add(key)
         try:
             await lease.hold()

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Caches", "Key", "ObjectCache", "PodCache", "RunCache", "version_of"]
 
 _NO_PHASE = "Queued"
+_MOST_GONE = 10_000
+"""So many are remembered; what is under way comes within seconds."""
 
 
 class Key(NamedTuple):
@@ -60,12 +62,31 @@ class _Cached:
     document: bytes
 
 
+class _Gone:
+    """Uids of objects that are gone: a listing or an answer that was under way meanwhile does not bring them back."""
+
+    def __init__(self) -> None:
+        self._uids: dict[str, None] = {}
+
+    def __contains__(self, uid: str) -> bool:
+        return uid in self._uids
+
+    def add(self, uid: str) -> None:
+        self._uids[uid] = None
+        if len(self._uids) > _MOST_GONE:
+            del self._uids[next(iter(self._uids))]
+
+    def discard(self, uid: str) -> None:
+        self._uids.pop(uid, None)
+
+
 class ObjectCache:
     """Objects of one kind by namespace and name."""
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
         self._objects: dict[Key, _Cached] = {}
+        self._gone = _Gone()
         self._listeners: list[Callable[[Key], object]] = []
 
     def listen(self, listener: Callable[[Key], object]) -> None:
@@ -81,7 +102,7 @@ class ObjectCache:
         key = Key.of(obj)
         known = self._objects.get(key)
         version = version_of(obj)
-        if known is not None and version <= known.version:
+        if obj["metadata"].get("uid", "") in self._gone or (known is not None and version <= known.version):
             return False
         metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
         self._objects[key] = _Cached(metadata.get("uid", ""), version, to_json({**obj, "metadata": metadata}))
@@ -90,6 +111,8 @@ class ObjectCache:
 
     def gone(self, key: Key, uid: str) -> bool:
         """Forget exactly this object. False where it was not known."""
+        if uid:
+            self._gone.add(uid)
         known = self._objects.get(key)
         if known is None or known.uid != uid:
             return False
@@ -151,6 +174,7 @@ class RunCache(ObjectCache):
         key, uid = Key.of(obj), obj["metadata"]["uid"]
         if (obj["metadata"].get("labels") or {}).get(names.OPERATOR_LABEL, "") != self._operator:
             forgotten = self.gone(key, uid)
+            self._gone.discard(uid)  # it may be handed back
             self._others[key] = uid
             return forgotten
         self._others.pop(key, None)
@@ -205,8 +229,9 @@ class PodCache:
     def __init__(self) -> None:
         """Nothing was seen yet."""
         self._pods: dict[Key, dict[str, _CachedPod]] = {}
-        self.on_pod: Callable[[Key, str, PodView], object] = _nobody
-        """Called with the run, the uid and the state of each pod that is new, has changed or is gone."""
+        self._gone = _Gone()
+        self.on_pod: Callable[[Key, str, str, PodView], object] = _nobody
+        """Called with the run, its uid, the uid and the state of each pod that is new, has changed or is gone."""
 
     def __len__(self) -> int:
         """How many pods there are, with those that are gone."""
@@ -227,7 +252,7 @@ class PodCache:
             return False
         view = replace(known.view, gone=True, missed=True)
         self._pods[key][uid] = replace(known, view=view)
-        self.on_pod(key, uid, view)
+        self.on_pod(key, known.run_uid, uid, view)
         return True
 
     def current(self, run: Key, run_uid: str) -> PodView | None:
@@ -242,6 +267,10 @@ class PodCache:
         views = [pod.view for pod in self._pods.get(run, {}).values() if pod.run_uid == run_uid]
         return tuple(view for view in views if view.uid != current.uid and not view.gone)
 
+    def all_keys(self) -> list[Key]:
+        """Runs of which there are pods."""
+        return list(self._pods)
+
     def there(self, run: Key) -> list[tuple[str, PodView]]:
         """All pods that are there and bear this run's name, each with the uid of the run that it was made for."""
         return [(pod.run_uid, pod.view) for pod in self._pods.get(run, {}).values() if not pod.view.gone]
@@ -250,6 +279,9 @@ class PodCache:
         """The run needs its pods no more."""
         pods = self._pods.pop(run, {})
         left = {uid: pod for uid, pod in pods.items() if only_gone and not pod.view.gone}
+        for uid, pod in pods.items():
+            if pod.view.gone:
+                self._gone.add(uid)
         if left:
             self._pods[run] = left
 
@@ -269,14 +301,14 @@ class PodCache:
         uid = obj["metadata"]["uid"]
         version = version_of(obj)
         known = self._pods.get(run, {}).get(uid)
-        if known is not None and not _is_news(known, version, gone=gone):
+        if uid in self._gone or (known is not None and not _is_news(known, version, gone=gone)):
             return False
         run_uid = obj["metadata"]["labels"].get(names.RUN_UID_LABEL, "")
         view = read_pod(dict(obj), gone=gone)
         if known is not None:
             view = asked_before(view, known.view)
         self._pods.setdefault(run, {})[uid] = _CachedPod(run_uid, version, view)
-        self.on_pod(run, uid, view)
+        self.on_pod(run, run_uid, uid, view)
         return True
 
 

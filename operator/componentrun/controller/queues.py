@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from componentrun.controller.caches import Key, version_of
@@ -45,7 +46,10 @@ class Queues:
         self._limit = limit
         self._namespaces: dict[str, Queue] = {}
         self._facts: dict[Key, RunFacts] = {}
-        self._pods: dict[Key, set[str]] = {}
+        self._pods: dict[tuple[Key, str], set[str]] = {}
+        """Of each run, by its name and uid, the pods that keep its place."""
+        self._left: dict[tuple[Key, str], str] = {}
+        """Names in the queue of runs whose pods still run though another run has their name."""
         self._claims: set[Key] = set()
         self._defaults: dict[Key, Defaults] = {}
         caches.runs.on_run = self._run_changed
@@ -79,20 +83,39 @@ class Queues:
 
     def _run_changed(self, key: Key, run: Mapping[str, Any] | None) -> None:
         known = self._facts.get(key)
+        if run is None or known is None or known.order.uid != run["metadata"].get("uid"):
+            # What was being started is gone; a later run of its name waits for its own turn.
+            self._claims.discard(key)
         if run is not None:
+            if known is not None and known.order.uid != run["metadata"].get("uid"):
+                self._leave(key, known)
             self._facts[key] = facts_of(run, version_of(run), known)
-        elif not self._pods.get(key):
+        elif known is None or not self._pods.get((key, known.order.uid)):
             # With a pod that still runs, it keeps its place until that is gone, too.
             self._facts.pop(key, None)
-            self._claims.discard(key)
         self._place(key)
 
-    def _pod_changed(self, key: Key, uid: str, pod: PodView) -> None:
-        pods = self._pods.setdefault(key, set())
+    def _leave(self, key: Key, facts: RunFacts) -> None:
+        """Another run has this one's name; its place is kept by its pods, not by the other one."""
+        who = key, facts.order.uid
+        queue = self._queue(key.namespace)
+        moved = queue.remove(facts.name)
+        if self._pods.get(who):
+            self._left[who] = name = f"{facts.name} (deleted, {facts.order.uid})"
+            defaults = self._defaults.get(Key(key.namespace, facts.component or ""), DEFAULTS)
+            queue.put(replace(entry_of(facts, defaults, placed=True), name=name))
+        self._wake(key.namespace, moved)
+
+    def _pod_changed(self, key: Key, run_uid: str, uid: str, pod: PodView) -> None:
+        who = key, run_uid
+        pods = self._pods.setdefault(who, set())
         (pods.add if occupies(pod) else pods.discard)(uid)
         if not pods:
-            del self._pods[key]
-            if self._caches.runs.document(key) is None:
+            del self._pods[who]
+            left = self._left.pop(who, None)
+            if left is not None:
+                self._wake(key.namespace, self._queue(key.namespace).remove(left))
+            elif self._caches.runs.document(key) is None:
                 self._facts.pop(key, None)
         self._place(key)
         if pod.gone or pod.phase in {"Succeeded", "Failed"}:
@@ -123,7 +146,7 @@ class Queues:
         if facts is not None and facts.stage in {"started", "ended"}:
             self._claims.discard(key)
         claimed = key in self._claims
-        running = facts is not None and (facts.stage == "started" or bool(self._pods.get(key)))
+        running = facts is not None and (facts.stage == "started" or bool(self._pods.get((key, facts.order.uid))))
         if facts is not None and (running or claimed or facts.stage == "waiting"):
             defaults = self._defaults.get(Key(key.namespace, facts.component or ""), DEFAULTS)
             entry = entry_of(facts, defaults, placed=running or claimed, claimed=claimed and not running)

@@ -48,8 +48,14 @@ class References:
             await self.component(namespace, run.spec.component)
             await self.storage(namespace, run.spec.storage)
 
-    async def component(self, namespace: str, name: str | None) -> Component | None:
+    async def component(self, namespace: str, name: str | None, *, anew: bool = False) -> Component | None:
         """The Component of this name; None where there is none, or no name.
+
+        Args:
+            namespace: of the run.
+            name: of the Component.
+            anew: read it though it is known: it may have been changed right before the run was made, and a watch that
+                tells of it be behind.
 
         Raises:
             KubeError: the API server refused or is away.
@@ -57,10 +63,11 @@ class References:
         if name is None:
             return None
         key, known = Key(namespace, name), self._caches.components
-        if known.document(key) is None:
+        if anew or known.document(key) is None:
             try:
                 known.seen(await self._kube.get(COMPONENTS, *key))
             except NotFoundError:
+                known.drop(key)
                 return None
         document = known.document(key)
         return None if document is None else _component(document)

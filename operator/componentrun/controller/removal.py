@@ -50,8 +50,12 @@ class Remover:
                 # With its deletion time, so that it is not deleted again before its event comes.
                 self._caches.pods.seen(answer)
 
-    async def sweep(self, run: Key) -> None:
+    async def sweep(self, run: Key, but: str = "") -> None:
         """Have the pods of a run that is deleted end; see `core.removing.dismiss`.
+
+        Args:
+            run: its name.
+            but: uid of the run that has the name now.
 
         Raises:
             KubeError: the API server refused or is away.
@@ -59,7 +63,7 @@ class Remover:
         if self._caches.runs.is_anothers(run):
             return
         pods = self._caches.pods.there(run)
-        actions = [(uid, action) for uid, pod in pods for action in dismiss(pod, self._limits)]
+        actions = [(uid, action) for uid, pod in pods if uid != but for action in dismiss(pod, self._limits)]
         if not actions:
             return
         # A new run may be known here by its pod only.

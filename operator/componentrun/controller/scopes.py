@@ -179,8 +179,10 @@ class StorageWatch:
         if status == storage.status.to_dict():
             return
         metadata = storage.metadata
+        # What was found holds for the Storage that was read, not for another that took its name meanwhile.
+        body = {"metadata": {"resourceVersion": metadata.resource_version}, "status": status}
         try:
-            answer = await self._kube.patch(STORAGES, metadata.namespace, metadata.name, {"status": status}, "status")
+            answer = await self._kube.patch(STORAGES, metadata.namespace, metadata.name, body, "status")
         except NotFoundError:
             return  # it is gone, or its CRD is older than this operator
         self._storages.seen(answer)

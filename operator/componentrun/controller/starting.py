@@ -126,7 +126,7 @@ class Starter:
         scope = await self._scopes.of(opened)
         need_scope(opened.storage, scope)
         opened = replace(opened, by_session=scope.means is Means.SESSION)
-        component = await self._references.component(run.metadata.namespace, run.spec.component)
+        component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True)
         effective = resolve(run, component, opened.storage.metadata.name)
         secrets = await self._secrets(run)
         token = await self._token(run, effective)

@@ -124,8 +124,12 @@ def _between_attempts(o: Observed, last: Attempt, begins: datetime) -> Plan:
 
 
 def _start(o: Observed, number: int) -> Plan:
-    """From then on the pod's own changes tell; one of which nobody ever says anything is overdue."""
-    return Plan((StartAttempt(number),), o.now + timedelta(seconds=o.limits.pending))
+    """From then on the pod's own changes tell; one of which nobody ever says anything is overdue.
+
+    A pod that was there already is read anew, and what that brings is told by no event: it is looked at at once.
+    """
+    found = o.pod is not None and o.pod.attempt == number
+    return Plan((StartAttempt(number),), o.now if found else o.now + timedelta(seconds=o.limits.pending))
 
 
 def _without_pod(o: Observed, attempt: Attempt) -> Plan:

@@ -149,6 +149,8 @@ class Queue:
             if entry.policy == "Replace" and not entry.placed:
                 insort(group.replacing, entry.order)
                 moved |= self._older(group, entry)
+            elif before is None and group.replacing and entry.order < group.replacing[-1]:
+                moved |= self._older(group, entry)  # one more for whom a run that replaces has no room
         moved |= self._settle(entry)
         # One that joined the end of a line has moved nobody, and one that is tried, or was in vain, nobody yet: if it
         # had, two that are refused would bring each other back for ever.
@@ -280,10 +282,12 @@ class Queue:
             return set()
         before = group.ready
         group.ready = tuple(self._with_room(group))
+        moved: set[str] = set()
         for order in before:
             if order not in group.ready:
                 self._not_ready(order)
-        return self._make_ready([order for order in group.ready if order not in before])
+                moved |= self._clear(self._entries[self._names[order]])  # nobody waits for one that waits for its group
+        return moved | self._make_ready([order for order in group.ready if order not in before])
 
     def _with_room(self, group: _Group) -> Iterable[Order]:
         """From the front of the line, until there is one for whom there is no room."""

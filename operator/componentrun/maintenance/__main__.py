@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from componentrun.maintenance import app, settings
+from componentrun.process.ending import leave
 from componentrun.process.launch import launch
 
 if __name__ == "__main__":
-    sys.exit(launch(settings.from_environment, app.maintain))
+    leave(launch(settings.from_environment, app.maintain))

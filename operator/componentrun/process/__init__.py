@@ -3,7 +3,7 @@
 Used by the operator (`componentrun.controller`) and the collector, which may not import each other. Nothing here knows
 what a process is for.
 
-    launch            from the environment to the exit code
+    launch, ending    from the environment to the exit code, and to the end
     settings          environment variables, all wrong ones reported together; those that every process has
     logs              one event, one line, in JSON or for people
     server, metrics   what probes and Prometheus ask for; the metrics that every process has

@@ -221,6 +221,21 @@ def test_a_run_that_is_deleted_while_it_is_followed_is_an_error(world: World) ->
     assert "was deleted while it was followed" in result.stderr
 
 
+def test_a_run_that_is_deleted_right_behind_its_end_was_followed_to_its_end(world: World) -> None:
+    """`ttlAfterFinished: 0s`: the run goes as soon as its events are delivered, between two looks."""
+
+    def ends() -> None:
+        world.ended("one", phases=phases("Queued", "Running", "Succeeded"))
+
+    def goes() -> None:
+        world.store.say("the last line")
+        world.cluster.delete(RUNS, "one")
+
+    result = submit(world, "--follow", script=[ends, goes])
+    assert result.exit_code == 0, result.stderr
+    assert "the last line" in result.stdout
+
+
 def test_a_run_that_was_replaced_under_its_name_is_not_followed(world: World) -> None:
     world.cluster.add(RUNS, "one", {"component": "cleaner"})
     world.script = [lambda: world.cluster.objects["componentruns"]["one"]["metadata"].update(uid="uid-other")]

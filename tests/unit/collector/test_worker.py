@@ -333,11 +333,9 @@ async def test_a_sidecar_that_goes_on_does_not_hold_the_end_up(monkeypatch: pyte
     world.kube.add_secret("clean-1", [])
     world.kube.plays[names.STAGE_OUT] = [Play(log("waiting"), hang=True)]
     state = RunState(ended_run(attempts=[ATTEMPT], phase="Failed", result="Error", reason="ImagePullFailed"))
-    state.pod_changed(
-        pod_facts(
-            raw_pod(container(names.STAGE_OUT, "running"), container(names.COMPONENT, "waiting"), phase="Pending")
-        )
-    )
+    pod = raw_pod(container(names.STAGE_OUT, "running"), container(names.COMPONENT, "waiting"), phase="Pending")
+    world.kube.objects[PODS, "clean-1"] = pod
+    state.pod_changed(pod_facts(pod))
     await world.work(state)
     assert "waiting" in await world.messages()
     assert world.reported()["message"] == ""

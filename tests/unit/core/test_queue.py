@@ -176,6 +176,35 @@ class TestRoom:
 # Random lives
 
 
+def named(name: str, at: int, **more: Any) -> Entry:
+    return Entry(name, Order("2026", at, name), **more)
+
+
+def test_one_that_a_quota_refused_and_that_waits_for_its_group_now_stands_in_nobodys_way() -> None:
+    queue = Queue()
+    queue.put(named("refused", 2, group="g"))
+    queue.put(named("other", 3))
+    queue.quota_full("refused", "full")
+    assert queue.turn("other").verdict == "wait"
+    woken = queue.put(named("older", 1, group="g"))  # it was suspended
+    woken |= queue.put(named("older", 1, group="g", placed=True, claimed=True))
+    woken |= queue.put(named("older", 1, group="g", placed=True))
+    assert queue.turn("refused").waiting_for == "ConcurrencyGroup"
+    assert queue.turn("other").verdict == "start"
+    assert "other" in woken
+
+
+def test_who_has_to_make_room_because_an_older_run_joined_is_looked_at() -> None:
+    queue = Queue()
+    for name, at in (("a", 1), ("b", 2)):
+        queue.put(named(name, at, group="g", parallelism=2, placed=True))
+    queue.put(named("r", 9, group="g", parallelism=2, policy="Replace"))
+    assert [queue.turn(name).replaced_by for name in "ab"] == ["r", None]
+    woken = queue.put(named("z", 5, group="g", parallelism=2))  # it was suspended
+    assert queue.turn("b").replaced_by == "r"
+    assert "b" in woken
+
+
 @dataclass
 class Life:
     """Runs that come, start in their turn, end, are cancelled; only those whom the queue names are looked at."""
