@@ -470,6 +470,9 @@ class FakeOperator:
             self._clock,
         )
         self._unheard: tuple[str, ...] = ()
+        self._busy = False
+        self._late: list[tuple[str, str, dict[str, Any]]] = []
+        self._wakes: dict[Key, datetime] = {}
         self.resync = Resync(kube, self.caches, self.queue, self.metrics, ())
 
     def _clock(self) -> datetime:
@@ -481,7 +484,17 @@ class FakeOperator:
         await self.resync.everything(first=True)
 
     def _hear(self, kind: str, plural: str, obj: dict[str, Any]) -> None:
-        if plural in {"componentruns", "pods", "components", "storages"} and plural not in self._unheard:
+        if plural not in {"componentruns", "pods", "components", "storages"} or plural in self._unheard:
+            return
+        if self._busy:
+            self._late.append((kind, plural, obj))
+        else:
+            take_in(self.caches, self.queue, plural, kind, obj)
+
+    def catch_up(self) -> None:
+        """Hear of everything that has happened so far, also in the middle of a reconcile."""
+        late, self._late = self._late, []
+        for kind, plural, obj in late:
             take_in(self.caches, self.queue, plural, kind, obj)
 
     @contextmanager
@@ -492,20 +505,39 @@ class FakeOperator:
         self._unheard = ()
 
     async def work(self) -> None:
-        """Reconcile until nothing is left to do now."""
-        for _ in range(50):
-            if not len(self.queue):
+        """Reconcile until nothing is left to do now.
+
+        As it is in a cluster: the answer to a write comes before the event that tells of it, and a run is looked at
+        again when there is news of it or when it said so, and not else.
+        """
+        for _ in range(400):
+            if not len(self.queue) and not self._wake_up():
                 return
             key = await self.queue.get()
+            self._wakes.pop(key, None)
+            self._busy = True
             try:
-                await self.reconciler.reconcile(key)
+                wake = await self.reconciler.reconcile(key)
+                if wake is not None:
+                    self._wakes[key] = self.world.now + timedelta(seconds=wake)
             except ConflictError:
                 self.queue.add(key)
             except (RetryError, TransientError):
-                pass  # the next second brings it back
+                self._wakes[key] = self.world.now + timedelta(seconds=1)
             finally:
+                self._busy = False
+                self.catch_up()
                 self.queue.done(key)
         raise AssertionError("the queue does not come to rest")
+
+    def _wake_up(self) -> bool:
+        """Have those looked at whose time has come; whether there are any."""
+        soon = self.world.now + timedelta(milliseconds=100)
+        due = [key for key, at in self._wakes.items() if at <= soon]
+        for key in due:
+            del self._wakes[key]
+            self.queue.add(key)
+        return bool(due)
 
     async def live(self, seconds: int = 30) -> None:
         """Start, and work for so many seconds of that world's time."""
@@ -514,8 +546,6 @@ class FakeOperator:
         for _ in range(seconds):
             self.world.now += timedelta(seconds=1)
             await self.world.kubelet()
-            for key in self.caches.runs.all_keys():
-                self.queue.add(key)
             await self.work()
 
 

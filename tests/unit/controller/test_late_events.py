@@ -59,6 +59,7 @@ async def test_a_run_that_is_deleted_while_its_storage_is_looked_up_is_not_start
     async def slow(resource: Any, *arguments: Any) -> Any:
         if ("componentruns", NAMESPACE, "a") in kube.objects:
             kube.remove("componentruns", NAMESPACE, "a")
+            operator.catch_up()
         async for page in pages(resource, *arguments):
             yield page
 

@@ -236,10 +236,7 @@ class TestRoom:
         await operator.live(0)
         for name in "def":
             world.add_run(name)
-        refusals = world.kube.refusals[("create", "pods")] = [
-            QuotaExceededError(said, 403),
-            QuotaExceededError(said, 403),  # the event of its own status brings it back once
-        ]
+        refusals = world.kube.refusals[("create", "pods")] = [QuotaExceededError(said, 403)]
         await operator.work()
         assert not refusals
         assert len(world.pods_made()) == 3, "e and f did not even try"
