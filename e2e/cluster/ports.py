@@ -1,10 +1,32 @@
-"""Which process holds a TCP port."""
+"""Which process holds a TCP port, and which ports are free for the processes that tests start."""
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 LISTENING = "0A"
+FIRST, OF_A_WORKER, WORKERS = 20_500, 1_000, 9
+"""Below those that Linux gives by chance (net.ipv4.ip_local_port_range: from 32768) and those of NodePorts (from
+30000), behind those of the cluster's own parts."""
+_given = itertools.count(os.getpid())
+
+
+def free_port() -> int:
+    """A port for a process that is about to start: until then nobody else is given it.
+
+    One that the system finds (port 0) is free only for as long as it is held: given back, it is soon another's. Each of
+    pytest's workers has ports of its own, and gives one again only after all others.
+
+    Raises:
+        RuntimeError: all of them are held.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+    for _ in range(OF_A_WORKER):
+        port = FIRST + worker * OF_A_WORKER + next(_given) % OF_A_WORKER
+        if holder(port) is None:
+            return port
+    raise RuntimeError(f"worker {worker}: all ports from {FIRST + worker * OF_A_WORKER} on are held")
 
 
 def listening_inodes(table: str, port: int) -> set[str]:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
+
+import kubernetes.client
 
 from componentrun.exchange import StageInResult, to_json
 from e2e.cluster import waiting
@@ -103,7 +106,14 @@ class FakeNode:
                     container["state"] = self.ended(143, "told to stop")
             status["phase"] = "Failed"
             self.tenant.core.patch_namespaced_pod_status(pod, self.tenant.namespace, {"status": status})
+            self._let_go(pod)
+
+    def _let_go(self, pod: str) -> None:
+        try:
             self.tenant.core.delete_namespaced_pod(pod, self.tenant.namespace, grace_period_seconds=0)
+        except kubernetes.client.ApiException as error:
+            if error.status != HTTPStatus.NOT_FOUND:  # else the operator was faster: a pod that has ended goes at once
+                raise
 
     def _goes_on(self, pod: str) -> str | None:
         """None where the pod is told to go, or gone."""

@@ -198,14 +198,14 @@ class Tenant:
             path = Path(folder) / "table.csv"
             path.write_text(csv, encoding="utf-8")
             done = self.cli("table", "put", str(path), table)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done
 
     def table(self, table: str) -> str | None:
         """A table's CSV text as the command line tool gives it; None where there is none."""
         done = self.cli("table", "get", table, "-o", "-")
         if done.returncode and "no table" in done.stderr:
             return None
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done
         return done.stdout
 
     def events(self, name: str) -> list[Event]:

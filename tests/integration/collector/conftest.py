@@ -13,9 +13,10 @@ import pytest
 
 from componentrun.storage.settings import StoreSettings
 from e2e.cluster import connection as cluster_connection
+from e2e.cluster.ports import free_port
 from e2e.images import ensure
 from tests.integration.collector.front import Front
-from tests.integration.collector.lab import Collector, Lab, free_port
+from tests.integration.collector.lab import Collector, Lab
 from tests.integration.collector.logserver import LogServer
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -33,6 +32,7 @@ from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.exchange import REDACT_KEY
 from componentrun.storage.connection import Store, open_store
 from componentrun.storage.events import Event, read_events
+from e2e.cluster.ports import free_port
 from tests.integration.collector.front import Front, kubeconfig
 
 if TYPE_CHECKING:
@@ -55,6 +55,26 @@ for number in range(1, lines + 1):
     if rate:
         time.sleep(max(0.0, begun + number / rate - time.monotonic()))
 """
+
+
+PRINTS_ON = """
+import os, sys, time
+pause, number = 1 / float(sys.argv[1]), 0
+while not os.path.exists("/tmp/enough"):
+    number += 1
+    os.write(2 if number % 7 == 0 else 1, f"line {number}\\n".encode())
+    time.sleep(pause)
+os.write(1, f"lines {number}\\n".encode())
+"""
+"""Prints so many lines a second, about, until it is told that it is enough (`Lab.let_go`): a busy machine takes its
+time for what a test does meanwhile."""
+
+
+def printed(events: Sequence[Event]) -> tuple[list[int], int]:
+    """The numbers of all lines that PRINTS_ON printed, and how many it says that there are."""
+    words = [event.message.split() for event in events if event.source == names.COMPONENT]
+    (count,) = [int(number) for word, number in words if word == "lines"]
+    return sorted(int(number) for word, number in words if word == "line"), count
 
 
 def now() -> str:
@@ -152,6 +172,10 @@ class Lab:
             stdout=True,
         )
 
+    def let_go(self, run: str) -> None:
+        """End what PRINTS_ON does."""
+        self.inside(run, "touch", "/tmp/enough")
+
     def pod_phase(self, name: str) -> str:
         return str(self.core.read_namespaced_pod(names.pod_name(name, 1), self.namespace).status.phase)
 
@@ -226,7 +250,7 @@ class Collector:
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
                 return int(answer.status), answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -248,7 +272,7 @@ class Collector:
         return self._log.read_text() if self._log.exists() else ""
 
 
-def wait(what: str, check: Callable[[], Any], *, seconds: float = 60) -> Any:
+def wait(what: str, check: Callable[[], Any], *, seconds: float = 180) -> Any:
     """The first true value of `check`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -257,9 +281,3 @@ def wait(what: str, check: Callable[[], Any], *, seconds: float = 60) -> Any:
             return found
         time.sleep(0.1)
     raise AssertionError(f"{what}: not within {seconds:.0f} s")
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.api import names
-from tests.integration.collector.lab import BOTH_WAYS, PRINTER, Collector, wait
+from tests.integration.collector.lab import BOTH_WAYS, PRINTER, PRINTS_ON, Collector, printed, wait
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.store]
 
+CUTS = 30
 UNTIL_SIGTERM = """
 import itertools, os, signal, sys, time
 ended = []
@@ -43,19 +44,19 @@ def numbers(events: list[Event]) -> list[int]:
 async def test_streams_that_are_cut_again_and_again(lab: Lab, collector: Collector) -> None:
     collector.start()
     lab.run("cut")
-    lab.start("cut", "python3", "-c", PRINTER, "20000", "1500", "60")
-    wait("the pod runs", lambda: lab.pod_phase("cut") == "Running", seconds=60)
-    cuts = 0
-    while lab.pod_phase("cut") == "Running":
+    lab.start("cut", "python3", "-c", PRINTS_ON, "1000")
+    wait("lines flow", lambda: collector.metric("componentrun_collector_lines_total"))
+    for _ in range(CUTS):
         await asyncio.sleep(random.uniform(0.05, 0.7))  # noqa: S311 - the moment does not matter
         lab.break_off()
-        cuts += 1
+    lab.let_go("cut")
+    wait("the pod ended", lambda: lab.pod_phase("cut") == "Succeeded")
     lab.end("cut")
-    status = wait("delivered", lambda: lab.delivered("cut"), seconds=180)
-    assert cuts
-    assert sorted(numbers(await lab.events("cut"))) == list(range(1, 20001))
+    status = wait("delivered", lambda: lab.delivered("cut"))
+    found, count = printed(await lab.events("cut"))
+    assert found == list(range(1, count + 1))
     assert status["message"] == ""
-    print(f"{cuts} cuts, {collector.metric('componentrun_collector_reconnects_total'):.0f} reconnects")  # noqa: T201 - a figure for whoever looks
+    print(f"{count} lines, {CUTS} cuts, {collector.metric('componentrun_collector_reconnects_total'):.0f} reconnects")  # noqa: T201 - a figure for whoever looks
 
 
 @BOTH_WAYS
@@ -64,7 +65,7 @@ async def test_a_pod_that_is_deleted_is_read_to_its_end(lab: Lab, collector: Col
     collector.start()
     lab.run("stopped")
     lab.start("stopped", "python3", "-c", UNTIL_SIGTERM)
-    wait("lines flow", lambda: collector.metric("componentrun_collector_segments_total"))
+    wait("lines flow", lambda: collector.metric("componentrun_collector_lines_total"))
     lab.delete_pod("stopped", grace)
     await asyncio.sleep(2)
     lab.end("stopped", phase="Cancelled")
@@ -99,7 +100,7 @@ async def test_two_collectors_on_one_run_do_not_mix(lab: Lab, collector: Collect
         lab.start("both", "python3", "-c", PRINTER, "8000", "800", "60")
         wait("pod ended", lambda: lab.pod_phase("both") == "Succeeded")
         lab.end("both")
-        wait("delivered", lambda: lab.delivered("both"), seconds=60)
+        wait("delivered", lambda: lab.delivered("both"))
         events = await lab.events("both")
     finally:
         second.end()
@@ -125,19 +126,19 @@ async def test_a_log_that_can_not_be_read_ends_with_an_event_that_says_so(lab: L
 
 @BOTH_WAYS
 async def test_a_sidecar_that_runs_on_does_not_hold_up_the_end(lab: Lab, collector: Collector) -> None:
+    # Longer than is waited below: it is not that its log was given up.
+    collector.environment["COMPONENTRUN_COLLECTOR_DRAIN_SECONDS"] = "500"
     collector.start()
     lab.run("stuck")
     sidecar = {
         "name": names.STAGE_OUT, "image": lab.image, "restartPolicy": "Always",
-        "command": ["sh", "-c", "echo waiting; sleep 600"],
+        "command": ["sh", "-c", "echo waiting; sleep 900"],
     }  # fmt: skip
     stuck = {"name": names.COMPONENT, "image": "registry.invalid/none:1"}
     lab.start("stuck", initContainers=[sidecar], containers=[stuck], terminationGracePeriodSeconds=0)
     wait("sidecar prints", lambda: collector.metric("componentrun_collector_lines_total"))
     lab.end("stuck", phase="Failed", message="The image can't be pulled")
-    begun = time.monotonic()
     status = wait("delivered", lambda: lab.delivered("stuck"), seconds=180)
-    assert time.monotonic() - begun < 10
     assert status["message"] == ""
     assert "waiting" in {event.message for event in await lab.events("stuck")}
 
@@ -150,7 +151,7 @@ async def test_a_burst_is_read_whole_with_little_memory(lab: Lab, collector: Col
     wait("pod ended", lambda: lab.pod_phase("burst") == "Succeeded")
     begun = time.monotonic()
     lab.end("burst")
-    wait("delivered", lambda: lab.delivered("burst"), seconds=120)
+    wait("delivered", lambda: lab.delivered("burst"))
     peak = collector.peak_mib()
     events = await lab.events("burst")
     print(f"60,000 lines, delivered {time.monotonic() - begun:.1f} s after the end, peak {peak:.0f} MiB")  # noqa: T201 - a figure for whoever looks

@@ -71,10 +71,10 @@ async def test_no_line_is_lost_and_none_doubled(lab: Lab, collector: Collector, 
     worked = kill_again_and_again(collector)
     collector.start()
     for name in names:
-        wait("pod ended", lambda name=name: lab.pod_phase(name) == "Succeeded", seconds=120)
+        wait("pod ended", lambda name=name: lab.pod_phase(name) == "Succeeded")
         lab.end(name)
     for name in names:
-        status = wait("delivered", lambda name=name: lab.delivered(name), seconds=60)
+        status = wait("delivered", lambda name=name: lab.delivered(name))
         events = await lab.events(name)
         numbers = [int(event.message.split()[1]) for event in events if event.source == "component"]
         assert sorted(numbers) == list(range(1, LINES + 1))

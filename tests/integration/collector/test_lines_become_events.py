@@ -35,7 +35,7 @@ async def test_a_run_from_its_first_to_its_last_event(lab: Lab, collector: Colle
     lab.start("one", "printf", "%s\\n", "hello", structured)
     wait("pod ended", lambda: lab.pod_phase("one") == "Succeeded")
     lab.end("one")
-    status = wait("delivered", lambda: lab.delivered("one"), seconds=60)
+    status = wait("delivered", lambda: lab.delivered("one"))
     events = await lab.events("one")
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert status == {"count": len(events), "delivered": True, "message": ""}
@@ -54,7 +54,7 @@ async def test_a_killed_collector_loses_and_doubles_nothing(lab: Lab, collector:
     collector.start()
     lab.run("many")
     lab.start("many", "python3", "-c", PRINTER, "12000", "600", "60")
-    wait("lines flow", lambda: collector.metric("componentrun_collector_segments_total"), seconds=60)
+    wait("lines flow", lambda: collector.metric("componentrun_collector_lines_total"))
     assert collector.metric("componentrun_store_requests_total")
     for _ in range(6):
         await asyncio.sleep(random.uniform(0.5, 2.5))  # noqa: S311 - the moment does not matter
@@ -62,9 +62,9 @@ async def test_a_killed_collector_loses_and_doubles_nothing(lab: Lab, collector:
         collector.start()
     collector.end(signal.SIGTERM)
     collector.start()
-    wait("pod ended", lambda: lab.pod_phase("many") == "Succeeded", seconds=90)
+    wait("pod ended", lambda: lab.pod_phase("many") == "Succeeded")
     lab.end("many")
-    status = wait("delivered", lambda: lab.delivered("many"), seconds=90)
+    status = wait("delivered", lambda: lab.delivered("many"))
     events = await lab.events("many")
     assert sorted(numbers(events)) == list(range(1, 12001))
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
@@ -80,7 +80,7 @@ async def test_lines_are_in_the_store_within_two_seconds(lab: Lab, collector: Co
     lab.start("soon", "python3", "-c", PRINTER, "1000", "50", "60")
     reader = EventReader(lab.store, lab.uid("soon"))
     delays: list[float] = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while len(delays) < 1000 and time.monotonic() < deadline:
         read = [event async for event in reader.read() if event.source == "component"]
         delays += [time.time() - int(event.message.split()[2]) / 1e9 for event in read]
@@ -100,7 +100,7 @@ async def test_secrets_never_appear(lab: Lab, collector: Collector) -> None:
     lab.start("discreet", "printf", "%s\\n", f"it is {secret}", encoded, structured, secrets=[secret])
     wait("pod ended", lambda: lab.pod_phase("discreet") == "Succeeded")
     lab.end("discreet", phase="Failed", message=f"it said {secret}")
-    wait("delivered", lambda: lab.delivered("discreet"), seconds=60)
+    wait("delivered", lambda: lab.delivered("discreet"))
     events = await lab.events("discreet")
     assert [event.message for event in events if event.source == "component"] == [
         "it is [redacted]", "[redacted]", "m [redacted]",
@@ -114,7 +114,7 @@ async def test_lines_are_withheld_where_the_secret_values_are_not_known(lab: Lab
     lab.start("unknown", "python3", "-c", "print('maybe a secret')", secrets=None)
     wait("pod ended", lambda: lab.pod_phase("unknown") == "Succeeded")
     lab.end("unknown")
-    status = wait("delivered", lambda: lab.delivered("unknown"), seconds=60)
+    status = wait("delivered", lambda: lab.delivered("unknown"))
     events = await lab.events("unknown")
     assert "withheld" in status["message"]
     assert "maybe a secret" not in repr(events)
@@ -125,7 +125,7 @@ async def test_a_run_that_never_had_a_pod(lab: Lab, collector: Collector) -> Non
     collector.start()
     lab.run("early")
     lab.end("early", phase="Failed", message="There is no table in.c-main.x")
-    status = wait("delivered", lambda: lab.delivered("early"), seconds=60)
+    status = wait("delivered", lambda: lab.delivered("early"))
     events = await lab.events("early")
     assert status["count"] == len(events) == 2
     assert events[-1].message.startswith("Failed after ")
@@ -136,5 +136,5 @@ async def test_a_run_whose_storage_is_missing(lab: Lab, collector: Collector) ->
     collector.start()
     lab.run("homeless", storage="nowhere")
     lab.end("homeless", phase="Failed")
-    status = wait("delivered", lambda: lab.delivered("homeless"), seconds=90)
+    status = wait("delivered", lambda: lab.delivered("homeless"))
     assert "no Storage `nowhere`" in status["message"]

@@ -11,33 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.collector.lab import BOTH_WAYS, Collector, wait
+from tests.integration.collector.lab import BOTH_WAYS, PRINTS_ON, Collector, printed, wait
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from componentrun.storage.events import Event
     from tests.integration.collector.lab import Lab
 
 pytestmark = [pytest.mark.cluster, pytest.mark.store]
-
-PRINTS_ON = """
-import os, time
-number = 0
-while not os.path.exists("/tmp/enough"):
-    number += 1
-    os.write(2 if number % 7 == 0 else 1, f"line {number}\\n".encode())
-    time.sleep(1 / 150)
-os.write(1, f"lines {number}\\n".encode())
-"""
-"""A busy machine takes its time to start collectors, and lines must come all the while."""
-
-
-def printed(events: list[Event]) -> tuple[list[int], int]:
-    """The numbers of all lines, and how many the component says that there are."""
-    words = [event.message.split() for event in events if event.source == "component"]
-    (count,) = [int(number) for word, number in words if word == "lines"]
-    return sorted(int(number) for word, number in words if word == "line"), count
 
 
 def shard(lab: Lab, folder: Path, number: int, shards: int) -> Collector:
@@ -53,7 +34,7 @@ def runs_of_both_shards(lab: Lab) -> list[str]:
     for number in range(2):
         name = f"moves-{number}"
         lab.run(name, uid=uid_of_shard(number))
-        lab.start(name, "python3", "-c", PRINTS_ON)
+        lab.start(name, "python3", "-c", PRINTS_ON, "150")
     return ["moves-0", "moves-1"]
 
 
@@ -76,23 +57,23 @@ async def test_runs_move_between_collectors_without_loss_or_doubles(lab: Lab, tm
 
         alone = begun(0, 1)
         names = runs_of_both_shards(lab)
-        wait("lines flow", lambda: alone.metric("componentrun_collector_segments_total"))
+        wait("lines flow", lambda: alone.metric("componentrun_collector_lines_total"))
         # One becomes two. A rolling update takes a while: for some seconds both runs have two owners.
         two = [begun(0, 2), begun(1, 2)]
         wait("each has its run", lambda: [one.metric("componentrun_collector_runs") for one in two] == [1, 1])
         await asyncio.sleep(3)
         alone.end(signal.SIGTERM)
-        wait("the new ones write", lambda: all(one.metric("componentrun_collector_segments_total") for one in two))
+        wait("the new ones write", lambda: all(one.metric("componentrun_collector_lines_total") for one in two))
         # Two become one, and this time nobody says goodbye: for a moment the runs have no owner at all.
         for one in two:
             one.end(signal.SIGKILL)
         alone = begun(0, 1)
         for name in names:
-            lab.inside(name, "touch", "/tmp/enough")
-        wait("pods ended", lambda: {lab.pod_phase(name) for name in names} == {"Succeeded"}, seconds=120)
+            lab.let_go(name)
+        wait("pods ended", lambda: {lab.pod_phase(name) for name in names} == {"Succeeded"})
         for name in names:
             lab.end(name)
-        wait("delivered", lambda: all(lab.delivered(name) for name in names), seconds=120)
+        wait("delivered", lambda: all(lab.delivered(name) for name in names))
         for name in names:
             status, events = lab.delivered(name), await lab.events(name)
             numbers, count = printed(events)

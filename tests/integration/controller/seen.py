@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from componentrun.api.names import RUN_LABEL
+from e2e.cluster import waiting
 
 if TYPE_CHECKING:
     from e2e.tenant import Tenant
+
+_NOTHING = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+MARK = {
+    "schedulingGates": [{"name": "componentrun.dev/mark"}],
+    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+    "containers": [{"name": "c", "image": "none", "securityContext": _NOTHING}],
+}
+"""A pod that no scheduler and no kubelet looks at. What the watch tells before it, is all that was before it."""
 
 
 class PodsSeen:
@@ -31,6 +41,7 @@ class PodsSeen:
             ],
             stdout=self._notes,
         )  # fmt: skip
+        self._up_to_now()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -39,12 +50,27 @@ class PodsSeen:
         self._notes.close()
 
     def of(self, run: str) -> set[str]:
-        """Uids of the run's pods.
+        """Uids of the run's pods, up to now.
 
         Raises:
             AssertionError: nobody watched any more.
         """
+        return {item["uid"] for item in self._up_to_now() if (item.get("labels") or {}).get(RUN_LABEL) == run}
+
+    def _up_to_now(self) -> list[dict[str, Any]]:
+        """What was told of every pod that was there; of what is made from now on, all will be told."""
+        core, namespace, mark = self._tenant.core, self._tenant.namespace, f"mark-{uuid.uuid4().hex[:8]}"
+        core.create_namespaced_pod(namespace, {"metadata": {"name": mark}, "spec": MARK})
+        try:
+            waiting.until(lambda: self._is_behind(mark), what="the watch of pods", timeout=120)
+        finally:
+            core.delete_namespaced_pod(mark, namespace)
+        return self._told()
+
+    def _is_behind(self, mark: str) -> str | None:
+        return None if any(item["name"] == mark for item in self._told()) else f"{mark} was not told of"
+
+    def _told(self) -> list[dict[str, Any]]:
         assert self._watch.poll() is None, "the watch ended"
         lines = Path(self._notes.name).read_text(encoding="utf-8").splitlines(keepends=True)
-        seen = [json.loads(line) for line in lines if line.endswith("\n") and line.strip()]
-        return {item["uid"] for item in seen if (item.get("labels") or {}).get(RUN_LABEL) == run}
+        return [json.loads(line) for line in lines if line.endswith("\n") and line.strip()]

@@ -12,6 +12,7 @@ from e2e.cluster import waiting
 from tests.integration.collector.front import kubeconfig
 from tests.integration.controller import killing
 from tests.integration.controller.apifront import ApiFront, Rule
+from tests.integration.controller.conftest import has_been
 from tests.integration.controller.seen import PodsSeen
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def test_watches_that_end_are_begun_again(
     operator.wait_ready()
     name = submit("copy", **COPY)
     for phase in ("Pending", "StagingIn"):
-        tenant.wait(name, partial(_is_past, phase))
+        tenant.wait(name, partial(has_been, phase))
         dropped_at = front.watches
         front.drop_watches(expired=expired)
         waiting.until(partial(_none_since, front, dropped_at), what="watches", timeout=60)
@@ -146,7 +147,3 @@ def test_an_operator_whose_clock_is_wrong_ends_no_run_too_early_and_none_too_lat
 
 def _none_since(front: ApiFront, watches: int) -> str | None:
     return None if front.watches > watches else "none was begun again"
-
-
-def _is_past(phase: str, run: dict[str, Any]) -> bool:
-    return any(item["phase"] == phase for item in run.get("status", {}).get("phases", []))

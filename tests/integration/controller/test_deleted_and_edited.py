@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import kubernetes.client
@@ -16,7 +17,7 @@ from componentrun.storage.sweep import sweep
 from e2e.cluster import waiting
 from e2e.tenant.tenant import phase_of
 from tests.integration.controller import killing
-from tests.integration.controller.conftest import left
+from tests.integration.controller.conftest import UNTIL_TOLD, has_been, left, let_go
 from tests.integration.controller.killing import Death
 
 if TYPE_CHECKING:
@@ -86,9 +87,10 @@ class TestDeleted:
         tenant.put_table("in.c-main.words", WORDS)
         operator.start()
         name = submit("copy", **COPY)
-        tenant.wait(name, lambda run: any(item["phase"] == phase for item in run.get("status", {}).get("phases", [])))
+        tenant.wait(name, partial(has_been, phase))
         delete(tenant, name)
         nothing_is_left(tenant, name)
+        assert operator.terminate()[0] == 0  # what it has begun to publish, it ends
         first, second = (tenant.table(table) for table in TABLES)
         assert first == second
 
@@ -134,11 +136,12 @@ class TestEdited:
         self, tenant: Tenant, operator: OperatorProcess, submit: Any
     ) -> None:
         operator.start()
-        name = submit("sleep-for", "8")
+        name = submit("sh", "-c", UNTIL_TOLD)
         until(tenant, name, "Running")
         for spec in ({"image": "other:1"}, {"args": ["true"]}, {"timeout": "1s"}):
             with pytest.raises(kubernetes.client.ApiException, match="422"):
                 tenant.patch(name, spec)
+        let_go(tenant, name)
         assert tenant.wait(name)["status"]["phase"] == "Succeeded"
 
     def test_its_time_to_live_may_be_changed_at_any_time(
@@ -157,7 +160,7 @@ class TestWhatItRefersTo:
         self, tenant: Tenant, operator: OperatorProcess, submit: Any, images: dict[str, str], change: str
     ) -> None:
         image, _, tag = images["test-components"].rpartition(":")
-        tenant.apply("Component", "sleeper", {"image": image, "tag": tag, "args": ["sleep-for", "5"]})
+        tenant.apply("Component", "sleeper", {"image": image, "tag": tag, "args": ["sh", "-c", UNTIL_TOLD]})
         operator.start()
         name = submit(image=None, args=None, component="sleeper")
         until(tenant, name, "Running")
@@ -165,6 +168,7 @@ class TestWhatItRefersTo:
             tenant.kubectl("delete", "component", "sleeper")
         else:
             tenant.kubectl("patch", "component", "sleeper", "--type=merge", "-p", '{"spec": {"tag": "none"}}')
+        let_go(tenant, name)
         status = tenant.wait(name)["status"]
         assert status["phase"] == "Succeeded", status
 
@@ -180,11 +184,12 @@ class TestWhatItRefersTo:
     ) -> None:
         tenant.secret("db", {"password": "s3cr3t-at-the-start"})
         operator.start()
-        name = submit("sleep-for", "5", configuration=_secret("db"))
+        name = submit("sh", "-c", UNTIL_TOLD, configuration=_secret("db"))
         until(tenant, name, "Running")
         tenant.kubectl("delete", "secret", "db")
         if change == "changed":
             tenant.secret("db", {"password": "s3cr3t-of-later"})
+        let_go(tenant, name)
         status = tenant.wait(name)["status"]
         assert status["phase"] == "Succeeded", status
 
@@ -192,9 +197,10 @@ class TestWhatItRefersTo:
         self, tenant: Tenant, operator: OperatorProcess, submit: Any
     ) -> None:
         operator.start(COMPONENTRUN_START_RETRY_SECONDS="3", COMPONENTRUN_PUBLISH_RETRY_SECONDS="3")
-        name = submit("sleep-for", "5")
+        name = submit("sh", "-c", UNTIL_TOLD)
         until(tenant, name, "Running")
         tenant.kubectl("delete", "secret", "store-keys")
+        let_go(tenant, name)
         status = tenant.wait(name)["status"]
         assert status["phase"] == "Failed", status
         assert "store-keys" in status["message"], status

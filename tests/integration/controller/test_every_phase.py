@@ -35,7 +35,7 @@ def on(place: Place, node: FakeNode, **spec: Any) -> str:
     """A run whose pod has come to the node."""
     name = place.run("sleep-for", "300", output=OUTPUT, podTemplate=node.pod_template, **spec)
     place.await_phase(name, "Pending")
-    place.tenant.kubectl("wait", "--for=condition=PodScheduled", f"pod/{name}-1", "--timeout=60s")
+    place.tenant.kubectl("wait", "--for=condition=PodScheduled", f"pod/{name}-1", "--timeout=120s")
     return name
 
 
@@ -112,7 +112,7 @@ class TestInEachPhase:
         assert words in status["message"], status["message"]
         conditions = {item["type"]: item["status"] for item in status["conditions"]}
         assert (conditions["Succeeded"], conditions["Published"]) == ("False", "False")
-        waiting.until(lambda: left(place.tenant, f"{name}-"), what=f"the end of what {name} made", timeout=60)
+        waiting.until(lambda: left(place.tenant, f"{name}-"), what=f"the end of what {name} made", timeout=120)
 
     def test_deleted_it_leaves_nothing(
         self, place: Place, node: FakeNode, bring: Callable[[Place, FakeNode], str], phase: str, words: str
@@ -122,5 +122,5 @@ class TestInEachPhase:
         place.await_phase(name, phase)
         place.tenant.kubectl("delete", "componentrun", name, "--wait=false")
         node.obey(f"{name}-1")
-        waiting.until(lambda: left(place.tenant, name), what=f"the end of what {name} left", timeout=60)
+        waiting.until(lambda: left(place.tenant, name), what=f"the end of what {name} left", timeout=120)
         assert "Traceback" not in place.operator.log.read_text()

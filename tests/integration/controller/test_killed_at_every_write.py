@@ -24,9 +24,9 @@ from componentrun.storage.layout import TableId
 from componentrun.storage.tables import read_pointer
 from e2e.cluster import waiting
 from e2e.cluster.errors import ClusterError
+from e2e.cluster.ports import free_port
 from e2e.tenant.tenant import TERMINAL, phase_of
 from tests.integration.controller import killing
-from tests.integration.controller.conftest import free_port
 from tests.integration.controller.killing import Death
 from tests.integration.controller.seen import PodsSeen
 
@@ -138,8 +138,15 @@ class Lab:
         return killing.start(environment, self.folder, process, death)
 
     def over(self, name: str) -> bool:
-        """Whether the run has ended and its pod is gone."""
-        return phase_of(self.tenant.get(name)) in TERMINAL and not self.tenant.pods(name)
+        """Whether the run has ended, and its pod is gone, and behind that the pod's Secret."""
+        if phase_of(self.tenant.get(name)) not in TERMINAL or self.tenant.pods(name):
+            return False
+        return not self.secrets(name)
+
+    def secrets(self, name: str) -> list[str]:
+        """Secrets that exist for the run."""
+        found = self.tenant.kubectl("get", "secrets", "-o", "name").stdout.split()
+        return [item for item in found if name in item]
 
     def look(self, name: str, life: Life) -> str | None:
         """None where the run is over; it is cancelled as soon as it runs, where it is to be."""
@@ -189,9 +196,7 @@ class Lab:
         found = {
             "end": (status["phase"], status["reason"], len(status["attempts"])),
             "pods ever": len(self.seen.of(name)),
-            "secrets": [
-                item for item in self.tenant.kubectl("get", "secrets", "-o", "name").stdout.split() if name in item
-            ],
+            "secrets": self.secrets(name),
             "data of others": asyncio.run(self._data(uid)) - {f"{uid}-{1 + i}" for i in range(life.attempts)},
             "loads": asyncio.run(self._loads(name)),
         }

@@ -39,7 +39,7 @@ def die(operator: OperatorProcess, folder: Path, death: Death) -> Any:
 
 
 def gone(tenant: Tenant, name: str) -> None:
-    waiting.until(lambda: left(tenant, name), what=f"the end of what {name} left", timeout=60)
+    waiting.until(lambda: left(tenant, name), what=f"the end of what {name} left", timeout=120)
 
 
 class TestPodsThatNobodyWroteDown:
@@ -56,7 +56,7 @@ class TestPodsThatNobodyWroteDown:
         waiting.until(
             lambda: None if tenant.kubectl("get", "events", "--field-selector", about, "-o", "name").stdout else "none",
             what="the kubelet's complaint",
-            timeout=60,
+            timeout=120,
         )
         return name
 
@@ -138,7 +138,7 @@ class TestWhatGarbageCollectionDoes:
         tenant.wait(submit("true"))
         assert policies(tenant)
         tenant.kubectl("delete", "storage.componentrun.dev", "main")
-        waiting.until(lambda: policies(tenant) or None, what="the end of the policy", timeout=60)
+        waiting.until(lambda: policies(tenant) or None, what="the end of the policy", timeout=120)
 
 
 def policies(tenant: Tenant) -> str:

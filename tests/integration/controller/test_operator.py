@@ -7,12 +7,13 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
+from tests.integration.controller.conftest import UNTIL_TOLD, let_go
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import OperatorProcess, Wire
-
     from e2e.tenant import Tenant
+    from tests.integration.controller.conftest import OperatorProcess, Wire
 
 WORDS = "id,text\n1,one\n2,two\n3,three\n"
 COPY: dict[str, Any] = {
@@ -25,7 +26,7 @@ def status_of(run: dict[str, Any]) -> dict[str, Any]:
     return dict(run["status"])
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 30) -> None:
+def eventually(holds: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come to that in time"
@@ -110,15 +111,15 @@ class TestRestarts:
         eventually(lambda: not tenant.kubectl("get", "pods", "-o", "name").stdout)
         eventually(lambda: "secret/r-" not in tenant.kubectl("get", "secrets", "-o", "name").stdout)
 
-    def test_a_terminated_one_ends_at_once_and_another_goes_on(
+    def test_a_terminated_one_ends_while_runs_go_on_and_another_goes_on(
         self, tenant: Tenant, operator: OperatorProcess, submit: Any
     ) -> None:
         operator.start()
-        name = submit("sleep-for", "5")
+        name = submit("sh", "-c", UNTIL_TOLD)
         tenant.wait(name, lambda run: run.get("status", {}).get("phase") == "Running")
-        code, seconds = operator.terminate()
-        assert code == 0
-        assert seconds < 5
+        assert operator.terminate()[0] == 0
+        assert "in the middle of a run" not in operator.log.read_text()
+        let_go(tenant, name)
         operator.start()
         assert status_of(tenant.wait(name))["phase"] == "Succeeded"
 
@@ -129,18 +130,20 @@ class TestOutages:
     ) -> None:
         """What happened meanwhile is seen: pods that ended, a pod that was deleted, a run that was created."""
         operator.start()
-        ends_meanwhile, deleted = submit("sleep-for", "4"), submit("sleep-for", "60")
+        ends_meanwhile, deleted = submit("sh", "-c", UNTIL_TOLD), submit("sleep-for", "300")
         for name in (ends_meanwhile, deleted):
             tenant.wait(name, lambda run: run.get("status", {}).get("phase") == "Running")
         wire.cut()
         created = submit("true")
+        let_go(tenant, ends_meanwhile)
         tenant.kubectl("delete", "pod", f"{deleted}-1", "--grace-period=1", "--wait=true")
+        eventually(lambda: tenant.pods(ends_meanwhile)[0].status.phase == "Succeeded")
         time.sleep(12)
         wire.mend()
         assert status_of(tenant.wait(ends_meanwhile))["phase"] == "Succeeded"
         assert status_of(tenant.wait(created))["phase"] == "Succeeded"
         assert status_of(tenant.wait(deleted))["reason"] == "PodDeleted"
-        assert operator.ask("/readyz")[0] == 200
+        operator.wait_ready()
 
     def test_short_cuts_at_random_moments_do_no_harm(
         self, tenant: Tenant, wire: Wire, operator: OperatorProcess, submit: Any
@@ -161,19 +164,18 @@ class TestTwoOperators:
     def test_the_one_that_stands_by_goes_on_when_the_other_is_lost(
         self, tenant: Tenant, operator: OperatorProcess, second: OperatorProcess, submit: Any
     ) -> None:
-        lease = {"COMPONENTRUN_LEASE": f"{tenant.namespace}/operator", "COMPONENTRUN_LEASE_SECONDS": "6"}
+        lease = {"COMPONENTRUN_LEASE": f"{tenant.namespace}/operator", "COMPONENTRUN_LEASE_SECONDS": "30"}
         operator.start(**lease)
         operator.wait_ready()
-        name = submit("sleep-for", "15")
+        name = submit("sh", "-c", UNTIL_TOLD, timeout="10m")
         tenant.wait(name, lambda run: run.get("status", {}).get("phase") == "Running")
         second.start(**lease)
         second.wait_ready()
         assert 'leader_election_master_status{name="componentrun"} 0.0' in second.ask("/metrics")[1]
-        began = time.monotonic()
         operator.kill()
-        assert status_of(tenant.wait(name))["phase"] == "Succeeded"
-        assert time.monotonic() - began < 40
         eventually(lambda: 'leader_election_master_status{name="componentrun"} 1.0' in second.ask("/metrics")[1])
+        let_go(tenant, name)
+        assert status_of(tenant.wait(name))["phase"] == "Succeeded"
 
     def test_one_that_ends_in_order_hands_over_at_once(
         self, tenant: Tenant, operator: OperatorProcess, second: OperatorProcess, submit: Any
@@ -206,7 +208,7 @@ class TestHealth:
     ) -> None:
         operator.start()
         seen = set()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while operator.ask("/readyz")[0] != 200 and time.monotonic() < deadline:
             seen.add(operator.ask("/readyz"))
             time.sleep(0.02)
@@ -235,7 +237,7 @@ class TestHealth:
             )
         )
         operator.start(KUBECONFIG=str(elsewhere))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while "waiting for the API server" not in operator.log.read_text():
             assert time.monotonic() < deadline, operator.log.read_text()
             time.sleep(0.2)

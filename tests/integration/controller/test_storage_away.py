@@ -10,11 +10,14 @@ import pytest
 from e2e import tenant as tenants
 from e2e.cluster import waiting
 from e2e.tenant.tenant import phase_of
-from tests.integration.controller.conftest import Wire, left
+from tests.integration.controller import killing
+from tests.integration.controller.conftest import UNTIL_TOLD, Wire, left, let_go
+from tests.integration.controller.killing import Death
 from tests.integration.controller.seen import PodsSeen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from e2e.cluster.connection import Connection
     from e2e.tenant import Tenant
@@ -85,26 +88,32 @@ def test_while_the_component_runs_and_its_output_is_to_be_uploaded(
     tenant: Tenant, store_wire: Wire, operator: OperatorProcess, submit: Any
 ) -> None:
     operator.start()
-    name = submit("copy", input=INPUT, output=OUTPUT)
-    tenant.wait(name, lambda run: any(item["phase"] == "StagingIn" for item in run.get("status", {}).get("phases", [])))
-    _wait_for_the_input(tenant, name)
+    name = submit("sh", "-c", f"{UNTIL_TOLD}; copy", input=INPUT, output=OUTPUT)
+    tenant.wait(name, lambda run: phase_of(run) == "Running")
     store_wire.cut()
-    waiting.until(lambda: None if _ended(tenant, name, "component") else "runs", what="the component", timeout=90)
+    let_go(tenant, name)
+    # stage-out can't end while the store is away, so the pod is there for as long as that.
+    waiting.until(lambda: None if _has_ended(tenant, name, "component") else "runs", what="the component", timeout=120)
+    assert not _has_ended(tenant, name, "stage-out")
     store_wire.mend()
     ended_right(tenant, name)
 
 
 @pytest.fixture
-def publishing(tenant: Tenant, store_wire: Wire, operator: OperatorProcess, submit: Any) -> str:
-    """A run that is to be published when the store comes back."""
-    operator.start()
+def publishing(tenant: Tenant, store_wire: Wire, operator: OperatorProcess, submit: Any, tmp_path: Path) -> str:
+    """A run that is to be published when the store comes back: its operator died before it wrote anything of that."""
+    environment = {
+        **operator.environment,
+        "COMPONENTRUN_OPERATOR_NAME": operator.name,
+        "COMPONENTRUN_PORT": str(operator.port),
+    }
+    first = killing.start(environment, tmp_path, "first", Death(1, before=True, of="create runs/journal.json"))
     name = str(submit("copy", input=INPUT, output=OUTPUT))
-    tenant.wait(name, lambda run: any(item["phase"] == "StagingIn" for item in run.get("status", {}).get("phases", [])))
-    operator.kill()
-    waiting.until(lambda: None if _ended(tenant, name, "stage-out") else "uploads", what="the upload", timeout=120)
+    first.join(timeout=120)
+    assert not first.is_alive()
     store_wire.cut()
-    operator.start()
-    tenant.wait(name, lambda run: phase_of(run) == "Publishing")
+    operator.start(COMPONENTRUN_START_RETRY_SECONDS="600")
+    tenant.wait(name, _waits_for_the_store)
     return name
 
 
@@ -133,11 +142,12 @@ def test_deleted_while_it_is_published_it_leaves_nothing_and_no_half_of_it(
     assert tenant.table("out.c-main.words") in {None, WORDS}
 
 
-def _wait_for_the_input(tenant: Tenant, name: str) -> None:
-    waiting.until(lambda: None if _ended(tenant, name, "stage-in") else "none", what="the input", timeout=90)
+def _waits_for_the_store(run: dict[str, Any]) -> bool:
+    told = [item["message"] for item in run.get("status", {}).get("conditions", []) if item["type"] == "Published"]
+    return phase_of(run) == "Publishing" and any("It will be tried again" in message for message in told)
 
 
-def _ended(tenant: Tenant, name: str, container: str) -> bool:
+def _has_ended(tenant: Tenant, name: str, container: str) -> bool:
     (pod,) = tenant.pods(name)
     told = [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
     return any(item.name == container and item.state.terminated is not None for item in told)

@@ -1,0 +1,21 @@
+"""Pods that no node takes: waited for no longer than is borne, and what the scheduler said of them is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conftest import Place
+
+SETTINGS = {"COMPONENTRUN_PENDING_SECONDS": "20"}
+"""Within it, the scheduler of a busy machine has looked at a pod."""
+
+
+def test_a_run_that_is_too_large_for_every_node(place: Place) -> None:
+    name = place.run("true", resources={"limits": {"cpu": "1000", "memory": "64Mi"}})
+    place.failed(name, "Unschedulable", "Insufficient cpu", "Ask for less")
+
+
+def test_a_node_that_does_not_exist(place: Place) -> None:
+    name = place.run("true", podTemplate={"nodeSelector": {"example.com/kind": "gpu"}})
+    place.failed(name, "Unschedulable", "node affinity/selector", "podTemplate")

@@ -1,0 +1,35 @@
+"""Ports for the processes that tests start."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from e2e.cluster import ports
+
+
+def test_no_port_is_given_twice_though_several_threads_ask_at_once() -> None:
+    with ThreadPoolExecutor(6) as pool:
+        given = list(pool.map(lambda _: ports.free_port(), range(60)))
+    assert len(set(given)) == 60
+
+
+def test_workers_have_none_in_common_and_nobody_is_given_one_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[set[int]] = []
+    for worker in ("gw0", "gw1", "gw8"):
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
+        given.append({ports.free_port() for _ in range(20)})
+    assert len(set.union(*given)) == 60
+    assert 20_244 < min(set.union(*given)) <= max(set.union(*given)) < 30_000
+
+
+def test_one_that_somebody_holds_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "_given", iter([7, 7, 8]))
+    with socket.create_server(("127.0.0.1", ports.free_port())) as held:
+        assert ports.free_port() == held.getsockname()[1] + 1
+
+
+def test_where_all_are_held_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "holder", lambda _: (1, "somebody"))
+    with pytest.raises(RuntimeError, match="are held"):
+        ports.free_port()
