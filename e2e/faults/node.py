@@ -43,6 +43,11 @@ class FakeNode:
                 "spec": {"podCIDR": "192.0.2.0/28", "taints": [{"key": _TAINT, "effect": "NoSchedule"}]},
             }
         )
+        self.live()
+        return self
+
+    def live(self) -> None:
+        """Say that it is well, as a kubelet does every few seconds; after 50 s of silence a node counts as lost."""
         now = _stamp()
         ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": now}
         status = {
@@ -52,7 +57,6 @@ class FakeNode:
             "conditions": [{**ready, "lastTransitionTime": now, "message": "made by a test"}],
         }
         self.tenant.core.patch_node_status(self.name, {"status": status})
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

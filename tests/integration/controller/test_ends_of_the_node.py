@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.cluster import own
+from e2e.cluster import own, waiting
+from e2e.faults import FakeNode
 
 if TYPE_CHECKING:
     from conftest import Place
@@ -69,6 +70,14 @@ def test_a_node_that_is_drained(place: Place, connection: Connection) -> None:
     assert "s left" in status["lastWords"]
 
 
+def _is_told_to_go(place: Place, name: str, other: FakeNode) -> str | None:
+    """None once the pod was told, or is gone; the other node lives on meanwhile."""
+    other.live()
+    return (
+        "nobody told its pod" if any(not pod.metadata.deletion_timestamp for pod in place.tenant.pods(name)) else None
+    )
+
+
 def test_a_node_whose_kubelet_stopped(place: Place, connection: Connection) -> None:
     """Found out by Kubernetes itself: no heartbeat, a taint, a deletion that nobody carries out."""
     # Its timeout must not come first: Kubernetes needs most of a minute, and we wait for another one.
@@ -76,6 +85,9 @@ def test_a_node_whose_kubelet_stopped(place: Place, connection: Connection) -> N
     kubelet = own.plan().named("kubelet")
     try:
         assert kubelet.end()
+        # Where no node is ready any more, Kubernetes takes the fault for its own, and lets all pods be.
+        with FakeNode(place.tenant) as other:
+            waiting.until(lambda: _is_told_to_go(place, name, other), what=f"{name}'s end", timeout=180, every=1)
         place.failed(name, "NodeLost", connection.node_name, "Nothing was published", "Run it again", seconds=240)
     finally:
         kubelet.begin()
