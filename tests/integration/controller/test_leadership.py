@@ -33,12 +33,8 @@ def seen(tenant: Tenant) -> Iterator[PodsSeen]:
 
 @pytest.fixture
 def pair(tenant: Tenant, operator: OperatorProcess, second: OperatorProcess) -> tuple[OperatorProcess, OperatorProcess]:
-    """The one that works, and the one that stands by.
-
-    By default a Lease is shorter: where an API server does not answer for some seconds it is lost, and the one that
-    works ends, as it should.
-    """
-    lease = {"COMPONENTRUN_LEASE": f"{tenant.namespace}/operator", "COMPONENTRUN_LEASE_SECONDS": "30"}
+    """The one that works, and the one that stands by; with the Lease as it is by default."""
+    lease = {"COMPONENTRUN_LEASE": f"{tenant.namespace}/operator"}
     operator.start(**lease)
     operator.wait_ready()
     _wait_until_it_leads(operator)
