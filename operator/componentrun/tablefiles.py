@@ -39,6 +39,7 @@ def with_header_columns(path: str, name: str) -> tuple[str, ...]:
         header = read_header(read, size, name)
         check_rows(read, header.data_offset, size, header.columns, name)
         _rewrite(descriptor, header.data_offset)
+        _end_last_row(descriptor)
         _keep_mark(descriptor)
     finally:
         os.close(descriptor)
@@ -54,6 +55,13 @@ def make_ready(path: str) -> None:
         _keep_mark(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _end_last_row(descriptor: int) -> None:
+    """Take away a carriage return at the very end: in what was checked it ends the last row, without a newline."""
+    size = os.fstat(descriptor).st_size
+    if size and os.pread(descriptor, 1, size - 1) == b"\r":
+        os.ftruncate(descriptor, size - 1)
 
 
 def _keep_mark(descriptor: int) -> None:

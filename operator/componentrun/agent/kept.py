@@ -34,6 +34,9 @@ MAX_ARTIFACT_BYTES: Final = 2**30
 MAX_DOCUMENT_BYTES: Final = 2**20
 _DEEPEST: Final = 16
 _CONNECTIONS: Final = 8
+_MAX_KEY_BYTES: Final = 1024
+"""Of an object, in UTF-8: S3 takes no longer ones."""
+_FILENAME: Final = "${filename}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,9 @@ def keep(client: Client, folder: Folder, post: PostPolicy) -> Kept:
     except UserError as error:
         artifacts = []
         errors.append(error)
-    _store(client, folder, post, [*paths, *artifacts])
+    unread = _store(client, folder, post, [*paths, *artifacts])
+    errors += unread.values()
+    artifacts = [path for path in artifacts if path not in unread]
     if artifacts:
         say("info", f"Artifacts kept: {len(artifacts)}.", artifacts=len(artifacts))
     return Kept(said, tuple(warnings), tuple(errors))
@@ -149,11 +154,33 @@ def _files(folder: Folder, path: str, depth: int) -> Iterator[tuple[str, int]]:
             yield from _files(folder, below, depth - 1)
 
 
-def _store(client: Client, folder: Folder, post: PostPolicy, paths: list[str]) -> None:
+def _key(post: PostPolicy, path: str) -> str:
+    key = f"{post.key_prefix}{STAGE_OUT_KEPT}{path}"
+    if len(key.encode()) > _MAX_KEY_BYTES:
+        raise UserError(
+            f"{path[:200]}...: with its folders it is longer than an object's key can be; expected at most "
+            f"{_MAX_KEY_BYTES - len(key.encode()) + len(path.encode())} bytes",
+            Reason.OUTPUT_INVALID,
+        )
+    if _FILENAME in path:
+        # In the key of a form, stores put something else in its place.
+        raise UserError(f"{path}: its name holds `{_FILENAME}`; expected another one", Reason.OUTPUT_INVALID)
+    return key
+
+
+def _store(client: Client, folder: Folder, post: PostPolicy, paths: list[str]) -> dict[str, UserError]:
+    """Store what can be; what is wrong with the others, by their paths."""
+    errors: dict[str, UserError] = {}
+
     def store(path: str) -> None:
-        with folder.open(path) as file:
-            key = f"{post.key_prefix}{STAGE_OUT_KEPT}{path}"
-            form = Form(post, key, file.read, offset=0, size=file.size, tail=b"", stop=client.stop, what=path)
-            client.send(form.request(), form.stored)
+        try:
+            with folder.open(path) as file:
+                key = _key(post, path)
+                form = Form(post, key, file.read, offset=0, size=file.size, tail=b"", stop=client.stop, what=path)
+                client.send(form.request(), form.stored)
+        except UserError as error:
+            # Not raised: that would end the client, which has to store the result.
+            errors[path] = error
 
     in_parallel(paths, store, min(_CONNECTIONS, len(paths)), client.stop)
+    return errors

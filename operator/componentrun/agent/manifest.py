@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from componentrun.agent.folder import shown
 from componentrun.columnfacts import DESCRIPTION_KEY, ColumnFacts, from_metadata, from_schema, read_metadata, texts
@@ -22,6 +22,12 @@ from componentrun.exchange import Where
 from componentrun.tablesql import check_where
 
 __all__ = ["Manifest", "is_text", "manifest_flag", "manifest_object", "parse_manifest"]
+
+_FILTER: Final = frozenset({"where_filters", "column", "operator", "values_from_set"})
+_NO_SINGLE_FILTER: Final = (
+    "`delete_where` is not one filter with `column`, `operator` and `values_from_set`; nothing else is supported in "
+    "this version"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +126,11 @@ def _delete_where(raw: dict[str, Any], name: str) -> Where | None:
         # What true is as text depends on who wrote the table: `true`, `True` or `1`.
         if not isinstance(value, str | int | float) or isinstance(value, bool):
             raise _wrong(name, f"`delete_where_values[{i}]` is {_kind(value)}, expected a text or a number")
-    where = Where(column, raw.get("delete_where_operator") or "eq", tuple(str(item) for item in values))
-    if where.operator not in {"eq", "ne"}:
-        raise _wrong(name, f"`delete_where_operator` is {where.operator!r}; expected 'eq' or 'ne'")
+    operator = raw.get("delete_where_operator") or "eq"
+    # What stands there may be a list, for which no set can be asked.
+    if operator not in ("eq", "ne"):
+        raise _wrong(name, f"`delete_where_operator` is {operator!r}; expected 'eq' or 'ne'")
+    where = Where(column, operator, tuple(str(item) for item in values))
     try:
         check_where(where)
     except ValueError as error:
@@ -136,14 +144,14 @@ def _single_filter(raw: dict[str, Any], name: str) -> dict[str, Any]:
     if not wanted:
         return raw
     try:
-        ((only,),) = [item["where_filters"] for item in wanted]
+        ((whole, (only,)),) = [(item, item["where_filters"]) for item in wanted]
         column, values = only["column"], only["values_from_set"]
+        # Whatever else is said (`changed_since`, `values_from_workspace`) names fewer rows, so it can't be passed over.
+        further = sorted(key for key in {**whole, **only} if (whole | only)[key] and key not in _FILTER)
     except (TypeError, KeyError, ValueError) as error:
-        raise _wrong(
-            name,
-            "`delete_where` is not one filter with `column`, `operator` and `values_from_set`; nothing else is "
-            "supported in this version",
-        ) from error
+        raise _wrong(name, _NO_SINGLE_FILTER) from error
+    if further:
+        raise _wrong(name, f"{_NO_SINGLE_FILTER}: found `{further[0]}`")
     return {
         "delete_where_column": column,
         "delete_where_values": values,
@@ -159,6 +167,8 @@ def manifest_object(text: bytes, name: str) -> dict[str, Any]:
         raise _wrong(name, "it is not UTF-8") from error
     except json.JSONDecodeError as error:
         raise _wrong(name, f"it is no JSON: line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except ValueError as error:
+        raise _wrong(name, "it holds a number of thousands of digits") from error
     except RecursionError as error:
         raise _wrong(name, "its JSON is nested too deeply") from error
     if not isinstance(raw, dict):
@@ -211,7 +221,7 @@ def _schema(raw: dict[str, Any], name: str) -> _Told:
             facts.append(from_schema(column))
         except ValueError as error:
             raise _wrong(name, f"`schema[{i}]` (`{column['name']}`): {error}") from error
-        if column.get("primary_key") is True:
+        if manifest_flag(column, "primary_key", f"{name}: `schema[{i}]`"):
             key.append(column["name"])
     return tuple(item.name for item in facts), tuple(key) or _names(raw, "primary_key", name), facts
 

@@ -132,6 +132,9 @@ class Client:
             except (Failure, OSError, http.client.HTTPException) as error:
                 self.forget_connection(request.url)
                 trouble = _trouble(error)
+                if progress is None and tries == 1:
+                    # What is sent anew each time: how long the first try went well is no part of the trouble.
+                    last_progress = time.monotonic()
                 if progress and progress() > reached:
                     pause, reached, last_progress = _FIRST_PAUSE, progress(), time.monotonic()
                 spent = time.monotonic() - last_progress

@@ -61,6 +61,7 @@ class Found:
 async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
     """The places of all Storages of these namespaces; of all that there are where none is given."""
     places: dict[tuple[str, str, str], Place] = {}
+    unopened: list[dict[str, Any]] = []
     failures = 0
     for namespace in namespaces or (None,):
         async for raw in _items(kube, STORAGES, namespace):
@@ -69,7 +70,7 @@ async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
                 store = open_store(await read_settings(kube, storage))
             except (ComponentRunError, ValidationError) as error:
                 _tell(raw, "", error)
-                failures += 1
+                unopened.append(raw)
                 continue
             try:
                 retention = await _retention(kube, storage)
@@ -79,7 +80,16 @@ async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
             place = Place(_title(raw), store, retention, frozenset({storage.metadata.namespace}))
             key = store.settings.base_url, store.settings.bucket, store.settings.prefix
             places[key] = _merged(places[key], place) if key in places else place
-    return Found(tuple(places.values()), failures)
+    return Found(tuple(_knowing(place, unopened) for place in places.values()), failures + len(unopened))
+
+
+def _knowing(place: Place, unopened: Sequence[dict[str, Any]]) -> Place:
+    """A place without its retention where a Storage that was not opened may be of it, and keep longer or have runs."""
+    buckets = {raw.get("spec", {}).get("bucket") for raw in unopened}
+    if place.retention is None or not buckets & {place.store.settings.bucket, None}:
+        return place
+    log.warning("Storage %s: another one of its bucket could not be opened, so no event is deleted", place.title)
+    return replace(place, retention=None)
 
 
 def _merged(one: Place, other: Place) -> Place:

@@ -55,6 +55,7 @@ __all__ = [
     "Published",
     "PublishedFile",
     "PublishedTable",
+    "claim",
     "publish",
     "read_journal",
     "resume",
@@ -72,13 +73,18 @@ class Journal(StorageModel):
 
     format: int = JOURNAL_FORMAT
     state: Literal["publishing", "done", "abandoned"]
-    """Abandoned: the sweeper has claimed the run's data; it will never be published."""
+    """Abandoned: the sweeper has claimed the data of this attempt and those before it; they will never be published. A
+    later attempt may be, and then this makes way for what it decides."""
     commit: Commit
     write_always_only: bool = False
     loads: tuple[TableLoad, ...] = ()
     files: tuple[FileRecord, ...] = ()
     """Whole records, ids included: whoever carries this out makes the same ones."""
     finished: datetime | None = None
+
+    def makes_way_for(self, attempt: int) -> bool:
+        """Whether this attempt may still be decided upon."""
+        return self.state == "abandoned" and self.commit.attempt < attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +153,7 @@ async def publish(
     except ComponentRunError:
         # What was decided before is carried out, even where it could not be decided again.
         decided = await _read_decision(store, run)
-        if decided is None:
+        if decided is None or decided.journal.makes_way_for(attempt):
             raise
     else:
         wanted = Journal(
@@ -280,9 +286,35 @@ async def _decide(store: Store, wanted: Journal) -> _Decision:
         return _Decision(wanted, await store.create(key, wanted.to_bytes()))
     except ExistsError:
         decided = await _read_decision(store, wanted.commit.run)
+    if decided is not None and decided.journal.makes_way_for(wanted.commit.attempt):
+        try:
+            return _Decision(wanted, await store.swap(key, wanted.to_bytes(), decided.etag))
+        except StaleError:
+            # The sweeper has claimed this attempt, too; or another operator was faster, or this very write got through.
+            decided = await _read_decision(store, wanted.commit.run)
     if decided is None:
         raise TransientError(f"{store.settings.where(key)} was there and is not any more", Reason.STORAGE_UNAVAILABLE)
     return decided
+
+
+async def claim(store: Store, run: str, attempt: int, now: datetime) -> bool:
+    """Have it that an attempt is never published. For the sweeper, before the attempt's data goes.
+
+    Returns:
+        Whether that is so: not where its run is being published at this moment.
+    """
+    abandoned = Journal(state="abandoned", commit=Commit(run=run, attempt=attempt, time=now))
+    found = await _read_decision(store, run)
+    if found is not None and not found.journal.makes_way_for(attempt):
+        return found.journal.state != "publishing"
+    try:
+        if found is None:
+            await store.create(store.layout.journal(run), abandoned.to_bytes())
+        else:
+            await store.swap(store.layout.journal(run), abandoned.to_bytes(), found.etag)
+    except (ExistsError, StaleError):
+        return False  # it is being published at this moment; the next sweep sees how that ended
+    return True
 
 
 async def _carry_out(store: Store, decided: _Decision, seen: dict[str, VersionedPointer | None]) -> Published:

@@ -202,8 +202,16 @@ async def change_file(
         except StaleError:
             continue
         await store.delete(_by_tags(store, file, set(before.tags) - set(tags)))
+        await _keep_tags(store, file, {*before.tags, *tags})
         return after
     raise TransientError(f"file `{file}` is being changed by others; try again", Reason.PUBLISH_FAILED)
+
+
+async def _keep_tags(store: Store, file: str, tags: set[str]) -> None:
+    """Have the keys of those of the tags that a file has: who took one away may have met somebody who gave it."""
+    record = await read_file(store, file)
+    if record is not None:
+        await _put_keys(store, record, _by_tags(store, file, tags & set(record.tags)))
 
 
 async def delete_file(store: Store, record: FileRecord, now: datetime | None = None) -> None:

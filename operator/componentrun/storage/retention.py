@@ -37,7 +37,7 @@ class Retention:
     @property
     def endless(self) -> bool:
         """Whether nothing ever goes."""
-        return self.keep is None and not any(self.components.values())
+        return self.keep is None and all(keep is None for keep in self.components.values())
 
     def merged(self, other: Retention) -> Retention:
         """What does justice to both, where two Storages are one place: the longer time."""

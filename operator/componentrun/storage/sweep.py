@@ -2,8 +2,9 @@
 
 A prefix below `data/` is swept only if nothing (pointer, kept version, file) named it for the whole keep time, as the
 sweeper's own notes (`sweep.json`) say, so that a run that began to read a table before it was replaced reads to its
-end. Before its objects go, the run's journal is claimed (created as `abandoned`), so that nobody can publish what is
-about to vanish; a run that is being published is left alone. That order makes it safe against commits at the same time.
+end. Before its objects go, the run's journal is claimed for this attempt (`abandoned`), so that nobody can publish what
+is about to vanish; a run that is being published is left alone. That order makes it safe against commits at the same
+time. A later attempt of the run may still be published: it may have waited long for its turn.
 
 A run that has been at it for longer than an operator tries has none any more: it was deleted with half of its tables
 switched over. The sweeper completes it, as whoever finds such a journal may.
@@ -19,14 +20,14 @@ from pydantic import Field
 
 from componentrun.contract import MAX_TIMEOUT_SECONDS
 from componentrun.errors import PlatformError
-from componentrun.storage.commit import Journal, read_journal, resume
+from componentrun.storage.commit import claim, read_journal, resume
 from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.files import delete_expired
 from componentrun.storage.hidden import delete_hidden
 from componentrun.storage.leftovers import delete_all, outlived_documents
 from componentrun.storage.multipart import end_uploads
 from componentrun.storage.named import expired_versions, named_prefixes, named_slices
-from componentrun.storage.pointer import Commit, StorageModel, parse_document
+from componentrun.storage.pointer import StorageModel, parse_document
 from componentrun.storage.tables import gather_bounded
 
 if TYPE_CHECKING:
@@ -180,8 +181,9 @@ class _Times:
 async def _sweep_data(store: Store, folders: list[str], times: _Times, *, dry_run: bool) -> Swept:
     unnamed = await _unnamed(store, folders, times)
     etag, notes = await _notes(store)
-    since = {folder: notes.unnamed.get(folder, times.now) for folder in unnamed}
-    due = [folder for folder, noted in since.items() if times.now - noted >= times.keep]
+    noted = await gather_bounded(lambda folder: _noted(store, folder, notes, times.now), unnamed)
+    since = dict(zip(unnamed, noted, strict=True))
+    due = [folder for folder, time in since.items() if times.now - time >= times.keep]
     claimed = [folder for folder in due if dry_run or await _claim(store, folder, times.now)]
     # A run that was published between the first look and its claim has its pointer by now.
     doomed = await _unnamed(store, claimed, times)
@@ -192,7 +194,7 @@ async def _sweep_data(store: Store, folders: list[str], times: _Times, *, dry_ru
         if not dry_run:
             await delete_all(store, [info.key for info in found])
     if not dry_run:
-        left = {folder: noted for folder, noted in since.items() if folder not in doomed}
+        left = {folder: time for folder, time in since.items() if folder not in doomed}
         await _take_notes(store, _Notes(unnamed=left), etag)
     return Swept(tuple(doomed), objects, size, waiting=len(since) - len(doomed))
 
@@ -205,21 +207,27 @@ async def _unnamed(store: Store, folders: list[str], times: _Times) -> list[str]
     return [folder for folder in folders if folder not in taken and store.layout.run_of_data(folder) is not None]
 
 
+async def _noted(store: Store, folder: str, notes: _Notes, now: datetime) -> datetime:
+    """Since when nothing has named a prefix, as far as is known.
+
+    One that was noted before its run was published was named after that, and nobody saw until when.
+    """
+    noted = notes.unnamed.get(folder)
+    owner = store.layout.run_of_data(folder)
+    if noted is None or owner is None:
+        return now
+    run, attempt = owner
+    journal = await read_journal(store, run)
+    published = journal.finished if journal is not None and journal.commit.attempt == attempt else None
+    return now if published is not None and published > noted else noted
+
+
 async def _claim(store: Store, folder: str, now: datetime) -> bool:
     """Whether a prefix's objects may go: its run is published without them, or never will be."""
     owner = store.layout.run_of_data(folder)
     if owner is None:
         return False
-    run, attempt = owner
-    journal = await read_journal(store, run)
-    if journal is not None:
-        return journal.state != "publishing"
-    abandoned = Journal(state="abandoned", commit=Commit(run=run, attempt=attempt, time=now))
-    try:
-        await store.create(store.layout.journal(run), abandoned.to_bytes())
-    except ExistsError:
-        return False  # it is being published at this moment; the next sweep sees how that ended
-    return True
+    return await claim(store, *owner, now)
 
 
 def _plans(store: Store, folder: str) -> tuple[str, ...]:

@@ -1,0 +1,56 @@
+"""A Storage that is not opened may be of the same place as others: then nobody knows how long events are kept there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun.errors import PlatformError
+from componentrun.maintenance import app
+from componentrun.maintenance.settings import Settings
+from componentrun.process.resources import STORAGES
+from tests.unit.maintenance.test_round import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+def _without_secret(spec: dict[str, Any]) -> None:
+    spec["credentials"] = {"secretName": "not-there"}
+
+
+def _malformed(spec: dict[str, Any]) -> None:
+    spec["prefix"] = 7
+
+
+def _without_bucket(spec: dict[str, Any]) -> None:
+    del spec["bucket"]
+
+
+@pytest.mark.parametrize("broken", [_without_secret, _malformed, _without_bucket])
+async def test_where_a_storage_of_the_place_is_not_opened_no_event_goes(
+    world: World, broken: Callable[[dict[str, Any]], None]
+) -> None:
+    world.storage("short", "bucket-a", "10d")
+    world.storage("long", "bucket-a", "365d")
+    broken(world.kube.objects[STORAGES, "long"]["spec"])
+    await world.said("bucket-a", "r20", "x", 20)
+    with pytest.raises(PlatformError, match="1 steps"):
+        await app.maintain(Settings())
+    assert await world.left("bucket-a") == {"r20"}
+
+
+async def test_a_storage_elsewhere_that_is_not_opened_keeps_no_events(world: World) -> None:
+    world.storage("short", "bucket-a", "10d")
+    world.storage("other", "bucket-b", "365d")
+    _without_secret(world.kube.objects[STORAGES, "other"]["spec"])
+    await world.said("bucket-a", "r20", "x", 20)
+    with pytest.raises(PlatformError, match="1 steps"):
+        await app.maintain(Settings())
+    assert await world.left("bucket-a") == set()
