@@ -1,13 +1,15 @@
 """`artifacts`: what a run left beside its tables and files."""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 
 from componentrun.cli import options
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.render import Cell, Row, document
+from componentrun.cli.saving import save
 from componentrun.cli.session import Session
 from componentrun.cli.store import KeptFile, Store
 from componentrun.cli.words import count, size
@@ -68,9 +70,12 @@ def _fetch(store: Store, run: str, attempt: int, files: list[KeptFile], folder: 
             )
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as file:
-                store.get_kept(run, attempt, item.path, file)
         except OSError as error:
             raise BadRequestError(
                 f"can't write `{target}`: {error.strerror}", "choose another place with `--to`"
             ) from error
+        save(target, partial(_write, store, run, attempt, item.path))
+
+
+def _write(store: Store, run: str, attempt: int, path: str, file: IO[bytes]) -> None:
+    store.get_kept(run, attempt, path, file)

@@ -1,6 +1,5 @@
 """`events` and `logs`: what a run said, and what its component printed."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import typer
 from componentrun.cli import eventoptions, options
 from componentrun.cli.errors import BadRequestError, NotFoundError
 from componentrun.cli.eventoptions import Question
-from componentrun.cli.render import Format, document
+from componentrun.cli.render import Format, document, json_text
 from componentrun.cli.saving import save
 from componentrun.cli.session import Session
 from componentrun.cli.store import EventRecord, Store
@@ -214,7 +213,7 @@ def _printer(session: Session, output: Format | None, *, run: bool = False) -> C
     from componentrun.cli.follow import print_event  # noqa: PLC0415 - loads the models
 
     if output is Format.JSON:
-        return lambda event: session.output.raw(json.dumps(event.raw, ensure_ascii=False) + "\n")
+        return lambda event: session.output.raw(json_text(event.raw) + "\n")
     if output is Format.YAML:
         return lambda event: session.output.raw("---\n" + document(event.raw, Format.YAML))
     return lambda event: print_event(session, event, run=run)

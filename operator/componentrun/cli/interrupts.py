@@ -21,7 +21,9 @@ def interrupts() -> Iterator[Callable[[], bool]]:
     from the cluster is finalized by closing it. A program that goes round for hours would not hear it. To be used in
     the main thread (https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd).
     """
-    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    reading, writing = os.pipe()  # not pipe2, which macOS has not
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
 
     def came() -> bool:

@@ -6,6 +6,7 @@ Nothing here wraps or cuts an id: what is printed to a pipe is what `grep` and `
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["Cell", "Format", "ListFormat", "Output", "Row", "document", "styled"]
+__all__ = ["Cell", "Format", "ListFormat", "Output", "Row", "document", "json_text", "styled"]
 
 _GAP: Final = "   "
+_OBEYED: Final = re.compile(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""As in `words.clean`, but for what JSON and YAML escape themselves."""
 STYLES: Final = {
     "Succeeded": "green", "Success": "green", "True": "green", "ok": "green",
     "Running": "cyan", "StagingIn": "cyan", "StagingOut": "cyan", "Publishing": "cyan",
@@ -141,7 +144,14 @@ def _aligned(row: Sequence[Cell], widths: Sequence[int]) -> list[Cell]:
 def document(value: Any, form: Format | ListFormat) -> str:
     """A value as JSON or YAML, as `kubectl` would print it."""
     if form == "json":
-        return json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
+        return json_text(value, indent=2) + "\n"
     import yaml  # noqa: PLC0415 - takes a while to load and is rarely needed
 
-    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+    text = str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+    return str(yaml.safe_dump(value, sort_keys=False)) if _OBEYED.search(text) else text
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """A value as JSON, safe on a terminal, too: what that would obey is written as an escape."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

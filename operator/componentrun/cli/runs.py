@@ -158,7 +158,7 @@ def cancel(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Stop a run. Its tables are not published, but for those that it writes always."""
+    """Stop a run. Nothing is published, not even the tables that it writes always."""
     from componentrun.cli.follow import Follower, follow_or_leave, is_over, print_outcome  # noqa: PLC0415 - loads the models
 
     limit = parse_duration("--wait-timeout", wait_timeout)

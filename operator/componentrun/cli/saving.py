@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import tempfile
 from typing import IO, TYPE_CHECKING, TypeVar
@@ -36,9 +37,11 @@ def save(target: Path, write: Callable[[IO[bytes]], Result]) -> Result:
 
 
 def _in_place_of(target: Path, write: Callable[[IO[bytes]], Result]) -> Result:
-    partial = target.with_name(f".{target.name}.part")
+    # A name of its own: another one may write the same file now, and what is there may be a link of somebody else's.
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    file = partial.open("xb")
     try:
-        with partial.open("wb") as file:
+        with file:
             result = write(file)
         if target.is_file():
             shutil.copymode(target, partial)

@@ -9,6 +9,7 @@ import typer
 from componentrun.cli import options
 from componentrun.cli.asking import ask
 from componentrun.cli.errors import BadRequestError
+from componentrun.cli.render import json_text
 from componentrun.cli.session import Session
 from componentrun.cli.sources import read
 from componentrun.contract import DEFAULT_BRANCH
@@ -51,7 +52,7 @@ def get(
     session = Session.of(ctx, context=context, namespace=namespace)
     store = session.store(storage, endpoint)
     found = store.inputs(owner) if inputs else store.state(owner)
-    session.output.raw(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+    session.output.raw(json_text(found, indent=2) + "\n")
 
 
 @app.command()

@@ -55,14 +55,16 @@ class Registry:
     def pod_changed(self, pod: PodFacts) -> None:
         """A pod of a run as it is now."""
         self._pods[pod.uid] = pod
-        if pod.run_uid in self._states:
-            self._states[pod.run_uid].pod_changed(pod)
+        state = self._states.get(pod.run_uid)
+        if state is not None and _belongs(pod, state.run):
+            state.pod_changed(pod)
 
     def pod_deleted(self, uid: str) -> None:
         """A pod is gone."""
         pod = self._pods.pop(uid, None)
-        if pod is not None and pod.run_uid in self._states:
-            self._states[pod.run_uid].pod_deleted(uid)
+        state = self._states.get(pod.run_uid) if pod is not None else None
+        if pod is not None and state is not None and _belongs(pod, state.run):
+            state.pod_deleted(uid)
 
     async def stop(self) -> None:
         """Write what is held, then end all workers."""
@@ -77,7 +79,7 @@ class Registry:
     def _begin(self, run: RunFacts) -> None:
         state = RunState(run)
         for pod in self._pods.values():
-            if pod.run_uid == run.uid:
+            if _belongs(pod, run):
                 state.pod_changed(pod)
         self._states[run.uid] = state
         task = asyncio.create_task(self._supervise(state), name=f"run {run.namespace}/{run.name}")
@@ -108,6 +110,11 @@ class Registry:
                 await asyncio.sleep(_PAUSE_AFTER_DEFECT)
             else:
                 return
+
+
+def _belongs(pod: PodFacts, run: RunFacts) -> bool:
+    """Whether the pod is of the run. Its labels are whatever its maker says, but its namespace is not."""
+    return (pod.run_uid, pod.namespace) == (run.uid, run.namespace)
 
 
 class RunTarget:

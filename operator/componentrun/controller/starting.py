@@ -234,7 +234,7 @@ class Starter:
     def _expiry(self, effective: EffectiveRun) -> tuple[timedelta, timedelta]:
         """How long the two grants are good for: until what they are for must have ended."""
         limits, pod = self._settings.limits, self._settings.pod
-        before = timedelta(seconds=limits.pending + limits.image_pull + pod.stage_in_seconds) + _SPARE
+        before = timedelta(seconds=2 * limits.pending + limits.image_pull + pod.stage_in_seconds) + _SPARE
         if names.KUEUE_QUEUE_LABEL in effective.queue_labels:
             before += _GATED
         after = timedelta(seconds=effective.timeout_seconds + limits.stop_grace + pod.upload_seconds)

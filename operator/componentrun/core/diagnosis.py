@@ -100,7 +100,7 @@ def _decided(pod: PodView, termination: Termination) -> Diagnosis:
 
 
 def _out_of_memory(pod: PodView) -> Diagnosis | None:
-    for container in _containers(pod):
+    for container in _that_count(pod):
         if container.state == "terminated" and container.reason == OOM_KILLED:
             return Diagnosis(Reason.OUT_OF_MEMORY, _oom_message(container), container.name)
     return None
@@ -169,7 +169,7 @@ def _success(pod: PodView) -> Diagnosis | None:
 
 def _node_lost(pod: PodView) -> Diagnosis | None:
     """The node stopped answering, or forgot the container. What had failed before that keeps its own reason."""
-    lost = [c for c in _containers(pod) if c.state == "terminated" and c.reason in LOST]
+    lost = [c for c in _that_count(pod) if c.state == "terminated" and c.reason in LOST]
     away = pod.reason == "NodeLost" or pod.disruption in {"DeletionByTaintManager", "DeletionByPodGC"}
     if not lost and not (away and _unfinished(pod)):
         return None
@@ -388,6 +388,18 @@ def _unfinished(pod: PodView) -> bool:
         or stage_out.state != "terminated"
         or (stage_out_result(stage_out) is None and interrupted(pod, stage_out))
     )
+
+
+def _that_count(pod: PodView) -> Iterator[ContainerView]:
+    """The containers; where the component had failed by itself only that: what then became of agents is no reason."""
+    component = pod.component
+    failed = (
+        component is not None
+        and component.state == "terminated"
+        and component.exit_code != contract.EXIT_SUCCESS
+        and not interrupted(pod, component)
+    )
+    return (container for container in _containers(pod) if not failed or container is component)
 
 
 def _containers(pod: PodView) -> Iterator[ContainerView]:

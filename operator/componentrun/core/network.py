@@ -24,11 +24,17 @@ PRIVATE_BLOCKS: Final[tuple[Block, ...]] = tuple(
 """What mode `no-internet` opens: RFC 1918 and RFC 4193."""
 
 FORBIDDEN_BLOCKS: Final[tuple[Block, ...]] = tuple(
-    ipaddress.ip_network(text) for text in ("169.254.0.0/16", "100.100.100.200/32", "fe80::/10", "fd00:ec2::254/128")
-)
+    ipaddress.ip_network(text)
+    for text in (
+        "169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "fe80::/10", "fd00:ec2::254/128",
+        "fd20:ce::254/128",
+    )
+)  # fmt: skip
 """What no mode and no rule opens: where clouds hand out a node's credentials (169.254.169.254 and its relatives).
 
 The link-local block as a whole, because some clouds use further addresses of it (169.254.170.2, 169.254.170.23).
+100.100.100.200 is Alibaba's, 168.63.129.16 Azure's (what sets a node up is had there), fd00:ec2::254 Amazon's and
+fd20:ce::254 Google's.
 """
 
 _RANK: Final[dict[NetworkMode, int]] = {"none": 0, "no-internet": 1, "bridge": 2}

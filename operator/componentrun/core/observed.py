@@ -51,6 +51,8 @@ class PodView:
     """Scheduling gates: no scheduler looks at the pod before the last of them is taken away."""
     admitted_at: datetime | None = None
     """When the operator saw that the last gate was gone; None where there was none."""
+    scheduled_at: datetime | None = None
+    """When it got its node, which may have been made for it; None where it has none, or nobody says."""
     unschedulable: str = ""
     """The scheduler's message while no node fits."""
     disruption: str = ""
@@ -79,6 +81,11 @@ class PodView:
         """From when on the cluster could have started it."""
         return self.admitted_at or self.created
 
+    @property
+    def placed(self) -> datetime:
+        """From when on its node could have started it; where it has none, the same."""
+        return max(self.available, self.scheduled_at or self.available)
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -87,7 +94,7 @@ class Limits:
     pending: float = 600
     """For a node."""
     image_pull: float = 60
-    """For an image whose pull fails, from the first failure seen (the pod's creation)."""
+    """For an image whose pull fails, from when it was asked for first (when the pod got its node)."""
     stop_grace: float = 30
     """For a component that is stopped, from SIGTERM to SIGKILL."""
     stop_upload: float = 60

@@ -51,6 +51,7 @@ def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
         reason=_text(status, "reason"),
         message=_text(status, "message"),
         scheduled=bool(node) or _text(scheduled, "status") == "True",
+        scheduled_at=_time(scheduled.get("lastTransitionTime")) if _text(scheduled, "status") == "True" else None,
         gates=tuple(_text(gate, "name") for gate in _dicts(spec, "schedulingGates")),
         unschedulable=_unschedulable(scheduled),
         disruption=_text(disruption, "reason") if _text(disruption, "status") == "True" else "",

@@ -49,8 +49,10 @@ _DENIED: Final = re.compile(
     re.IGNORECASE,
 )
 """Answers of a registry that wants to know who asks; many say so, too, of what does not exist."""
-_MAY_CHANGE: Final = re.compile(r"deadline exceeded|is reserved for|timed? ?out|connection refused", re.IGNORECASE)
-"""Complaints of a container runtime that is busy, not of a container that is wrong."""
+_MAY_CHANGE: Final = re.compile(
+    r"deadline exceeded|is reserved for|timed? ?out|connection refused|code = Unavailable", re.IGNORECASE
+)
+"""Complaints about a container runtime that is busy or restarts, not about a container that is wrong."""
 
 
 def admitted(pod: PodView, status: ComponentRunStatus, now: datetime) -> PodView:
@@ -137,7 +139,7 @@ def timeout_at(pod: PodView) -> datetime | None:
     if pod.component is None or pod.component.state != "running":
         return None
     seconds = pod.timeout_seconds or contract.DEFAULT_TIMEOUT_SECONDS
-    return (pod.component.started_at or pod.created) + timedelta(seconds=seconds)
+    return _not_before(pod, pod.component.started_at) + timedelta(seconds=seconds)
 
 
 def _progress_deadline(pod: PodView, limits: Limits) -> datetime:
@@ -152,22 +154,27 @@ def _progress_deadline(pod: PodView, limits: Limits) -> datetime:
     return ended + timedelta(seconds=pod.upload_seconds + limits.node_lost)
 
 
+def _not_before(pod: PodView, told: datetime | None) -> datetime:
+    """When a container began, as its node told; not before its pod was made, where the node's clock is behind."""
+    return max(told or pod.created, pod.created)
+
+
 def _start_deadline(pod: PodView, limits: Limits) -> datetime:
     """For a node and a kubelet that answers, then for stage-in and the component's image."""
     if pod.stage_in is not None and pod.stage_in.state != "waiting":
-        return (pod.stage_in.started_at or pod.created) + timedelta(seconds=limits.stage_in)
-    return pod.available + timedelta(seconds=limits.pending)
+        return _not_before(pod, pod.stage_in.started_at) + timedelta(seconds=limits.stage_in)
+    return pod.placed + timedelta(seconds=limits.pending)
 
 
 def _patience_ends(container: ContainerView, pod: PodView, limits: Limits) -> datetime:
     """When a container that can't get its image, or can't be created, has had its chance.
 
-    An image is asked for when the step before is over: at the pod's creation, or at the end of stage-in. Where the
+    An image is asked for when the step before is over: when the pod got its node, or at the end of stage-in. Where the
     registry said no, a second look is enough: the kubelet's (it then says so by another reason) or, as that comes up to
     half a minute later (seen), ours.
     """
     staged = pod.stage_in.finished_at if pod.stage_in is not None else None
-    asked = max(pod.available, staged or pod.available)
+    asked = max(pod.placed, staged or pod.placed)
     if container.reason not in _IMAGE or not _WILL_NOT_CHANGE.search(container.message):
         return asked + timedelta(seconds=limits.image_pull)
     second_look = _SECOND_LOOK_SECONDS if container.reason == _IMAGE_FIRST_LOOK else 0
@@ -236,7 +243,7 @@ def _overdue(pod: PodView, now: datetime) -> Diagnosis:
         )
         return Diagnosis(
             Reason.START_FAILED,
-            f"Node `{pod.node}` has not started the pod for {seconds} s{held}. "
+            f"Node `{pod.node}` has not started the pod for {round((now - pod.placed).total_seconds())} s{held}. "
             "Look at the pod's events and at the node's kubelet.",
         )
     if stage_in.state == "running":

@@ -82,7 +82,7 @@ class ContainerLog:
     """
 
     def __init__(self, folder: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take over the descriptor of the container's folder.
+        """Take over the descriptor of the container's folder, but where it raises.
 
         Raises:
             OSError: it can't be read.

@@ -6,6 +6,7 @@ import gzip
 import os
 import re
 import stat
+import zlib
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -97,7 +98,7 @@ class LogFile:
         try:
             self._content.seek(offset)
             data = self._content.read(limit)
-        except (EOFError, gzip.BadGzipFile) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise OSError(f"the compressed log can't be read: {error}") from error
         if len(data) < limit:
             self._end = self._content.tell()

@@ -99,7 +99,13 @@ class Folders:
         """
         tended = self._tended.get(where)
         if tended is None:
-            tended = self._tended[where] = _Tended(ContainerLog(self._open(where), self._clock))
+            folder = self._open(where)
+            try:
+                found = ContainerLog(folder, self._clock)
+            except BaseException:
+                os.close(folder)
+                raise
+            tended = self._tended[where] = _Tended(found)
             self._metrics.containers.set(len(self._tended))
         else:
             tended.log.look()

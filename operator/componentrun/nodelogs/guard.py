@@ -79,7 +79,9 @@ class Guard:
         self._known[digest] = (said, self._clock())
         self._known.move_to_end(digest)
         while len(self._known) > _MOST_KNOWN:
-            self._known.popitem(last=False)
+            # The reader's go last: without them it would stand in the strangers' line.
+            strangers = (known for known, (is_readers, _) in self._known.items() if not is_readers)
+            del self._known[next(strangers, next(iter(self._known)))]
         return said
 
     def _fresh(self, digest: bytes) -> bool | None:

@@ -221,7 +221,7 @@ class Kube:
             UnavailableError: all tries failed.
         """
         data = None if body is None else to_json(body)
-        tries = 0
+        tries, reloaded = 0, False
         while True:
             tries += 1
             try:
@@ -233,8 +233,9 @@ class Kube:
                 log.debug("trying again: %s", error.message)
                 await asyncio.sleep(error.retry_after or self._pause(tries))
             except ForbiddenError as error:
-                if error.status != _UNAUTHORIZED or tries > 1 or not self.reload_token():
+                if error.status != _UNAUTHORIZED or reloaded or not self.reload_token():
                     raise
+                reloaded = True
             else:
                 return _parse(content, f"{method} {path}") if content else {}
 

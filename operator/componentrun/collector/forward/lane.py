@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.collector.forward.backlog import Backlog, Taken
 from componentrun.collector.forward.message import Message, size_of
 from componentrun.collector.forward.receivers import WANTS
-from componentrun.errors import ComponentRunError
+from componentrun.errors import ComponentRunError, TransientError
 from componentrun.storage.events import EventReader
 from componentrun.storage.failures import MissingError
 from componentrun.storage.unsent import marked_runs, read_mark, remove_mark, write_mark
@@ -162,21 +162,38 @@ class Lane:
         for backlog in list(self._ready.values()):
             if most <= 0 or size <= 0:
                 break
-            part = backlog.take(most, size) if backlog.held is not None else await self._read(backlog, most, size)
+            try:
+                part = backlog.take(most, size) if backlog.held is not None else await self._read(backlog, most, size)
+            except TransientError:
+                raise
+            except ComponentRunError as error:
+                await self._leave(backlog, error)
+                continue
             if part is not None:
                 parts.append(part)
                 most, size = most - len(part.events), size - sum(map(size_of, part.events))
         return parts
 
-    async def _read(self, backlog: Backlog, most: int, size: int) -> Taken | None:
-        """The next events of a run, from Storage. None: all were sent."""
+    async def _leave(self, backlog: Backlog, error: ComponentRunError) -> None:
+        """A run that can't be read must keep no other one back. Its mark is found again when marks are looked for."""
+        await self._mark(backlog)
+        self._forget(backlog)
+        log.error("Storage %s, %s: events of run %s wait: %s", self._title, self._kind, backlog.run, error.message)
+
+    async def _sent_of(self, backlog: Backlog) -> int | None:
+        """Up to which number a run's events were sent. None: all were, and it is forgotten."""
         if backlog.sent is None:
             backlog.sent = await read_mark(self.store, self._name, backlog.run)
-            if backlog.sent is None:
-                self._forget(backlog)
-                return None
+        if backlog.sent is None:
+            self._forget(backlog)
+        return backlog.sent
+
+    async def _read(self, backlog: Backlog, most: int, size: int) -> Taken | None:
+        """The next events of a run, from Storage. None: all were sent."""
+        seen, written = await self._sent_of(backlog), backlog.written
+        if seen is None:
+            return None
         chosen: list[Event] = []
-        seen, written = backlog.sent, backlog.written
         try:
             async for segment in EventReader(self.store, backlog.run, seen).read_segments():
                 backlog.name = segment.about.name or backlog.name
@@ -190,6 +207,10 @@ class Lane:
                 backlog.finished = backlog.finished or bool(segment.checkpoint.get("finished"))
         except MissingError:
             backlog.swept(seen)
+        except ComponentRunError:
+            if not chosen:
+                raise
+            return Taken(backlog, tuple(chosen), seen)
         if seen < written:
             backlog.swept(seen)
         return Taken(backlog, tuple(chosen), seen, to_the_end=True)

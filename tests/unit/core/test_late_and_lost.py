@@ -1,0 +1,106 @@
+"""What lies before a pod's failure is not the failure's own: a late node, a runtime that restarts, a lost sidecar."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+import pytest
+
+from componentrun.api import names
+from componentrun.core.diagnosis import diagnose
+from componentrun.core.network import FORBIDDEN_BLOCKS, inside
+from componentrun.core.plan import plan
+from componentrun.core.podview import read_pod
+from tests.unit.core.make import (
+    at,
+    done_in,
+    ended,
+    make_pod,
+    make_run,
+    observe,
+    running,
+    stamp,
+    started_status,
+    waiting,
+    written,
+)
+
+
+def placed(seconds: float, **more: Any) -> dict[str, Any]:
+    """A pod that got a node only so many seconds after it was made: one was added for it, or became free."""
+    conditions = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": stamp(seconds)}]
+    return make_pod(phase="Pending", conditions=conditions, **more)
+
+
+class TestANodeThatComesLate:
+    @pytest.mark.parametrize(
+        ("message", "reason"),
+        [("dial tcp: i/o timeout", "RegistryUnavailable"), ("unexpected status: 418", "ImagePullFailed")],
+    )
+    def test_does_not_take_the_time_that_an_image_has(self, message: str, reason: str) -> None:
+        pod = placed(120, stage_out=waiting("ErrImagePull", message), stage_in=waiting(), component=waiting())
+        run = make_run(status=started_status(), retry={"limit": 0})
+        found = plan(observe(run, pod, seconds=125))
+        assert written(found).phase == "Pending", "the first try has failed, and the kubelet makes another one"
+        assert found.wake_at is not None
+        assert written(plan(observe(run, pod, seconds=181))).reason == reason
+
+    def test_does_not_take_the_time_that_the_kubelet_has(self) -> None:
+        creating = waiting("ContainerCreating")
+        pod = placed(595, stage_out=creating, stage_in=creating, component=creating)
+        run = make_run(status=started_status(), retry={"limit": 0})
+        assert written(plan(observe(run, pod, seconds=601))).phase == "Pending"
+        assert written(plan(observe(run, pod, seconds=1196))).reason == "StartFailed"
+
+
+class TestARuntimeThatRestarts:
+    @pytest.mark.parametrize(
+        "how",
+        [
+            "error reading from server: read unix @->/run/containerd/containerd.sock: read: connection reset by peer",
+            "error while dialing: dial unix /run/containerd/containerd.sock: connect: no such file or directory",
+            "transport is closing",
+        ],
+    )
+    @pytest.mark.parametrize("reason", ["CreateContainerError", "RunContainerError"])
+    def test_is_waited_for(self, reason: str, how: str) -> None:
+        message = f"rpc error: code = Unavailable desc = {how}"
+        pod = make_pod(phase="Pending", stage_out=running(), stage_in=done_in(), component=waiting(reason, message))
+        run = make_run(status=started_status(), retry={"limit": 0})
+        assert written(plan(observe(run, pod, seconds=4))).phase == "StagingIn"
+        assert written(plan(observe(run, pod, seconds=70))).reason == "StartFailed"
+
+
+class TestASidecarThatIsLost:
+    @pytest.mark.parametrize("how", ["ContainerStatusUnknown", "Unknown", "OOMKilled"])
+    def test_does_not_hide_that_the_component_had_failed(self, how: str) -> None:
+        failed = ended(1, message="column `price` is missing\n")
+        pod = make_pod(stage_in=done_in(), component=failed, stage_out=ended(137, how, end=9), phase="Failed")
+        found = diagnose(read_pod(pod))
+        assert (found.reason, found.exit_code) == ("UserError", 1)
+        assert "column `price` is missing" in found.message
+
+    @pytest.mark.parametrize(("how", "reason"), [("ContainerStatusUnknown", "NodeLost"), ("OOMKilled", "OutOfMemory")])
+    def test_is_what_is_told_where_the_component_was_well(self, how: str, reason: str) -> None:
+        pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=ended(137, how, end=9), phase="Failed")
+        assert diagnose(read_pod(pod)).reason == reason
+
+
+@pytest.mark.parametrize("address", ["168.63.129.16", "fd20:ce::254", "169.254.169.254", "fd00:ec2::254"])
+def test_where_clouds_give_nodes_their_credentials_is_never_opened(address: str) -> None:
+    assert inside(ipaddress.ip_network(address), FORBIDDEN_BLOCKS)
+
+
+class TestANodeWhoseClockIsBehind:
+    def test_does_not_take_the_components_time(self) -> None:
+        pod = make_pod(stage_in=done_in(-598), component=running(-597), stage_out=running(-599))
+        pod["metadata"]["annotations"][names.TIMEOUT_ANNOTATION] = "300"
+        found = plan(observe(make_run(status=started_status()), pod, seconds=5))
+        assert written(found).termination is None
+        assert found.wake_at == at(300)
+
+    def test_does_not_take_the_time_of_the_input(self) -> None:
+        pod = make_pod(phase="Pending", stage_in=running(-3600), component=waiting(), stage_out=running(-3601))
+        found = plan(observe(make_run(status=started_status()), pod, seconds=5))
+        assert written(found).phase == "StagingIn"
