@@ -40,7 +40,7 @@ async def test_a_pod_that_could_not_be_looked_for_is_looked_for_again() -> None:
             raise fails.pop()
         return await get(resource, namespace, name)
 
-    world.kube.get = sometimes  # type: ignore[method-assign]
+    world.kube.get = sometimes
     await world.work(RunState(ended_run(attempts=[ATTEMPT])))
     assert "one" in await world.messages()
 

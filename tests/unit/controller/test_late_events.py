@@ -29,13 +29,13 @@ async def test_the_claim_of_a_run_that_was_deleted_is_not_that_of_a_later_one_of
     patch = kube.patch
 
     async def deleted_before_its_status(*arguments: Any) -> Any:
-        kube.patch = patch  # type: ignore[method-assign]
+        kube.patch = patch
         # As the API server does it: the run goes at once, its pods when the garbage collector comes.
         obj = kube.objects.pop(("componentruns", NAMESPACE, "a"))
         kube._tell("DELETED", "componentruns", obj)
         return await patch(*arguments)
 
-    kube.patch = deleted_before_its_status  # type: ignore[method-assign]
+    kube.patch = deleted_before_its_status
     world.add_run("a", configuration=CONFIGURATION)
     await operator.work()
     assert world.pods_made() == ["a-1"]
@@ -63,7 +63,7 @@ async def test_a_run_that_is_deleted_while_its_storage_is_looked_up_is_not_start
         async for page in pages(resource, *arguments):
             yield page
 
-    kube.pages = slow  # type: ignore[method-assign]
+    kube.pages = slow
     world.add_run("a", configuration=CONFIGURATION)
     await operator.work()
     assert world.pods_made() == []
@@ -80,7 +80,7 @@ async def test_a_run_that_is_replaced_by_another_of_its_name_leaves_no_claim() -
     kube, patch = world.kube, world.kube.patch
 
     async def replaced_before_its_status(*arguments: Any) -> Any:
-        kube.patch = patch  # type: ignore[method-assign]
+        kube.patch = patch
         with operator.unheard("componentruns", "pods"):
             kube.objects.pop(("componentruns", NAMESPACE, "a"))
             pod = kube.objects.pop(("pods", NAMESPACE, "a-1"))
@@ -91,7 +91,7 @@ async def test_a_run_that_is_replaced_by_another_of_its_name_leaves_no_claim() -
         operator._hear("MODIFIED", "componentruns", kube.objects["componentruns", NAMESPACE, "b"])
         return await patch(*arguments)
 
-    kube.patch = replaced_before_its_status  # type: ignore[method-assign]
+    kube.patch = replaced_before_its_status
     world.add_run("a", configuration=CONFIGURATION)
     await operator.work()
     assert world.pods_made()[:2] == ["a-1", "b-1"]  # b was created first
@@ -161,7 +161,7 @@ async def test_what_was_found_of_a_storage_is_not_said_of_another_of_its_name() 
             raise ConflictError("has changed", 409)
         return await patch(resource, namespace, name, {"status": body["status"]}, sub)
 
-    world.patch = with_precondition  # type: ignore[method-assign]
+    world.patch = with_precondition
     world.storages.seen(world.object)
     await world.settle()
     assert world.asked == 2
@@ -213,7 +213,7 @@ async def test_the_answer_to_a_write_does_not_bring_a_deleted_run_back() -> None
             kube.remove("componentruns", NAMESPACE, "a")
         return answer
 
-    kube.patch = deleted_behind  # type: ignore[method-assign]
+    kube.patch = deleted_behind
     world.add_run("a", suspend=True)
     await operator.work()
     assert operator.caches.runs.all_keys() == []
@@ -238,7 +238,7 @@ async def test_a_listing_that_was_under_way_does_not_bring_back_what_is_gone(plu
                 await operator.work()
             yield page
 
-    kube.pages = slow  # type: ignore[method-assign]
+    kube.pages = slow
     await operator.resync.everything()
     await operator.work()
     assert operator.caches.runs.all_keys() == []
