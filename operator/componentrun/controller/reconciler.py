@@ -132,9 +132,9 @@ class Reconciler:
     async def _bring_further(self, key: Key, run: ComponentRun) -> float | None:
         """Plan and act; seconds until the next look."""
         await self._remover.sweep(key, but=run.metadata.uid)  # of an earlier run of the name
-        if not run.status.attempts and not core_status.is_terminal(run.status):
-            await self._references.look_up(run)  # its turn depends on them
-            known = self._caches.runs.get(key)  # that takes its time
+        waits = not run.status.attempts and not core_status.is_terminal(run.status)
+        if waits and await self._references.look_up(run):  # its turn depends on them
+            known = self._caches.runs.get(key)
             if known is None:
                 return _AT_ONCE
             run = known

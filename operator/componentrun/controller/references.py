@@ -37,16 +37,22 @@ class References:
         self._kube = kube
         self._caches = caches
 
-    async def look_up(self, run: ComponentRun) -> None:
+    async def look_up(self, run: ComponentRun) -> bool:
         """See to it that what the run refers to is in the caches, if it exists.
+
+        Returns:
+            Whether the API server had to be asked: meanwhile the run may have changed.
 
         Raises:
             KubeError: the API server is away.
         """
         namespace = run.metadata.namespace
+        if self._knows(namespace, run.spec.component, run.spec.storage):
+            return False
         with suppress(UserError, ForbiddenError):  # the run's start meets them again, and says so in its status
             await self.component(namespace, run.spec.component)
             await self.storage(namespace, run.spec.storage)
+        return True
 
     async def component(self, namespace: str, name: str | None, *, anew: bool = False) -> Component | None:
         """The Component of this name; None where there is none, or no name.
@@ -86,6 +92,15 @@ class References:
                 for item in page.items:
                     self._caches.storages.seen(item)
             return choose(self._storages(namespace), wanted, namespace)
+
+    def _knows(self, namespace: str, component: str | None, storage: str | None) -> bool:
+        if component is not None and self._caches.components.document(Key(namespace, component)) is None:
+            return False
+        try:
+            choose(self._storages(namespace), storage, namespace)
+        except UserError:
+            return False
+        return True
 
     def _storages(self, namespace: str) -> list[Storage]:
         return [_storage(document) for document in self._caches.storages.of_namespace(namespace)]

@@ -52,7 +52,7 @@ class TestEvicted:
         names = [f"test-{word}-{uuid.uuid4().hex[:8]}" for word in ("low", "high")]
         for name, value in zip(names, (-2000, -1000), strict=True):
             place.tenant.kubectl("create", "priorityclass", name, f"--value={value}")
-            waiting.until(lambda name=name: _known(place, name), what=f"PriorityClass {name}", timeout=120)  # type: ignore[misc]
+            waiting.until(lambda name=name: _known(place, name), what=f"PriorityClass {name}", timeout=120)
         yield names[0], names[1]
         place.tenant.kubectl("delete", "priorityclass", *names)
 

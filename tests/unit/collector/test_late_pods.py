@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from componentrun.api import names
-from componentrun.collector import outlet, runsecret, worker
+from componentrun.collector import worker
 from componentrun.collector.facts import pod_facts
 from componentrun.collector.state import RunState
 from componentrun.process.kubeerrors import UnavailableError
@@ -17,14 +17,7 @@ from tests.unit.collector.fakekube import Play
 from tests.unit.collector.runs import a_run, container, ended_run, raw_pod
 from tests.unit.collector.test_worker import ATTEMPT, COMPONENT_RAN, World, log, until
 
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_LINGER", 0.0)
-    monkeypatch.setattr(worker, "_TICK", 0.02)
-    monkeypatch.setattr(worker, "_REPORT_PAUSE", 0.001)
-    monkeypatch.setattr(outlet, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(runsecret, "_FIRST_PAUSE", 0.001)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 async def test_a_pod_that_could_not_be_looked_for_is_looked_for_again() -> None:

@@ -11,7 +11,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from componentrun.api import names
-from componentrun.collector import crew, outlet, runsecret, worker
+from componentrun.collector import crew, outlet
 from componentrun.collector.facts import pod_facts
 from componentrun.collector.lines import SECOND
 from componentrun.collector.metrics import Metrics
@@ -39,15 +39,7 @@ if TYPE_CHECKING:
 T0 = 1_795_506_393 * SECOND
 ATTEMPT = {"number": 1, "pod": "clean-1", "podUID": "pod-uid", "startTime": "2026-11-24T07:00:00Z", "node": "node1"}
 COMPONENT_RAN = container(names.COMPONENT, "terminated", exitCode=0)
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_LINGER", 0.0)
-    monkeypatch.setattr(worker, "_TICK", 0.02)
-    monkeypatch.setattr(worker, "_REPORT_PAUSE", 0.001)
-    monkeypatch.setattr(outlet, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(runsecret, "_FIRST_PAUSE", 0.001)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def log(*texts: str, begin: int = 0) -> bytes:

@@ -260,3 +260,13 @@ def test_keys_of_a_proxy_are_taken_out_of_its_address() -> None:
     proxy, keys = kube_module._proxy_for("https://api.test", "http://user:p%40ss@proxy.test:3128")
     assert proxy == "http://proxy.test:3128"
     assert keys == {"Proxy-Authorization": "Basic dXNlcjpwQHNz"}
+
+
+async def test_a_token_that_was_replaced_is_read_anew_also_behind_other_failures(kube: Kube, server: ApiServer) -> None:
+    def reload() -> None:
+        kube.configuration.api_key["BearerToken"] = "Bearer newer"
+
+    kube._reload = reload
+    server.answers = [(503, {"message": "starting"}), (401, {"message": "Unauthorized"}), (200, {"fine": True})]
+    assert await kube.get(PODS, "team", "load-1") == {"fine": True}
+    assert server.asked[2][3].get("Authorization") == "Bearer newer"

@@ -24,7 +24,7 @@ from componentrun.errors import TransientError
 from componentrun.storage.connection import Store
 from componentrun.storage.events import About, Event, append_segment, segment_keys
 from componentrun.storage.settings import StoreSettings
-from componentrun.storage.unsent import marked_runs, read_mark
+from componentrun.storage.unsent import marked_runs, read_mark, write_mark
 from tests.unit.collector.forward.receiver import RESET, Answering
 from tests.unit.collector.forward.test_requests import SECRET, secret
 
@@ -314,3 +314,18 @@ async def test_logs_of_all_events(receiver: Answering) -> None:
     records = request.json["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
     assert [record["body"]["stringValue"] for record in records] == [f"event {number}" for number in range(1, 5)]
     assert 'componentrun_sink_events_total{outcome="delivered",sink="otlp"} 3.0' in metrics.render().decode()
+
+
+async def test_a_run_that_cannot_be_read_keeps_no_other_back(receiver: Answering) -> None:
+    store = in_memory()
+    before = await Writer(store).write("broken", "oo")
+    await store.put(store.layout.segment("broken", 3), b"{}\n")
+    await write_mark(store, NAME, "broken", 0)
+    async with at_work(store, receiver) as lane:
+        for _ in range(3):
+            await lane.adopt(lambda _: True)  # what is looked for every five minutes
+            sent = await Writer(store, lane).write(f"r{_}", "oo", finished=True)
+            await until_unmarked(store, but=["broken"])
+            assert of_run(got(receiver), f"r{_}") == sent
+    assert of_run(got(receiver), "broken") == before, "what can be read is sent, and once"
+    assert await read_mark(store, NAME, "broken") == 2

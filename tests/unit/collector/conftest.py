@@ -1,0 +1,17 @@
+"""What tests of a run's worker share."""
+
+from __future__ import annotations
+
+import pytest
+
+from componentrun.collector import outlet, runsecret, worker
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that lingers nowhere."""
+    monkeypatch.setattr(worker, "_LINGER", 0.0)
+    monkeypatch.setattr(worker, "_TICK", 0.02)
+    monkeypatch.setattr(worker, "_REPORT_PAUSE", 0.001)
+    monkeypatch.setattr(outlet, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(runsecret, "_FIRST_PAUSE", 0.001)
