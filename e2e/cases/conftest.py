@@ -13,9 +13,10 @@ import pytest
 from e2e import tenant as tenants
 from e2e.cluster import connection as cluster_connection
 from e2e.images import ensure
+from e2e.tenant.told import add_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from e2e.cluster.connection import Connection
     from e2e.tenant import Tenant
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.e2e)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    add_runs(item, report)
+    return report
 
 
 @pytest.fixture(scope="session")

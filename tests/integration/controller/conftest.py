@@ -32,9 +32,10 @@ from e2e.cluster import connection as cluster_connection
 from e2e.cluster.ports import free_port
 from e2e.images import ensure
 from e2e.tenant.tenant import SMALL
+from e2e.tenant.told import add_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from e2e.cluster.connection import Connection
     from e2e.tenant import Tenant
@@ -45,6 +46,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    add_runs(item, report)
+    return report
 
 
 UNTIL_TOLD = "until [ -e /tmp/enough ]; do sleep 0.2; done"

@@ -47,25 +47,25 @@ class TestEvicted:
         assert "told to stop" in status["lastWords"]
 
     @pytest.fixture
-    def priorities(self, place: Place) -> Iterator[tuple[str, str]]:
-        """A lower and a higher priority, both below that of everybody else's pods."""
-        names = [f"test-{word}-{uuid.uuid4().hex[:8]}" for word in ("low", "high")]
-        for name, value in zip(names, (-2000, -1000), strict=True):
-            place.tenant.kubectl("create", "priorityclass", name, f"--value={value}")
-            waiting.until(lambda name=name: _known(place, name), what=f"PriorityClass {name}", timeout=120)
-        yield names[0], names[1]
-        place.tenant.kubectl("delete", "priorityclass", *names)
+    def higher(self, place: Place) -> Iterator[str]:
+        """A priority above that of all other pods, which have none.
 
-    def test_by_a_pod_of_higher_priority(
-        self, place: Place, connection: Connection, priorities: tuple[str, str]
-    ) -> None:
+        None is below theirs: where the node is full, any other test's pod would put out one of a lower priority.
+        """
+        name = f"test-higher-{uuid.uuid4().hex[:8]}"
+        place.tenant.kubectl("create", "priorityclass", name, "--value=1")
+        waiting.until(lambda: _known(place, name), what=f"PriorityClass {name}", timeout=120)
+        yield name
+        place.tenant.kubectl("delete", "priorityclass", name)
+
+    def test_by_a_pod_of_higher_priority(self, place: Place, connection: Connection, higher: str) -> None:
         if not connection.own:
             pytest.skip("a stranger's nodes may have room for both")
-        low, high = priorities
+        # Both ask for the same, so what the one gives up is enough for the other, and nobody else has to go.
         limits = {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": LARGE_DISK}
-        name = place.run("sleep-for", "300", resources={"limits": limits}, priorityClassName=low)
+        name = place.run("sleep-for", "300", resources={"limits": limits})
         place.await_phase(name, "Running")
-        other = place.run("true", resources={"limits": limits}, priorityClassName=high)
+        other = place.run("true", resources={"limits": limits}, priorityClassName=higher)
         status = place.failed(name, "Evicted", "make room", "`priorityClassName`")
         assert "told to stop" in status["lastWords"]
         assert place.tenant.wait(other)["status"]["phase"] == "Succeeded"
