@@ -29,7 +29,7 @@ from benchmarks.lab import sweep
 from benchmarks.standin import NAMESPACE, Plan
 from benchmarks.turns import figures, in_turns
 from componentrun.storage.connection import open_store
-from componentrun.storage.events import read_segment
+from componentrun.storage.eventsegments import read_segment
 from componentrun.storage.settings import StoreSettings
 
 if TYPE_CHECKING:

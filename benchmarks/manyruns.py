@@ -21,7 +21,8 @@ from minio.commonconfig import SnowballObject
 
 from componentrun.storage.connection import open_store
 from componentrun.storage.eventindex import EndedRun
-from componentrun.storage.events import About, Event, Segment, encode_segment
+from componentrun.storage.events import About, Event, Segment
+from componentrun.storage.eventsegments import encode_segment
 from componentrun.storage.grants import make_client
 from e2e.cluster.progress import say
 

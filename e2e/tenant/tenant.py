@@ -22,12 +22,13 @@ import kubernetes.watch
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.storage.connection import Store, open_store
-from componentrun.storage.events import Event, read_events
+from componentrun.storage.eventreader import read_events
 from componentrun.storage.settings import StoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from componentrun.storage.events import Event
     from e2e.cluster.connection import Connection
 
 __all__ = ["CREDENTIALS", "LONG_AGO", "Tenant", "create"]

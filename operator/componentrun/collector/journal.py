@@ -22,7 +22,7 @@ from componentrun.collector.position import Position
 from componentrun.collector.structure import Said, cut, limited, said_by_all
 from componentrun.collector.waiting import Entry, Plain, Waiting
 from componentrun.core.results import counted
-from componentrun.storage.events import MAX_SEGMENT_EVENTS
+from componentrun.storage.eventsegments import MAX_SEGMENT_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

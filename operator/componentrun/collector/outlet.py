@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from componentrun.collector.journal import Journal
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
 from componentrun.storage.eventruns import EventRun, enter_ended, enter_open
-from componentrun.storage.events import About, SegmentTakenError, append_lines, last_segment
+from componentrun.storage.events import About
+from componentrun.storage.eventsegments import SegmentTakenError, append_lines, last_segment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -14,6 +14,15 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun import contract
 from componentrun.api import names
+from componentrun.core.podfacts import (
+    OOM_KILLED,
+    containers,
+    failed_stage_in,
+    interrupted,
+    output_complete,
+    that_count,
+    unfinished,
+)
 from componentrun.core.results import (
     LOST,
     START_ERRORS,
@@ -30,14 +39,13 @@ from componentrun.core.results import (
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from componentrun.api.componentrun import Termination
     from componentrun.core.observed import ContainerView, PodView
 
-__all__ = ["Diagnosis", "before_start", "diagnose", "failed_stage_in", "interrupted", "saved_always"]
+__all__ = ["Diagnosis", "diagnose", "start_failure"]
 
-OOM_KILLED: Final = "OOMKilled"
 MAX_SHOWN: Final = 300
 """Characters of the component's last words within the run's message; the whole is in `status.lastWords`."""
 
@@ -100,7 +108,7 @@ def _decided(pod: PodView, termination: Termination) -> Diagnosis:
 
 
 def _out_of_memory(pod: PodView) -> Diagnosis | None:
-    for container in _that_count(pod):
+    for container in that_count(pod):
         if container.state == "terminated" and container.reason == OOM_KILLED:
             return Diagnosis(Reason.OUT_OF_MEMORY, _oom_message(container), container.name)
     return None
@@ -160,7 +168,7 @@ def _put_out(pod: PodView) -> Diagnosis | None:
 def _success(pod: PodView) -> Diagnosis | None:
     """Exit code 0 that nobody brought about, and every byte uploaded."""
     component = pod.component
-    if component is None or component.exit_code != contract.EXIT_SUCCESS or not _output_complete(pod):
+    if component is None or component.exit_code != contract.EXIT_SUCCESS or not output_complete(pod):
         return None
     if interrupted(pod, component) or component.reason in LOST:
         return None
@@ -169,9 +177,9 @@ def _success(pod: PodView) -> Diagnosis | None:
 
 def _node_lost(pod: PodView) -> Diagnosis | None:
     """The node stopped answering, or forgot the container. What had failed before that keeps its own reason."""
-    lost = [c for c in _that_count(pod) if c.state == "terminated" and c.reason in LOST]
+    lost = [c for c in that_count(pod) if c.state == "terminated" and c.reason in LOST]
     away = pod.reason == "NodeLost" or pod.disruption in {"DeletionByTaintManager", "DeletionByPodGC"}
-    if not lost and not (away and _unfinished(pod)):
+    if not lost and not (away and unfinished(pod)):
         return None
     said = f" ({excerpt(pod.message)})" if pod.message else ""
     return Diagnosis(
@@ -184,7 +192,7 @@ def _node_lost(pod: PodView) -> Diagnosis | None:
 
 def _refused_by_node(pod: PodView) -> Diagnosis | None:
     """The kubelet would not have the pod: OutOfcpu, NodeAffinity, UnexpectedAdmissionError and the like."""
-    nothing_ran = all(c.started_at is None for c in _containers(pod))
+    nothing_ran = all(c.started_at is None for c in containers(pod))
     if pod.phase != "Failed" or not pod.reason or not nothing_ran:
         return None
     return Diagnosis(
@@ -195,7 +203,7 @@ def _refused_by_node(pod: PodView) -> Diagnosis | None:
 
 def _deleted(pod: PodView) -> Diagnosis | None:
     """Somebody else deleted the pod before it was through; what had ended before that keeps its own reason."""
-    if not _unfinished(pod):
+    if not unfinished(pod):
         return None
     if pod.disruption == "EvictionByEvictionAPI":
         return Diagnosis(
@@ -213,7 +221,7 @@ def _deleted(pod: PodView) -> Diagnosis | None:
 
 def _not_started(pod: PodView) -> Diagnosis | None:
     """A container that could not be started although its image is there."""
-    for container in _containers(pod):
+    for container in containers(pod):
         if container.state == "terminated" and container.reason in START_ERRORS:
             return start_failure(container)
     return None
@@ -309,7 +317,7 @@ def _staged_out_badly(pod: PodView) -> Diagnosis | None:
 
 
 def _unknown(pod: PodView) -> Diagnosis:
-    facts = ", ".join(f"{c.name} {c.state} {c.reason}".strip() for c in _containers(pod)) or "no container"
+    facts = ", ".join(f"{c.name} {c.state} {c.reason}".strip() for c in containers(pod)) or "no container"
     return Diagnosis(
         Reason.INTERNAL,
         f"Pod `{pod.name}` ended in a way that ComponentRun does not know (phase {pod.phase}, "
@@ -330,80 +338,3 @@ _RULES: Final[tuple[Callable[[PodView], Diagnosis | None], ...]] = (
     _component_failed,
     _staged_out_badly,
 )
-
-
-def _output_complete(pod: PodView) -> bool:
-    """Whether the component ended (how ever) and stage-out then uploaded all it found."""
-    if pod.component is None or pod.component.state != "terminated" or pod.stage_out is None:
-        return False
-    result = stage_out_result(pod.stage_out)
-    return result is not None and result.ok and pod.stage_out.exit_code == contract.EXIT_SUCCESS
-
-
-def saved_always(pod: PodView) -> bool:
-    """Whether stage-out uploaded tables that are published also where the run fails.
-
-    Mappings and manifests may say so of a table. What is wrong with another table is no reason to lose it.
-    """
-    if pod.component is None or pod.component.state != "terminated":
-        return False
-    result = stage_out_result(pod.stage_out)
-    return result is not None and result.always > 0
-
-
-def failed_stage_in(container: ContainerView) -> bool:
-    """Whether stage-in ended and the component can't be right after that."""
-    if container.state != "terminated":
-        return False
-    result = stage_in_result(container)
-    return container.exit_code != 0 or container.reason == OOM_KILLED or (result is not None and not result.ok)
-
-
-def before_start(pod: PodView) -> bool:
-    """Whether the component has not started (and may still do so)."""
-    return pod.component is None or pod.component.state == "waiting"
-
-
-def interrupted(pod: PodView, container: ContainerView) -> bool:
-    """Whether the container ended because (or after) its pod was deleted. Times are whole seconds: a tie is a yes."""
-    asked = pod.deletion_asked_at
-    if asked is None:
-        return False
-    return container.state != "terminated" or container.finished_at is None or container.finished_at >= asked
-
-
-def _unfinished(pod: PodView) -> bool:
-    """Whether something that had to end by itself did not: stage-in, the component, or a good component's upload."""
-    stage_in, component, stage_out = pod.stage_in, pod.component, pod.stage_out
-    if component is None or component.state != "terminated":
-        # A stage-in that failed by itself leaves the component waiting for ever; then there is nothing unfinished.
-        own_failure = stage_in is not None and failed_stage_in(stage_in) and stage_in_result(stage_in) is not None
-        return not own_failure
-    if interrupted(pod, component):
-        return True
-    if component.exit_code != contract.EXIT_SUCCESS:
-        return False
-    return (
-        stage_out is None
-        or stage_out.state != "terminated"
-        or (stage_out_result(stage_out) is None and interrupted(pod, stage_out))
-    )
-
-
-def _that_count(pod: PodView) -> Iterator[ContainerView]:
-    """The containers; where the component had failed by itself only that: what then became of agents is no reason."""
-    component = pod.component
-    failed = (
-        component is not None
-        and component.state == "terminated"
-        and component.exit_code != contract.EXIT_SUCCESS
-        and not interrupted(pod, component)
-    )
-    return (container for container in _containers(pod) if not failed or container is component)
-
-
-def _containers(pod: PodView) -> Iterator[ContainerView]:
-    """In the order in which their failures matter: the component first."""
-    for container in (pod.component, pod.stage_in, pod.stage_out):
-        if container is not None:
-            yield container

@@ -22,7 +22,8 @@ from componentrun.api.componentrun import Termination
 from componentrun.contract import DEFAULT_TIMEOUT_SECONDS
 from componentrun.core import conditions, queued, retry, status
 from componentrun.core.actions import DeletePod, DeleteRun, GiveGrants, Plan, Publish, StartAttempt, WriteStatus
-from componentrun.core.diagnosis import Diagnosis, diagnose, saved_always
+from componentrun.core.diagnosis import Diagnosis, diagnose
+from componentrun.core.podfacts import saved_always
 from componentrun.core.removing import KILL_GRACE_SECONDS, dismiss, earliest, kept_until, kill, leftovers
 from componentrun.core.results import agent_reason
 from componentrun.core.waiting import admitted, given_up_at, has_begun, has_ended, next_look, stuck, timeout_at

@@ -17,8 +17,8 @@ from componentrun.api.common import duration_seconds
 from componentrun.api.retry import Retry
 from componentrun.contract import RETRY_WINDOW_SECONDS
 from componentrun.core import conditions
-from componentrun.core.diagnosis import failed_stage_in
 from componentrun.core.outcome import with_end
+from componentrun.core.podfacts import failed_stage_in
 from componentrun.core.steps import moved
 from componentrun.core.waiting import given_up_at
 from componentrun.errors import RETRIED_BEFORE_START, RETRIED_IF_NAMED, Reason

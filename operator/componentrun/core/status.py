@@ -13,7 +13,6 @@ from componentrun.api import names
 from componentrun.api.componentrun import Attempt, PhaseTime, QueueStatus
 from componentrun.core import conditions
 from componentrun.core.actions import KubernetesEvent
-from componentrun.core.diagnosis import failed_stage_in
 from componentrun.core.files import files_status
 from componentrun.core.outcome import (
     TERMINAL,
@@ -26,6 +25,7 @@ from componentrun.core.outcome import (
     publishing,
     start_failed,
 )
+from componentrun.core.podfacts import failed_stage_in
 from componentrun.core.results import counted, excerpt, shortened, stage_in_result, stage_out_result
 from componentrun.core.steps import moved, said, with_phase
 from componentrun.errors import Reason

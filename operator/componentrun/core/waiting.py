@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun import contract
 from componentrun.api import names
-from componentrun.core.diagnosis import Diagnosis, before_start, failed_stage_in, start_failure
+from componentrun.core.diagnosis import Diagnosis, start_failure
+from componentrun.core.podfacts import before_start, failed_stage_in
 from componentrun.core.results import excerpt
 from componentrun.errors import Reason
 

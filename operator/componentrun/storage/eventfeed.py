@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from componentrun.storage.eventquery import first_segment, last_events_of
-from componentrun.storage.events import EventReader, last_segment
+from componentrun.storage.eventreader import EventReader
+from componentrun.storage.eventsegments import last_segment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

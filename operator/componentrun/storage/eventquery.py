@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.errors import Reason, UserError
 from componentrun.storage.eventruns import ended_runs, open_runs
-from componentrun.storage.events import read_segment, segment_keys
+from componentrun.storage.eventsegments import read_segment, segment_keys
 from componentrun.storage.failures import MissingError
 from componentrun.storage.tables import gather_bounded
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.storage.connection import open_store
-from componentrun.storage.events import Event, append_segment
+from componentrun.storage.events import Event
+from componentrun.storage.eventsegments import append_segment
 from componentrun.storage.settings import StoreSettings
 from e2e.cluster import connection as cluster_connection
 from e2e.cluster.errors import ClusterError

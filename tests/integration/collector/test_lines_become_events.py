@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.storage.events import EventReader
+from componentrun.storage.eventreader import EventReader
 from tests.integration.collector.lab import BOTH_WAYS, PRINTER, wait
 
 if TYPE_CHECKING:

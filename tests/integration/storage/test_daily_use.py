@@ -13,7 +13,9 @@ from componentrun.encoding import GZIP, NONE, ZSTD
 from componentrun.exchange import Where
 from componentrun.storage.connection import open_store
 from componentrun.storage.download import head_rows, read_csv
-from componentrun.storage.events import Event, SegmentTakenError, append_segment, last_segment, read_events
+from componentrun.storage.eventreader import read_events
+from componentrun.storage.events import Event
+from componentrun.storage.eventsegments import SegmentTakenError, append_segment, last_segment
 from componentrun.storage.layout import TableId
 from componentrun.storage.reading import Wish
 from componentrun.storage.rewriting import compact_table

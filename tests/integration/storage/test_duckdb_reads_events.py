@@ -17,7 +17,8 @@ from minio.credentials import AssumeRoleProvider
 from componentrun.errors import ComponentRunError
 from componentrun.storage.connection import open_store
 from componentrun.storage.eventruns import EventRun, enter_ended, enter_open
-from componentrun.storage.events import About, Event, append_segment
+from componentrun.storage.events import About, Event
+from componentrun.storage.eventsegments import append_segment
 from componentrun.storage.settings import StoreSettings
 from e2e.cluster import paths
 from e2e.cluster import store as local_store

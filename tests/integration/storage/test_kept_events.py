@@ -10,7 +10,8 @@ import pytest
 
 from componentrun.storage.eventquery import EventQuery, last_events, locate
 from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open, open_runs
-from componentrun.storage.events import About, Event, append_segment
+from componentrun.storage.events import About, Event
+from componentrun.storage.eventsegments import append_segment
 from componentrun.storage.eventsweep import sweep_events
 from componentrun.storage.retention import Retention
 from componentrun.storage.tables import gather_bounded

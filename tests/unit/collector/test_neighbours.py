@@ -17,7 +17,7 @@ from componentrun.collector.shares import Shares
 from componentrun.collector.sink import Inbox
 from componentrun.collector.state import RunState
 from componentrun.collector.worker import Worker
-from componentrun.storage.events import read_events
+from componentrun.storage.eventreader import read_events
 from tests.unit.collector.node import line
 from tests.unit.collector.runs import ENDED, container, raw_pod, raw_run
 from tests.unit.collector.test_worker import World

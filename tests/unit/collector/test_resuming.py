@@ -14,7 +14,8 @@ from componentrun.collector.answer import Answer
 from componentrun.collector.journal import Journal
 from componentrun.collector.lines import SECOND
 from componentrun.collector.text import readable
-from componentrun.storage.events import Event, Segment, decode_segment, encode_segment
+from componentrun.storage.events import Event, Segment
+from componentrun.storage.eventsegments import decode_segment, encode_segment
 from tests.unit.collector.node import NodeLog
 from tests.unit.collector.reading import KEY, read, sink_of
 from tests.unit.collector.runs import a_run

@@ -24,8 +24,10 @@ from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.process.kubeerrors import NotFoundError, UnavailableError
 from componentrun.process.resources import PODS
 from componentrun.storage.connection import Store
+from componentrun.storage.eventreader import read_events
 from componentrun.storage.eventruns import ended_runs, open_runs
-from componentrun.storage.events import Event, append_segment, last_segment, read_events
+from componentrun.storage.events import Event
+from componentrun.storage.eventsegments import append_segment, last_segment
 from componentrun.storage.settings import StoreSettings
 from tests.unit.collector.fakekube import FakeKube, Play
 from tests.unit.collector.node import line

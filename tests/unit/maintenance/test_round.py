@@ -19,7 +19,8 @@ from componentrun.process.resources import COMPONENTS, RUNS, STORAGES
 from componentrun.storage import eventsweep
 from componentrun.storage.connection import Store
 from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open, open_runs
-from componentrun.storage.events import About, Event, append_segment
+from componentrun.storage.events import About, Event
+from componentrun.storage.eventsegments import append_segment
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.sweep import sweep
 from tests.unit.collector.fakekube import FakeKube

@@ -11,7 +11,8 @@ import duckdb
 
 from componentrun.storage.eventexport import export_events
 from componentrun.storage.eventquery import EventQuery
-from componentrun.storage.events import About, Event, append_segment
+from componentrun.storage.events import About, Event
+from componentrun.storage.eventsegments import append_segment
 from tests.unit.storage.test_event_query import EPOCH, START, Run, model, stamp, write
 
 if TYPE_CHECKING:

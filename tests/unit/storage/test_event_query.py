@@ -18,12 +18,8 @@ from componentrun.storage.connection import Store
 from componentrun.storage.eventindex import EndedRun
 from componentrun.storage.eventquery import EventQuery, first_segment, last_events, last_events_of, locate
 from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open, open_runs
-from componentrun.storage.events import (
-    AHEAD,
-    About,
-    Event,
-    Placed,
-    Segment,
+from componentrun.storage.events import AHEAD, About, Event, Placed, Segment
+from componentrun.storage.eventsegments import (
     append_segment,
     decode_segment,
     encode_segment,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun.errors import PlatformError
-from componentrun.storage import events
-from componentrun.storage.events import (
-    Event,
-    EventReader,
-    Segment,
+from componentrun.storage import eventreader
+from componentrun.storage.eventreader import EventReader, read_events
+from componentrun.storage.events import Event, Segment
+from componentrun.storage.eventsegments import (
     SegmentTakenError,
     append_segment,
     decode_segment,
     encode_segment,
-    follow_events,
     last_segment,
-    read_events,
 )
 
 if TYPE_CHECKING:
@@ -75,7 +71,7 @@ async def test_reading_starts_anywhere(store: Store, since: int) -> None:
 async def test_reading_starts_anywhere_though_it_looks_back_a_little_only(
     store: Store, since: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "MAX_SEGMENT_EVENTS", 4)
+    monkeypatch.setattr(eventreader, "MAX_SEGMENT_EVENTS", 4)
     await write(store, 4, 4, 1, 1, 4, 3, 4, 3)
     assert [found.seq async for found in read_events(store, RUN, since)] == list(range(since + 1, 25))
 
@@ -115,27 +111,6 @@ async def test_the_same_segment_may_be_written_again(store: Store) -> None:
 async def test_a_segment_is_numbered_without_gap(store: Store, first: int, numbers: list[int]) -> None:
     with pytest.raises(PlatformError):
         await append_segment(store, RUN, first, [event(number) for number in numbers], {})
-
-
-async def test_following_ends_with_what_was_written_last(store: Store) -> None:
-    seen: list[int] = []
-    ended = asyncio.Event()
-
-    async def is_ended() -> bool:
-        return ended.is_set()
-
-    async def follow() -> None:
-        async for found in follow_events(store, RUN, 0, is_ended, pause_seconds=0.001):
-            seen.append(found.seq)  # noqa: PERF401 - it must be filled while it goes on
-
-    task = asyncio.create_task(follow())
-    await write(store, 2, 1)
-    while len(seen) < 3:  # noqa: ASYNC110 - the follower itself looks again and again
-        await asyncio.sleep(0.001)
-    await append_segment(store, RUN, 4, [event(4)], {})
-    ended.set()
-    await task
-    assert seen == [1, 2, 3, 4]
 
 
 TEXT = st.text(st.characters(codec=None, exclude_categories=()))

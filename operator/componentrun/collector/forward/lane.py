@@ -18,7 +18,7 @@ from componentrun.collector.forward.backlog import Backlog, Taken
 from componentrun.collector.forward.message import Message, size_of
 from componentrun.collector.forward.receivers import WANTS
 from componentrun.errors import ComponentRunError, TransientError
-from componentrun.storage.events import EventReader
+from componentrun.storage.eventreader import EventReader
 from componentrun.storage.failures import MissingError
 from componentrun.storage.unsent import marked_runs, read_mark, remove_mark, write_mark
 

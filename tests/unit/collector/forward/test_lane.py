@@ -22,7 +22,8 @@ from componentrun.collector.forward.receivers import otlp_receiver, webhook_rece
 from componentrun.collector.metrics import Metrics
 from componentrun.errors import TransientError
 from componentrun.storage.connection import Store
-from componentrun.storage.events import About, Event, append_segment, segment_keys
+from componentrun.storage.events import About, Event
+from componentrun.storage.eventsegments import append_segment, segment_keys
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.unsent import marked_runs, read_mark, write_mark
 from tests.unit.collector.forward.receiver import RESET, Answering
