@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Final
 
 __all__ = [
+    "AWAY_STATUSES",
     "RETRIED_BEFORE_START",
     "RETRIED_IF_NAMED",
     "ComponentRunError",
@@ -139,6 +140,11 @@ RETRIED_IF_NAMED: Final = frozenset({
 })  # fmt: skip
 """What `retry.afterStart` may name: tried again although the component has started, which only its developer can
 know to be harmless."""
+
+
+AWAY_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+"""HTTP statuses by which a store, or what stands before it, says that it is away or busy for a while; nothing is wrong
+with the request. 520 to 524 are a proxy's that could not reach the store behind it, as before Cloudflare R2."""
 
 
 class ComponentRunError(Exception):

@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
+from componentrun.errors import AWAY_STATUSES, ComponentRunError, PlatformError, Reason, TransientError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 __all__ = ["Client", "Failure", "Patience", "Request", "Stop", "explain"]
 
-_TRY_AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 _TRY_AGAIN_CODES: Final = frozenset({"RequestTimeout", "SlowDown", "InternalError", "OperationAborted", "BadDigest"})
 _CODE: Final = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _ERROR_BYTES: Final = 64 * 1024
@@ -251,7 +250,7 @@ def explain(status: int, code: str, what: str) -> Exception:
         what: the object, as messages call it.
     """
     answer = f"{status} {code}".strip()
-    if status in _TRY_AGAIN or code in _TRY_AGAIN_CODES:
+    if status in AWAY_STATUSES or code in _TRY_AGAIN_CODES:
         return Failure(f"it answered {answer}")
     meaning = _MEANINGS.get(code) or _MEANINGS.get({401: 403, 410: 404}.get(status, status))
     if meaning is None:

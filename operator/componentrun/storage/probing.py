@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import urllib3
 
-from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.errors import AWAY_STATUSES, PlatformError, Reason, TransientError
 from componentrun.sigv4 import put_headers, put_url
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ EXPIRES: Final = timedelta(minutes=5)
 OK: Final = range(200, 300)
 _TIMEOUT_SECONDS: Final = 15.0
 _MAX_BYTES: Final = 64
-_AWAY: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class Place:
@@ -161,7 +160,7 @@ async def send(
         raise TransientError(
             f"a {method} to {host} got no answer ({type(error).__name__})", Reason.STORAGE_UNAVAILABLE
         ) from None
-    if status in _AWAY:
+    if status in AWAY_STATUSES:
         raise TransientError(f"a {method} to {host} was answered with HTTP {status}", Reason.STORAGE_UNAVAILABLE)
     return status
 
