@@ -1,12 +1,16 @@
-"""`python -m e2e.check [lint|unit|cluster ...]`: runs the checks, stops at the first that fails."""
+"""`python -m e2e.check [lint|unit|cluster ...]`: runs the checks; one that fails does not hide what the others find."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from e2e.check.steps import environment, steps_for
+
+if TYPE_CHECKING:
+    from e2e.check.steps import Step
 
 
 def main(arguments: list[str]) -> int:
@@ -17,16 +21,28 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     began = time.monotonic()
+    failed: dict[str, int] = {}
     for number, step in enumerate(steps, 1):
         print(f"==> [{number}/{len(steps)}] {step.title}: {' '.join(step.command)}", flush=True)
-        started = time.monotonic()
-        code = subprocess.run(step.command, env=environment(), check=False).returncode
-        took = time.monotonic() - started
-        print(f"    {step.title}: {'ok' if code == 0 else f'FAILED (exit {code})'} after {took:.0f} s", flush=True)
-        if code:
-            return code
-    print(f"==> all {len(steps)} steps passed in {time.monotonic() - began:.0f} s")
+        if code := run(step):
+            failed[step.title] = code
+            if not step.stands_alone:
+                break
+    took = f"{time.monotonic() - began:.0f} s"
+    if failed:
+        print(f"==> FAILED after {took}: {', '.join(failed)}", flush=True)
+        return next(iter(failed.values()))
+    print(f"==> all {len(steps)} steps passed in {took}", flush=True)
     return 0
+
+
+def run(step: Step) -> int:
+    """Run one step and say how it went; its exit code."""
+    started = time.monotonic()
+    code = subprocess.run(step.command, env=environment(), check=False).returncode
+    took = time.monotonic() - started
+    print(f"    {step.title}: {'ok' if code == 0 else f'FAILED (exit {code})'} after {took:.0f} s", flush=True)
+    return code
 
 
 if __name__ == "__main__":
