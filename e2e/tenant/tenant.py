@@ -39,8 +39,9 @@ LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
 TERMINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
 CREDENTIALS: Final = "store-keys"
 STORAGE: Final = "main"
-SMALL: Final = {"limits": {"cpu": "200m", "memory": "128Mi"}}
-"""Enough for a shell component, and little enough that several fit on a small machine."""
+SMALL: Final = {"limits": {"cpu": "200m", "memory": "128Mi"}, "requests": {"cpu": "20m"}}
+"""Enough for a shell component, and so little set aside that the tests' pods don't wait for each other on a small node:
+a run might end as Unschedulable that has nothing to do with it."""
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ class Lab:
             "metadata": {"name": name, "labels": {OPERATOR_LABEL: name}},
             "spec": {
                 "image": self.image,
-                "resources": {"limits": {"cpu": "100m", "memory": "64Mi"}},
+                "resources": {"limits": {"cpu": "100m", "memory": "64Mi"}, "requests": {"cpu": "20m"}},
                 "timeout": "2m",
                 "configuration": {"id": name},
                 "input": {
