@@ -74,6 +74,11 @@ class Prometheus:
             assert time.monotonic() < deadline, f"{query} did not reach {wanted}"
             time.sleep(SCRAPED_EVERY / 2)
 
+    def wait_for_samples(self, more: int) -> None:
+        """Return when so many more were taken of each part; one that answers late gives none."""
+        taken = "min(count_over_time(componentrun_build_info[1h]))"
+        self.wait_for(taken, max(self.numbers(taken)) + more)
+
 
 @contextmanager
 def forwarded(connection: Connection, deployment: str) -> Iterator[int]:
@@ -137,7 +142,7 @@ def prometheus(
             for name in names:
                 tenant.wait(name)
             server.wait_for(ended, before + len(names))
-            time.sleep(3 * SCRAPED_EVERY)
+            server.wait_for_samples(3)
         yield server
 
 

@@ -166,6 +166,7 @@ def test_a_defect_keeps_its_traceback_for_the_developer_and_the_state_stays(
 def test_an_action_answers_and_writes_nothing(filled: Tenant, weather: dict[str, Any]) -> None:
     status = ended(filled, "weather-action", weather | {"action": "airports"})
     assert (status["phase"], status.get("outputTables", [])) == ("Succeeded", []), status
+    filled.wait("weather-action", delivered)
     said = [event.message for event in filled.events("weather-action") if event.source.startswith("component")]
     airports = [{"value": airport, "label": airport} for airport in ("EWR", "JFK", "LGA")]
     assert airports in [json.loads(line) for line in said if line.startswith("[")]
@@ -191,12 +192,16 @@ def test_files_are_signed_with_a_secret_that_nobody_sees(
         assert (name, int(size), algorithm) == (reports[id_]["name"], len(content), "sha256")
         assert signature == hmac.new(KEY.encode(), content, hashlib.sha256).hexdigest()
         assert fetched(filled, f"{name}.sig", tmp_path).decode() == signature + "\n"
-    filled.wait("sign", lambda run: bool(run["status"].get("events", {}).get("delivered")))
+    filled.wait("sign", delivered)
     assert KEY not in json.dumps(filled.get("sign")) + " ".join(event.message for event in filled.events("sign"))
 
     missing = ended(filled, "sign-nothing", sign, parameters={"tag": "no-such"})
     assert (missing["reason"], missing["exitCode"]) == ("UserError", 1), missing
     assert "No file has the tag 'no-such'" in missing["message"]
+
+
+def delivered(run: dict[str, Any]) -> bool:
+    return bool(run["status"].get("events", {}).get("delivered"))
 
 
 def spec_of(folder: Path) -> dict[str, Any]:

@@ -113,21 +113,6 @@ def test_no_more_runs_than_the_namespace_may_have_a_pod(narrow: Tenant, componen
     assert_one_after_another(narrow, names)
 
 
-def test_a_run_for_which_a_quota_has_no_room_starts_when_it_has(tenant: Tenant, components: str) -> None:
-    tenant.core.create_namespaced_resource_quota(
-        tenant.namespace, {"metadata": {"name": "small"}, "spec": {"hard": {"pods": "1"}}}
-    )
-    tenant.kubectl("wait", "resourcequota/small", "--for=jsonpath={.status.hard.pods}=1", "--timeout=60s")
-    first = tenant.run(components, "sleep-for", "300")
-    tenant.wait(first, is_running)
-    second, third = tenant.run(components, "true"), tenant.run(components, "true")
-    message = tenant.wait(second, waits_for("ResourceQuota"))["status"]["message"]
-    assert "quota `small` (pods: 1 wanted, 1 of 1 used)" in message
-    tenant.wait(third, waits_for("ResourceQuota"))
-    tenant.patch(first, {"cancel": True})
-    assert_one_after_another(tenant, [second, third])
-
-
 def not_refused(tenant: Tenant) -> str | None:
     """None when a quota refuses pods of this size: that begins a moment after its status says its limits."""
     try:
@@ -135,6 +120,22 @@ def not_refused(tenant: Tenant) -> str | None:
     except kubernetes.client.ApiException as error:
         return None if "exceeded quota" in str(error.body) else str(error.body)
     return "a pod would be admitted"
+
+
+def test_a_run_for_which_a_quota_has_no_room_starts_when_it_has(tenant: Tenant, components: str) -> None:
+    first = tenant.run(components, "sleep-for", "300")
+    tenant.wait(first, is_running)
+    # A pod that is made before the quota is in force would not count, so the quota comes behind the first one.
+    tenant.core.create_namespaced_resource_quota(
+        tenant.namespace, {"metadata": {"name": "small"}, "spec": {"hard": {"pods": "1"}}}
+    )
+    waiting.until(partial(not_refused, tenant), what="the quota", timeout=60)
+    second, third = tenant.run(components, "true"), tenant.run(components, "true")
+    message = tenant.wait(second, waits_for("ResourceQuota"))["status"]["message"]
+    assert "quota `small` (pods: 1 wanted, 1 of 1 used)" in message
+    tenant.wait(third, waits_for("ResourceQuota"))
+    tenant.patch(first, {"cancel": True})
+    assert_one_after_another(tenant, [second, third])
 
 
 def test_a_quota_that_is_too_small_for_a_run_ends_it(tenant: Tenant, components: str) -> None:

@@ -15,8 +15,16 @@ _updated: list[bool] = []
 
 
 def absent(names: Sequence[str]) -> list[str]:
-    """Those of `names` that dpkg doesn't know as installed."""
-    return [name for name in names if not commands.succeeds(["dpkg", "-s", name])]
+    """Those of `names` that are not installed to the end: dpkg knows a package before its files are there."""
+    return [name for name in names if not _is_installed(name)]
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        told = commands.run(["dpkg-query", "--show", "--showformat=${db:Status-Status}\\n", name])
+    except ClusterError:
+        return False  # it has never heard of it
+    return "installed" in told.split()
 
 
 def install(names: Sequence[str], *, why: str) -> None:

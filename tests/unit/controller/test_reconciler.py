@@ -410,6 +410,20 @@ class TestStarting:
         assert (status["phase"], status["reason"]) == ("Failed", "PodRejected")
         assert "violates PodSecurity restricted" in status["message"]
 
+    async def test_the_service_account_of_a_namespace_that_was_made_just_now_is_waited_for(self) -> None:
+        world = World()
+        world.add_run()
+        account = 'error looking up service account team/default: serviceaccount "default" not found'
+        refusal = ForbiddenError(f'create pods team: 403: pods "load-1" is forbidden: {account}', 403)
+        world.kube.refusals["create", "pods"] = [refusal] * 3
+        operator = FakeOperator(world)
+        await operator.start()
+        await operator.work()
+        assert (world.phase(), world.run()["status"]["reason"]) == ("Queued", "PodRejected")
+        assert "has no service account yet" in world.run()["status"]["message"]
+        await operator.live()
+        await assert_well_ended(world)
+
     async def test_an_api_server_that_is_away_for_a_moment_is_waited_for(self) -> None:
         world = World()
         world.add_run()
