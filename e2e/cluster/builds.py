@@ -20,6 +20,8 @@ from e2e.cluster.progress import say, step
 
 TOOLS_FOLDER = Path(__file__).parent / "tools"
 HEARTBEAT_SECONDS = 30
+TRIES = 2
+"""A module that could not be fetched comes most often when it is asked for again; what is there already is kept."""
 
 
 @dataclass(frozen=True)
@@ -163,10 +165,24 @@ def _build(tool: Tool, go: Path, go_version: str) -> Path:
 def _compile(tool: Tool, go: Path, folder: Path) -> None:
     log = paths.logs() / f"build-{tool.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    env = os.environ | {"CGO_ENABLED": str(int(tool.cgo)), "GOFLAGS": "", "GOWORK": "off", "GOTOOLCHAIN": "local"}
+    log.unlink(missing_ok=True)
     command = [str(go), "build", "-v", *flags(tool), "-o", f"{folder}/", *tool.targets]
+    for tries_left in reversed(range(TRIES)):
+        if _succeeds(command, tool, log):
+            return
+        if tries_left:
+            say(f"the build of {tool.name} failed, trying again:\n{processes.tail(log)}")
+    raise ClusterError(
+        f"the build of {tool.name} failed:\n{processes.tail(log)}",
+        hint=f"the whole output is in {log}; is the Go module proxy reachable (`go env GOPROXY`)?",
+    )
+
+
+def _succeeds(command: Sequence[str], tool: Tool, log: Path) -> bool:
+    """Run the build, and say now and then how far it is."""
+    env = os.environ | {"CGO_ENABLED": str(int(tool.cgo)), "GOFLAGS": "", "GOWORK": "off", "GOTOOLCHAIN": "local"}
     begun = time.monotonic()
-    with log.open("w") as output:
+    with log.open("a") as output:
         process = subprocess.Popen(command, cwd=tool.source, env=env, stdout=output, stderr=subprocess.STDOUT)
         try:
             while process.poll() is None:
@@ -179,11 +195,7 @@ def _compile(tool: Tool, go: Path, folder: Path) -> None:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-    if process.returncode:
-        raise ClusterError(
-            f"the build of {tool.name} failed:\n{processes.tail(log)}",
-            hint=f"the whole output is in {log}; is the Go module proxy reachable (`go env GOPROXY`)?",
-        )
+    return process.returncode == 0
 
 
 def _link(tool: Tool, finished: Path) -> None:

@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from e2e.cluster import processes
+
 LISTENING = "0A"
 FIRST, OF_A_WORKER, WORKERS = 20_500, 1_000, 9
 """Below those that Linux gives by chance (net.ipv4.ip_local_port_range: from 32768) and those of NodePorts (from
@@ -40,27 +42,48 @@ def listening_inodes(table: str, port: int) -> set[str]:
 
 
 def holder(port: int) -> tuple[int, str] | None:
-    """Pid and name of the process that listens on `port`; (0, ...) where it can't be seen; None if the port is free."""
+    """Pid and name of the process that listens on `port`; (0, ...) where it can't be seen; None if the port is free.
+
+    A process that is just being started holds what its parent holds, until it runs its own program: the oldest counts.
+    """
     inodes: set[str] = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         if Path(table).exists():
             inodes |= listening_inodes(Path(table).read_text(), port)
     if not inodes:
         return None
-    for pid, socket in _open_sockets():
-        if socket in inodes:
-            return pid, Path(f"/proc/{pid}/comm").read_text().strip()
-    return 0, "a process of another user"
+    pids = {pid for pid, socket in _open_sockets() if socket in inodes}
+    begun = {pid: ticks for pid in pids if (ticks := processes.start_ticks(pid)) is not None}
+    if not begun:
+        return 0, "a process of another user"
+    oldest = min(begun, key=lambda pid: begun[pid])
+    return oldest, _name(oldest)
 
 
 def _open_sockets() -> Iterator[tuple[int, str]]:
     for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
+        if process.name.isdigit():
+            for target in _open_files(process):
+                if target.startswith("socket:["):
+                    yield int(process.name), target[8:-1]
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    """What a process has open; nothing of one that ended meanwhile, or that belongs to another user."""
+    try:
+        entries = list((process / "fd").iterdir())
+    except OSError:
+        return
+    for entry in entries:
         try:
-            targets = [os.readlink(entry) for entry in (process / "fd").iterdir()]  # noqa: PTH115 - "socket:[1]" is no path
+            target = os.readlink(entry)  # noqa: PTH115 - "socket:[1]" is no path
         except OSError:
-            continue  # it ended meanwhile, or belongs to another user
-        for target in targets:
-            if target.startswith("socket:["):
-                yield int(process.name), target[8:-1]
+            continue  # a busy process has closed it meanwhile, and still has the others
+        yield target
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "a process that has ended"

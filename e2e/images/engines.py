@@ -10,9 +10,12 @@ from typing import Final, Protocol
 
 from e2e.cluster import commands, packages, paths
 from e2e.cluster.errors import ClusterError
+from e2e.cluster.progress import say
 from e2e.images import base
 
 _BUILD_SECONDS: Final = 1800
+_BUILD_TRIES: Final = 2
+"""What could not be fetched comes most often when it is asked for again; layers that are there are kept."""
 _PUSH_SECONDS: Final = 600
 _BASE: Final = "localhost/componentrun-base"
 
@@ -117,10 +120,15 @@ def _build(command: Sequence[str], reference: str, environment: Mapping[str, str
     name = reference.rpartition("/")[2].partition(":")[0]
     log = paths.logs() / f"image-{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as stream:
-        ended = subprocess.run(
-            command, stdout=stream, stderr=subprocess.STDOUT, env=environment, check=False, timeout=_BUILD_SECONDS
-        )
-    if ended.returncode:
-        tail = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-15:])
-        raise ClusterError(f"image `{name}` could not be built; its log ends so:\n{tail}", hint=f"all of it: {log}")
+    log.unlink(missing_ok=True)
+    for tries_left in reversed(range(_BUILD_TRIES)):
+        with log.open("a") as stream:
+            ended = subprocess.run(
+                command, stdout=stream, stderr=subprocess.STDOUT, env=environment, check=False, timeout=_BUILD_SECONDS
+            )
+        if not ended.returncode:
+            return
+        if tries_left:
+            say(f"the build of image `{name}` failed, trying again: {log}")
+    tail = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-15:])
+    raise ClusterError(f"image `{name}` could not be built; its log ends so:\n{tail}", hint=f"all of it: {log}")

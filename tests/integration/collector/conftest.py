@@ -16,7 +16,7 @@ from e2e.cluster import connection as cluster_connection
 from e2e.cluster.ports import free_port
 from e2e.images import ensure
 from tests.integration.collector.front import Front
-from tests.integration.collector.lab import Collector, Lab
+from tests.integration.collector.lab import Collector, Lab, wait
 from tests.integration.collector.logserver import LogServer
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def lab(connection: Connection, api: Any, image: str, reader: str, tmp_path: Pat
             "region": settings.region, "credentials": {"secretName": "store-keys"}, "default": True,
         }  # fmt: skip
         made.create("Storage", "main", spec)
+        wait("pods are admitted", made.has_account)
         if reader == "node":
             made.log_server = LogServer(made, tmp_path, free_port(), free_port())
             made.log_server.start()

@@ -20,7 +20,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import kubernetes
 import kubernetes.client
@@ -117,6 +117,11 @@ class Lab:
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
         self.core.create_namespaced_secret(self.namespace, {"metadata": {"name": name}, "data": data})
 
+    def has_account(self) -> bool:
+        """Whether the namespace has its service account: that comes behind it, and without it no pod is admitted."""
+        found = self.core.list_namespaced_service_account(self.namespace, field_selector="metadata.name=default")
+        return bool(found.items)
+
     def run(self, name: str, *, uid: str = "", **spec: Any) -> None:
         """A run that was just accepted."""
         self.front.put(
@@ -187,6 +192,12 @@ class Lab:
         self.status(
             name, phase=phase, result=result, reason=reason, message=message, phases=phases, completionTime=now()
         )
+
+    def log_file(self, run: str) -> TextIO:
+        """What the node has of the component's log: once it is open, it can be read though the pod is gone."""
+        uid = self.get(run)["status"]["attempts"][0]["podUID"]
+        folder = Path("/var/log/pods") / f"{self.namespace}_{names.pod_name(run, 1)}_{uid}"
+        return (folder / names.COMPONENT / "0.log").open(encoding="utf-8")
 
     def break_off(self) -> None:
         """Break off whatever is being read of a log."""

@@ -64,6 +64,33 @@ def test_a_build_that_brings_no_binary_leaves_nothing_that_looks_finished(
     assert not [entry for entry in paths.builds().iterdir() if not entry.name.startswith(".")]
 
 
+def play_go(folder: Path, monkeypatch: pytest.MonkeyPatch, *, fails: int) -> None:
+    """A Go that can't fetch a module so many times."""
+    go = folder / "go"
+    go.write_text(
+        "#!/bin/sh\n"
+        f'echo "dial tcp: i/o timeout" >> {folder}/tries\n'
+        f"if [ $(wc -l < {folder}/tries) -le {fails} ]; then cat {folder}/tries; exit 1; fi\n"
+        'while [ "$1" != -o ]; do shift; done\n'
+        ': > "$2pause"\n'
+    )
+    go.chmod(0o755)
+    monkeypatch.setattr(golang, "find", lambda: (go, "go1.26.8"))
+    monkeypatch.setenv(paths.HOME_VARIABLE, str(folder / "home"))
+
+
+def test_a_build_that_could_not_fetch_a_module_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play_go(tmp_path, monkeypatch, fails=1)
+    assert (builds.build(["pause"]) / "pause").is_file()
+
+
+def test_a_build_that_fails_again_is_told_with_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play_go(tmp_path, monkeypatch, fails=2)
+    with pytest.raises(ClusterError, match=r"(?s)the build of pause failed:.*dial tcp: i/o timeout"):
+        builds.build(["pause"])
+    assert not paths.links().exists()
+
+
 @pytest.mark.parametrize(
     ("printed", "version"),
     [("go version go1.26.8 linux/amd64", (1, 26, 8)), ("go version go1.27rc1 linux/arm64", (1, 27))],

@@ -1,7 +1,10 @@
 """Ports for the processes that tests start."""
 
+import os
 import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -33,3 +36,38 @@ def test_where_all_are_held_that_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(ports, "holder", lambda _: (1, "somebody"))
     with pytest.raises(RuntimeError, match="are held"):
         ports.free_port()
+
+
+def inode(held: socket.socket) -> str:
+    return str(os.fstat(held.fileno()).st_ino)
+
+
+def myself() -> tuple[int, str]:
+    return os.getpid(), Path("/proc/self/comm").read_text().strip()
+
+
+def test_a_holder_that_closes_other_files_meanwhile_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        read = os.readlink
+
+        def closed(path: Path) -> str:
+            target = read(path)
+            if target != f"socket:[{inode(held)}]":
+                raise FileNotFoundError(path)
+            return target
+
+        monkeypatch.setattr(os, "readlink", closed)
+        assert ports.holder(held.getsockname()[1]) == myself()
+
+
+def test_a_child_that_holds_a_port_like_its_parent_is_not_taken_for_its_holder(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as held,
+        subprocess.Popen(["sleep", "60"], pass_fds=[held.fileno()]) as child,
+    ):
+        # Numbers of processes are used again: a child may come before its parent.
+        both = [(child.pid, inode(held)), (os.getpid(), inode(held))]
+        monkeypatch.setattr(ports, "_open_sockets", lambda: iter(both))
+        found = ports.holder(held.getsockname()[1])
+        child.kill()
+    assert found == myself()

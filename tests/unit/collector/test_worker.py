@@ -430,7 +430,12 @@ class TestRegistry:
         registry = Registry(world.services)
         PodTarget(registry).changed(raw_pod(container(names.COMPONENT, "running")))
         RunTarget(registry).changed(raw_run(phase="Running", attempts=[ATTEMPT]))
-        await asyncio.sleep(0.1)
+
+        async def read() -> bool:
+            await asyncio.sleep(0)
+            return 'componentrun_collector_lines_total{source="component"} 2.0' in world.metrics.render().decode()
+
+        await until(read)
         await registry.stop()
         assert await world.messages() == ["one", "two"]
         assert not world.kube.patched

@@ -89,7 +89,7 @@ def watches(monkeypatch: pytest.MonkeyPatch) -> Watches:
 @pytest.fixture
 async def operator(api: Api, watches: Watches) -> AsyncIterator[Operator]:
     assert watches.starts == 0
-    settings = Settings(agent_image="agent:1", process=ProcessSettings(host="127.0.0.1", port=18473), workers=2)
+    settings = Settings(agent_image="agent:1", process=ProcessSettings(host="127.0.0.1", port=0), workers=2)
     made = Operator(settings, cast("Kube", api), Metrics())
     running = asyncio.create_task(made.run())
     yield made
@@ -164,7 +164,7 @@ async def test_other_tasks_of_the_loop_are_left_alone_when_watches_end(operator:
 
 
 async def test_a_worker_that_ends_ends_the_operator(api: Api, watches: Watches) -> None:
-    settings = Settings(agent_image="agent:1", process=ProcessSettings(host="127.0.0.1", port=18474), workers=2)
+    settings = Settings(agent_image="agent:1", process=ProcessSettings(host="127.0.0.1", port=0), workers=2)
     operator = Operator(settings, cast("Kube", api), Metrics())
     running = asyncio.create_task(operator.run())
     await until(lambda: operator._unready() == "")

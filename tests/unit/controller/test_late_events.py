@@ -126,7 +126,7 @@ async def test_a_new_leader_ends_pods_whose_run_was_deleted_before(*, standby: b
     )
     lease = LeaseSettings("system", "operator", seconds=6.0) if standby else None
     settings = Settings(
-        agent_image="agent:1", process=ProcessSettings(host="127.0.0.1", port=18475), workers=2, lease=lease
+        agent_image="agent:1", process=ProcessSettings(host="127.0.0.1", port=0), workers=2, lease=lease
     )
     operator = Operator(settings, cast("Any", api), Metrics())
     running = asyncio.create_task(operator.run())
