@@ -58,6 +58,9 @@ class _Handler(BaseHTTPRequestHandler):
             link.endheaders()
             while size:
                 block = self.rfile.read(min(size, _BLOCK))
+                if not block:  # whoever sent it is gone
+                    self.close_connection = True
+                    return
                 link.send(block)
                 size -= len(block)
             self._bring(link.getresponse())

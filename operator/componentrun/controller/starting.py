@@ -36,6 +36,7 @@ from componentrun.process.kubeerrors import (
     ForbiddenError,
     InvalidError,
     KubeError,
+    NotFoundError,
 )
 from componentrun.process.resources import PODS, SECRETS
 from componentrun.process.storages import find_secret
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from componentrun.core.files import EffectiveFiles
     from componentrun.core.observed import Limits
     from componentrun.process.kube import Kube
+    from componentrun.process.resources import Resource
 
 __all__ = ["StartSettings", "Started", "Starter"]
 
@@ -164,7 +166,7 @@ class Starter:
         try:
             await self._kube.create(SECRETS, namespace, started.secret)
         except AlreadyExistsError:
-            there = await self._kube.get(SECRETS, namespace, started.secret["metadata"]["name"])
+            there = await self._there(SECRETS, namespace, started.secret["metadata"]["name"])
             _check_owner("Secret", there, started.pod_uid)
         except (ForbiddenError, InvalidError) as error:
             raise _without_body(error) from None
@@ -250,7 +252,7 @@ class Starter:
         try:
             pod = await self._kube.create(PODS, namespace, body)
         except AlreadyExistsError:
-            pod = await self._kube.get(PODS, namespace, name)
+            pod = await self._there(PODS, namespace, name)
             _check_owner("pod", pod, run.metadata.uid)
         except (ForbiddenError, InvalidError) as error:
             if _NO_ACCOUNT_YET.search(error.message):
@@ -265,6 +267,19 @@ class Starter:
             ) from error
         self._caches.pods.seen(pod)
         return pod
+
+    async def _there(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        """What has a name that was found to be taken.
+
+        Raises:
+            TransientError: it went just then, and the name is free.
+        """
+        try:
+            return await self._kube.get(resource, namespace, name)
+        except NotFoundError as error:
+            raise TransientError(
+                f"what had the name `{name}` in namespace `{namespace}` went just now", Reason.QUEUED
+            ) from error
 
 
 def _source(item: EffectiveInput, now: datetime, memory: Memory) -> InputSource:

@@ -55,13 +55,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-UNTIL_TOLD = "until [ -e /tmp/enough ]; do sleep 0.2; done"
-"""What a component does that is to run for as long as a test wants, however slow the machine is; see `let_go`."""
+UNTIL_TOLD = 'until [ -s /tmp/told-by ] && [ ! -e "/proc/$(cat /tmp/told-by)" ]; do sleep 0.2; done'
+"""What a component does that is to run for as long as a test wants, however slow the machine is; see `let_go`.
+
+It goes on when whoever told it has ended: when a container's first process ends, all others in it are killed."""
 
 
 def let_go(tenant: Tenant, name: str) -> None:
     """Have the component of a run's first attempt go on behind `UNTIL_TOLD`."""
-    tenant.kubectl("exec", f"{name}-1", "--container=component", "--", "touch", "/tmp/enough")
+    tenant.kubectl("exec", f"{name}-1", "--container=component", "--", "sh", "-c", "echo $$ > /tmp/told-by")
 
 
 def has_been(phase: str, run: dict[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -174,9 +175,13 @@ class TestSidecar:
 
     def test_killed_while_it_uploads_nothing_is_published(self, place: Place) -> None:
         output = {"tables": [{"source": "big.csv", "destination": "out.c-main.big"}]}
-        name = place.run(**python(LARGE_TABLE), output=output)
+        name = place.run(command=["sh", "-c", f'python3 -c "$0" && {UNTIL_TOLD}', LARGE_TABLE], output=output)
         place.await_phase(name, "Running")
-        kill(place.tenant.pods(name)[0], "stage-out", "python3 ", seconds=90)
+        (pod,) = place.tenant.pods(name)
+        with ThreadPoolExecutor(1) as beside:
+            killed = beside.submit(kill, pod, "stage-out", "python3 ", seconds=120)
+            let_go(place.tenant, name)
+            killed.result()
         status = place.failed(
             name, "StageOutFailed", "`stage-out`", "exit code 137 (killed by SIGKILL)", "Nothing was published"
         )

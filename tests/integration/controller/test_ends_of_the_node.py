@@ -24,8 +24,8 @@ GONE_AT_ONCE = [
 ]
 """Given up as soon as the node is (Kubernetes waits five minutes where a pod says nothing)."""
 SLOW = """
-import time
-for left in range(25, 0, -1):
+import sys, time
+for left in range(int(sys.argv[1]), 0, -1):
     print(f"{left} s left", flush=True)
     time.sleep(1)
 open("/data/out/tables/slow.csv", "w").write("a\\n1\\n")
@@ -38,9 +38,9 @@ def our_own(connection: Connection) -> None:
         pytest.skip("a stranger's node is not ours to break")
 
 
-def slow(place: Place, table: str, **spec: Any) -> str:
+def slow(place: Place, table: str, seconds: int = 25, **spec: Any) -> str:
     output = {"tables": [{"source": "slow.csv", "destination": table}]}
-    name = place.run(command=["python3", "-c", SLOW], output=output, **spec)
+    name = place.run(command=["python3", "-c", SLOW, str(seconds)], output=output, **spec)
     place.await_phase(name, "Running")
     return name
 
@@ -59,7 +59,8 @@ def test_a_container_runtime_that_is_restarted_is_not_noticed(place: Place) -> N
 
 
 def test_a_node_that_is_drained(place: Place, connection: Connection) -> None:
-    name = slow(place, "out.c-main.drained")
+    # It does not hear SIGTERM, and must not end by itself within the grace period that it then has.
+    name = slow(place, "out.c-main.drained", seconds=300)
     selector = f"--pod-selector=componentrun.dev/run={name}"
     others = ("--delete-emptydir-data", "--ignore-daemonsets")
     try:

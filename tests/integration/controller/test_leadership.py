@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from e2e.tenant import Tenant
     from tests.integration.controller.conftest import OperatorProcess
 
+# An operator whose Lease is not renewed for some seconds ends, as it should; where others load the API server that
+# is no wonder, and nobody starts it again here.
+pytestmark = pytest.mark.disruptive
+
 log = logging.getLogger(__name__)
 WORDS = "id,text\n1,one\n2,two\n3,three\n"
 COPY: dict[str, Any] = {

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from componentrun.api.names import OPERATOR_LABEL
 from componentrun.controller.caches import Key
 from componentrun.process.kubeerrors import (
+    AlreadyExistsError,
     ConflictError,
     ForbiddenError,
     NamespaceTerminatingError,
@@ -400,6 +401,14 @@ class TestStarting:
         world.kube.remove("pods", NAMESPACE, "load-1")
         await operator.live()
         assert world.phase() == "Succeeded"
+
+    @pytest.mark.parametrize("kind", ["pods", "secrets"])
+    async def test_a_name_that_is_freed_while_it_is_looked_who_had_it_is_taken_then(self, kind: str) -> None:
+        world = World()
+        world.add_run()
+        world.kube.refusals["create", kind] = [AlreadyExistsError("it was on its way out", 409)]
+        await FakeOperator(world).live()
+        await assert_well_ended(world)
 
     async def test_a_refused_pod_ends_the_run_with_what_the_api_server_said(self) -> None:
         world = World()
