@@ -18,7 +18,7 @@ from componentrun.cli.errors import BadRequestError, NotFoundError
 from componentrun.cli.fileobjects import ObjectFiles
 from componentrun.cli.store import Check, EventRecord, KeptFile, Preview, TableDetails, TableInfo, TableVersion
 from componentrun.cli.tablefacts import details_of, info_of, version_of
-from componentrun.csvtext import encode_header
+from componentrun.csvtext import MAX_ROW_BYTES, encode_header
 from componentrun.storage.connection import Store, open_store
 from componentrun.storage.download import head_rows, read_pointer_csv
 from componentrun.storage.eventfeed import EventFeed
@@ -135,8 +135,11 @@ class ObjectStore:
     def head(self, table: str, rows: int) -> Preview:
         """The first rows of a table."""
         data = self._runner.run(head_rows(self._store, TableId.parse(table), rows))
+        # A value may be as long as a row.
+        csv.field_size_limit(MAX_ROW_BYTES)
         header, *body = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-        return Preview(tuple(header), tuple(map(tuple, body)))
+        # A row of one empty value is an empty line, which the reader takes for none.
+        return Preview(tuple(header), tuple(tuple(row or [""]) for row in body))
 
     def export(self, table: str, target: Path, *, text: bool) -> int:
         """Write a table to a Parquet file; how many rows it has."""

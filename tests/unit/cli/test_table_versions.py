@@ -134,6 +134,21 @@ def test_the_history_of_a_real_table(objects: ObjectStore) -> None:
     assert [version.number for version in objects.history(FOO, 2)] == [5, 4]
 
 
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b"a\n1\n\n2\n", [("1",), ("",), ("2",)]),
+        (b"a\n" + b"x" * 200_000 + b"\n", [("x" * 200_000,)]),
+    ],
+)
+def test_the_first_rows_of_a_real_table(
+    objects: ObjectStore, tmp_path: Path, content: bytes, rows: list[tuple[str, ...]]
+) -> None:
+    (tmp_path / "bar.csv").write_bytes(content)
+    objects.put(tmp_path / "bar.csv", "in.c-main.bar", incremental=False, primary_key=(), progress=nothing)
+    assert list(objects.head("in.c-main.bar", 10).rows) == rows
+
+
 def test_the_details_of_a_real_table(objects: ObjectStore) -> None:
     found = objects.details(FOO)
     assert (found.columns, found.primary_key) == ((ColumnInfo("id", None), ColumnInfo("name", None)), ("id",))
