@@ -15,7 +15,7 @@ from componentrun.filenames import name_problem, tags_problem
 from componentrun.storage.commit import publish, resume
 from componentrun.storage.files import read_file
 from componentrun.storage.tables import gather_bounded
-from componentrun.storage.upload import new_run_uid
+from componentrun.storage.upload import new_run_uid, whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,8 @@ async def upload_file(
         run: uid to store it as; an upload that is repeated with the same uid makes no second file.
 
     Raises:
-        UserError: (InputNotFound) it can't be read; (InvalidSpec) its name or a tag can't be one.
+        UserError: (InputNotFound) it can't be read; (InvalidSpec) its name or a tag can't be one; (OutputInvalid) it
+            became shorter meanwhile.
         TransientError: the store is away; repeat with the same `run`.
     """
     name = path.name if name is None else name
@@ -80,7 +81,8 @@ async def _store_parts(store: Store, path: Path, prefix: str) -> tuple[FilePart,
 
     async def store_part(start: int) -> FilePart:
         async with gate:
-            data = await asyncio.to_thread(os.pread, descriptor, min(_PART_BYTES, size - start), start)
+            length = min(_PART_BYTES, size - start)
+            data = whole(await asyncio.to_thread(os.pread, descriptor, length, start), length, path.name)
             key = f"{prefix}{start // _PART_BYTES:05d}"
             return FilePart(key, len(data), await store.put(key, data))
 

@@ -184,7 +184,7 @@ async def _resolved(
         def read(length: int, offset: int) -> bytes:
             return os.pread(file.fileno(), length, offset)
 
-        written = await store_rows(store, read, start, end, folder)
+        written = await store_rows(store, read, start, end, folder, name=target.name)
     return [recorded(part) for part in written], rows
 
 

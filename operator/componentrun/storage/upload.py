@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from componentrun.storage.layout import TableId
     from componentrun.storage.pointer import Pointer
 
-__all__ = ["SLICE_BYTES", "Loaded", "new_run_uid", "store_rows", "upload_table"]
+__all__ = ["SLICE_BYTES", "Loaded", "new_run_uid", "store_rows", "upload_table", "whole"]
 
 SLICE_BYTES: Final = 16 * 1024 * 1024
 """Small enough for a slow line: see the stall timeout in `connection`."""
@@ -131,13 +131,17 @@ async def _store_file(
     header = read_header(read, size, name)
     await asyncio.to_thread(check_rows, read, header.data_offset, size, header.columns, name)
     folder = f"{store.layout.data(run, 1)}{table.bucket_id}/{table.table}/"
-    return header, await store_rows(store, read, header.data_offset, size, folder)
+    return header, await store_rows(store, read, header.data_offset, size, folder, name=name)
 
 
 async def store_rows(
-    store: Store, read: Callable[[int, int], bytes], start: int, end: int, folder: str
+    store: Store, read: Callable[[int, int], bytes], start: int, end: int, folder: str, *, name: str
 ) -> tuple[SliceWritten, ...]:
-    """Store the rows between two places of a file as slices below `folder`, which ends with a slash."""
+    """Store the rows between two places of a file as slices below `folder`, which ends with a slash.
+
+    Raises:
+        UserError: (OutputInvalid) the file, which messages call `name`, does not reach that far any more.
+    """
     parts = max(1, -(-(end - start) // SLICE_BYTES))
     pieces = await asyncio.to_thread(lambda: list(cut(read, start, end, parts)))
     gate = asyncio.Semaphore(_READ_AHEAD)
@@ -145,18 +149,29 @@ async def store_rows(
     async def store_piece(item: tuple[int, Slice]) -> SliceWritten:
         async with gate:
             number, piece = item
-            return await _store_piece(store, read, f"{folder}{number:05d}.csv", piece)
+            data, rows = await asyncio.to_thread(_load_piece, read, piece, name)
+            return await store_slice(store, f"{folder}{number:05d}.csv", data, rows)
 
     return tuple(await gather_bounded(store_piece, enumerate(pieces)))
 
 
-async def _store_piece(store: Store, read: Callable[[int, int], bytes], key: str, piece: Slice) -> SliceWritten:
-    data, rows = await asyncio.to_thread(_load_piece, read, piece)
-    return await store_slice(store, key, data, rows)
-
-
-def _load_piece(read: Callable[[int, int], bytes], piece: Slice) -> tuple[bytes, int]:
-    data = read(piece.size, piece.offset)
+def _load_piece(read: Callable[[int, int], bytes], piece: Slice, name: str) -> tuple[bytes, int]:
+    data = whole(read(piece.size, piece.offset), piece.size, name)
     if not data.endswith(b"\n"):
         data += b"\n"
     return data, count_rows(read, piece.offset, piece.offset + piece.size)
+
+
+def whole(data: bytes, size: int, name: str) -> bytes:
+    """Bytes that were read from a local file, which somebody else may change.
+
+    Raises:
+        UserError: (OutputInvalid) there are fewer than there were.
+    """
+    if len(data) < size:
+        raise UserError(
+            f"{name}: it became shorter while it was read (found {len(data)} bytes, expected {size}); nothing was "
+            "stored. Try again once nobody writes it",
+            Reason.OUTPUT_INVALID,
+        )
+    return data

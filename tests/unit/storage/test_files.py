@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -85,6 +85,23 @@ async def test_a_file_that_is_not_there_is_named(store: Store, tmp_path: Path) -
     with pytest.raises(UserError, match="No such file") as refusal:
         await upload_table(store, tmp_path / "gone.csv", FOO)
     assert refusal.value.reason is Reason.INPUT_NOT_FOUND
+
+
+async def test_a_file_that_becomes_shorter_while_it_is_read_changes_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload, "SLICE_BYTES", 400)
+    store_slice = upload.store_slice
+
+    async def truncating(*arguments: Any) -> Any:
+        (tmp_path / "foo.csv").write_bytes(b"a,b\n1,2\n")
+        return await store_slice(*arguments)
+
+    monkeypatch.setattr(upload, "store_slice", truncating)
+    with pytest.raises(UserError, match=r"foo\.csv: it became shorter while it was read") as refusal:
+        await load(store, tmp_path, b"a,b\n" + b"1,2\n" * 1000)
+    assert refusal.value.reason is Reason.OUTPUT_INVALID
+    assert await versions(store) == {}
 
 
 async def test_an_upload_that_died_is_repeated_under_its_uid_and_loads_once(store: Store, tmp_path: Path) -> None:

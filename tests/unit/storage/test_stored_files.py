@@ -258,3 +258,21 @@ async def test_a_local_file_is_stored_in_parts_and_once(
         await upload_file(store, tmp_path / "none")
     with pytest.raises(UserError, match="is no file name"):
         await upload_file(store, path, name="a/b")
+
+
+async def test_a_file_that_becomes_shorter_while_it_is_read_is_not_stored(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "report.bin"
+    path.write_bytes(bytes(1000))
+    monkeypatch.setattr(fileupload, "_PART_BYTES", 100)
+    put = store.put
+
+    async def truncating(key: str, data: bytes) -> str:
+        path.write_bytes(bytes(150))
+        return await put(key, data)
+
+    monkeypatch.setattr(store, "put", truncating)
+    with pytest.raises(UserError, match=r"report\.bin: it became shorter while it was read"):
+        await upload_file(store, path)
+    assert await find_files(store, FileQuery()) == []
