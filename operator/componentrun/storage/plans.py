@@ -147,6 +147,7 @@ async def prepare_attempt(store: Store, signer: Signer, request: AttemptRequest)
         PlatformError: the store refused, see `failures`.
     """
     _check_destinations(request.inputs)
+    _check_tables(request.outputs)
     await signer.refresh()
     _check_keys_last(signer, request)
 
@@ -228,6 +229,16 @@ def _check_destinations(inputs: Sequence[InputSource]) -> None:
                     Reason.INVALID_SPEC,
                 )
             taken[file] = source.label
+
+
+def _check_tables(outputs: Sequence[OutputTable]) -> None:
+    """Refuse before the component runs what could not be published behind it."""
+    for number, output in enumerate(outputs):
+        try:
+            TableId.parse(output.destination)
+        except UserError as error:
+            where = f"spec.output.tables[{number}].destination"
+            raise UserError(f"{where}: {error.message}", Reason.INVALID_SPEC) from None
 
 
 def _check_keys_last(signer: Signer, request: AttemptRequest) -> None:

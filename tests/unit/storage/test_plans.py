@@ -112,6 +112,13 @@ async def test_stage_out_may_write_below_the_attempts_prefix_only(store: Store, 
     assert (plan.tables, plan.default_bucket, plan.max_bytes) == (outputs, "out.c-main", 1000)
 
 
+async def test_a_table_that_can_not_be_is_refused_before_the_component_runs(store: Store, signer: Signer) -> None:
+    outputs = (OutputTable("a.csv", "out.c-main.a"), OutputTable("bar.csv", f"out.c-main.{'b' * 97}"))
+    with pytest.raises(UserError, match=r"^spec\.output\.tables\[1\]\.destination: .* is not 1 to 96") as refusal:
+        await prepare_attempt(store, signer, request(outputs=outputs))
+    assert refusal.value.reason is Reason.INVALID_SPEC
+
+
 async def test_secrets_are_in_the_grant_and_nowhere_else(store: Store, signer: Signer) -> None:
     asked = request(secrets={"db.#password": "pass-word"})
     done = await prepare_attempt(store, signer, asked)
