@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 from componentrun.cli.errors import BadRequestError
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["save"]
 
 Result = TypeVar("Result")
+_SHOWN: Final = 40
+"""Characters, of four bytes at most."""
 
 
 def save(target: Path, write: Callable[[IO[bytes]], Result]) -> Result:
@@ -38,7 +40,8 @@ def save(target: Path, write: Callable[[IO[bytes]], Result]) -> Result:
 
 def _in_place_of(target: Path, write: Callable[[IO[bytes]], Result]) -> Result:
     # A name of its own: another one may write the same file now, and what is there may be a link of somebody else's.
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    # Of the target's name only the beginning: that may be as long as a file system takes.
+    partial = target.with_name(f".{target.name[:_SHOWN]}.{secrets.token_hex(4)}.part")
     file = partial.open("xb")
     try:
         with file:

@@ -35,6 +35,12 @@ def test_a_file_is_there_as_a_whole_or_stays_what_it_was(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.parametrize("name", ["a" * 255, "\U0001f600" * 63, "a"])
+def test_a_name_may_be_as_long_as_a_file_system_takes(tmp_path: Path, name: str) -> None:
+    assert save(tmp_path / name, write) == 3
+    assert [item.name for item in tmp_path.iterdir()] == [name]
+
+
 def test_a_link_stays_one(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     target, link = tmp_path / "folder" / "a.csv", tmp_path / "link"
