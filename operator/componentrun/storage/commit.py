@@ -56,9 +56,11 @@ __all__ = [
     "PublishedFile",
     "PublishedTable",
     "claim",
+    "has_begun",
     "publish",
     "read_journal",
     "resume",
+    "withdraw",
 ]
 
 JOURNAL_FORMAT: Final = 1
@@ -73,8 +75,9 @@ class Journal(StorageModel):
 
     format: int = JOURNAL_FORMAT
     state: Literal["publishing", "done", "abandoned"]
-    """Abandoned: the sweeper has claimed the data of this attempt and those before it; they will never be published. A
-    later attempt may be, and then this makes way for what it decides."""
+    """Abandoned: the sweeper has claimed the data of this attempt and those before it, or has withdrawn what nobody
+    began to carry out; they will never be published. A later attempt may be, and then this makes way for what it
+    decides."""
     commit: Commit
     write_always_only: bool = False
     loads: tuple[TableLoad, ...] = ()
@@ -315,6 +318,35 @@ async def claim(store: Store, run: str, attempt: int, now: datetime) -> bool:
     except (ExistsError, StaleError):
         return False  # it is being published at this moment; the next sweep sees how that ended
     return True
+
+
+async def withdraw(store: Store, journal: Journal, now: datetime) -> None:
+    """Have it that a decision that nobody began to carry out never is. Not where somebody else may be about to.
+
+    Args:
+        store: the Storage.
+        journal: as it was read, see `has_begun`.
+        now: the time.
+    """
+    run = journal.commit.run
+    found = await _read_decision(store, run)
+    if found is None or found.journal != journal:
+        return  # it was carried out in this moment
+    abandoned = Journal(state="abandoned", commit=Commit(run=run, attempt=journal.commit.attempt, time=now))
+    try:
+        await store.swap(store.layout.journal(run), abandoned.to_bytes(), found.etag)
+    except StaleError:
+        return  # likewise
+
+
+async def has_begun(store: Store, journal: Journal) -> bool:
+    """Whether something of a decision was carried out, or may have been: of files that is not looked up."""
+
+    async def is_changed(table: str) -> bool:
+        found = await read_pointer(store, TableId.parse(table))
+        return found is not None and found.pointer.has_commit(journal.commit.run)
+
+    return bool(journal.files) or any(await gather_bounded(is_changed, by_table(journal.loads)))
 
 
 async def _carry_out(store: Store, decided: _Decision, seen: dict[str, VersionedPointer | None]) -> Published:

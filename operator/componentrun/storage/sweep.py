@@ -7,7 +7,9 @@ is about to vanish; a run that is being published is left alone. That order make
 time. A later attempt of the run may still be published: it may have waited long for its turn.
 
 A run that has been at it for longer than an operator tries has none any more: it was deleted with half of its tables
-switched over. The sweeper completes it, as whoever finds such a journal may.
+switched over. The sweeper completes it, as whoever finds such a journal may. What somebody loaded by hand is one table:
+where that was not switched over, they were told so, and may have loaded it again since, or something else. So it never
+is.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pydantic import Field
 
 from componentrun.contract import MAX_TIMEOUT_SECONDS
 from componentrun.errors import PlatformError
-from componentrun.storage.commit import claim, read_journal, resume
+from componentrun.storage.commit import claim, has_begun, read_journal, resume, withdraw
 from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.files import delete_expired
 from componentrun.storage.hidden import delete_hidden
@@ -29,6 +31,7 @@ from componentrun.storage.multipart import end_uploads
 from componentrun.storage.named import expired_versions, named_prefixes, named_slices
 from componentrun.storage.pointer import StorageModel, parse_document
 from componentrun.storage.tables import gather_bounded
+from componentrun.storage.upload import is_by_hand
 
 if TYPE_CHECKING:
     from componentrun.storage.connection import Store
@@ -111,7 +114,7 @@ async def sweep(
     if not dry_run:
         await delete_all(store, versions)
     folders = await _folders(store)
-    completed = await _complete(store, folders, now - _PUBLISHED_BY_OPERATOR, dry_run=dry_run)
+    completed = await _complete(store, folders, now, dry_run=dry_run)
     swept = await _sweep_data(store, folders, _Times(now, keep, now - history), dry_run=dry_run)
     gone = tuple(place for folder in swept.prefixes for place in _plans(store, folder))
     # A journal stays for one more sweep than its data: who looked at that data before it went still runs into it.
@@ -155,13 +158,17 @@ async def _folders(store: Store) -> list[str]:
     return [folder for folder, is_held in zip(folders, held, strict=True) if is_held]
 
 
-async def _complete(store: Store, folders: list[str], before: datetime, *, dry_run: bool) -> tuple[str, ...]:
-    """Runs that began to be published before then and never were, completed."""
+async def _complete(store: Store, folders: list[str], now: datetime, *, dry_run: bool) -> tuple[str, ...]:
+    """Runs that began to be published long ago and never were, completed."""
     runs = sorted({owner[0] for owner in map(store.layout.run_of_data, folders) if owner is not None})
 
     async def is_half(run: str) -> bool:
         journal = await read_journal(store, run)
-        if journal is None or journal.state != "publishing" or journal.commit.time >= before:
+        if journal is None or journal.state != "publishing" or journal.commit.time >= now - _PUBLISHED_BY_OPERATOR:
+            return False
+        if is_by_hand(run) and not await has_begun(store, journal):
+            if not dry_run:
+                await withdraw(store, journal, now)
             return False
         if not dry_run:
             await resume(store, run)

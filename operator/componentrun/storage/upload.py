@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from componentrun.storage.layout import TableId
     from componentrun.storage.pointer import Pointer
 
-__all__ = ["SLICE_BYTES", "Loaded", "new_run_uid", "store_rows", "upload_table", "whole"]
+__all__ = ["SLICE_BYTES", "Loaded", "is_by_hand", "new_run_uid", "store_rows", "upload_table", "whole"]
 
 SLICE_BYTES: Final = 16 * 1024 * 1024
 """Small enough for a slow line: see the stall timeout in `connection`."""
+_BY_HAND: Final = "load-"
 _READ_AHEAD: Final = 3
 """Slices in memory at once."""
 
@@ -50,7 +51,12 @@ class Loaded:
 
 def new_run_uid() -> str:
     """A uid for a load that no run stands behind."""
-    return f"load-{uuid.uuid4()}"
+    return f"{_BY_HAND}{uuid.uuid4()}"
+
+
+def is_by_hand(run: str) -> bool:
+    """Whether no run stands behind a uid, but somebody who loads by hand."""
+    return run.startswith(_BY_HAND)
 
 
 async def upload_table(

@@ -112,6 +112,34 @@ async def test_what_was_left_half_published_is_completed(store: Store, writes: i
     assert not (await swept(store, now=NOW + timedelta(hours=3))).completed
 
 
+@pytest.mark.parametrize("incremental", [True, False])
+async def test_what_failed_by_hand_does_not_come_over_what_was_loaded_since(store: Store, *, incremental: bool) -> None:
+    """Who typed the command was told that it failed, and typed it again."""
+    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, FOO, ["0"])))
+    failed = await uploaded(store, "load-1", 1, FOO, ["1"], incremental=incremental)
+    with pytest.raises((KilledError, BaseExceptionGroup)):
+        await publish(MortalStore(store, 1, after=True), "load-1", 1, result(failed))
+    again = await uploaded(store, "load-2", 1, FOO, ["2"], incremental=incremental)
+    await publish(store, "load-2", 1, result(again))
+    before = await content(store, FOO)
+    assert not (await swept(store, now=NOW + timedelta(hours=2), dry_run=True)).completed
+    assert not (await swept(store, now=NOW + timedelta(hours=2))).completed
+    assert await content(store, FOO) == before
+    with pytest.raises(FencedError):
+        await publish(store, "load-1", 1, result(failed))
+    await swept(store, now=NOW + timedelta(hours=2) + KEEP)
+    assert "load-1-1" not in await folders(store)
+    assert await content(store, FOO) == before
+
+
+async def test_what_was_loaded_by_hand_is_completed_where_its_table_was_switched_over(store: Store) -> None:
+    table = await uploaded(store, "load-1", 1, FOO, ["1"])
+    with pytest.raises((KilledError, BaseExceptionGroup)):
+        await publish(MortalStore(store, 2, after=True), "load-1", 1, result(table))
+    assert (await swept(store, now=NOW + timedelta(hours=2))).completed == ("load-1",)
+    assert await content(store, FOO) == ["a", "1"]
+
+
 async def test_a_dry_run_tells_what_would_be_completed(store: Store) -> None:
     table = await uploaded(store, "r0", 1, FOO, ["0"])
     with pytest.raises((KilledError, BaseExceptionGroup)):
