@@ -69,6 +69,9 @@ async def _maintain_events(kube: Kube, place: Place) -> int:
     except ComponentRunError as error:
         log.error("Storage %s: its events were not swept to the end: %s", place.title, error.message)  # noqa: TRY400 - told in a sentence
         return 1
+    except Exception:  # an error of ours in one Storage must not keep all others from being looked after
+        log.exception("Storage %s: its events were not swept to the end", place.title)
+        return 1
     log.info(
         "Storage %s: events of %d runs deleted: %d segments (%d bytes)",
         *(place.title, swept.runs, swept.objects, swept.bytes),

@@ -31,6 +31,17 @@ def test_a_dry_run_says_what_would_be_done(world: World) -> None:
     assert world.store.swept == [(timedelta(hours=72), timedelta(minutes=90), True)]
 
 
+def test_times_beyond_all_times_are_long_ones(world: World) -> None:
+    many = "9" * 15
+    result = world.run(
+        "storage", "sweep", "--dry-run", "--keep", f"{many}h", "--history", f"{many}h", "--events", f"{many}d"
+    )
+    assert result.exit_code == 0
+    ((keep, history, _),) = world.store.swept
+    assert keep == history == timedelta(days=36_600)
+    assert world.store.swept_events[0][0].keep == timedelta(days=36_600)
+
+
 def test_events_are_kept_as_storage_and_components_say(world: World) -> None:
     world.cluster.add(STORAGES, "main", {"bucket": "tables", "default": True, "events": {"keep": "30d"}})
     world.cluster.add(COMPONENTS, "audit", {"image": "audit", "events": {"keep": "90d"}})

@@ -136,6 +136,39 @@ async def test_a_store_in_trouble_keeps_nobody_from_the_others(
     assert "team/away" in caplog.text
 
 
+@pytest.mark.parametrize("keep", ["999999d", "99999999999999d", "36600d"])
+async def test_events_that_are_to_be_kept_beyond_all_times_are_kept(world: World, keep: str) -> None:
+    world.storage("main", "bucket-a", keep)
+    world.storage("other", "bucket-b", "30d")
+    world.component("audit", keep)
+    for bucket in ("bucket-a", "bucket-b"):
+        for component in ("x", "audit"):
+            await world.said(bucket, f"old-{component}", component, 40)
+    await app.maintain(Settings())
+    assert await world.left("bucket-a") == {"old-x", "old-audit"}
+    assert await world.left("bucket-b") == {"old-audit"}
+
+
+async def test_a_defect_with_events_of_one_storage_keeps_nobody_from_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.storage("main", "bucket-a", "30d")
+    world.storage("other", "bucket-b", "30d")
+    await world.said("bucket-b", "old", "x", 40)
+    sweep_events = app.sweep_events
+
+    async def broken(store: Store, *arguments: Any, **more: Any) -> Any:
+        if store.settings.bucket == "bucket-a":
+            raise ValueError("a defect")
+        return await sweep_events(store, *arguments, **more)
+
+    monkeypatch.setattr(app, "sweep_events", broken)
+    with pytest.raises(PlatformError, match="1 steps of maintenance failed"):
+        await app.maintain(Settings())
+    assert await world.left("bucket-b") == set()
+    assert "team/main" in caplog.text
+
+
 async def test_where_a_component_can_not_be_read_no_event_goes(world: World) -> None:
     world.storage("main", "bucket-a", "30d")
     world.component("broken", "soon")
