@@ -72,8 +72,9 @@ _GOES_ON: Final = {
         r"$|During handling of the above exception, another|The above exception was the direct cause of the following"
     ),
     "go": re.compile(
-        r"$|[\w./*\[\](){},·-]+\(.*\)$|created by |\[signal |\[recovered|exit status \d+$|panic: |runtime stack:"
-        r"|[a-z]\w{1,6} +0x[0-9a-f]+$"
+        # A call: up to its first parenthesis in one way only, or a long line of parentheses would take minutes.
+        r"$|[\w./*\[\](){},·-][\w./*\[\]){},·-]*\(.*\)$|created by |\[signal |\[recovered|exit status \d+$|panic: "
+        r"|runtime stack:|[a-z]\w{1,6} +0x[0-9a-f]+$"
     ),
     "r": re.compile(r"Calls: |Execution halted$|In addition: |Backtrace:|Warning message|Caused by error|\d+\. |\W "),
     "php": re.compile(r"$|#\d+ |Next |\[stacktrace\]|\[previous exception\]|\"} ?$"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -151,6 +152,14 @@ def test_what_another_stream_says_meanwhile_does_not_cut_a_trace() -> None:
     messages = grouped(mixed)
     assert PYTHON[PYTHON.index("Trace") :] in messages
     assert [item for item in messages if item.startswith("progress")] == [item.text.decode() for item in other]
+
+
+def test_a_long_line_of_parentheses_behind_a_panic_is_looked_at_once() -> None:
+    long = "(" * 200_000
+    started = time.process_time()
+    assert len(grouped(printed(f"panic: x\n{long}"))) == 2
+    assert time.process_time() - started < 5
+    assert len(grouped(printed("panic: x\n((a).b(c)\nmain.(*Reader).read(0x0, {0x3})\n(x)"))) == 2
 
 
 def test_colours_do_not_hide_a_trace() -> None:
