@@ -52,7 +52,11 @@ Grep = Annotated[
 ]
 Source = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Only from this source: `component`, `stage-in`, `stage-out`, `operator`."),
+    typer.Option(
+        metavar="NAME",
+        help="Only from this source: `component` (of it GELF alone: `component/gelf`), `stage-in`, `stage-out`, "
+        "`operator`.",
+    ),
 ]
 SinceId = Annotated[
     str | None, typer.Option("--since-id", metavar="ID", help="Only behind the event with this id, in their order.")

@@ -186,7 +186,7 @@ class _Reader:
         uid = self._run.metadata.uid if self._run is not None else run
         self.store, self.uid = store, uid or run
         self.query = question.query(store, session.now())
-        self._feed = store.events(self.uid, self.query, limit)
+        self._feed, self._limit = store.events(self.uid, self.query, limit), limit
 
     def _find(self, name: str) -> "ComponentRun | None":
         """The run; None where only its events are left."""
@@ -204,7 +204,11 @@ class _Reader:
         if follow and self._run is not None:
             follow_or_leave(Follower(self._session, self._run, self._feed, show=show, phases=False))
             return
-        for event in self._feed.read():
+        events = self._feed.read()
+        if self._limit is not None:
+            # A feed begins with the last ones, and goes on with what was written meanwhile.
+            events = iter(list(events)[-self._limit :] if self._limit else ())
+        for event in events:
             show(event)
 
 

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from componentrun.errors import Reason, UserError
 from componentrun.storage.eventfeed import EventFeed
-from componentrun.storage.eventquery import asked_runs, last_events
+from componentrun.storage.eventquery import asked_runs, last_events, last_events_of
 from componentrun.tablequery import run_statements
 from componentrun.tablesql import quoted
 
@@ -79,12 +79,13 @@ async def export_events(
 
 async def _chosen(store: Store, query: EventQuery, run: str | None, limit: int | None) -> AsyncIterator[Placed]:
     """The events, those of one run after the other."""
-    if run is None and limit is not None:
-        for found in await last_events(store, query, limit):
+    if limit is not None:
+        last = last_events(store, query, limit) if run is None else last_events_of(store, run, query, limit)
+        for found in await last:
             yield found
         return
     async for uid in _one(run) if run is not None else asked_runs(store, query):
-        async for found in EventFeed(store, uid, query, limit).read():
+        async for found in EventFeed(store, uid, query).read():
             yield found
 
 

@@ -49,7 +49,7 @@ class EventQuery:
     pattern: re.Pattern[str] | None = None
     """Found in the message."""
     source: str | None = None
-    """Container, or part of ComponentRun, that says it."""
+    """Container, or part of ComponentRun, that says it; `component` is also what it sends by GELF."""
     after: Placed | None = None
     """Behind this event."""
     before: Placed | None = None
@@ -62,7 +62,7 @@ class EventQuery:
             (not self.types or event.type in self.types)
             and (self.since is None or time >= self.since)
             and (self.until is None or time < self.until)
-            and (self.source is None or event.source.partition("/")[0] == self.source)
+            and (self.source is None or self.source in {event.source, event.source.partition("/")[0]})
             and (self.after is None or self.after.place < found.place)
             and (self.before is None or found.place < self.before.place)
             and (self.pattern is None or self.pattern.search(event.message) is not None)

@@ -12,8 +12,10 @@ from componentrun.cli.cluster import RUNS, STORAGES
 from tests.unit.cli.world import START
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from componentrun.cli.store import EventRecord
     from tests.unit.cli.world import World
 
 UID = "3f2a1c9e-0000-4000-8000-00000000abcd"
@@ -53,6 +55,21 @@ def test_which_events(world: World, run: list[str], options: list[str], expected
     result = world.run("events", *run, *options, "-o", "json")
     assert result.exit_code == 0, result.stderr
     assert [json.loads(line)["seq"] for line in result.stdout.splitlines()] == expected
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_what_is_said_while_the_last_are_read_does_not_come_on_top(
+    world: World, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    read = world.store.feed.read
+
+    def read_while_more_comes() -> Iterator[EventRecord]:
+        yield from read()
+        world.store.say("more")
+        yield from read()
+
+    monkeypatch.setattr(world.store.feed, "read", read_while_more_comes)
+    assert len(world.run("events", "one", "-n", str(number), "-o", "json").stdout.splitlines()) == number
 
 
 def test_events_of_many_runs_are_the_last_hundred_with_day_and_run(world: World) -> None:

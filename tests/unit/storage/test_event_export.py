@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from componentrun.storage import eventquery
 from componentrun.storage.eventexport import export_events
 from componentrun.storage.eventquery import EventQuery
 from componentrun.storage.events import About, Event
@@ -18,7 +19,10 @@ from tests.unit.storage.test_event_query import EPOCH, START, Run, model, stamp,
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
     from componentrun.storage.connection import Store
+    from componentrun.storage.events import Segment
 
 
 def rows(file: Path, what: str = "*") -> list[tuple[Any, ...]]:
@@ -53,6 +57,22 @@ async def test_events_of_all_runs_in_their_order(store: Store, tmp_path: Path) -
     assert await export_events(store, EventQuery(), target, run="r3", limit=1) == 1
     assert await export_events(store, EventQuery("nobody"), target) == 0
     assert rows(target, "count(*), count(params)") == [(0, 0)]
+
+
+async def test_what_is_written_meanwhile_does_not_come_on_top_of_the_last(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write(store, run(1, ended=False))
+    read = eventquery.read_segment
+
+    async def read_while_more_comes(store: Store, key: str) -> Segment:
+        more = Event("r1-3", 3, stamp(9), "r1", "a", "1", "info", "z")
+        await append_segment(store, "r1", 3, [more], {}, About().following("the run", [more], datetime.now(UTC)))
+        return await read(store, key)
+
+    monkeypatch.setattr(eventquery, "read_segment", read_while_more_comes)
+    target = tmp_path / "events.parquet"
+    assert await export_events(store, EventQuery(), target, run="r1", limit=1) == 1
 
 
 async def test_every_field_is_there(store: Store, tmp_path: Path) -> None:

@@ -157,6 +157,12 @@ def test_the_newest_events_of_any_runs(
     asyncio.run(check())
 
 
+@pytest.mark.parametrize(("source", "taken"), [("component", True), ("component/gelf", True), ("stage-in", False)])
+def test_a_source_and_a_part_of_it(source: str, taken: bool) -> None:
+    event = Event("r-1", 1, stamp(1), "r", "a", "", "info", "x", source="component/gelf")
+    assert EventQuery(source=source).takes(Placed(START, event)) == taken
+
+
 async def test_pages_are_walked_by_ids(store: Store) -> None:
     made = [Run(f"r{n}", "a", "1", n % 2 == 0, (tuple((n + k, "info", "x") for k in range(5)),)) for n in range(4)]
     for run in made:
