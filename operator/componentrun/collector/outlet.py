@@ -101,7 +101,12 @@ class Outlet:
             lanes = self._stores.lanes(run.namespace, store)
             for lane in lanes:
                 await lane.enter(run.uid, run.name, cut.first_seq)
-            await append_lines(store, run.uid, cut.first_seq, lines, cut.checkpoint, about)
+            try:
+                await append_lines(store, run.uid, cut.first_seq, lines, cut.checkpoint, about)
+            except SegmentTakenError:
+                for lane in lanes:
+                    lane.overtaken(run.uid)
+                raise
 
         await self._insist(append, "write a segment")
         self._about = about

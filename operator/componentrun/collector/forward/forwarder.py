@@ -84,19 +84,29 @@ class Forwarder:
                 await self._end(key)
 
     async def _look(self, stores: Stores, namespace: str | None) -> None:
+        unnamed = {key for key in self._lanes if namespace in {None, key[0]}}
         async for page in self._kube.pages(STORAGES, namespace):
             for raw in page.items:
                 where = raw["metadata"]["namespace"], raw["metadata"]["name"]
                 try:
                     events = Storage.model_validate(raw).spec.events
-                    if events is None or (events.webhook is None and events.otlp is None):
-                        continue
-                    await stores.get(*where)
-                    for lane in self.lanes(*where):
-                        await lane.adopt(self._is_ours)
+                    named = {kind for kind in KINDS if getattr(events, kind, None) is not None}
+                    unnamed -= {(*where, kind) for kind in named}
+                    if named:
+                        await self._adopt(stores, where)
                 except (ComponentRunError, ValidationError) as error:
+                    unnamed -= {(*where, kind) for kind in KINDS}
                     told = getattr(error, "message", None) or error
                     log.warning("Storage %s/%s: can't look for events that others have not sent: %s", *where, told)
+        for key in unnamed:
+            # Its Storage is gone or names it no more, and no run of the namespace has had it read again since.
+            with contextlib.suppress(ComponentRunError):  # nobody is sent what is not marked
+                await self._end(key)
+
+    async def _adopt(self, stores: Stores, where: tuple[str, str]) -> None:
+        await stores.get(*where)
+        for lane in self.lanes(*where):
+            await lane.adopt(self._is_ours)
 
     def _begin(self, key: tuple[str, str, Kind], store: Store) -> Lane:
         lane = self._lanes[key] = Lane(*key, store, self._room, self._metrics)

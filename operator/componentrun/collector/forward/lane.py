@@ -102,6 +102,13 @@ class Lane:
             backlog.offer(numbers, wanted, finished=finished)
             self._look_at(backlog)
 
+    def overtaken(self, run: str) -> None:
+        """Another collector has written events of the run, and may end before it has sent them: look in Storage."""
+        backlog = self._runs.get(run)
+        if backlog is not None:
+            backlog.release()
+            self._look_at(backlog)
+
     async def adopt(self, is_ours: Callable[[str], bool]) -> None:
         """Find runs in Storage that others have not sent to the end.
 

@@ -21,7 +21,7 @@ from componentrun.collector.forward.forwarder import Forwarder
 from componentrun.collector.journal import Limits
 from componentrun.collector.lifecycle import Told
 from componentrun.collector.metrics import Metrics
-from componentrun.collector.outlet import Outlet
+from componentrun.collector.outlet import Outlet, SupersededError
 from componentrun.collector.state import RunState
 from componentrun.collector.stores import Stores
 from componentrun.core.redactor import Redactor
@@ -178,6 +178,43 @@ async def test_a_receiver_that_is_taken_away_gets_nothing_more(world: World) -> 
     assert world.forwarder.lanes("team", "main") == ()
     await world.write(2, "over", last=True)
     assert got(world.receiver) == [f"{UID}-1"]
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_a_receiver_that_is_taken_away_gets_nothing_more_though_no_run_writes(
+    world: World, deleted: bool
+) -> None:
+    await world.write(1, "accepted")
+    await world.receiver.until(lambda: len(world.receiver.taken) == 1)
+    if deleted:
+        del world.kube.objects[STORAGES, "main"]
+    else:
+        world.storage(keep="30d")
+    looking = asyncio.create_task(world.forwarder.run(world.stores, ("team",)))
+    async with asyncio.timeout(10):
+        while world.forwarder.lanes("team", "main"):  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+    looking.cancel()
+
+
+async def test_the_end_that_another_collector_wrote_and_did_not_send_is_sent(world: World) -> None:
+    """Two collectors have a run while shards change, and the one that wrote its last segment ends before it sent it."""
+    await world.write(1, "accepted")
+    await world.receiver.until(lambda: len(world.receiver.taken) == 1)
+    ours = world.forwarder, world.stores
+    world.receiver.status = 500
+    late = Outlet(RunState(a_run()), world.stores, world.metrics, LOG, Limits())
+    journal = await late.journal()
+    world.begin()
+    await world.write(2, "over", last=True)
+    await world.forwarder.stop()
+    world.receiver.status = 200
+    world.forwarder, world.stores = ours
+    journal.told(Told("other", 1_795_506_393 * 10**9, "info", "what was seen here"), Redactor())
+    with pytest.raises(SupersededError):
+        await late.write(journal.cut())
+    await world.until_sent()
+    assert got(world.receiver) == [f"{UID}-1", f"{UID}-2"]
 
 
 async def test_an_api_server_in_trouble_ends_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
