@@ -219,10 +219,14 @@ def _wrapped(encoded: str) -> Iterator[str]:
 
 
 def _least(forms: Iterable[str]) -> set[str]:
-    """Those that stand in all others: where none of them is, none of the forms is."""
+    """Those that stand in all others: where none of them is, none of the forms is.
+
+    A long value has thousands of forms. They are compared with the shortest of these alone: more than the least tell as
+    well, and comparing each with each would hold up everybody for minutes.
+    """
     least: list[str] = []
     for form in sorted(forms, key=len):
-        if not any(probe in form for probe in least):
+        if not any(probe in form for probe in least[:_FEW]):
             least.append(form)
     return set(least)
 

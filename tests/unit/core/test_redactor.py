@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import json
+import random
 import shlex
+import time
 from itertools import takewhile
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -162,6 +164,16 @@ def test_secrets_that_overlap_leave_no_rest() -> None:
 def test_each_line_of_a_value_of_several_lines_is_a_secret() -> None:
     redactor = Redactor(["-----BEGIN KEY-----\nMIIBVgIBADANBg\r\n  kqhkiG9w\n}\n"])
     assert [redactor.text(line) for line in ("MIIBVgIBADANBg", "x kqhkiG9w x", "}")] == [MARK, f"x {MARK} x", "}"]
+
+
+def test_a_value_of_hundreds_of_kilobytes_is_learned_in_moments() -> None:
+    value = base64.b64encode(random.Random(1).randbytes(300_000)).decode()  # noqa: S311 - the same every time
+    started = time.process_time()
+    redactor = Redactor([value])
+    assert time.process_time() - started < 5
+    lines = b64(value)
+    for part in (value, *(lines[at : at + 76] for at in range(0, len(lines), 76 * 997))):
+        assert redactor.text(f"it is {part}!") == f"it is {MARK}!"
 
 
 def test_short_values_are_not_redacted() -> None:
