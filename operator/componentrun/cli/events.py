@@ -181,7 +181,8 @@ class _Reader:
     def __init__(self, session: Session, run: str, question: Question, where: _Where, limit: int | None) -> None:
         self._session = session
         self._run = self._find(run)
-        of_run = self._run.spec.storage if self._run is not None else None
+        # What the run names, or else the default Storage when it began: another one may be the default by now.
+        of_run = (self._run.status.storage or self._run.spec.storage) if self._run is not None else None
         store = session.store(where.storage or of_run, where.endpoint)
         uid = self._run.metadata.uid if self._run is not None else run
         self.store, self.uid = store, uid or run

@@ -72,6 +72,16 @@ def test_what_is_said_while_the_last_are_read_does_not_come_on_top(
     assert len(world.run("events", "one", "-n", str(number), "-o", "json").stdout.splitlines()) == number
 
 
+@pytest.mark.parametrize("command", ["events", "logs"])
+def test_events_are_where_the_run_was_though_another_storage_is_the_default_now(world: World, command: str) -> None:
+    world.cluster.add(STORAGES, "old", {"bucket": "old"})
+    world.cluster.status("one", storage="old")
+    assert world.run(command, "one").exit_code == 0
+    assert world.store.name == "old"
+    assert world.run(command, "one", "--storage", "main").exit_code == 0
+    assert world.store.name == "main"
+
+
 def test_events_of_many_runs_are_the_last_hundred_with_day_and_run(world: World) -> None:
     result = world.run("events", "--component", "cleaner", "--configuration", "12")
     ((query, limit),) = world.store.questions
