@@ -41,7 +41,7 @@ Value = TypeVar("Value")
 
 
 class SupersededError(PlatformError):
-    """Another collector has written the next segment: begin again from what is in Storage."""
+    """Another collector wrote the next segment, or the run is in another Storage: begin again from what is there."""
 
 
 class UndeliverableError(PlatformError):
@@ -142,6 +142,8 @@ class Outlet:
                 return await action(await self._store())
             except SegmentTakenError as error:
                 raise SupersededError(error.message) from error
+            except SupersededError:
+                raise
             except ComponentRunError as error:
                 if self._is_hopeless(error):
                     raise UndeliverableError(error.message, error.reason) from error
@@ -158,12 +160,18 @@ class Outlet:
             self._log.warning("%s", message)
 
     async def _store(self) -> Store:
-        """The run's store. Its name is fixed with the first segment, whatever the status says later."""
+        """The run's store: always the same one, whatever is the namespace's default later.
+
+        Raises:
+            SupersededError: the run waited while another Storage became the default, and has begun there.
+        """
         run = self._state.run
         if not self._bound:
             self._storage = run.storage
+        elif run.status.storage not in {None, self._storage}:
+            raise SupersededError(f"it began in Storage `{run.status.storage}`, and waited in `{self._storage}`")
         store = await self._stores.get(run.namespace, self._storage)
-        self._bound = True
+        self._storage, self._bound = store.settings.name, True
         return store
 
     def _is_hopeless(self, error: ComponentRunError) -> bool:

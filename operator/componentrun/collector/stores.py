@@ -57,7 +57,8 @@ class Stores:
             store = open_store(await read_settings(self._kube, storage), observer=self._observer)
             if self._forwarder is not None:
                 await self._forwarder.configure(storage, store)
-            self._open[namespace, name] = (time.monotonic(), store)
+            # Who asked for the default one asks for it by its name from then on.
+            self._open[namespace, name] = self._open[namespace, storage.metadata.name] = time.monotonic(), store
             return store
 
     def lanes(self, namespace: str, store: Store) -> tuple[Lane, ...]:
@@ -68,7 +69,8 @@ class Stores:
         """Read Storage and keys again the next time: what was used did not work. Not more often than makes sense."""
         kept = self._open.get((namespace, name))
         if kept is not None and time.monotonic() - kept[0] > _TRIED_SECONDS:
-            del self._open[namespace, name]
+            for key in [key for key, other in self._open.items() if other is kept]:
+                del self._open[key]
 
     async def _find(self, namespace: str, name: str | None) -> Storage:
         there = [

@@ -1,0 +1,95 @@
+"""A run's events are in one Storage: where the run is, whatever becomes of the namespace's default one meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from obstore.store import MemoryStore
+
+from componentrun.collector import stores as stores_module
+from componentrun.collector.journal import Limits
+from componentrun.collector.lifecycle import Told
+from componentrun.collector.metrics import Metrics
+from componentrun.collector.outlet import Outlet, SupersededError
+from componentrun.collector.state import RunState
+from componentrun.collector.stores import Stores
+from componentrun.core.redactor import Redactor
+from componentrun.process.logs import RunLogger
+from componentrun.storage.connection import Store
+from componentrun.storage.eventsegments import segment_keys
+from tests.unit.collector.fakekube import FakeKube
+from tests.unit.collector.runs import UID, a_run
+
+if TYPE_CHECKING:
+    from componentrun.storage.settings import StoreSettings
+
+
+class World:
+    """A namespace with two Storages, of which `old` is the default one, and who writes a run's events."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.memory: dict[str, MemoryStore] = {"old": MemoryStore(), "new": MemoryStore()}
+        monkeypatch.setattr(stores_module, "_KEPT_SECONDS", -1.0)
+        monkeypatch.setattr(stores_module, "open_store", self.open)
+        self.kube = FakeKube()
+        self.default("old")
+        kube: Any = self.kube
+        self.stores, self.state = Stores(kube), RunState(a_run())
+        self.outlet = self.begin()
+
+    def begin(self) -> Outlet:
+        log = RunLogger(logging.getLogger("test"), "team", "clean")
+        return Outlet(self.state, self.stores, Metrics(), log, Limits())
+
+    def open(self, settings: StoreSettings, **_: object) -> Store:
+        return Store(settings, self.memory[settings.name])
+
+    def default(self, wanted: str) -> None:
+        for name in self.memory:
+            self.kube.add_storage(name, default=name == wanted)
+
+    async def segments(self, name: str) -> int:
+        return len(await segment_keys(await self.stores.get("team", name), UID))
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+async def test_another_default_storage_does_not_split_the_events_of_a_run_that_goes_on(world: World) -> None:
+    journal = await world.outlet.journal()
+    for number in range(3):
+        journal.told(Told(str(number), 1, "info", "a"), Redactor())
+        await world.outlet.write(journal.cut())
+        world.default("new")
+    assert (await world.segments("old"), await world.segments("new")) == (3, 0)
+    assert await world.outlet.close() == ""
+
+
+async def test_what_did_not_work_is_read_again_also_for_those_who_ask_for_the_default_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores_module, "_KEPT_SECONDS", 60.0)
+    monkeypatch.setattr(stores_module, "_TRIED_SECONDS", -1.0)
+    first = await world.stores.get("team", None)
+    assert await world.stores.get("team", "old") is first
+    world.stores.forget("team", "old")
+    again = await world.stores.get("team", None)
+    assert again is not first
+    assert await world.stores.get("team", "old") is again
+
+
+async def test_a_run_that_waited_while_the_default_changed_has_all_of_its_events_where_it_began(world: World) -> None:
+    journal = await world.outlet.journal()
+    journal.told(Told("accepted", 1, "info", "the run was accepted"), Redactor())
+    await world.outlet.write(journal.cut())
+    world.default("new")
+    world.state.run_changed(a_run(storage="new"))
+    journal.told(Told("began", 2, "info", "the component is running"), Redactor())
+    with pytest.raises(SupersededError, match="began in Storage `new`, and waited in `old`"):
+        await world.outlet.write(journal.cut())
+    again = world.begin()
+    assert (await again.journal()).next_seq == 1
