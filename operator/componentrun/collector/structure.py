@@ -179,6 +179,8 @@ def _type(level: str | int) -> EventType:
         if not word.isdecimal():
             return _TYPES.get(word, "info")
         level = int(word[:9])
+    if level < 0:
+        return "info"  # below all of these, as Go's slog and zap count debug
     if level <= _SYSLOG_DEBUG:
         return "error" if level <= _SYSLOG_ERROR else "warn" if level == _SYSLOG_WARNING else "info"
     if level >= _MONOLOG_DEBUG:

@@ -49,6 +49,7 @@ NOTHING = Redactor()
             {"v": 0, "name": "app", "level": 50, "time": "2026-01-01T00:00:00Z"},
         ),
         ('{"level":40,"time":1,"msg":"pino"}', "warn", "pino", {"level": 40, "time": 1}),
+        ('{"level":-4,"msg":"slog"}', "info", "slog", {"level": -4}),
         ('{"level":"20","msg":"a number in quotes"}', "info", "a number in quotes", {"level": "20"}),
         ('{"event":"structlog","level":"error","timestamp":"t"}', "error", "structlog", {"timestamp": "t"}),
         ('{"event":"no level"}', "info", '{"event":"no level"}', {}),
