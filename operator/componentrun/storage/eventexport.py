@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from componentrun.errors import Reason, UserError
 from componentrun.storage.eventfeed import EventFeed
 from componentrun.storage.eventquery import asked_runs, last_events, last_events_of
+from componentrun.storage.failures import MissingError
 from componentrun.tablequery import run_statements
 from componentrun.tablesql import quoted
 
@@ -85,8 +86,11 @@ async def _chosen(store: Store, query: EventQuery, run: str | None, limit: int |
             yield found
         return
     async for uid in _one(run) if run is not None else asked_runs(store, query):
-        async for found in EventFeed(store, uid, query).read():
-            yield found
+        try:
+            async for found in EventFeed(store, uid, query).read():
+                yield found
+        except MissingError:
+            continue  # its events are being swept, and nobody misses what is left of them
 
 
 async def _one(run: str) -> AsyncIterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from componentrun.storage import eventquery
+from componentrun.storage import eventquery, eventreader
 from componentrun.storage.eventexport import export_events
 from componentrun.storage.eventquery import EventQuery
 from componentrun.storage.events import About, Event
@@ -73,6 +73,24 @@ async def test_what_is_written_meanwhile_does_not_come_on_top_of_the_last(
     monkeypatch.setattr(eventquery, "read_segment", read_while_more_comes)
     target = tmp_path / "events.parquet"
     assert await export_events(store, EventQuery(), target, run="r1", limit=1) == 1
+
+
+async def test_a_run_that_is_swept_meanwhile_is_left_out(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        await write(store, run(number))
+    read = eventreader.read_segment
+
+    async def read_while_one_is_swept(store: Store, key: str) -> Segment:
+        if "/r0/" in key:
+            await store.delete([key])
+        return await read(store, key)
+
+    monkeypatch.setattr(eventreader, "read_segment", read_while_one_is_swept)
+    target = tmp_path / "events.parquet"
+    assert await export_events(store, EventQuery(), target) == 4
+    assert {row[0] for row in rows(target, "run")} == {"r1", "r2"}
 
 
 async def test_every_field_is_there(store: Store, tmp_path: Path) -> None:
