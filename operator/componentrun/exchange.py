@@ -369,7 +369,7 @@ class FileWritten:
 
 @dataclass(frozen=True, slots=True)
 class StageInResult:
-    """How bringing the input ended; fits into a termination message (4,096 bytes)."""
+    """How bringing the input ended; fits into a termination message."""
 
     ok: bool
     tables: int = 0

@@ -1,4 +1,4 @@
-"""How an agent ends: a termination message that the kubelet keeps (4,096 bytes at most), and an exit code."""
+"""How an agent ends: a termination message that the kubelet keeps whole, and an exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from componentrun.exchange import StageInResult, StageOutResult, to_json
 
 __all__ = ["TERMINATION_BYTES", "exit_code", "failed", "termination_message"]
 
-TERMINATION_BYTES: Final = 4096
+TERMINATION_BYTES: Final = 2048
+"""A kubelet keeps 12 KiB of a pod, in equal shares for its containers, and at most 4 KiB of each. A run's pod has up to
+four; this holds with two more (sidecars that a mesh puts in, a debugging container)."""
 _CUT: Final = " …"
 _USER_REASONS: Final = frozenset(
     {Reason.OUTPUT_INVALID, Reason.OUTPUT_MISSING, Reason.DISK_FULL, Reason.INVALID_SPEC, Reason.INPUT_INVALID}

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun import exchange
+from componentrun.agent.outcome import TERMINATION_BYTES
 from componentrun.core.effective import resolve
 from componentrun.core.podbuilder import PodSettings, build_pod, build_secret
 from componentrun.core.podmeta import hostname, label_value
@@ -99,6 +100,14 @@ def test_the_pod_is_the_golden_one(name: str) -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(yaml.safe_dump(pod, sort_keys=False, width=120))
     assert pod == yaml.safe_load(path.read_text())
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_what_an_agent_leaves_is_kept_whole_also_beside_containers_that_others_put_in(name: str) -> None:
+    """The kubelet cuts messages to shares of 12 KiB (pkg/kubelet/status, normalizeStatus); half a result is none."""
+    _, pod = PODS[name]()
+    injected = 2
+    assert 12 * 1024 // (len(all_containers(pod)) + injected) >= TERMINATION_BYTES
 
 
 def test_a_forwarded_token_is_in_the_components_environment_and_nowhere_else() -> None:
