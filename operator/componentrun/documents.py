@@ -9,11 +9,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import types
 import typing
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
-__all__ = ["from_json", "refuse_constant", "to_json"]
+__all__ = ["MAX_DEPTH", "from_json", "parse_portable", "to_json"]
+
+MAX_DEPTH: Final = 150
+"""Levels of lists and objects in what people and components write. pydantic reads 200 and writes 255, and what is kept
+stands some levels deeper: a document that can be written and not be read would be lost to everybody."""
+_TOO_DEEP: Final = f"it is nested too deeply; expected at most {MAX_DEPTH} lists and objects in each other"
 
 Document = TypeVar("Document")
 
@@ -36,15 +42,43 @@ def from_json(kind: type[Document], text: str | bytes) -> Document:
     return typing.cast("Document", _build(kind, raw, kind.__name__))
 
 
-def refuse_constant(name: str) -> NoReturn:
-    """For `json.loads(text, parse_constant=...)` of what people and components write.
-
-    Python writes and reads `NaN` and `Infinity`; other readers do not, and some make `null` of them.
+def parse_portable(text: str | bytes) -> Any:
+    """JSON that people and components write, and that every reader understands in the same way.
 
     Raises:
-        ValueError: always.
+        ValueError: it is no JSON, says a number that is none or is too large for others to read, or is too deep.
     """
+    try:
+        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if _is_deeper(document, MAX_DEPTH):
+        raise ValueError(_TOO_DEEP)
+    return document
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    # Python writes and reads `NaN` and `Infinity`; other readers do not, and some make `null` of them.
     raise ValueError(f"it holds `{name}`, which JSON does not know; expected a number, `null` or a text")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"it holds `{text[:40]}`, which is larger than any number that others can read")
+    return number
+
+
+def _is_deeper(document: Any, most: int) -> bool:
+    level = [document]
+    for _ in range(most):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def _build(kind: Any, raw: Any, where: str) -> Any:

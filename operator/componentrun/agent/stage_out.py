@@ -27,7 +27,7 @@ from componentrun.agent.plan import fetch_plan
 from componentrun.agent.progress import WORTH_A_LINE, amount, say
 from componentrun.agent.transfer import Client, Patience
 from componentrun.agent.upload import SMALL_BYTES, Uploaded, upload
-from componentrun.documents import refuse_constant
+from componentrun.documents import parse_portable
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import STAGE_OUT_RESULT, GrantOut, StageOutPlan, StageOutResult, to_json
 
@@ -147,13 +147,13 @@ def _state(folder: Folder, errors: list[UserError]) -> dict[str, Any] | None:
     path = contract.OUT_STATE
     try:
         text = folder.document(path)
-        state = json.loads(text, parse_constant=refuse_constant) if text.strip() else None
+        state = parse_portable(text) if text.strip() else None
     except FileNotFoundError:
         return None
     except UserError as error:
         errors.append(error)
         return None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         problem = _problem_of_json(error)
         errors.append(UserError(f"{path}: it is no JSON ({problem}); expected an object", Reason.OUTPUT_INVALID))
         return None
@@ -170,12 +170,10 @@ def _state(folder: Folder, errors: list[UserError]) -> dict[str, Any] | None:
     return state
 
 
-def _problem_of_json(error: ValueError | RecursionError) -> str:
+def _problem_of_json(error: ValueError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"line {error.lineno}: {error.msg}"
-    if isinstance(error, UnicodeDecodeError):
-        return "not UTF-8 text"
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def _result(

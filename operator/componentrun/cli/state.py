@@ -13,7 +13,7 @@ from componentrun.cli.render import json_text
 from componentrun.cli.session import Session
 from componentrun.cli.sources import read
 from componentrun.contract import DEFAULT_BRANCH
-from componentrun.documents import refuse_constant
+from componentrun.documents import parse_portable
 
 if TYPE_CHECKING:
     from componentrun.storage.state import StateOwner
@@ -124,7 +124,7 @@ def _title(owner: "StateOwner") -> str:
 def _object(file: str) -> dict[str, Any]:
     text, name = read(file)
     try:
-        found = json.loads(text, parse_constant=refuse_constant)
+        found = parse_portable(text)
         json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except ValueError as error:
         raise BadRequestError(f"{name} is no JSON: {error}", '`{"last": 7}` is a state') from error

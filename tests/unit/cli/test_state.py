@@ -44,7 +44,7 @@ def test_put_reads_stdin(world: World) -> None:
     assert world.store.states == {StateOwner("ex", "12"): {}}
 
 
-@pytest.mark.parametrize("text", ["[]", "{", "1", '{"a": NaN}', '{"a": [-Infinity]}'])
+@pytest.mark.parametrize("text", ["[]", "{", "1", '{"a": NaN}', '{"a": [-Infinity]}', '{"a": 1e400}', "[" * 100_000])
 def test_what_is_no_object_is_refused_before_anybody_is_asked(world: World, text: str) -> None:
     result = world.run("state", "put", "-", "ex", "12", text=text)
     assert (result.exit_code, world.asked, world.store.states) == (1, [], {})

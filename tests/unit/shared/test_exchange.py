@@ -1,6 +1,7 @@
 """The documents between operator and agents survive their way, and a broken one is named."""
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from componentrun import exchange
+from componentrun.documents import MAX_DEPTH, parse_portable
 from componentrun.exchange import from_json, to_json
 
 DOCUMENTS = [exchange.StageInPlan, exchange.GrantIn, exchange.StageOutPlan, exchange.GrantOut,
@@ -50,3 +52,27 @@ def test_a_field_of_a_newer_release_is_ignored() -> None:
     result = exchange.StageInResult(ok=True)
     text = to_json(result).replace("{", '{"later":1,', 1)
     assert from_json(exchange.StageInResult, text) == dataclasses.replace(result)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"a": NaN}', "`NaN`, which JSON does not know"),
+        ('{"a": [-1e400]}', "`-1e400`, which is larger than any number"),
+        ('{"a":' * (MAX_DEPTH + 1) + "1" + "}" * (MAX_DEPTH + 1), "expected at most 150 lists and objects"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_other_readers_do_not_understand_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        parse_portable(text)
+
+
+def test_what_others_write_is_read_as_it_is() -> None:
+    text = (
+        '{"n": 0.1, "big": 123456789012345678901234567890, "deep": '
+        + "[" * (MAX_DEPTH - 1)
+        + "]" * (MAX_DEPTH - 1)
+        + "}"
+    )
+    assert parse_portable(text) == json.loads(text)

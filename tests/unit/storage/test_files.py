@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from componentrun.documents import MAX_DEPTH, parse_portable
 from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.exchange import StageOutResult, from_json, to_json
 from componentrun.storage import upload
 from componentrun.storage.commit import publish
 from componentrun.storage.download import head_rows, read_csv
@@ -132,6 +135,15 @@ async def test_a_slice_that_was_replaced_is_never_read(store: Store) -> None:
     await store.put((await need_table(store, FOO)).pointer.slices[0].key, b"9\n")
     with pytest.raises(StaleError):
         await content(store, str(FOO))
+
+
+async def test_the_deepest_state_that_is_taken_from_a_component_is_read_again(store: Store) -> None:
+    """What can be written and not be read would end every later run of the configuration."""
+    text = '{"a":' * MAX_DEPTH + "1" + "}" * MAX_DEPTH
+    brought = from_json(StageOutResult, to_json(StageOutResult(ok=True, state=parse_portable(text)))).state
+    assert brought is not None
+    await write_state(store, StateOwner("ex", "12"), brought)
+    assert await read_state(store, StateOwner("ex", "12")) == json.loads(text)
 
 
 async def test_state_is_kept_for_each_configuration_row_and_branch(store: Store) -> None:
