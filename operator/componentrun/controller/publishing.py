@@ -54,7 +54,7 @@ class Publisher:
         await _remember_state(opened, run, result, done, write_always_only=write_always_only)
         tables = [TableStatus(table=item.table, rows=item.rows, bytes=item.bytes) for item in done.tables]
         files = [FileStatus(id=item.id, name=item.name, bytes=item.bytes) for item in done.files]
-        warnings = (*result.warnings, *warning_of(opened.storage))
+        warnings = (*warning_of(opened.storage), *result.warnings)
         return core_status.published(run, tables=tables, files=files, warnings=warnings, now=self._clock())
 
     async def has_begun(self, run: ComponentRun) -> bool:

@@ -38,6 +38,10 @@ __all__ = [
 
 TERMINAL: Final[frozenset[Phase | None]] = frozenset({"Succeeded", "Failed", "Cancelled"})
 _CANCELLED: Final = frozenset({Reason.CANCELLED, Reason.REPLACED})
+MOST_WARNINGS: Final = 100
+"""That a status names. A component may leave 20,000 files that cause one each, and an object has 1.5 MiB at most."""
+MOST_TABLES: Final = 5000
+"""That a status names; all are counted."""
 _TOO_LATE: Final = "`spec.cancel` was set when the tables were already being published: it came too late."
 
 
@@ -111,9 +115,11 @@ def published(
         message = "There were no tables to publish."
     if diagnosis.reason is not Reason.SUCCEEDED:
         message = f"Only the `writeAlways` tables: {message}"
+    if len(tables) > MOST_TABLES:
+        message = f"{message.removesuffix('.')}; `status.outputTables` names the first {MOST_TABLES}."
     base = run.status.model_copy(
         update={
-            "output_tables": tuple(tables),
+            "output_tables": tuple(tables[:MOST_TABLES]),
             "output_files": files_status(files),
             "conditions": _published(run, run.status.conditions, "True", "Published", message, now),
         }
@@ -185,7 +191,7 @@ def finished(
     if is_terminal(status):
         return status
     late = run.spec.cancel and run.status.phase == "Publishing"
-    noted = tuple(dict.fromkeys((*(status.warnings or ()), *warnings, *((_TOO_LATE,) if late else ()))))
+    noted = tuple(dict.fromkeys((*(status.warnings or ()), *_first(warnings), *((_TOO_LATE,) if late else ()))))
     succeeded = diagnosis.reason is Reason.SUCCEEDED
     phase: Phase = "Succeeded" if succeeded else "Cancelled" if diagnosis.reason in _CANCELLED else "Failed"
     update: dict[str, Any] = {
@@ -204,6 +210,14 @@ def finished(
     if diagnosis.last_words is not None:
         update["last_words"] = diagnosis.last_words
     return with_phase(status, phase, now).model_copy(update=update)
+
+
+def _first(warnings: Sequence[str]) -> Sequence[str]:
+    """As many as a status bears."""
+    more = len(warnings) - MOST_WARNINGS
+    if more <= 0:
+        return warnings
+    return (*warnings[:MOST_WARNINGS], f"{counted(more, 'more warning')}: see the run's events.")
 
 
 def events_delivered(run: ComponentRun, now: datetime) -> ComponentRunStatus:

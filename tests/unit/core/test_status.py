@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -98,6 +99,18 @@ class TestPublished:
         run = make_run(status=publishing_status())
         found = status.published(run, tables=self.TABLES, warnings=("stray.csv was left",), now=at(40))
         assert (found.phase, found.result, found.warnings) == ("Succeeded", "Warning", ("stray.csv was left",))
+
+    def test_names_no_more_than_an_object_can_hold(self) -> None:
+        """A component that leaves 20,000 files causes a warning, or a table, for each of them."""
+        run = make_run(status=publishing_status())
+        warnings = [f"out/tables/{'x' * 200}-{number} was not stored" for number in range(20_000)]
+        tables = [TableStatus(table=f"out.c-main.{'y' * 90}-{number}", rows=1, bytes=1) for number in range(20_000)]
+        found = status.published(run, tables=tables, warnings=warnings, now=at(40))
+        assert len(json.dumps(found.to_dict()).encode()) < 1_000_000
+        assert found.warnings is not None
+        assert (found.warnings[0], found.warnings[-1]) == (warnings[0], "19900 more warnings: see the run's events.")
+        message = next(c.message for c in found.conditions if c.type == "Published")
+        assert message == "20000 tables, 20000 rows; `status.outputTables` names the first 5000."
 
     def test_warns_that_a_cancel_came_too_late(self) -> None:
         run = make_run(status=publishing_status(), cancel=True)
