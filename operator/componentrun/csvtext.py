@@ -188,11 +188,14 @@ def _first_border(block: bytes, *, odd: bool) -> int:
 def cut(read: Read, start: int, end: int, parts: int) -> Iterator[Slice]:
     """Cut the rows in `[start, end)` into at most `parts` slices of about equal size, lazily, in order.
 
-    Together the slices are the range, byte for byte. A slice is never empty; a long row makes its slice longer.
+    Together the slices are the range, byte for byte. A slice is never empty; a long row makes its slice longer. Where a
+    row is longer than any may be, the rest is one slice: nothing of it will be stored, so no border is looked for.
     """
     while start < end:
         goal = start + -(-(end - start) // max(parts, 1))
-        border = end if goal >= end else next_border(read, start, goal, end)
+        too_far = goal + MAX_ROW_BYTES + 1
+        border = end if goal >= end else next_border(read, start, goal, min(end, too_far))
+        border = border if border < too_far else end
         yield Slice(start, border - start)
         start, parts = border, parts - 1
 

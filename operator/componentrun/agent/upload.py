@@ -10,6 +10,7 @@ import dataclasses
 import threading
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from componentrun.agent.checking import Task, check
@@ -20,7 +21,7 @@ from componentrun.agent.packing import PACKED_SLICE_BYTES, WORTH_PACKING, packed
 from componentrun.agent.parallel import in_parallel
 from componentrun.contract import OUT_TABLES
 from componentrun.csvconvert import converted
-from componentrun.csvtext import cut, start_of_text
+from componentrun.csvtext import MAX_ROW_BYTES, cut, start_of_text
 from componentrun.encoding import NONE, suffix
 from componentrun.errors import UserError
 from componentrun.exchange import SliceWritten, TableWritten
@@ -78,9 +79,12 @@ class _Table:
         self.check_types = plan.check_types
         self.compression = plan.compression
         self.error: UserError | None = None
+        self.failed_at = 0
+        """Number of the job that `error` is about."""
         self.warning: str | None = None
         self.stored: dict[int, SliceWritten] = {}
         self.checks: dict[int, Future[int]] = {}
+        self._lock = threading.Lock()
 
     @property
     def typed(self) -> tuple[TypedColumn, ...]:
@@ -95,14 +99,27 @@ class _Table:
         """What is to be checked of a job's rows."""
         return Task(job.path, job.offset, job.offset + job.size, self.columns, self.typed)
 
-    def fail(self, error: UserError) -> None:
-        """Give the table up; the first reason stays."""
-        self.error = self.error or error
+    def fail(self, error: UserError, number: int = 0) -> None:
+        """Give the table up because of a job. Of several faults the one that comes first in it stays."""
+        with self._lock:
+            if self.error is None or number < self.failed_at:
+                self.error, self.failed_at = error, number
 
-    def checked(self, check: Future[int]) -> None:
+    def needs(self, job: _Job) -> bool:
+        """Whether a job is still to be done: where the table is given up, only to find a fault before the known one."""
+        return self.error is None or job.number < self.failed_at
+
+    def checked(self, number: int, check: Future[int]) -> None:
         """Called when a check has ended: a malformed table need not travel any further."""
         if not check.cancelled() and isinstance(error := check.exception(), UserError):
-            self.fail(error)
+            self.fail(error, number)
+
+    def first_error(self) -> UserError | None:
+        """What is wrong with it. Checks run side by side: those of the rows before a fault are waited for."""
+        if self.error is not None:
+            for number in sorted(number for number in self.checks if number < self.failed_at):
+                self.checked(number, self.checks[number])
+        return self.error
 
     def written(self) -> TableWritten:
         """The complete table."""
@@ -164,7 +181,7 @@ def upload(
     large = threading.BoundedSemaphore(_LARGE_AT_A_TIME)
 
     def store(job: _Job) -> None:
-        if job.table.error is not None:
+        if not job.table.needs(job):
             return
         try:
             if job.size >= _LARGE_BYTES:
@@ -173,7 +190,7 @@ def upload(
             else:
                 _store(client, folder, post, job)
         except UserError as error:
-            job.table.fail(error)
+            job.table.fail(error, job.number)
 
     in_parallel(_jobs(folder, tables, checkers), store, _CONNECTIONS, client.stop)
     return _outcome(tables)
@@ -183,7 +200,7 @@ def _outcome(tables: Sequence[_Table]) -> Uploaded:
     written, errors = [], []
     for table in tables:
         try:
-            complete = table.written() if table.error is None else None
+            complete = table.written() if table.first_error() is None else None
         except (UserError, CancelledError) as error:
             complete = None
             table.fail(error if isinstance(error, UserError) else UserError(f"{table.path}: its check was cancelled"))
@@ -212,7 +229,7 @@ def _jobs(folder: Folder, tables: Sequence[_Table], checkers: Checkers) -> Itera
                 if job.piece is None and job.size > SMALL_BYTES:
                     future = checkers.submit(table.task(job))
                     table.checks[job.number] = future
-                    future.add_done_callback(table.checked)
+                    future.add_done_callback(partial(table.checked, job.number))
                 yield job
         except UserError as error:
             table.fail(error)
@@ -253,10 +270,14 @@ def _of_file(table: _Table, number: int, path: str, file: Opened, start: int) ->
 
 def _cut(file: Opened, start: int, compression: str) -> Iterator[Slice]:
     size = file.size - start
-    length = min(max(size // _SLICES, _SMALLEST_SLICE_BYTES), _SLICE_BYTES)
-    if compression != NONE:
-        length = PACKED_SLICE_BYTES
+    longest = _longest(compression)
+    length = longest if compression != NONE else min(max(size // _SLICES, _SMALLEST_SLICE_BYTES), longest)
     return cut(file.read, start, file.size, -(-size // length))
+
+
+def _longest(compression: str) -> int:
+    """Bytes of a slice, but for the rest of its last row."""
+    return _SLICE_BYTES if compression == NONE else PACKED_SLICE_BYTES
 
 
 def _job(table: _Table, number: int, path: str, file: Opened, piece: Slice) -> _Job:
@@ -272,7 +293,8 @@ def _store(client: Client, folder: Folder, post: PostPolicy, job: _Job) -> None:
         return
     with folder.open(job.path) as file:
         rows = 0
-        if job.number not in job.table.checks:
+        # What is longer is malformed, and would be held in memory while it is compressed: its check says why.
+        if job.number not in job.table.checks or job.size > _longest(job.table.compression) + MAX_ROW_BYTES:
             rows = check(file.read, job.table.task(job))
         _send(client, post, job, file.read, rows)
 

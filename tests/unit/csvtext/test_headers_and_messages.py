@@ -154,6 +154,23 @@ def test_cutting_nothing_gives_nothing() -> None:
     assert list(csvtext.cut(reader(b"a\n"), 2, 2, 8)) == []
 
 
+def test_no_border_is_looked_for_where_none_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a quote that is not closed there is none: a file of 100 GiB is not to be read for it."""
+    monkeypatch.setattr(csvtext, "MAX_ROW_BYTES", 100)
+    monkeypatch.setattr(csvtext, "_SCAN_BYTES", 10)
+    data = b"1,2\n" * 100 + b'1,"2\n' + b"1,2\n" * 10_000
+    looked_at = 0
+
+    def read(length: int, offset: int) -> bytes:
+        nonlocal looked_at
+        looked_at = max(looked_at, offset + length)
+        return data[offset : offset + length]
+
+    slices = list(csvtext.cut(read, 0, len(data), len(data) // 200))
+    assert [(part.offset, part.size) for part in slices[-2:]] == [(0, 204), (204, len(data) - 204)]
+    assert looked_at < 1000
+
+
 @pytest.mark.parametrize("block", range(4, 9))
 @pytest.mark.parametrize("text", ["plain", "ž" * 20, "x" + "€" * 20, "xy" + "😀" * 20])
 def test_text_is_validated_in_pieces_that_split_no_character(

@@ -1,0 +1,100 @@
+"""Which of several faults of one table is told."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun import csvtext
+from componentrun.agent import upload
+from componentrun.agent.checking import Task, run_task
+from componentrun.agent.folder import Folder
+from componentrun.agent.outputs import Source
+from componentrun.agent.transfer import Stop
+from componentrun.errors import UserError
+from componentrun.exchange import PostPolicy, StageOutPlan
+from componentrun.storage.layout import TableId
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POST = PostPolicy("http://store.test/bucket", {}, "data/r-1/", 2**30)
+PLAN = StageOutPlan("ns/run", ())
+ROW = b"12345,6789\n"
+BAD = b"12345\n"
+
+
+class Sent:
+    """A client whose store takes everything."""
+
+    def __init__(self) -> None:
+        self.stop = Stop()
+
+    def send(self, request: Any, _use: object) -> str:
+        assert b"".join(request.body())
+        return '"etag"'
+
+
+class LateCheckers:
+    """Checks of which each ends behind those of the rows after it."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._delay = 0.5
+
+    def submit(self, task: Task) -> Future[int]:
+        future: Future[int] = Future()
+
+        def answer() -> None:
+            try:
+                future.set_result(run_task(self._folder, task))
+            except UserError as error:
+                future.set_exception(error)
+
+        threading.Timer(self._delay, answer).start()
+        self._delay /= 3
+        return future
+
+
+@pytest.mark.parametrize("rows", [2000, 40_000])  # checked where they are uploaded, or in processes beside that
+def test_the_first_fault_of_a_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr(upload, "_SMALLEST_SLICE_BYTES", rows * len(ROW))
+    monkeypatch.setattr(upload, "_SLICES", 4)
+    (tmp_path / "out/tables").mkdir(parents=True)
+    # From the second line of the second slice on every row is malformed.
+    (tmp_path / "out/tables/bar.csv").write_bytes(b"a,b\n" + ROW * (rows + 5) + BAD * 4 * rows)
+    source = Source("bar.csv", False, TableId.parse("out.c-a.bar"), (), incremental=False, write_always=False)
+    for _ in range(3):
+        client: Any = Sent()
+        with Folder(str(tmp_path)) as folder:
+            checkers: Any = LateCheckers(folder)
+            (error,) = upload.upload(client, folder, POST, [source], checkers, PLAN).errors
+        assert error.message.startswith(f"out/tables/bar.csv, line {rows + 7}: found 1 field, expected 2")
+
+
+def test_a_quote_that_is_not_closed_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No row ends behind it, so what follows is one slice, however large the file is."""
+    sizes: list[int] = []
+
+    def packed(_read: object, _offset: int, size: int, *_: object, **_more: object) -> None:
+        sizes.append(size)
+
+    monkeypatch.setattr(upload, "packed", packed)
+    monkeypatch.setattr(upload, "PACKED_SLICE_BYTES", 300_000)
+    for module in (csvtext, upload):
+        monkeypatch.setattr(module, "MAX_ROW_BYTES", 300_000)
+    (tmp_path / "out/tables").mkdir(parents=True)
+    (tmp_path / "out/tables/bar.csv").write_bytes(b"a,b\n" + ROW * 50_000 + b'1,"never closed\n' + ROW * 400_000)
+    source = Source("bar.csv", False, TableId.parse("out.c-a.bar"), (), incremental=False, write_always=False)
+    client: Any = Sent()
+    with Folder(str(tmp_path)) as folder:
+        checkers: Any = LateCheckers(folder)
+        plan = StageOutPlan("ns/run", (), compression="zstd")
+        (error,) = upload.upload(client, folder, POST, [source], checkers, plan).errors
+    assert (
+        error.message == "out/tables/bar.csv, line 50002: the row is longer than 300000 bytes; is a quote not closed?"
+    )
+    assert max(sizes) <= 600_000
