@@ -154,6 +154,8 @@ def _columns(
         )
     if manifest.columns is not None:
         return manifest.columns, manifest.has_header
+    if manifest.has_header is not None:
+        return described, manifest.has_header
     return described, None if entry.kind == FOLDER else True
 
 

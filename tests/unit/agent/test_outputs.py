@@ -182,6 +182,10 @@ AND_N = ColumnFacts("n", "STRING")
         ({"schema": (ID, AND_N), "columns": ("n", "id")}, Manifest(), FILE, ("n", "id"), None, (ID, AND_N)),
         ({}, Manifest(columns=("id",), facts=(ID,), has_header=False), FILE, ("id",), False, (ID,)),
         ({}, Manifest(facts=(ID,)), FILE, None, None, (ID,)),
+        # What the manifest says of a header line goes before what the schema lets one expect.
+        ({"schema": (ID,)}, Manifest(has_header=False), FILE, ("id",), False, (ID,)),
+        ({"schema": (ID,)}, Manifest(has_header=True), FILE, ("id",), True, (ID,)),
+        ({"schema": (ID,)}, Manifest(has_header=True), FOLDER, ("id",), True, (ID,)),
     ],
 )
 def test_columns_and_what_is_known_of_them(
