@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from componentrun.agent.folder import shown
 from componentrun.columnnames import listed, resembling
 from componentrun.csvtext import CsvError, Header, read_header, start_of_text
-from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
     from componentrun.agent.folder import Opened
     from componentrun.agent.outputs import Source
     from componentrun.columnfacts import ColumnFacts
+    from componentrun.errors import UserError
 
 __all__ = ["columns_of", "header_of", "known_facts"]
+
+_HEADER_LINE: Final = 1
 
 
 def header_of(file: Opened, source: Source, path: str) -> tuple[Header, str | None]:
@@ -27,7 +29,8 @@ def header_of(file: Opened, source: Source, path: str) -> tuple[Header, str | No
         UserError: (OutputInvalid) no header, a malformed one, not the one of the manifest, or no such primary key.
     """
     header, warning = _header(file, source, path)
-    _check_named(source, header.columns, path)
+    stands_there = header.data_offset > start_of_text(file.read)
+    _check_named(source, header.columns, path, _HEADER_LINE if stands_there else None)
     return header, warning
 
 
@@ -90,18 +93,20 @@ def _agreed(header: Header, columns: tuple[str, ...], path: str) -> Header:
             path,
             f"its header has the columns {listed(header.columns)}; its manifest or the output mapping says "
             f"{listed(columns)}",
+            _HEADER_LINE,
         )
     return header
 
 
-def _check_named(source: Source, columns: tuple[str, ...], path: str) -> None:
+def _check_named(source: Source, columns: tuple[str, ...], path: str, line: int | None = None) -> None:
     named = [("the primary key column", column) for column in source.primary_key]
     if source.delete_where is not None:
         named.append(("the column by which rows are deleted,", source.delete_where.column))
     for what, column in named:
         if column not in columns:
-            raise _wrong(path, f"{what} `{column}` is not there; it has {listed(columns)}{resembling(column, columns)}")
+            told = f"{what} `{column}` is not there; it has {listed(columns)}{resembling(column, columns)}"
+            raise _wrong(path, told, line)
 
 
-def _wrong(path: str, problem: str) -> UserError:
-    return UserError(f"{shown(path)}: {problem}", Reason.OUTPUT_INVALID)
+def _wrong(path: str, problem: str, line: int | None = None) -> UserError:
+    return CsvError(shown(path), line, problem)

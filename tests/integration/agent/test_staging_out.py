@@ -104,7 +104,7 @@ async def test_empty_tables_have_no_slices(place: Place) -> None:
         ({"bar.csv": ""}, "OutputInvalid", "out/tables/bar.csv: the file is empty"),
         ({"bar.csv": "a,a\n"}, "OutputInvalid", "out/tables/bar.csv, line 1: column `a` is there twice"),
         ({"bar.csv": b"a\n\xff\n"}, "OutputInvalid", "out/tables/bar.csv, line 2, column `a`: byte 0xff is not UTF-8"),
-        ({"bar.csv": "b\n"}, "OutputInvalid", "out/tables/bar.csv: the primary key column `a` is not there"),
+        ({"bar.csv": "b\n"}, "OutputInvalid", "out/tables/bar.csv, line 1: the primary key column `a` is not there"),
         ({"other.csv": "a\n"}, "OutputMissing", "out/tables/bar.csv: not there, but the output mapping stores it"),
         ({"bar.csv": "a\n", "x.csv.manifest": "{}"}, "OutputInvalid", "out/tables/x.csv.manifest: there is no file"),
         ({"bar.csv": "a\n", "bar.csv.manifest": "{"}, "OutputInvalid", "out/tables/bar.csv.manifest: it is no JSON"),

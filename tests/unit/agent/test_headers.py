@@ -84,10 +84,10 @@ def test_where_the_rows_begin(
             b"a,c\n",
             Manifest(columns=AB, has_header=True),
             (),
-            "its header has the columns `a`, `c`; its manifest or the output mapping says `a`, `b`",
+            "x.csv, line 1: its header has the columns `a`, `c`; its manifest or the output mapping says `a`, `b`",
         ),
-        (b"a,b\n", Manifest(), ("c",), "the primary key column `c` is not there; it has `a`, `b`"),
-        (b"1,2\n", Manifest(columns=AB), ("c",), "the primary key column `c` is not there; it has `a`, `b`"),
+        (b"a,b\n", Manifest(), ("c",), "x.csv, line 1: the primary key column `c` is not there; it has `a`, `b`"),
+        (b"1,2\n", Manifest(columns=AB), ("c",), "x.csv: the primary key column `c` is not there; it has `a`, `b`"),
     ],
 )
 def test_what_can_not_be_read(
