@@ -1,7 +1,8 @@
 """What a run leaves besides tables, files and state: out/result.json, out/usage.json and artifacts.
 
 They are stored as they are below `_kept/` of the attempt's own prefix, whatever becomes of the tables. What is no JSON
-of the expected kind is a warning, because nobody computes with it; what is no regular file is an error here, too.
+of the expected kind is a warning, because nobody computes with it; what is no regular file is an error here, too, also
+where nobody would read it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from componentrun.agent.form import Form
 from componentrun.agent.manifest import is_text
 from componentrun.agent.parallel import in_parallel
 from componentrun.agent.progress import say
-from componentrun.contract import OUT_ARTIFACTS, OUT_RESULT, OUT_USAGE
+from componentrun.contract import OUT_ARTIFACTS, OUT_FILES, OUT_RESULT, OUT_STATE, OUT_TABLES, OUT_USAGE
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import STAGE_OUT_KEPT
 
@@ -36,6 +37,8 @@ _DEEPEST: Final = 16
 _CONNECTIONS: Final = 8
 _MAX_KEY_BYTES: Final = 1024
 """Of an object, in UTF-8: S3 takes no longer ones."""
+_READ: Final = frozenset({OUT_TABLES, OUT_FILES, OUT_STATE, OUT_RESULT, OUT_USAGE})
+"""Whoever reads them says what else stands in their place."""
 _FILENAME: Final = "${filename}"
 
 
@@ -74,6 +77,7 @@ def keep(client: Client, folder: Folder, post: PostPolicy) -> Kept:
             warnings.append(f"{path}: {error}; it was kept as it is, and not read")
         except UserError as error:
             errors.append(error)
+    errors += _traps(folder)
     try:
         artifacts = _artifacts(folder)
     except UserError as error:
@@ -100,6 +104,17 @@ def _read(folder: Folder, path: str) -> Any:
     if not is_text(document):
         raise ValueError("it holds half of a surrogate pair (an escape such as `\\ud800` alone), which is no text")
     return document
+
+
+def _traps(folder: Folder) -> list[UserError]:
+    """What stands in `out/` itself, is read by nobody, and is no file or folder."""
+    root, _, _ = OUT_TABLES.partition("/")
+    try:
+        entries = folder.entries(root)
+    except UserError:
+        return []  # told by those who look for tables
+    traps = [(f"{root}/{entry.name}", entry.kind) for entry in entries if entry.kind not in {FILE, FOLDER}]
+    return [refused(path, kind) for path, kind in traps if path not in _READ]
 
 
 def _message(document: Any) -> str | None:

@@ -81,3 +81,27 @@ def test_a_name_that_can_be_no_key_ends_nothing_but_itself(tmp_path: Path, name:
         (error,) = keep(client, folder, POST).errors
     assert (error.reason, problem in error.message) == (Reason.OUTPUT_INVALID, True)
     assert client.objects == ["out/usage.json"]
+
+
+def test_a_link_in_out_is_refused_although_nobody_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "out/tables").mkdir(parents=True)
+    (tmp_path / "out/notes.txt").write_text("fine")
+    (tmp_path / "out/way out").symlink_to("/")
+    os.mkfifo(tmp_path / "out/pipe")
+    client: Any = Sent()
+    with Folder(str(tmp_path)) as folder:
+        kept = keep(client, folder, POST)
+    assert [error.message.partition(",")[0] for error in kept.errors] == [
+        "out/pipe: found a named pipe",
+        "out/way out: found a symbolic link",
+    ]
+
+
+def test_what_stands_in_the_place_of_a_document_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for name in ("state.json", "result.json", "tables"):
+        (tmp_path / "out" / name).symlink_to("/")
+    client: Any = Sent()
+    with Folder(str(tmp_path)) as folder:
+        kept = keep(client, folder, POST)
+    assert [error.message.partition(":")[0] for error in kept.errors] == ["out/result.json"]
