@@ -12,7 +12,7 @@ from componentrun.core import status as core_status
 from componentrun.core.image import component_id
 from componentrun.core.mapping import reads_adaptively
 from componentrun.core.scope import warning_of
-from componentrun.errors import ComponentRunError, PlatformError, Reason
+from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
 from componentrun.exchange import StageOutResult, from_json
 from componentrun.storage.adaptive import read_seen
 from componentrun.storage.commit import publish, read_journal, resume
@@ -42,6 +42,9 @@ class Publisher:
     async def publish(self, run: ComponentRun, attempt: int, *, write_always_only: bool) -> ComponentRunStatus:
         """Have the attempt's tables published; the status to write then. May be repeated.
 
+        Where a table does not fit and others are stored always, nothing has changed yet: the run's phase is Publishing
+        still, and these are to be published then.
+
         Raises:
             UserError: a table does not fit what is there; nothing was changed.
             PlatformError: what was uploaded is not what stage-out said; nothing was changed.
@@ -50,7 +53,12 @@ class Publisher:
         opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
         result = await _result(opened, run, attempt)
         uid = run.metadata.uid
-        done = await publish(opened.store, uid, attempt, result, write_always_only=write_always_only)
+        try:
+            done = await publish(opened.store, uid, attempt, result, write_always_only=write_always_only)
+        except UserError as error:
+            if write_always_only or not any(table.write_always for table in result.tables):
+                raise
+            return core_status.refused(run, error, self._clock())
         await _remember_state(opened, run, result, done, write_always_only=write_always_only)
         tables = [TableStatus(table=item.table, rows=item.rows, bytes=item.bytes) for item in done.tables]
         files = [FileStatus(id=item.id, name=item.name, bytes=item.bytes) for item in done.files]

@@ -278,7 +278,10 @@ class Reconciler:
                 run, error, limits=self._limits, now=self._clock(), journal_written=begun
             )
             return await self._failed(run, status, error)
-        return await self._write(run, status)
+        run = await self._write(run, status)
+        if core_status.is_terminal(run.status):
+            return run
+        return await self._publish(run, replace(action, write_always_only=True))
 
     async def _complete(self, run: ComponentRun) -> None:
         """A run was given up while its tables were being switched over: switch the rest, as soon as the store answers.

@@ -32,6 +32,7 @@ __all__ = [
     "publish_failed",
     "published",
     "publishing",
+    "refused",
     "start_failed",
     "with_end",
 ]
@@ -127,6 +128,19 @@ def published(
     return finished(run, diagnosis, now=now, warnings=warnings, base=base)
 
 
+def refused(run: ComponentRun, error: UserError, now: datetime) -> ComponentRunStatus:
+    """A table of a good attempt does not fit what is there: still Publishing, but only what is stored always.
+
+    How the run ends is decided with that, as where the component had failed.
+    """
+    exit_code = _recorded(run.status).exit_code
+    return publishing(run, Diagnosis(error.reason, _unpublished(error), exit_code=exit_code), now)
+
+
+def _unpublished(error: ComponentRunError) -> str:
+    return f"The output is complete, but its tables could not be published: {_sentence(error.message)}"
+
+
 def publish_failed(
     run: ComponentRun,
     error: ComponentRunError,
@@ -162,7 +176,7 @@ def publish_failed(
         warning = f"The `writeAlways` tables could not be published: {why}"
         return finished(run, recorded, now=now, warnings=(warning,), base=base)
     reason = error.reason if isinstance(error, UserError) else Reason.PUBLISH_FAILED
-    message = f"The output is complete, but its tables could not be published: {why}"
+    message = _unpublished(error)
     if journal_written:
         message += (
             " Some of them may have changed already: the run's commit journal in Storage says which belong to it."

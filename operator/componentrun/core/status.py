@@ -23,6 +23,7 @@ from componentrun.core.outcome import (
     publish_failed,
     published,
     publishing,
+    refused,
     start_failed,
 )
 from componentrun.core.podfacts import failed_stage_in
@@ -54,6 +55,7 @@ __all__ = [
     "publish_failed",
     "published",
     "publishing",
+    "refused",
     "start_failed",
     "suspended",
     "terminating",

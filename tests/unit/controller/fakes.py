@@ -310,6 +310,8 @@ class World:
         self.exit_code = 0
         self.state: dict[str, Any] | None = None
         self.write_always = False
+        self.other_tables: tuple[TableWritten, ...] = ()
+        """That the component leaves besides."""
         self.failing_inputs = 0
         """So many attempts, from the first, end before their component starts."""
         self.limits = Limits(events_wait=3, start_retry=10, publish_retry=15)
@@ -378,7 +380,7 @@ class World:
             rows=2,
             size=len(ROWS),
         )
-        result = StageOutResult(ok=True, tables=(table,), state=self.state, rows=2, size=len(ROWS))
+        result = StageOutResult(ok=True, tables=(table, *self.other_tables), state=self.state, rows=2, size=len(ROWS))
         await self.store.agent_put(layout.result(uid, attempt), to_json(result).encode())
         return StageOutResult(ok=True, rows=2, size=len(ROWS), always=int(self.write_always))
 

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from componentrun.api.componentrun import ComponentRun
 from componentrun.controller.publishing import Publisher
+from componentrun.exchange import TableWritten
 from componentrun.storage.connection import Store
 from componentrun.storage.state import StateOwner, read_state
-from tests.unit.controller.fakes import NAMESPACE, TABLE, FakeOperator, FakeStores, World
+from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, FakeStores, World
 
 if TYPE_CHECKING:
     from componentrun.controller.stores import Stores
 
 CONFIGURATION = {"id": "12", "row": "r", "branch": "b"}
 OWNER = StateOwner("cleaner", "12", "r", "b")
+MISFIT = TableWritten(
+    "other.csv",
+    "out.c-main.other",
+    ("id",),
+    ("nowhere",),
+    incremental=False,
+    write_always=False,
+    slices=(),
+    rows=0,
+    size=0,
+)
 
 
 async def kept(world: World, owner: StateOwner = OWNER) -> dict[str, Any]:
@@ -60,6 +73,29 @@ async def test_nor_does_one_that_fails_and_publishes_what_is_always_stored() -> 
     world.add_run(configuration=CONFIGURATION, output={"tables": tables})
     await FakeOperator(world).live()
     assert (world.phase(), await world.rows(TABLE), await kept(world)) == ("Failed", 2, {})
+
+
+@pytest.mark.parametrize("crash_at", [None, *range(1, 20)])
+@pytest.mark.parametrize("always", [True, False])
+async def test_a_table_that_does_not_fit_takes_nothing_from_what_is_always_stored(
+    always: bool, crash_at: int | None
+) -> None:
+    """The component was well and all is uploaded; that a table has other columns is only found when it is published."""
+    world = World()
+    world.state, world.write_always, world.other_tables = {"last": 1}, always, (MISFIT,)
+    world.add_run(configuration=CONFIGURATION)
+    world.writes.crash_at = crash_at
+    with suppress(Crash, BaseExceptionGroup):
+        await FakeOperator(world).live()
+    await FakeOperator(world).live()
+    status = world.run()["status"]
+    assert (status["phase"], status["reason"], status["exitCode"]) == ("Failed", "OutputInvalid", 0)
+    assert "`nowhere`" in status["message"]
+    assert (await world.rows(TABLE), await world.rows(MISFIT.destination)) == (2 if always else None, None)
+    assert [item["table"] for item in status.get("outputTables", ())] == ([TABLE] if always else [])
+    published = next(item for item in status["conditions"] if item["type"] == "Published")
+    assert published["status"] == str(always)
+    assert await kept(world) == {}
 
 
 async def test_without_a_configuration_no_state_is_kept() -> None:
