@@ -53,14 +53,15 @@ def columns_of(source: Source, path: str) -> tuple[str, ...]:
 
 def known_facts(source: Source, columns: tuple[str, ...], path: str) -> tuple[tuple[ColumnFacts, ...], str | None]:
     """What is said of columns that are there, with a warning that names the others."""
-    strange = [item.name for item in source.facts if item.name not in columns]
+    there = frozenset(columns)
+    strange = [item.name for item in source.facts if item.name not in there]
     warning = None
     if strange:
         warning = (
             f"{shown(path)}: its manifest tells of the column{'s' if len(strange) > 1 else ''} "
             f"{listed(strange)}, which it does not have; that was passed over."
         )
-    return tuple(item for item in source.facts if item.name in columns), warning
+    return tuple(item for item in source.facts if item.name in there), warning
 
 
 def _header(file: Opened, source: Source, path: str) -> tuple[Header, str | None]:

@@ -12,6 +12,7 @@ columns, the earlier rows have the empty string there.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 
@@ -260,7 +261,8 @@ def check_load(pointer: Pointer | None, load: TableLoad) -> None:
     if pointer is None or pointer.dropped:
         return
     existing = pointer.column_names
-    missing = [name for name in existing if name not in load.columns]
+    brought = frozenset(load.columns)
+    missing = [name for name in existing if name not in brought]
     if missing:
         raise UserError(
             f"{told} lacks {_columns(missing)} of the table; found {listed(load.columns)}"
@@ -285,7 +287,7 @@ def _check_names(told: str, load: TableLoad) -> None:
         raise UserError(
             f"{told} has {'a column without a' if load.columns else 'no column'} name", Reason.OUTPUT_INVALID
         )
-    repeated = sorted({name for name in load.columns if load.columns.count(name) > 1})
+    repeated = sorted(name for name, times in Counter(load.columns).items() if times > 1)
     if repeated:
         raise UserError(f"{told} has {_columns(repeated)} more than once", Reason.OUTPUT_INVALID)
     strange = [name for name in load.primary_key if name not in load.columns]
@@ -310,7 +312,8 @@ def merge_load(pointer: Pointer | None, load: TableLoad, commit: Commit, version
     primary_key = load.primary_key
     segments: tuple[Segment, ...] = ()
     if there is not None and load.incremental:
-        names = there.column_names + tuple(name for name in load.columns if name not in there.column_names)
+        # The operator does this, and nothing else meanwhile: a table may have tens of thousands of columns.
+        names = tuple(dict.fromkeys((*there.column_names, *load.columns)))
         primary_key = there.primary_key
         segments = there.segments
     time = max(commit.time, pointer.last_change) if pointer is not None else commit.time

@@ -99,7 +99,8 @@ def plan_read(pointer: Pointer, wish: Wish) -> Reading:
 
 def _check(pointer: Pointer, wish: Wish) -> None:
     wanted = [*(wish.columns or ()), *([wish.where.column] if wish.where is not None else [])]
-    missing = [name for name in wanted if name not in pointer.column_names]
+    there = frozenset(pointer.column_names)
+    missing = [name for name in wanted if name not in there]
     if missing:
         raise UserError(
             f"`{pointer.id}` has no column `{missing[0]}`, which the input mapping names; it has "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -111,6 +112,17 @@ def test_a_table_of_thousands_of_columns_is_refused_in_a_sentence() -> None:
     with pytest.raises(UserError, match=r"lacks the columns `column 0`, .* `column 9` and 5990 more of") as refusal:
         apply_load(first, load("x" * 5000), commit("r2"))
     assert len(refusal.value.message) < 1000
+
+
+def test_a_load_of_very_many_columns_holds_up_nobody() -> None:
+    """The operator does nothing else while it works out what becomes of a table: it would lose its Lease."""
+    names = [f"column {number}" for number in range(20_000)]
+    begun = process_time()
+    table = apply_load(None, load(*names), commit("r0"))
+    table = apply_load(table, load(*names, "one more", incremental=True), commit("r1", 1))
+    assert len(table.columns) == len(names) + 1
+    # A second or so, where each name is looked for once, and minutes, where all are gone through for each.
+    assert process_time() - begun < 20
 
 
 def test_what_is_decided_is_merged_even_if_the_table_has_changed_since() -> None:
