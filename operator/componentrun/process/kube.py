@@ -26,6 +26,7 @@ from pydantic_core import from_json, to_json
 
 from componentrun.errors import PlatformError
 from componentrun.process.clock import ApiClock
+from componentrun.process.depths import without_depths
 from componentrun.process.kubeerrors import ForbiddenError, GoneError, UnavailableError, error_for
 from componentrun.process.resources import PODS
 
@@ -64,6 +65,8 @@ _FIRST_ERROR: Final = 300
 _UNAUTHORIZED: Final = 401
 _GONE: Final = 410
 _QUOTED: Final = 200
+_TOO_DEEP: Final = "recursion limit"
+"""In the parser's words for JSON that is nested deeper than it goes."""
 _KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """In seconds, but for the count: what notices within about 30 s that a peer is gone."""
 
@@ -292,12 +295,26 @@ def _retry_after(headers: Mapping[str, str]) -> float:
 
 def _parse(content: bytes, what: str) -> dict[str, Any]:
     try:
-        document = from_json(content, cache_strings="keys")
+        document = _read(content)
     except ValueError as error:
         raise UnavailableError(f"{what}: the answer is no JSON: {content[:_QUOTED]!r}") from error
     if not isinstance(document, dict):
         raise UnavailableError(f"{what}: the answer is no JSON object: {content[:_QUOTED]!r}")
     return document
+
+
+def _read(content: bytes) -> Any:
+    """The document; nested deeper than can be read, without what is too deep, which `core` then refuses.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    try:
+        return from_json(content, cache_strings="keys")
+    except ValueError as error:
+        if _TOO_DEEP not in str(error):
+            raise
+    return from_json(without_depths(content), cache_strings="keys")
 
 
 def _checked(event: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from componentrun.columnfacts import ColumnFacts
 from componentrun.core.effective import EffectiveRun, resolve
 from componentrun.core.image import pull_policy
+from componentrun.core.mapping import MOST_LEVELS
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Where
 from tests.unit.core.make import make_component, make_run
@@ -490,6 +491,21 @@ REFUSED: list[tuple[str, dict[str, Any] | None, dict[str, Any], str]] = [
     ),
     ("no room for data", {"dataSize": "0"}, {}, "spec.dataSize"),
 ]
+
+
+def nested(levels: int) -> dict[str, Any]:
+    value: Any = {"a": 1}
+    for level in range(levels - 1):
+        value = {"a": value} if level % 2 else [value]
+    return {"a": value}
+
+
+@pytest.mark.parametrize("name", ["parameters", "imageParameters"])
+def test_parameters_are_nested_as_deep_as_can_be_read_and_no_deeper(name: str) -> None:
+    of_image(configuration={name: nested(MOST_LEVELS - 1)})
+    with pytest.raises(UserError, match=rf"spec\.configuration\.{name}: nested more than 150 levels deep") as caught:
+        of_image(configuration={name: nested(MOST_LEVELS)})
+    assert caught.value.reason is Reason.INVALID_SPEC
 
 
 @pytest.mark.parametrize(("component", "spec", "path"), [pytest.param(*row[1:], id=row[0]) for row in REFUSED])

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio.config import kube_config
 
+from componentrun.core.mapping import MOST_LEVELS
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.process import kube as kube_module
 from componentrun.process.kube import Kube
@@ -270,3 +271,32 @@ async def test_a_token_that_was_replaced_is_read_anew_also_behind_other_failures
     server.answers = [(503, {"message": "starting"}), (401, {"message": "Unauthorized"}), (200, {"fine": True})]
     assert await kube.get(PODS, "team", "load-1") == {"fine": True}
     assert server.asked[2][3].get("Authorization") == "Bearer newer"
+
+
+class TestDeepObjects:
+    """Parameters are free-form: whoever may create a run decides how deep they are."""
+
+    @staticmethod
+    def _nested(levels: int) -> str:
+        return '{"a":' * levels + '["}{", "\\""]' + "}" * levels
+
+    async def test_one_of_them_is_read_without_its_depths(self, kube: Kube, server: ApiServer) -> None:
+        server.answers = [(200, f'{{"before": 1, "deep": {self._nested(5_000)}, "after": "]"}}')]
+        answer = await kube.get(PODS, "team", "load-1")
+        assert (answer["before"], answer["after"]) == (1, "]")
+        levels, value = 0, answer["deep"]
+        while isinstance(value, dict):
+            levels, value = levels + 1, value["a"]
+        assert value is None
+        assert levels > MOST_LEVELS, "it would be carried out without its depths"
+
+    async def test_a_watch_goes_on_behind_one(self, kube: Kube, server: ApiServer) -> None:
+        event = '{{"type": "ADDED", "object": {{"metadata": {{"uid": "{}", "resourceVersion": "2"}}, "spec": {}}}}}\n'
+        server.answers = [(200, event.format(1, self._nested(300)) + event.format(2, self._nested(3)))]
+        told = [item["object"]["metadata"]["uid"] async for item in kube.watch(RUNS, None, "1")]
+        assert told == ["1", "2"]
+
+    async def test_what_is_no_json_stays_none(self, kube: Kube, server: ApiServer) -> None:
+        server.answers = [(200, self._nested(300)[:-9])]
+        with pytest.raises(UnavailableError, match="no JSON"):
+            await kube.get(PODS, "team", "load-1")
