@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from componentrun.core.networkpolicy import IPV4_ONLY, build_policy, policy_name
 from componentrun.errors import Reason, TransientError
-from componentrun.process.kubeerrors import AlreadyExistsError, NotFoundError
+from componentrun.process.kubeerrors import AlreadyExistsError, ConflictError, NotFoundError
 from componentrun.process.resources import NETWORK_POLICIES
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Policies:
             base_url: URL of its store.
 
         Raises:
-            TransientError: the store's name can't be resolved, or the API server is away.
+            TransientError: the store's name can't be resolved, the API server is away, or others change the policy.
             KubeError: the API server refused.
         """
         addresses = () if storage.spec.egress else await self._resolver.resolve(*endpoint_of(base_url))
@@ -154,7 +154,10 @@ class Policies:
             or there["metadata"].get("ownerReferences", []) != owners
         ):
             change = {"metadata": {"ownerReferences": owners}, "spec": wanted["spec"]}
-            await self._kube.patch(NETWORK_POLICIES, namespace, name, change)
+            try:
+                await self._kube.patch(NETWORK_POLICIES, namespace, name, change)
+            except ConflictError as error:
+                raise TransientError(f"others change network policy `{name}` just now: {error.message}") from error
             log.info("network policy %s/%s brought up to date", namespace, name)
 
 

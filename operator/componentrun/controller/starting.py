@@ -36,7 +36,10 @@ from componentrun.process.kubeerrors import (
     ForbiddenError,
     InvalidError,
     KubeError,
+    NamespaceTerminatingError,
     NotFoundError,
+    QuotaExceededError,
+    UnavailableError,
 )
 from componentrun.process.resources import PODS, SECRETS
 from componentrun.process.storages import find_secret
@@ -254,7 +257,11 @@ class Starter:
         except AlreadyExistsError:
             pod = await self._there(PODS, namespace, name)
             _check_owner("pod", pod, run.metadata.uid)
-        except (ForbiddenError, InvalidError) as error:
+        except UnavailableError as error:
+            raise TransientError(f"the pod can't be made now: {error.message}", Reason.POD_REJECTED) from error
+        except (QuotaExceededError, NamespaceTerminatingError):
+            raise  # these say by themselves what becomes of the run
+        except KubeError as error:  # a webhook chooses the status of its refusal
             if _NO_ACCOUNT_YET.search(error.message):
                 raise TransientError(
                     f"the namespace has no service account yet, without which no pod can be made: {error.message}",

@@ -1,7 +1,7 @@
 """JSON that is nested deeper than the parser goes (200 levels): read all the same, without what lies below a depth.
 
-Whoever may create a run decides how deep its parameters are. One such run must not keep a whole process from reading all
-others: a watch that can't read an event asks for it again and again, and a listing is lost as a whole.
+Whoever may create a run decides how deep its parameters are. One such run must not keep a whole process from reading
+all others: a watch that can't read an event asks for it again and again, and a listing is lost as a whole.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from pydantic_core import from_json, to_json
 from componentrun.errors import PlatformError
 from componentrun.process.clock import ApiClock
 from componentrun.process.depths import without_depths
-from componentrun.process.kubeerrors import ForbiddenError, GoneError, UnavailableError, error_for
+from componentrun.process.kubeerrors import ConflictError, ForbiddenError, GoneError, UnavailableError, error_for
 from componentrun.process.resources import PODS
 
 if TYPE_CHECKING:
@@ -180,12 +180,19 @@ class Kube:
             yield answer
 
     async def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Create an object. Raises AlreadyExistsError where the name is taken (maybe by an earlier try of ours).
+        """Create an object.
 
         A field that the server does not know is refused, not dropped: parts of a pod (its affinity) and of a policy
         (the way to the store) are free-form in our objects, and a typing error there would go unnoticed.
+
+        Raises:
+            AlreadyExistsError: the name is taken (maybe by an earlier try of ours).
+            UnavailableError: likewise where others were faster at a ResourceQuota, which counts by compare-and-swap.
         """
-        return await self.request("POST", resource.path(namespace), query=_STRICT, body=body)
+        try:
+            return await self.request("POST", resource.path(namespace), query=_STRICT, body=body)
+        except ConflictError as error:
+            raise UnavailableError(error.message, error.status) from error
 
     async def patch(
         self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any], subresource: str = ""

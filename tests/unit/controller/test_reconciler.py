@@ -20,6 +20,7 @@ from componentrun.process.kubeerrors import (
     NamespaceTerminatingError,
     QuotaExceededError,
     UnavailableError,
+    error_for,
 )
 from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, World
 
@@ -418,6 +419,37 @@ class TestStarting:
         status = world.run()["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "PodRejected")
         assert "violates PodSecurity restricted" in status["message"]
+
+    @pytest.mark.parametrize("status", [404, 418, 451])
+    async def test_a_webhook_chooses_the_status_of_its_refusal(self, status: int) -> None:
+        world = World()
+        world.add_run()
+        refusal = error_for(status, b'{"message": "admission webhook denied the request: no"}', "create pods")
+        world.kube.refusals["create", "pods"] = [refusal]
+        await FakeOperator(world).live(2)
+        told = world.run()["status"]
+        assert (told["phase"], told["reason"]) == ("Failed", "PodRejected"), told
+        assert "webhook denied the request: no" in told["message"]
+
+    async def test_a_webhook_that_does_not_answer_is_waited_for_and_is_no_defect_of_ours(self) -> None:
+        world = World()
+        world.add_run()
+        world.kube.refusals["create", "pods"] = [UnavailableError("500: failed calling webhook", 500)] * 100
+        await FakeOperator(world).live()
+        told = world.run()["status"]
+        assert (told["phase"], told["reason"]) == ("Failed", "PodRejected"), told
+        assert "failed calling webhook" in told["message"]
+
+    async def test_a_network_policy_that_others_change_too_is_looked_at_again(self) -> None:
+        world = World()
+        world.add_run("first")
+        await FakeOperator(world).live()
+        (policy,) = world.kube.of("networkpolicies")
+        world.kube.change("networkpolicies", policy["metadata"]["name"], {"spec": {"egress": []}})
+        world.add_run()
+        world.kube.refusals["patch", "networkpolicies"] = [ConflictError("has changed", 409)]
+        await FakeOperator(world).live()
+        assert world.phase() == "Succeeded", world.run()["status"]
 
     async def test_the_service_account_of_a_namespace_that_was_made_just_now_is_waited_for(self) -> None:
         world = World()

@@ -179,6 +179,13 @@ class TestRetries:
             await kube.get(PODS, "team", "load-1")
 
 
+async def test_a_quota_at_which_others_were_faster_may_be_asked_again(kube: Kube, server: ApiServer) -> None:
+    said = 'Operation cannot be fulfilled on resourcequotas "small": the object has been modified'
+    server.answers = [(409, {"reason": "Conflict", "message": said})]
+    with pytest.raises(UnavailableError, match="cannot be fulfilled on resourcequotas"):
+        await kube.create(PODS, "team", {})
+
+
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
