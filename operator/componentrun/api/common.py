@@ -34,6 +34,8 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 _DURATION: Final = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 _LONG_DURATION: Final = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
+_MOST_SECONDS: Final = 1000 * 365 * 24 * 3600
+"""Of a duration: more can't be added to every time, nor taken from it, and nobody waits for the difference."""
 _QUANTITY: Final = re.compile(r"^(\d+(?:\.\d+)?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")
 _FACTORS: Final = {
     None: 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15,
@@ -91,7 +93,7 @@ Labels = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_
 
 
 def duration_seconds(text: str) -> int:
-    """Seconds of a `Duration`.
+    """Seconds of a `Duration`; of one beyond a thousand years, those of a thousand years.
 
     Raises:
         ValueError: the text is no duration.
@@ -100,11 +102,11 @@ def duration_seconds(text: str) -> int:
     if not match or not any(match.groups()):
         raise ValueError(f"`{text}` is no duration: expected hours, minutes and seconds such as `90s`, `15m`, `1h30m`")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
+    return min(hours * 3600 + minutes * 60 + seconds, _MOST_SECONDS)
 
 
 def long_duration_seconds(text: str) -> int:
-    """Seconds of a `LongDuration`.
+    """Seconds of a `LongDuration`; likewise.
 
     Raises:
         ValueError: the text is no such duration.
@@ -115,7 +117,7 @@ def long_duration_seconds(text: str) -> int:
             f"`{text}` is no duration: expected days, hours, minutes and seconds such as `30d`, `12h`, `90s`"
         )
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    return min(((days * 24 + hours) * 60 + minutes) * 60 + seconds, _MOST_SECONDS)
 
 
 def duration_text(value: timedelta | float) -> str:

@@ -1,8 +1,18 @@
 """Durations and quantities as people write them."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from componentrun.api.common import duration_seconds, duration_text, quantity_value
+from componentrun.api.common import duration_seconds, duration_text, long_duration_seconds, quantity_value
+
+
+@pytest.mark.parametrize("text", ["99999999h", "9999999999999999999h", "9999999999999999999s"])
+def test_a_duration_beyond_all_times_can_be_added_to_one_and_taken_from_it(text: str) -> None:
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    for seconds in (duration_seconds(text), long_duration_seconds(text.replace("h", "d"))):
+        length = timedelta(seconds=seconds)
+        assert now - length < now < now + length
 
 
 @pytest.mark.parametrize(

@@ -528,6 +528,13 @@ class TestAfterTheEnd:
         assert plan(observe(run, None, seconds=40)) == Plan((), at(630))
         assert plan(observe(run, None, seconds=630)) == Plan((DeleteRun(),))
 
+    @pytest.mark.parametrize("field", ["ttlAfterFinished", "podTtlAfterFinished"])
+    def test_a_time_to_live_may_be_longer_than_times_go(self, field: str) -> None:
+        run = make_run(status=self.final(events={"count": 3, "delivered": True}), **{field: "9999999999999999999h"})
+        after = make_run(status=written(plan(observe(run, self.pod(), seconds=31))).to_dict(), **{field: "99999999h"})
+        kept = field == "podTtlAfterFinished"
+        assert plan(observe(after, self.pod(), seconds=40)).actions == (() if kept else (KILL,))
+
     def test_neither_cancel_nor_suspend_changes_what_has_ended(self) -> None:
         run = make_run(status=self.final(), cancel=True, suspend=True)
         assert plan(observe(run, self.pod(), seconds=31)).actions == ()
