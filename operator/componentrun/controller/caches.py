@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from componentrun.api import names
 from componentrun.api.componentrun import ComponentRun
+from componentrun.core.outcome import TERMINAL
 from componentrun.core.podview import asked_before, read_pod
 
 if TYPE_CHECKING:
@@ -202,6 +203,10 @@ class RunCache(ObjectCache):
     def is_anothers(self, key: Key) -> bool:
         """Whether a run of this name was seen that another operator carries out."""
         return key in self._others
+
+    def has_ended(self, key: Key) -> bool:
+        """Whether the run is in a phase that is never left; of one that can't be read, too."""
+        return self._phases.get(key) in TERMINAL
 
     def in_phases(self, phases: frozenset[str]) -> list[Key]:
         """Keys of the runs that are in one of these phases."""

@@ -106,7 +106,11 @@ class Reconciler:
             RetryError, TransientError: look again after a pause.
             ComponentRunError: something that more tries will hardly change.
         """
-        run = self._caches.runs.get(key)
+        try:
+            run = self._caches.runs.get(key)
+        except ValidationError as unreadable:
+            await self._end_unreadable(key, unreadable)
+            return None
         if run is None:
             if self.active:
                 await self._remover.sweep(key)
@@ -174,7 +178,7 @@ class Reconciler:
         try:
             run = self._caches.runs.get(key)
         except ValidationError as unreadable:
-            await self._writer.write_unreadable(key, unreadable)
+            await self._end_unreadable(key, unreadable)
             return
         if run is None or core_status.is_terminal(run.status):
             return
@@ -184,6 +188,11 @@ class Reconciler:
         pod = self._caches.pods.current(key, run.metadata.uid)
         if pod is not None and not pod.gone:
             await self._remover.delete(key, DeletePod(pod.name, pod.uid, _KILL_SECONDS))
+
+    async def _end_unreadable(self, key: Key, error: ValidationError) -> None:
+        """End a run that this release can't read, once: its own end is news, too."""
+        if self.active and not self._caches.runs.has_ended(key):
+            await self._writer.write_unreadable(key, error)
 
     async def _carry_out(self, run: ComponentRun, action: Action) -> ComponentRun:
         match action:

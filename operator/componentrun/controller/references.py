@@ -10,10 +10,13 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from pydantic import ValidationError
+
 from componentrun.api.component import Component
 from componentrun.api.storage import Storage
 from componentrun.controller.caches import Key
-from componentrun.errors import UserError
+from componentrun.controller.unreadable import what_is_wrong
+from componentrun.errors import Reason, UserError
 from componentrun.process.kubeerrors import ForbiddenError, NotFoundError
 from componentrun.process.resources import COMPONENTS, STORAGES
 from componentrun.storage.resource import choose
@@ -64,6 +67,7 @@ class References:
                 tells of it be behind.
 
         Raises:
+            UserError: it can't be read.
             KubeError: the API server refused or is away.
         """
         if name is None:
@@ -76,7 +80,13 @@ class References:
                 known.drop(key)
                 return None
         document = known.document(key)
-        return None if document is None else _component(document)
+        try:
+            return None if document is None else _component(document)
+        except ValidationError as error:
+            raise UserError(
+                f"Component `{name}` can't be read by this release of the operator: {what_is_wrong(error)}",
+                Reason.INVALID_SPEC,
+            ) from error
 
     async def storage(self, namespace: str, wanted: str | None) -> Storage:
         """The Storage of this name, or the namespace's default one.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.common import API_VERSION
 from componentrun.api.componentrun import ComponentRun
+from componentrun.controller.unreadable import what_is_wrong
 from componentrun.core import status as core_status
 from componentrun.errors import Reason
 from componentrun.process.kubeerrors import AlreadyExistsError, KubeError
@@ -73,8 +74,7 @@ class StatusWriter:
         Raises:
             KubeError: the API server refused or is away.
         """
-        where = "; ".join(".".join(str(part) for part in item["loc"]) + ": " + item["msg"] for item in error.errors())
-        message = f"This release of the operator can't read the run: {where}"[:_LONGEST_NOTE]
+        message = f"This release of the operator can't read the run: {what_is_wrong(error)}"[:_LONGEST_NOTE]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         condition = {
             "type": "Succeeded", "status": "False", "reason": Reason.INVALID_SPEC, "message": message,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from componentrun.api.common import API_VERSION
 from componentrun.api.names import OPERATOR_LABEL
 from componentrun.controller.caches import Key
 from componentrun.process.kubeerrors import (
@@ -590,12 +591,54 @@ class TestGivingUp:
         key = world.add_run(timeout=["not", "a", "duration"])
         operator = FakeOperator(world)
         await operator.start()
-        with pytest.raises(ValidationError) as caught:
-            await operator.reconciler.reconcile(key)
-        await operator.reconciler.give_up(key, caught.value)
+        await operator.reconciler.reconcile(key)
         status = world.run()["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "InvalidSpec")
         assert "spec.timeout" in status["message"]
+
+    async def test_it_ends_once_though_its_end_is_news_too(self) -> None:
+        world = World()
+        key = world.add_run(resources={"limits": {"cpu": -1}})
+        operator = FakeOperator(world)
+        await operator.live()
+        status = world.run()["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "InvalidSpec")
+        assert "spec.resources.limits.cpu" in status["message"]
+        world.now += timedelta(hours=1)
+        with pytest.raises(ValidationError) as caught:
+            operator.caches.runs.get(key)
+        await operator.reconciler.give_up(key, caught.value)
+        assert world.run()["status"] == status
+        assert world.writes.log == ["patch componentruns/status"]
+
+    async def test_one_that_stands_by_ends_nothing(self) -> None:
+        world = World()
+        key = world.add_run(resources={"limits": {"cpu": -1}})
+        operator = FakeOperator(world)
+        await operator.start()
+        operator.reconciler.active = False
+        await operator.reconciler.reconcile(key)
+        assert world.writes.log == []
+
+    @pytest.mark.parametrize(
+        ("spec", "path"),
+        [
+            ({"dataSize": -1}, "spec.dataSize"),
+            ({"resources": {"limits": {"memory": -5}}}, "spec.resources.limits.memory"),
+        ],
+    )
+    async def test_a_component_that_can_not_be_read_is_told_with_the_field_that_is_wrong(
+        self, spec: dict[str, Any], path: str
+    ) -> None:
+        """The API server takes negative whole numbers for quantities: no pattern holds for numbers."""
+        world = World()
+        component = {"metadata": {"name": "cleaner"}, "spec": {"image": "cleaner", **spec}}
+        world.kube.put("components", {"apiVersion": API_VERSION, "kind": "Component", **component})
+        world.add_run(image=None, component="cleaner")
+        await FakeOperator(world).live()
+        status = world.run()["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "InvalidSpec"), status
+        assert f"Component `cleaner` can't be read by this release of the operator: {path}" in status["message"]
 
     async def test_a_run_that_can_not_be_brought_further_ends_as_internal(self) -> None:
         world = World()
