@@ -41,6 +41,8 @@ _CREATE_HINT: Final = "`componentrun submit --dry-run` prints the manifest witho
 _METADATA: Final = frozenset(
     {"name", "generateName", "namespace", "labels", "annotations", "finalizers", "ownerReferences"}
 )  # fmt: skip
+_SHOWN: Final = 80
+"""Characters of what was found; a line's worth."""
 _LEAST: Final = -(2**63)
 _MOST: Final = 2**63 - 1
 """Whole numbers beyond these become floating point ones in the API server."""
@@ -80,7 +82,7 @@ def parse(text: str, where: str) -> JsonObject:
     """One ComponentRun from YAML or JSON.
 
     Raises:
-        BadRequestError: the text is no YAML, or not exactly one ComponentRun.
+        BadRequestError: the text is no YAML, or not exactly one ComponentRun, or no objects are where they have to be.
     """
     import yaml  # noqa: PLC0415 - takes a while to load and only files need it
 
@@ -91,6 +93,8 @@ def parse(text: str, where: str) -> JsonObject:
             f"{where} is not YAML: {_one_line(str(error))}",
             "indent with spaces; quote texts that hold `: ` or start with `#`",
         ) from error
+    except RecursionError as error:
+        raise BadRequestError(f"{where} is nested too deep to be read", "give deep structures as text") from error
     if len(found) != 1 or not isinstance(found[0], dict):
         raise BadRequestError(
             f"{where} holds {len(found)} documents; expected one ComponentRun", "submit the runs one by one"
@@ -102,17 +106,21 @@ def parse(text: str, where: str) -> JsonObject:
             f"{where} is a `{kind}` of `{version}`; expected a `ComponentRun` of `{API_VERSION}`",
             "`kubectl apply -f` creates objects of other kinds",
         )
-    return manifest
+    return manifest | {name: _object(manifest.get(name), name) for name in ("metadata", "spec")}
 
 
 def build(flags_: RunFlags, base: JsonObject | None = None) -> JsonObject:
-    """The manifest that the flags describe; where there is a file, flags win over what it says."""
+    """The manifest that the flags describe; where there is a file, flags win over what it says.
+
+    Raises:
+        BadRequestError: flags can't be put into what the file says, or not together.
+    """
     manifest: JsonObject = {"apiVersion": API_VERSION, "kind": "ComponentRun", "metadata": {}, "spec": {}}
     for key, value in (base or {}).items():
         if key != "status":
             manifest[key] = value
-    manifest["metadata"] = _metadata(flags_, manifest["metadata"] or {})
-    manifest["spec"] = _spec(flags_, dict(manifest["spec"] or {}))
+    manifest["metadata"] = _metadata(flags_, manifest["metadata"])
+    manifest["spec"] = _spec(flags_, dict(manifest["spec"]))
     if not manifest["metadata"].get("name"):
         prefix = manifest["metadata"].pop("generateName", None)
         manifest["metadata"] = {"name": generated_name(manifest["spec"], prefix)} | manifest["metadata"]
@@ -124,7 +132,7 @@ def _metadata(flags_: RunFlags, base: JsonObject) -> JsonObject:
     if flags_.name:
         metadata["name"] = flags_.name
     if flags_.labels:
-        metadata["labels"] = dict(metadata.get("labels") or {}) | dict(
+        metadata["labels"] = _object(metadata.get("labels"), "metadata.labels") | dict(
             flags.pair("--label", text) for text in flags_.labels
         )
     return metadata
@@ -143,12 +151,14 @@ def _spec(flags_: RunFlags, spec: JsonObject) -> JsonObject:
     spec |= {key: value for key, value in plain.items() if value is not None}
     if flags_.command:
         spec["command"] = list(flags_.command)
-    configuration = _configuration(flags_, dict(spec.get("configuration") or {}))
+    configuration = _configuration(flags_, _object(spec.get("configuration"), "spec.configuration"))
     if configuration:
         spec["configuration"] = configuration
     if flags_.inputs:
-        spec["input"] = dict(spec.get("input") or {}) | {"tables": [flags.input_table(text) for text in flags_.inputs]}
-    output = dict(spec.get("output") or {})
+        spec["input"] = _object(spec.get("input"), "spec.input") | {
+            "tables": [flags.input_table(text) for text in flags_.inputs]
+        }
+    output = _object(spec.get("output"), "spec.output")
     if flags_.outputs:
         output["tables"] = [flags.output_table(text) for text in flags_.outputs]
     if flags_.default_bucket:
@@ -167,10 +177,10 @@ def _limits(flags_: RunFlags, spec: JsonObject) -> None:
         spec.pop("resources", None)
     if limits:
         spec.pop("size", None)
-        resources = dict(spec.get("resources") or {})
-        spec["resources"] = resources | {"limits": dict(resources.get("limits") or {}) | limits}
+        resources = _object(spec.get("resources"), "spec.resources")
+        spec["resources"] = resources | {"limits": _object(resources.get("limits"), "spec.resources.limits") | limits}
     if flags_.network:
-        spec["network"] = dict(spec.get("network") or {}) | {"mode": flags_.network}
+        spec["network"] = _object(spec.get("network"), "spec.network") | {"mode": flags_.network}
 
 
 def _configuration(flags_: RunFlags, configuration: JsonObject) -> JsonObject:
@@ -179,13 +189,26 @@ def _configuration(flags_: RunFlags, configuration: JsonObject) -> JsonObject:
     if flags_.parameters is not None:
         configuration["parameters"] = dict(flags_.parameters)
     if flags_.params:
-        parameters = dict(configuration.get("parameters") or {})
+        parameters = _object(configuration.get("parameters"), "spec.configuration.parameters")
         for text in flags_.params:
             flags.set_parameter(parameters, text)
         configuration["parameters"] = parameters
     if flags_.secrets:
         configuration["secrets"] = [*(configuration.get("secrets") or []), *map(flags.secret, flags_.secrets)]
     return configuration
+
+
+def _object(value: Any, path: str) -> JsonObject:
+    """A copy of what a file says there; an empty one where it says nothing.
+
+    Raises:
+        BadRequestError: it says something else than an object.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadRequestError(f"`{path}`: expected an object, found {repr(value)[:_SHOWN]}", _CREATE_HINT)
+    return dict(value)
 
 
 def generated_name(spec: Mapping[str, Any], prefix: str | None = None) -> str:
@@ -223,7 +246,9 @@ def check(manifest: JsonObject) -> None:
 
 
 def _combinations(manifest: JsonObject) -> Iterator[str]:
-    """What no single field can say; the CRD's rules say the same."""
+    """What no single field can say; the CRD's rules, and the operator, say the same."""
+    from componentrun.core.mapping import MOST_LEVELS, is_too_deep  # noqa: PLC0415 - loads the models
+
     spec, name = manifest["spec"], str(manifest["metadata"].get("name", ""))
     if bool(spec.get("component")) == bool(spec.get("image")):
         found = "both" if spec.get("component") else "neither"
@@ -240,7 +265,10 @@ def _combinations(manifest: JsonObject) -> Iterator[str]:
         yield "`spec.command`: only for an `image`; the Component says what it starts"
     configuration = spec.get("configuration") or {}
     for name in ("parameters", "imageParameters"):
-        yield from _numbers(configuration.get(name), f"spec.configuration.{name}")
+        if is_too_deep(configuration.get(name)):
+            yield f"`spec.configuration.{name}`: nested more than {MOST_LEVELS} levels deep: give it as text"
+        else:
+            yield from _numbers(configuration.get(name), f"spec.configuration.{name}")
 
 
 def _numbers(value: Any, path: str) -> Iterator[str]:
@@ -297,7 +325,7 @@ def _path(location: Sequence[str | int]) -> str:
 
 def _problem(item: Mapping[str, Any]) -> str:
     found = repr(item["input"])
-    shown = f", found {found}" if len(found) <= 80 and item["type"] != "missing" else ""  # noqa: PLR2004 - a line's worth
+    shown = f", found {found}" if len(found) <= _SHOWN and item["type"] != "missing" else ""
     expected = EXPECTED.get((item.get("ctx") or {}).get("pattern", ""))
     message = str(item["msg"])
     return f"expected {expected}{shown}" if expected else f"{message[:1].lower()}{message[1:]}{shown}"

@@ -291,3 +291,40 @@ def test_generate_name_of_a_file_is_kept(world: World) -> None:
 def test_the_patterns_that_have_words_are_those_of_the_models() -> None:
     schema = json.dumps(ComponentRunSpec.model_json_schema(by_alias=True))
     assert [pattern for pattern in EXPECTED if json.dumps(pattern) not in schema] == []
+
+
+HEAD = "apiVersion: componentrun.dev/v1alpha1\nkind: ComponentRun\n"
+
+
+class TestFilesOfAnotherShape:
+    def test_metadata_may_be_empty(self, world: World) -> None:
+        done = world.run("submit", "-f", "-", text=f"{HEAD}metadata:\nspec: {{image: a}}\n")
+        assert done.exit_code == 0, done.stderr
+        assert world.created()["metadata"]["name"].startswith("a-")
+
+    @pytest.mark.parametrize(
+        ("text", "flags", "path"),
+        [
+            ("metadata: x\nspec: {image: a}", [], "metadata"),
+            ("spec: 5", [], "spec"),
+            ("spec: {image: a, configuration: x}", [], "spec.configuration"),
+            ("spec: {image: a, configuration: {parameters: [1]}}", ["--param", "a=1"], "spec.configuration.parameters"),
+            ("spec: {image: a, input: x}", ["--input", "in.c-main.x"], "spec.input"),
+            ("spec: {image: a, output: x}", [], "spec.output"),
+            ("spec: {image: a, resources: x}", ["--cpu", "2"], "spec.resources"),
+            ("spec: {image: a, resources: {limits: 3}}", ["--cpu", "2"], "spec.resources.limits"),
+            ("spec: {image: a, network: bridge}", ["--network", "none"], "spec.network"),
+            ("metadata: {labels: x}\nspec: {image: a}", ["--label", "a=b"], "metadata.labels"),
+        ],
+    )
+    def test_what_is_no_object_is_told_by_its_path(self, world: World, text: str, flags: list[str], path: str) -> None:
+        done = world.run("submit", "-f", "-", *flags, text=f"{HEAD}{text}\n")
+        assert done.exit_code == 1, done.exception
+        assert f"`{path}`: expected an object, found" in done.stderr
+
+    @pytest.mark.parametrize("levels", [200, 3_000])
+    def test_what_is_nested_too_deep_is_told(self, world: World, levels: int) -> None:
+        deep = "{a: " * levels + "1" + "}" * levels
+        done = world.run("submit", "-f", "-", text=f"{HEAD}spec: {{image: a, configuration: {{parameters: {deep}}}}}\n")
+        assert done.exit_code == 1, done.exception
+        assert "nested" in done.stderr
