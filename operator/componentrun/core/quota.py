@@ -44,7 +44,7 @@ def read_quota(message: str) -> Quota | None:
         f"{what}: {amount} wanted, {used.get(what, '?')} of {limited.get(what, '?')} used"
         for what, amount in requested.items()
     )
-    too_small = any(_value(amount) > _value(limited.get(what, "")) for what, amount in requested.items())
+    too_small = any(_is_less(limited.get(what, ""), amount) for what, amount in requested.items())
     return Quota(found["name"], lacking, too_small)
 
 
@@ -53,9 +53,9 @@ def _amounts(text: str) -> dict[str, str]:
     return {what: amount for what, _, amount in pairs if what}
 
 
-def _value(text: str) -> float:
-    """Infinite where it can't be read: what is not understood is not too small."""
+def _is_less(limited: str, requested: str) -> bool:
+    """Whether a quota would never do; what can't be read (as `50100u`) is not too small."""
     try:
-        return quantity_value(text)
+        return quantity_value(limited) < quantity_value(requested)
     except ValueError:
-        return float("inf")
+        return False

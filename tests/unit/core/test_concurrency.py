@@ -193,6 +193,12 @@ class TestQuota:
         assert quota is not None
         assert quota.too_small
 
+    @pytest.mark.parametrize("said", [SAID.replace("500m", "50100u"), SAID.replace("cpu=4", "cpu=1E")])
+    def test_what_can_not_be_read_is_waited_for(self, said: str) -> None:
+        quota = read_quota(said)
+        assert quota is not None
+        assert not quota.too_small
+
     @pytest.mark.parametrize("text", ["", "pods is forbidden", "exceeded quota: small"])
     def test_another_message_is_none(self, text: str) -> None:
         assert read_quota(text) is None
