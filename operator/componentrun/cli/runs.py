@@ -8,8 +8,8 @@ import typer
 from componentrun.cli import options
 from componentrun.cli.asking import ask
 from componentrun.cli.cluster import RUNS, JsonObject
-from componentrun.cli.errors import EXIT_FAULT, EXIT_OK, BadRequestError
-from componentrun.cli.render import Format, ListFormat, document
+from componentrun.cli.errors import EXIT_FAULT, EXIT_OK, BadRequestError, EnvironmentFault
+from componentrun.cli.render import Cell, Format, ListFormat, document
 from componentrun.cli.session import Session, parse_run
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ _PHASES = (
     "Failed",
     "Cancelled",
 )
+_FIRST_PHASE = "Queued"
+"""That of a run without a status, too."""
 _WAIT_EPILOG = """Exit code: 0 the run succeeded, 1 its user can mend what failed, 2 anything else,
 124 waiting took too long, 130 Ctrl-C (the run goes on)."""
 
@@ -100,11 +102,12 @@ def list_(
     session = Session.of(ctx, context=context, namespace=namespace)
     phases = _phases(phase or [])
     fields = ({"spec.component": component} if component else {}) | (
-        {"status.phase": phases[0]} if len(phases) == 1 else {}
+        # A run that nobody has looked at yet is queued, too, and has no phase that could be asked for.
+        {"status.phase": phases[0]} if len(phases) == 1 and phases[0] != _FIRST_PHASE else {}
     )
     found = session.cluster.list(RUNS, selector=selector, fields=fields, everywhere=all_namespaces)
     if phases:
-        found = [raw for raw in found if raw.get("status", {}).get("phase") in phases]
+        found = [raw for raw in found if raw.get("status", {}).get("phase", _FIRST_PHASE) in phases]
     found.sort(key=lambda raw: (raw["metadata"]["creationTimestamp"], raw["metadata"]["name"]), reverse=True)
     if output in {ListFormat.JSON, ListFormat.YAML}:
         form = Format(output.value)
@@ -114,7 +117,7 @@ def list_(
     elif found:
         from componentrun.cli.describe import listing  # noqa: PLC0415 - the models take a while to load
 
-        runs = [parse_run(raw) for raw in found]
+        runs = _readable(session, found)
         listing(session, runs, wide=output is ListFormat.WIDE, namespaces=all_namespaces)
     else:
         place = "any namespace" if all_namespaces else f"namespace `{session.cluster.namespace}`"
@@ -217,5 +220,16 @@ def delete(
 def _ended_before(session: Session, older: str | None, selector: str) -> list["ComponentRun"]:
     """Runs that have been over for longer than this."""
     border = session.now() - (parse_duration("--older", older) or timedelta())
-    runs = [parse_run(raw) for raw in session.cluster.list(RUNS, selector=selector)]
+    runs = _readable(session, session.cluster.list(RUNS, selector=selector))
     return [run for run in runs if run.status.completion_time and run.status.completion_time < border]
+
+
+def _readable(session: Session, found: list[JsonObject]) -> list["ComponentRun"]:
+    """The runs, but for those that can't be read: one of them is no reason not to show all others."""
+    runs = []
+    for raw in found:
+        try:
+            runs.append(parse_run(raw))
+        except EnvironmentFault as error:
+            session.output.note(Cell("warning: ", "yellow"), f"{error.message}; it is left out")
+    return runs

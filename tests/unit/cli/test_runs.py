@@ -183,6 +183,26 @@ def test_list_by_phase_label_and_component(world: World) -> None:
     assert world.run("list", "--phase", "running", "--phase", "failed", "-o", "name").stdout.count("\n") == 2
 
 
+def test_a_run_that_nobody_has_looked_at_yet_is_queued(world: World) -> None:
+    world.cluster.add(RUNS, "new", {"image": "a"})
+    world.cluster.add(RUNS, "old", {"image": "a"}, status={"phase": "Running"})
+    assert world.run("list", "--phase", "queued", "-o", "name").stdout == "new\n"
+    assert world.cluster.calls[-1] == ("list", "componentruns", "{}"), "the API server knows no phase of it"
+
+
+def test_one_run_that_can_not_be_read_hides_no_others(world: World) -> None:
+    world.cluster.add(RUNS, "bad", {"image": "a", "resources": {"limits": {"cpu": -1}}})
+    world.cluster.add(RUNS, "good", {"image": "a"})
+    world.cluster.add(RUNS, "over", {"image": "a"})
+    world.ended("over")
+    listed = world.run("list")
+    assert (listed.exit_code, "good" in listed.stdout, "bad" in listed.stdout) == (0, True, False), listed.stderr
+    assert "ComponentRun `bad` has a `spec.resources.limits.cpu`" in listed.stderr
+    world.now += timedelta(hours=2)
+    assert world.run("delete", "--older", "1h").exit_code == 0
+    assert set(world.cluster.objects["componentruns"]) == {"bad", "good"}
+
+
 def test_list_of_an_unknown_phase_names_the_known_ones(world: World) -> None:
     result = world.run("list", "--phase", "dreaming")
     assert result.exit_code == 1
