@@ -57,6 +57,8 @@ _log = logging.getLogger(__name__)
 _REJECTED: Final = Reason.POD_REJECTED
 _AT_ONCE: Final = 0.001
 _NOT_AT_ONCE: Final = 0.05
+_KNOWN_SECONDS: Final = 60
+"""A pod that starts as it should has mounted its Secret by then, and is not asked about."""
 _KILL_SECONDS: Final = 2
 """Grace of a pod whose run had to be given up."""
 
@@ -94,7 +96,8 @@ class Reconciler:
         self._hider = Hider(kube)
         self._failing_since: dict[str, datetime] = {}
         self._settled: set[str] = set()
-        self._granted: dict[Key, str] = {}
+        self._granted: dict[Key, tuple[str, datetime]] = {}
+        """The pod that has its Secret, and since when that is known."""
         self.active = True
         """Whether this operator acts; one that stands by only keeps its caches tidy."""
 
@@ -145,7 +148,7 @@ class Reconciler:
         pod = self._caches.pods.current(key, run.metadata.uid)
         earlier = self._caches.pods.earlier(key, run.metadata.uid, pod)
         was_over = core_status.is_terminal(run.status)
-        granted = pod is not None and self._granted.get(key) == pod.uid
+        granted = pod is not None and self._is_granted(key, pod.uid)
         turn = self._queues.turn(key)
         plan = core_plan.plan(Observed(run, pod, self._clock(), self._limits, earlier, turn, granted))
         self._queues.claim(key, starts=any(isinstance(action, StartAttempt) for action in plan.actions))
@@ -245,8 +248,13 @@ class Reconciler:
         return self._given(run, uid)
 
     def _given(self, run: ComponentRun, pod_uid: str) -> ComponentRun:
-        self._granted[Key(run.metadata.namespace, run.metadata.name)] = pod_uid
+        self._granted[Key(run.metadata.namespace, run.metadata.name)] = pod_uid, self._clock()
         return run
+
+    def _is_granted(self, key: Key, pod_uid: str) -> bool:
+        """Whether the pod is known to have its Secret. That of one that waits for long may have been deleted since."""
+        uid, since = self._granted.get(key, ("", self._clock()))
+        return uid == pod_uid and (self._clock() - since).total_seconds() < _KNOWN_SECONDS
 
     async def _not_given(self, run: ComponentRun, error: ComponentRunError) -> ComponentRun:
         """A pod has to do without its Secret: for now, or for ever, which ends the run."""

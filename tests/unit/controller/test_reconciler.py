@@ -106,6 +106,35 @@ class TestNamespaces:
 
 
 class TestGrants:
+    async def test_a_secret_that_is_deleted_while_its_pod_waits_for_a_node_is_made_again(self) -> None:
+        world = World()
+        key = world.add_run()
+        operator = FakeOperator(world)
+        await operator.start()
+        await operator.work()
+        world.kube.remove("secrets", NAMESPACE, "load-1")
+        for _ in range(2):
+            world.now += timedelta(seconds=45)
+            operator.queue.add(key)
+            await operator.work()
+        assert [item["metadata"]["name"] for item in world.kube.of("secrets")] == ["load-1"]
+        await operator.live()
+        await assert_well_ended(world)
+
+    async def test_whether_it_is_there_is_not_asked_again_and_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        world = World()
+        key = world.add_run()
+        operator = FakeOperator(world)
+        await operator.start()
+        await operator.work()
+        asked: list[str] = []
+        monkeypatch.setattr(world.kube, "_refuse", lambda verb, plural: asked.append(f"{verb} {plural}"))
+        for _ in range(100):
+            world.now += timedelta(seconds=1)
+            operator.queue.add(key)
+            await operator.work()
+        assert asked.count("get secrets") == 1
+
     async def life_that_ends_at(self, world: World, write: str) -> None:
         """An operator that dies right behind this write."""
         world.add_run()
