@@ -36,6 +36,8 @@ _log = logging.getLogger(__name__)
 
 _REPORTER: Final = "componentrun.dev/operator"
 _LONGEST_NOTE: Final = 1000
+"""Bytes; the API server refuses an Event with more than 1,024."""
+_LONGEST_MESSAGE: Final = 1000
 _ENDS: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
 
 
@@ -74,7 +76,7 @@ class StatusWriter:
         Raises:
             KubeError: the API server refused or is away.
         """
-        message = f"This release of the operator can't read the run: {what_is_wrong(error)}"[:_LONGEST_NOTE]
+        message = f"This release of the operator can't read the run: {what_is_wrong(error)}"[:_LONGEST_MESSAGE]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         condition = {
             "type": "Succeeded", "status": "False", "reason": Reason.INVALID_SPEC, "message": message,
@@ -147,7 +149,7 @@ def _event(run: ComponentRun, event: KubernetesEvent, instance: str) -> dict[str
         "type": event.type,
         "reason": event.reason,
         "action": "Reconcile",
-        "note": event.message[:_LONGEST_NOTE],
+        "note": event.message.encode()[:_LONGEST_NOTE].decode(errors="ignore"),
         "regarding": {
             "apiVersion": API_VERSION,
             "kind": ComponentRun.KIND,

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.controller.statuswriter import merge_patch
+from componentrun.controller.statuswriter import _event, merge_patch
+from componentrun.core.actions import KubernetesEvent
 from tests.unit.controller.fakes import _merge
+from tests.unit.core.make import make_run
 
 VALUES = st.recursive(
     st.integers(0, 3) | st.booleans() | st.text("ab", max_size=2) | st.lists(st.integers(0, 2), max_size=2),
@@ -41,3 +43,11 @@ def test_applied_it_gives_what_was_wanted(current: dict[str, Any], wanted: dict[
 @given(DOCUMENTS)
 def test_nothing_is_sent_where_nothing_changed(document: dict[str, Any]) -> None:
     assert merge_patch(document, document) == {}
+
+
+@pytest.mark.parametrize("letter", ["a", "ž", "語", "🙂"])
+def test_an_event_is_no_longer_than_the_api_server_takes(letter: str) -> None:
+    """It counts bytes."""
+    body = _event(make_run(), KubernetesEvent("Warning", "UserError", letter * 1024), "operator-1")
+    assert 996 < len(body["note"].encode()) <= 1024
+    assert set(body["note"]) == {letter}
