@@ -47,6 +47,6 @@ MAX_RUN_NAME: Final = 58
 """Characters of a run's name, so that `<run>-<attempt>` is a label value, too."""
 
 
-def pod_name(run: str, attempt: int) -> str:
+def pod_name(run: str, attempt: int | str) -> str:
     """Name of an attempt's pod, and of its Secret."""
     return f"{run}-{attempt}"

@@ -323,10 +323,13 @@ def _is_news(known: _CachedPod, version: int, *, gone: bool) -> bool:
 
 
 def run_of_pod(obj: Mapping[str, Any]) -> Key | None:
-    """The run that a pod belongs to, by its label."""
+    """The run that a pod belongs to, by its labels; None where it only bears them, as a copy to look at does."""
     metadata = obj["metadata"]
-    name = (metadata.get("labels") or {}).get(names.RUN_LABEL)
-    return None if name is None else Key(metadata.get("namespace", ""), name)
+    labels = metadata.get("labels") or {}
+    name = labels.get(names.RUN_LABEL)
+    if name is None or metadata["name"] != names.pod_name(name, labels.get(names.ATTEMPT_LABEL, "")):
+        return None
+    return Key(metadata.get("namespace", ""), name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -614,6 +614,24 @@ class TestSecrets:
         assert SECRET not in json.dumps([status, events])
 
 
+class TestCopiesOfPods:
+    async def test_one_that_bears_a_runs_labels_is_none_of_its_pods(self) -> None:
+        """As `kubectl debug --copy-to=look --keep-labels` makes it."""
+        world = World()
+        world.add_run()
+        operator = FakeOperator(world)
+        await operator.start()
+        await operator.work()
+        await world.kubelet()
+        (pod,) = world.kube.of("pods")
+        labels = dict(pod["metadata"]["labels"])
+        metadata = {"name": "look", "labels": labels, "creationTimestamp": "2026-01-01T00:00:05Z"}
+        world.kube.put("pods", {"metadata": metadata, "spec": {}, "status": {"phase": "Running"}})
+        await operator.live(90)
+        assert world.phase() == "Succeeded", world.run()["status"]
+        assert [item["metadata"]["name"] for item in world.kube.of("pods")] == ["look"]
+
+
 class TestGivingUp:
     async def test_a_run_that_can_not_be_read_ends_with_the_field_that_is_wrong(self) -> None:
         world = World()
