@@ -21,6 +21,7 @@ from yaml import YAMLError
 from componentrun.cli.answers import Asked, explain
 from componentrun.cli.cluster import REVIEWS
 from componentrun.cli.errors import BadRequestError, EnvironmentFault
+from componentrun.process.depths import without_depths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,11 +138,19 @@ class KubeCluster:
         if response.status not in _OK:
             raise explain(response.status, text, asked)
         try:
-            return cast("JsonObject", json.loads(text))
+            return _read(text)
         except ValueError as error:
             raise EnvironmentFault(
                 f"{self.server} does not answer as a cluster does: {text[:60]!r}", "is there a proxy or a login page?"
             ) from error
+
+
+def _read(text: bytes) -> JsonObject:
+    """The answer; of objects that are nested too deep, what is not: one of them must not hide all others."""
+    try:
+        return cast("JsonObject", json.loads(text))
+    except RecursionError:
+        return cast("JsonObject", json.loads(without_depths(text)))
 
 
 def _cause(error: BaseException) -> str:

@@ -88,7 +88,7 @@ def parse(text: str, where: str) -> JsonObject:
 
     try:
         found = [document for document in documents(text) if document is not None]
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a number and is none
         raise BadRequestError(
             f"{where} is not YAML: {_one_line(str(error))}",
             "indent with spaces; quote texts that hold `: ` or start with `#`",

@@ -31,9 +31,17 @@ def again(raw: JsonObject) -> JsonObject:
 
 
 def read(file: str) -> tuple[str, str]:
-    """Text of a file, and what to call it."""
+    """Text of a file, and what to call it.
+
+    Raises:
+        BadRequestError: it can't be read, or is no text.
+    """
     if file == "-":
-        return sys.stdin.read(), "what came from stdin"
+        what = "what came from stdin"
+        try:
+            return sys.stdin.read(), what
+        except UnicodeDecodeError as error:
+            raise BadRequestError(f"{what} is not text in UTF-8", "save it in UTF-8") from error
     return _text(Path(file)), f"`{file}`"
 
 
@@ -95,7 +103,7 @@ def _yaml(text: str, path: Path) -> Any:
 
     try:
         return next(documents(text), None)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a number and is none
         raise BadRequestError(
             f"`{path}` is neither JSON nor YAML: {' '.join(str(error).split())}", "check its syntax"
         ) from error

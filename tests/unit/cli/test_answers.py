@@ -10,6 +10,7 @@ import pytest
 from componentrun.cli.answers import Asked, explain
 from componentrun.cli.cluster import DEPLOYMENTS, RUNS, SECRETS, Resource
 from componentrun.cli.errors import exit_code_of, hint_of
+from componentrun.cli.kube import _read
 
 
 def status(reason: str, message: str, **details: Any) -> str:
@@ -128,3 +129,9 @@ def test_a_refusal_becomes_a_sentence_and_a_hint(
     assert told in error.message
     assert hint in hint_of(error)
     assert exit_code_of(error) == exit_code
+
+
+def test_one_object_that_is_nested_too_deep_hides_no_others() -> None:
+    deep = b'{"a":' * 5_000 + b"1" + b"}" * 5_000
+    answer = _read(b'{"items": [' + deep + b', {"metadata": {"name": "other"}}]}')
+    assert answer["items"][1] == {"metadata": {"name": "other"}}

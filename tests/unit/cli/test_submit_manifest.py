@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from componentrun.api.componentrun import ComponentRunSpec
+from componentrun.cli.app import app
 from componentrun.cli.manifest import EXPECTED, generated_name
 
 if TYPE_CHECKING:
@@ -328,3 +330,16 @@ class TestFilesOfAnotherShape:
         done = world.run("submit", "-f", "-", text=f"{HEAD}spec: {{image: a, configuration: {{parameters: {deep}}}}}\n")
         assert done.exit_code == 1, done.exception
         assert "nested" in done.stderr
+
+    @pytest.mark.parametrize("number", ["0x_", "9" * 5_000], ids=["no digits", "thousands of digits"])
+    def test_what_looks_like_a_number_and_is_none_is_told(self, world: World, tmp_path: Path, number: str) -> None:
+        text = f"{HEAD}spec: {{image: a, configuration: {{parameters: {{a: {number}}}}}}}\n"
+        done = world.run("submit", "-f", "-", text=text)
+        assert (done.exit_code, "is not YAML" in done.stderr) == (1, True), done.exception
+        (tmp_path / "p.yaml").write_text(f"a: {number}\n")
+        done = world.run("submit", "--image", "a", "--parameters", str(tmp_path / "p.yaml"))
+        assert (done.exit_code, "neither JSON nor YAML" in done.stderr) == (1, True), done.exception
+
+    def test_stdin_that_is_no_text_is_told(self, world: World) -> None:
+        done = CliRunner().invoke(app, ["submit", "-f", "-"], obj=world.makers(), input=b"\xff\xfea")
+        assert (done.exit_code, "is not text in UTF-8" in done.stderr) == (1, True), done.exception
