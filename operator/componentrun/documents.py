@@ -14,7 +14,7 @@ import types
 import typing
 from typing import Any, Final, NoReturn, TypeVar
 
-__all__ = ["MAX_DEPTH", "from_json", "parse_portable", "to_json"]
+__all__ = ["MAX_DEPTH", "from_json", "is_too_deep", "parse_portable", "to_json"]
 
 MAX_DEPTH: Final = 150
 """Levels of lists and objects in what people and components write. pydantic reads 200 and writes 255, and what is kept
@@ -52,9 +52,22 @@ def parse_portable(text: str | bytes) -> Any:
         document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
-    if _is_deeper(document, MAX_DEPTH):
+    if is_too_deep(document):
         raise ValueError(_TOO_DEEP)
     return document
+
+
+def is_too_deep(document: Any) -> bool:
+    """Whether lists and objects lie within each other on more than `MAX_DEPTH` levels."""
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -67,18 +80,6 @@ def _finite(text: str) -> float:
     if math.isinf(number):
         raise ValueError(f"it holds `{text[:40]}`, which is larger than any number that others can read")
     return number
-
-
-def _is_deeper(document: Any, most: int) -> bool:
-    level = [document]
-    for _ in range(most):
-        level = [
-            inner
-            for item in level
-            if isinstance(item, dict | list)
-            for inner in (item.values() if isinstance(item, dict) else item)
-        ]
-    return any(isinstance(item, dict | list) for item in level)
 
 
 def _build(kind: Any, raw: Any, where: str) -> Any:

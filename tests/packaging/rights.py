@@ -30,7 +30,7 @@ USED: Final[dict[str, Rights]] = {
         ("storages", "list"): _RESYNC,
         ("storages", "watch"): _KOPF,
         ("storages/status", "patch"): ("controller/scopes.py", "self._kube.patch(STORAGES, "),
-        ("pods", "get"): ("controller/starting.py", "self._kube.get(PODS, "),
+        ("pods", "get"): ("controller/starting.py", "self._there(PODS, "),
         ("pods", "list"): _RESYNC,
         ("pods", "watch"): _WATCH,
         ("pods", "create"): ("controller/starting.py", "self._kube.create(PODS, "),

@@ -14,6 +14,7 @@ from componentrun.api.names import MAX_RUN_NAME
 from componentrun.cli import flags
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.yamltext import documents
+from componentrun.documents import MAX_DEPTH, is_too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -247,8 +248,6 @@ def check(manifest: JsonObject) -> None:
 
 def _combinations(manifest: JsonObject) -> Iterator[str]:
     """What no single field can say; the CRD's rules, and the operator, say the same."""
-    from componentrun.core.mapping import MOST_LEVELS, is_too_deep  # noqa: PLC0415 - loads the models
-
     spec, name = manifest["spec"], str(manifest["metadata"].get("name", ""))
     if bool(spec.get("component")) == bool(spec.get("image")):
         found = "both" if spec.get("component") else "neither"
@@ -266,7 +265,7 @@ def _combinations(manifest: JsonObject) -> Iterator[str]:
     configuration = spec.get("configuration") or {}
     for name in ("parameters", "imageParameters"):
         if is_too_deep(configuration.get(name)):
-            yield f"`spec.configuration.{name}`: nested more than {MOST_LEVELS} levels deep: give it as text"
+            yield f"`spec.configuration.{name}`: nested more than {MAX_DEPTH} levels deep: give it as text"
         else:
             yield from _numbers(configuration.get(name), f"spec.configuration.{name}")
 

@@ -121,10 +121,11 @@ def _told(done: "Compacted") -> str:
 
 
 def _retention(events: str) -> "Retention":
-    from componentrun.storage.retention import Retention, keep_of  # noqa: PLC0415 - loads pydantic
+    from componentrun.api.common import long_duration_seconds  # noqa: PLC0415 - loads pydantic
+    from componentrun.storage.retention import Retention  # noqa: PLC0415 - likewise
 
     try:
-        return Retention(keep_of(events))
+        return Retention(timedelta(seconds=long_duration_seconds(events)))
     except ValueError as error:
         raise BadRequestError(
             f"--events is `{events}`; expected days, hours, minutes and seconds", "`30d`, `12h`"
@@ -133,12 +134,11 @@ def _retention(events: str) -> "Retention":
 
 def _duration(option: str, text: str | None) -> timedelta | None:
     from componentrun.api.common import duration_seconds  # noqa: PLC0415 - loads pydantic
-    from componentrun.storage.retention import LONGEST_KEEP  # noqa: PLC0415 - likewise
 
     if text is None:
         return None
     try:
-        return timedelta(seconds=min(duration_seconds(text), LONGEST_KEEP.total_seconds()))
+        return timedelta(seconds=duration_seconds(text))
     except ValueError as error:
         raise BadRequestError(f"{option} is `{text}`; expected hours, minutes and seconds", "`72h`, `1h30m`") from error
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.columnfacts import ColumnFacts
+from componentrun.documents import MAX_DEPTH, is_too_deep
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import OutputTable, Where
 from componentrun.tablesql import ORDERED, check_where
@@ -17,19 +18,15 @@ if TYPE_CHECKING:
     from componentrun.core.effective import EffectiveInput
 
 __all__ = [
-    "MOST_LEVELS",
     "check_configuration",
     "check_input",
     "input_entry",
-    "is_too_deep",
     "output_entry",
     "output_of",
     "reads_adaptively",
     "where_of_input",
 ]
 
-MOST_LEVELS: Final = 150
-"""Of parameters. What reads objects from the API server goes to 200, of which some are the object's own."""
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -62,17 +59,6 @@ def check_input(table: InputTable, path: str) -> None:
         raise UserError(f"{path}.changedSince: {error}", Reason.INVALID_SPEC) from error
 
 
-def is_too_deep(value: Any) -> bool:
-    """Whether objects and lists lie within each other on more than `MOST_LEVELS` levels."""
-    level = [value]
-    for _ in range(MOST_LEVELS + 1):
-        level = [item for item in level if isinstance(item, dict | list)]
-        if not level:
-            return False
-        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
-    return True
-
-
 def reads_adaptively(spec: ComponentRunSpec) -> bool:
     """Whether the run asks what came since its configuration's last one."""
     return any(table.changed_since == ADAPTIVE for table in spec.input.tables)
@@ -90,7 +76,7 @@ def check_configuration(spec: ComponentRunSpec) -> None:
     ):
         if is_too_deep(value):
             raise UserError(
-                f"spec.configuration.{name}: nested more than {MOST_LEVELS} levels deep, which not every reader of JSON"
+                f"spec.configuration.{name}: nested more than {MAX_DEPTH} levels deep, which not every reader of JSON"
                 " bears: give deep structures as text",
                 Reason.INVALID_SPEC,
             )

@@ -14,14 +14,10 @@ if TYPE_CHECKING:
     from componentrun.api.component import Component
     from componentrun.api.storage import Storage
 
-__all__ = ["LEAST_KEEP", "LONGEST_KEEP", "Retention", "keep_of", "retention_of"]
+__all__ = ["LEAST_KEEP", "Retention", "retention_of"]
 
 LEAST_KEEP: Final = timedelta(hours=1)
 """From the end of a run; so that who follows it, or forwards its events, can still read them."""
-
-
-LONGEST_KEEP: Final = timedelta(days=100 * 366)
-"""Who says more means for good: there is no time that lies thousands of years back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +61,8 @@ def retention_of(storage: Storage, components: Iterable[Component]) -> Retention
     )
 
 
-def keep_of(text: str) -> timedelta:
-    """How long a text says that events are kept.
-
-    Raises:
-        ValueError: it is no such duration.
-    """
-    return timedelta(seconds=min(long_duration_seconds(text), LONGEST_KEEP.total_seconds()))
-
-
 def _time(text: str | None) -> timedelta | None:
-    return None if text is None else keep_of(text)
+    return None if text is None else timedelta(seconds=long_duration_seconds(text))
 
 
 def _longer(one: timedelta | None, other: timedelta | None) -> timedelta | None:

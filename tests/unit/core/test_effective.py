@@ -9,7 +9,7 @@ import pytest
 from componentrun.columnfacts import ColumnFacts
 from componentrun.core.effective import EffectiveRun, resolve
 from componentrun.core.image import pull_policy
-from componentrun.core.mapping import MOST_LEVELS
+from componentrun.documents import MAX_DEPTH
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Where
 from tests.unit.core.make import make_component, make_run
@@ -502,9 +502,9 @@ def nested(levels: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["parameters", "imageParameters"])
 def test_parameters_are_nested_as_deep_as_can_be_read_and_no_deeper(name: str) -> None:
-    of_image(configuration={name: nested(MOST_LEVELS - 1)})
+    of_image(configuration={name: nested(MAX_DEPTH - 1)})
     with pytest.raises(UserError, match=rf"spec\.configuration\.{name}: nested more than 150 levels deep") as caught:
-        of_image(configuration={name: nested(MOST_LEVELS)})
+        of_image(configuration={name: nested(MAX_DEPTH)})
     assert caught.value.reason is Reason.INVALID_SPEC
 
 

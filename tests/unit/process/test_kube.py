@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio.config import kube_config
 
-from componentrun.core.mapping import MOST_LEVELS
+from componentrun.documents import MAX_DEPTH
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.process import kube as kube_module
 from componentrun.process.kube import Kube
@@ -295,7 +295,7 @@ class TestDeepObjects:
         while isinstance(value, dict):
             levels, value = levels + 1, value["a"]
         assert value is None
-        assert levels > MOST_LEVELS, "it would be carried out without its depths"
+        assert levels > MAX_DEPTH, "it would be carried out without its depths"
 
     async def test_a_watch_goes_on_behind_one(self, kube: Kube, server: ApiServer) -> None:
         event = '{{"type": "ADDED", "object": {{"metadata": {{"uid": "{}", "resourceVersion": "2"}}, "spec": {}}}}}\n'
