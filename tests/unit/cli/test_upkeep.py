@@ -38,8 +38,8 @@ def test_times_beyond_all_times_are_long_ones(world: World) -> None:
     )
     assert result.exit_code == 0
     ((keep, history, _),) = world.store.swept
-    assert keep == history == timedelta(days=36_600)
-    assert world.store.swept_events[0][0].keep == timedelta(days=36_600)
+    assert keep == history == timedelta(days=365_000)
+    assert world.store.swept_events[0][0].keep == timedelta(days=365_000)
 
 
 def test_events_are_kept_as_storage_and_components_say(world: World) -> None:
