@@ -48,6 +48,23 @@ class TestOneRun:
         operator.start()
         assert status_of(tenant.wait(name))["phase"] == "Succeeded"
 
+    def test_parameters_that_are_too_deep_end_their_run_and_keep_no_other_one_waiting(
+        self, tenant: Tenant, operator: OperatorProcess, submit: Any
+    ) -> None:
+        parameters: dict[str, Any] = {}
+        for _ in range(200):
+            parameters = {"deeper": parameters}
+        deep = {"parameters": parameters}
+        listed = submit("true", configuration=deep)
+        operator.start()
+        operator.wait_ready()
+        watched, other = submit("true", configuration=deep), submit("true")
+        for name in (listed, watched):
+            status = status_of(tenant.wait(name))
+            assert (status["phase"], status["reason"]) == ("Failed", "InvalidSpec"), status
+            assert "spec.configuration.parameters: nested more than 150 levels deep" in status["message"]
+        assert status_of(tenant.wait(other))["phase"] == "Succeeded"
+
     def test_secret_values_stay_out_of_status_log_and_events(
         self, tenant: Tenant, operator: OperatorProcess, submit: Any
     ) -> None:
