@@ -59,15 +59,16 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         SettingsError: variables are missing or wrong; each is named with its value and what was expected.
     """
     reader = Reader(environment, "operator")
+    agent_image, process = reader.read("AGENT_IMAGE", _image, None), read_process(reader)
     settings = Settings(
-        agent_image=reader.read("AGENT_IMAGE", _image, None),
-        process=read_process(reader),
+        agent_image=agent_image,
+        process=process,
         name=reader.read("OPERATOR_NAME", _name, ""),
         lease=_lease(reader),
         limits=_limits(reader),
         pod=_pod(reader),
         dns_cidrs=reader.read("DNS_CIDRS", _cidrs, ()),
-        ip_versions=reader.read("POD_IPS", _ip_versions, IPV4_ONLY),
+        ip_versions=frozenset(process.ip_versions),
         max_running=reader.read("MAX_RUNNING", whole(0, _MAX_RUNNING), 0) or None,
         workers=reader.read("WORKERS", whole(1, _MAX_WORKERS), 32),
         resync_seconds=reader.read("RESYNC_SECONDS", seconds(1, _MAX_LIMIT_SECONDS), 300.0),
@@ -135,10 +136,3 @@ def _cidrs(text: str) -> tuple[str, ...]:
         return tuple(str(ipaddress.ip_network(word)) for word in words(text))
     except ValueError as error:
         raise ValueError(f"address blocks such as `169.254.20.10/32` separated by commas ({error})") from error
-
-
-def _ip_versions(text: str) -> frozenset[int]:
-    try:
-        return frozenset(ipaddress.ip_address(word).version for word in words(text))
-    except ValueError as error:
-        raise ValueError(f"addresses of the operator's pod separated by commas ({error})") from error

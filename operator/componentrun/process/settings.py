@@ -43,6 +43,7 @@ DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 _FORMATS: Final = ("json", "text")
 _MAX_PORT: Final = 65535
+_IPV6: Final = 6
 
 
 class SettingsError(PlatformError):
@@ -56,22 +57,28 @@ class ProcessSettings:
     namespaces: tuple[str, ...] = ()
     """Namespaces to watch; empty for all."""
     host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside the pod
-    """Address that /healthz, /readyz and /metrics are served on."""
+    """Address that /healthz, /readyz and /metrics are served on; all of the family that the pod's first address is of,
+    at which the kubelet and Prometheus ask."""
     port: int = 8080
     """Port of the same."""
     log_level: LogLevel = "INFO"
     log_format: LogFormat = "json"
+    ip_versions: tuple[int, ...] = (4,)
+    """IP versions of the process's own pod, the one of its first address first."""
 
 
 def read_process(reader: Reader) -> ProcessSettings:
     """What every process is told."""
     default = ProcessSettings()
+    ip_versions = reader.read("POD_IPS", _ip_versions, default.ip_versions)
+    everywhere = "::" if ip_versions[0] == _IPV6 else default.host
     return ProcessSettings(
         namespaces=reader.read("NAMESPACES", _namespaces, ()),
-        host=reader.read("HOST", _address, default.host),
+        host=reader.read("HOST", _address, everywhere),
         port=reader.read("PORT", whole(1, _MAX_PORT), default.port),
         log_level=cast("LogLevel", reader.read("LOG_LEVEL", _one_of(_LEVELS, str.upper), "INFO")),
         log_format=cast("LogFormat", reader.read("LOG_FORMAT", _one_of(_FORMATS, str.lower), "json")),
+        ip_versions=ip_versions,
     )
 
 
@@ -153,6 +160,16 @@ def _address(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError as error:
         raise ValueError("an IP address such as `0.0.0.0` or `::`") from error
+
+
+def _ip_versions(text: str) -> tuple[int, ...]:
+    try:
+        found = tuple(dict.fromkeys(ipaddress.ip_address(word).version for word in words(text)))
+    except ValueError as error:
+        raise ValueError(f"addresses of the process's own pod separated by commas ({error})") from error
+    if not found:
+        raise ValueError("addresses of the process's own pod separated by commas")
+    return found
 
 
 def _one_of(known: tuple[str, ...], fold: Callable[[str], str]) -> Callable[[str], str]:

@@ -13,7 +13,7 @@ import pytest
 
 from componentrun.errors import PlatformError
 from componentrun.process.launch import launch, listen_to_signals
-from componentrun.process.settings import ProcessSettings, Reader, read_process
+from componentrun.process.settings import ProcessSettings, Reader, SettingsError, read_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,3 +91,25 @@ async def test_a_signal_sets_the_event(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
     async with asyncio.timeout(10):
         await told_to_end.wait()
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ({}, "0.0.0.0"),  # noqa: S104 - what is expected
+        ({"POD_IPS": "10.0.0.7"}, "0.0.0.0"),  # noqa: S104 - likewise
+        ({"POD_IPS": "10.0.0.7,fd00::7"}, "0.0.0.0"),  # noqa: S104 - likewise
+        ({"POD_IPS": "fd00::7"}, "::"),
+        ({"POD_IPS": "fd00::7, 10.0.0.7"}, "::"),
+        ({"POD_IPS": "fd00::7", "HOST": "127.0.0.1"}, "127.0.0.1"),
+    ],
+)
+def test_probes_are_answered_where_the_kubelet_asks(given: dict[str, str], host: str) -> None:
+    assert read({f"COMPONENTRUN_{name}": value for name, value in given.items()}).process.host == host
+
+
+@pytest.mark.parametrize("text", ["10.0.0", ","])
+def test_addresses_of_the_pod_that_are_none_are_told_once(text: str) -> None:
+    with pytest.raises(SettingsError) as told:
+        read({"COMPONENTRUN_POD_IPS": text})
+    assert told.value.message.count("COMPONENTRUN_POD_IPS") == 1
