@@ -206,7 +206,14 @@ def _kubeconfig_there() -> bool:
 
 def _in_cluster(namespace: str | None) -> KubeCluster:
     settings = Configuration()
-    config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # likewise
+    try:
+        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # likewise
+    except ConfigException as error:
+        raise BadRequestError(
+            f"there is no kubeconfig, and this pod has no usable service account token: {_one_line(error)}",
+            "set KUBECONFIG to a kubeconfig, or give the pod a service account that may read runs "
+            "(and `automountServiceAccountToken: true`)",
+        ) from error
     if namespace is None:
         with open(_TOKEN_NAMESPACE, encoding="utf-8") as file:  # noqa: PTH123 - as above
             namespace = file.read().strip()

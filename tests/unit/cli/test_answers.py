@@ -9,8 +9,8 @@ import pytest
 
 from componentrun.cli.answers import Asked, explain
 from componentrun.cli.cluster import DEPLOYMENTS, RUNS, SECRETS, Resource
-from componentrun.cli.errors import exit_code_of, hint_of
-from componentrun.cli.kube import _read
+from componentrun.cli.errors import BadRequestError, exit_code_of, hint_of
+from componentrun.cli.kube import _read, connect
 
 
 def status(reason: str, message: str, **details: Any) -> str:
@@ -135,3 +135,14 @@ def test_one_object_that_is_nested_too_deep_hides_no_others() -> None:
     deep = b'{"a":' * 5_000 + b"1" + b"}" * 5_000
     answer = _read(b'{"items": [' + deep + b', {"metadata": {"name": "other"}}]}')
     assert answer["items"][1] == {"metadata": {"name": "other"}}
+
+
+def test_a_pod_without_a_token_and_a_kubeconfig_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nowhere/kubeconfig")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    with pytest.raises(
+        BadRequestError, match="this pod has no usable service account token: service token file"
+    ) as told:
+        connect(None, None)
+    assert "KUBECONFIG" in hint_of(told.value)
