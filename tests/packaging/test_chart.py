@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -20,6 +20,9 @@ from componentrun.process import nodelogs
 from e2e.cluster import builds
 from e2e.install import chart
 from tests.packaging.rights import LEASE, USED
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IMAGE = "image.repository=registry.example.com/componentrun"
 EVERYTHING = (
@@ -536,3 +539,62 @@ class TestRefusals:
     )
     def test_a_wrong_value_is_named(self, rendered: Chart, value: str, named: str) -> None:
         assert re.search(named, rendered.refusal(IMAGE, value))
+
+
+class TestOddValues:
+    """What is legal, if unusual."""
+
+    def from_file(self, rendered: Chart, tmp_path: Path, text: str, *arguments: str) -> list[dict[str, Any]]:
+        """The chart with a values file: there, unlike with `--set`, every number is a float to Helm."""
+        (tmp_path / "values.yaml").write_text(text)
+        command = [rendered.helm, "template", *arguments, str(chart.CHART), "--values", str(tmp_path / "values.yaml")]
+        done = subprocess.run([*command, "--set", IMAGE], capture_output=True, text=True, check=True)
+        return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+    def test_a_quantity_may_be_a_large_number(self, rendered: Chart, tmp_path: Path) -> None:
+        values = "agents: {resources: {requests: {cpu: 1, memory: 33554432}, limits: {memory: 1073741824}}}"
+        given = environment(self.from_file(rendered, tmp_path, values, "release"), "operator")
+        pod = operator_settings.from_environment(given).pod
+        assert (pod.agent_cpu_request, pod.agent_memory_request, pod.agent_memory_limit) == (
+            "1",
+            "33554432",
+            "1073741824",
+        )
+
+    def test_names_may_look_like_numbers(self, rendered: Chart, tmp_path: Path) -> None:
+        values = (
+            "{namespaces: ['0123'], nameOverride: '1e3', fullnameOverride: '2024', collector: {reader: node},"
+            " operator: {replicas: 2, priorityClassName: '7'}, networkPolicy: {enabled: true},"
+            " metrics: {serviceMonitor: {enabled: true}}, prometheusRule: {enabled: true},"
+            " grafanaDashboard: {enabled: true}}"
+        )
+        documents = self.from_file(rendered, tmp_path, values, "12345", "--namespace", "777")
+
+        def no_texts(value: Any, path: str) -> list[str]:
+            if isinstance(value, dict):
+                named = {key for key in value if key in {"name", "namespace", "priorityClassName"}}
+                strings = set(value) if path.endswith(("labels", "annotations", "matchLabels")) else named
+                odd = [f"{path}.{key}" for key in strings if not isinstance(value[key], str)]
+                return odd + [found for key in value for found in no_texts(value[key], f"{path}.{key}")]
+            if isinstance(value, list):
+                return [found for item in value for found in no_texts(item, path)]
+            return []
+
+        ours = [item for item in documents if item["kind"] != "CustomResourceDefinition"]
+        assert [found for item in ours for found in no_texts(item, item["kind"])] == []
+
+    @pytest.mark.parametrize(("reader", "ports"), [("api", [53, 53, 443]), ("node", [53, 53, nodelogs.PORT, 443])])
+    def test_a_closed_way_out_leaves_the_log_servers_open(self, rendered: Chart, reader: str, ports: list[int]) -> None:
+        documents = rendered.render(
+            f"collector.reader={reader}", "networkPolicy.enabled=true", "networkPolicy.egress[0].ports[0].port=443"
+        )
+        (policy,) = [
+            item for item in of_kind(documents, "NetworkPolicy") if item["metadata"]["name"] == "release-componentrun"
+        ]
+        egress = policy["spec"]["egress"]
+        assert [port["port"] for rule in egress for port in rule["ports"]] == ports
+        for rule in egress:
+            if rule["ports"][0]["port"] == nodelogs.PORT:
+                (found,) = of_kind(documents, "DaemonSet")
+                labels = found["spec"]["template"]["metadata"]["labels"]
+                assert rule["to"][0]["podSelector"]["matchLabels"].items() <= labels.items()

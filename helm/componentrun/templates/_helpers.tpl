@@ -16,8 +16,8 @@
 {{/* Labels; takes (list $ "operator") */}}
 {{- define "componentrun.selectorLabels" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ include "componentrun.name" $root }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/name: {{ include "componentrun.name" $root | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
@@ -38,6 +38,11 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- else -}}
 {{- printf "%s:%s" $repository (default .Chart.AppVersion .Values.image.tag) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* A quantity as text: whole numbers of values files are floats to Helm, which writes large ones with an exponent */}}
+{{- define "componentrun.number" -}}
+{{- if kindIs "float64" . }}{{ int64 . }}{{ else }}{{ . }}{{ end -}}
 {{- end -}}
 
 {{/* The restricted pod security standard, and a read-only root */}}
@@ -75,7 +80,7 @@ apiVersion: apps/v1
 kind: {{ if .everyNode }}DaemonSet{{ else if gt $shards 1 }}StatefulSet{{ else }}Deployment{{ end }}
 metadata:
   name: {{ $name }}
-  namespace: {{ $root.Release.Namespace }}
+  namespace: {{ $root.Release.Namespace | quote }}
   labels:
     {{- include "componentrun.labels" (list $root .part) | nindent 4 }}
 spec:
@@ -131,7 +136,7 @@ spec:
         {{- toYaml . | nindent 8 }}
       {{- end }}
       {{- with $values.priorityClassName }}
-      priorityClassName: {{ . }}
+      priorityClassName: {{ . | quote }}
       {{- end }}
       {{- with $values.nodeSelector }}
       nodeSelector:
@@ -254,7 +259,7 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
   name: {{ $name }}
-  namespace: {{ $namespace }}
+  namespace: {{ $namespace | quote }}
   labels:
     {{- include "componentrun.labels" (list $root $part) | nindent 4 }}
 rules:
@@ -264,7 +269,7 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
   name: {{ $name }}
-  namespace: {{ $namespace }}
+  namespace: {{ $namespace | quote }}
   labels:
     {{- include "componentrun.labels" (list $root $part) | nindent 4 }}
 roleRef:
@@ -274,7 +279,7 @@ roleRef:
 subjects:
   - kind: ServiceAccount
     name: {{ $name }}
-    namespace: {{ $root.Release.Namespace }}
+    namespace: {{ $root.Release.Namespace | quote }}
 {{- end }}
 {{- else }}
 ---
@@ -300,7 +305,7 @@ roleRef:
 subjects:
   - kind: ServiceAccount
     name: {{ $name }}
-    namespace: {{ $root.Release.Namespace }}
+    namespace: {{ $root.Release.Namespace | quote }}
 {{- end }}
 ---
 {{ include "componentrun.serviceAccount" (list $root $part (index $root.Values $part)) }}
@@ -313,7 +318,7 @@ apiVersion: v1
 kind: ServiceAccount
 metadata:
   name: {{ include "componentrun.fullname" $root }}-{{ index . 1 }}
-  namespace: {{ $root.Release.Namespace }}
+  namespace: {{ $root.Release.Namespace | quote }}
   labels:
     {{- include "componentrun.labels" . | nindent 4 }}
   {{- with (index . 2).serviceAccount.annotations }}
@@ -330,7 +335,7 @@ apiVersion: v1
 kind: Service
 metadata:
   name: {{ include "componentrun.fullname" $root }}-{{ index . 1 }}
-  namespace: {{ $root.Release.Namespace }}
+  namespace: {{ $root.Release.Namespace | quote }}
   labels:
     {{- include "componentrun.labels" . | nindent 4 }}
 spec:
