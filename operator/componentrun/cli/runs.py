@@ -145,7 +145,7 @@ def wait(
 
     limit = parse_duration("--wait-timeout", wait_timeout)
     session = Session.of(ctx, context=context, namespace=namespace)
-    follower = Follower(session, session.run(run), deadline=session.now() + limit if limit else None)
+    follower = Follower(session, session.run(run), deadline=session.now() + limit if limit is not None else None)
     ended = follow_or_leave(follower)
     print_outcome(session, ended)
     raise typer.Exit(exit_code(ended))
@@ -177,7 +177,7 @@ def cancel(
     session.output.note(f"ComponentRun `{name}` will be cancelled")
     if not wait_:
         return
-    ended = follow_or_leave(Follower(session, patched, deadline=session.now() + limit if limit else None))
+    ended = follow_or_leave(Follower(session, patched, deadline=session.now() + limit if limit is not None else None))
     print_outcome(session, ended)
     raise typer.Exit(EXIT_OK if ended.status.phase == "Cancelled" else EXIT_FAULT)
 

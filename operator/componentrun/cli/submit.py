@@ -165,7 +165,7 @@ def _wait(
     from componentrun.cli.follow import Follower, exit_code, follow_or_leave, print_outcome  # noqa: PLC0415 - loads the models
 
     run = parse_run(created)
-    deadline = session.now() + limit if limit else None
+    deadline = session.now() + limit if limit is not None else None
     follower = Follower(session, run, events_optional=True, deadline=deadline)
     if follow:
         follower.show = partial(_show, session)

@@ -171,6 +171,19 @@ def test_waiting_ends_with_124_and_says_where_the_run_is(world: World, command: 
     assert world.now == START + timedelta(seconds=5)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("wait", "one"), ("cancel", "one", "--wait"), ("submit", "--component", "cleaner", "--name", "one", "--wait")],
+)
+def test_no_time_at_all_is_one_look(world: World, command: tuple[str, ...]) -> None:
+    if command[0] != "submit":
+        world.cluster.add(RUNS, "one", {"component": "cleaner"})
+    world.script = [lambda: world.ended("one")]
+    result = world.run(*command, "--wait-timeout", "0s")
+    assert result.exit_code == 124
+    assert world.now == START
+
+
 def test_ctrl_c_leaves_the_run_alone_and_says_how_to_stop_it(world: World) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
