@@ -57,8 +57,11 @@ class Stores:
             store = open_store(await read_settings(self._kube, storage), observer=self._observer)
             if self._forwarder is not None:
                 await self._forwarder.configure(storage, store)
+            # Namespaces come and go, and a client takes a hundred KiB.
+            now = time.monotonic()
+            self._open = {key: kept for key, kept in self._open.items() if now - kept[0] < _KEPT_SECONDS}
             # Who asked for the default one asks for it by its name from then on.
-            self._open[namespace, name] = self._open[namespace, storage.metadata.name] = time.monotonic(), store
+            self._open[namespace, name] = self._open[namespace, storage.metadata.name] = now, store
             return store
 
     def lanes(self, namespace: str, store: Store) -> tuple[Lane, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -84,3 +86,15 @@ async def test_an_open_store_is_kept_until_it_fails(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "_TRIED_SECONDS", 0)
     kept.forget("team", "main")
     assert await kept.get("team", "main") is not first
+
+
+async def test_a_store_that_nobody_uses_any_more_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    kube = FakeKube()
+    kube.add_storage("main")
+    kept = stores(kube)
+    used_once = weakref.ref(await kept.get("gone", "main"))
+    assert used_once() is not None
+    monkeypatch.setattr(module, "_KEPT_SECONDS", 0)
+    await kept.get("team", "main")
+    gc.collect()
+    assert used_once() is None
