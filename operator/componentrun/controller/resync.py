@@ -7,11 +7,13 @@ listing finds and no event had told is put on the queue, and every run that has 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from componentrun.api import names
 from componentrun.controller.caches import Caches, Key, run_of_pod
+from componentrun.process.kubeerrors import ForbiddenError
 from componentrun.process.resources import COMPONENTS, PODS, RUNS, STORAGES, Resource
 
 if TYPE_CHECKING:
@@ -69,8 +71,27 @@ class Resync:
             watches: have not begun yet, and begin where the listings end.
 
         Raises:
-            KubeError: the API server refused or is away; the caches are as they were, or better.
+            KubeError: the API server refused everywhere, or is away; the caches are as they were, or better.
         """
+        missed: Counter[str] = Counter()
+        refused: list[ForbiddenError] = []
+        for namespace in self._namespaces:
+            try:
+                await self._namespace(namespace, watches, missed)
+            except ForbiddenError as error:
+                # One that is deleted takes our rights in it along; the others need not wait until that is mended.
+                refused.append(error)
+                _log.error("namespace %s can't be listed, and is left out: %s", namespace, error.message)
+        if len(refused) == len(self._namespaces):
+            raise refused[0]
+        for plural, count in missed.items() if not first else ():
+            self._metrics.watch_missed(plural, count)
+            _log.info("a listing of %s found %d changes that no event had told", plural, count)
+        for key in self._caches.runs.all_keys() if first else self._caches.runs.in_phases(_UNFINISHED):
+            self._queue.add(key)
+
+    async def _namespace(self, namespace: str | None, watches: Sequence[Watch], missed: Counter[str]) -> None:
+        """List everything of one namespace; of all that there are for None."""
         caches = self._caches
         # What runs refer to comes before them, so that a run finds its Component and its Storage.
         kinds: tuple[tuple[Resource, _Mirror, str], ...] = (
@@ -80,18 +101,12 @@ class Resync:
             (RUNS, caches.runs, ""),
         )
         for resource, mirror, labels in kinds:
-            missed = 0
-            for namespace in self._namespaces:
-                listing = await self._one(resource, mirror, labels, namespace)
-                missed += listing.changes
-                for watch in watches:
-                    if (watch.resource, watch.namespace) == (resource, namespace):
-                        watch.begin_at(listing.version, listing.there)
-            if missed and not first:
-                self._metrics.watch_missed(resource.plural, missed)
-                _log.info("a listing of %s found %d changes that no event had told", resource.plural, missed)
-        for key in caches.runs.all_keys() if first else caches.runs.in_phases(_UNFINISHED):
-            self._queue.add(key)
+            listing = await self._one(resource, mirror, labels, namespace)
+            if listing.changes:
+                missed[resource.plural] += listing.changes
+            for watch in watches:
+                if (watch.resource, watch.namespace) == (resource, namespace):
+                    watch.begin_at(listing.version, listing.there)
 
     async def _one(self, resource: Resource, mirror: _Mirror, labels: str, namespace: str | None) -> _Listing:
         """List one kind in one namespace."""

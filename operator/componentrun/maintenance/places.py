@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from componentrun.api.component import Component
 from componentrun.api.storage import Storage
 from componentrun.errors import ComponentRunError
+from componentrun.process.kubeerrors import ForbiddenError
 from componentrun.process.resources import COMPONENTS, RUNS, STORAGES
 from componentrun.process.storages import read_settings
 from componentrun.storage.connection import open_store
@@ -55,16 +56,29 @@ class Found:
 
     places: tuple[Place, ...]
     failures: int
-    """Storages that could not be opened, or read in full; the log says why."""
+    """Storages that could not be opened, or read in full, and namespaces that could not be listed; the log says why."""
 
 
 async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
-    """The places of all Storages of these namespaces; of all that there are where none is given."""
+    """The places of all Storages of these namespaces; of all that there are where none is given.
+
+    Raises:
+        KubeError: the API server is away, or refused to list all namespaces at once.
+    """
     places: dict[tuple[str, str, str], Place] = {}
     unopened: list[dict[str, Any]] = []
     failures = 0
     for namespace in namespaces or (None,):
-        async for raw in _items(kube, STORAGES, namespace):
+        try:
+            there = [raw async for raw in _items(kube, STORAGES, namespace)]
+        except ForbiddenError as error:
+            if namespace is None:
+                raise
+            # One that is deleted takes our rights in it along; that must not keep the others from being looked after.
+            log.error("namespace %s: its Storages can't be listed: %s", namespace, error.message)  # noqa: TRY400 - told in a sentence
+            unopened.append({})
+            continue
+        for raw in there:
             try:
                 storage = Storage.model_validate(raw)
                 store = open_store(await read_settings(kube, storage))

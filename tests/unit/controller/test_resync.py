@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from componentrun.controller.resync import Resync
+from componentrun.process.kubeerrors import ForbiddenError
 from componentrun.process.resources import PODS, RUNS
 from componentrun.process.watch import Watch
 from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
-    from componentrun.process.kube import Kube
+    from componentrun.process.kube import Kube, Page
+    from componentrun.process.resources import Resource
 
 
 @pytest.fixture
@@ -105,3 +108,37 @@ async def test_runs_that_have_ended_are_not_looked_at_again(world: World) -> Non
     await drain(operator)
     await operator.resync.everything()
     assert await drain(operator) == []
+
+
+class _Refusing:
+    """The API server, as one sees it who has no right in some namespaces (any more)."""
+
+    def __init__(self, world: World, *refused: str) -> None:
+        self._kube, self._refused = world.kube, refused
+
+    async def pages(self, resource: Resource, namespace: str | None, labels: str = "") -> AsyncIterator[Page]:
+        if namespace in self._refused:
+            raise ForbiddenError(f"{resource.plural} is forbidden in {namespace}", 403)
+        async for page in self._kube.pages(resource, namespace, labels):
+            yield page
+
+
+def _of(operator: FakeOperator, kube: _Refusing, *namespaces: str) -> Resync:
+    return Resync(cast("Kube", kube), operator.caches, operator.queue, operator.metrics, namespaces)
+
+
+async def test_a_namespace_that_is_gone_does_not_keep_the_others_from_being_listed(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    operator = FakeOperator(world)
+    watches = [Watch(cast("Kube", world.kube), RUNS, place, "", cast("Any", None)) for place in ("gone", NAMESPACE)]
+    await _of(operator, _Refusing(world, "gone"), "gone", NAMESPACE).everything(first=True, watches=watches)
+    assert await drain(operator) == ["load"]
+    assert [watch.synced for watch in watches] == [False, True]
+    assert "namespace gone can't be listed" in caplog.text
+
+
+async def test_where_nothing_may_be_listed_nothing_is_taken_for_listed(world: World) -> None:
+    operator = FakeOperator(world)
+    with pytest.raises(ForbiddenError):
+        await _of(operator, _Refusing(world, "one", "two"), "one", "two").everything(first=True)

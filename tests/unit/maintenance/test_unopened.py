@@ -9,11 +9,16 @@ import pytest
 from componentrun.errors import PlatformError
 from componentrun.maintenance import app
 from componentrun.maintenance.settings import Settings
+from componentrun.process.kubeerrors import ForbiddenError
 from componentrun.process.resources import STORAGES
+from componentrun.process.settings import ProcessSettings
 from tests.unit.maintenance.test_round import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
+
+    from componentrun.process.kube import Page
+    from componentrun.process.resources import Resource
 
 
 @pytest.fixture
@@ -53,3 +58,28 @@ async def test_where_a_storage_of_the_place_is_not_opened_no_event_goes(
 
 async def test_a_storage_elsewhere_that_is_not_opened_keeps_no_events(world: World) -> None:
     assert await left_behind(world, "bucket-b", _without_secret) == set()
+
+
+async def test_a_namespace_that_is_gone_keeps_nobody_from_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.storage("short", "bucket-a", "10d")
+    await world.said("bucket-a", "r20", "x", 20)
+    maintained: list[str] = []
+
+    async def pages(resource: Resource, namespace: str | None, labels: str = "") -> AsyncIterator[Page]:
+        if namespace == "gone":
+            raise ForbiddenError("storages is forbidden", 403)
+        async for page in type(world.kube).pages(world.kube, resource, namespace, labels):
+            yield page
+
+    async def maintain_store(_store: object, _settings: object, title: str) -> int:
+        maintained.append(title)
+        return 0
+
+    monkeypatch.setattr(world.kube, "pages", pages)
+    monkeypatch.setattr(app, "maintain_store", maintain_store)
+    with pytest.raises(PlatformError, match="1 steps"):
+        await app.maintain(Settings(ProcessSettings(namespaces=("gone", "team"))))
+    assert maintained == ["team/short"]
+    assert await world.left("bucket-a") == {"r20"}  # a Storage over there may have kept them for longer
