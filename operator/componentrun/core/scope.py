@@ -156,4 +156,8 @@ def _with(storage: Storage, status: StorageStatus, told: _Told, now: datetime) -
     kind, word, reason, message = told
     generation = storage.metadata.generation
     changed = with_condition(status.conditions, kind, word, reason, message, generation=generation, now=now)
+    # It was found out about this generation also where it is what was said before: `kubectl wait` waits for that.
+    changed = tuple(
+        item.model_copy(update={"observed_generation": generation}) if item.type == kind else item for item in changed
+    )
     return status.model_copy(update={"conditions": changed})

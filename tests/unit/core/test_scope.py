@@ -149,3 +149,13 @@ def test_a_store_that_was_never_reached_is_unknown() -> None:
         "Scoped": ("Unknown", "StorageAccessDenied"),
     }
     assert known_scope(storage(status), NOW) is None
+
+
+def test_what_is_found_again_after_an_edit_is_said_of_the_edited_storage() -> None:
+    before = status_of(storage(generation=3), HELD, NOW)
+    after = status_of(storage(before, generation=4, maxRunning=7), HELD, NOW + timedelta(minutes=1))
+    assert {item.observed_generation for item in after.conditions} == {4}
+    assert {item.last_transition_time for item in after.conditions} == {NOW}
+    refused = status_of_failure(storage(after, generation=5), PlatformError("no", Reason.STORAGE_ACCESS_DENIED), NOW)
+    again = status_of_failure(storage(refused, generation=6), PlatformError("no", Reason.STORAGE_ACCESS_DENIED), NOW)
+    assert {item.observed_generation for item in again.conditions if item.type != "Versioned"} == {6}
