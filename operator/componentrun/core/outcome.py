@@ -33,6 +33,7 @@ __all__ = [
     "published",
     "publishing",
     "refused",
+    "seen_again",
     "start_failed",
     "with_end",
 ]
@@ -243,6 +244,18 @@ def events_delivered(run: ComponentRun, now: datetime) -> ComponentRunStatus:
     if events is None or events.last_words is None or not lacks_words(run.status):
         return told
     return told.model_copy(update={"last_words": events.last_words})
+
+
+def seen_again(run: ComponentRun) -> ComponentRunStatus:
+    """The status of a run that is over, and whose spec was changed behind its end: all that it says holds all the same.
+
+    `kubectl wait` and kstatus believe only what is said about the present generation.
+    """
+    generation, told_of = run.metadata.generation, run.status.observed_generation
+    if told_of is None or told_of >= generation:
+        return run.status
+    told = tuple(item.model_copy(update={"observed_generation": generation}) for item in run.status.conditions)
+    return run.status.model_copy(update={"conditions": told, "observed_generation": generation})
 
 
 def conditions_delivered(

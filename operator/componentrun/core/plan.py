@@ -276,7 +276,12 @@ def _after_the_end(o: Observed) -> Plan:
     run, end = o.run, o.run.status.completion_time or o.now
     pod = o.pod if o.pod is not None and not o.pod.gone else None
     if conditions.find(run.status.conditions, conditions.EVENTS_DELIVERED) is not None:
-        return _clean_up(o, pod, end)
+        rest = _clean_up(o, pod, end)
+        return (
+            rest
+            if DeleteRun() in rest.actions
+            else _write(o, status.seen_again(run), *rest.actions, wake_at=rest.wake_at)
+        )
     wait_ends = end + timedelta(seconds=o.limits.events_wait)
     if run.status.events is not None and run.status.events.delivered:
         return _write(o, status.events_delivered(run, o.now), *_clean_up(o, pod, end).actions, wake_at=o.now)

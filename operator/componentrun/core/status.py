@@ -24,6 +24,7 @@ from componentrun.core.outcome import (
     published,
     publishing,
     refused,
+    seen_again,
     start_failed,
 )
 from componentrun.core.podfacts import failed_stage_in
@@ -56,6 +57,7 @@ __all__ = [
     "published",
     "publishing",
     "refused",
+    "seen_again",
     "start_failed",
     "suspended",
     "terminating",

@@ -535,6 +535,21 @@ class TestAfterTheEnd:
         kept = field == "podTtlAfterFinished"
         assert plan(observe(after, self.pod(), seconds=40)).actions == (() if kept else (KILL,))
 
+    def test_what_is_said_of_a_run_that_was_edited_behind_its_end_is_said_of_its_new_generation(self) -> None:
+        status = self.final(events={"count": 3, "delivered": True}, observedGeneration=1)
+        over = written(plan(observe(make_run(status=status), self.pod(), seconds=31)))
+        metadata = make_run().metadata.model_copy(update={"generation": 2})
+        edited = make_run(status=over.to_dict(), cancel=True).model_copy(update={"metadata": metadata})
+        found = plan(observe(edited, self.pod(), seconds=40))
+        after = written(found)
+        assert {item.observed_generation for item in after.conditions} == {after.observed_generation} == {2}
+        assert [(item.type, item.status) for item in after.conditions] == [
+            (item.type, item.status) for item in over.conditions
+        ]
+        assert (after.phase, others(found)) == (over.phase, [KILL])
+        again = edited.model_copy(update={"status": after})
+        assert plan(observe(again, self.pod(), seconds=41)) == Plan((KILL,))
+
     def test_neither_cancel_nor_suspend_changes_what_has_ended(self) -> None:
         run = make_run(status=self.final(), cancel=True, suspend=True)
         assert plan(observe(run, self.pod(), seconds=31)).actions == ()
