@@ -15,6 +15,7 @@ from kubernetes import config
 from kubernetes.client.api_client import ApiClient
 from kubernetes.client.configuration import Configuration
 from kubernetes.client.exceptions import ApiException
+from kubernetes.config import kube_config
 from kubernetes.config.config_exception import ConfigException
 from yaml import YAMLError
 
@@ -171,10 +172,14 @@ def connect(context: str | None, namespace: str | None) -> KubeCluster:
     if context is None and not _kubeconfig_there() and "KUBERNETES_SERVICE_HOST" in os.environ:
         return _in_cluster(namespace)
     try:
-        _, active = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]  # likewise
-        chosen = _context(context) if context is not None else active
+        chosen = _context(context)
         client = config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]  # likewise
-    except (ConfigException, TypeError, ValueError, AttributeError, LookupError, YAMLError) as error:
+    except ImportError as error:
+        raise BadRequestError(
+            f"the kubeconfig names a SOCKS proxy, which this command line can't use: {_one_line(error)}",
+            "name an HTTP proxy as `proxy-url`",
+        ) from error
+    except (ConfigException, OSError, TypeError, ValueError, AttributeError, LookupError, YAMLError) as error:
         # The client looks into a kubeconfig without checking its shape: whatever it trips over, the file is no good.
         raise BadRequestError(
             f"no usable kubeconfig: {_one_line(error)}",
@@ -188,8 +193,14 @@ def _one_line(error: Exception) -> str:
     return f"{text[:1].lower()}{text[1:]}" or type(error).__name__
 
 
-def _context(name: str) -> dict[str, Any]:
-    contexts, _ = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]  # likewise
+def _context(name: str | None) -> dict[str, Any]:
+    """The context of this name, whatever the current one is; that one where there is no name."""
+    if name is None:
+        return dict(config.list_kube_config_contexts()[1])  # type: ignore[no-untyped-call]  # likewise
+    merged = kube_config.KubeConfigMerger(kube_config.KUBE_CONFIG_DEFAULT_LOCATION).config  # type: ignore[no-untyped-call]  # likewise
+    if merged is None:
+        raise ConfigException("No configuration found")
+    contexts = [node.value for node in merged["contexts"]]
     for candidate in contexts:
         if candidate["name"] == name:
             return dict(candidate)

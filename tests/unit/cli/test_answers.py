@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from kubernetes.config import kube_config
 
 from componentrun.cli.answers import Asked, explain
 from componentrun.cli.cluster import DEPLOYMENTS, RUNS, SECRETS, Resource
 from componentrun.cli.errors import BadRequestError, exit_code_of, hint_of
 from componentrun.cli.kube import _read, connect
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def status(reason: str, message: str, **details: Any) -> str:
@@ -146,3 +150,47 @@ def test_a_pod_without_a_token_and_a_kubeconfig_is_told_what_to_do(monkeypatch: 
     ) as told:
         connect(None, None)
     assert "KUBECONFIG" in hint_of(told.value)
+
+
+class TestKubeconfigs:
+    """Odd ones."""
+
+    @pytest.fixture
+    def file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        path = tmp_path / "kubeconfig"
+        monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        monkeypatch.setenv("KUBECONFIG", str(path))
+        return path
+
+    def write(self, file: Path, user: dict[str, Any] | None = None, proxy: str = "", **more: Any) -> None:
+        server = {"server": "https://192.0.2.1"} | ({"proxy-url": proxy} if proxy else {})
+        contexts = [
+            {"name": name, "context": {"cluster": "c", "user": "u", "namespace": f"of-{name}"}}
+            for name in ("one", "two")
+        ]
+        users = [{"name": "u", "user": user or {"token": "t"}}]
+        document = {"clusters": [{"name": "c", "cluster": server}], "users": users, "contexts": contexts, **more}
+        file.write_text(json.dumps(document))
+
+    @pytest.mark.parametrize("current", [{}, {"current-context": ""}, {"current-context": "gone"}])
+    def test_a_named_context_needs_no_current_one(self, file: Path, current: dict[str, str]) -> None:
+        self.write(file, **current)
+        assert connect("two", None).namespace == "of-two"
+        with pytest.raises(BadRequestError, match="no context `three`; it has `one`, `two`"):
+            connect("three", None)
+
+    def test_the_current_one_is_taken_where_none_is_named(self, file: Path) -> None:
+        self.write(file, **{"current-context": "one"})
+        assert connect(None, None).namespace == "of-one"
+        assert connect(None, "else").namespace == "else"
+
+    @pytest.mark.filterwarnings("ignore::urllib3.exceptions.DependencyWarning")
+    def test_a_proxy_that_cannot_be_used_is_named(self, file: Path) -> None:
+        self.write(file, proxy="socks5://192.0.2.2:1080", **{"current-context": "one"})
+        with pytest.raises(BadRequestError, match="SOCKS proxy"):
+            connect(None, None)
+
+    def test_a_token_file_that_is_not_there_is_named(self, file: Path) -> None:
+        self.write(file, user={"tokenFile": "/nowhere/token"}, **{"current-context": "one"})
+        with pytest.raises(BadRequestError, match="/nowhere/token"):
+            connect(None, None)
