@@ -21,6 +21,10 @@ MAX_DEPTH: Final = 150
 stands some levels deeper: a document that can be written and not be read would be lost to everybody."""
 _TOO_DEEP: Final = f"it is nested too deeply; expected at most {MAX_DEPTH} lists and objects in each other"
 
+MAX_VALUES: Final = 500_000
+"""In such a document. Each takes its reader up to 200 bytes of memory however short it is, and the operator reads what
+components write: a few MiB of empty objects would take all that it has."""
+
 Document = TypeVar("Document")
 
 
@@ -46,7 +50,8 @@ def parse_portable(text: str | bytes) -> Any:
     """JSON that people and components write, and that every reader understands in the same way.
 
     Raises:
-        ValueError: it is no JSON, says a number that is none or is too large for others to read, or is too deep.
+        ValueError: it is no JSON, says a number that is none or is too large for others to read, or is too deep or too
+            full.
     """
     try:
         document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
@@ -54,6 +59,8 @@ def parse_portable(text: str | bytes) -> Any:
         raise ValueError(_TOO_DEEP) from None
     if is_too_deep(document):
         raise ValueError(_TOO_DEEP)
+    if (found := _values(document)) > MAX_VALUES:
+        raise ValueError(f"it holds {found} values; expected at most {MAX_VALUES}")
     return document
 
 
@@ -68,6 +75,16 @@ def is_too_deep(document: Any) -> bool:
             for inner in (item.values() if isinstance(item, dict) else item)
         ]
     return any(isinstance(item, dict | list) for item in level)
+
+
+def _values(document: Any) -> int:
+    """Lists, objects, and what stands in them."""
+    found, left = 1, [document] if isinstance(document, dict | list) else []
+    while left:
+        item = left.pop()
+        found += len(item)
+        left += [part for part in (item.values() if isinstance(item, dict) else item) if isinstance(part, dict | list)]
+    return found
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from componentrun import exchange
-from componentrun.documents import MAX_DEPTH, parse_portable
+from componentrun.documents import MAX_DEPTH, MAX_VALUES, parse_portable
 from componentrun.exchange import from_json, to_json
 
 DOCUMENTS = [exchange.StageInPlan, exchange.GrantIn, exchange.StageOutPlan, exchange.GrantOut,
@@ -66,6 +66,15 @@ def test_a_field_of_a_newer_release_is_ignored() -> None:
 def test_what_other_readers_do_not_understand_is_refused(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         parse_portable(text)
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "1", '{"":1}'])
+def test_a_document_of_more_values_than_readers_have_memory_for_is_refused(value: str) -> None:
+    of_each = 2 if ":" in value else 1
+    most = (MAX_VALUES - 2) // of_each
+    assert len(parse_portable('{"a":[' + ",".join([value] * most) + "]}")["a"]) == most
+    with pytest.raises(ValueError, match="expected at most 500000"):
+        parse_portable('{"a":[' + ",".join([value] * (most + 1)) + "]}")
 
 
 def test_what_others_write_is_read_as_it_is() -> None:
