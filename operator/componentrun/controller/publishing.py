@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from componentrun.api.componentrun import TableStatus
 from componentrun.api.files import FileStatus
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["Publisher"]
 
 log = logging.getLogger(__name__)
+
+_MOST_BYTES: Final = 64 * 2**20
+"""Of what stage-out says: a state of 16 MiB, and tens of thousands of slices and files. Whoever stole its grant can put
+objects of gigabytes there."""
 
 
 class Publisher:
@@ -101,11 +105,11 @@ async def _result(opened: OpenStorage, run: ComponentRun, attempt: int) -> Stage
     """What stage-out says about its attempt.
 
     Raises:
-        PlatformError: (StageOutFailed) it says nothing, or nothing that can be read.
+        PlatformError: (StageOutFailed) it says nothing, or nothing that can be read; (PublishFailed) it is too large.
     """
     store = opened.store
     key = store.layout.result(run.metadata.uid, attempt)
-    stored = await store.find(key)
+    stored = await store.find(key, most=_MOST_BYTES)
     if stored is None:
         raise PlatformError(f"stage-out left no result at {store.settings.where(key)}", Reason.STAGE_OUT_FAILED)
     try:

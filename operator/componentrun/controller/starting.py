@@ -332,11 +332,17 @@ def _secret_value(secret: dict[str, Any] | None, key: Key, entry: str, what: str
     """The text of one entry of a Secret.
 
     Raises:
-        UserError: (SecretNotFound) the Secret or the entry is missing, or is no text.
+        UserError: (SecretNotFound) the Secret or the entry is missing, or is no text; (InvalidSpec) it is an attempt's.
     """
     told = f"{what} is to come from key `{entry}` of Secret `{key}`"
     if secret is None:
         raise UserError(f"{told}, and there is no such Secret", Reason.SECRET_NOT_FOUND)
+    if names.ATTEMPT_LABEL in (secret["metadata"].get("labels") or {}):
+        # Its name can be guessed, and who makes runs may have no right to read Secrets.
+        raise UserError(
+            f"{told}, which holds the grants of a run and the secrets of its author: name a Secret of your own",
+            Reason.INVALID_SPEC,
+        )
     data = secret.get("data") or {}
     if entry not in data:
         there = ", ".join(f"`{name}`" for name in sorted(data)) or "none"

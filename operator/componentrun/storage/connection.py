@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 import obstore
 from obstore.store import S3Store
 
-from componentrun.errors import Reason, TransientError, UserError
+from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.storage.failures import LOOK, STORE_EXCEPTIONS, ExistsError, MissingError, StaleError, translate
 from componentrun.storage.settings import StoreSettings
 
@@ -136,21 +136,31 @@ class Store:
             if self._observer is not None:
                 self._observer.store_request_done(operation, outcome, time.monotonic() - started)
 
-    async def get(self, key: str) -> Stored:
+    async def get(self, key: str, *, most: int | None = None) -> Stored:
         """Content of a small object.
+
+        Args:
+            key: of the object.
+            most: bytes that it may have, where somebody else has written it; None: any number.
 
         Raises:
             MissingError: there is none.
+            PlatformError: (PublishFailed) it is larger than `most`; it was not read.
         """
         with self._border("read", key):
             result = await obstore.get_async(self._backend, key)
+            size = result.meta["size"]
+            if most is not None and size > most:
+                raise PlatformError(
+                    f"{self.settings.where(key)} has {size} bytes; expected at most {most}", Reason.PUBLISH_FAILED
+                )
             data = await result.bytes_async()
             return Stored(bytes(data), _etag(result.meta))
 
-    async def find(self, key: str) -> Stored | None:
-        """Content of a small object; None where there is none."""
+    async def find(self, key: str, *, most: int | None = None) -> Stored | None:
+        """Content of a small object; None where there is none. Otherwise as `get`."""
         try:
-            return await self.get(key)
+            return await self.get(key, most=most)
         except MissingError:
             return None
 

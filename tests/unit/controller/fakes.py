@@ -115,10 +115,10 @@ class FakeStore(Store):
         """What an agent writes; the operator may die without it."""
         return await super()._put("write", key, data, mode="overwrite")
 
-    async def find(self, key: str) -> Any:
+    async def find(self, key: str, *, most: int | None = None) -> Any:
         if self.away:
             raise TransientError("the store is away")
-        return await super().find(key)
+        return await super().find(key, most=most)
 
 
 class FakeStores:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from componentrun.api.common import API_VERSION
 from componentrun.api.names import OPERATOR_LABEL
+from componentrun.controller import publishing
 from componentrun.controller.caches import Key
 from componentrun.process.kubeerrors import (
     AlreadyExistsError,
@@ -382,6 +383,18 @@ class TestStandingBy:
         assert len(standing_by.caches.pods) == 0
 
 
+async def test_a_result_that_a_thief_made_huge_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who stole stage-out's grant can store gigabytes in its place, and the operator has half of one."""
+    monkeypatch.setattr(publishing, "_MOST_BYTES", 100)
+    world = World()
+    world.add_run()
+    await FakeOperator(world).live()
+    status = world.run()["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "PublishFailed")
+    assert "expected at most 100" in status["message"]
+    assert await world.rows(TABLE) is None
+
+
 class TestStarting:
     async def test_a_missing_secret_is_named(self) -> None:
         world = World()
@@ -393,6 +406,21 @@ class TestStarting:
         assert "`team/db`" in status["message"]
         assert "`db.#password`" in status["message"]
         assert world.kube.of("pods") == []
+
+    async def test_the_secret_of_another_run_is_no_parameter(self) -> None:
+        """Its name can be guessed, and it holds that run's grants and secrets."""
+        world = World()
+        world.add_run("other")
+        operator = FakeOperator(world)
+        await operator.live(2)
+        assert [item["metadata"]["name"] for item in world.kube.of("secrets")] == ["other-1"]
+        reference = {"path": "#mine", "secretKeyRef": {"name": "other-1", "key": "grant-out"}}
+        world.add_run(configuration={"secrets": [reference]})
+        await operator.live(2)
+        status = world.run()["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "InvalidSpec")
+        assert "`team/other-1`" in status["message"]
+        assert [item for item in world.kube.of("pods") if item["metadata"]["name"] == "load-1"] == []
 
     async def test_a_missing_component_is_named(self) -> None:
         world = World()

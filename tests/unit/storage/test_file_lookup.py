@@ -70,9 +70,9 @@ class CountingStore(Store):
 
     reads = 0
 
-    async def find(self, key: str) -> Stored | None:
+    async def find(self, key: str, *, most: int | None = None) -> Stored | None:
         self.reads += 1
-        return await super().find(key)
+        return await super().find(key, most=most)
 
 
 @pytest.mark.parametrize(
