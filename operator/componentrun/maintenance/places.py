@@ -86,6 +86,10 @@ async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
                 _tell(raw, "", error)
                 unopened.append(raw)
                 continue
+            except Exception:  # an error of ours at one Storage must not keep all others from being looked after
+                log.exception("Storage %s could not be opened", _title(raw))
+                unopened.append(raw)
+                continue
             try:
                 retention = await _retention(kube, storage)
             except (ComponentRunError, ValidationError) as error:

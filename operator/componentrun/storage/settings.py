@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from componentrun.encoding import COMPRESSIONS, DEFAULT_COMPRESSION
 from componentrun.errors import Reason, UserError
 from componentrun.storage.layout import Layout, clean_prefix
 
-if TYPE_CHECKING:
-    from urllib.parse import SplitResult
+__all__ = ["StoreSettings", "plain_pem"]
 
-__all__ = ["StoreSettings"]
-
-# A bucket name that no store accepts must not reach the client library: it would panic.
-_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+# What no store accepts must not reach the client libraries: they would panic, or raise errors of their own.
+_BUCKET: Final = re.compile(r"(?!(?:\d+\.){3}\d+$)(?!.*(?:\.\.|\.-|-\.))[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+_REGION: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+")
+_NUMBER: Final = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
+"""A name whose last part is one is read as an address."""
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class StoreSettings:
     secret_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
     ca_bundle: str | None = field(default=None, repr=False)
-    """PEM of further authorities to trust; None: the usual ones."""
+    """PEM of further authorities to trust; None: the usual ones. Only what is ASCII is kept of it."""
     sts_endpoint: str | None = None
     """Where temporary keys with a policy of their own come from; None: nowhere."""
     sts_role: str | None = None
@@ -53,15 +56,29 @@ class StoreSettings:
     def __post_init__(self) -> None:
         """Refuse what no client could work with, and bring the prefix into its one form."""
         object.__setattr__(self, "prefix", clean_prefix(self.prefix))
+        object.__setattr__(self, "ca_bundle", plain_pem(self.ca_bundle))
         if not _BUCKET.fullmatch(self.bucket):
             raise UserError(
-                f"the bucket of {self.title} is {self.bucket!r}; expected 3 to 63 letters, digits, `.`, `_` or `-`",
+                f"the bucket of {self.title} is {self.bucket!r}; expected 3 to 63 letters, digits, `.`, `_` or `-`, "
+                "no IP address, and no `.` beside another one or a `-`",
                 Reason.INVALID_SPEC,
             )
-        if self.endpoint is not None and not _is_plain(urlsplit(self.endpoint)):
+        if not _REGION.fullmatch(self.region):
             raise UserError(
-                f"the endpoint of {self.title} is not `https://host[:port]`: expected a URL with a scheme and a host, "
-                "without user, path and query",
+                f"the region of {self.title} is {self.region!r}; expected letters, digits, `-` or `_`, 63 at most, "
+                "such as `eu-central-1`",
+                Reason.INVALID_SPEC,
+            )
+        if self.endpoint is not None and not _is_plain(self.endpoint):
+            raise UserError(
+                f"the endpoint of {self.title} is not `https://host[:port]`: expected a URL with a scheme, a host's "
+                "name or address and perhaps a port, without user, path and query",
+                Reason.INVALID_SPEC,
+            )
+        if self.sts_endpoint is not None and not _is_plain(self.sts_endpoint):
+            raise UserError(
+                f"the `sts` endpoint of {self.title} is not `https://host[:port]`: expected a URL with a scheme, a "
+                "host's name or address and perhaps a port, without user, path and query",
                 Reason.INVALID_SPEC,
             )
         if self.compression not in COMPRESSIONS:
@@ -74,6 +91,13 @@ class StoreSettings:
                 f"{self.title} has half of a key pair; give an access key and a secret key, or neither",
                 Reason.INVALID_SPEC,
             )
+        for what, key in (("access key", self.access_key), ("session token", self.session_token)):
+            if key is not None and _CONTROL.search(key):
+                raise UserError(
+                    f"the {what} of {self.title} has a line break or another control character in it; expected the "
+                    "key alone: look at the Secret",
+                    Reason.INVALID_SPEC,
+                )
 
     @property
     def title(self) -> str:
@@ -112,12 +136,36 @@ class StoreSettings:
         return f"`s3://{self.bucket}/{key or self.prefix}` at {self.base_url}"
 
 
-def _is_plain(parts: SplitResult) -> bool:
+def plain_pem(bundle: str | None) -> str | None:
+    """Certificates as every client takes them: names in other letters, as stand before them in many bundles, are none.
+
+    Python's TLS refuses a whole bundle for one such letter in a comment.
+    """
+    return None if bundle is None else bundle.encode("ascii", "ignore").decode()
+
+
+def _is_plain(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        known = parts.port is None or parts.port > 0
+    except ValueError:  # brackets without an address in them, a port that is none
+        return False
     return (
-        parts.scheme in {"http", "https"}
-        and bool(parts.hostname)
+        known
+        and parts.scheme in {"http", "https"}
+        and _is_host(parts.hostname or "")
         and "@" not in parts.netloc
         and parts.path in {"", "/"}
         and not parts.query
         and not parts.fragment
     )
+
+
+def _is_host(host: str) -> bool:
+    """Whether all clients take it for a name, or for an address."""
+    if ":" not in host and not _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
+        return _HOST.fullmatch(host) is not None
+    try:
+        return "%" not in str(ipaddress.ip_address(host))
+    except ValueError:
+        return False

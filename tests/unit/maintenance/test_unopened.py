@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.errors import PlatformError
-from componentrun.maintenance import app
+from componentrun.maintenance import app, places
 from componentrun.maintenance.settings import Settings
 from componentrun.process.kubeerrors import ForbiddenError
 from componentrun.process.resources import STORAGES
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from componentrun.process.kube import Page
     from componentrun.process.resources import Resource
+    from componentrun.storage.connection import Store
+    from componentrun.storage.settings import StoreSettings
 
 
 @pytest.fixture
@@ -36,6 +38,10 @@ def _malformed(spec: dict[str, Any]) -> None:
 
 def _without_bucket(spec: dict[str, Any]) -> None:
     del spec["bucket"]
+
+
+def _nothing(_spec: dict[str, Any]) -> None:
+    pass
 
 
 async def left_behind(world: World, bucket: str, broken: Callable[[dict[str, Any]], None]) -> set[str]:
@@ -83,3 +89,21 @@ async def test_a_namespace_that_is_gone_keeps_nobody_from_the_others(
         await app.maintain(Settings(ProcessSettings(namespaces=("gone", "team"))))
     assert maintained == ["team/short"]
     assert await world.left("bucket-a") == {"r20"}  # a Storage over there may have kept them for longer
+
+
+async def test_a_storage_that_fails_as_nobody_foresaw_keeps_nobody_from_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = places.open_store
+
+    def panics(settings: StoreSettings) -> Store:
+        if settings.name == "long":
+            raise RuntimeError("a panic")
+        return opened(settings)
+
+    monkeypatch.setattr(places, "open_store", panics)
+    assert await left_behind(world, "bucket-b", _nothing) == set()
+
+
+async def test_a_storage_whose_endpoint_is_no_url_keeps_nobody_from_the_others(world: World) -> None:
+    assert await left_behind(world, "bucket-b", lambda spec: spec.update(endpoint="http://[store")) == set()

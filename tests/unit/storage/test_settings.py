@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
+from datetime import timedelta
+
 import pytest
 
 from componentrun.errors import UserError
 from componentrun.storage.connection import open_store
-from componentrun.storage.grants import Signer
+from componentrun.storage.grants import Signer, make_client
 from componentrun.storage.settings import StoreSettings
 
 
@@ -28,15 +31,75 @@ def test_no_repr_shows_a_key() -> None:
         "http://user:pass@store.test",
         "http://s.test/path",
         "http://s.test?x=1",
+        "http://[s.test",
+        "http://[s.test]",
+        "http://s.test:99999",
+        "http://s.test:0",
+        "http://s.test:-1",
+        "http://s.test:port",
+        "http://<host>",
+        "http://s|test",
+        "http://s\u00e9.test",
+        "http://%31",
+        "http://10.0.0.256:9000",
+        "http://1.2.3",
     ],
 )
 def test_an_endpoint_is_a_scheme_and_a_host(endpoint: str) -> None:
     with pytest.raises(UserError, match="endpoint") as refusal:
         StoreSettings(bucket="bkt", endpoint=endpoint)
     assert "pass" not in refusal.value.message
+    with pytest.raises(UserError, match="`sts` endpoint"):
+        StoreSettings(bucket="bkt", sts_endpoint=endpoint)
 
 
-@pytest.mark.parametrize("bucket", ["", "a", "A B", "a/b", "-ab", "a" * 64])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://store",
+        "https://a_b.c-d.test:8443/",
+        "http://[::1]:9000",
+        "http://10.0.0.1",
+        "http://1a.test",
+        "http://s:",
+    ],
+)
+async def test_an_endpoint_of_any_usual_form_is_taken_by_all_clients(endpoint: str) -> None:
+    settings = StoreSettings(bucket="bkt", endpoint=endpoint, sts_endpoint=endpoint, access_key="a", secret_key="b")
+    open_store(settings)
+    make_client(settings)
+    assert Signer(settings).sign_get("x", timedelta(hours=1)).startswith(settings.base_url.rstrip(":"))
+
+
+@pytest.mark.parametrize("region", ["", "eu central", "eu-central-1\n", "-eu", "eu/1", "\u00e9", "a" * 64])
+def test_a_region_is_a_word(region: str) -> None:
+    with pytest.raises(UserError, match="region"):
+        StoreSettings(bucket="bkt", region=region)
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "a\x00", "a\x7f"])
+@pytest.mark.parametrize("which", ["access_key", "session_token"])
+def test_a_key_that_can_stand_in_no_header_is_refused_and_not_told(which: str, key: str) -> None:
+    keys = {"access_key": "a", "secret_key": "b"} | {which: key}
+    with pytest.raises(UserError, match=which.replace("_", " ")) as refusal:
+        StoreSettings(bucket="bkt", **keys)  # type: ignore[arg-type]
+    assert key not in refusal.value.message
+
+
+def test_a_bundle_is_read_though_a_name_beside_its_certificates_has_other_letters() -> None:
+    certificate = f"# F\u0151tan\u00fas\u00edtv\u00e1ny\n{ssl.DER_cert_to_PEM_cert(_authority())}"
+    settings = StoreSettings(bucket="bkt", endpoint="https://s.test", ca_bundle=certificate)
+    open_store(settings)
+    make_client(settings)
+    ssl.create_default_context(cadata=settings.ca_bundle)
+
+
+def _authority() -> bytes:
+    """One that every machine knows."""
+    return ssl.create_default_context().get_ca_certs(binary_form=True)[0]
+
+
+@pytest.mark.parametrize("bucket", ["", "a", "A B", "a/b", "-ab", "a" * 64, "a..b", "a.-b", "a-.b", "1.2.3.4"])
 def test_a_bucket_has_a_name_that_stores_accept(bucket: str) -> None:
     with pytest.raises(UserError, match="bucket"):
         StoreSettings(bucket=bucket)

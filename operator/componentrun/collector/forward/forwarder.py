@@ -98,6 +98,9 @@ class Forwarder:
                     unnamed -= {(*where, kind) for kind in KINDS}
                     told = getattr(error, "message", None) or error
                     log.warning("Storage %s/%s: can't look for events that others have not sent: %s", *where, told)
+                except Exception:  # a defect at one Storage must not keep all others from being looked at
+                    unnamed -= {(*where, kind) for kind in KINDS}
+                    log.exception("Storage %s/%s: can't look for events that others have not sent", *where)
         for key in unnamed:
             # Its Storage is gone or names it no more, and no run of the namespace has had it read again since.
             with contextlib.suppress(ComponentRunError):  # nobody is sent what is not marked

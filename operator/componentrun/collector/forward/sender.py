@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from componentrun.errors import Reason, UserError
+from componentrun.storage.settings import plain_pem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,13 +49,19 @@ class Sender:
         """Nothing is sent yet.
 
         Raises:
-            UserError: (InvalidSpec) the CA bundle is no PEM.
+            UserError: (InvalidSpec) the CA bundle is no PEM, or the URL none.
         """
         self._url = url
+        try:
+            self._host = urlsplit(url).hostname or "nobody"
+        except ValueError:
+            raise UserError(
+                "the URL of the receiver is none: what stands in its brackets is no address", Reason.INVALID_SPEC
+            ) from None
         self._tls: ssl.SSLContext | bool = True
         if ca_bundle is not None:
             try:
-                self._tls = ssl.create_default_context(cadata=ca_bundle)
+                self._tls = ssl.create_default_context(cadata=plain_pem(ca_bundle))
             except (ssl.SSLError, ValueError):
                 raise UserError(f"the CA bundle for {self.host} is no PEM", Reason.INVALID_SPEC) from None
         self._session: aiohttp.ClientSession | None = None
@@ -62,7 +69,7 @@ class Sender:
     @property
     def host(self) -> str:
         """Whom it sends to, for messages."""
-        return urlsplit(self._url).hostname or "nobody"
+        return self._host
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send it once."""

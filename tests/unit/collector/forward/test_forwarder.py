@@ -227,6 +227,30 @@ async def test_an_api_server_in_trouble_ends_nothing(world: World, caplog: pytes
     looking.cancel()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"webhook": {"url": "https://[hook", "secretName": "hook"}},
+        {"webhook": {"url": "https://hook.test", "secretName": "hook", "caBundle": "\u00e9"}},
+    ],
+)
+async def test_a_receiver_that_is_none_keeps_nobody_from_the_others(world: World, change: dict[str, Any]) -> None:
+    world.receiver.status = 500
+    await world.write(1, "over", last=True)
+    await world.receiver.until(lambda: len(world.receiver.requests) > 0)
+    world.receiver.status = 200
+    for task in world.forwarder._tasks.values():
+        task.cancel()
+    there = world.kube.objects.pop((STORAGES, "main"))
+    metadata = {"name": "aaa", "namespace": "team"}
+    world.kube.objects[STORAGES, "aaa"] = {"metadata": metadata, "spec": {"bucket": "a-bucket", "events": change}}
+    world.kube.objects[STORAGES, "main"] = there
+    world.begin()
+    looking = asyncio.create_task(world.forwarder.run(world.stores, ("team",)))
+    await world.until_sent()
+    looking.cancel()
+
+
 def test_a_storage_says_where_to() -> None:
     spec = {"bucket": "a-bucket", "events": {"webhook": {"url": "https://u:p@hook.test", "secretName": "a"}}}
     with pytest.raises(ValueError, match="url"):
