@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun.api import names
 from componentrun.api.common import API_VERSION
 from componentrun.core.network import FORBIDDEN_BLOCKS, PRIVATE_BLOCKS, inside
+from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -64,6 +65,9 @@ def build_policy(
         dns_cidrs: further resolvers, e.g. `169.254.20.10/32` for a node-local cache.
         ip_versions: 4, 6 or both: what pods have addresses of. Blocks of another version are left out: they open
             nothing, and kube-router was seen to stop enforcing every policy of the cluster because of one.
+
+    Raises:
+        UserError: (InvalidSpec) the store's name leads to addresses only that are never opened.
     """
     name = storage.metadata.name
     return {
@@ -106,8 +110,17 @@ def _store(storage: Storage, addresses: Sequence[tuple[str, int]]) -> list[dict[
     """The Storage's own rules, else one rule for each port with the addresses that answer there."""
     if storage.spec.egress:
         return [dict(rule) for rule in storage.spec.egress]
+    # Whoever answers for the store's name in DNS may name any address.
+    usable = [item for item in addresses if not inside(ipaddress.ip_network(item[0]), FORBIDDEN_BLOCKS)]
+    if addresses and not usable:
+        raise UserError(
+            f"the endpoint of Storage `{storage.metadata.name}` leads to {addresses[0][0]}, one of the addresses where "
+            "a node's credentials are served, which is not opened for pods; correct the endpoint, or give the Storage "
+            "`egress` rules",
+            Reason.INVALID_SPEC,
+        )
     by_port: dict[int, list[str]] = {}
-    for address, port in sorted(set(addresses)):
+    for address, port in sorted(set(usable)):
         by_port.setdefault(port, []).append(str(ipaddress.ip_network(address)))
     return [
         {"to": [{"ipBlock": {"cidr": cidr}} for cidr in cidrs], "ports": [{"protocol": "TCP", "port": port}]}

@@ -10,6 +10,7 @@ import pytest
 from componentrun.api import names
 from componentrun.api.component import EgressRule, Network
 from componentrun.core.networkpolicy import build_policy, network_class, policy_name
+from componentrun.errors import Reason, UserError
 from tests.unit.core.make import make_storage
 
 
@@ -125,3 +126,14 @@ class TestClass:
             network_class(Network(egress=(EgressRule(cidr="10.0.0.0/8", port=80),)), "lake"),
         }
         assert len(classes) == 5
+
+
+def test_a_stores_name_opens_no_metadata_service() -> None:
+    """Who answers for the name may name any address."""
+    rules = egress(Network(), store_addresses=[("10.0.0.9", 80), ("169.254.169.254", 80), ("fd00:ec2::254", 80)])
+    assert reaches(rules, "10.0.0.9", 80)
+    assert not reaches(rules, "169.254.169.254", 80)
+    assert not reaches(rules, "fd00:ec2::254", 80)
+    with pytest.raises(UserError, match=r"leads to 169\.254\.169\.254") as refusal:
+        egress(Network(), store_addresses=[("169.254.169.254", 80)])
+    assert refusal.value.reason == Reason.INVALID_SPEC
