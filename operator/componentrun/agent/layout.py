@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from componentrun.columnfacts import ColumnFacts
     from componentrun.errors import UserError
 
-__all__ = ["columns_of", "header_of", "known_facts"]
+__all__ = ["MOST_COLUMNS", "columns_of", "header_of", "known_facts"]
 
 _HEADER_LINE: Final = 1
+MOST_COLUMNS: Final = 50_000
+"""Of a table. The operator keeps each as an object while it publishes: a million take more memory than it has."""
 
 
 def header_of(file: Opened, source: Source, path: str) -> tuple[Header, str | None]:
@@ -100,6 +102,8 @@ def _agreed(header: Header, columns: tuple[str, ...], path: str) -> Header:
 
 
 def _check_named(source: Source, columns: tuple[str, ...], path: str, line: int | None = None) -> None:
+    if len(columns) > MOST_COLUMNS:
+        raise _wrong(path, f"it has {len(columns)} columns; expected at most {MOST_COLUMNS}", line)
     named = [("the primary key column", column) for column in source.primary_key]
     if source.delete_where is not None:
         named.append(("the column by which rows are deleted,", source.delete_where.column))

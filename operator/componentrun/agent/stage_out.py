@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from componentrun import contract
 from componentrun.agent.checking import Checkers
@@ -37,7 +37,10 @@ if TYPE_CHECKING:
     from componentrun.agent.folder import Entry
     from componentrun.exchange import FileWritten, PostPolicy
 
-__all__ = ["stage_out"]
+__all__ = ["MOST_COLUMNS", "bounded", "stage_out"]
+
+MOST_COLUMNS: Final = 250_000
+"""Of all tables of a run together: the operator takes a KiB of memory for each while it publishes them."""
 
 
 def stage_out(grant: GrantOut, data: str, patience: Patience | None = None) -> StageOutResult:
@@ -85,7 +88,7 @@ def _stage(
         if size >= WORTH_A_LINE:
             say("info", f"Uploading the output: {amount(len(decision.sources), size, len(files.sources))}.")
         with Checkers(folder, None if max(sizes, default=0) > SMALL_BYTES else 0) as checkers:
-            uploaded = upload(client, folder, post, decision.sources, checkers, plan)
+            uploaded = bounded(upload(client, folder, post, decision.sources, checkers, plan))
     errors += uploaded.errors
     if not errors:
         # A run that fails publishes no files, so they need not travel.
@@ -105,6 +108,19 @@ def _too_large(size: int, allowed: int) -> UserError:
         "Nothing was uploaded",
         Reason.OUTPUT_INVALID,
     )
+
+
+def bounded(uploaded: Uploaded) -> Uploaded:
+    """What was stored, or an error and no table where these have more columns than the operator can publish."""
+    columns = sum(len(table.columns) for table in uploaded.tables)
+    if columns <= MOST_COLUMNS:
+        return uploaded
+    error = UserError(
+        f"the tables in {contract.OUT_TABLES} have {columns} columns together; expected at most {MOST_COLUMNS}. None "
+        "was stored",
+        Reason.OUTPUT_INVALID,
+    )
+    return dataclasses.replace(uploaded, tables=(), errors=(*uploaded.errors, error))
 
 
 def _entries(folder: Folder, errors: list[UserError]) -> list[Entry]:

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from componentrun.agent import stage_out
 from componentrun.agent.folder import FOLDER, Folder
-from componentrun.agent.layout import columns_of, header_of, known_facts
+from componentrun.agent.layout import MOST_COLUMNS, columns_of, header_of, known_facts
 from componentrun.agent.manifest import Manifest
 from componentrun.agent.outputs import Source
+from componentrun.agent.stage_out import bounded
+from componentrun.agent.upload import Uploaded
 from componentrun.columnfacts import ColumnFacts
 from componentrun.csvdialect import Dialect
 from componentrun.errors import UserError
+from componentrun.exchange import TableWritten
 from componentrun.storage.layout import TableId
 
 if TYPE_CHECKING:
@@ -154,3 +158,31 @@ def test_what_is_said_of_columns_that_are_not_there_is_passed_over_with_a_warnin
     assert warning is not None
     assert "the column `x`, which it does not have" in warning
     assert known_facts(source(Manifest(facts=told.facts[:1])), AB, "x.csv") == (facts, None)
+
+
+def test_a_table_of_more_columns_than_the_operator_can_publish_is_refused(tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(MOST_COLUMNS + 1)]
+    for count in (MOST_COLUMNS, MOST_COLUMNS + 1):
+        (tmp_path / "x.csv").write_text(",".join(names[:count]) + "\n")
+        with Folder(str(tmp_path)) as folder, folder.open("x.csv") as file:
+            if count == MOST_COLUMNS:
+                assert len(header_of(file, source(Manifest()), "x.csv")[0].columns) == count
+                continue
+            with pytest.raises(UserError, match="it has 50001 columns; expected at most 50000"):
+                header_of(file, source(Manifest()), "x.csv")
+    with pytest.raises(UserError, match="it has 50001 columns"):
+        columns_of(source(Manifest(columns=tuple(names)), kind=FOLDER), "x.csv")
+
+
+def test_tables_of_more_columns_together_than_the_operator_can_publish_are_refused() -> None:
+    def of(columns: int) -> Uploaded:
+        names = tuple(f"c{number}" for number in range(columns // 5))
+        table = TableWritten(
+            "x.csv", "out.c-a.x", names, (), incremental=False, write_always=False, slices=(), rows=0, size=0
+        )
+        return Uploaded((table,) * 5, (), ())
+
+    assert bounded(of(stage_out.MOST_COLUMNS)) == of(stage_out.MOST_COLUMNS)
+    refused = bounded(of(stage_out.MOST_COLUMNS + 5))
+    assert refused.tables == ()
+    assert "have 250005 columns together" in refused.errors[0].message
