@@ -130,7 +130,8 @@ class Starter:
             PlatformError: a store or the API server refused.
             TransientError: something is away, or a quota is used up; try again.
         """
-        opened = await self._stores.open(run.metadata.namespace, run.spec.storage)
+        # What was begun in one Storage goes on there, though another one is the namespace's default by now.
+        opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
         scope = await self._scopes.of(opened)
         need_scope(opened.storage, scope)
         opened = replace(opened, by_session=scope.means is Means.SESSION)

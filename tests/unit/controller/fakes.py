@@ -140,8 +140,11 @@ class FakeStores:
             store,
             Signer(store.settings),
         )
+        self.wanted: list[str | None] = []
+        """Which one was asked for each time."""
 
     async def open(self, namespace: str, wanted: str | None) -> OpenStorage:  # noqa: ARG002 - the one there is
+        self.wanted.append(wanted)
         return self.opened
 
 
@@ -443,7 +446,7 @@ class FakeOperator:
         self.queues = Queues(self.caches, self.queue.add, world.max_running)
         self.metrics = Metrics()
         kube = cast("Kube", world.kube)
-        opens = FakeStores(world.store, world.storage)
+        self.opens = opens = FakeStores(world.store, world.storage)
         if self.world.scope.means is Means.NONE and world.storage:
             status = status_of(opens.opened.storage, world.scope, world.now)
             opens.opened = replace(opens.opened, storage=opens.opened.storage.model_copy(update={"status": status}))

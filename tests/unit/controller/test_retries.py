@@ -85,3 +85,13 @@ async def test_a_lost_answer_makes_no_attempt_twice(at: int) -> None:
     world.writes.lose_at = at
     await FakeOperator(world).live(45)
     await assert_second_was_published(world)
+
+
+async def test_another_attempt_is_in_the_storage_of_the_first_whatever_is_the_default_by_then() -> None:
+    world = make_world()
+    operator = FakeOperator(world)
+    await operator.live()
+    await assert_second_was_published(world)
+    wanted = operator.opens.wanted
+    assert wanted[0] is None, "nobody said which one"
+    assert set(wanted[1:]) == {"main"}, wanted
