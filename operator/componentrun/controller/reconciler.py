@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
+    from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, Phase
     from componentrun.controller.caches import Caches
     from componentrun.controller.publishing import Publisher
     from componentrun.controller.queues import Queues
@@ -222,7 +222,7 @@ class Reconciler:
             return await self._no_room(run, error)
         except ComponentRunError as error:
             now = self._clock()
-            status = core_status.start_failed(run, error, limits=self._patience(run, now), now=now)
+            status = core_status.start_failed(run, error, limits=self._patience(run, "Queued", now), now=now)
             return await self._failed(run, status, error)
         self._failing_since.pop(run.metadata.uid, None)
         run = await self._write(run, started.status)
@@ -278,23 +278,25 @@ class Reconciler:
         turn = replace(self._queues.turn(key), waiting_for="ResourceQuota", quota=said)
         return await self._failed(run, queued(run, turn, now), error)
 
-    def _patience(self, run: ComponentRun, now: datetime) -> Limits:
-        """How long a start is tried. What it waited for its turn, or for a quota, does not count."""
-        uid = run.metadata.uid
-        failing_since = self._failing_since.setdefault(uid, now)
-        queued_since = next((item.start_time for item in reversed(run.status.phases) if item.phase == "Queued"), now)
-        waited = max((failing_since - queued_since).total_seconds(), 0.0)
-        return replace(self._limits, start_retry=self._limits.start_retry + waited)
+    def _patience(self, run: ComponentRun, phase: Phase, now: datetime) -> Limits:
+        """How long what is done in a phase is tried, from the first time that it failed.
+
+        What a run waited for its turn, for a quota, or for an operator that was away, does not count.
+        """
+        failing_since = self._failing_since.setdefault(run.metadata.uid, now)
+        begun = next((item.start_time for item in reversed(run.status.phases) if item.phase == phase), now)
+        waited, limits = max((failing_since - begun).total_seconds(), 0.0), self._limits
+        return replace(limits, start_retry=limits.start_retry + waited, publish_retry=limits.publish_retry + waited)
 
     async def _publish(self, run: ComponentRun, action: Publish) -> ComponentRun:
         try:
             status = await self._publisher.publish(run, action.attempt, write_always_only=action.write_always_only)
         except ComponentRunError as error:
-            begun = await self._publisher.has_begun(run)
-            status = core_status.publish_failed(
-                run, error, limits=self._limits, now=self._clock(), journal_written=begun
-            )
+            begun, now = await self._publisher.has_begun(run), self._clock()
+            limits = self._patience(run, "Publishing", now)
+            status = core_status.publish_failed(run, error, limits=limits, now=now, journal_written=begun)
             return await self._failed(run, status, error)
+        self._failing_since.pop(run.metadata.uid, None)
         run = await self._write(run, status)
         if core_status.is_terminal(run.status):
             return run

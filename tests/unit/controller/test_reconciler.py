@@ -173,6 +173,15 @@ class TestGrants:
         await FakeOperator(world).live()
         await assert_well_ended(world)
 
+    async def test_what_it_leads_to_is_in_the_storage_that_was_written_down(self) -> None:
+        """Else stage-out would upload to the namespace's new default, and nobody look for it there."""
+        world = World()
+        await self.life_that_ends_at(world, "patch componentruns/status")
+        operator = FakeOperator(world)
+        await operator.live()
+        await assert_well_ended(world)
+        assert set(operator.opens.wanted) == {"main"}
+
     async def test_one_that_comes_later_makes_no_second_one(self) -> None:
         world = World()
         await self.life_that_ends_at(world, "create secrets")
@@ -557,6 +566,24 @@ class TestPublishing:
         world.store.away = False
         await operator.live()
         await assert_well_ended(world)
+
+    async def test_the_time_of_an_operator_that_was_away_is_not_taken_from_the_stores(self) -> None:
+        """All was down, and the operator is back before the store is."""
+        world = World()
+        world.add_run()
+        operator = FakeOperator(world)
+        await operator.live(2)
+        world.store.away = True
+        await operator.live(2)
+        assert world.phase() == "Publishing"
+        world.now += timedelta(hours=3)
+        back = FakeOperator(world)
+        await back.live(5)
+        assert world.phase() == "Publishing"
+        world.store.away = False
+        await back.live()
+        await assert_well_ended(world)
+        assert not back.reconciler._failing_since
 
     async def test_a_run_given_up_in_the_middle_is_completed_when_the_store_answers(self) -> None:
         world = World()
