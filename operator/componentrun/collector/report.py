@@ -12,15 +12,16 @@ if TYPE_CHECKING:
 
     from componentrun.collector.facts import RunFacts
 
-__all__ = ["delivered"]
+__all__ = ["delivered", "for_this"]
 
 
 def delivered(run: RunFacts, count: int, message: str, words: str | None, now: datetime) -> dict[str, Any]:
     """The merge patch of a run.
 
-    The condition goes with it, so that the operator has nothing to write but the pod's end: one write less for each
-    run. A list is replaced as a whole, so the patch holds for the run as it was read and for no other. Words that the
-    status lacks are the operator's to take over, and the condition with them.
+    It holds for the run as it was read and for no other: not for a later one of its name, of which a watch has not told
+    yet, and whose events would be left out then. The condition goes with it, so that the operator has nothing to write
+    but the pod's end: one write less for each run. Words that the status lacks are the operator's to take over, and the
+    condition with them.
 
     Args:
         run: as it is now.
@@ -31,10 +32,15 @@ def delivered(run: RunFacts, count: int, message: str, words: str | None, now: d
     """
     events: dict[str, Any] = {"count": count, "delivered": True, "message": message}
     if words is not None:
-        return {"status": {"events": {**events, "lastWords": words}}}
+        return for_this(run, {"events": {**events, "lastWords": words}})
     known = run.status.conditions
     if not run.ended or conditions.find(known, conditions.EVENTS_DELIVERED) is not None:
-        return {"status": {"events": events}}
+        return for_this(run, {"events": events})
     changed = conditions_delivered(known, count, generation=run.generation, now=now)
     written = [condition.to_dict() for condition in changed]
-    return {"metadata": {"resourceVersion": run.version}, "status": {"events": events, "conditions": written}}
+    return for_this(run, {"events": events, "conditions": written})
+
+
+def for_this(run: RunFacts, status: dict[str, Any]) -> dict[str, Any]:
+    """The merge patch of a status that is refused where the run has changed, or is another one by now."""
+    return {"metadata": {"resourceVersion": run.version}, "status": status}

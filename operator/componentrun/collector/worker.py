@@ -196,7 +196,7 @@ class Worker:
         if reported == self._reported:
             return
         run = self._state.run
-        body = {"status": {"events": {"count": self._count, "attempts": reported}}}
+        body = report.for_this(run, {"events": {"count": self._count, "attempts": reported}})
         try:
             await self._services.kube.patch(RUNS, run.namespace, run.name, body, "status")
         except KubeError as error:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
 
 from componentrun.collector.report import delivered
 from tests.unit.collector.runs import a_run, ended_run
+
+if TYPE_CHECKING:
+    from componentrun.collector.facts import RunFacts
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 OTHER = {
@@ -25,7 +31,8 @@ def test_the_condition_goes_with_it_and_the_others_stay() -> None:
 
 def test_words_that_the_status_lacks_are_left_to_the_operator_with_the_condition() -> None:
     body = delivered(ended_run(conditions=[OTHER]), 1, "", "out of disk", NOW)
-    assert body == {"status": {"events": {"count": 1, "delivered": True, "message": "", "lastWords": "out of disk"}}}
+    told = {"events": {"count": 1, "delivered": True, "message": "", "lastWords": "out of disk"}}
+    assert body == {"metadata": {"resourceVersion": "1"}, "status": told}
 
 
 def test_a_condition_that_is_there_stays_as_it_is() -> None:
@@ -35,3 +42,17 @@ def test_a_condition_that_is_there_stays_as_it_is() -> None:
 
 def test_a_run_that_goes_on_gets_no_condition() -> None:
     assert "conditions" not in delivered(a_run(phase="Running"), 1, "", None, NOW)["status"]
+
+
+@pytest.mark.parametrize("words", [None, "out of disk"])
+@pytest.mark.parametrize(
+    "run",
+    [
+        a_run(phase="Running"),
+        ended_run(conditions=[OTHER]),
+        ended_run(conditions=[{**OTHER, "type": "EventsDelivered"}]),
+    ],
+)
+def test_a_later_run_of_the_name_is_not_said_to_be_delivered(run: RunFacts, words: str | None) -> None:
+    """Its own events would be left out then. Another version is refused by the API server, and so is another run's."""
+    assert delivered(run, 1, "", words, NOW)["metadata"] == {"resourceVersion": run.version}
