@@ -88,20 +88,25 @@ class References:
                 Reason.INVALID_SPEC,
             ) from error
 
-    async def storage(self, namespace: str, wanted: str | None) -> Storage:
+    async def storage(self, namespace: str, wanted: str | None, *, anew: bool = False) -> Storage:
         """The Storage of this name, or the namespace's default one.
+
+        Args:
+            namespace: of the run.
+            wanted: its name.
+            anew: read it though it is known, as a Component is.
 
         Raises:
             UserError: there is none that fits.
             KubeError: the API server refused or is away.
         """
-        try:
-            return choose(self._storages(namespace), wanted, namespace)
-        except UserError:
-            async for page in self._kube.pages(STORAGES, namespace):
-                for item in page.items:
-                    self._caches.storages.seen(item)
-            return choose(self._storages(namespace), wanted, namespace)
+        if not anew:
+            with suppress(UserError):
+                return choose(self._storages(namespace), wanted, namespace)
+        there = [raw async for page in self._kube.pages(STORAGES, namespace) for raw in page.items]
+        for raw in there:
+            self._caches.storages.seen(raw)
+        return choose([Storage.model_validate(raw) for raw in there], wanted, namespace)
 
     def _knows(self, namespace: str, component: str | None, storage: str | None) -> bool:
         if component is not None and self._caches.components.document(Key(namespace, component)) is None:

@@ -131,7 +131,8 @@ class Starter:
             TransientError: something is away, or a quota is used up; try again.
         """
         # What was begun in one Storage goes on there, though another one is the namespace's default by now.
-        opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
+        wanted = run.status.storage or run.spec.storage
+        opened = await self._stores.open(run.metadata.namespace, wanted, anew=True)
         scope = await self._scopes.of(opened)
         need_scope(opened.storage, scope)
         opened = replace(opened, by_session=scope.means is Means.SESSION)

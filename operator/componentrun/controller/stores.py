@@ -52,14 +52,19 @@ class Stores:
         self._reading: dict[tuple[str, int], asyncio.Task[StoreSettings]] = {}
         self._clients: OrderedDict[StoreSettings, tuple[Store, Signer]] = OrderedDict()
 
-    async def open(self, namespace: str, wanted: str | None) -> OpenStorage:
+    async def open(self, namespace: str, wanted: str | None, *, anew: bool = False) -> OpenStorage:
         """The Storage of this name, or the namespace's default one.
+
+        Args:
+            namespace: of the run.
+            wanted: its name.
+            anew: see `References.storage`.
 
         Raises:
             UserError: there is none that fits, or its Secret is missing or incomplete.
             KubeError: the API server refused or is away.
         """
-        storage = await self._references.storage(namespace, wanted)
+        storage = await self._references.storage(namespace, wanted, anew=anew)
         store, signer = self._client(await self._settings(storage))
         return OpenStorage(storage, store, signer)
 

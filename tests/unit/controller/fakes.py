@@ -142,9 +142,12 @@ class FakeStores:
         )
         self.wanted: list[str | None] = []
         """Which one was asked for each time."""
+        self.anew: list[bool] = []
+        """Whether it was to be read anew."""
 
-    async def open(self, namespace: str, wanted: str | None) -> OpenStorage:  # noqa: ARG002 - the one there is
+    async def open(self, namespace: str, wanted: str | None, *, anew: bool = False) -> OpenStorage:  # noqa: ARG002 - the one there is
         self.wanted.append(wanted)
+        self.anew.append(anew)
         return self.opened
 
 

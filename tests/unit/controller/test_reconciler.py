@@ -405,6 +405,14 @@ async def test_a_result_that_a_thief_made_huge_is_not_read(monkeypatch: pytest.M
 
 
 class TestStarting:
+    async def test_the_storage_is_read_anew_as_the_component_is(self) -> None:
+        world = World()
+        world.add_run()
+        operator = FakeOperator(world)
+        await operator.start()
+        await operator.work()
+        assert operator.opens.anew == [True]
+
     async def test_a_missing_secret_is_named(self) -> None:
         world = World()
         reference = {"path": "db.#password", "secretKeyRef": {"name": "db", "key": "password"}}

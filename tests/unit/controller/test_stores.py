@@ -12,9 +12,13 @@ from componentrun.controller import stores as stores_module
 from componentrun.controller.caches import Caches
 from componentrun.controller.references import References
 from componentrun.controller.stores import OpenStorage, Stores
+from componentrun.errors import UserError
+from componentrun.process.kube import Page
 from componentrun.process.kubeerrors import UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from componentrun.process.kube import Kube
 
 
@@ -25,6 +29,10 @@ class Secrets:
         self.reads = 0
         self.key = "first"
         self.away = False
+        self.storages: list[dict[str, Any]] = []
+
+    async def pages(self, *_: Any) -> AsyncIterator[Page]:
+        yield Page(tuple(self.storages), "9")
 
     async def get(self, *_: Any) -> dict[str, Any]:
         self.reads += 1
@@ -95,3 +103,44 @@ async def test_a_storage_that_was_edited_is_read_anew(clock: list[float]) -> Non
     caches.storages.seen(a_storage(2))
     await stores.open("team", None)
     assert api.reads == 2
+
+
+def another(name: str, *, default: bool) -> dict[str, Any]:
+    storage = a_storage()
+    storage["metadata"] |= {"name": name, "uid": f"uid of {name}", "resourceVersion": "3"}
+    storage["spec"] |= {"bucket": name, "default": default}
+    return storage
+
+
+class TestWhatWasChangedRightBeforeARun:
+    """Its watch tells of it later than another one of the run."""
+
+    @pytest.fixture
+    def api(self) -> Secrets:
+        return Secrets()
+
+    @pytest.fixture
+    def stores(self, api: Secrets) -> Stores:
+        caches = Caches()
+        caches.storages.seen(a_storage())
+        return stores_of(api, caches)
+
+    async def test_a_storage_that_was_edited(self, api: Secrets, stores: Stores) -> None:
+        edited = a_storage(2)
+        edited["spec"]["bucket"] = "new"
+        api.storages = [edited]
+        assert (await stores.open("team", None)).store.settings.bucket == "bucket"
+        assert (await stores.open("team", None, anew=True)).store.settings.bucket == "new"
+
+    async def test_one_that_was_deleted_and_created_again(self, api: Secrets, stores: Stores) -> None:
+        """Policies are owned by it: what a Storage owns that is gone is collected, with its pods running."""
+        api.storages = [another("main", default=True)]
+        assert (await stores.open("team", None, anew=True)).storage.metadata.uid == "uid of main"
+
+    async def test_the_default_one(self, api: Secrets, stores: Stores) -> None:
+        api.storages = [another("main", default=False), another("other", default=True)]
+        assert (await stores.open("team", None, anew=True)).storage.metadata.name == "other"
+
+    async def test_one_that_is_gone(self, stores: Stores) -> None:
+        with pytest.raises(UserError, match="no Storage `main` in namespace `team`"):
+            await stores.open("team", "main", anew=True)
