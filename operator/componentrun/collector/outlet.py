@@ -57,6 +57,7 @@ class Outlet:
         self._state, self._stores, self._metrics, self._log = state, stores, metrics, log
         self._storage: str | None = None
         self._bound = False
+        self._began = time.monotonic()
         self._complained = (0.0, "")
         self._about = About()
         """What the events in Storage come to."""
@@ -170,7 +171,9 @@ class Outlet:
             self._storage = run.storage
         elif run.status.storage not in {None, self._storage}:
             raise SupersededError(f"it began in Storage `{run.status.storage}`, and waited in `{self._storage}`")
-        store = await self._stores.get(run.namespace, self._storage)
+        # Its Storage is the one that the run found: what was opened for earlier runs may be another one.
+        since = 0.0 if self._bound else self._began
+        store = await self._stores.get(run.namespace, self._storage, since)
         self._storage, self._bound = store.settings.name, True
         return store
 

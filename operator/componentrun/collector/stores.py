@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api.storage import Storage
@@ -21,9 +22,19 @@ if TYPE_CHECKING:
 __all__ = ["Stores"]
 
 _KEPT_SECONDS: Final = 300
-"""How long an open store is used before its Storage and keys are read again."""
+"""How long an open store is used before its keys are read again."""
 _TRIED_SECONDS: Final = 5
 """How long one that fails is tried before they are read again: all runs that use it fail at the same time."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    store: Store
+    opened: float
+    looked: float
+    """When its Storage was looked at last."""
+    what: tuple[str, int]
+    """The Storage, and which edition of it."""
 
 
 class Stores:
@@ -38,11 +49,17 @@ class Stores:
             forwarder: told about every store that is opened.
         """
         self._kube, self._observer, self._forwarder = kube, observer, forwarder
-        self._open: dict[tuple[str, str | None], tuple[float, Store]] = {}
+        self._open: dict[tuple[str, str | None], _Kept] = {}
         self._locks: dict[tuple[str, str | None], asyncio.Lock] = {}
 
-    async def get(self, namespace: str, name: str | None) -> Store:
+    async def get(self, namespace: str, name: str | None, since: float = 0.0) -> Store:
         """The store of this Storage; None: of the namespace's default one.
+
+        Args:
+            namespace: of the Storage.
+            name: of the Storage.
+            since: by `time.monotonic`: when it was asked for. What was changed before that holds: another default one,
+                an edited Storage, another one of its name.
 
         Raises:
             UserError: (StorageNotFound) there is no such Storage; its Secret is missing or has not the expected keys.
@@ -50,18 +67,23 @@ class Stores:
         """
         # One at a time: a collector that starts asks for the same store for all of its runs at once.
         async with self._locks.setdefault((namespace, name), asyncio.Lock()):
-            kept = self._open.get((namespace, name))
-            if kept is not None and time.monotonic() - kept[0] < _KEPT_SECONDS:
-                return kept[1]
+            kept, now = self._open.get((namespace, name)), time.monotonic()
+            young = kept is not None and now - kept.opened < _KEPT_SECONDS
+            if kept is not None and young and kept.looked >= since:
+                return kept.store
             storage = await self._find(namespace, name)
+            what = storage.metadata.uid, storage.metadata.generation
+            if kept is not None and young and kept.what == what:
+                kept.looked = now
+                return kept.store
             store = open_store(await read_settings(self._kube, storage), observer=self._observer)
             if self._forwarder is not None:
                 await self._forwarder.configure(storage, store)
             # Namespaces come and go, and a client takes a hundred KiB.
-            now = time.monotonic()
-            self._open = {key: kept for key, kept in self._open.items() if now - kept[0] < _KEPT_SECONDS}
+            self._open = {key: kept for key, kept in self._open.items() if time.monotonic() - kept.opened < _KEPT_SECONDS}
             # Who asked for the default one asks for it by its name from then on.
-            self._open[namespace, name] = self._open[namespace, storage.metadata.name] = now, store
+            opened = _Kept(store, time.monotonic(), now, what)
+            self._open[namespace, name] = self._open[namespace, storage.metadata.name] = opened
             return store
 
     def lanes(self, namespace: str, store: Store) -> tuple[Lane, ...]:
@@ -71,7 +93,7 @@ class Stores:
     def forget(self, namespace: str, name: str | None) -> None:
         """Read Storage and keys again the next time: what was used did not work. Not more often than makes sense."""
         kept = self._open.get((namespace, name))
-        if kept is not None and time.monotonic() - kept[0] > _TRIED_SECONDS:
+        if kept is not None and time.monotonic() - kept.opened > _TRIED_SECONDS:
             for key in [key for key, other in self._open.items() if other is kept]:
                 del self._open[key]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from obstore.store import MemoryStore
@@ -17,13 +18,12 @@ from componentrun.collector.state import RunState
 from componentrun.collector.stores import Stores
 from componentrun.core.redactor import Redactor
 from componentrun.process.logs import RunLogger
+from componentrun.process.resources import STORAGES
 from componentrun.storage.connection import Store
 from componentrun.storage.eventsegments import segment_keys
+from componentrun.storage.settings import StoreSettings
 from tests.unit.collector.fakekube import FakeKube
 from tests.unit.collector.runs import UID, a_run
-
-if TYPE_CHECKING:
-    from componentrun.storage.settings import StoreSettings
 
 
 class World:
@@ -93,3 +93,40 @@ async def test_a_run_that_waited_while_the_default_changed_has_all_of_its_events
         await world.outlet.write(journal.cut())
     again = world.begin()
     assert (await again.journal()).next_seq == 1
+
+
+async def test_what_was_changed_before_a_run_holds_for_its_events(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Storage was deleted and created again under its name, for another place, and then a run was created."""
+    monkeypatch.setattr(stores_module, "_KEPT_SECONDS", 300.0)
+    await world.outlet.journal()
+    old, _ = world.memory["old"], world.memory.update(old=MemoryStore())
+    raw = world.kube.objects[STORAGES, "old"]
+    raw["metadata"] |= {"uid": "another"}
+    assert (await world.stores.get("team", None))._backend is old, "who goes on is not split from what was said"
+    outlet = world.begin()
+    journal = await outlet.journal()
+    journal.told(Told("accepted", 1, "info", "the run was accepted"), Redactor())
+    await outlet.write(journal.cut())
+    assert await segment_keys(Store(StoreSettings("a-bucket"), old), UID) == []
+    assert await world.segments("old") == 1
+
+
+async def test_runs_of_the_same_moment_have_it_looked_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores_module, "_KEPT_SECONDS", 300.0)
+    looked, find = [], world.stores._find
+
+    async def counted(*arguments: Any) -> Any:
+        looked.append(arguments)
+        await asyncio.sleep(0)
+        return await find(*arguments)
+
+    monkeypatch.setattr(world.stores, "_find", counted)
+    outlets = [world.begin() for _ in range(50)]
+    await asyncio.gather(*(outlet.journal() for outlet in outlets))
+    assert len(looked) == 1
+    first = await world.stores.get("team", "old")
+    await world.begin().journal()
+    assert len(looked) == 2
+    assert await world.stores.get("team", "old") is first, "nothing has changed"

@@ -57,7 +57,7 @@ class FakeStores:
     always: PlatformError | None = None
     asked: list[str | None] = field(default_factory=list)
 
-    async def get(self, _namespace: str, name: str | None) -> Store:
+    async def get(self, _namespace: str, name: str | None, _since: float = 0.0) -> Store:
         self.asked.append(name)
         await asyncio.sleep(0)
         if self.errors:
@@ -341,7 +341,7 @@ async def test_another_collector_is_noticed_and_not_mixed_in() -> None:
     other = Event("x-1", 1, "2026-11-24T07:00:00Z", UID, "", "", "info", "of another collector")
     original, calls = world.stores.get, 0
 
-    async def interfere(_namespace: str, name: str | None) -> Store:
+    async def interfere(_namespace: str, name: str | None, _since: float = 0.0) -> Store:
         nonlocal calls
         calls += 1
         store = await original(_namespace, name)
