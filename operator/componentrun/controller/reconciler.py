@@ -158,7 +158,7 @@ class Reconciler:
         if core_status.is_terminal(run.status):
             self._caches.pods.forget(key, only_gone=True)
             self._granted.pop(key, None)
-            if run.status.reason == Reason.PUBLISH_FAILED:
+            if core_status.may_be_half(run.status):
                 await self._complete(run)
         if ended:
             return _AT_ONCE  # what is left of it has times of its own, and its own writes are no news to an operator
@@ -310,10 +310,15 @@ class Reconciler:
         Raises:
             TransientError: the store is still away.
         """
-        published = conditions.find(run.status.conditions, conditions.PUBLISHED)
-        if run.metadata.uid in self._settled or (published is not None and published.status == "True"):
+        if run.metadata.uid in self._settled:
             return
-        done = await self._publisher.resume(run)
+        try:
+            done = await self._publisher.resume(run)
+        except TransientError:
+            raise
+        except ComponentRunError as error:  # its Storage may be gone, or its keys: tried again by the next operator
+            _logger(run).warning("whether its tables are complete can't be looked up: %s", error.message)
+            return
         if done:
             message = f"The store answers again, and the tables are complete: {', '.join(done)}."
             changed = conditions.with_condition(

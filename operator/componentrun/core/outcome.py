@@ -29,6 +29,7 @@ __all__ = [
     "finished",
     "is_terminal",
     "lacks_words",
+    "may_be_half",
     "publish_failed",
     "published",
     "publishing",
@@ -50,6 +51,18 @@ _TOO_LATE: Final = "`spec.cancel` was set when the tables were already being pub
 def is_terminal(status: ComponentRunStatus) -> bool:
     """Whether the run has ended; nothing but its clean-up follows."""
     return status.phase in TERMINAL
+
+
+def may_be_half(status: ComponentRunStatus) -> bool:
+    """Whether the run has ended while its tables were being switched over, and nobody has said that they are complete.
+
+    Also one that had failed before and was to leave its `writeAlways` tables. What a defect has ended is left to
+    maintenance: it would meet the same again.
+    """
+    published = conditions.find(status.conditions, conditions.PUBLISHED)
+    done = published is not None and published.status == "True"
+    begun = any(item.phase == "Publishing" for item in status.phases)
+    return is_terminal(status) and begun and not done and status.reason != Reason.INTERNAL
 
 
 def _sentence(text: str) -> str:
