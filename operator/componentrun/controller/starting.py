@@ -3,7 +3,7 @@
     1. decide     Component, Storage (and whether it keeps grants apart), secrets -> `core.effective.resolve`
     2. plan       inputs are looked up, plans are written to the store, grants are signed
     3. policy     the class's NetworkPolicy is in force
-    4. pod        owned by the run; a pod of this name that is there already must be ours
+    4. pod        owned by the run; a pod of this name that is there already must be ours, and a Secret that pod's
     5. status     the caller writes what `core.status.attempt_started` says
     6. Secret     owned by the pod, so that it goes with it; the kubelet waits until it is there
 
@@ -250,7 +250,29 @@ class Starter:
         after = timedelta(seconds=effective.timeout_seconds + limits.stop_grace + pod.upload_seconds)
         return min(before, MAX_EXPIRY), min(before + after, MAX_EXPIRY)
 
+    async def _free_name(self, run: ComponentRun, number: int) -> None:
+        """See to it that a pod that is made now finds no Secret but the one that it will be given.
+
+        A kubelet mounts what has the name: that of an earlier run's pod, where the garbage collector is late.
+
+        Raises:
+            TransientError: one is left from an earlier run of the name.
+            PlatformError: one is somebody else's.
+        """
+        namespace, name = run.metadata.namespace, names.pod_name(run.metadata.name, number)
+        secret = await find_secret(self._kube, namespace, name)
+        if secret is None:
+            return
+        try:
+            pod = await self._kube.get(PODS, namespace, name)
+        except NotFoundError:
+            uid = ""
+        else:
+            uid = pod["metadata"]["uid"]
+        _check_owner("Secret", secret, uid)
+
     async def _pod(self, run: ComponentRun, number: int, effective: EffectiveRun) -> dict[str, Any]:
+        await self._free_name(run, number)
         settings = self._settings
         body = build_pod(effective, run, number, settings.agent_image, settings.pod)
         namespace, name = run.metadata.namespace, names.pod_name(run.metadata.name, number)

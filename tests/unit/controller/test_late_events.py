@@ -288,3 +288,24 @@ async def test_the_pod_of_a_run_that_was_replaced_at_once_is_told_to_end() -> No
     assert "delete pods" in world.writes.log
     await operator.live(5)
     assert pod["metadata"]["uid"] not in [item["metadata"]["uid"] for item in kube.of("pods")]
+
+
+async def test_a_later_run_of_the_same_name_gets_no_pod_while_the_earlier_ones_secret_is_there() -> None:
+    """Its kubelet would mount it, and the pod do what the earlier run was to do. The garbage collector may be late."""
+    world = Watched()
+    operator = FakeOperator(world)
+    world.add_run("a")
+    await operator.live(2)
+    kube = world.kube
+    secret = kube.objects.pop(("secrets", NAMESPACE, "a-1"))
+    kube.remove("componentruns", NAMESPACE, "a")
+    await operator.work()
+    assert kube.of("pods") == []
+    kube.objects["secrets", NAMESPACE, "a-1"] = secret
+    world.add_run("a")
+    await operator.work()
+    assert kube.of("pods") == []
+    assert "left from an earlier run of the same name" in world.status("a")["message"]
+    kube.remove("secrets", NAMESPACE, "a-1")
+    await operator.live(10)
+    assert world.phase("a") == "Succeeded"
