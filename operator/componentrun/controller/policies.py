@@ -116,7 +116,8 @@ class Policies:
             base_url: URL of its store.
 
         Raises:
-            TransientError: the store's name can't be resolved, the API server is away, or others change the policy.
+            TransientError: the store's name can't be resolved, the API server is away, or others change the policy, or
+                delete it.
             KubeError: the API server refused.
         """
         addresses = () if storage.spec.egress else await self._resolver.resolve(*endpoint_of(base_url))
@@ -156,7 +157,8 @@ class Policies:
             change = {"metadata": {"ownerReferences": owners}, "spec": wanted["spec"]}
             try:
                 await self._kube.patch(NETWORK_POLICIES, namespace, name, change)
-            except ConflictError as error:
+            except (ConflictError, NotFoundError) as error:
+                # It may be that of an earlier Storage of the name, which is collected with it.
                 raise TransientError(f"others change network policy `{name}` just now: {error.message}") from error
             log.info("network policy %s/%s brought up to date", namespace, name)
 

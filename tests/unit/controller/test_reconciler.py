@@ -20,7 +20,9 @@ from componentrun.process.kubeerrors import (
     AlreadyExistsError,
     ConflictError,
     ForbiddenError,
+    KubeError,
     NamespaceTerminatingError,
+    NotFoundError,
     QuotaExceededError,
     UnavailableError,
     error_for,
@@ -516,14 +518,16 @@ class TestStarting:
         assert (told["phase"], told["reason"]) == ("Failed", "PodRejected"), told
         assert "failed calling webhook" in told["message"]
 
-    async def test_a_network_policy_that_others_change_too_is_looked_at_again(self) -> None:
+    @pytest.mark.parametrize("error", [ConflictError("has changed", 409), NotFoundError("is gone", 404)])
+    async def test_a_network_policy_that_others_change_too_is_looked_at_again(self, error: KubeError) -> None:
+        """Or collect: it is that of a Storage that was deleted and created again."""
         world = World()
         world.add_run("first")
         await FakeOperator(world).live()
         (policy,) = world.kube.of("networkpolicies")
         world.kube.change("networkpolicies", policy["metadata"]["name"], {"spec": {"egress": []}})
         world.add_run()
-        world.kube.refusals["patch", "networkpolicies"] = [ConflictError("has changed", 409)]
+        world.kube.refusals["patch", "networkpolicies"] = [error]
         await FakeOperator(world).live()
         assert world.phase() == "Succeeded", world.run()["status"]
 
