@@ -96,6 +96,7 @@ class Reconciler:
         self._hider = Hider(kube)
         self._failing_since: dict[str, datetime] = {}
         self._settled: set[str] = set()
+        self._acting_since: datetime | None = None
         self._granted: dict[Key, tuple[str, datetime]] = {}
         """The pod that has its Secret, and since when that is known."""
         self.active = True
@@ -150,7 +151,9 @@ class Reconciler:
         was_over = core_status.is_terminal(run.status)
         granted = pod is not None and self._is_granted(key, pod.uid)
         turn = self._queues.turn(key)
-        plan = core_plan.plan(Observed(run, pod, self._clock(), self._limits, earlier, turn, granted))
+        now = self._clock()
+        self._acting_since = self._acting_since or now
+        plan = core_plan.plan(Observed(run, pod, now, self._limits, earlier, turn, granted, self._acting_since))
         self._queues.claim(key, starts=any(isinstance(action, StartAttempt) for action in plan.actions))
         for action in await self._hider.actions(run, plan.actions):
             run = await self._carry_out(run, action)

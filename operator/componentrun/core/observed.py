@@ -128,3 +128,6 @@ class Observed:
     """Whether it may start, where it has not; whether another one takes its place."""
     granted: bool = True
     """The pod's Secret is known to be there."""
+    acting_since: datetime | None = None
+    """When this operator began to act: what the collector is given to read a log begins no earlier, as both may have
+    been away. None: long ago."""

@@ -24,7 +24,15 @@ from componentrun.core import conditions, queued, retry, status
 from componentrun.core.actions import DeletePod, DeleteRun, GiveGrants, Plan, Publish, StartAttempt, WriteStatus
 from componentrun.core.diagnosis import Diagnosis, diagnose
 from componentrun.core.podfacts import saved_always
-from componentrun.core.removing import KILL_GRACE_SECONDS, dismiss, earliest, kept_until, kill, leftovers
+from componentrun.core.removing import (
+    KILL_GRACE_SECONDS,
+    dismiss,
+    earliest,
+    events_waited_for,
+    kept_until,
+    kill,
+    leftovers,
+)
 from componentrun.core.results import agent_reason
 from componentrun.core.waiting import admitted, given_up_at, has_begun, has_ended, next_look, stuck, timeout_at
 from componentrun.errors import Reason
@@ -277,12 +285,10 @@ def _after_the_end(o: Observed) -> Plan:
     pod = o.pod if o.pod is not None and not o.pod.gone else None
     if conditions.find(run.status.conditions, conditions.EVENTS_DELIVERED) is not None:
         rest = _clean_up(o, pod, end)
-        return (
-            rest
-            if DeleteRun() in rest.actions
-            else _write(o, status.seen_again(run), *rest.actions, wake_at=rest.wake_at)
-        )
-    wait_ends = end + timedelta(seconds=o.limits.events_wait)
+        if DeleteRun() in rest.actions:
+            return rest
+        return _write(o, status.seen_again(run), *rest.actions, wake_at=rest.wake_at)
+    wait_ends = events_waited_for(o, end)
     if run.status.events is not None and run.status.events.delivered:
         return _write(o, status.events_delivered(run, o.now), *_clean_up(o, pod, end).actions, wake_at=o.now)
     if o.now >= wait_ends:

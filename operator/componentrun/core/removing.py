@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRunStatus
     from componentrun.core.observed import Limits, Observed, PodView
 
-__all__ = ["KILL_GRACE_SECONDS", "dismiss", "earliest", "kept_until", "kill", "leftovers"]
+__all__ = ["KILL_GRACE_SECONDS", "dismiss", "earliest", "events_waited_for", "kept_until", "kill", "leftovers"]
 
 KILL_GRACE_SECONDS: Final = 1
 """Grace of a deletion that is to end it. Not 0: that removes the object before the containers have been stopped."""
@@ -42,6 +42,11 @@ def dismiss(pod: PodView, limits: Limits) -> tuple[DeletePod, ...]:
     return (DeletePod(pod.name, pod.uid, grace),)
 
 
+def events_waited_for(o: Observed, end: datetime) -> datetime:
+    """Until when the collector may read what was printed before this time. Not over when an operator comes back."""
+    return max(end, o.acting_since or end) + timedelta(seconds=o.limits.events_wait)
+
+
 def kept_until(o: Observed, pod: PodView, end: datetime) -> datetime:
     """Until when the last attempt's pod stays though its events are delivered; the run's end where it does not stay."""
     ttl = o.run.spec.pod_ttl_after_finished
@@ -61,8 +66,7 @@ def leftovers(o: Observed) -> tuple[tuple[DeletePod, ...], datetime | None]:
     times: list[datetime | None] = []
     for pod in _replaced(o):
         attempt = known.get(pod.uid)
-        due = (attempt.completion_time or attempt.start_time) if attempt is not None else o.now
-        due += timedelta(seconds=o.limits.events_wait)
+        due = events_waited_for(o, (attempt.completion_time or attempt.start_time) if attempt is not None else o.now)
         if attempt is None or attempt.number <= delivered or o.now >= due:
             actions += kill(pod)
         else:

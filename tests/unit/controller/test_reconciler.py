@@ -228,6 +228,25 @@ class TestGrants:
 
 
 class TestRunsThatHaveEnded:
+    async def test_keep_their_pods_for_a_collector_that_was_away_as_long_as_their_operator(self) -> None:
+        """Else lines that are still there were lost, as an operator comes back a moment before the collector."""
+        world = World()
+        world.add_run()
+        first = FakeOperator(world)
+        while world.phase() != "Succeeded":
+            await first.live(1)
+        assert len(world.kube.of("pods")) == 1
+        world.now += timedelta(hours=1)
+        second = FakeOperator(world)
+        await second.live(2)
+        assert len(world.kube.of("pods")) == 1
+        delivered = {"count": 3, "delivered": True, "message": ""}
+        world.kube.change("componentruns", "load", {"status": {"events": delivered}})
+        await second.work()
+        assert world.kube.of("pods") == []
+        told = next(item for item in world.run()["status"]["conditions"] if item["type"] == "EventsDelivered")
+        assert told["status"] == "True"
+
     @pytest.mark.parametrize("spec", [{}, {"ttlAfterFinished": "5s"}])
     async def test_are_looked_at_once_more_though_nobody_says_anything_of_them(self, spec: dict[str, Any]) -> None:
         """Its own writes are no news to an operator, and the rest of the run has times of its own."""
