@@ -105,7 +105,7 @@ class Crew:
             def hopeless() -> bool:
                 return pod.uid in self._state.gone or (self._state.over_for or 0.0) > _SECRET_PATIENCE
 
-            reader = SecretReader(self._ways.kube, pod.namespace, pod.name, hopeless=hopeless)
+            reader = SecretReader(self._ways.kube, pod, hopeless=hopeless)
             self._readers[pod.uid] = reader
             self._spawn(f"secret {pod.uid}", reader.run())
         return self._readers[pod.uid]

@@ -20,6 +20,7 @@ from componentrun.process.resources import SECRETS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from componentrun.collector.facts import PodFacts
     from componentrun.process.kube import Kube
 
 __all__ = ["SecretReader", "redactor_of"]
@@ -36,9 +37,9 @@ class SecretReader:
         given_up: why it can't be read; empty while it is tried.
     """
 
-    def __init__(self, kube: Kube, namespace: str, pod: str, *, hopeless: Callable[[], bool]) -> None:
+    def __init__(self, kube: Kube, pod: PodFacts, *, hopeless: Callable[[], bool]) -> None:
         """Read the Secret that is called like the pod; `hopeless` says when to stop trying."""
-        self._kube, self._namespace, self._name, self._hopeless = kube, namespace, pod, hopeless
+        self._kube, self._pod, self._hopeless = kube, pod, hopeless
         self.redactor: Redactor | None = None
         self.given_up = ""
 
@@ -48,7 +49,8 @@ class SecretReader:
         while True:
             hopeless = self._hopeless()
             try:
-                self.redactor = redactor_of(await self._kube.get(SECRETS, self._namespace, self._name))
+                secret = await self._kube.get(SECRETS, self._pod.namespace, self._pod.name)
+                self.redactor = redactor_of(_of_pod(secret, self._pod))
             except (KubeError, ValueError) as error:
                 if hopeless:
                     self.given_up = str(error)
@@ -57,6 +59,18 @@ class SecretReader:
                 return
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _of_pod(secret: dict[str, Any], pod: PodFacts) -> dict[str, Any]:
+    """The Secret, where it is this pod's.
+
+    Raises:
+        ValueError: it is that of a later pod of the name, whose values may be others.
+    """
+    owners = [owner.get("uid") for owner in secret["metadata"].get("ownerReferences") or ()]
+    if owners and pod.uid not in owners:
+        raise ValueError(f"the Secret `{pod.name}` is that of another pod of this name")
+    return secret
 
 
 def redactor_of(secret: dict[str, Any]) -> Redactor:

@@ -229,6 +229,18 @@ async def test_a_secret_without_the_list_is_as_good_as_none(monkeypatch: pytest.
     assert "has no key `redact`" in world.reported()["message"]
 
 
+async def test_the_secret_of_a_later_pod_of_the_name_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run was deleted and created again with other secret values, and only now its first Secret is asked for."""
+    monkeypatch.setattr(crew, "_SECRET_PATIENCE", 0.0)
+    world = World()
+    state = with_pod(world, Play(log("it is hunter2")), secrets=["changed since"])
+    for raw in world.kube.objects.values():
+        raw["metadata"]["ownerReferences"] = [{"kind": "Pod", "name": "clean-1", "uid": "a later one"}]
+    await world.work(state)
+    assert "hunter2" not in repr(await world.events())
+    assert "that of another pod of this name" in world.reported()["message"]
+
+
 async def test_a_missing_storage_is_reported_so_that_the_pod_can_go() -> None:
     world = World(stores=FakeStores(always=UserError("there is no Storage `x`", Reason.STORAGE_NOT_FOUND)))
     await world.work(RunState(ended_run()))
