@@ -80,7 +80,9 @@ class Stores:
             if self._forwarder is not None:
                 await self._forwarder.configure(storage, store)
             # Namespaces come and go, and a client takes a hundred KiB.
-            self._open = {key: kept for key, kept in self._open.items() if time.monotonic() - kept.opened < _KEPT_SECONDS}
+            self._open = {
+                key: kept for key, kept in self._open.items() if time.monotonic() - kept.opened < _KEPT_SECONDS
+            }
             # Who asked for the default one asks for it by its name from then on.
             opened = _Kept(store, time.monotonic(), now, what)
             self._open[namespace, name] = self._open[namespace, storage.metadata.name] = opened
