@@ -16,6 +16,7 @@ from componentrun.exchange import GrantIn, GrantOut, StageInPlan, from_json
 from componentrun.storage.connection import open_store
 from componentrun.storage.layout import TableId
 from componentrun.storage.tables import read_table
+from e2e.tenant import CREDENTIALS
 
 if TYPE_CHECKING:
     from componentrun.exchange import PostPolicy
@@ -121,6 +122,15 @@ def test_the_pod_object_holds_no_secret_and_passes_the_restricted_standard(
     assert "grant-out" not in mounts["stage-in"]
     assert "grant-in" not in mounts["stage-out"]
     with_secret.patch(name, {"cancel": True})
+
+
+def test_the_keys_of_the_store_are_no_parameter(tenant: Tenant, components: str) -> None:
+    reference = {"name": CREDENTIALS, "key": "secretAccessKey"}
+    name = tenant.run(components, "true", configuration={"secrets": [{"path": "#key", "secretKeyRef": reference}]})
+    status = tenant.wait(name)["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "InvalidSpec"), status
+    assert f"Secret `{CREDENTIALS}` holds keys of Storage `main`" in status["message"]
+    assert tenant.pods(name) == []
 
 
 SECRET_TABLE = "in.c-main.secret"

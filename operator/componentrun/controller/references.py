@@ -102,7 +102,7 @@ class References:
         """
         if not anew:
             with suppress(UserError):
-                return choose(self._storages(namespace), wanted, namespace)
+                return choose(self.storages(namespace), wanted, namespace)
         there = [raw async for page in self._kube.pages(STORAGES, namespace) for raw in page.items]
         for raw in there:
             self._caches.storages.seen(raw)
@@ -112,12 +112,13 @@ class References:
         if component is not None and self._caches.components.document(Key(namespace, component)) is None:
             return False
         try:
-            choose(self._storages(namespace), storage, namespace)
+            choose(self.storages(namespace), storage, namespace)
         except UserError:
             return False
         return True
 
-    def _storages(self, namespace: str) -> list[Storage]:
+    def storages(self, namespace: str) -> list[Storage]:
+        """All Storages of a namespace that are known."""
         return [_storage(document) for document in self._caches.storages.of_namespace(namespace)]
 
 
