@@ -103,10 +103,13 @@ class References:
         if not anew:
             with suppress(UserError):
                 return choose(self.storages(namespace), wanted, namespace)
-        there = [raw async for page in self._kube.pages(STORAGES, namespace) for raw in page.items]
-        for raw in there:
-            self._caches.storages.seen(raw)
-        return choose([Storage.model_validate(raw) for raw in there], wanted, namespace)
+        there = set()
+        async for page in self._kube.pages(STORAGES, namespace):
+            for raw in page.items:
+                self._caches.storages.seen(raw)
+                there.add(raw["metadata"]["name"])
+        # One that is gone may be known still.
+        return choose([item for item in self.storages(namespace) if item.metadata.name in there], wanted, namespace)
 
     def _knows(self, namespace: str, component: str | None, storage: str | None) -> bool:
         if component is not None and self._caches.components.document(Key(namespace, component)) is None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -71,10 +70,6 @@ __all__ = ["StartSettings", "Started", "Starter"]
 
 _SPARE: Final = timedelta(minutes=15)
 """Added to the life of a grant: for clocks that differ, and for an operator that is away for a while."""
-
-_NO_ACCOUNT_YET: Final = re.compile(r"error looking up service account \S+/default: .*not found")
-"""What the API server says of a pod whose namespace was made just now: a controller makes its account behind it."""
-
 _GATED: Final = timedelta(hours=20)
 """Added where Kueue decides when the pod may start. The longest run after that still ends before the sweep deletes what
 it reads or writes."""
@@ -288,11 +283,6 @@ class Starter:
         except (QuotaExceededError, NamespaceTerminatingError):
             raise  # these say by themselves what becomes of the run
         except KubeError as error:  # a webhook chooses the status of its refusal
-            if _NO_ACCOUNT_YET.search(error.message):
-                raise TransientError(
-                    f"the namespace has no service account yet, without which no pod can be made: {error.message}",
-                    Reason.POD_REJECTED,
-                ) from error
             raise PlatformError(
                 f"the pod was refused: {error.message.rstrip('.')}. Change what it names; where that is a rule of the "
                 "namespace (limits, pod security, admission), have it changed",

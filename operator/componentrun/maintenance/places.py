@@ -76,7 +76,7 @@ async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
                 raise
             # One that is deleted takes our rights in it along; that must not keep the others from being looked after.
             log.error("namespace %s: its Storages can't be listed: %s", namespace, error.message)  # noqa: TRY400 - told in a sentence
-            unopened.append({})
+            unopened.append({})  # it may be of any bucket
             continue
         for raw in there:
             try:

@@ -10,6 +10,7 @@ was cut off; transient.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 from componentrun.errors import PlatformError, Reason, TransientError
@@ -85,7 +86,7 @@ class NamespaceTerminatingError(KubeError):
 
 
 class UnavailableError(KubeError, TransientError):
-    """No usable answer: too busy, broken, not reachable, too late or cut off."""
+    """No usable answer: too busy, broken, not reachable, too late or cut off; or a namespace that is not complete."""
 
 
 _BY_STATUS: Final[dict[int, type[KubeError]]] = {
@@ -102,6 +103,8 @@ _SERVER_ERRORS: Final = 500
 _CONFLICT: Final = 409
 _FORBIDDEN: Final = 403
 _LONGEST: Final = 2_000
+_NO_ACCOUNT_YET: Final = re.compile(r"error looking up service account \S+/default: .*not found")
+"""Of a pod whose namespace was made just now: a controller makes its service account behind it."""
 
 
 def error_for(status: int, body: bytes, what: str) -> KubeError:
@@ -127,7 +130,7 @@ def _kind(status: int, reason: str, message: str) -> type[KubeError]:
         return AlreadyExistsError
     if status == _FORBIDDEN and "exceeded quota" in message:
         return QuotaExceededError
-    if status >= _SERVER_ERRORS:
+    if status >= _SERVER_ERRORS or (status == _FORBIDDEN and _NO_ACCOUNT_YET.search(message)):
         return UnavailableError
     return _BY_STATUS.get(status, KubeError)
 

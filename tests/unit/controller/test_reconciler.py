@@ -554,13 +554,13 @@ class TestStarting:
         world = World()
         world.add_run()
         account = 'error looking up service account team/default: serviceaccount "default" not found'
-        refusal = ForbiddenError(f'create pods team: 403: pods "load-1" is forbidden: {account}', 403)
-        world.kube.refusals["create", "pods"] = [refusal] * 3
+        body = json.dumps({"reason": "Forbidden", "message": f'pods "load-1" is forbidden: {account}'}).encode()
+        world.kube.refusals["create", "pods"] = [error_for(403, body, "create pods team/load-1") for _ in range(3)]
         operator = FakeOperator(world)
         await operator.start()
         await operator.work()
         assert (world.phase(), world.run()["status"]["reason"]) == ("Queued", "PodRejected")
-        assert "has no service account yet" in world.run()["status"]["message"]
+        assert account in world.run()["status"]["message"]
         await operator.live()
         await assert_well_ended(world)
 

@@ -186,6 +186,9 @@ async def test_a_quota_at_which_others_were_faster_may_be_asked_again(kube: Kube
         await kube.create(PODS, "team", {})
 
 
+LOOKED_UP = 'pods "load-1" is forbidden: error looking up service account'
+
+
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
@@ -195,6 +198,16 @@ async def test_a_quota_at_which_others_were_faster_may_be_asked_again(kube: Kube
         (409, {"reason": "Conflict", "message": "modified"}, ConflictError),
         (403, {"message": "pods is forbidden: exceeded quota: small, requested: pods=1"}, QuotaExceededError),
         (403, {"message": "violates PodSecurity"}, ForbiddenError),
+        (
+            403,
+            {"message": 'error looking up service account t/default: serviceaccount "default" not found'},
+            UnavailableError,
+        ),
+        (
+            403,
+            {"message": 'error looking up service account t/build: serviceaccount "build" not found'},
+            ForbiddenError,
+        ),
         (403, {"message": "x", "details": {"causes": [{"reason": "FieldValueForbidden"}, None]}}, ForbiddenError),
         (403, {"message": "x", "details": None}, ForbiddenError),
         (401, {"message": "Unauthorized"}, ForbiddenError),

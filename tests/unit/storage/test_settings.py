@@ -82,7 +82,7 @@ def test_a_region_is_a_word(region: str) -> None:
 def test_a_key_that_can_stand_in_no_header_is_refused_and_not_told(which: str, key: str) -> None:
     keys = {"access_key": "a", "secret_key": "b"} | {which: key}
     with pytest.raises(UserError, match=which.replace("_", " ")) as refusal:
-        StoreSettings(bucket="bkt", **keys)  # type: ignore[arg-type]
+        StoreSettings(bucket="bkt", **keys)  # type: ignore[arg-type]  # names as they are parametrized
     assert key not in refusal.value.message
 
 
