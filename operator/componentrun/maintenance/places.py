@@ -103,11 +103,18 @@ async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
 
 def _knowing(place: Place, unopened: Sequence[dict[str, Any]]) -> Place:
     """A place without its retention where a Storage that was not opened may be of it, and keep longer or have runs."""
-    buckets = {raw.get("spec", {}).get("bucket") for raw in unopened}
-    if place.retention is None or not buckets & {place.store.settings.bucket, None}:
+    if place.retention is None or not any(_may_be(place, raw.get("spec") or {}) for raw in unopened):
         return place
-    log.warning("Storage %s: another one of its bucket could not be opened, so no event is deleted", place.title)
+    log.warning("Storage %s: another one of its place could not be opened, so no event is deleted", place.title)
     return replace(place, retention=None)
+
+
+def _may_be(place: Place, spec: dict[str, Any]) -> bool:
+    """Whether a Storage of this spec, which need not be well formed, may be of a place. One host has many names."""
+    bucket, prefix, settings = spec.get("bucket"), spec.get("prefix", ""), place.store.settings
+    if bucket is None:
+        return True
+    return bucket == settings.bucket and (not isinstance(prefix, str) or prefix.strip("/") == settings.prefix)
 
 
 def _merged(one: Place, other: Place) -> Place:

@@ -66,6 +66,17 @@ async def test_a_storage_elsewhere_that_is_not_opened_keeps_no_events(world: Wor
     assert await left_behind(world, "bucket-b", _without_secret) == set()
 
 
+@pytest.mark.parametrize(("prefix", "left"), [("team-b/", set()), ("/", {"r20"}), (None, {"r20"})])
+async def test_a_storage_of_another_prefix_that_is_not_opened_keeps_no_events(
+    world: World, prefix: str | None, left: set[str]
+) -> None:
+    def broken(spec: dict[str, Any]) -> None:
+        _without_secret(spec)
+        spec["prefix"] = prefix
+
+    assert await left_behind(world, "bucket-a", broken) == left
+
+
 async def test_a_namespace_that_is_gone_keeps_nobody_from_the_others(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
