@@ -165,6 +165,7 @@ class RunCache(ObjectCache):
         super().__init__()
         self._operator = operator
         self._others: dict[Key, str] = {}
+        self._others_gone = _Gone()
         self._phases: dict[Key, str] = {}
         self.by_phase: Counter[str] = Counter()
         self.on_run: Callable[[Key, Mapping[str, Any] | None], object] = _nobody
@@ -176,6 +177,7 @@ class RunCache(ObjectCache):
         if (obj["metadata"].get("labels") or {}).get(names.OPERATOR_LABEL, "") != self._operator:
             forgotten = self.gone(key, uid)
             self._gone.discard(uid)  # it may be handed back
+            self._others_gone.discard(uid)
             self._others[key] = uid
             return forgotten
         self._others.pop(key, None)
@@ -189,6 +191,7 @@ class RunCache(ObjectCache):
         """Forget exactly this run. False where it was not known."""
         if self._others.get(key) == uid:
             del self._others[key]
+            self._others_gone.add(uid)
         if not super().gone(key, uid):
             return False
         self._count(key, None)
@@ -203,6 +206,10 @@ class RunCache(ObjectCache):
     def is_anothers(self, key: Key) -> bool:
         """Whether a run of this name was seen that another operator carries out."""
         return key in self._others
+
+    def was_anothers(self, uid: str) -> bool:
+        """Whether this run was seen to go while another operator carried it out."""
+        return uid in self._others_gone
 
     def has_ended(self, key: Key) -> bool:
         """Whether the run is in a phase that is never left; of one that can't be read, too."""

@@ -51,7 +51,7 @@ class Remover:
                 self._caches.pods.seen(answer)
 
     async def sweep(self, run: Key, but: str = "") -> None:
-        """Have the pods of a run that is deleted end; see `core.removing.dismiss`.
+        """Have the pods of a run that is deleted end, but those of other operators; see `core.removing.dismiss`.
 
         Args:
             run: its name.
@@ -62,7 +62,7 @@ class Remover:
         """
         if self._caches.runs.is_anothers(run):
             return
-        pods = self._caches.pods.there(run)
+        pods = [(uid, pod) for uid, pod in self._caches.pods.there(run) if not self._caches.runs.was_anothers(uid)]
         actions = [(uid, action) for uid, pod in pods if uid != but for action in dismiss(pod, self._limits)]
         if not actions:
             return

@@ -139,6 +139,21 @@ class TestSeveralOperators:
         cache.seen(self.labelled(3, "canary"))
         assert not cache.is_anothers(KEY)
 
+    def test_a_run_of_another_is_known_as_such_when_it_is_gone(self) -> None:
+        cache = RunCache("canary")
+        cache.seen(self.labelled(1, "other"))
+        cache.seen(self.labelled(2, "other"))
+        assert not cache.was_anothers("run-1"), "it is there"
+        cache.gone(KEY, "run-1")
+        assert cache.was_anothers("run-1")
+
+    def test_a_run_that_was_handed_over_is_its_own(self) -> None:
+        cache = RunCache("canary")
+        cache.seen(self.labelled(1, "other"))
+        cache.seen(self.labelled(2, "canary"))
+        cache.gone(KEY, "run-1")
+        assert not cache.was_anothers("run-1")
+
 
 class TestPhases:
     def test_runs_are_counted_by_their_phase(self) -> None:

@@ -305,6 +305,19 @@ class TestRunsThatAreDeleted:
         await late.work()
         assert len(world.kube.of("pods")) == 1
 
+    async def test_so_is_that_of_another_operators_run_that_is_deleted(self) -> None:
+        """Each has a stop grace of its own."""
+        world = World()
+        world.add_run()
+        await FakeOperator(world).live(1)
+        world.kube.change("componentruns", "load", {"metadata": {"labels": {OPERATOR_LABEL: "canary"}}})
+        operator = FakeOperator(world)
+        await operator.live(1)
+        self.orphan(world)
+        operator.queue.add(Key(NAMESPACE, "load"))  # as an event of the pod does that comes behind the run's last one
+        await operator.work()
+        assert len(world.kube.of("pods")) == 1
+
     @pytest.mark.parametrize("at", range(1, 16))
     async def test_one_that_is_gone_when_something_is_written_is_no_defect(self, at: int) -> None:
         world = World()
