@@ -12,6 +12,7 @@ import pytest
 
 from e2e import tenant as tenants
 from e2e.cluster import address
+from e2e.cluster.ports import free_port
 from e2e.tenant.formless import formless
 from e2e.tenant.tenant import phase_of
 
@@ -55,7 +56,8 @@ class Service:
                 """Say nothing."""
 
         self.refuses = False
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # When it has ended, nobody else may answer at its port: the system would soon give one that it found again.
+        self.server = ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
