@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -20,6 +19,7 @@ import yaml
 
 from e2e import tenant as tenants
 from e2e.cluster import packages
+from e2e.cluster.ports import free_port
 from e2e.install import NAMESPACE, RELEASE
 
 if TYPE_CHECKING:
@@ -102,9 +102,7 @@ def forwarded(connection: Connection, deployment: str) -> Iterator[int]:
 def running(folder: Path, targets: dict[str, int]) -> Iterator[Prometheus]:
     """Debian's Prometheus, scraping these ports."""
     packages.install(["prometheus"], why="the dashboard's queries are put to it")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     jobs = [{"job_name": part, "static_configs": [{"targets": [f"127.0.0.1:{at}"]}]} for part, at in targets.items()]
     config = folder / "prometheus.yml"
     every = f"{SCRAPED_EVERY:.0f}s"
