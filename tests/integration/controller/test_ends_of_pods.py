@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from kubernetes.aio.config import kube_config
+from kubernetes.utils.quantity import parse_quantity
 
 from componentrun.controller.metrics import Metrics
 from componentrun.process.kube import connect
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 SETTINGS = {"COMPONENTRUN_NODE_LOST_SECONDS": "30", "COMPONENTRUN_UPLOAD_SECONDS": "20"}
 """A node that works, but slowly, must have answered within them."""
-LARGE_DISK = "200Gi"
-"""Asked for, not used: two of these do not fit on a node, and nobody else asks for this much."""
 
 
 class TestEvicted:
@@ -58,11 +57,19 @@ class TestEvicted:
         yield name
         place.tenant.kubectl("delete", "priorityclass", name)
 
-    def test_by_a_pod_of_higher_priority(self, place: Place, connection: Connection, higher: str) -> None:
+    @pytest.fixture
+    def large_disk(self, place: Place, connection: Connection) -> str:
+        """More than half of the node's disk, asked for and not used: two of these do not fit, others ask for little."""
+        node = place.tenant.core.read_node(connection.node_name)
+        return str(int(parse_quantity(node.status.allocatable["ephemeral-storage"])) * 3 // 5)
+
+    def test_by_a_pod_of_higher_priority(
+        self, place: Place, connection: Connection, higher: str, large_disk: str
+    ) -> None:
         if not connection.own:
             pytest.skip("a stranger's nodes may have room for both")
         # Both ask for the same, so what the one gives up is enough for the other, and nobody else has to go.
-        limits = {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": LARGE_DISK}
+        limits = {"cpu": "100m", "memory": "64Mi", "ephemeral-storage": large_disk}
         name = place.run("sleep-for", "300", resources={"limits": limits})
         place.await_phase(name, "Running")
         other = place.run("true", resources={"limits": limits}, priorityClassName=higher)
