@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["component_id", "image_reference", "pull_policy", "split_tag"]
 
 _NOT_IN_AN_ID: Final = re.compile(r"[^A-Za-z0-9_.-]+")
+_DEFAULT_TAG: Final = "latest"
+"""Of an image of which nobody says another, here as at every registry."""
 
 
 def split_tag(image: str) -> tuple[str, str | None]:
@@ -55,14 +57,17 @@ def pull_policy(image: str) -> Literal["Always", "IfNotPresent"]:
 
     Any other tag is one release, and a node that has it takes what it has.
     """
-    moves = "@" not in image and split_tag(image)[1] in {None, "latest"}
+    moves = "@" not in image and split_tag(image)[1] in {None, _DEFAULT_TAG}
     return "Always" if moves else "IfNotPresent"
 
 
 def _own_tag(component: Component) -> str | None:
-    """The Component's tag. Its default (`latest`) does not replace a tag that stands in its image."""
+    """The Component's tag. `latest` does not replace a tag that stands in its image.
+
+    The API server puts that default into every Component that gives no tag, so nothing tells it from one that was given.
+    """
     written_in_image = split_tag(component.spec.image)[1]
-    if written_in_image is not None and "tag" not in component.spec.model_fields_set:
+    if written_in_image is not None and component.spec.tag == _DEFAULT_TAG:
         return written_in_image
     return component.spec.tag
 

@@ -32,6 +32,9 @@ class TestImage:
             ({"image": "r.io/team/app", "tag": "1.2"}, "2.0", "r.io/team/app:2.0"),
             ({"image": "r.io:5000/app", "tag": "1.2"}, None, "r.io:5000/app:1.2"),
             ({"image": "app:3"}, None, "app:3"),
+            # As the API server stores a Component that gives no tag: with the default of its schema.
+            ({"image": "r.io:5000/app:3", "tag": "latest"}, None, "r.io:5000/app:3"),
+            ({"image": "r.io:5000/app", "tag": "latest"}, None, "r.io:5000/app:latest"),
             ({"image": "app:3", "tag": "4"}, None, "app:4"),
             ({"image": "app:3"}, "5", "app:5"),
             ({"image": "app@sha256:abc", "tag": "1"}, None, "app@sha256:abc"),
