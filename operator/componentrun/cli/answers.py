@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from componentrun.cli.cluster import Resource
     from componentrun.errors import ComponentRunError
 
-__all__ = ["Asked", "explain"]
+__all__ = ["INSTALL", "Asked", "explain"]
 
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
@@ -25,7 +25,7 @@ _CONFLICT: Final = 409
 _INVALID: Final = frozenset({400, 422})
 _STRICT: Final = re.compile(r'unknown field "([^"]+)"')
 _DUMP: Final = re.compile(r'^(Invalid value: )?("object": |\{.*?\}: )?')
-_INSTALL: Final = "install the chart, which brings the CRDs: `helm install componentrun helm/componentrun`"
+INSTALL: Final = "install the chart, which brings the CRDs: helm/componentrun/README.md has the commands"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def _not_found(answer: Mapping[str, Any], asked: Asked) -> ComponentRunError:
         )
     plural = asked.what.plural if asked.what is not None else "version"
     if not details.get("name"):
-        hint = _INSTALL if asked.what is not None and GROUP in asked.what.root else "this Kubernetes may be too old"
+        hint = INSTALL if asked.what is not None and GROUP in asked.what.root else "this Kubernetes may be too old"
         return EnvironmentFault(f"the cluster at {asked.server} does not know `{plural}`", hint)
     command = "componentrun list" if plural == "componentruns" else f"kubectl get {plural}"
     hint = f"`{command}` shows those that are there; `--namespace` looks elsewhere"

@@ -8,6 +8,7 @@ import typer
 
 from componentrun import __version__
 from componentrun.cli import options
+from componentrun.cli.answers import INSTALL
 from componentrun.cli.cluster import (
     CRD_NAMES,
     CRDS,
@@ -33,7 +34,7 @@ VERSION_LABEL = "app.kubernetes.io/version"
 _PARTS = ("operator", "collector")
 _LOG_SERVERS = "node-logs"
 """There only where logs are read from the nodes' files."""
-_UPGRADE = "`helm upgrade` the chart, and apply its CRDs"
+_UPGRADE = "`helm upgrade` the chart's release that has the CRDs (`crds.install`)"
 
 
 def register(app: typer.Typer) -> None:
@@ -156,7 +157,7 @@ def _workloads(session: Session) -> Iterator[Check]:
                 part,
                 "fail",
                 f"there is no Deployment labelled `{PART_LABEL},{COMPONENT_LABEL}={part}`: {told}",
-                "install the chart: `helm install componentrun helm/componentrun`",
+                INSTALL,
             )
         for kind, one in mine:
             yield _workload(part, kind, one)

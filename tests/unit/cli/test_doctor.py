@@ -112,7 +112,7 @@ PROBLEMS: list[tuple[Callable[[World], None], str, int, str]] = [
     (cluster_away, "fail cluster: the cluster does not answer", 1, "check it"),
     (no_crd, "fail CRD storages.componentrun.dev: there is no", 1, ""),
     (old_crd, "warn CRD storages.componentrun.dev: its schema is not that of release", 0, "`helm upgrade` the chart"),
-    (no_operator, "fail operator: there is no Deployment", 1, "install the chart"),
+    (no_operator, "fail operator: there is no Deployment", 1, "helm/componentrun/README.md"),
     (
         operator_not_ready,
         "fail operator: `componentrun-system/componentrun-operator` has 0 of 1",
