@@ -52,6 +52,7 @@ def test_what_a_component_does_wrong_has_its_reason(
 def test_an_application_error_keeps_the_last_words(tenant: Tenant, components: str) -> None:
     status = tenant.wait(tenant.run(components, "exit2"))["status"]
     assert "ZeroDivisionError: division by zero" in status["lastWords"]
+    assert "ZeroDivisionError" not in status["message"]
 
 
 def test_a_full_disk_has_its_reason_and_the_last_lines(tenant: Tenant, components: str) -> None:
