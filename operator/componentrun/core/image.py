@@ -64,7 +64,7 @@ def pull_policy(image: str) -> Literal["Always", "IfNotPresent"]:
 def _own_tag(component: Component) -> str | None:
     """The Component's tag. `latest` does not replace a tag that stands in its image.
 
-    The API server puts that default into every Component that gives no tag, so nothing tells it from one that was given.
+    The API server puts that default into each Component that gives no tag; nothing tells it from one that was given.
     """
     written_in_image = split_tag(component.spec.image)[1]
     if written_in_image is not None and component.spec.tag == _DEFAULT_TAG:

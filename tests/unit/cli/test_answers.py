@@ -72,7 +72,7 @@ CASES: dict[str, tuple[int, str, str, Resource | None, str, str, str, int]] = {
         "there is no Secret `keys` in namespace `team`", "`kubectl get secrets`", 1,
     ),
     "no CRD": (
-        404, "404 page not found\n", "list", RUNS, "", "does not know `componentruns`", "helm/componentrun/README.md", 2,
+        404, "404 page not found\n", "list", RUNS, "", "does not know `componentruns`", "componentrun/README.md", 2,
     ),
     "no namespace": (
         404, status("NotFound", 'namespaces "team" not found', name="team", kind="namespaces"), "create", RUNS, "one",
