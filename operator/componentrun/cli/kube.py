@@ -36,6 +36,8 @@ _READ_SECONDS: Final = 30.0
 _PAGE: Final = 500
 _OK: Final = range(200, 300)
 _MERGE_PATCH: Final = "application/merge-patch+json"
+_NO_SUCH_FIELD: Final = "field label not supported"
+"""What an API server says that can't choose by fields of custom resources: before Kubernetes 1.31, none can."""
 _TOKEN_NAMESPACE: Final = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"  # noqa: S105 - a path
 
 
@@ -78,13 +80,19 @@ class KubeCluster:
         asked = Asked("list", what, "", namespace, self.server)
         found: list[JsonObject] = []
         while True:
-            page = self._send("GET", what.path(namespace), asked, query=query)
+            try:
+                page = self._send("GET", what.path(namespace), asked, query=query)
+            except BadRequestError as error:
+                if _NO_SUCH_FIELD not in error.message or query.pop("fieldSelector", None) is None:
+                    raise
+                continue  # all are listed, and sorted out here
             # Items of a list do not carry these two; whoever prints one expects them.
             head = {"apiVersion": page["apiVersion"], "kind": what.kind}
             found += [head | item for item in page["items"]]
             more = page["metadata"].get("continue")
             if not more:
-                return found
+                wanted = (fields or {}).items()
+                return [item for item in found if all(_field(item, path) == value for path, value in wanted)]
             query["continue"] = more
 
     def create(self, what: Resource, manifest: JsonObject, *, dry_run: bool = False) -> JsonObject:
@@ -144,6 +152,14 @@ class KubeCluster:
             raise EnvironmentFault(
                 f"{self.server} does not answer as a cluster does: {text[:60]!r}", "is there a proxy or a login page?"
             ) from error
+
+
+def _field(item: JsonObject, path: str) -> Any:
+    """The value at a path such as `spec.component`; None where it leads nowhere."""
+    value: Any = item
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _read(text: bytes) -> JsonObject:

@@ -6,14 +6,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kubernetes.client.api_client import ApiClient
 from kubernetes.config import kube_config
 
 from componentrun.cli.answers import Asked, explain
 from componentrun.cli.cluster import DEPLOYMENTS, RUNS, SECRETS, Resource
 from componentrun.cli.errors import BadRequestError, exit_code_of, hint_of
-from componentrun.cli.kube import _read, connect
+from componentrun.cli.kube import KubeCluster, _read, connect
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -139,6 +141,29 @@ def test_one_object_that_is_nested_too_deep_hides_no_others() -> None:
     deep = b'{"a":' * 5_000 + b"1" + b"}" * 5_000
     answer = _read(b'{"items": [' + deep + b', {"metadata": {"name": "other"}}]}')
     assert answer["items"][1] == {"metadata": {"name": "other"}}
+
+
+def test_runs_are_chosen_here_where_the_cluster_is_too_old_to_choose_them_by_fields(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked_for: list[str | None] = []
+
+    def send(_: KubeCluster, method: str, path: str, asked: Asked, *, query: Mapping[str, str]) -> dict[str, Any]:
+        assert (method, path) == ("GET", RUNS.path("team"))
+        asked_for.append(query.get("fieldSelector"))
+        if "fieldSelector" in query:
+            refusal = (
+                'unable to find "componentruns" that match field selector: field label not supported: spec.component'
+            )
+            raise explain(400, status("BadRequest", refusal).encode(), asked)
+        runs = [{"spec": {"component": name}} for name in ("a", "b")] + [{"spec": {"image": "a"}}]
+        return {"apiVersion": "v1", "items": runs, "metadata": {}}
+
+    monkeypatch.setattr(KubeCluster, "server", "https://cluster.example:6443")
+    monkeypatch.setattr(KubeCluster, "_send", send)
+    found = KubeCluster(ApiClient(), "team").list(RUNS, fields={"spec.component": "a"})
+    assert [item["spec"] for item in found] == [{"component": "a"}]
+    assert asked_for == ["spec.component=a", None]
 
 
 def test_a_pod_without_a_token_and_a_kubeconfig_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
