@@ -136,6 +136,7 @@ class Operator:
             if self._lease is not None:
                 self._leading = group.create_task(self._lead(self._lease), name="lease")
             group.create_task(self._resync_now_and_then(), name="resync")
+            group.create_task(self._list_those_refused(), name="listing of namespaces that were refused")
 
     async def _lead(self, lease: Lease) -> None:
         """Stand by until the Lease is ours, then work while it is.
@@ -280,6 +281,13 @@ class Operator:
                 await self._resync.everything()
             except KubeError as error:
                 _log.warning("listing failed, again in %.0f s: %s", self._settings.resync_seconds, error.message)
+
+    async def _list_those_refused(self) -> None:
+        """Rights in a namespace may come a moment later than the operator."""
+        while self._caches.unlisted:
+            await asyncio.sleep(_ASK_AGAIN_SECONDS)
+            with contextlib.suppress(KubeError):  # it is asked again
+                await self._resync.late()
 
     def _unready(self) -> str:
         if self._waiting_for:

@@ -347,3 +347,6 @@ class Caches:
     pods: PodCache = field(default_factory=PodCache)
     components: ObjectCache = field(default_factory=ObjectCache)
     storages: ObjectCache = field(default_factory=ObjectCache)
+    unlisted: set[str] = field(default_factory=set)
+    """Namespaces that were refused when all others were listed. Nothing is done about a run there: its pod may be there
+    and not be known, and so may another run of its configuration."""

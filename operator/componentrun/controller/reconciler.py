@@ -110,6 +110,8 @@ class Reconciler:
             RetryError, TransientError: look again after a pause.
             ComponentRunError: something that more tries will hardly change.
         """
+        if key.namespace in self._caches.unlisted:
+            return None
         try:
             run = self._caches.runs.get(key)
         except ValidationError as unreadable:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -81,6 +82,8 @@ class Resync:
             except ForbiddenError as error:
                 # One that is deleted takes our rights in it along; the others need not wait until that is mended.
                 refused.append(error)
+                if first and namespace is not None:
+                    self._caches.unlisted.add(namespace)
                 _log.error("namespace %s can't be listed, and is left out: %s", namespace, error.message)
         if len(refused) == len(self._namespaces):
             raise refused[0]
@@ -89,6 +92,16 @@ class Resync:
             _log.info("a listing of %s found %d changes that no event had told", plural, count)
         for key in self._caches.runs.all_keys() if first else self._caches.runs.in_phases(_UNFINISHED):
             self._queue.add(key)
+
+    async def late(self) -> None:
+        """List the namespaces that were refused the first time, where that is allowed by now.
+
+        Raises:
+            KubeError: the API server is away.
+        """
+        for namespace in sorted(self._caches.unlisted):
+            with suppress(ForbiddenError):  # told when all were listed
+                await self._namespace(namespace, (), Counter())
 
     async def _namespace(self, namespace: str | None, watches: Sequence[Watch], missed: Counter[str]) -> None:
         """List everything of one namespace; of all that there are for None."""
@@ -107,6 +120,11 @@ class Resync:
             for watch in watches:
                 if (watch.resource, watch.namespace) == (resource, namespace):
                     watch.begin_at(listing.version, listing.there)
+        if namespace in caches.unlisted:
+            caches.unlisted.discard(namespace)
+            for key in caches.runs.all_keys():
+                if key.namespace == namespace:
+                    self._queue.add(key)
 
     async def _one(self, resource: Resource, mirror: _Mirror, labels: str, namespace: str | None) -> _Listing:
         """List one kind in one namespace."""

@@ -146,6 +146,29 @@ async def test_a_listing_that_is_refused_is_tried_again(operator: Operator, api:
     assert not answers
 
 
+async def test_a_namespace_that_is_refused_at_first_is_listed_once_that_is_allowed(
+    api: Api, watches: Watches, monkeypatch: Any
+) -> None:
+    refused, pages = {"late"}, api.pages
+
+    async def listed(resource: Any, namespace: str | None, *labels: str) -> AsyncIterator[Any]:
+        if namespace in refused:
+            raise ForbiddenError("pods is forbidden", 403)
+        async for page in pages(resource, namespace, *labels):
+            yield page
+
+    monkeypatch.setattr(api, "pages", listed)
+    process = ProcessSettings(namespaces=("late", "team"), host="127.0.0.1", port=0)
+    operator = Operator(Settings(agent_image="agent:1", process=process, workers=2), cast("Kube", api), Metrics())
+    running = asyncio.create_task(operator.run())
+    await until(lambda: operator._workers.running and watches.starts == 1)
+    assert operator._caches.unlisted == {"late"}
+    refused.clear()
+    await until(lambda: not operator._caches.unlisted)
+    operator._stopping.set()
+    await asyncio.wait_for(running, 10)
+
+
 async def test_watches_that_fail_are_started_again(operator: Operator, watches: Watches) -> None:
     await until(lambda: operator._unready() == "")
     watches.fail(ValueError("an error in the watch-stream"))

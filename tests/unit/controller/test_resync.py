@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from componentrun.controller.caches import Key
 from componentrun.controller.resync import Resync
+from componentrun.process.kube import Page
 from componentrun.process.kubeerrors import ForbiddenError
 from componentrun.process.resources import PODS, RUNS
 from componentrun.process.watch import Watch
@@ -16,7 +19,7 @@ from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from componentrun.process.kube import Kube, Page
+    from componentrun.process.kube import Kube
     from componentrun.process.resources import Resource
 
 
@@ -114,11 +117,14 @@ class _Refusing:
     """The API server, as one sees it who has no right in some namespaces (any more)."""
 
     def __init__(self, world: World, *refused: str) -> None:
-        self._kube, self._refused = world.kube, refused
+        self._kube, self.refused = world.kube, refused
 
     async def pages(self, resource: Resource, namespace: str | None, labels: str = "") -> AsyncIterator[Page]:
-        if namespace in self._refused:
+        if namespace in self.refused:
             raise ForbiddenError(f"{resource.plural} is forbidden in {namespace}", 403)
+        if namespace != NAMESPACE:
+            yield Page((), "1")
+            return
         async for page in self._kube.pages(resource, namespace, labels):
             yield page
 
@@ -142,3 +148,30 @@ async def test_where_nothing_may_be_listed_nothing_is_taken_for_listed(world: Wo
     operator = FakeOperator(world)
     with pytest.raises(ForbiddenError):
         await _of(operator, _Refusing(world, "one", "two"), "one", "two").everything(first=True)
+
+
+@pytest.mark.parametrize("how", ["everything", "late"])
+async def test_where_rights_come_late_a_watch_that_tells_of_a_run_before_its_pod_does_not_end_it(
+    world: World, how: str
+) -> None:
+    """Neither is a run of the namespace started then: of its configuration another one may be running."""
+    await FakeOperator(world).live(1)
+    operator = FakeOperator(world)
+    world.kube.listener = operator._hear
+    kube = _Refusing(world, NAMESPACE)
+    resync = _of(operator, kube, NAMESPACE, "another")
+    await resync.everything(first=True)
+    world.add_run("next")
+    operator.caches.runs.seen(world.run())
+    operator.queue.add(Key(NAMESPACE, "load"))
+    world.now += timedelta(minutes=10)
+    await resync.late()
+    await operator.work()
+    assert (world.phase(), world.phase("next")) == ("Running", None)
+    kube.refused = ()
+    await getattr(resync, how)()
+    for _ in range(10):
+        await operator.work()
+        await world.kubelet()
+    await operator.work()
+    assert (world.phase(), world.phase("next")) == ("Succeeded", "Succeeded")
