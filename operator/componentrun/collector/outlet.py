@@ -106,7 +106,7 @@ class Outlet:
                 await append_lines(store, run.uid, cut.first_seq, lines, cut.checkpoint, about)
             except SegmentTakenError:
                 for lane in lanes:
-                    lane.overtaken(run.uid)
+                    lane.overtaken(run.uid, cut.first_seq)
                 raise
 
         await self._insist(append, "write a segment")

@@ -106,6 +106,11 @@ class Backlog:
         if not self.held:
             self.sent = self.written
 
+    def overtaken(self, seq: int) -> None:
+        """An event of this number is in Storage that nobody handed over."""
+        self.release()
+        self.written = max(self.written, seq)
+
     def take(self, most: int, size: int) -> Taken:
         """The next events that are held: at most so many, and of so many bytes but for one."""
         held: Sequence[Event] = self.held or ()

@@ -102,11 +102,14 @@ class Lane:
             backlog.offer(numbers, wanted, finished=finished)
             self._look_at(backlog)
 
-    def overtaken(self, run: str) -> None:
-        """Another collector has written events of the run, and may end before it has sent them: look in Storage."""
+    def overtaken(self, run: str, seq: int) -> None:
+        """Another collector has written the run's event of this number, and may end before it has sent it.
+
+        It is looked for in Storage, also where that was read before it and is being sent now.
+        """
         backlog = self._runs.get(run)
         if backlog is not None:
-            backlog.release()
+            backlog.overtaken(seq)
             self._look_at(backlog)
 
     async def adopt(self, is_ours: Callable[[str], bool]) -> None:

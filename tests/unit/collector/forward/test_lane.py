@@ -259,6 +259,25 @@ async def test_a_receiver_that_is_added_later_gets_what_is_said_from_then_on(rec
     assert got(receiver) == sent
 
 
+@pytest.mark.parametrize("room", [0, 2**20])
+async def test_an_end_that_another_collector_writes_while_something_is_sent_is_sent_too(
+    receiver: Answering, room: int
+) -> None:
+    """Shards change: the other one writes the last segment and ends before it has sent it."""
+    store = in_memory()
+    receiver.status = 500
+    async with at_work(store, receiver, room=room) as lane:
+        writer = Writer(store, lane)
+        sent = await writer.write("r1", "o")
+        await receiver.until(lambda: len(receiver.requests) > 0)
+        writer.lane = None
+        sent += await writer.write("r1", "o", finished=True)
+        lane.overtaken("r1", 2)
+        receiver.status = 204
+        await until_unmarked(store)
+    assert got(receiver) == sent
+
+
 async def test_events_that_were_swept_are_not_waited_for(receiver: Answering) -> None:
     store = in_memory()
     async with at_work(store, receiver, room=0) as lane:
