@@ -7,6 +7,7 @@ import logging
 import random
 from typing import TYPE_CHECKING, Any, Final
 
+from componentrun.api import names
 from componentrun.collector.facts import PodFacts, pod_facts, run_facts
 from componentrun.collector.outlet import SupersededError
 from componentrun.collector.state import RunState
@@ -113,8 +114,12 @@ class Registry:
 
 
 def _belongs(pod: PodFacts, run: RunFacts) -> bool:
-    """Whether the pod is of the run. Its labels are whatever its maker says, but its namespace is not."""
-    return (pod.run_uid, pod.namespace) == (run.uid, run.namespace)
+    """Whether the pod is of the run. Its labels are whatever its maker says, but its namespace is not.
+
+    One of another name is a copy that somebody made to look into it.
+    """
+    copied = pod.attempt is not None and pod.name != names.pod_name(run.name, pod.attempt)
+    return (pod.run_uid, pod.namespace) == (run.uid, run.namespace) and not copied
 
 
 class RunTarget:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from componentrun.api import names
 from componentrun.collector.registry import PodTarget, Registry
 from componentrun.collector.state import RunState
 from tests.unit.collector.runs import UID, a_run, raw_pod
@@ -20,5 +21,18 @@ async def test_a_pod_of_another_namespace_is_none_of_the_runs_whatever_its_label
     state = registry._states[UID] = RunState(a_run())
     pod = raw_pod()
     pod["metadata"]["namespace"] = namespace
+    PodTarget(registry).changed(pod)
+    assert bool(state.pods) == known
+
+
+@pytest.mark.parametrize(("name", "known"), [("clean-1", True), ("clean-1-debug", False)])
+async def test_a_copy_of_a_runs_pod_that_bears_its_labels_is_none_of_its_pods(name: str, known: bool) -> None:
+    """`kubectl debug --copy-to --keep-labels`: its lines are not the run's, and nobody waits for its end."""
+    nothing: Any = None
+    registry = Registry(nothing)
+    state = registry._states[UID] = RunState(a_run())
+    pod = raw_pod()
+    pod["metadata"]["name"] = name
+    pod["metadata"]["labels"][names.ATTEMPT_LABEL] = "1"
     PodTarget(registry).changed(pod)
     assert bool(state.pods) == known
