@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from componentrun.api.component import Network
     from componentrun.api.storage import Storage
     from componentrun.process.kube import Kube
+    from componentrun.process.kubeerrors import KubeError
 
 __all__ = ["Policies", "Resolver", "endpoint_of"]
 
@@ -141,14 +142,10 @@ class Policies:
         try:
             there = await self._kube.get(NETWORK_POLICIES, namespace, name)
         except NotFoundError:
-            try:
-                await self._kube.create(NETWORK_POLICIES, namespace, wanted)
-            except AlreadyExistsError:
-                log.debug("network policy %s/%s was made by somebody else just now", namespace, name)
-            else:
-                log.info("network policy %s/%s created", namespace, name)
+            taken = await self._create(namespace, name, wanted)
+            if taken is None:
                 return
-            there = await self._kube.get(NETWORK_POLICIES, namespace, name)
+            there = taken
         owners = wanted["metadata"].get("ownerReferences", [])
         if (
             _plain(there.get("spec")) != _plain(wanted["spec"])
@@ -158,9 +155,27 @@ class Policies:
             try:
                 await self._kube.patch(NETWORK_POLICIES, namespace, name, change)
             except (ConflictError, NotFoundError) as error:
-                # It may be that of an earlier Storage of the name, which is collected with it.
-                raise TransientError(f"others change network policy `{name}` just now: {error.message}") from error
+                raise _others_change(name, error) from error
             log.info("network policy %s/%s brought up to date", namespace, name)
+
+    async def _create(self, namespace: str, name: str, wanted: dict[str, Any]) -> dict[str, Any] | None:
+        """Make it; what somebody else made just now, where that was faster."""
+        try:
+            await self._kube.create(NETWORK_POLICIES, namespace, wanted)
+        except AlreadyExistsError:
+            log.debug("network policy %s/%s was made by somebody else just now", namespace, name)
+        else:
+            log.info("network policy %s/%s created", namespace, name)
+            return None
+        try:
+            return await self._kube.get(NETWORK_POLICIES, namespace, name)
+        except NotFoundError as error:
+            raise _others_change(name, error) from error
+
+
+def _others_change(name: str, error: KubeError) -> TransientError:
+    """It may be the policy of an earlier Storage of the name, which is collected with it."""
+    return TransientError(f"others change network policy `{name}` just now: {error.message}")
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from componentrun.api.storage import Storage
 from componentrun.controller import policies as policies_module
 from componentrun.controller.policies import Policies, Resolver, endpoint_of
 from componentrun.errors import TransientError
+from componentrun.process.kubeerrors import AlreadyExistsError
 from tests.unit.controller.fakes import NAMESPACE, FakeKube, Writes
 
 if TYPE_CHECKING:
@@ -99,6 +100,16 @@ class TestEnsure:
         kube.change("networkpolicies", name, {"spec": {"egress": [{}]}})
         await Policies(cast("Kube", kube), FixedResolver()).ensure(Network(), STORAGE, URL)
         assert kube.of("networkpolicies")[0]["spec"] == wanted
+
+    async def test_one_that_another_operator_made_and_that_is_collected_just_then_is_tried_again(
+        self, policies: Policies, kube: FakeKube
+    ) -> None:
+        """It was an earlier Storage's of the name."""
+        kube.refusals["create", "networkpolicies"] = [AlreadyExistsError("it exists", 409)]
+        with pytest.raises(TransientError, match="others change network policy"):
+            await policies.ensure(Network(), STORAGE, URL)
+        await policies.ensure(Network(), STORAGE, URL)
+        assert len(kube.of("networkpolicies")) == 1
 
     async def test_a_store_that_moves_is_followed_at_once(
         self, policies: Policies, kube: FakeKube, resolver: FixedResolver
