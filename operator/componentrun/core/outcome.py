@@ -86,7 +86,9 @@ def start_failed(run: ComponentRun, error: ComponentRunError, *, limits: Limits,
     what = "The run could not be started" if waits else "The run could not be brought to its end"
     if run.status.next_attempt_time is not None:
         what = "Another attempt could not be started"
-    return finished(run, Diagnosis(error.reason, f"{what}: {why}"), now=now)
+    # What is Queued while it waits for a name to be free was refused in the end.
+    reason = Reason.POD_REJECTED if error.reason is Reason.QUEUED else error.reason
+    return finished(run, Diagnosis(reason, f"{what}: {why}"), now=now)
 
 
 def publishing(run: ComponentRun, diagnosis: Diagnosis, now: datetime) -> ComponentRunStatus:

@@ -74,6 +74,13 @@ class TestStartFailed:
         assert (last.phase, last.reason) == ("Failed", "StorageUnavailable")
         assert last.message == "The run could not be started: The store did not answer."
 
+    def test_by_what_an_earlier_run_left_for_good_ends_with_a_reason_of_ends(self) -> None:
+        """Where the garbage collector stands still, `Queued` is why it waits, and not how it ended."""
+        error = TransientError("a Secret `daily-1` is left from an earlier run", Reason.QUEUED)
+        run = make_run(status=status.start_failed(make_run(), error, limits=LIMITS, now=at(0)).to_dict())
+        last = status.start_failed(run, error, limits=LIMITS, now=at(120))
+        assert (run.status.reason, last.phase, last.reason) == ("Queued", "Failed", "PodRejected")
+
     def test_after_a_suspension_has_its_whole_time_again(self) -> None:
         error = TransientError("away")
         queued = status.start_failed(make_run(), error, limits=LIMITS, now=at(0))
