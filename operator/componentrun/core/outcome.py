@@ -330,7 +330,8 @@ def _final(run: ComponentRun, status: ComponentRunStatus, diagnosis: Diagnosis, 
             result, conditions.EVENTS_DELIVERED, "True", "NothingToDeliver", "There was no pod.",
             generation=generation, now=now,
         )  # fmt: skip
-    return result
+    # What was said before the spec was edited holds for all of it, now that the run has ended.
+    return tuple(item.model_copy(update={"observed_generation": generation}) for item in result)
 
 
 def _published(

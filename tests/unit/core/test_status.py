@@ -224,6 +224,19 @@ class TestEvents:
         assert next(c for c in found.conditions if c.type == "EventsDelivered").message.endswith("may be missing.")
 
 
+def test_what_was_said_before_a_run_was_edited_holds_at_its_end() -> None:
+    """`kubectl wait` for `StagedIn`, where `ttlAfterFinished` was given to a run while its component ran."""
+    staged = {
+        "type": "StagedIn", "status": "True", "reason": "StagedIn", "message": "1 table.",
+        "lastTransitionTime": stamp(1), "observedGeneration": 1,
+    }  # fmt: skip
+    run = make_run(status=publishing_status(conditions=[staged]))
+    edited = run.model_copy(update={"metadata": run.metadata.model_copy(update={"generation": 2})})
+    found = status.published(edited, tables=(), warnings=(), now=at(40))
+    assert condition(found, "StagedIn") == ("True", "StagedIn")
+    assert {item.observed_generation for item in found.conditions} == {found.observed_generation} == {2}
+
+
 class TestWhatCanNotBe:
     """Two operators, an operator of another release, a status that somebody edited: nothing of it may raise."""
 
