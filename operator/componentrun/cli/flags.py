@@ -64,6 +64,8 @@ def _value(text: str) -> Any:
         return json.loads(text, parse_constant=_no_constant)
     except ValueError:
         return text
+    except RecursionError as error:
+        raise BadRequestError("a value of `--param` is nested too deep to be read", "give it as text") from error
 
 
 def _no_constant(text: str) -> Any:

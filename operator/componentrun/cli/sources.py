@@ -88,14 +88,21 @@ def parameters(path: Path | None) -> dict[str, Any] | None:
         return None
     text = _text(path)
     try:
-        found = json.loads(text)
-    except ValueError:
-        found = _yaml(text, path)
+        found = _read(text, path)
+    except RecursionError as error:
+        raise BadRequestError(f"`{path}` is nested too deep to be read", "give deep structures as text") from error
     if not isinstance(found, dict):
         raise BadRequestError(
             f"`{path}` holds a {type(found).__name__}; expected an object of parameters", '`{"limit": 10}` is one'
         )
     return found
+
+
+def _read(text: str, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return _yaml(text, path)
 
 
 def _yaml(text: str, path: Path) -> Any:

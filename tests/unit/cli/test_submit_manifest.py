@@ -331,6 +331,16 @@ class TestFilesOfAnotherShape:
         assert done.exit_code == 1, done.exception
         assert "nested" in done.stderr
 
+    @pytest.mark.parametrize("levels", [200, 600, 3_000])
+    def test_parameters_that_are_nested_too_deep_are_told(self, world: World, tmp_path: Path, levels: int) -> None:
+        deep = "[" * levels + "]" * levels
+        (tmp_path / "p.json").write_text(f'{{"a": {deep}}}')
+        (tmp_path / "p.yaml").write_text(f"a: {deep}\n")
+        ways = [("--parameters", str(tmp_path / "p.json")), ("--parameters", str(tmp_path / "p.yaml"))]
+        for flags in (*ways, ("--param", f"a={deep}")):
+            done = world.run("submit", "--image", "a", *flags)
+            assert (done.exit_code, "nested" in done.stderr) == (1, True), done.exception
+
     @pytest.mark.parametrize("number", ["0x_", "9" * 5_000], ids=["no digits", "thousands of digits"])
     def test_what_looks_like_a_number_and_is_none_is_told(self, world: World, tmp_path: Path, number: str) -> None:
         text = f"{HEAD}spec: {{image: a, configuration: {{parameters: {{a: {number}}}}}}}\n"
