@@ -198,9 +198,20 @@ class Reconciler:
             await self._remover.delete(key, DeletePod(pod.name, pod.uid, _KILL_SECONDS))
 
     async def _end_unreadable(self, key: Key, error: ValidationError) -> None:
-        """End a run that this release can't read, once: its own end is news, too."""
-        if self.active and not self._caches.runs.has_ended(key):
+        """End a run that this release can't read, once: its own end is news, too.
+
+        Raises:
+            ConflictError: it has changed, or is another one by now; look again at once.
+        """
+        if not self.active or self._caches.runs.has_ended(key):
+            return
+        try:
             await self._writer.write_unreadable(key, error)
+        except ConflictError:
+            await self.refresh(key)
+            raise
+        except NotFoundError:
+            await self.refresh(key)
 
     async def _carry_out(self, run: ComponentRun, action: Action) -> ComponentRun:
         match action:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -74,6 +75,7 @@ class StatusWriter:
         """End a run that this release can't read, so that whoever waits for it hears of it.
 
         Raises:
+            ConflictError: it has changed, or is another one of its name by now.
             KubeError: the API server refused or is away.
         """
         message = f"This release of the operator can't read the run: {what_is_wrong(error)}"[:_LONGEST_MESSAGE]
@@ -86,7 +88,10 @@ class StatusWriter:
             "phase": "Failed", "result": "Error", "reason": Reason.INVALID_SPEC, "message": message,
             "completionTime": now, "conditions": [condition],
         }  # fmt: skip
-        await self._kube.patch(RUNS, *key, {"status": status}, "status")
+        known = json.loads(self._caches.runs.document(key) or b"{}")
+        version = known.get("metadata", {}).get("resourceVersion", "")
+        body = {"metadata": {"resourceVersion": version}, "status": status}
+        self._caches.runs.seen(await self._kube.patch(RUNS, *key, body, "status"))
 
     async def tell(self, run: ComponentRun, event: KubernetesEvent) -> None:
         """Write a Kubernetes Event. It is a courtesy: where it fails, the log says so and the run goes on."""

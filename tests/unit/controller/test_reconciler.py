@@ -794,6 +794,26 @@ class TestGivingUp:
         await operator.reconciler.reconcile(key)
         assert world.writes.log == []
 
+    @pytest.mark.parametrize("corrected", [True, False])
+    async def test_the_end_of_one_that_can_not_be_read_is_not_written_to_a_later_run_of_its_name(
+        self, corrected: bool
+    ) -> None:
+        """It was deleted and created again, corrected, and the operator has not heard of that yet."""
+        world = World()
+        world.add_run(resources={"limits": {"cpu": -1}})
+        operator = FakeOperator(world)
+        await operator.start()
+        with operator.unheard("componentruns"):
+            world.kube.remove("componentruns", NAMESPACE, "load")
+            if corrected:
+                world.add_run()
+            await operator.work()
+        if corrected:
+            await operator.live()
+            await assert_well_ended(world)
+        else:
+            assert world.writes.log == []
+
     @pytest.mark.parametrize(
         ("spec", "path"),
         [
