@@ -33,8 +33,6 @@ from componentrun.core.scope import Means, need_scope
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.process.kubeerrors import (
     AlreadyExistsError,
-    ForbiddenError,
-    InvalidError,
     KubeError,
     NamespaceTerminatingError,
     NotFoundError,
@@ -170,7 +168,9 @@ class Starter:
         except AlreadyExistsError:
             there = await self._there(SECRETS, namespace, started.secret["metadata"]["name"])
             _check_owner("Secret", there, started.pod_uid)
-        except (ForbiddenError, InvalidError) as error:
+        except (TransientError, NamespaceTerminatingError):
+            raise  # these say by themselves what becomes of the run
+        except KubeError as error:  # a webhook chooses the status of its refusal
             raise _without_body(error) from None
 
     async def has_given(self, run: ComponentRun, number: int, pod_uid: str) -> bool:

@@ -204,13 +204,16 @@ class TestGrants:
         await operator.live()
         await assert_well_ended(world)
 
-    async def test_one_that_never_can_ends_the_run_and_its_pod(self) -> None:
+    @pytest.mark.parametrize("status_code", [403, 422, 418])  # a webhook chooses it
+    async def test_one_that_never_can_ends_the_run_and_its_pod(self, status_code: int) -> None:
         world = World()
         world.add_run()
-        world.kube.refusals["create", "secrets"] = [ForbiddenError("no", 403)]
+        refusal = error_for(status_code, b"its value of-a-secret is not allowed", "create secrets")
+        world.kube.refusals["create", "secrets"] = [refusal]
         await FakeOperator(world).live()
         status = world.run()["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "PodRejected")
+        assert "of-a-secret" not in status["message"]
         assert status["message"].startswith("The run could not be started: ")
         assert world.kube.of("pods") == []
 
