@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from componentrun.api.storage import Storage
 from componentrun.process.resources import STORAGES
 from componentrun.process.storages import read_settings
 from componentrun.storage.connection import open_store
-from componentrun.storage.resource import choose
+from componentrun.storage.resource import choose, parse
 
 if TYPE_CHECKING:
+    from componentrun.api.storage import Storage
     from componentrun.collector.forward.forwarder import Forwarder
     from componentrun.collector.forward.lane import Lane
     from componentrun.process.kube import Kube
@@ -100,7 +100,5 @@ class Stores:
                 del self._open[key]
 
     async def _find(self, namespace: str, name: str | None) -> Storage:
-        there = [
-            Storage.model_validate(raw) async for page in self._kube.pages(STORAGES, namespace) for raw in page.items
-        ]
+        there = [parse(raw) async for page in self._kube.pages(STORAGES, namespace) for raw in page.items]
         return choose(there, name, namespace)

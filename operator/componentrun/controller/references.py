@@ -6,6 +6,7 @@ the run's turn is decided, as that depends on what they say: groups, policies, h
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -13,16 +14,17 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from componentrun.api.component import Component
-from componentrun.api.storage import Storage
+from componentrun.api.unreadable import what_is_wrong
 from componentrun.controller.caches import Key
-from componentrun.controller.unreadable import what_is_wrong
+from componentrun.core.platformkeys import check_secrets
 from componentrun.errors import Reason, UserError
 from componentrun.process.kubeerrors import ForbiddenError, NotFoundError
 from componentrun.process.resources import COMPONENTS, STORAGES
-from componentrun.storage.resource import choose
+from componentrun.storage.resource import Unreadable, choose, name_of, parse
 
 if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRun
+    from componentrun.api.storage import Storage
     from componentrun.controller.caches import Caches
     from componentrun.process.kube import Kube
 
@@ -102,26 +104,37 @@ class References:
         """
         if not anew:
             with suppress(UserError):
-                return choose(self.storages(namespace), wanted, namespace)
+                return choose(self._storages(namespace), wanted, namespace)
         there = set()
         async for page in self._kube.pages(STORAGES, namespace):
             for raw in page.items:
                 self._caches.storages.seen(raw)
                 there.add(raw["metadata"]["name"])
         # One that is gone may be known still.
-        return choose([item for item in self.storages(namespace) if item.metadata.name in there], wanted, namespace)
+        return choose([item for item in self._storages(namespace) if name_of(item) in there], wanted, namespace)
 
     def _knows(self, namespace: str, component: str | None, storage: str | None) -> bool:
         if component is not None and self._caches.components.document(Key(namespace, component)) is None:
             return False
         try:
-            choose(self.storages(namespace), storage, namespace)
+            choose(self._storages(namespace), storage, namespace)
         except UserError:
             return False
         return True
 
-    def storages(self, namespace: str) -> list[Storage]:
-        """All Storages of a namespace that are known."""
+    def check_keys(self, run: ComponentRun) -> None:
+        """Refuse parameters that are to come from a Secret that a Storage of the namespace uses itself.
+
+        Raises:
+            UserError: (InvalidSpec) naming the Secret and the Storage; one that can't be read may use any Secret.
+        """
+        known = self._storages(run.metadata.namespace)
+        for storage in known if run.spec.configuration.secrets else ():
+            if isinstance(storage, Unreadable):
+                raise storage.error()
+        check_secrets(run.spec, [storage for storage in known if not isinstance(storage, Unreadable)])
+
+    def _storages(self, namespace: str) -> list[Storage | Unreadable]:
         return [_storage(document) for document in self._caches.storages.of_namespace(namespace)]
 
 
@@ -131,5 +144,5 @@ def _component(document: bytes) -> Component:
 
 
 @lru_cache(_KEPT)
-def _storage(document: bytes) -> Storage:
-    return Storage.model_validate_json(document)
+def _storage(document: bytes) -> Storage | Unreadable:
+    return parse(json.loads(document))

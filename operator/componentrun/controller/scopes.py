@@ -7,21 +7,23 @@ operator, or this one after its next start, reads it there.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.api.storage import Storage
 from componentrun.core.scope import check_after, known_scope, status_of, status_of_failure
 from componentrun.errors import ComponentRunError
 from componentrun.process.kubeerrors import KubeError, NotFoundError
 from componentrun.process.resources import STORAGES
+from componentrun.storage.resource import Unreadable, parse
 from componentrun.storage.scope import find_scope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
+    from componentrun.api.storage import Storage
     from componentrun.controller.caches import Key, ObjectCache
     from componentrun.controller.stores import OpenStorage, Stores
     from componentrun.controller.workqueue import WorkQueue
@@ -138,7 +140,10 @@ class StorageWatch:
             self._failed.pop(key, None)
         if document is None or not self.active:
             return None
-        storage = Storage.model_validate_json(document)
+        storage = parse(json.loads(document))
+        if isinstance(storage, Unreadable):
+            _log.error("Storage %s can't be read by this release of the operator: %s", key, storage.problem)
+            return None
         wait = check_after(storage, self._clock())
         if wait > 0:
             return wait

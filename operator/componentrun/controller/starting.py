@@ -27,7 +27,6 @@ from componentrun.api.files import FileStatus
 from componentrun.controller.caches import Key
 from componentrun.core import status as core_status
 from componentrun.core.effective import EffectiveRun, resolve
-from componentrun.core.platformkeys import check_secrets
 from componentrun.core.podbuilder import PodSettings, build_pod, build_secret
 from componentrun.core.scope import Means, need_scope
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
@@ -132,7 +131,7 @@ class Starter:
         opened = replace(opened, by_session=scope.means is Means.SESSION)
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True)
         effective = resolve(run, component, opened.storage.metadata.name)
-        check_secrets(run.spec, self._references.storages(run.metadata.namespace))
+        self._references.check_keys(run)
         secrets = await self._secrets(run)
         token = await self._token(run, effective)
         plan = await self._plan(run, number, effective, opened, secrets)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.common import API_VERSION
 from componentrun.api.componentrun import ComponentRun
-from componentrun.controller.unreadable import what_is_wrong
+from componentrun.api.unreadable import what_is_wrong
 from componentrun.core import status as core_status
 from componentrun.errors import Reason
 from componentrun.process.kubeerrors import AlreadyExistsError, KubeError

@@ -7,24 +7,50 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
+
+from componentrun.api.storage import Storage
+from componentrun.api.unreadable import what_is_wrong
 from componentrun.errors import Reason, UserError
 from componentrun.storage.settings import StoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from componentrun.api.storage import Storage
-
-__all__ = ["choose", "settings_of"]
+__all__ = ["Unreadable", "choose", "name_of", "parse", "settings_of"]
 
 ACCESS_KEY: Final = "accessKeyId"
 SECRET_KEY: Final = "secretAccessKey"  # noqa: S105 - the name of a key in a Secret
 SESSION_TOKEN: Final = "sessionToken"  # noqa: S105 - likewise
 
 
-def choose(storages: Iterable[Storage], wanted: str | None, namespace: str) -> Storage:
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A Storage that the API server took and this release can't read: it counts a no-break space as none, say.
+
+    It must keep nobody from the other ones.
+    """
+
+    name: str
+    problem: str
+
+    def error(self) -> UserError:
+        """For whoever needs it."""
+        return UserError(f"Storage `{self.name}` can't be read by this release: {self.problem}", Reason.INVALID_SPEC)
+
+
+def parse(raw: Mapping[str, Any]) -> Storage | Unreadable:
+    """A Storage as the API server sends it."""
+    try:
+        return Storage.model_validate(raw)
+    except ValidationError as error:
+        return Unreadable(raw["metadata"]["name"], what_is_wrong(error))
+
+
+def choose(storages: Iterable[Storage | Unreadable], wanted: str | None, namespace: str) -> Storage:
     """The Storage that a run of this namespace means.
 
     Args:
@@ -33,14 +59,15 @@ def choose(storages: Iterable[Storage], wanted: str | None, namespace: str) -> S
         namespace: for messages.
 
     Raises:
-        UserError: (StorageNotFound) there is none of that name, or no default; (InvalidSpec) several are default.
+        UserError: (StorageNotFound) there is none of that name, or no default; (InvalidSpec) several are default, or
+            the one that is meant, or may be, can't be read.
     """
-    there = sorted(storages, key=lambda item: item.metadata.name)
-    names = ", ".join(f"`{item.metadata.name}`" for item in there) or "none"
+    found = {name_of(item): item for item in storages}
+    names = ", ".join(f"`{name}`" for name in sorted(found)) or "none"
+    there = [item for _, item in sorted(found.items()) if isinstance(item, Storage)]
     if wanted is not None:
-        for item in there:
-            if item.metadata.name == wanted:
-                return item
+        if (named := found.get(wanted)) is not None:
+            return _read(named)
         raise UserError(
             f"no Storage `{wanted}` in namespace `{namespace}` (there: {names}); create it, or name another one in "
             "spec.storage",
@@ -49,6 +76,8 @@ def choose(storages: Iterable[Storage], wanted: str | None, namespace: str) -> S
     default = [item for item in there if item.spec.default]
     if len(default) == 1:
         return default[0]
+    for item in found.values() if not default else ():
+        _read(item)
     if not default:
         raise UserError(
             f"no Storage of namespace `{namespace}` is the default one (there: {names}); set `default: true` in one, "
@@ -106,6 +135,17 @@ def settings_of(storage: Storage, secret: Mapping[str, Any] | None, *, endpoint:
         compression=storage.spec.compression,
         name=storage.metadata.name,
     )
+
+
+def name_of(storage: Storage | Unreadable) -> str:
+    """Its name."""
+    return storage.metadata.name if isinstance(storage, Storage) else storage.name
+
+
+def _read(storage: Storage | Unreadable) -> Storage:
+    if isinstance(storage, Unreadable):
+        raise storage.error()
+    return storage
 
 
 def _value(data: Mapping[str, str], name: str, told: str) -> str | None:

@@ -98,3 +98,12 @@ async def test_a_store_that_nobody_uses_any_more_is_not_kept(monkeypatch: pytest
     await kept.get("team", "main")
     gc.collect()
     assert used_once() is None
+
+
+async def test_another_storage_that_can_not_be_read_keeps_no_events_from_it() -> None:
+    kube = FakeKube()
+    kube.add_storage("main")
+    kube.add_storage("pasted", endpoint="http://minio\u00a0.test")
+    assert (await stores(kube).get("team", "main")).settings.name == "main"
+    with pytest.raises(UserError, match="Storage `pasted` can't be read by this release"):
+        await stores(kube).get("team", "pasted")

@@ -143,6 +143,17 @@ async def test_an_edited_storage_is_asked_about_at_once_though_the_store_had_jus
     assert (world.asked, world.conditions()["Ready"]) == (2, "Scoped")
 
 
+async def test_one_that_can_not_be_read_is_told_once_and_without_a_trace(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.object["spec"]["endpoint"] = "http://minio\u00a0.test"
+    world.storages.seen(world.object)
+    await world.settle()
+    (told,) = caplog.records
+    assert "Storage team/main can't be read by this release of the operator: spec.endpoint: " in told.message
+    assert (told.exc_info, world.asked) == (None, 0)
+
+
 async def test_an_operator_that_stands_by_asks_nobody(world: World) -> None:
     world.watch.active = False
     world.storages.seen(world.object)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -15,6 +16,7 @@ from componentrun.controller.stores import OpenStorage, Stores
 from componentrun.errors import UserError
 from componentrun.process.kube import Page
 from componentrun.process.kubeerrors import UnavailableError
+from tests.unit.core.make import make_run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -141,6 +143,24 @@ class TestWhatWasChangedRightBeforeARun:
         api.storages = [another("main", default=False), another("other", default=True)]
         assert (await stores.open("team", None, anew=True)).storage.metadata.name == "other"
 
+    async def test_another_one_that_can_not_be_read(self, api: Secrets, stores: Stores) -> None:
+        pasted = another("pasted", default=False)
+        pasted["spec"]["endpoint"] = "http://minio\u00a0.test"
+        api.storages = [a_storage(2), pasted]
+        assert (await stores.open("team", None, anew=True)).storage.metadata.name == "main"
+        with pytest.raises(UserError, match="Storage `pasted` can't be read by this release"):
+            await stores.open("team", "pasted", anew=True)
+
     async def test_one_that_is_gone(self, stores: Stores) -> None:
         with pytest.raises(UserError, match="no Storage `main` in namespace `team`"):
             await stores.open("team", "main", anew=True)
+
+
+@pytest.mark.parametrize("names_one", [True, False])
+async def test_a_storage_that_can_not_be_read_may_use_any_secret(names_one: bool) -> None:
+    caches = Caches()
+    caches.storages.seen(a_storage() | {"spec": {"bucket": "bucket", "endpoint": "http://minio\u00a0.test"}})
+    secrets = [{"path": "#key", "secretKeyRef": {"name": "keys", "key": "secretAccessKey"}}] if names_one else []
+    references = References(cast("Kube", Secrets()), caches)
+    with pytest.raises(UserError, match="Storage `main` can't be read") if names_one else nullcontext():
+        references.check_keys(make_run(configuration={"secrets": secrets}))

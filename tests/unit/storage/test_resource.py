@@ -8,7 +8,7 @@ import pytest
 from componentrun.api.common import ObjectMeta
 from componentrun.api.storage import Storage, StorageSpec
 from componentrun.errors import Reason, UserError
-from componentrun.storage.resource import choose, settings_of
+from componentrun.storage.resource import choose, parse, settings_of
 
 
 def storage(name: str = "main", **spec: Any) -> Storage:
@@ -42,6 +42,23 @@ def test_no_choice_is_told_with_what_is_there(
     with pytest.raises(UserError, match=message) as refused:
         choose(storages, wanted, "team")
     assert refused.value.reason == reason
+
+
+def pasted(name: str, **spec: Any) -> dict[str, Any]:
+    """A Storage whose endpoint was copied from a page: the API server's `\\s` is ASCII, and takes it."""
+    return {
+        "metadata": {"name": name, "namespace": "team"},
+        "spec": {"bucket": "tables", "endpoint": "http://minio\u00a0.test", **spec},
+    }
+
+
+def test_one_that_can_not_be_read_keeps_nobody_from_another_one() -> None:
+    there = [parse(pasted("a")), storage("b", default=True)]
+    assert choose(there, "b", "team").metadata.name == choose(there, None, "team").metadata.name == "b"
+    for wanted in ("a", None):
+        with pytest.raises(UserError, match=r"Storage `a` can't be read by this release: spec\.endpoint: ") as refused:
+            choose([parse(pasted("a", default=True)), storage("b")], wanted, "team")
+        assert refused.value.reason == Reason.INVALID_SPEC
 
 
 def test_the_secret_becomes_keys_that_no_repr_shows() -> None:
