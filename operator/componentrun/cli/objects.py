@@ -12,7 +12,6 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
-from componentrun.api.storage import Storage
 from componentrun.cli.cluster import SECRETS, Cluster, JsonObject
 from componentrun.cli.errors import BadRequestError, NotFoundError
 from componentrun.cli.fileobjects import ObjectFiles
@@ -25,7 +24,7 @@ from componentrun.storage.eventfeed import EventFeed
 from componentrun.storage.eventquery import EventQuery, last_events, locate
 from componentrun.storage.history import list_versions, read_history
 from componentrun.storage.layout import TableId
-from componentrun.storage.resource import settings_of
+from componentrun.storage.resource import Unreadable, parse, settings_of
 from componentrun.storage.restore import drop_table, restore_table
 from componentrun.storage.state import StateOwner, read_memory, read_state, remove_state, write_state
 from componentrun.storage.tables import gather_bounded, list_tables, need_table, read_table
@@ -58,7 +57,9 @@ def open_storage(cluster: Cluster, storage: JsonObject, endpoint: str | None) ->
     Raises:
         UserError: its Secret, or a key of it, is not there, or a value is malformed.
     """
-    model = Storage.model_validate(storage)
+    model = parse(storage)
+    if isinstance(model, Unreadable):
+        raise model.error()
     secret = None
     if model.spec.credentials is not None:
         try:

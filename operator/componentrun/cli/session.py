@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from componentrun.cli.cluster import COMPONENTS, RUNS, STORAGES, Cluster, JsonObject
 from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
 from componentrun.cli.render import Output
-from componentrun.errors import ComponentRunError
+from componentrun.errors import ComponentRunError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,8 +149,21 @@ class Session:
         from componentrun.storage.resource import choose  # noqa: PLC0415 - likewise
 
         found = {storage["metadata"]["name"]: storage for storage in self.cluster.list(STORAGES)}
-        models = [_parsed(Storage, storage) for storage in found.values()]
-        chosen = choose(models, name, self.cluster.namespace)
+        models: dict[str, Storage] = {}
+        faults: dict[str, EnvironmentFault] = {}
+        for title, storage in found.items():
+            try:
+                models[title] = _parsed(Storage, storage)
+            except EnvironmentFault as error:
+                faults[title] = error
+        try:
+            chosen = choose(models.values(), name, self.cluster.namespace)
+        except UserError:
+            # One that can't be read is told where it is meant, or may be.
+            for title, fault in faults.items():
+                if name in {None, title}:
+                    raise fault from None
+            raise
         return found[chosen.metadata.name], chosen
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from componentrun.cli.cluster import STORAGES
 from componentrun.cli.errors import EnvironmentFault
-from componentrun.errors import PlatformError, Reason
+from componentrun.cli.objects import open_storage
+from componentrun.errors import PlatformError, Reason, UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +77,24 @@ def test_a_storage_that_this_release_does_not_understand_is_named(world: World) 
     result = world.run("table", "ls")
     assert result.exit_code == 2
     assert "Storage `main` has a `spec.bucket` that this release does not understand" in result.stderr
+
+
+@pytest.mark.parametrize("flags", [(), ("--storage", "main")])
+def test_another_storage_that_this_release_does_not_understand_is_in_nobodys_way(
+    world: World, flags: tuple[str, ...]
+) -> None:
+    pasted = {
+        "metadata": {"name": "pasted", "namespace": "team"},
+        "spec": {"bucket": "b", "endpoint": "http://a\u00a0b"},
+    }
+    world.cluster.objects[STORAGES.plural]["pasted"] = pasted
+    result = world.run("table", "ls", *flags)
+    assert result.exit_code == 0, result.stderr
+    result = world.run("table", "ls", "--storage", "pasted")
+    assert result.exit_code == 2
+    assert "Storage `pasted` has a `spec.endpoint` that this release does not understand" in result.stderr
+    with pytest.raises(UserError, match=r"Storage `pasted` can't be read by this release: spec\.endpoint"):
+        open_storage(world.cluster, pasted, None)  # what `doctor` does with each
 
 
 def test_get_writes_the_bytes_to_stdout(world: World, file: Path) -> None:
