@@ -26,6 +26,7 @@ from componentrun.api.componentrun import TableStatus
 from componentrun.api.files import FileStatus
 from componentrun.controller.caches import Key
 from componentrun.core import status as core_status
+from componentrun.core.configfile import state_secrets
 from componentrun.core.effective import EffectiveRun, resolve
 from componentrun.core.podbuilder import PodSettings, build_pod, build_secret
 from componentrun.core.scope import Means, need_scope
@@ -134,10 +135,12 @@ class Starter:
         self._references.check_keys(run)
         secrets = await self._secrets(run)
         token = await self._token(run, effective)
-        plan = await self._plan(run, number, effective, opened, secrets)
+        memory = await _memory(effective, opened)
+        plan = await self._plan(run, number, effective, opened, secrets, memory)
         await self._policies.ensure(effective.network, opened.storage, opened.store.settings.base_url)
         pod = await self._pod(run, number, effective)
-        redact = tuple(dict.fromkeys((*effective.plain_secrets, *secrets.values(), *([token] if token else ()))))
+        known = (*effective.plain_secrets, *secrets.values(), *([token] if token else ()), *state_secrets(memory.state))
+        redact = tuple(dict.fromkeys(known))
         uid = pod["metadata"]["uid"]
         secret = build_secret(
             run, number, pod_uid=uid, grant_in=plan.grant_in, grant_out=plan.grant_out, redact=redact, token=token
@@ -209,13 +212,8 @@ class Starter:
         effective: EffectiveRun,
         opened: OpenStorage,
         secrets: dict[str, str],
+        memory: Memory,
     ) -> AttemptPlan:
-        memory = Memory()
-        if effective.configuration_id is not None:
-            owner = StateOwner(
-                effective.component_id, effective.configuration_id, effective.configuration_row, effective.branch
-            )
-            memory = await read_memory(opened.store, owner)
         expires_in, expires_out = self._expiry(effective)
         request = AttemptRequest(
             run=run.metadata.uid,
@@ -302,6 +300,16 @@ class Starter:
             raise TransientError(
                 f"what had the name `{name}` in namespace `{namespace}` went just now", Reason.QUEUED
             ) from error
+
+
+async def _memory(effective: EffectiveRun, opened: OpenStorage) -> Memory:
+    """What the run's configuration remembers; nothing where it names none."""
+    if effective.configuration_id is None:
+        return Memory()
+    owner = StateOwner(
+        effective.component_id, effective.configuration_id, effective.configuration_row, effective.branch
+    )
+    return await read_memory(opened.store, owner)
 
 
 def _source(item: EffectiveInput, now: datetime, memory: Memory) -> InputSource:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun import contract
 from componentrun.core.files import input_file_entry, output_file_entry
 from componentrun.core.mapping import input_entry, output_entry
+from componentrun.core.redactor import SHORTEST
 from componentrun.errors import Reason, UserError
 from componentrun.secretpaths import keys_of
 
@@ -17,13 +18,16 @@ if TYPE_CHECKING:
     from componentrun.core.effective import EffectiveInput
     from componentrun.core.files import EffectiveFiles
 
-__all__ = ["check_secret_paths", "config_json", "environment", "plain_secrets"]
+__all__ = ["check_secret_paths", "config_json", "environment", "plain_secrets", "state_secrets"]
 
 _STAGING_PROVIDER: Final = "aws"
 """What components know an S3-compatible store as."""
 _RUN_MODE: Final = "run"
 _FEATURES: Final = "queuev2"
 """Without it, keboola-component takes the platform for its predecessor and leaves `write_always` out of manifests."""
+_MOST_STATE_SECRETS: Final = 100
+_MOST_STATE_SECRET_BYTES: Final = 64 * 2**10
+"""Of a state, all together. A component writes it, and the Secret that holds them for the collector has 1 MiB."""
 
 
 def config_json(
@@ -97,6 +101,23 @@ def plain_secrets(configuration: Configuration) -> tuple[str, ...]:
         *_secret_texts(configuration.image_parameters, secret=False),
     ]
     return tuple(dict.fromkeys(found))
+
+
+def state_secrets(state: dict[str, Any]) -> tuple[str, ...]:
+    """Texts below `#` keys of what the configuration remembers, where components keep renewed tokens; each once.
+
+    The first ones that fit: a state that holds more than anybody needs must not keep the run from starting.
+    """
+    found: dict[str, None] = {}
+    left = _MOST_STATE_SECRET_BYTES
+    for text in _secret_texts(state, secret=False):
+        if len(text) < SHORTEST or text in found or (size := len(text.encode())) > left:
+            continue
+        found[text] = None
+        left -= size
+        if len(found) == _MOST_STATE_SECRETS:
+            break
+    return tuple(found)
 
 
 def _secret_texts(value: Any, *, secret: bool) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
@@ -186,3 +187,17 @@ async def test_an_image_is_known_by_its_name(image: str) -> None:
     world.add_run(image=image, configuration=CONFIGURATION)
     await FakeOperator(world).live()
     assert await kept(world) == {"last": 1}
+
+
+async def test_what_stands_below_a_secret_key_of_the_state_is_hidden_from_what_is_said() -> None:
+    """Components keep renewed tokens in their state."""
+    world = World()
+    world.state = {"oauth": {"#refresh_token": "renewed-8472635"}, "#n": 5, "last": "plain"}
+    world.add_run("first", configuration=CONFIGURATION)
+    await FakeOperator(world).live()
+    world.add_run("second", configuration=CONFIGURATION)
+    operator = FakeOperator(world)
+    await operator.start()
+    await operator.work()
+    secret = world.kube.objects["secrets", NAMESPACE, "second-1"]["data"]
+    assert json.loads(base64.b64decode(secret["redact"])) == ["renewed-8472635"]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from componentrun.columnfacts import ColumnFacts
+from componentrun.core.configfile import state_secrets
 from componentrun.core.effective import EffectiveRun, resolve
 from componentrun.core.image import pull_policy
 from componentrun.documents import MAX_DEPTH
@@ -283,6 +284,11 @@ class TestConfig:
         found = of_image(configuration={"parameters": parameters, "imageParameters": {"#key": "hush"}})
         assert found.plain_secrets == ("hush", "me", "x")
         assert "plain_secrets" not in repr(found)
+
+    def test_of_a_state_as_many_secrets_are_hidden_as_the_pods_secret_holds(self) -> None:
+        state = {"#a": ["x" * 60_000, "y" * 60_000, "no", "last"], "b": {"#c": "last"}, "d": "open"}
+        assert state_secrets(state) == ("x" * 60_000, "last")
+        assert state_secrets({"#many": [f"token-{i}" for i in range(1000)]}) == tuple(f"token-{i}" for i in range(100))
 
 
 class TestEnvironment:
