@@ -1,8 +1,8 @@
 """Which files below out/files are stored, and as what.
 
 Every file is stored; the output mapping and then its manifest say with which tags, and whether it is permanent. Only a
-hidden file that neither of them names is not: it is what editors and shells leave. A folder is an error, because a file
-in slices can't be stored (yet).
+hidden one that neither of them names is not: it is what editors and shells leave. Another folder is an error, because a
+file in slices can't be stored (yet).
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def decide_files(
     for entry in written:
         line = next((line for line in plan.files if _fits(line, entry.name)), None)
         manifest = manifests.get(entry.name)
-        if line is None and manifest is None and entry.kind == FILE and entry.name.startswith("."):
+        if line is None and manifest is None and entry.hidden:
             warnings.append(
                 f"{_path(entry.name)} was not stored: it is hidden, and no output mapping or manifest names it."
             )

@@ -57,6 +57,11 @@ class Entry:
     size: int
     """Bytes."""
 
+    @property
+    def hidden(self) -> bool:
+        """Whether it is what editors, shells and other tools leave: `.DS_Store`, `.part-0.crc`."""
+        return self.name.startswith(".") and self.kind in {FILE, FOLDER}
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:

@@ -155,7 +155,7 @@ def _sizes(folder: Folder, entries: Sequence[Entry], decision: Decision) -> list
             continue
         with contextlib.suppress(UserError):
             below = folder.entries(f"{contract.OUT_TABLES}/{source.name}")
-            sizes += [entry.size for entry in below if entry.kind == FILE]
+            sizes += [entry.size for entry in below if entry.kind == FILE and not entry.hidden]
     return sizes
 
 

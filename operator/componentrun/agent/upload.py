@@ -81,7 +81,7 @@ class _Table:
         self.error: UserError | None = None
         self.failed_at = 0
         """Number of the job that `error` is about."""
-        self.warning: str | None = None
+        self.warnings: list[str] = []
         self.stored: dict[int, SliceWritten] = {}
         self.checks: dict[int, Future[int]] = {}
         self._lock = threading.Lock()
@@ -105,6 +105,11 @@ class _Table:
             if self.error is None or number < self.failed_at:
                 self.error, self.failed_at = error, number
 
+    def warn(self, warning: str | None) -> None:
+        """Remember what is to be said of it, where there is something."""
+        if warning is not None:
+            self.warnings.append(warning)
+
     def needs(self, job: _Job) -> bool:
         """Whether a job is still to be done: where the table is given up, only to find a fault before the known one."""
         return self.error is None or job.number < self.failed_at
@@ -124,7 +129,7 @@ class _Table:
     def written(self) -> TableWritten:
         """The complete table."""
         facts, strange = known_facts(self.source, self.columns, self.path)
-        self.warning = self.warning or strange
+        self.warn(strange)
         slices = tuple(self._slice(number) for number in sorted(self.stored))
         return TableWritten(
             source=shown(self.source.name),
@@ -208,7 +213,7 @@ def _outcome(tables: Sequence[_Table]) -> Uploaded:
             written.append(complete)
         elif table.error is not None:
             errors.append(table.error)
-    return Uploaded(tuple(written), tuple(errors), tuple(table.warning for table in tables if table.warning))
+    return Uploaded(tuple(written), tuple(errors), tuple(warning for table in tables for warning in table.warnings))
 
 
 def _prefixes(sources: Sequence[Source], root: str) -> Iterator[tuple[Source, str]]:
@@ -237,7 +242,8 @@ def _jobs(folder: Folder, tables: Sequence[_Table], checkers: Checkers) -> Itera
 
 def _single(folder: Folder, table: _Table) -> Iterator[_Job]:
     with folder.open(table.path) as file:
-        header, table.warning = header_of(file, table.source, table.path)
+        header, warning = header_of(file, table.source, table.path)
+        table.warn(warning)
         table.columns = header.columns
         yield from _of_file(table, 0, table.path, file, header.data_offset)
 
@@ -245,7 +251,11 @@ def _single(folder: Folder, table: _Table) -> Iterator[_Job]:
 def _sliced(folder: Folder, table: _Table) -> Iterator[_Job]:
     table.columns = columns_of(table.source, table.path)
     number = 0
-    for entry in folder.entries(table.path):
+    entries = folder.entries(table.path)
+    table.warn(_not_stored(table.path, [entry.name for entry in entries if entry.hidden]))
+    for entry in entries:
+        if entry.hidden:
+            continue
         path = f"{table.path}/{entry.name}"
         if entry.kind != FILE:
             raise refused(path, entry.kind)
@@ -253,6 +263,13 @@ def _sliced(folder: Folder, table: _Table) -> Iterator[_Job]:
             for job in _of_file(table, number, path, file, start_of_text(file.read)):
                 yield job
                 number += 1
+
+
+def _not_stored(path: str, hidden: Sequence[str]) -> str | None:
+    if not hidden:
+        return None
+    more = f" and {len(hidden) - 1} more" if len(hidden) > 1 else ""
+    return f"{shown(path)}: hidden files are no slices and were not stored: `{shown(hidden[0])}`{more}."
 
 
 def _of_file(table: _Table, number: int, path: str, file: Opened, start: int) -> Iterator[_Job]:

@@ -78,6 +78,12 @@ def test_a_hidden_file_is_stored_only_where_somebody_names_it() -> None:
     assert warning.startswith("out/files/.gitkeep was not stored")
 
 
+def test_a_hidden_folder_that_nobody_names_is_no_error() -> None:
+    decision = decide_files([Entry(".ipynb_checkpoints", FOLDER, 0)], {}, StageOutPlan("ns/run", ()))
+    assert (decision.sources, decision.errors) == ((), ())
+    assert decision.warnings[0].startswith("out/files/.ipynb_checkpoints was not stored: it is hidden")
+
+
 def test_a_public_file_is_stored_and_said_not_to_be() -> None:
     decision = decided(["a"], manifests={"a": FileManifest(public=True)})
     assert len(decision.sources) == 1

@@ -1,4 +1,4 @@
-"""Which of several faults of one table is told."""
+"""What of a table is stored, and which of several faults of it is told."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ POST = PostPolicy("http://store.test/bucket", {}, "data/r-1/", 2**30)
 PLAN = StageOutPlan("ns/run", ())
 ROW = b"12345,6789\n"
 BAD = b"12345\n"
+SLICED = Source(
+    "bar.csv", True, TableId.parse("out.c-a.bar"), (), incremental=False, write_always=False, columns=("a", "b")
+)
 
 
 class Sent:
@@ -59,6 +62,10 @@ class LateCheckers:
         return future
 
 
+def checkers(folder: Folder) -> Any:
+    return LateCheckers(folder)
+
+
 @pytest.mark.parametrize("rows", [2000, 40_000])  # checked where they are uploaded, or in processes beside that
 def test_the_first_fault_of_a_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     monkeypatch.setattr(upload, "_SMALLEST_SLICE_BYTES", rows * len(ROW))
@@ -70,8 +77,7 @@ def test_the_first_fault_of_a_file_is_told(tmp_path: Path, monkeypatch: pytest.M
     for _ in range(3):
         client: Any = Sent()
         with Folder(str(tmp_path)) as folder:
-            checkers: Any = LateCheckers(folder)
-            (error,) = upload.upload(client, folder, POST, [source], checkers, PLAN).errors
+            (error,) = upload.upload(client, folder, POST, [source], checkers(folder), PLAN).errors
         assert error.message.startswith(f"out/tables/bar.csv, line {rows + 7}: found 1 field, expected 2")
 
 
@@ -91,10 +97,34 @@ def test_a_quote_that_is_not_closed_takes_no_memory(tmp_path: Path, monkeypatch:
     source = Source("bar.csv", False, TableId.parse("out.c-a.bar"), (), incremental=False, write_always=False)
     client: Any = Sent()
     with Folder(str(tmp_path)) as folder:
-        checkers: Any = LateCheckers(folder)
         plan = StageOutPlan("ns/run", (), compression="zstd")
-        (error,) = upload.upload(client, folder, POST, [source], checkers, plan).errors
+        (error,) = upload.upload(client, folder, POST, [source], checkers(folder), plan).errors
     assert (
         error.message == "out/tables/bar.csv, line 50002: the row is longer than 300000 bytes; is a quote not closed?"
     )
     assert max(sizes) <= 600_000
+
+
+def test_hidden_files_are_no_slices(tmp_path: Path) -> None:
+    """Hadoop leaves checksums (`.part-0.crc`), a Mac `.DS_Store`, Jupyter a folder."""
+    folder = tmp_path / "out/tables/bar.csv"
+    (folder / ".ipynb_checkpoints").mkdir(parents=True)
+    (folder / ".part-0.crc").write_bytes(b"crc\0\xff")
+    (folder / "_SUCCESS").write_bytes(b"")
+    (folder / "part-0").write_bytes(ROW)
+    client: Any = Sent()
+    with Folder(str(tmp_path)) as opened:
+        done = upload.upload(client, opened, POST, [SLICED], checkers(opened), PLAN)
+    assert (done.errors, [table.rows for table in done.tables]) == ((), [1])
+    assert done.warnings == (
+        "out/tables/bar.csv: hidden files are no slices and were not stored: `.ipynb_checkpoints` and 1 more.",
+    )
+
+
+def test_a_hidden_link_among_slices_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out/tables/bar.csv").mkdir(parents=True)
+    (tmp_path / "out/tables/bar.csv/.link").symlink_to("/etc/passwd")
+    client: Any = Sent()
+    with Folder(str(tmp_path)) as opened:
+        (error,) = upload.upload(client, opened, POST, [SLICED], checkers(opened), PLAN).errors
+    assert error.message.startswith("out/tables/bar.csv/.link: found a symbolic link")
