@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from componentrun.agent.folder import FILE, FOLDER, refused, shown
-from componentrun.agent.manifest import manifest_flag, manifest_object
+from componentrun.agent.manifest import manifest_flag, manifest_names, manifest_object
 from componentrun.contract import MANIFEST_SUFFIX, OUT_FILES
 from componentrun.errors import Reason, UserError
 from componentrun.filenames import name_problem, tags_problem
@@ -86,14 +86,12 @@ def parse_file_manifest(text: bytes, file: str) -> FileManifest:
     """
     name = shown(file)
     raw = manifest_object(text, name)
-    tags = raw.get("tags")
-    if tags is not None and (not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags)):
-        raise UserError(f"{name}: `tags` is no list of texts", Reason.OUTPUT_INVALID)
+    tags = manifest_names(raw, "tags", name)
     problem = tags_problem(tags or ())
     if problem is not None:
         raise UserError(f"{name}: it {problem}", Reason.OUTPUT_INVALID)
     return FileManifest(
-        tags=None if tags is None else tuple(tags),
+        tags=tags,
         permanent=manifest_flag(raw, "is_permanent", name),
         public=bool(manifest_flag(raw, "is_public", name)),
     )

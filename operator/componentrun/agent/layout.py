@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from componentrun.columnfacts import ColumnFacts
     from componentrun.errors import UserError
 
-__all__ = ["MOST_COLUMNS", "columns_of", "header_of", "known_facts"]
+__all__ = ["MOST_COLUMNS", "columns_of", "header_of", "known_facts", "primary_key_of"]
 
 _HEADER_LINE: Final = 1
 MOST_COLUMNS: Final = 50_000
@@ -51,6 +51,12 @@ def columns_of(source: Source, path: str) -> tuple[str, ...]:
         )
     _check_named(source, columns, path)
     return columns
+
+
+def primary_key_of(source: Source, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The primary key as the columns are named, each once. Blanks around a name count only where a column has them."""
+    there = frozenset(columns)
+    return tuple(dict.fromkeys(name if name in there else name.strip() for name in source.primary_key))
 
 
 def known_facts(source: Source, columns: tuple[str, ...], path: str) -> tuple[tuple[ColumnFacts, ...], str | None]:
@@ -104,7 +110,7 @@ def _agreed(header: Header, columns: tuple[str, ...], path: str) -> Header:
 def _check_named(source: Source, columns: tuple[str, ...], path: str, line: int | None = None) -> None:
     if len(columns) > MOST_COLUMNS:
         raise _wrong(path, f"it has {len(columns)} columns; expected at most {MOST_COLUMNS}", line)
-    named = [("the primary key column", column) for column in source.primary_key]
+    named = [("the primary key column", column) for column in primary_key_of(source, columns)]
     if source.delete_where is not None:
         named.append(("the column by which rows are deleted,", source.delete_where.column))
     for what, column in named:

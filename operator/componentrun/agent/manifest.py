@@ -21,7 +21,7 @@ from componentrun.errors import Reason, UserError
 from componentrun.exchange import Where
 from componentrun.tablesql import check_where
 
-__all__ = ["Manifest", "is_text", "manifest_flag", "manifest_object", "parse_manifest"]
+__all__ = ["Manifest", "is_text", "manifest_flag", "manifest_names", "manifest_object", "parse_manifest"]
 
 _FILTER: Final = frozenset({"where_filters", "column", "operator", "values_from_set"})
 _NO_SINGLE_FILTER: Final = (
@@ -117,7 +117,7 @@ def _delete_where(raw: dict[str, Any], name: str) -> Where | None:
     column = raw.get("delete_where_column")
     if not column:
         return None
-    values = raw.get("delete_where_values")
+    values = _without_gaps(raw.get("delete_where_values"))
     if not isinstance(column, str):
         raise _wrong(name, f"`delete_where_column` is {_kind(column)}, expected the name of a column")
     if not isinstance(values, list):
@@ -192,8 +192,7 @@ _Told = tuple[tuple[str, ...] | None, tuple[str, ...] | None, list[ColumnFacts]]
 
 
 def _old_form(raw: dict[str, Any], name: str) -> _Told:
-    columns = _names(raw, "columns", name)
-    primary_key = _names(raw, "primary_key", name)
+    columns = manifest_names(raw, "columns", name)
     metadata = raw.get("column_metadata") or {}
     if not isinstance(metadata, dict):
         raise _wrong(name, f"`column_metadata` is {_kind(metadata)}, expected an object of lists")
@@ -206,11 +205,11 @@ def _old_form(raw: dict[str, Any], name: str) -> _Told:
     # `[""]` and `[]` are how old components say "none"; for columns that means the file brings its header.
     if columns in {(), ("",)}:
         columns = None
-    return columns, None if primary_key is None else tuple(key for key in primary_key if key), facts
+    return columns, _primary_key(raw, name), facts
 
 
 def _schema(raw: dict[str, Any], name: str) -> _Told:
-    schema = raw["schema"]
+    schema = _without_gaps(raw["schema"])
     if not isinstance(schema, list):
         raise _wrong(name, f"`schema` is {_kind(schema)}, expected a list of columns")
     facts, key = [], []
@@ -223,16 +222,35 @@ def _schema(raw: dict[str, Any], name: str) -> _Told:
             raise _wrong(name, f"`schema[{i}]` (`{column['name']}`): {error}") from error
         if manifest_flag(column, "primary_key", f"{name}: `schema[{i}]`"):
             key.append(column["name"])
-    return tuple(item.name for item in facts), tuple(key) or _names(raw, "primary_key", name), facts
+    return tuple(item.name for item in facts), tuple(key) or _primary_key(raw, name), facts
 
 
-def _names(raw: dict[str, Any], key: str, name: str) -> tuple[str, ...] | None:
-    value = raw.get(key)
+def _primary_key(raw: dict[str, Any], name: str) -> tuple[str, ...] | None:
+    names = manifest_names(raw, "primary_key", name)
+    return None if names is None else tuple(dict.fromkeys(key for key in names if key))
+
+
+def manifest_names(raw: dict[str, Any], key: str, name: str) -> tuple[str, ...] | None:
+    """Names in a manifest; None where it does not say. Raises as `parse_manifest` does.
+
+    A whole number is a name, too: so PHP writes the keys of an array, and pandas the columns of a frame without names.
+    """
+    value = _without_gaps(raw.get(key))
     if value is None:
         return None
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+    if not isinstance(value, list):
         raise _wrong(name, f"`{key}` is {_kind(value)}, expected a list of names")
-    return tuple(value)
+    for i, item in enumerate(value):
+        if not isinstance(item, str | int) or isinstance(item, bool):
+            raise _wrong(name, f"`{key}[{i}]` is {_kind(item)}, expected a name")
+    return tuple(str(item) for item in value)
+
+
+def _without_gaps(value: Any) -> Any:
+    """The value, as a list where it is one with gaps: PHP writes that as an object with numbers as keys."""
+    if isinstance(value, dict) and all(key.isdecimal() for key in value):
+        return list(value.values())
+    return value
 
 
 def manifest_flag(raw: dict[str, Any], key: str, name: str) -> bool | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.agent.checking import Task, check
 from componentrun.agent.folder import FILE, refused, shown
 from componentrun.agent.form import Form
-from componentrun.agent.layout import columns_of, header_of, known_facts
+from componentrun.agent.layout import columns_of, header_of, known_facts, primary_key_of
 from componentrun.agent.packing import PACKED_SLICE_BYTES, WORTH_PACKING, packed
 from componentrun.agent.parallel import in_parallel
 from componentrun.contract import OUT_TABLES
@@ -135,7 +135,7 @@ class _Table:
             source=shown(self.source.name),
             destination=str(self.source.table),
             columns=self.columns,
-            primary_key=self.source.primary_key,
+            primary_key=primary_key_of(self.source, self.columns),
             incremental=self.source.incremental,
             write_always=self.source.write_always,
             slices=slices,

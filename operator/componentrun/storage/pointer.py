@@ -309,7 +309,7 @@ def merge_load(pointer: Pointer | None, load: TableLoad, commit: Commit, version
         version = pointer.version + 1 if pointer is not None else 1
     there = pointer if pointer is not None and not pointer.dropped else None
     names = load.columns
-    primary_key = load.primary_key
+    primary_key = tuple(dict.fromkeys(load.primary_key))
     segments: tuple[Segment, ...] = ()
     if there is not None and load.incremental:
         # The operator does this, and nothing else meanwhile: a table may have tens of thousands of columns.

@@ -119,6 +119,8 @@ def test_a_manifest_without_a_file_is_an_error() -> None:
     [
         ({}, FileManifest()),
         ({"tags": ["a", "b"], "is_permanent": True}, FileManifest(("a", "b"), permanent=True)),
+        ({"tags": [2026, "b"]}, FileManifest(("2026", "b"))),
+        ({"tags": {"0": "a", "2": "c"}}, FileManifest(("a", "c"))),
         ({"tags": [], "is_permanent": False, "is_public": False}, FileManifest((), permanent=False)),
         ({"is_public": True, "is_encrypted": True, "notify": True, "new": 1}, FileManifest(public=True)),
     ],
@@ -132,8 +134,8 @@ def test_a_manifest_is_read(document: dict[str, Any], wanted: FileManifest) -> N
     [
         ("{", "a.manifest: it is no JSON"),
         ("[]", "a.manifest: it is a list, expected an object"),
-        ('{"tags": "x"}', "a.manifest: `tags` is no list of texts"),
-        ('{"tags": [1]}', "a.manifest: `tags` is no list of texts"),
+        ('{"tags": "x"}', "a.manifest: `tags` is a text, expected a list of names"),
+        ('{"tags": ["a", null]}', "a.manifest: `tags[1]` is null, expected a name"),
         ('{"tags": [""]}', "a.manifest: it has the tag '', which is empty"),
         ('{"is_permanent": "yes"}', "a.manifest: `is_permanent` is a text, expected true or false"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from componentrun.agent import stage_out
 from componentrun.agent.folder import FOLDER, Folder
-from componentrun.agent.layout import MOST_COLUMNS, columns_of, header_of, known_facts
+from componentrun.agent.layout import MOST_COLUMNS, columns_of, header_of, known_facts, primary_key_of
 from componentrun.agent.manifest import Manifest
 from componentrun.agent.outputs import Source
 from componentrun.agent.stage_out import bounded
@@ -186,3 +186,9 @@ def test_tables_of_more_columns_together_than_the_operator_can_publish_are_refus
     refused = bounded(of(stage_out.MOST_COLUMNS + 5))
     assert refused.tables == ()
     assert "have 250005 columns together" in refused.errors[0].message
+
+
+def test_blanks_around_a_name_of_the_key_count_only_where_a_column_has_them() -> None:
+    spaced = source(Manifest(columns=("a", " b ")), " a", " b ", "a", kind=FOLDER)
+    assert columns_of(spaced, "x.csv") == ("a", " b ")
+    assert primary_key_of(spaced, ("a", " b ")) == ("a", " b ")

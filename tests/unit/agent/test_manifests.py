@@ -1,4 +1,4 @@
-"""Manifests that say more, or something else, than can be done: refused and named, never passed over."""
+"""Manifests as components of other languages write them, and those that say more than can be done."""
 
 from __future__ import annotations
 
@@ -59,3 +59,27 @@ def test_the_primary_key_of_a_schema(told: object, key: tuple[str, ...] | None) 
 def test_a_primary_key_that_is_no_truth_value_is_not_left_out() -> None:
     with pytest.raises(UserError, match=r"`schema\[0\]`: `primary_key` is a text, expected true or false"):
         parsed({"schema": [{"name": "id", "primary_key": "true"}]})
+
+
+@pytest.mark.parametrize(
+    ("raw", "columns", "key"),
+    [
+        # PHP makes numbers of keys that look like some, pandas counts the columns of a frame without names.
+        ({"columns": [2025, 2026], "primary_key": [2025]}, ("2025", "2026"), ("2025",)),
+        # PHP: array_filter and array_unique leave gaps, and such an array becomes an object.
+        ({"columns": {"0": "a", "2": "b"}, "primary_key": {"1": "b"}}, ("a", "b"), ("b",)),
+        ({"columns": {}, "primary_key": {}}, None, ()),
+        ({"columns": ["a"], "primary_key": ["a", "", "a"]}, ("a",), ("a",)),
+        ({"schema": {"1": {"name": "a"}}, "primary_key": [""]}, ("a",), ()),
+    ],
+)
+def test_names_as_other_languages_write_them(
+    raw: dict[str, Any], columns: tuple[str, ...] | None, key: tuple[str, ...]
+) -> None:
+    manifest = parsed(raw)
+    assert (manifest.columns, manifest.primary_key) == (columns, key)
+
+
+def test_values_by_which_rows_are_deleted_may_be_a_list_with_gaps() -> None:
+    manifest = parsed({"delete_where_column": "day", "delete_where_values": {"0": "1", "3": "2"}})
+    assert manifest.delete_where == Where("day", "eq", ("1", "2"))

@@ -105,6 +105,7 @@ def test_a_key_is_the_same_whatever_the_order_of_its_columns() -> None:
     first = apply_load(None, load("a", "b", "c", key=("a", "b")), commit("r1"))
     second = apply_load(first, load("a", "b", "c", key=("b", "a"), incremental=True), commit("r2"))
     assert second.primary_key == ("a", "b")
+    assert apply_load(None, load("a", "b", key=("a", "a")), commit("r1")).primary_key == ("a",)
 
 
 def test_a_table_of_thousands_of_columns_is_refused_in_a_sentence() -> None:
