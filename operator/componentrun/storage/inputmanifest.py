@@ -42,12 +42,13 @@ def input_manifest(pointer: Pointer, store: Store, columns: tuple[str, ...], typ
         "columns": list(columns),
         "created": pointer.created.strftime(_TIME),
         "last_change_date": pointer.last_change.strftime(_TIME),
+        "last_import_date": pointer.last_change.strftime(_TIME),
         "metadata": metadata_list(pointer.metadata),
     }
     facts = {column.name: column.facts for column in pointer.columns}
     if type_support == DEFAULT_TYPE_SUPPORT:
-        told = {name: facts[name].metadata_entries() for name in columns}
-        return manifest | {"column_metadata": {name: entries for name, entries in told.items() if entries}}
+        # Every column, as components have always found it: they look it up without asking whether it is there.
+        return manifest | {"column_metadata": {name: facts[name].metadata_entries() for name in columns}}
     description = pointer.metadata.get(DESCRIPTION_KEY)
     return (
         manifest

@@ -36,6 +36,7 @@ BOTH: dict[str, Any] = {
     "columns": ["id", "n"],
     "created": "2026-02-03T04:05:06+0000",
     "last_change_date": "2026-02-03T04:05:06+0000",
+    "last_import_date": "2026-02-03T04:05:06+0000",
     "metadata": [{"key": "KBC.description", "value": "all"}, {"key": "k", "value": "v"}],
 }
 
@@ -49,7 +50,8 @@ async def test_the_old_form(store: Store) -> None:
                 {"key": "KBC.datatype.length", "value": "11"},
                 {"key": "KBC.description", "value": "key"},
                 {"key": "a", "value": "1"},
-            ]
+            ],
+            "n": [],
         }
     }
 
@@ -76,4 +78,4 @@ async def test_only_columns_that_are_delivered_are_told_of(store: Store) -> None
     manifest = input_manifest(TABLE, store, ("n",), "hints")
     assert (manifest["columns"], manifest["primary_key"]) == (["n"], [])
     assert [column["name"] for column in manifest["schema"]] == ["n"]
-    assert input_manifest(TABLE, store, ("n",), "none")["column_metadata"] == {}
+    assert input_manifest(TABLE, store, ("n",), "none")["column_metadata"] == {"n": []}

@@ -82,8 +82,9 @@ async def test_a_table_becomes_a_file_with_its_manifest(store: Store, signer: Si
         "columns": ["a", "b"],
         "created": "2026-02-03T04:05:06+0000",
         "last_change_date": "2026-02-03T04:05:06+0000",
+        "last_import_date": "2026-02-03T04:05:06+0000",
         "metadata": [],
-        "column_metadata": {},
+        "column_metadata": {"a": [], "b": []},
     }
     assert (plan.config, plan.state, plan.run) == ({"a": 1}, {"s": 2}, "ns/run")
     assert [(item.source, item.rows, item.bytes) for item in done.inputs] == [(FOO, 3, 12)]
