@@ -48,6 +48,8 @@ class Manifest:
     """Columns of which it says something."""
     metadata: dict[str, str] = field(default_factory=dict)
     """What it says of the table as a whole."""
+    warning: str | None = None
+    """What of it was passed over that may matter."""
 
 
 def parse_manifest(text: bytes, file: str) -> Manifest:
@@ -81,6 +83,7 @@ def parse_manifest(text: bytes, file: str) -> Manifest:
         enclosure=enclosure,
         facts=tuple(item for item in facts if item.says_something),
         metadata=_metadata(raw, name),
+        warning=_passed_over(raw, name),
     )
 
 
@@ -94,6 +97,13 @@ def _dialect(raw: dict[str, Any], name: str) -> tuple[str | None, str | None]:
     except ValueError as error:
         raise _wrong(name, str(error)) from error
     return delimiter, enclosure
+
+
+def _passed_over(raw: dict[str, Any], name: str) -> str | None:
+    """Manifests of the first years may say `escaped_by`; many of their files hold nothing that is escaped."""
+    if not raw.get("escaped_by"):
+        return None
+    return f"{name}: its `escaped_by` was passed over: nothing is escaped here; an enclosure inside a value is doubled."
 
 
 def _metadata(raw: dict[str, Any], name: str) -> dict[str, str]:

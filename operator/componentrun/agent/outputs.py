@@ -88,6 +88,7 @@ def decide(entries: Sequence[Entry], manifests: Mapping[str, Manifest | UserErro
             warnings.append(_not_stored(entry.name, plan.default_bucket))
         else:
             sources.append(source)
+            warnings += [manifest.warning] if manifest.warning is not None else []
     sources.sort(key=lambda source: not source.write_always)
     return Decision(tuple(sources), tuple(warnings), tuple(errors))
 

@@ -372,3 +372,13 @@ def test_what_a_manifest_may_not_say(text: str, problem: str) -> None:
 def test_a_manifest_that_is_no_text() -> None:
     with pytest.raises(UserError, match="it is not UTF-8"):
         parse_manifest(b'{"a": "\xff"}', "x")
+
+
+def test_a_manifest_that_says_escaped_by_is_read_with_a_warning() -> None:
+    """Components of 2015 copied it from the documentation, mostly for files in which nothing is escaped."""
+    manifest = parse_manifest(b'{"escaped_by": "\\\\", "delimiter": "\\t"}', "out/tables/a.manifest")
+    decision = decided(files("a"), OutputTable("a", "out.c-a.a"), manifests={"a": manifest})
+    assert [source.dialect.delimiter for source in decision.sources] == ["\t"]
+    (warning,) = decision.warnings
+    assert warning.startswith("out/tables/a.manifest: its `escaped_by` was passed over: nothing is escaped here;")
+    assert parse_manifest(b'{"escaped_by": ""}', "a").warning is None
