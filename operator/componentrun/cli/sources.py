@@ -15,6 +15,9 @@ from componentrun.cli.yamltext import documents
 
 __all__ = ["again", "local_file", "parameters", "read"]
 
+_BOM = "\ufeff"
+"""What programs on Windows put before a text; it is no part of it."""
+
 
 def again(raw: JsonObject) -> JsonObject:
     """The manifest of a run like this one, with a name of its own."""
@@ -39,7 +42,7 @@ def read(file: str) -> tuple[str, str]:
     if file == "-":
         what = "what came from stdin"
         try:
-            return sys.stdin.read(), what
+            return sys.stdin.read().removeprefix(_BOM), what
         except UnicodeDecodeError as error:
             raise BadRequestError(f"{what} is not text in UTF-8", "save it in UTF-8") from error
     return _text(Path(file)), f"`{file}`"
@@ -75,7 +78,7 @@ def local_file(path: Path, what: str) -> Iterator[Path]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8").removeprefix(_BOM)
     except OSError as error:
         raise BadRequestError(f"can't read `{path}`: {error.strerror}", "check the path") from error
     except UnicodeDecodeError as error:

@@ -22,7 +22,7 @@ __all__ = ["app"]
 
 app = typer.Typer(help="State of configurations: get, put, rm.", no_args_is_help=True, rich_markup_mode=None)
 
-_ID = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
+_ID = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
 Component = Annotated[
     str, typer.Argument(metavar="COMPONENT", help="Name of the Component, or the last part of the image's name.")
 ]
@@ -109,7 +109,7 @@ def _owner(component: str, configuration: str, row: str | None, branch: str) -> 
     for what, text in named.items():
         if text is not None and not _ID.fullmatch(text):
             raise BadRequestError(
-                f"{what} is `{text}`; expected letters, digits, `.`, `_` and `-`",
+                f"{what} is `{text}`; expected at most 253 letters, digits, `.`, `_` and `-`",
                 "it is what the run's manifest says: `componentrun get RUN -o yaml` shows it",
             )
     return StateOwner(component, configuration, row, branch)

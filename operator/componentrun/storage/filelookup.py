@@ -67,6 +67,8 @@ async def find_files(
         limit: how many at most; None: all.
         now: the time, for what has expired; None: the clock's.
     """
+    if not all(_can_be(text) for text in (query.name, query.glob, *query.tags) if text is not None):
+        return []
     now = now or datetime.now(UTC)
     found: list[FileRecord] = []
     batch: list[str] = []
@@ -86,6 +88,14 @@ async def find_files(
             break
     await take()
     return found[:limit]
+
+
+def _can_be(text: str) -> bool:
+    """Whether a file can have such a name or tag: what people type may be empty, or bytes that are no UTF-8."""
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _candidates(store: Store, query: FileQuery) -> AsyncIterator[str]:

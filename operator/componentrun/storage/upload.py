@@ -100,13 +100,15 @@ async def _store_table(
     store: Store, path: Path, table: TableId, run: str, *, primary_key: tuple[str, ...], incremental: bool
 ) -> TableWritten:
     """Check and store a file's rows; nothing is published yet."""
+    # The name may be no UTF-8, and it is told with the table.
+    name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
     descriptor = _open(path)
     try:
-        header, slices = await _store_file(store, descriptor, path.name, table, run)
+        header, slices = await _store_file(store, descriptor, name, table, run)
     finally:
         os.close(descriptor)
     return TableWritten(
-        source=path.name,
+        source=name,
         destination=str(table),
         columns=header.columns,
         primary_key=primary_key,

@@ -61,6 +61,17 @@ def test_a_file_that_is_not_there_is_named(world: World, command: tuple[str, ...
     assert "there is no file `none.pdf`, by id or by name, in Storage `main`" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["", "\udcff.pdf"])
+def test_what_is_no_name_is_nobodys(world: World, name: str) -> None:
+    """A variable of a script that is empty, a file name of Windows."""
+    for command in (("get",), ("info",), ("rm", "--yes"), ("tag", "--add", "x")):
+        result = world.run("file", *command, name)
+        assert (result.exit_code, "there is no file `" in result.stderr) == (1, True)
+    for option in ("--name", "--tag", "--glob"):
+        result = world.run("file", "ls", option, name)
+        assert (result.exit_code, result.stderr) == (0, "no such files\n")
+
+
 def test_ls_shows_the_newest_first_and_what_was_asked_for(world: World, path: Path) -> None:
     put(world, path, "--name", "a.csv", "--tag", "x", "--tag", "y")
     put(world, path, "--name", "b.csv", "--tag", "x", "--permanent")

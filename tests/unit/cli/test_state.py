@@ -44,18 +44,24 @@ def test_put_reads_stdin(world: World) -> None:
     assert world.store.states == {StateOwner("ex", "12"): {}}
 
 
+def test_put_takes_a_file_that_windows_has_marked(world: World, tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert world.run("state", "put", str(tmp_path / "state.json"), "ex", "12").exit_code == 0
+    assert world.store.states == {StateOwner("ex", "12"): {"a": 1}}
+
+
 @pytest.mark.parametrize("text", ["[]", "{", "1", '{"a": NaN}', '{"a": [-Infinity]}', '{"a": 1e400}', "[" * 100_000])
 def test_what_is_no_object_is_refused_before_anybody_is_asked(world: World, text: str) -> None:
     result = world.run("state", "put", "-", "ex", "12", text=text)
     assert (result.exit_code, world.asked, world.store.states) == (1, [], {})
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", ".."])
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", "a" * 254])
 def test_a_name_that_can_not_be_is_refused(world: World, name: str) -> None:
     for arguments in ((name, "12"), ("ex", name), ("ex", "12", "--row", name), ("ex", "12", "--branch", name)):
         result = world.run("state", "get", *arguments)
         assert (result.exit_code, world.asked) == (1, [])
-        assert "expected letters" in result.stderr
+        assert "expected at most 253 letters" in result.stderr
 
 
 def test_rm_does_not_do_it_where_nobody_can_be_asked(world: World) -> None:

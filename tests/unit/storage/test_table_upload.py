@@ -1,0 +1,22 @@
+"""A local file that becomes a table."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from componentrun.storage.layout import TableId
+from componentrun.storage.upload import upload_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from componentrun.storage.connection import Store
+
+FOO = TableId.parse("in.c-main.foo")
+
+
+async def test_a_file_whose_name_is_no_utf_8_is_loaded_as_any_other(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"v\xfdpis.csv")
+    file.write_bytes(b"id\n1\n")
+    assert (await upload_table(store, file, FOO)).rows == 1
