@@ -31,6 +31,8 @@ __all__ = ["ObjectVersion", "Versions", "written_over"]
 
 _ENABLED: Final = "Enabled"
 _DENIED: Final = 403
+_ERRORS: Final = (MinioException, HTTPError, OSError, ValueError, KeyError)
+"""The last two where temporary keys could not be fetched: whoever gives them is away, or knows nobody here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Versions:
 
         try:
             return await asyncio.to_thread(ask)
-        except (MinioException, HTTPError, OSError) as error:
+        except _ERRORS as error:
             raise self._failed("ask whether versions are kept in", error) from None
 
     async def below(self, prefix: str) -> tuple[ObjectVersion, ...]:
@@ -96,7 +98,7 @@ class Versions:
 
         try:
             return await asyncio.to_thread(collect)
-        except (MinioException, HTTPError, OSError) as error:
+        except _ERRORS as error:
             raise self._failed("list the versions of", error) from None
 
     async def delete(self, versions: Sequence[ObjectVersion]) -> None:
@@ -114,7 +116,7 @@ class Versions:
 
         try:
             left = await asyncio.to_thread(remove) if doomed else []
-        except (MinioException, HTTPError, OSError) as error:
+        except _ERRORS as error:
             raise self._failed("delete versions of", error) from None
         if left:
             raise PlatformError(

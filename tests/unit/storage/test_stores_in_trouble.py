@@ -16,6 +16,7 @@ from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.storage import connection
 from componentrun.storage.connection import open_store
 from componentrun.storage.settings import StoreSettings
+from componentrun.storage.versions import Versions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -138,3 +139,17 @@ async def test_a_swap_that_is_refused_twice_is_not_repeated_blindly() -> None:
         with pytest.raises(TransientError, match="changed by somebody else"):
             await reach(server).swap("k", b"1", '"e"')
         assert server.asked == 2
+
+
+async def test_keys_that_can_not_be_fetched_for_a_look_at_versions_are_trouble_with_the_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever gives temporary keys may be away for a moment; the library says so by a ValueError."""
+    versions = Versions(StoreSettings(bucket="bucket", endpoint="http://store.test", access_key="k", secret_key="s"))
+
+    def away(**_: object) -> None:
+        raise ValueError("All providers fail to fetch credentials")
+
+    monkeypatch.setattr(versions._client, "get_bucket_versioning", away)
+    with pytest.raises(TransientError, match=r"can't ask whether versions are kept in .*: no answer \(ValueError\)"):
+        await versions.kept()
