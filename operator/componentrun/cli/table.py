@@ -200,9 +200,13 @@ def head(
     if output is not None:
         session.output.raw(document([dict(zip(preview.columns, row, strict=False)) for row in preview.rows], output))
         return
-    # A line break inside a value would break the columns.
-    lines = [[Cell(value.replace("\r", "\\r").replace("\n", "\\n")) for value in row] for row in preview.rows]
-    session.output.table(preview.columns, lines)
+    lines = [[Cell(_in_line(value)) for value in row] for row in preview.rows]
+    session.output.table([_in_line(name) for name in preview.columns], lines)
+
+
+def _in_line(text: str) -> str:
+    """A value or a name without line breaks, which would break the columns."""
+    return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
 @app.command()

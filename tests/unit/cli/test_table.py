@@ -12,6 +12,7 @@ import pytest
 from componentrun.cli.cluster import STORAGES
 from componentrun.cli.errors import EnvironmentFault
 from componentrun.cli.objects import open_storage
+from componentrun.cli.store import Preview
 from componentrun.errors import PlatformError, Reason, UserError
 
 if TYPE_CHECKING:
@@ -246,3 +247,9 @@ def test_a_store_that_does_not_answer_is_a_sentence_and_a_hint(world: World, fil
         "hint: the store may have another name outside the cluster: try `--endpoint URL` "
         "(or COMPONENTRUN_STORE_ENDPOINT)\n"
     )
+
+
+def test_head_keeps_a_header_with_line_breaks_on_one_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.store, "head", lambda _table, _rows: Preview(("a\nb", "c"), (("1\r\n2", "3"),)))
+    result = world.run("table", "head", "in.c-main.foo")
+    assert result.stdout == "a\\nb     c\n1\\r\\n2   3\n"
