@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun import contract
@@ -123,7 +124,11 @@ def state_secrets(state: dict[str, Any]) -> tuple[str, ...]:
 def _secret_texts(value: Any, *, secret: bool) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _secret_texts(item, secret=secret or key.startswith(contract.SECRET_KEY_PREFIX))
+            marked = key.startswith(contract.SECRET_KEY_PREFIX)
+            if marked and isinstance(item, int | float) and not isinstance(item, bool):
+                yield json.dumps(item)  # a PIN; deeper ones are ports and the like
+            else:
+                yield from _secret_texts(item, secret=secret or marked)
     elif isinstance(value, list):
         for item in value:
             yield from _secret_texts(item, secret=secret)

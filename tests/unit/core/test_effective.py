@@ -279,10 +279,12 @@ class TestConfig:
             "#key": "hush",
             "db": {"#login": {"user": "me", "n": 5}},
             "list": [{"#a": ["x", ""]}],
+            "#pin": 12345678,
+            "#on": True,
             "open": "o",
         }
         found = of_image(configuration={"parameters": parameters, "imageParameters": {"#key": "hush"}})
-        assert found.plain_secrets == ("hush", "me", "x")
+        assert found.plain_secrets == ("hush", "me", "x", "12345678")
         assert "plain_secrets" not in repr(found)
 
     def test_of_a_state_as_many_secrets_are_hidden_as_the_pods_secret_holds(self) -> None:
