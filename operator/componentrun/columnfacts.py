@@ -78,7 +78,8 @@ class ColumnFacts:
         """The column as entries of `column_metadata`; none where nothing is said."""
         told = {
             _TYPE_KEY: self.type,
-            _NULLABLE_KEY: self.nullable,
+            # As components have always found it: a text, and an empty one for no.
+            _NULLABLE_KEY: None if self.nullable is None else "1" if self.nullable else "",
             _LENGTH_KEY: self.length,
             _DEFAULT_KEY: self.default,
             DESCRIPTION_KEY: self.description,

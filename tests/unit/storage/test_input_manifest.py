@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from componentrun.columnfacts import ColumnFacts, from_metadata
 from componentrun.storage.columns import Column
 from componentrun.storage.inputmanifest import input_manifest
 from componentrun.storage.pointer import Commit, Pointer, TableLoad, merge_load
@@ -46,7 +47,7 @@ async def test_the_old_form(store: Store) -> None:
         "column_metadata": {
             "id": [
                 {"key": "KBC.datatype.basetype", "value": "INTEGER"},
-                {"key": "KBC.datatype.nullable", "value": False},
+                {"key": "KBC.datatype.nullable", "value": ""},
                 {"key": "KBC.datatype.length", "value": "11"},
                 {"key": "KBC.description", "value": "key"},
                 {"key": "a", "value": "1"},
@@ -54,6 +55,13 @@ async def test_the_old_form(store: Store) -> None:
             "n": [],
         }
     }
+
+
+@pytest.mark.parametrize("nullable", [True, False])
+def test_whether_values_may_be_missing_is_a_text_as_all_metadata(nullable: bool) -> None:
+    (entry,) = ColumnFacts("id", nullable=nullable).metadata_entries()
+    assert entry == {"key": "KBC.datatype.nullable", "value": "1" if nullable else ""}
+    assert from_metadata("id", [entry]).nullable is nullable
 
 
 @pytest.mark.parametrize("support", ["hints", "authoritative"])
