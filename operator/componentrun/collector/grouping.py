@@ -44,18 +44,19 @@ _FEW: Final = 8
 
 _JOINS: Final = re.compile(
     r"[ \t]+\S|Traceback \(most recent call last\):|Caused by: |\.\.\. \d+ (?:more|common)|goroutine \d+ \["
-    r"|Stack trace:|stack backtrace:|note: run with `RUST_BACKTRACE"
+    r"|Stack trace:|\[stacktrace\]|stack backtrace:|note: run with `RUST_BACKTRACE"
 )
 """Joins any line."""
-_JOIN_CHARACTERS: Final = frozenset(" \tTC.gSsn")
+_JOIN_CHARACTERS: Final = frozenset(" \tTC.gS[sn")
 _KINDS: Final = (
     ("T \t", "python", re.compile(r"Traceback \(most recent call last\):|\s+File \".*\", line \d+")),
     ("pfg", "go", re.compile(r"panic: |fatal error: |goroutine \d+ \[")),
     ("E", "r", re.compile(r"Error(?: in |: | : )")),
     ("PFS[", "php", re.compile(r"(?:PHP )?(?:Fatal|Parse) error: |Stack trace:|\[stacktrace\]")),
     ("{[", "json", re.compile(r"[{\[]$")),
+    (" \t", "json", re.compile(r"\s+at .* [{\[]$")),
 )
-"""Lines that say which kind of text follows, and how they begin."""
+"""Lines that say which kind of text follows, and how they begin. Node shows an error's fields behind its last frame."""
 _KINDS_OF: Final = {
     character: tuple((kind, line) for begins, kind, line in _KINDS if character in begins)
     for begins, _, _ in _KINDS
@@ -74,9 +75,11 @@ _GOES_ON: Final = {
     "go": re.compile(
         # A call: up to its first parenthesis in one way only, or a long line of parentheses would take minutes.
         r"$|[\w./*\[\](){},·-][\w./*\[\]){},·-]*\(.*\)$|created by |\[signal |\[recovered|exit status \d+$|panic: "
-        r"|runtime stack:|[a-z]\w{1,6} +0x[0-9a-f]+$"
+        r"|runtime stack:|[a-z]\w{1,6} +0x[0-9a-f]+$|\.\.\.(?:\d+|additional) frames elided"
     ),
-    "r": re.compile(r"Calls: |Execution halted$|In addition: |Backtrace:|Warning message|Caused by error|\d+\. |\W "),
+    "r": re.compile(
+        r"Calls: |Execution halted$|In addition: |In .* :|Backtrace:|Warning message|Caused by error|\d+[.:] |\W "
+    ),
     "php": re.compile(r"$|#\d+ |Next |\[stacktrace\]|\[previous exception\]|\"} ?$"),
     "json": re.compile(r"[}\]]+,?$"),
 }
@@ -112,8 +115,8 @@ class Group:
 
     __slots__ = ("characters", "cut", "kind", "last", "text", "texts", "time")
 
-    def __init__(self, line: Line, text: str) -> None:
-        """Begin with its first line."""
+    def __init__(self, line: Line, text: str, kind: str = "") -> None:
+        """Begin with its first line; `kind`: it goes on with a text of that kind, which had no room for it."""
         self.time = line.time
         self.last = line.time
         self.text = text
@@ -123,7 +126,7 @@ class Group:
         self.characters = len(text)
         self.cut = line.size > KEPT_BYTES
         """The end of the line is missing; none joins one that is so long."""
-        self.kind = _kind(text) if text[:1] in _KINDS_OF else ""
+        self.kind = _kind_behind(kind, text) if kind or text[:1] in _KINDS_OF else ""
 
     @property
     def oldest(self) -> int:
@@ -135,15 +138,19 @@ class Group:
         """The lines as one text."""
         return self.text if self.texts is None else "\n".join(self.texts)
 
-    def joins(self, line: Line, text: str) -> bool:
-        """Whether the line belongs to this group."""
+    def belongs(self, line: Line, text: str) -> bool:
+        """Whether the line belongs to what this group says."""
         if self.kind:
             belongs = _JOINS.match(text) is not None or _goes_on(self.kind, text)
         else:
             belongs = text[:1] in _JOIN_CHARACTERS and _JOINS.match(text) is not None
         if not belongs or text[:1] == "{" or (self.text[:1] == "{" and self.kind != "json"):
             return False  # a line that is an object of JSON stands alone
-        return abs(line.time - self.last) <= _WINDOW and self.characters + 1 + len(text) <= contract.EVENT_MESSAGE_LIMIT
+        return abs(line.time - self.last) <= _WINDOW
+
+    def has_room(self, text: str) -> bool:
+        """Whether a message may be so long."""
+        return self.characters + 1 + len(text) <= contract.EVENT_MESSAGE_LIMIT
 
     def add(self, line: Line, text: str) -> None:
         """This line belongs to it."""
@@ -152,10 +159,7 @@ class Group:
         self.texts.append(text)
         self.characters += 1 + len(text)
         self.last = line.time
-        if self.kind == "python" and not text[:1].isspace() and not text.startswith("Traceback "):
-            self.kind = "python end"
-        else:
-            self.kind = _kind(text) or self.kind
+        self.kind = _kind_behind(self.kind, text)
 
 
 class Grouper:
@@ -201,13 +205,14 @@ class Grouper:
 
     def _take(self, line: Line, text: str) -> Released | None:
         group = self._open.get(line.stream)
-        if group is not None and group.joins(line, text):
+        belongs = group is not None and group.belongs(line, text)
+        if group is not None and belongs and group.has_room(text):
             group.add(line, text)
             self._lines.append(line)
             self._bytes += line.size
             return None if len(self._lines) < _MOST_LINES and self._bytes < _MOST_BYTES else self.flush()
         released = self.flush() if self._lines and not self._waits(line) else None
-        self._begin(line, text)
+        self._begin(line, text, group.kind if group is not None and belongs else "")
         return released
 
     def _take_stretch(self, lines: Sequence[Line], texts: list[str]) -> Iterator[Released]:
@@ -225,8 +230,8 @@ class Grouper:
             yield [Block([line.time for line in alone], texts[at:-1])], alone
         self._begin(lines[-1], texts[-1])
 
-    def _begin(self, line: Line, text: str) -> None:
-        group = self._open[line.stream] = Group(line, text)
+    def _begin(self, line: Line, text: str, kind: str = "") -> None:
+        group = self._open[line.stream] = Group(line, text, kind)
         self._lines.append(line)
         self._groups.append(group)
         self._bytes += line.size
@@ -277,6 +282,13 @@ def _apart(lines: Sequence[Line], texts: list[str]) -> list[int]:
 
 def _kind(text: str) -> str:
     return next((kind for kind, begins in _KINDS_OF.get(text[:1], ()) if begins.match(text)), "")
+
+
+def _kind_behind(kind: str, text: str) -> str:
+    """The kind of a text of this kind, behind one more line."""
+    if kind == "python" and not text[:1].isspace() and not text.startswith("Traceback "):
+        return "python end"
+    return _kind(text) or kind
 
 
 def _goes_on(kind: str, text: str) -> bool:

@@ -80,13 +80,39 @@ Stack trace:
 NODE = """Error: no such table
     at read (/code/main.js:3:9)
     at Object.<anonymous> (/code/main.js:7:1)"""
+NODE_FIELDS = """Error: ENOENT: no such file or directory, open '/data/in/a.csv'
+    at Object.openSync (node:fs:573:18)
+    at node:internal/main/run_main_module:28:49 {
+  errno: -2,
+  [cause]: TypeError: inner
+      at Object.<anonymous> (/code/main.js:4:40)
+}"""
+R_WARNING = """Error in file(file, "rt") : cannot open the connection
+Calls: read.csv -> read.table -> file
+In addition: Warning messages:
+1: In f(1) : one
+2: In file(file, "rt") :
+  cannot open file 'a.csv': No such file or directory
+Execution halted"""
+R_ONE_WARNING = """Error in file(file, "rt") : cannot open the connection
+In addition: Warning message:
+In file(file, "rt") :
+  cannot open file 'a.csv': No such file or directory
+Execution halted"""
+LARAVEL = """[2026-11-24T08:00:00.000000+00:00] production.ERROR: b {"exception":"[object] (Exception(code: 0): b at /code/a.php:3)
+[stacktrace]
+#0 /code/a.php(7): read()
+#1 {main}
+"} """
 JSON = """{
   "a": 1,
   "b": [
     2
   ]
 }"""
-ALL = [PYTHON, PYTHON_GROUP, PYTHON_SYNTAX, JAVA, GO, R, PHP, NODE, JSON]
+ALL = [
+    PYTHON, PYTHON_GROUP, PYTHON_SYNTAX, JAVA, GO, R, R_WARNING, R_ONE_WARNING, PHP, LARAVEL, NODE, NODE_FIELDS, JSON,
+]  # fmt: skip
 
 
 def line(time: int, text: str, stream: str | None = None) -> Line:
@@ -143,6 +169,37 @@ def test_an_event_stays_within_its_limit_and_nothing_is_cut() -> None:
     assert max(map(len, messages)) <= 4_000
     assert len(messages) < 10
     assert "\n".join(messages) == "\n".join(item.text.decode() for item in lines)
+
+
+LONG_GO = "".join(
+    f"main.(*Reader).read{number}({{0xc000012345, 0x3}})\n\t/code/main.go:9 +0x24\n" for number in range(160)
+)
+LONG_PHP = "".join(f"#{number} /code/vendor/pipeline.php(180): {'x' * 130}\n" for number in range(60))
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        f"panic: no\n\ngoroutine 1 [running]:\n{LONG_GO}...62 frames elided...\n{LONG_GO}exit status 2",
+        f"PHP Fatal error:  Uncaught Exception: no in /code/main.php:7\nStack trace:\n{LONG_PHP}#60 {{main}}\n  thrown",
+        "Traceback (most recent call last):\n"
+        + '  File "a.py", line 1, in <module>\n    read()\n' * 200
+        + "E: no\n\nDuring "
+        "handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\nE: no",
+    ],
+)
+def test_the_rest_of_a_long_trace_stays_together(trace: str) -> None:
+    messages = grouped(printed(trace + "\nafter"))
+    assert "\n".join(messages) == trace + "\nafter"
+    assert messages[-1] == "after"
+    assert max(map(len, messages)) <= 4_000
+    assert min(map(len, messages[:-2])) > 3_800
+
+
+def test_the_exception_that_had_no_room_ends_its_trace() -> None:
+    frames = '  File "a.py", line 1, in <module>\n    read()\n' * 80
+    trace = "Traceback (most recent call last):\n" + frames[:-1] + "\n" + f"ValueError: {'x' * 400}"
+    assert grouped(printed(f"{trace}\nafter"))[-2:] == [f"ValueError: {'x' * 400}", "after"]
 
 
 def test_what_another_stream_says_meanwhile_does_not_cut_a_trace() -> None:
