@@ -1,7 +1,7 @@
 """What a printed text says: its type, message and parameters. Pure.
 
 A text that is a JSON object with a message is a structured event. The message is in `message`, `msg`, GELF's
-`short_message` or, beside a level, structlog's `event`; the level in one of `_LEVEL_FIELDS`, as a word or a number; the
+`short_message` or, beside a level, structlog's `event` or OpenTelemetry's `body`; the level in one of `_LEVEL_FIELDS`, as a word or a number; the
 other fields become `params`, and so does the level where the event's type says less than it. Agents print such lines.
 Any other text is an `info` event whose message is the text.
 
@@ -44,9 +44,12 @@ _MOST_NAMES: Final = 20
 _LONGEST_NAME: Final = 60
 _ROOM_FOR_NAMES: Final = _MOST_NAMES * (_LONGEST_NAME * _WORST_ESCAPING + 30)
 
-_MESSAGE_FIELDS: Final = ("message", "msg", "short_message", "@m")
+_MESSAGE_FIELDS: Final = ("message", "msg", "short_message", "@m", "@mt", "Message")
+_BESIDE_A_LEVEL: Final = ("event", "body")
+"""Fields that are a message only where there is a level, too."""
 _LEVEL_FIELDS: Final = (
     "level", "severity", "lvl", "loglevel", "log_level", "levelname", "log.level", "level_name", "@l",
+    "severityText", "severity_text", "LogLevel", "Level",
 )  # fmt: skip
 _TYPES: Final[dict[str, EventType]] = {
     "success": "success",
@@ -57,6 +60,8 @@ _TYPES: Final[dict[str, EventType]] = {
 }  # fmt: skip
 _SAME: Final = frozenset({"info", "success", "warn", "warning", "error", "err"})
 """Words that say no more than the type."""
+_OFFSET: Final = re.compile(r"[+-][0-9]{1,9}$")
+"""Behind a word, as Go's slog writes levels between its own (`ERROR+4`)."""
 _SYSLOG_ERROR: Final = 3
 _SYSLOG_WARNING: Final = 4
 _SYSLOG_DEBUG: Final = 7
@@ -142,8 +147,8 @@ def _message_field(document: dict[str, Any]) -> str | None:
     for name in _MESSAGE_FIELDS:
         if isinstance(document.get(name), str):
             return name
-    if isinstance(document.get("event"), str) and any(field in document for field in _LEVEL_FIELDS):
-        return "event"
+    if any(field in document for field in _LEVEL_FIELDS):
+        return next((name for name in _BESIDE_A_LEVEL if isinstance(document.get(name), str)), None)
     return None
 
 
@@ -177,7 +182,7 @@ def _type(level: str | int) -> EventType:
     if isinstance(level, str):
         word = level.strip().lower()
         if not word.isdecimal():
-            return _TYPES.get(word, "info")
+            return _TYPES.get(_OFFSET.sub("", word), "info")
         level = int(word[:9])
     if level < 0:
         return "info"  # below all of these, as Go's slog and zap count debug

@@ -43,6 +43,10 @@ LINES: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "slog, a level of its own": (
         '{"time":"t","level":"INFO+2","msg":"m"}', "info", "m", {"time": "t", "level": "INFO+2"},
     ),
+    "slog, worse than an error": (
+        '{"time":"t","level":"ERROR+4","msg":"m"}', "error", "m", {"time": "t", "level": "ERROR+4"},
+    ),
+    "slog, worse than a warning": ('{"level":"WARN+1","msg":"m"}', "warn", "m", {"level": "WARN+1"}),
     "pino": (
         '{"level":50,"time":1795506393866,"pid":7,"hostname":"h","msg":"m","err":{"type":"E","message":"no","stack":"E"}}',
         "error", "m",
@@ -66,6 +70,18 @@ LINES: dict[str, tuple[str, str, str, dict[str, Any]]] = {
         '{"message":"m","level":400,"level_name":"ERROR"}', "error", "m", {"level": 400, "level_name": "ERROR"},
     ),
     "Serilog": ('{"@t":"t","@m":"m","@l":"Fatal","Rows":3}', "error", "m", {"@t": "t", "@l": "Fatal", "Rows": 3}),
+    "Serilog, compact": (
+        '{"@t":"t","@mt":"{Rows} rows","@l":"Error","Rows":3}', "error", "{Rows} rows", {"@t": "t", "Rows": 3},
+    ),
+    ".NET's console": (
+        '{"EventId":7,"LogLevel":"Critical","Category":"a","Message":"m","State":{"Rows":3}}',
+        "error", "m", {"EventId": 7, "LogLevel": "Critical", "Category": "a", "State": {"Rows": 3}},
+    ),
+    "OpenTelemetry": (
+        '{"timeUnixNano":"1","severityText":"WARN","severityNumber":13,"body":"m","attributes":{"rows":3}}',
+        "warn", "m", {"timeUnixNano": "1", "severityNumber": 13, "attributes": {"rows": 3}},
+    ),
+    "a body without a level": ('{"body":"m"}', "info", '{"body":"m"}', {}),
     "Google's": (
         '{"severity":"NOTICE","message":"m","timestamp":{"seconds":1}}',
         "info", "m", {"severity": "NOTICE", "timestamp": {"seconds": 1}},
