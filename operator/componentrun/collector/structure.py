@@ -1,9 +1,9 @@
 """What a printed text says: its type, message and parameters. Pure.
 
-A text that is a JSON object with a message is a structured event. The message is in `message`, `msg`, GELF's
-`short_message` or, beside a level, structlog's `event` or OpenTelemetry's `body`; the level in one of `_LEVEL_FIELDS`, as a word or a number; the
-other fields become `params`, and so does the level where the event's type says less than it. Agents print such lines.
-Any other text is an `info` event whose message is the text.
+A text that is a JSON object with a message is a structured event. The message is in one of `_MESSAGE_FIELDS` or, beside
+a level, in structlog's `event` or OpenTelemetry's `body`; the level in one of `_LEVEL_FIELDS`, as a word or a number.
+The other fields become `params`, and so does the level where the event's type says less than it. Agents print such
+lines. Any other text is an `info` event whose message is the text.
 
 The event's time is always the log's: it orders events, and a component can't forge it. A time that the line claims
 itself stays among the params.

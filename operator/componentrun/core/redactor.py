@@ -56,13 +56,15 @@ class Redactor:
     def __init__(self, values: Iterable[str] = ()) -> None:
         """Learn the values."""
         self._forms: set[str] = set()
-        probes: set[str] = set()
+        self._forms_with: dict[str, set[str]] = {}
+        """The forms that each probe stands in."""
         for value in set(values):
             for part, encoded in _parts(value):
                 forms = {form for form in (_forms(part) if encoded else _quoted(part)) if len(form) >= SHORTEST}
                 self._forms |= forms
-                probes |= _least(forms)
-        self._probes = tuple(probes)
+                for probe, those in _least(forms).items():
+                    self._forms_with.setdefault(probe, set()).update(those)
+        self._probes = probes = tuple(self._forms_with)
         self._anchors = tuple({max(_PLAIN.findall(probe), key=len) for probe in probes})
         """Of each probe, what an escape leaves as it is, mostly."""
         self._heads: dict[str, list[str]] = {}
@@ -86,10 +88,10 @@ class Redactor:
         if not self._probes:
             return text
         if not cut_before and not cut_behind and not self._may_escape(text):
-            return text if self._clean(text) else _marked(text, sorted(_spans(text, self._forms)))
+            return text if self._clean(text) else _marked(text, sorted(self._found_in(text)))
         found = []
         for reading in readings(text):
-            spans = [] if self._clean(reading.text) else list(_spans(reading.text, self._forms))
+            spans = [] if self._clean(reading.text) else list(self._found_in(reading.text))
             if cut_before:
                 spans += _heads(reading.text, self._forms, cut_behind=cut_behind)
             found += [reading.original(*span) for span in spans]
@@ -129,14 +131,28 @@ class Redactor:
     def _clean(self, text: str) -> bool:
         """Whether the text, as it stands, holds no form of any value."""
         probes = self._probes
-        if len(probes) <= _FEW or (len(text) > _LONG and len(probes) <= 4 * _FEW):
+        if self._looks_for_each(text):
             for probe in probes:  # noqa: SIM110 - a generator would take twice the time, for every line of every log
                 if probe in text:
                     return False
             return True
-        # With many it is quicker to look at the text's pieces than for each of them.
+        return not any(probe in text for probe in self._likely(text))
+
+    def _found_in(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where forms stand. Of the forms of all values only those are looked for that have a probe in the text."""
+        found = [
+            probe for probe in (self._probes if self._looks_for_each(text) else self._likely(text)) if probe in text
+        ]
+        return _spans(text, set().union(*[self._forms_with[probe] for probe in found]))
+
+    def _looks_for_each(self, text: str) -> bool:
+        probes = len(self._probes)
+        return probes <= _FEW or (len(text) > _LONG and probes <= 4 * _FEW)
+
+    def _likely(self, text: str) -> Iterator[str]:
+        """Probes whose begin is in the text. Of many, that is quicker than to look for each."""
         heads = self._heads.keys() & {text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)}
-        return not any(probe in text for head in heads for probe in self._heads[head])
+        return (probe for head in heads for probe in self._heads[head])
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """A JSON value with every text in it redacted, keys too. A number that shows a secret becomes a mark."""
@@ -218,17 +234,20 @@ def _wrapped(encoded: str) -> Iterator[str]:
                 yield piece
 
 
-def _least(forms: Iterable[str]) -> set[str]:
-    """Those that stand in all others: where none of them is, none of the forms is.
+def _least(forms: Iterable[str]) -> dict[str, list[str]]:
+    """Those that stand in all others, each with these: where none of them is, none of the forms is.
 
     A long value has thousands of forms. They are compared with the shortest of these alone: more than the least tell as
     well, and comparing each with each would hold up everybody for minutes.
     """
-    least: list[str] = []
+    least: dict[str, list[str]] = {}
+    shortest: list[str] = []
     for form in sorted(forms, key=len):
-        if not any(probe in form for probe in least[:_FEW]):
-            least.append(form)
-    return set(least)
+        probe = next((probe for probe in shortest if probe in form), form)
+        if probe is form and len(shortest) < _FEW:
+            shortest.append(form)
+        least.setdefault(probe, []).append(form)
+    return least
 
 
 def _spans(text: str, forms: Iterable[str]) -> Iterator[tuple[int, int]]:

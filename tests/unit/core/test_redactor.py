@@ -176,6 +176,15 @@ def test_a_value_of_hundreds_of_kilobytes_is_learned_in_moments() -> None:
         assert redactor.text(f"it is {part}!") == f"it is {MARK}!"
 
 
+def test_a_line_with_many_of_many_values_costs_moments() -> None:
+    values = [f"a-secret-value-{number}" for number in range(1000)]
+    redactor = Redactor(values)
+    started = time.process_time()
+    found = redactor.value({f"field {at}": f"{value} \\u0041" for at, value in enumerate(values)})
+    assert time.process_time() - started < 2
+    assert set(found.values()) == {f"{MARK} \\u0041"}
+
+
 def test_short_values_are_not_redacted() -> None:
     assert Redactor(["abc", "", "1"]).text("abc 1") == "abc 1"
 
