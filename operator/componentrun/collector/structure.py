@@ -44,7 +44,8 @@ _MOST_NAMES: Final = 20
 _LONGEST_NAME: Final = 60
 _ROOM_FOR_NAMES: Final = _MOST_NAMES * (_LONGEST_NAME * _WORST_ESCAPING + 30)
 
-_MESSAGE_FIELDS: Final = ("message", "msg", "short_message", "@m", "@mt", "Message")
+_MESSAGE_FIELDS: Final = ("short_message", "message", "msg", "@m", "@mt", "Message")
+"""The first one that there is. GELF's comes first: what else is there are fields of the client's own."""
 _BESIDE_A_LEVEL: Final = ("event", "body")
 """Fields that are a message only where there is a level, too."""
 _LEVEL_FIELDS: Final = (
@@ -60,8 +61,6 @@ _TYPES: Final[dict[str, EventType]] = {
 }  # fmt: skip
 _SAME: Final = frozenset({"info", "success", "warn", "warning", "error", "err"})
 """Words that say no more than the type."""
-_OFFSET: Final = re.compile(r"[+-][0-9]{1,9}$")
-"""Behind a word, as Go's slog writes levels between its own (`ERROR+4`)."""
 _SYSLOG_ERROR: Final = 3
 _SYSLOG_WARNING: Final = 4
 _SYSLOG_DEBUG: Final = 7
@@ -182,7 +181,7 @@ def _type(level: str | int) -> EventType:
     if isinstance(level, str):
         word = level.strip().lower()
         if not word.isdecimal():
-            return _TYPES.get(_OFFSET.sub("", word), "info")
+            return _TYPES.get(word.partition("+")[0], "info")  # Go's slog: `ERROR+4`
         level = int(word[:9])
     if level < 0:
         return "info"  # below all of these, as Go's slog and zap count debug

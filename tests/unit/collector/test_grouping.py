@@ -99,7 +99,7 @@ In addition: Warning message:
 In file(file, "rt") :
   cannot open file 'a.csv': No such file or directory
 Execution halted"""
-LARAVEL = """[2026-11-24T08:00:00.000000+00:00] production.ERROR: b {"exception":"[object] (Exception(code: 0): b at /code/a.php:3)
+LARAVEL = """[2026-11-24T08:00:00+00:00] production.ERROR: b {"exception":"[object] (Exception(code: 0): b at /a.php:3)
 [stacktrace]
 #0 /code/a.php(7): read()
 #1 {main}

@@ -103,6 +103,10 @@ LINES: dict[str, tuple[str, str, str, dict[str, Any]]] = {
         "error", "m",
         {"version": "1.1", "host": "h", "full_message": "m\nmore", "level": 3, "_rows": 3},
     ),
+    "GELF with a message of the client's own": (
+        '{"short_message":"m","message":"other","msg":"more","level":4}',
+        "warn", "m", {"message": "other", "msg": "more", "level": 4},
+    ),
     "success": ('{"message":"m","level":"success"}', "success", "m", {}),
 }  # fmt: skip
 

@@ -103,7 +103,9 @@ def _is_zlib(data: bytes) -> bool:
 
 def _document(plain: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(plain)
+        document = json.loads(
+            plain.rstrip(b"\0")
+        )  # some clients end datagrams and requests as they end messages over TCP
     except (ValueError, RecursionError) as error:
         raise BadMessageError(f"it is no JSON ({len(plain)} bytes that begin with {plain[:20]!r})") from error
     if not isinstance(document, dict):
@@ -115,9 +117,9 @@ def _document(plain: bytes) -> dict[str, Any]:
 
 
 def _level(value: Any) -> int:
-    """A syslog number; clients that send it as text are understood, too."""
+    """A syslog number; clients that send it as text, or its name, are understood, too."""
     try:
-        number = int(value)
+        number = int(contract.GELF_LEVELS.get(value.strip().lower(), value) if isinstance(value, str) else value)
     except (TypeError, ValueError, OverflowError):
         return _UNSAID_LEVEL
     return min(max(number, 0), max(_LEVEL_NAMES))

@@ -76,11 +76,15 @@ def test_a_message_without_a_level_is_an_info(level: Any) -> None:
     assert shown(message(level=level)) == {"short_message": "hello", "level": 6}
 
 
-@pytest.mark.parametrize(("level", "number"), [("3", 3), (-5, 0), (99, 7), (4.0, 4)])
+@pytest.mark.parametrize(("level", "number"), [("3", 3), (-5, 0), (99, 7), (4.0, 4), ("Error", 3), ("CRITICAL", 2)])
 def test_a_level_is_read_as_it_was_meant(level: Any, number: int) -> None:
     document = shown(message(level=level), VERBOSE)
     assert document is not None
     assert document["level"] == number
+
+
+def test_a_null_byte_behind_a_message_is_none_of_it() -> None:
+    assert shown(message(level=6) + b"\0") == {"short_message": "hello", "level": 6}
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zlib.compress, lambda data: zlib.compress(data, 0)])
