@@ -43,13 +43,15 @@ _FEW: Final = 8
 """Lines for which a block is not worth its steps."""
 
 _JOINS: Final = re.compile(
-    r"[ \t]+\S|Traceback \(most recent call last\):|Caused by: |\.\.\. \d+ (?:more|common)|goroutine \d+ \["
+    r"[ \t]+\S|(?:Traceback|Stack) \(most recent call last\):|Caused by: |\.\.\. \d+ (?:more|common)|goroutine \d+ \["
     r"|Stack trace:|\[stacktrace\]|stack backtrace:|note: run with `RUST_BACKTRACE"
+    r"|The above exception was the direct cause of the following|During handling of the above exception, another"
 )
 """Joins any line."""
-_JOIN_CHARACTERS: Final = frozenset(" \tTC.gS[sn")
+_JOIN_CHARACTERS: Final = frozenset(" \tTDC.gS[sn")
 _KINDS: Final = (
     ("T \t", "python", re.compile(r"Traceback \(most recent call last\):|\s+File \".*\", line \d+")),
+    ("TD", "python end", re.compile(r"The above exception was the direct|During handling of the above exception")),
     ("pfg", "go", re.compile(r"panic: |fatal error: |goroutine \d+ \[")),
     ("E", "r", re.compile(r"Error(?: in |: | : )")),
     ("PFS[", "php", re.compile(r"(?:PHP )?(?:Fatal|Parse) error: |Stack trace:|\[stacktrace\]")),
@@ -68,7 +70,8 @@ _STANDS_OUT: Final = re.compile("|".join([r"\{", _JOINS.pattern, *(begins.patter
 """A line that may join another one, or another one it; or that may be an object of JSON."""
 _PRINTABLE: Final = bytes(range(ord(" "), 0x7F))
 _GOES_ON: Final = {
-    "python": re.compile(r"[^\s]"),
+    # An exception, by its name: behind a stack that nobody raised stands the next line of the log.
+    "python": re.compile(r"[^\W\d][\w.<>]*(?::(?: |$)|$)"),
     "python end": re.compile(
         r"$|During handling of the above exception, another|The above exception was the direct cause of the following"
     ),

@@ -50,6 +50,14 @@ JAVA = """Exception in thread "main" java.lang.IllegalStateException: no
 Caused by: java.io.IOException: disk
 \tat com.example.Disk.read(Disk.java:7)
 \t... 12 more"""
+PYTHON_STACK = """ERROR:root:it failed
+Traceback (most recent call last):
+  File "/code/main.py", line 3, in <module>
+    read()
+main.read.<locals>.NoRows: 0
+Stack (most recent call last):
+  File "/code/main.py", line 5, in <module>
+    logging.exception("it failed", stack_info=True)"""
 GO = """panic: runtime error: invalid memory address or nil pointer dereference
 [signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x47e1c4]
 
@@ -111,7 +119,8 @@ JSON = """{
   ]
 }"""
 ALL = [
-    PYTHON, PYTHON_GROUP, PYTHON_SYNTAX, JAVA, GO, R, R_WARNING, R_ONE_WARNING, PHP, LARAVEL, NODE, NODE_FIELDS, JSON,
+    PYTHON, PYTHON_GROUP, PYTHON_SYNTAX, PYTHON_STACK, JAVA, GO, R, R_WARNING, R_ONE_WARNING, PHP, LARAVEL, NODE,
+    NODE_FIELDS, JSON,
 ]  # fmt: skip
 
 
@@ -161,6 +170,27 @@ def test_a_line_of_json_stands_alone() -> None:
     assert grouped(lines) == [
         '{"message": "m"}', "  indented\nTraceback (most recent call last):", '{"message": "n"}',
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-24 08:00:00,250 INFO more", "INFO:root:more", "[INFO] more", "3 rows", "# more"]
+)
+def test_the_next_line_of_the_log_is_no_exception_of_a_stack_that_is_shown(text: str) -> None:
+    stack = 'Stack (most recent call last):\n  File "/code/main.py", line 5, in <module>\n    logging.error("no")'
+    assert grouped(printed(f"{stack}\n{text}")) == [stack, text]
+
+
+def test_a_message_of_several_lines_does_not_take_the_rest_of_a_chain_apart() -> None:
+    begin = (
+        'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\n    read()\ndb.Error: no\nreally not'
+    )
+    rest = 'Traceback (most recent call last):\n  File "a.py", line 9, in <module>\n    read()\nValueError: no'
+    for between in (
+        "The above exception was the direct cause of the following exception:",
+        "During handling of the above exception, another exception occurred:",
+    ):
+        messages = grouped(printed(f"{begin}\n\n{between}\n\n{rest}\nafter it"))
+        assert messages[-2:] == [f"\n{between}\n\n{rest}", "after it"]
 
 
 def test_an_event_stays_within_its_limit_and_nothing_is_cut() -> None:
