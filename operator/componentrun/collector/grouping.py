@@ -116,7 +116,7 @@ class Block(NamedTuple):
 class Group:
     """Lines that belong together, in the order in which they were read."""
 
-    __slots__ = ("characters", "cut", "kind", "last", "text", "texts", "time")
+    __slots__ = ("characters", "cut", "kind", "last", "missing", "text", "texts", "time")
 
     def __init__(self, line: Line, text: str, kind: str = "") -> None:
         """Begin with its first line; `kind`: it goes on with a text of that kind, which had no room for it."""
@@ -129,6 +129,7 @@ class Group:
         self.characters = len(text)
         self.cut = line.size > KEPT_BYTES
         """The end of the line is missing; none joins one that is so long."""
+        self.missing = _missing(line, text) if self.cut else 0
         self.kind = _kind_behind(kind, text) if kind or text[:1] in _KINDS_OF else ""
 
     @property
@@ -281,6 +282,13 @@ def _apart(lines: Sequence[Line], texts: list[str]) -> list[int]:
         long = [at for at, line in enumerate(lines) if len(texts[at]) > most or line.size > KEPT_BYTES]
         apart = sorted({*apart, *long})
     return apart
+
+
+def _missing(line: Line, text: str) -> int:
+    """How many characters of a line were not kept, about: as many for each byte as what was kept has."""
+    if line.text[:1] == b"\r":
+        return 0  # what was kept is what was written last over it (`lines.Splitter`)
+    return (line.size - KEPT_BYTES) * len(text) // max(len(line.text), 1)
 
 
 def _kind(text: str) -> str:

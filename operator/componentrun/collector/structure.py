@@ -81,13 +81,14 @@ class Said(NamedTuple):
     params: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
 
 
-def said(text: str, redactor: Redactor, *, cut_off: bool = False, clean: bool = False) -> Said:
+def said(text: str, redactor: Redactor, *, cut_off: bool = False, missing: int = 0, clean: bool = False) -> Said:
     """Read one text, as `text.readable` has made it of a line or of several that belong together.
 
     Args:
         text: what was printed.
         redactor: takes secrets out.
         cut_off: the text's end is missing.
+        missing: how many characters of it.
         clean: it is known that no secret is in the text (`Redactor.untouched`).
     """
     if text[:1] == "{" and text.rstrip()[-1:] == "}":
@@ -98,7 +99,9 @@ def said(text: str, redactor: Redactor, *, cut_off: bool = False, clean: bool = 
                 document = plain_value(document)
                 clean = False
             return _structured(document, name, redactor, len(text), clean=clean)
-    return Said("info", cut(text) if clean and not cut_off else _message(text, redactor, cut_off=cut_off))
+    if clean and not cut_off:
+        return Said("info", cut(text))
+    return Said("info", _message(text, redactor, cut_off=cut_off, missing=missing))
 
 
 def said_by_all(groups: Sequence[Group | Block], redactor: Redactor) -> list[Said | Block]:
@@ -120,7 +123,7 @@ def _said_by(group: Group, redactor: Redactor, *, clean: bool) -> Said:
     text = group.text
     if clean and not group.cut and text[:1] != "{" and len(text) <= contract.EVENT_MESSAGE_LIMIT:
         return Said("info", text)
-    return said(text, redactor, cut_off=group.cut, clean=clean)
+    return said(text, redactor, cut_off=group.cut, missing=group.missing, clean=clean)
 
 
 def _json_object(text: str) -> dict[str, Any]:
@@ -215,11 +218,12 @@ def _named(sizes: dict[str, int], kept: set[str]) -> Iterator[str]:
         yield f"{len(left) - _MOST_NAMES} more fields"
 
 
-def _message(text: str, redactor: Redactor, *, cut_off: bool = False) -> str:
+def _message(text: str, redactor: Redactor, *, cut_off: bool = False, missing: int = 0) -> str:
     """Of a very long text not all is looked at: a run that prints such would cost the others their time."""
     head = text[:_LOOKED_AT]
     more = len(text) - len(head)
-    return cut(redactor.text(head, cut_behind=cut_off or more > 0), more)
+    message = redactor.text(head, cut_behind=cut_off or more > 0)
+    return cut(message, more + missing if more or len(message) > contract.EVENT_MESSAGE_LIMIT else 0)
 
 
 def cut(message: str, more: int = 0) -> str:

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun import contract
-from componentrun.collector.structure import said
+from componentrun.collector.grouping import Group
+from componentrun.collector.lines import Splitter, parse
+from componentrun.collector.structure import Said, said, said_by_all
 from componentrun.collector.text import readable
 from componentrun.core.redactor import MARK, Redactor
 
@@ -92,6 +94,27 @@ def test_a_long_message_is_cut_with_a_mark() -> None:
     assert len(found) <= 4_000
     assert found.endswith("more characters]")
     assert int(found.split("cut: ")[1].split()[0]) + found.index(" [cut") == 10_000
+
+
+@pytest.mark.parametrize("letter", ["x", "ä"])
+def test_the_mark_says_also_what_was_not_kept_of_a_very_long_line(letter: str) -> None:
+    printed = f"2026-11-24T07:46:33.866288610Z {letter * 1_000_000}\n".encode()
+    line = parse(Splitter().feed(printed)[0])
+    assert line is not None
+    (found,) = said_by_all([Group(line, readable(line.text))], NOTHING)
+    assert isinstance(found, Said)
+    shown, _, mark = found.message.partition(" [cut: ")
+    assert len(shown) + int(mark.removesuffix(" more characters]")) == pytest.approx(1_000_000, abs=2)
+
+
+def test_a_progress_bar_that_was_too_long_to_keep_has_no_mark() -> None:
+    splitter = Splitter()
+    splitter.feed(b"2026-11-24T07:46:33.866288610Z ")
+    for _ in range(100):
+        splitter.feed(b"working\r" * 1000)
+    line = parse(splitter.feed(b"done\n")[0])
+    assert line is not None
+    assert said_by_all([Group(line, readable(line.text))], NOTHING) == [Said("info", "done")]
 
 
 def test_a_secret_at_the_cut_is_redacted_first() -> None:
