@@ -149,9 +149,10 @@ def _message_field(document: dict[str, Any]) -> str | None:
     for name in _MESSAGE_FIELDS:
         if isinstance(document.get(name), str):
             return name
-    if any(field in document for field in _LEVEL_FIELDS):
-        return next((name for name in _BESIDE_A_LEVEL if isinstance(document.get(name), str)), None)
-    return None
+    if not any(field in document for field in _LEVEL_FIELDS):
+        return None
+    texts = (name for name in _BESIDE_A_LEVEL if isinstance(document.get(name), str))
+    return next(texts, None) or next((name for name in _MESSAGE_FIELDS if document.get(name) is not None), None)
 
 
 def _structured(document: dict[str, Any], name: str, redactor: Redactor, size: int, *, clean: bool) -> Said:
@@ -161,8 +162,11 @@ def _structured(document: dict[str, Any], name: str, redactor: Redactor, size: i
         kind = _type(document[level])
         if str(document[level]).strip().lower() in _SAME:
             del document[level]
-    text = document.pop(name)
-    message = cut(text) if clean else _message(text, redactor)
+    if isinstance(document[name], str):
+        text = document.pop(name)
+        message = cut(text) if clean else _message(text, redactor)
+    else:  # some loggers log objects; it stays among the params, where there is more room
+        message = cut(json.dumps(redactor.value(document[name]), ensure_ascii=False))
     params = _params(document, redactor, clean=clean)
     return Said(kind, message, params if size * _WORST_ESCAPING <= PARAMS_LIMIT else limited(params))
 

@@ -82,6 +82,13 @@ LINES: dict[str, tuple[str, str, str, dict[str, Any]]] = {
         "warn", "m", {"timeUnixNano": "1", "severityNumber": 13, "attributes": {"rows": 3}},
     ),
     "a body without a level": ('{"body":"m"}', "info", '{"body":"m"}', {}),
+    "winston, an object": (
+        '{"level":"error","message":{"rows":3,"why":"hunter"}}',
+        "error", '{"rows": 3, "why": "hunter"}', {"message": {"rows": 3, "why": "hunter"}},
+    ),
+    "a number": ('{"level":"warn","msg":7}', "warn", "7", {"msg": 7}),
+    "an object without a level": ('{"message":{"a":1}}', "info", '{"message":{"a":1}}', {}),
+    "a level and nothing": ('{"level":"error","message":null}', "info", '{"level":"error","message":null}', {}),
     "Google's": (
         '{"severity":"NOTICE","message":"m","timestamp":{"seconds":1}}',
         "info", "m", {"severity": "NOTICE", "timestamp": {"seconds": 1}},

@@ -128,6 +128,13 @@ def test_secrets_in_structured_lines_are_redacted_after_decoding() -> None:
     assert (found.message, found.params) == (MARK, {"a": {"b": [MARK]}})
 
 
+def test_secrets_in_a_message_that_is_an_object_are_redacted() -> None:
+    found = said('{"level":"error","message":{"key":"hunter2\\n","hunter2":[1,"x hunter2"]}}', Redactor(["hunter2"]))
+    assert found.type == "error"
+    assert "hunter2" not in repr(found)
+    assert MARK in found.message
+
+
 @pytest.mark.parametrize("fill", ["x", "\\", "ž", "\U0001f600"])
 def test_an_event_is_never_larger_than_its_limit(fill: str) -> None:
     line = json.dumps({"message": fill * 5_000, "data": fill * 190_000})
