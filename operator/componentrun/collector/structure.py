@@ -46,6 +46,8 @@ _ROOM_FOR_NAMES: Final = _MOST_NAMES * (_LONGEST_NAME * _WORST_ESCAPING + 30)
 
 _MESSAGE_FIELDS: Final = ("short_message", "message", "msg", "@m", "@mt", "Message")
 """The first one that there is. GELF's comes first: what else is there are fields of the client's own."""
+_ENVELOPES: Final = ("fields", "record")
+"""Objects in which Rust's tracing and Python's loguru have the message; loguru's level is in there, too."""
 _BESIDE_A_LEVEL: Final = ("event", "body")
 """Fields that are a message only where there is a level, too."""
 _LEVEL_FIELDS: Final = (
@@ -94,6 +96,8 @@ def said(text: str, redactor: Redactor, *, cut_off: bool = False, missing: int =
     if text[:1] == "{" and text.rstrip()[-1:] == "}":
         document = _json_object(text)
         name = _message_field(document)
+        if name is None:
+            document, name = _lifted(document)
         if name is not None:
             if "\\" in text:
                 document = plain_value(document)
@@ -153,6 +157,22 @@ def _message_field(document: dict[str, Any]) -> str | None:
         return None
     texts = (name for name in _BESIDE_A_LEVEL if isinstance(document.get(name), str))
     return next(texts, None) or next((name for name in _MESSAGE_FIELDS if document.get(name) is not None), None)
+
+
+def _lifted(document: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """With the message, and its level, taken out of the object that some loggers put them in; and its name."""
+    for name in _ENVELOPES:
+        inner = document.get(name)
+        if not isinstance(inner, dict) or not isinstance(inner.get("message"), str):
+            continue
+        rest = dict(inner)
+        found = {**document, name: rest, "message": rest.pop("message")}
+        level = rest.get("level")
+        if isinstance(level, dict) and isinstance(level.get("name"), str):
+            found["level"] = level["name"]
+        if _is_level(found.get("level")):
+            return found, "message"
+    return document, None
 
 
 def _structured(document: dict[str, Any], name: str, redactor: Redactor, size: int, *, clean: bool) -> Said:
