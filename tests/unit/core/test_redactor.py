@@ -180,9 +180,9 @@ def test_a_line_with_many_of_many_values_costs_moments() -> None:
     values = [f"a-secret-value-{number}" for number in range(1000)]
     redactor = Redactor(values)
     started = time.process_time()
-    found = redactor.value({f"field {at}": f"{value} \\u0041" for at, value in enumerate(values)})
+    found = redactor.value({f"field {at}": f"it is {values[at % 1000]}" for at in range(8000)})
     assert time.process_time() - started < 2
-    assert set(found.values()) == {f"{MARK} \\u0041"}
+    assert set(found.values()) == {f"it is {MARK}"}
 
 
 def test_short_values_are_not_redacted() -> None:
