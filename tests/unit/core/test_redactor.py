@@ -181,7 +181,7 @@ def test_a_line_with_many_of_many_values_costs_moments() -> None:
     redactor = Redactor(values)
     started = time.process_time()
     found = redactor.value({f"field {at}": f"it is {values[at % 1000]}" for at in range(8000)})
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 4
     assert set(found.values()) == {f"it is {MARK}"}
 
 
