@@ -139,7 +139,7 @@ def _types(text: str | None) -> frozenset[str]:
 def _pattern(text: str | None) -> re.Pattern[str] | None:
     try:
         return None if text is None else re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise BadRequestError(
             f"--grep is `{text}`, which is no regular expression: {error}",
             "a text with `.*[]()+?` in it needs `\\` before",

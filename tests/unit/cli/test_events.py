@@ -106,6 +106,8 @@ def test_events_of_a_run_that_was_deleted_are_read_by_its_uid(world: World) -> N
         (["--type", "error,warning"], "--type has `warning`; expected info, success, warn, error"),
         (["--type", ""], "--type has ``"),
         (["--grep", "("], "--grep is `(`, which is no regular expression"),
+        (["--grep", "a{9999999999999999999999}"], "which is no regular expression: the repetition number is too large"),
+        (["--grep", "(" * 5000], "which is no regular expression"),
         (["--configuration", "1"], "a configuration is one of a component"),
         (["--follow"], "one run can be followed at a time"),
         (["one", "--component", "cleaner"], "a run has one component"),
