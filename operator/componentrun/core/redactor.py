@@ -23,6 +23,8 @@ from componentrun.core.escapes import readings, spells
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from componentrun.core.escapes import Reading
+
 __all__ = ["MARK", "SHORTEST", "Redactor"]
 
 MARK: Final = "[redacted]"
@@ -89,21 +91,21 @@ class Redactor:
             return text
         if not cut_before and not cut_behind and not self._may_escape(text):
             return text if self._clean(text) else _marked(text, sorted(self._found_in(text)))
-        found = []
-        for reading in readings(text):
+        found, whole = [], list(readings(text))
+        for reading in whole:
             spans = [] if self._clean(reading.text) else list(self._found_in(reading.text))
             if cut_before:
                 spans += _heads(reading.text, self._forms, cut_behind=cut_behind)
             found += [reading.original(*span) for span in spans]
         if cut_behind:
-            found += [(begin, len(text)) for begin in self._tails(text)]
+            found += [(begin, len(text)) for begin in self._tails(text, whole)]
         return _marked(text, sorted(found)) if found else text
 
-    def _tails(self, text: str) -> Iterator[int]:
+    def _tails(self, text: str, whole: list[Reading]) -> Iterator[int]:
         """Where a form begins that goes on behind the end of the text, which may be in the middle of an escape."""
         for end in range(len(text), max(len(text) - _LONGEST_ESCAPE, 0), -1):
             if end == len(text) or text[end] in _ESCAPE_SIGNS:
-                for reading in readings(text[:end]):
+                for reading in whole if end == len(text) else readings(text[:end]):
                     for form in self._forms:
                         if size := _overlap(reading.text, form):
                             yield reading.original(len(reading.text) - size, len(reading.text))[0]
