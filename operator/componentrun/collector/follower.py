@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from componentrun.collector.answer import Answer, Gap
@@ -272,9 +272,15 @@ class Follower:
 
     def _note(self, answer: Answer) -> None:
         """Say what the answer has shown to be missing, before the line behind it is taken."""
-        if answer.gap is not None:
-            gap, answer.gap = answer.gap, None
-            self._say_gap(gap, "the log file was rotated while it was not being read")
+        if answer.gap is None:
+            return
+        gap, answer.gap = answer.gap, None
+        if self._tail is not None:
+            # The runtime cuts the line that it is writing when the file is rotated: the rest is in another file.
+            tail, self._tail = self._tail, None
+            gap = replace(gap, after=tail.time)
+            self._take_last(tail)
+        self._say_gap(gap, "the log file was rotated while it was not being read")
 
     def _jumped(self, to: int) -> None:
         """A line from the past: the node's clock was set back, or the kubelet lost its place after a rotation."""

@@ -136,6 +136,20 @@ async def test_an_unfinished_line_of_a_cut_stream_is_thrown_away() -> None:
     assert (await scene.run()).texts == ["a", "broken"]
 
 
+async def test_what_was_read_of_a_line_that_a_rotation_has_cut_is_not_thrown_away() -> None:
+    scene = Scene([])
+    new_file = log("ken", "c", begin=2)
+    scene.plays += [
+        Play(log("a") + log("bro", begin=1, end=b"")),
+        Play(new_file, then=scene.sets(ended=True)),
+        Play(new_file),
+    ]
+    sink = await scene.run()
+    assert sink.texts == ["a", "bro", "ken", "c"]
+    (said,) = sink.problems
+    assert "between 2026-11-24T07:46:33.000000001Z and 2026-11-24T07:46:33.000000002Z" in said
+
+
 async def test_an_unfinished_line_at_the_real_end_is_a_line() -> None:
     data = log("a") + log("b", begin=1, end=b"")
     scene = Scene([Play(data), Play(data)], replace(RUNS, ended=True))
