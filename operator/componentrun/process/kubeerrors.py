@@ -103,8 +103,9 @@ _SERVER_ERRORS: Final = 500
 _CONFLICT: Final = 409
 _FORBIDDEN: Final = 403
 _LONGEST: Final = 2_000
-_NO_ACCOUNT_YET: Final = re.compile(r"error looking up service account \S+/default: .*not found")
-"""Of a pod whose namespace was made just now: a controller makes its service account behind it."""
+_NOT_YET: Final = re.compile(r"error looking up service account \S+/default: .*not found|status unknown for quota: ")
+"""Of a pod whose namespace, or a quota of it, was made just now: a controller makes its service account behind it, and
+counts what a quota counts before anything is let through."""
 
 
 def error_for(status: int, body: bytes, what: str) -> KubeError:
@@ -130,7 +131,7 @@ def _kind(status: int, reason: str, message: str) -> type[KubeError]:
         return AlreadyExistsError
     if status == _FORBIDDEN and "exceeded quota" in message:
         return QuotaExceededError
-    if status >= _SERVER_ERRORS or (status == _FORBIDDEN and _NO_ACCOUNT_YET.search(message)):
+    if status >= _SERVER_ERRORS or (status == _FORBIDDEN and _NOT_YET.search(message)):
         return UnavailableError
     return _BY_STATUS.get(status, KubeError)
 

@@ -566,17 +566,23 @@ class TestStarting:
         await FakeOperator(world).live()
         assert world.phase() == "Succeeded", world.run()["status"]
 
-    async def test_the_service_account_of_a_namespace_that_was_made_just_now_is_waited_for(self) -> None:
+    @pytest.mark.parametrize(
+        "lacking",
+        [
+            'error looking up service account team/default: serviceaccount "default" not found',
+            "status unknown for quota: small, resources: limits.memory,pods",
+        ],
+    )
+    async def test_what_a_namespace_that_was_made_just_now_lacks_is_waited_for(self, lacking: str) -> None:
         world = World()
         world.add_run()
-        account = 'error looking up service account team/default: serviceaccount "default" not found'
-        body = json.dumps({"reason": "Forbidden", "message": f'pods "load-1" is forbidden: {account}'}).encode()
+        body = json.dumps({"reason": "Forbidden", "message": f'pods "load-1" is forbidden: {lacking}'}).encode()
         world.kube.refusals["create", "pods"] = [error_for(403, body, "create pods team/load-1") for _ in range(3)]
         operator = FakeOperator(world)
         await operator.start()
         await operator.work()
         assert (world.phase(), world.run()["status"]["reason"]) == ("Queued", "PodRejected")
-        assert account in world.run()["status"]["message"]
+        assert lacking in world.run()["status"]["message"]
         await operator.live()
         await assert_well_ended(world)
 

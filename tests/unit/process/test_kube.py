@@ -208,6 +208,7 @@ LOOKED_UP = 'pods "load-1" is forbidden: error looking up service account'
             {"message": 'error looking up service account t/build: serviceaccount "build" not found'},
             ForbiddenError,
         ),
+        (403, {"message": "pods is forbidden: status unknown for quota: small, resources: pods"}, UnavailableError),
         (403, {"message": "x", "details": {"causes": [{"reason": "FieldValueForbidden"}, None]}}, ForbiddenError),
         (403, {"message": "x", "details": None}, ForbiddenError),
         (401, {"message": "Unauthorized"}, ForbiddenError),
