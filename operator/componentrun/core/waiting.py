@@ -51,9 +51,13 @@ _DENIED: Final = re.compile(
 )
 """Answers of a registry that wants to know who asks; many say so, too, of what does not exist."""
 _MAY_CHANGE: Final = re.compile(
-    r"deadline exceeded|is reserved for|timed? ?out|connection refused|code = Unavailable", re.IGNORECASE
+    r"deadline exceeded|is reserved for|timed? ?out|connection refused|code = Unavailable"
+    r"|connection error: desc|error reading from server|(transport|connection) is closing|server is not initialized yet"
+    r"|ttrpc: closed|context canceled|not yet been read at least once",
+    re.IGNORECASE,
 )
-"""Complaints about a container runtime that is busy or restarts, not about a container that is wrong."""
+"""Complaints about a container runtime or a kubelet that is busy or restarts, not about a container that is wrong. The
+kubelet tells a runtime's words without their code (kuberuntime_container.go, startContainer)."""
 
 
 def admitted(pod: PodView, status: ComponentRunStatus, now: datetime) -> PodView:

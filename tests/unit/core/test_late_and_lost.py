@@ -59,17 +59,30 @@ class TestARuntimeThatRestarts:
         "how",
         [
             "error reading from server: read unix @->/run/containerd/containerd.sock: read: connection reset by peer",
-            "error while dialing: dial unix /run/containerd/containerd.sock: connect: no such file or directory",
             "transport is closing",
+            'connection error: desc = "error reading from server: EOF"',
+            'connection error: desc = "transport: Error while dialing: dial unix /run/containerd/containerd.sock: '
+            'connect: no such file or directory"',
+            "server is not initialized yet",
+            "failed to create containerd task: ttrpc: closed: unknown",
         ],
     )
+    @pytest.mark.parametrize("code", ["rpc error: code = Unavailable desc = ", ""])
     @pytest.mark.parametrize("reason", ["CreateContainerError", "RunContainerError"])
-    def test_is_waited_for(self, reason: str, how: str) -> None:
-        message = f"rpc error: code = Unavailable desc = {how}"
-        pod = make_pod(phase="Pending", stage_out=running(), stage_in=done_in(), component=waiting(reason, message))
+    def test_is_waited_for(self, reason: str, code: str, how: str) -> None:
+        pod = make_pod(phase="Pending", stage_out=running(), stage_in=done_in(), component=waiting(reason, code + how))
         run = make_run(status=started_status(), retry={"limit": 0})
         assert written(plan(observe(run, pod, seconds=4))).phase == "StagingIn"
         assert written(plan(observe(run, pod, seconds=70))).reason == "StartFailed"
+
+
+class TestAKubeletThatRestarts:
+    def test_is_waited_for(self) -> None:
+        said = "services have not yet been read at least once, cannot construct envvars"
+        held = waiting("CreateContainerConfigError", said)
+        pod = make_pod(phase="Pending", stage_out=running(), stage_in=done_in(), component=held)
+        run = make_run(status=started_status(), retry={"limit": 0})
+        assert written(plan(observe(run, pod, seconds=4))).phase == "StagingIn"
 
 
 class TestASidecarThatIsLost:
