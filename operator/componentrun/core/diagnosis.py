@@ -24,9 +24,9 @@ from componentrun.core.podfacts import (
     unfinished,
 )
 from componentrun.core.results import (
+    CAN_NOT_RUN,
     LOST,
     START_ERRORS,
-    WRONG_MACHINE,
     agent_reason,
     ending,
     excerpt,
@@ -227,21 +227,43 @@ def _not_started(pod: PodView) -> Diagnosis | None:
     return None
 
 
-def _wrong_machine(pod: PodView) -> Diagnosis | None:
+def _can_not_run(pod: PodView) -> Diagnosis | None:
     """A program that the kernel can't run. The runtime finds out too late to say so otherwise than as the component."""
     component = pod.component
     if component is None or component.state != "terminated" or component.exit_code == contract.EXIT_SUCCESS:
         return None
-    found = WRONG_MACHINE.match(component.message)
+    found = CAN_NOT_RUN.match(component.message)
     if found is None:
         return None
-    return Diagnosis(
-        Reason.START_FAILED,
-        f"The component's program `{excerpt(found['program'])}` can't be run (exec format error): it was built for "
-        f"another kind of processor than that of node `{pod.node}`, or is a script whose first line names no "
-        "interpreter. Build the image for the node's architecture, or correct the script.",
-        names.COMPONENT,
+    program = (
+        f"The component's program `{excerpt(found['program'])}`" if found["program"] else "The component's program"
     )
+    why = found["why"].lower()
+    return Diagnosis(
+        Reason.START_FAILED, f"{program} can't be run ({why}): {_WHY_NOT[why].format(node=pod.node)}", names.COMPONENT
+    )
+
+
+_WHY_NOT: Final = {
+    "exec format error": "it was built for another kind of processor than that of node `{node}`, or is a script whose "
+    "first line names no interpreter. Build the image for the node's architecture, or correct the script.",
+    "no such file or directory": "it is there, but what runs it is not: the interpreter that a script's first line "
+    "names (a carriage return at that line's end is taken for part of the name), or the loader of a dynamically linked "
+    "program. Correct the line, or build the program for this image.",
+    "permission denied": "the interpreter that its first line names may not be executed, or its volume holds no "
+    "programs. Correct the rights in the image.",
+}
+
+
+_CHECK_THE_IMAGE: Final = "Check the command, the image's entrypoint and the user it needs."
+_START_ADVICE: Final = {
+    # runc: a process needs some MiB before its program begins
+    "memory limit": "Give the run a larger `size` or more memory in `resources`.",
+    "exec format error": "Build the image for the node's architecture; a script needs a first line such as `#!/bin/sh`.",
+    "read-only file system": "The Component has its root read-only (`readOnlyRootFilesystem`): have the image bring what "
+    "is to be made there, such as its working folder, or let it write.",
+}
+"""What to do, by what the runtime said."""
 
 
 def start_failure(container: ContainerView) -> Diagnosis:
@@ -249,9 +271,7 @@ def start_failure(container: ContainerView) -> Diagnosis:
     said = excerpt(container.message) or container.reason
     advice = "This is the platform's to mend: look at the agents' image."
     if container.name == names.COMPONENT:
-        advice = "Check the command, the image's entrypoint and the user it needs."
-        if "memory limit" in said:  # runc: a process needs some MiB before its program begins
-            advice = "Give the run a larger `size` or more memory in `resources`."
+        advice = next((more for words, more in _START_ADVICE.items() if words in said), _CHECK_THE_IMAGE)
     return Diagnosis(
         Reason.START_FAILED,
         f"Container `{container.name}` could not be started ({container.reason}): {said}. {advice}",
@@ -332,7 +352,7 @@ _RULES: Final[tuple[Callable[[PodView], Diagnosis | None], ...]] = (
     _node_lost,
     _refused_by_node,
     _not_started,
-    _wrong_machine,
+    _can_not_run,
     _deleted,
     _staged_in_badly,
     _component_failed,

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from componentrun.core.observed import ContainerView
 
 __all__ = [
+    "CAN_NOT_RUN",
     "CUT_MARK",
     "LOST",
     "MAX_LAST_WORDS",
     "START_ERRORS",
-    "WRONG_MACHINE",
     "agent_reason",
     "counted",
     "ending",
@@ -33,10 +33,13 @@ MAX_LAST_WORDS: Final = 2000
 """Characters; the kubelet keeps 2,048 bytes of a log."""
 START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
 """Reasons of a container that ended before its program began."""
-WRONG_MACHINE: Final = re.compile(
-    r"^exec (?:container process )?`?(?P<program>[^`\n]*)`?: exec format error\s*$", re.IGNORECASE
+CAN_NOT_RUN: Final = re.compile(
+    r"^(?:standard_init_linux\.go:\d+: exec user process caused:?|exec (?:container process )?`?(?P<program>[^`\n]*)`?:)"
+    r" \"?(?P<why>exec format error|no such file or directory|permission denied)\"?\s*$",
+    re.IGNORECASE,
 )
-"""All that a container runtime prints, where the component's words would be: runc with exit code 255, crun with 1."""
+"""All that a container runtime prints where the kernel does not run a program that is there: it stands where the
+component's words would be. runc with exit code 255, crun, and runc before 1.1 (which names no program), with 1."""
 LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 """Reasons of a container that the kubelet found gone, after a reboot for instance: its exit code (137) is made up."""
 CUT_MARK: Final = "…"

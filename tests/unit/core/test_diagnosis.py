@@ -115,6 +115,24 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         "more memory in `resources`",
     ),
     (
+        "a working folder that the image does not bring, and a root that is read-only",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(128, "StartError", "error mounting: mkdir /app: read-only file system"),
+            stage_out=done_out(),
+        ),
+        Reason.START_FAILED,
+        "`readOnlyRootFilesystem`",
+    ),
+    (
+        "a program for another kind of processor, of a runtime that finds out before",
+        make_pod(
+            stage_in=done_in(), component=ended(128, "StartError", "exec /x: exec format error"), stage_out=done_out()
+        ),
+        Reason.START_FAILED,
+        "for the node's architecture",
+    ),
+    (
         "exit code 2 without words",
         make_pod(stage_in=done_in(), component=ended(2), stage_out=done_out()),
         Reason.APPLICATION_ERROR,
@@ -343,6 +361,48 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         ),
         Reason.START_FAILED,
         "`/bin/tool` can't be run",
+    ),
+    (
+        "a program for another kind of processor (runc before 1.1)",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(1, message="standard_init_linux.go:228: exec user process caused: exec format error\n"),
+            stage_out=done_out(),
+        ),
+        Reason.START_FAILED,
+        "The component's program can't be run (exec format error)",
+    ),
+    (
+        "a script whose interpreter the image lacks (runc)",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(255, message="exec /run.sh: no such file or directory\n"),
+            stage_out=done_out(),
+        ),
+        Reason.START_FAILED,
+        "`/run.sh` can't be run (no such file or directory): it is there, but",
+    ),
+    (
+        "a script whose interpreter the image lacks (Docker's older runc)",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(
+                1, message='standard_init_linux.go:211: exec user process caused "no such file or directory"'
+            ),
+            stage_out=done_out(),
+        ),
+        Reason.START_FAILED,
+        "interpreter that a script's first line names",
+    ),
+    (
+        "a script whose interpreter may not be executed (crun)",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(1, message="exec container process `/run.sh`: Permission denied"),
+            stage_out=done_out(),
+        ),
+        Reason.START_FAILED,
+        "`/run.sh` can't be run (permission denied)",
     ),
     (
         "a component that says the same of another program, and goes on",
