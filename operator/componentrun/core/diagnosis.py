@@ -19,7 +19,9 @@ from componentrun.core.podfacts import (
     containers,
     failed_stage_in,
     interrupted,
+    nothing_ran,
     output_complete,
+    over_before,
     that_count,
     unfinished,
 )
@@ -51,8 +53,11 @@ MAX_SHOWN: Final = 300
 
 _DISK: Final = re.compile(r"emptydir volume|ephemeral local storage|ephemeral storage limit", re.IGNORECASE)
 """The kubelet's words for a pod's own fault (pkg/kubelet/eviction/helpers.go); else the node was short of something."""
-_SHUT_DOWN: Final = frozenset({"Terminated", "NodeShutdown"})
-"""Pod reasons of a kubelet that was told that its machine goes down; it says TerminationByKubelet, too."""
+_SHUT_DOWN: Final = frozenset({"Terminated", "NodeShutdown", "Shutdown"})
+"""Pod reasons of a kubelet that was told that its machine goes down; it says TerminationByKubelet, too. The last one
+is that of older kubelets."""
+_BY_KUBELET: Final = "TerminationByKubelet"
+_BY_SCHEDULER: Final = "PreemptionByScheduler"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,33 +133,38 @@ def _oom_message(container: ContainerView) -> str:
 
 
 def _put_out(pod: PodView) -> Diagnosis | None:
-    """The kubelet put the pod out. Before success: a component that was told to go may well have ended with 0."""
+    """The kubelet put the pod out. Before success: a component that was told to go may well have ended with 0.
+
+    What had ended before a preemption keeps its own reason. Of what a kubelet does by itself no time is told.
+    """
+    said = excerpt(pod.message)
+    if (pod.reason == "Evicted" or pod.disruption == _BY_KUBELET) and _DISK.search(pod.message):
+        own = "exceeded its local" in pod.message  # one container's limit, not the shared volume's
+        more = "give it more `ephemeral-storage` in `resources`" if own else "have the Component's `dataSize` raised"
+        return Diagnosis(
+            Reason.DISK_FULL,
+            f"The run wrote more than it may: {said}. Write less, or {more}. "
+            "What it printed is among the run's events.",
+        )
     if pod.reason in _SHUT_DOWN:
         return Diagnosis(
             Reason.NODE_LOST,
-            f"Node `{pod.node}` was shut down while the pod was on it: {excerpt(pod.message) or 'no more was said'}. "
+            f"{_node(pod)} was shut down while the pod was on it: {said or 'no more was said'}. "
             "Nothing was published. Run it again.",
         )
-    if pod.reason == "Evicted" or pod.disruption == "TerminationByKubelet":
-        said = excerpt(pod.message) or "the kubelet gave no reason"
-        if _DISK.search(pod.message):
-            own = "exceeded its local" in pod.message  # one container's limit, not the shared volume's
-            more = (
-                "give it more `ephemeral-storage` in `resources`" if own else "have the Component's `dataSize` raised"
-            )
-            return Diagnosis(
-                Reason.DISK_FULL,
-                f"The run wrote more than it may: {said}. Write less, or {more}. "
-                "What it printed is among the run's events.",
-            )
-        return Diagnosis(
-            Reason.EVICTED, f"Node `{pod.node}` ran short and evicted the pod: {said}. Run it again, or request more."
-        )
-    if pod.disruption == "PreemptionByScheduler" or pod.reason in {"Preempting", "Preempted"}:
+    preempted = pod.disruption == _BY_SCHEDULER and not over_before(pod, pod.disrupted_at, pod.deletion_asked_at)
+    if preempted or pod.reason in {"Preempting", "Preempted"}:
+        where = f" on node `{pod.node}`" if pod.node else ""
         return Diagnosis(
             Reason.EVICTED,
-            f"The pod had to make room on node `{pod.node}` for one of higher priority. Run it again, or give it a "
+            f"The pod had to make room{where} for one of higher priority. Run it again, or give it a "
             "`priorityClassName`.",
+        )
+    if pod.reason == "Evicted" or pod.disruption == _BY_KUBELET:
+        return Diagnosis(
+            Reason.EVICTED,
+            f"{_node(pod)} ran short and evicted the pod: {said or 'the kubelet gave no reason'}. "
+            "Run it again, or request more.",
         )
     if pod.reason == "DeadlineExceeded":
         return Diagnosis(
@@ -163,6 +173,11 @@ def _put_out(pod: PodView) -> Diagnosis | None:
             "Look whether the operator was running.",
         )
     return None
+
+
+def _node(pod: PodView) -> str:
+    """The pod's node, at the begin of a sentence."""
+    return f"Node `{pod.node}`" if pod.node else "The pod's node"
 
 
 def _success(pod: PodView) -> Diagnosis | None:
@@ -182,9 +197,12 @@ def _node_lost(pod: PodView) -> Diagnosis | None:
     if not lost and not (away and unfinished(pod)):
         return None
     said = f" ({excerpt(pod.message)})" if pod.message else ""
+    how = "went away"
+    if not lost and pod.disruption == "DeletionByTaintManager":
+        how = "has a taint that the pod does not bear"
     return Diagnosis(
         Reason.NODE_LOST,
-        f"Node `{pod.node}` stopped answering, or went away, while the pod was on it{said}. Nothing was published. "
+        f"{_node(pod)} stopped answering, or {how}, while the pod was on it{said}. Nothing was published. "
         "Run it again.",
         lost[0].name if lost else None,
     )
@@ -192,12 +210,22 @@ def _node_lost(pod: PodView) -> Diagnosis | None:
 
 def _refused_by_node(pod: PodView) -> Diagnosis | None:
     """The kubelet would not have the pod: OutOfcpu, NodeAffinity, UnexpectedAdmissionError and the like."""
-    nothing_ran = all(c.started_at is None for c in containers(pod))
-    if pod.phase != "Failed" or not pod.reason or not nothing_ran:
+    if pod.phase != "Failed" or not pod.reason or not nothing_ran(pod):
         return None
     return Diagnosis(
         Reason.NODE_REFUSED,
-        f"Node `{pod.node}` refused the pod ({pod.reason}): {excerpt(pod.message) or 'no reason given'}. Run it again.",
+        f"{_node(pod)} refused the pod ({pod.reason}): {excerpt(pod.message) or 'no reason given'}. Run it again.",
+    )
+
+
+def _never_ran(pod: PodView) -> Diagnosis | None:
+    """It has failed before anything of it ran, nobody deleted it, and nobody says why."""
+    if pod.phase != "Failed" or not nothing_ran(pod):
+        return None
+    return Diagnosis(
+        Reason.NODE_REFUSED,
+        f"{_node(pod)} gave the pod up before anything of it ran: {excerpt(pod.message) or 'no reason given'}. "
+        "Run it again.",
     )
 
 
@@ -208,10 +236,16 @@ def _deleted(pod: PodView) -> Diagnosis | None:
     if pod.disruption == "EvictionByEvictionAPI":
         return Diagnosis(
             Reason.EVICTED,
-            f"Node `{pod.node}` was drained while the pod was on it. Nothing was published. Run it again.",
+            f"{_node(pod)} was drained while the pod was on it. Nothing was published. Run it again.",
         )
     if not pod.gone and pod.deleted_at is None:
         return None
+    if pod.disruption:  # of which this release knows no more, as DeletionByDeviceTaintManager
+        return Diagnosis(
+            Reason.EVICTED,
+            f"The cluster put the pod out ({pod.disruption}): {excerpt(pod.disruption_said) or 'no reason given'}. "
+            "Nothing was published. Run it again.",
+        )
     return Diagnosis(
         Reason.POD_DELETED,
         f"Somebody deleted pod `{pod.name}` before it was through; ComponentRun did not. Nothing was published. "
@@ -300,7 +334,7 @@ def _component_failed(pod: PodView) -> Diagnosis | None:
     component = pod.component
     if component is None or component.state != "terminated" or component.exit_code == contract.EXIT_SUCCESS:
         return None
-    if component.exit_code == contract.EXIT_USER_ERROR:
+    if component.exit_code == contract.EXIT_USER_ERROR and component.signal is None:
         words = tail(component.message, MAX_SHOWN)
         shown = f": {words}" if words else " and printed nothing. Its developer should have it say what is wrong."
         return Diagnosis(Reason.USER_ERROR, f"The component ended with exit code 1{shown}", names.COMPONENT)
@@ -357,4 +391,5 @@ _RULES: Final[tuple[Callable[[PodView], Diagnosis | None], ...]] = (
     _staged_in_badly,
     _component_failed,
     _staged_out_badly,
+    _never_ran,
 )

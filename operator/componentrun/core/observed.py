@@ -57,6 +57,11 @@ class PodView:
     """The scheduler's message while no node fits."""
     disruption: str = ""
     """Reason of the condition DisruptionTarget: EvictionByEvictionAPI, PreemptionByScheduler, ..."""
+    disruption_said: str = ""
+    """Its message."""
+    disrupted_at: datetime | None = None
+    """Since when it is said. Of a kubelet's own this is no begin: it sets the time anew when all containers have ended
+    (Kubernetes, status_manager.go, mergePodStatus)."""
     deleted_at: datetime | None = None
     """metadata.deletionTimestamp: when the grace period ends."""
     deletion_grace_seconds: int | None = None

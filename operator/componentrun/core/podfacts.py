@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from componentrun import contract
-from componentrun.core.results import stage_in_result, stage_out_result
+from componentrun.core.results import LOST, stage_in_result, stage_out_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from componentrun.core.observed import ContainerView, PodView
 
@@ -18,13 +20,17 @@ __all__ = [
     "containers",
     "failed_stage_in",
     "interrupted",
+    "nothing_ran",
     "output_complete",
+    "over_before",
     "saved_always",
     "that_count",
     "unfinished",
 ]
 
 OOM_KILLED: Final = "OOMKilled"
+_CLOCKS: Final = timedelta(seconds=5)
+"""By which a node's clock may be behind that of the control plane."""
 
 
 def output_complete(pod: PodView) -> bool:
@@ -65,6 +71,25 @@ def interrupted(pod: PodView, container: ContainerView) -> bool:
     if asked is None:
         return False
     return container.state != "terminated" or container.finished_at is None or container.finished_at >= asked
+
+
+def over_before(pod: PodView, *times: datetime | None) -> bool:
+    """Whether the component had ended by itself well before all these times, and nothing of what follows is missing.
+
+    Not where a time is not known.
+    """
+    component = pod.component
+    if component is None or component.state != "terminated" or component.reason in LOST:
+        return False
+    end = component.finished_at
+    if end is None or any(time is None or end + _CLOCKS >= time for time in times):
+        return False
+    return component.exit_code != contract.EXIT_SUCCESS or output_complete(pod)
+
+
+def nothing_ran(pod: PodView) -> bool:
+    """Whether no container of the pod was started, as far as its status says."""
+    return all(container.state == "waiting" and not container.ran_before for container in containers(pod))
 
 
 def unfinished(pod: PodView) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
 from componentrun.core.observed import ContainerView, PodView
+from componentrun.core.results import SIGNAL_BASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,7 @@ def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
     conditions = {_text(item, "type"): item for item in _dicts(status, "conditions")}
     scheduled = conditions.get("PodScheduled", {})
     disruption = conditions.get("DisruptionTarget", {})
+    disruption = disruption if _text(disruption, "status") == "True" else {}
     containers = {view.name: view for view in _containers(status)}
     spec = _dict(obj, "spec")
     node = _text(spec, "nodeName")
@@ -54,7 +56,9 @@ def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
         scheduled_at=_time(scheduled.get("lastTransitionTime")) if _text(scheduled, "status") == "True" else None,
         gates=tuple(_text(gate, "name") for gate in _dicts(spec, "schedulingGates")),
         unschedulable=_unschedulable(scheduled),
-        disruption=_text(disruption, "reason") if _text(disruption, "status") == "True" else "",
+        disruption=_text(disruption, "reason"),
+        disruption_said=_text(disruption, "message"),
+        disrupted_at=_time(disruption.get("lastTransitionTime")),
         deleted_at=deleted_at,
         deletion_grace_seconds=grace,
         deletion_asked_at=None if deleted_at is None else deleted_at - timedelta(seconds=grace or 0),
@@ -112,13 +116,15 @@ def _container(item: dict[str, Any]) -> ContainerView:
     if "terminated" in state and _never_was(item, terminated):
         return replace(view, reason=_text(terminated, "reason"), message=_text(terminated, "message"))
     if "terminated" in state:
+        code, signal = _number(terminated.get("exitCode")), _number(terminated.get("signal")) or None
         return replace(
             view,
             state="terminated",
             reason=_text(terminated, "reason"),
             message=_text(terminated, "message"),
-            exit_code=_number(terminated.get("exitCode")),
-            signal=_number(terminated.get("signal")) or None,
+            # What a signal has ended did not end well, whatever else is told of it.
+            exit_code=code if code or signal is None else SIGNAL_BASE + signal,
+            signal=signal,
             started_at=_time(terminated.get("startedAt")),
             finished_at=_time(terminated.get("finishedAt")),
         )

@@ -16,6 +16,7 @@ __all__ = [
     "CUT_MARK",
     "LOST",
     "MAX_LAST_WORDS",
+    "SIGNAL_BASE",
     "START_ERRORS",
     "agent_reason",
     "counted",
@@ -50,7 +51,8 @@ _SIGNALS: Final = {
     1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE",
     15: "SIGTERM",
 }  # fmt: skip
-_SIGNAL_BASE: Final = 128
+SIGNAL_BASE: Final = 128
+"""Added to a signal's number it is the exit code of what the signal has ended."""
 MAX_EXCERPT: Final = 500
 """Characters of somebody else's message within a sentence of ours."""
 
@@ -89,7 +91,7 @@ def ending(container: ContainerView) -> str:
     code = container.exit_code
     if code is None:
         return "an unknown exit code"
-    number = container.signal or (code - _SIGNAL_BASE if _SIGNAL_BASE < code <= _SIGNAL_BASE + 64 else 0)
+    number = container.signal or (code - SIGNAL_BASE if SIGNAL_BASE < code <= SIGNAL_BASE + 64 else 0)
     return f"exit code {code}" + (f" (killed by {_SIGNALS.get(number, f'signal {number}')})" if number else "")
 
 

@@ -11,7 +11,7 @@ from componentrun.core.diagnosis import diagnose
 from componentrun.core.podview import read_pod
 from componentrun.errors import Reason
 from componentrun.exchange import StageInResult, StageOutResult, to_json
-from tests.unit.core.make import NOW, done_in, done_out, ended, make_pod, running, waiting
+from tests.unit.core.make import NOW, done_in, done_out, ended, make_pod, running, stamp, waiting
 
 REFUSED_IN = to_json(StageInResult(ok=False, reason="InputNotFound", message="table `in.c-main.foo` is not in Storage"))
 REFUSED_OUT = to_json(StageOutResult(ok=False, reason="OutputInvalid", message="bar.csv, line 3: 4 fields, expected 5"))
@@ -19,8 +19,9 @@ STRANGE_OUT = to_json(StageOutResult(ok=False, reason="InventedLater", message="
 DISRUPTED = "DisruptionTarget"
 
 
-def disruption(reason: str) -> list[dict[str, Any]]:
-    return [{"type": DISRUPTED, "status": "True", "reason": reason}]
+def disruption(reason: str, since: float | None = None, **more: str) -> list[dict[str, Any]]:
+    begun = {"lastTransitionTime": stamp(since)} if since is not None else {}
+    return [{"type": DISRUPTED, "status": "True", "reason": reason, **begun, **more}]
 
 
 ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
@@ -155,6 +156,18 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         make_pod(stage_in=done_in(), component=ended(130, signal=34), stage_out=done_out()),
         Reason.APPLICATION_ERROR,
         "killed by signal 34",
+    ),
+    (
+        "a signal, though the exit code is that of a good end",
+        make_pod(stage_in=done_in(), component=ended(0, "Error", signal=9), stage_out=done_out()),
+        Reason.APPLICATION_ERROR,
+        "exit code 137 (killed by SIGKILL)",
+    ),
+    (
+        "a signal, though the exit code is that of a user's error",
+        make_pod(stage_in=done_in(), component=ended(1, signal=15), stage_out=done_out()),
+        Reason.APPLICATION_ERROR,
+        "exit code 1 (killed by SIGTERM)",
     ),
     (
         "exit code 1 and a refused output: the component's own failure leads",
@@ -301,6 +314,94 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         "priorityClassName",
     ),
     (
+        "preempted while a component's output was uploaded, which got through all the same",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(0, end=10),
+            stage_out=done_out(31),
+            deleted=(25, 600),
+            conditions=disruption("PreemptionByScheduler", 25),
+            phase="Succeeded",
+        ),
+        Reason.SUCCEEDED,
+        "exit code 0",
+    ),
+    (
+        "preempted after the component had failed by itself",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(1, message="Column `x` is missing", end=10),
+            stage_out=ended(137, end=30),
+            deleted=(25, 600),
+            conditions=disruption("PreemptionByScheduler", 25),
+        ),
+        Reason.USER_ERROR,
+        "Column `x` is missing",
+    ),
+    (
+        "preempted a moment after the component had ended, if the node's clock is right",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(0, end=23),
+            stage_out=done_out(31),
+            deleted=(25, 600),
+            conditions=disruption("PreemptionByScheduler", 25),
+        ),
+        Reason.EVICTED,
+        "higher priority",
+    ),
+    (
+        "preempted while a component's output was uploaded, which was killed",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(0, end=10),
+            stage_out=ended(137, end=30),
+            deleted=(25, 5),
+            conditions=disruption("PreemptionByScheduler", 25),
+        ),
+        Reason.EVICTED,
+        "higher priority",
+    ),
+    (
+        "put out for a pod that the node can't do without",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(137),
+            phase="Failed",
+            reason="Preempting",
+            message="Preempted in order to admit critical pod",
+            conditions=disruption("TerminationByKubelet", 1),
+        ),
+        Reason.EVICTED,
+        "higher priority",
+    ),
+    (
+        "put out, and the condition's time is that of the end of all: nobody knows what had ended by itself",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(0, end=10),
+            stage_out=done_out(11),
+            phase="Failed",
+            reason="Terminated",
+            message="Pod was terminated in response to imminent node shutdown.",
+            conditions=disruption("TerminationByKubelet", 12),
+        ),
+        Reason.NODE_LOST,
+        "was shut down",
+    ),
+    (
+        "put out by something that this release does not know",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(143, end=30),
+            stage_out=ended(137, end=31),
+            deleted=(25, 30),
+            conditions=disruption("DeletionByDeviceTaintManager", 25, message="Device Taint manager: deleting"),
+        ),
+        Reason.EVICTED,
+        "(DeletionByDeviceTaintManager): Device Taint manager: deleting.",
+    ),
+    (
         "drained",
         make_pod(
             stage_in=done_in(),
@@ -323,6 +424,18 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         ),
         Reason.NODE_LOST,
         "node-a",
+    ),
+    (
+        "told to go by the taint manager of a node that answers: somebody gave it a taint",
+        make_pod(
+            stage_in=done_in(),
+            component=ended(143, end=30),
+            stage_out=ended(137, end=31),
+            deleted=(25, 30),
+            conditions=disruption("DeletionByTaintManager", 25),
+        ),
+        Reason.NODE_LOST,
+        "has a taint that the pod does not bear",
     ),
     (
         "the kubelet came back and did not find the container",
@@ -427,6 +540,19 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         "imminent node shutdown",
     ),
     (
+        "the node was shut down, as older kubelets say it",
+        make_pod(
+            stage_in=done_in(),
+            component=running(3),
+            stage_out=running(),
+            phase="Failed",
+            reason="Shutdown",
+            message="Node is shutting, evicting pods",
+        ),
+        Reason.NODE_LOST,
+        "Node is shutting, evicting pods",
+    ),
+    (
         "the node died after the component had failed by itself",
         make_pod(stage_in=done_in(), component=ended(1, message="bad"), reason="NodeLost"),
         Reason.USER_ERROR,
@@ -519,6 +645,24 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         make_pod(phase="Failed", reason="OutOfcpu", message="Node didn't have enough resource: cpu"),
         Reason.NODE_REFUSED,
         "(OutOfcpu): Node didn't have enough resource: cpu",
+    ),
+    (
+        "a pod that failed before anything of it ran, and nobody says why",
+        make_pod(stage_in=waiting(), component=waiting(), stage_out=waiting(), phase="Failed"),
+        Reason.NODE_REFUSED,
+        "before anything of it ran: no reason given",
+    ),
+    (
+        "a pod without a node that failed, and nobody says why",
+        make_pod(phase="Failed", node=""),
+        Reason.NODE_REFUSED,
+        "The pod's node gave the pod up",
+    ),
+    (
+        "a component that ran, of which no times are told, is not refused by the node",
+        make_pod(component={"terminated": {"exitCode": 3, "reason": "Error"}}, phase="Failed", reason="Error"),
+        Reason.APPLICATION_ERROR,
+        "exit code 3",
     ),
     (
         "the backstop struck",
