@@ -304,7 +304,9 @@ def start_failure(container: ContainerView) -> Diagnosis:
     """A container that can't be started: the runtime's own words, and where to look."""
     said = excerpt(container.message) or container.reason
     advice = "This is the platform's to mend: look at the agents' image."
-    if container.name == names.COMPONENT:
+    if container.reason.endswith("HookError"):
+        advice = "This is the platform's to mend: look at the node's kubelet."
+    elif container.name == names.COMPONENT:
         advice = next((more for words, more in _START_ADVICE.items() if words in said), _CHECK_THE_IMAGE)
     return Diagnosis(
         Reason.START_FAILED,

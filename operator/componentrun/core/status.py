@@ -181,8 +181,10 @@ def observed_phase(run: ComponentRun, pod: PodView, now: datetime) -> ComponentR
     message = _gated(pod.gates) if phase == "Queued" else _SENTENCES[phase]
     if phase == "Pending" and pod.unschedulable:
         message = f"No node takes the pod yet: {excerpt(pod.unschedulable)}."
-    elif phase == "Pending" and (held := _held(pod)):
+    elif phase in {"Pending", "StagingIn"} and (held := _held(pod)):
         message = f"The pod is held up: {held}."
+    elif phase == "StagingIn" and pod.stage_in is not None and pod.stage_in.state == "terminated":
+        message = "The input is in; the component waits for its image, or to be started."
     if is_terminal(run.status) or _ORDER.index(phase) < _ORDER.index(run.status.phase):
         status = run.status
     elif run.status.termination is not None:

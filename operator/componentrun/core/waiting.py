@@ -29,27 +29,58 @@ _IMAGE: Final = _IMAGE_AT_ONCE | {
 }  # fmt: skip
 _SECOND_LOOK_SECONDS: Final = 10
 """The kubelet's first back-off."""
-_START: Final = frozenset(
-    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
+_HOOKS: Final = frozenset({"PreCreateHookError", "PreStartHookError"})
+"""The kubelet's own, of its resource managers; it tries again."""
+_START: Final = _HOOKS | {
+    "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff",
+}  # fmt: skip
+_OTHER_MACHINES: Final = re.compile(
+    r"no match for platform|no matching manifest|no image found in [a-z ]+ for architecture", re.IGNORECASE
 )
+"""Of an image that there is for other kinds of processors only: containerd's words, Docker's and those of CRI-O."""
 _WILL_NOT_CHANGE: Final = re.compile(
     r"not found|denied|unauthori[sz]ed|authentication required|authorization failed|insufficient_scope|forbidden"
-    r"|manifest unknown|name unknown|does not exist|no match for platform",
+    rf"|manifest unknown|name unknown|does not exist|{_OTHER_MACHINES.pattern}",
     re.IGNORECASE,
 )
 """Answers of a registry that trying again does not change."""
 _AWAY: Final = re.compile(
     r"i/o timeout|timed? ?out|deadline exceeded|connection (refused|reset)|no such host|unreachable|no route to host"
-    r"|server misbehaving|unexpected EOF|too ?many ?requests|\b(429|50[0234])\b|Service Unavailable|Bad Gateway"
-    r"|RegistryUnavailable|TLS handshake",
+    r"|server misbehaving|\bEOF\b|too ?many ?requests|\b(408|429|50[0234]|52[0-4])\b|Service Unavailable|Bad Gateway"
+    r"|RegistryUnavailable|TLS handshake timeout|context canceled|code = Unavailable|QPS exceeded",
     re.IGNORECASE,
 )
-"""What is said of a registry that does not answer, or not now."""
+"""What is said of a registry that does not answer, or not now, and of a node that asks too many at a time."""
 _DENIED: Final = re.compile(
     r"denied|unauthori[sz]ed|authentication required|authorization failed|insufficient_scope|forbidden|no basic auth",
     re.IGNORECASE,
 )
 """Answers of a registry that wants to know who asks; many say so, too, of what does not exist."""
+_IMAGE_ADVICE: Final = (
+    (
+        _OTHER_MACHINES,
+        "There is none for the node's architecture: build one, or choose other nodes by `podTemplate.nodeSelector`.",
+    ),
+    (
+        _DENIED,
+        "Check the name, and whether the registry wants a login: name a Secret that holds one in "
+        "`podTemplate.imagePullSecrets`.",
+    ),
+    (
+        re.compile(r"x509|HTTP response to HTTPS client|first record does not look like a TLS", re.IGNORECASE),
+        "The nodes speak to the registry in another way than it does, or don't trust its certificate: this is the "
+        "platform's to mend, at the nodes' container runtime.",
+    ),
+    (
+        re.compile(r"no space left on device|ImageInspectError", re.IGNORECASE),
+        "This is the platform's to mend: look at the node's disk and at its container runtime.",
+    ),
+    (
+        re.compile(r"signature", re.IGNORECASE),
+        "The nodes take only images with a signature that they know: have it signed, or their policy changed.",
+    ),
+)
+"""What to do about an image that can't be pulled, by what was answered; the first that fits."""
 _MAY_CHANGE: Final = re.compile(
     r"deadline exceeded|is reserved for|timed? ?out|connection refused|code = Unavailable"
     r"|connection error: desc|error reading from server|(transport|connection) is closing|server is not initialized yet"
@@ -204,29 +235,25 @@ def _image_problem(container: ContainerView, pod: PodView, limits: Limits, now: 
         )
     return Diagnosis(
         Reason.IMAGE_PULL_FAILED,
-        f"The image of {whose} can't be pulled ({container.reason}): {said}. {_image_advice(container.message)}",
+        f"The image of {whose} can't be pulled ({container.reason}): {said}. {_image_advice(container)}",
         container.name,
     )
 
 
-def _image_advice(said: str) -> str:
-    """What to do about an image that can't be pulled, by what the registry answered."""
-    if "no match for platform" in said:
-        return (
-            "There is none for the node's architecture: build one, or choose other nodes by `podTemplate.nodeSelector`."
-        )
-    if _DENIED.search(said):
-        return (
-            "Check the name, and whether the registry wants a login: name a Secret that holds one in "
-            "`podTemplate.imagePullSecrets`."
-        )
-    return "Check the name, the tag and the right to pull it (`podTemplate.imagePullSecrets`)."
+def _image_advice(container: ContainerView) -> str:
+    """What to do about an image that can't be pulled."""
+    if container.name != names.COMPONENT:
+        return "This is the platform's to mend: look at the chart's `image` and `imagePullSecrets`."
+    said = f"{container.reason} {container.message}"
+    otherwise = "Check the name, the tag and the right to pull it (`podTemplate.imagePullSecrets`)."
+    return next((advice for words, advice in _IMAGE_ADVICE if words.search(said)), otherwise)
 
 
 def _start_problem(container: ContainerView, pod: PodView, limits: Limits, now: datetime) -> Diagnosis | None:
     if container.reason not in _START:
         return None
-    if _MAY_CHANGE.search(container.message) and now < _patience_ends(container, pod, limits):
+    may_change = container.reason in _HOOKS or _MAY_CHANGE.search(container.message)
+    if may_change and now < _patience_ends(container, pod, limits):
         return None
     return start_failure(container)
 
@@ -242,10 +269,8 @@ def _overdue(pod: PodView, now: datetime) -> Diagnosis:
             "affinity, tolerations), or have nodes added.",
         )
     stage_in = pod.stage_in
+    held = next((f" ({c.name}: {c.reason} {excerpt(c.message)}".rstrip() + ")" for c in _waiting(pod) if c.reason), "")
     if stage_in is None or stage_in.state == "waiting":
-        held = next(
-            (f" ({c.name}: {c.reason} {excerpt(c.message)}".rstrip() + ")" for c in _waiting(pod) if c.reason), ""
-        )
         return Diagnosis(
             Reason.START_FAILED,
             f"Node `{pod.node}` has not started the pod for {round((now - pod.placed).total_seconds())} s{held}. "
@@ -260,7 +285,7 @@ def _overdue(pod: PodView, now: datetime) -> Diagnosis:
         )
     return Diagnosis(
         Reason.START_FAILED,
-        f"The component has not started, {seconds} s after the pod was made, though its input is there. "
+        f"The component has not started, {seconds} s after the pod was made, though its input is there{held}. "
         "Look whether its image is very large, and at the pod's events.",
         names.COMPONENT,
     )

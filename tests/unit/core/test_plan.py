@@ -235,6 +235,29 @@ class TestProblemsBeforeTheStart:
             ("registry away, late", pulling("ImagePullBackOff", "dial tcp: i/o timeout"), 62, "RegistryUnavailable"),
             ("an old kubelet's bare back-off, late", pulling("ImagePullBackOff", "Back-off"), 62, "ImagePullFailed"),
             ("the agents' image", pulling("ImagePullBackOff", "not found", "stage-out"), 5, "ImagePullFailed"),
+            (
+                "a node that asks too many at a time",
+                pulling("ErrImagePull", "pull QPS exceeded"),
+                62,
+                "RegistryUnavailable",
+            ),
+            ("a connection that ends", pulling("ErrImagePull", 'Head "https://r/v2/": EOF'), 62, "RegistryUnavailable"),
+            ("a proxy without its registry", pulling("ErrImagePull", "status: 521 "), 62, "RegistryUnavailable"),
+            ("no progress", pulling("ErrImagePull", "x: context canceled"), 62, "RegistryUnavailable"),
+            (
+                "others' processors (Docker)",
+                pulling("ErrImagePull", "no matching manifest for a/b"),
+                12,
+                "ImagePullFailed",
+            ),
+            (
+                "others' processors (CRI-O)",
+                pulling("ErrImagePull", 'no image found in image index for architecture "arm64"'),
+                12,
+                "ImagePullFailed",
+            ),
+            ("a hook of the kubelet", pulling("PreStartHookError", "no memory"), 3, None),
+            ("a hook of the kubelet, late", pulling("PreStartHookError", "no memory"), 70, "StartFailed"),
             ("a config error", pulling("CreateContainerConfigError", "root user"), 3, "StartFailed"),
             ("a create error", pulling("CreateContainerError", "no command specified"), 3, "StartFailed"),
             ("a run error", pulling("RunContainerError", "exec: nope"), 3, "StartFailed"),
@@ -270,6 +293,47 @@ class TestProblemsBeforeTheStart:
     def test_say_whose_image_it_is(self, who: str, whose: str) -> None:
         pod = pulling("ImagePullBackOff", "not found", who)
         assert whose in (written(plan(observe(make_run(status=started_status()), pod))).message or "")
+
+    @pytest.mark.parametrize(
+        ("reason", "message", "who", "advice"),
+        [
+            ("ErrImagePull", "x509: unknown authority", "component", "at the nodes' container runtime"),
+            (
+                "ErrImagePull",
+                "server gave HTTP response to HTTPS client",
+                "component",
+                "at the nodes' container runtime",
+            ),
+            ("ErrImagePull", "no space left on device", "component", "look at the node's disk"),
+            ("ImageInspectError", "Failed to inspect image", "component", "and at its container runtime"),
+            ("SignatureValidationFailed", "no policy", "component", "have it signed"),
+            ("ErrImagePull", "no matching manifest for linux/arm64", "component", "the node's architecture"),
+            ("ErrImagePull", "something else", "component", "`podTemplate.imagePullSecrets`"),
+            ("ErrImagePull", "not found", "stage-out", "the chart's `image` and `imagePullSecrets`"),
+        ],
+    )
+    def test_say_what_to_do_about_an_image(self, reason: str, message: str, who: str, advice: str) -> None:
+        run = make_run(status=started_status(), retry={"limit": 0})
+        status = written(plan(observe(run, pulling(reason, message, who), seconds=100)))
+        assert status.reason == "ImagePullFailed"
+        assert advice in (status.message or "")
+
+    @pytest.mark.parametrize(
+        ("reason", "message", "said"),
+        [
+            ("ContainerCreating", "", "The input is in; the component waits"),
+            ("ErrImagePull", "i/o timeout", "`component`, ErrImagePull: i/o timeout"),
+        ],
+    )
+    def test_what_is_waited_for_behind_the_input_is_said(self, reason: str, message: str, said: str) -> None:
+        found = written(plan(observe(make_run(status=started_status()), pulling(reason, message), seconds=5)))
+        assert found.phase == "StagingIn"
+        assert said in (found.message or "")
+
+    def test_what_nobody_knows_is_quoted_in_the_end(self) -> None:
+        pod = pulling("InventedLater", "what is this")
+        found = written(plan(observe(make_run(status=started_status()), pod, seconds=3601)))
+        assert "(component: InventedLater what is this)" in (found.message or "")
 
     def test_stage_in_that_hangs_ends_the_run(self) -> None:
         pod = make_pod(phase="Pending", stage_out=running(), stage_in=running(1), component=waiting())
