@@ -56,6 +56,8 @@ _DISK: Final = re.compile(r"emptydir volume|ephemeral local storage|ephemeral st
 _SHUT_DOWN: Final = frozenset({"Terminated", "NodeShutdown", "Shutdown"})
 """Pod reasons of a kubelet that was told that its machine goes down; it says TerminationByKubelet, too. The last one
 is that of older kubelets."""
+_KILLED: Final = 137
+"""Exit code of what SIGKILL has ended; what ends otherwise has only lost a child."""
 _BY_KUBELET: Final = "TerminationByKubelet"
 _BY_SCHEDULER: Final = "PreemptionByScheduler"
 
@@ -125,7 +127,7 @@ def _oom_message(container: ContainerView) -> str:
             f"The kernel killed `{container.name}` for using more memory than its limit. This is the platform's to "
             "mend: raise `agents.resources.limits.memory` in the chart."
         )
-    whom = "a process of the component" if container.exit_code == contract.EXIT_SUCCESS else "the component"
+    whom = "the component" if container.exit_code in {_KILLED, None} else "a process of the component"
     return (
         f"The kernel killed {whom} for using more memory than its limit ({ending(container)}). "
         "Give the run a larger `size` or more memory in `resources`, or have the component use less."

@@ -44,6 +44,12 @@ ROWS: list[tuple[str, dict[str, Any], Reason, str]] = [
         "a process of the component",
     ),
     (
+        "a child was killed for memory, and the component noticed that (1 OOMKilled)",
+        make_pod(stage_in=done_in(), component=ended(1, "OOMKilled", message="a worker died"), stage_out=done_out()),
+        Reason.OUT_OF_MEMORY,
+        "a process of the component for using more memory than its limit (exit code 1)",
+    ),
+    (
         "the component was killed for memory",
         make_pod(stage_in=done_in(), component=ended(137, "OOMKilled"), stage_out=done_out()),
         Reason.OUT_OF_MEMORY,

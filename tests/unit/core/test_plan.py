@@ -556,13 +556,18 @@ class TestAfterTheEnd:
         assert condition(written(found), "EventsDelivered") == ("True", "Delivered")
         assert others(found) == [KILL]
 
-    def test_what_the_collector_read_stands_in_for_what_the_kubelet_lost(self) -> None:
+    @pytest.mark.parametrize("known", [{}, {"exitCode": 0}], ids=["nothing known", "a child was out of memory"])
+    def test_what_the_collector_read_stands_in_for_what_the_kubelet_does_not_keep(self, known: dict[str, Any]) -> None:
         events = {"count": 3, "delivered": True, "lastWords": "298 s left"}
-        after = written(plan(observe(make_run(status=self.final(events=events)), self.pod(), seconds=31)))
+        before = make_run(status=self.final(events=events) | known)
+        after = written(plan(observe(before, self.pod(), seconds=31)))
         assert after.last_words == "298 s left"
-        assert not needs_redaction(make_run(status=self.final(events=events)).status, after), "the collector did that"
+        assert not needs_redaction(before.status, after), "the collector did that"
 
-    @pytest.mark.parametrize("known", [{"lastWords": "its own"}, {"exitCode": 0}, {"phase": "Succeeded"}])
+    @pytest.mark.parametrize(
+        "known",
+        [{"lastWords": "its own"}, {"exitCode": 3}, {"phase": "Succeeded"}, {"phase": "Succeeded", "exitCode": 0}],
+    )
     def test_what_the_kubelet_said_is_not_replaced(self, known: dict[str, Any]) -> None:
         events = {"count": 3, "delivered": True, "lastWords": "298 s left"}
         stored = self.final(events=events) | known
