@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from componentrun.core.queue import START, Turn
@@ -71,6 +72,8 @@ class PodView:
     """The kubelet knows of the deletion; so, too, where a kubelet tells no generation (Kubernetes before 1.34)."""
     gone: bool = False
     """The object is deleted; this is what was seen last."""
+    clock_ahead: timedelta = timedelta()
+    """By how much its node's clock is ahead, at least: a container can't have begun after it was seen to have."""
     missed: bool = False
     """Nobody saw it go: it may have come further than this."""
     timeout_seconds: int = 0

@@ -34,7 +34,16 @@ from componentrun.core.removing import (
     leftovers,
 )
 from componentrun.core.results import agent_reason
-from componentrun.core.waiting import admitted, given_up_at, has_begun, has_ended, next_look, stuck, timeout_at
+from componentrun.core.waiting import (
+    admitted,
+    given_up_at,
+    has_begun,
+    has_ended,
+    next_look,
+    on_our_clock,
+    stuck,
+    timeout_at,
+)
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:
@@ -78,7 +87,7 @@ def _during_the_attempt(o: Observed, attempt: Attempt) -> Plan:
     pod = _pod_of(o.pod, attempt)
     if pod is None:
         return _without_pod(o, attempt)
-    pod = admitted(pod, o.run.status, o.now)
+    pod = on_our_clock(admitted(pod, o.run.status, o.now), o.run.status, o.now)
     if has_ended(pod, o.limits, o.now):
         return _conclude(o, pod)
     if o.run.status.termination is not None:

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRunStatus
     from componentrun.core.observed import ContainerView, Limits, PodView
 
-__all__ = ["admitted", "given_up_at", "has_begun", "has_ended", "next_look", "occupies", "stuck", "timeout_at"]
+__all__ = [
+    "admitted",
+    "given_up_at",
+    "has_begun",
+    "has_ended",
+    "next_look",
+    "occupies",
+    "on_our_clock",
+    "stuck",
+    "timeout_at",
+]
 
 _IMAGE_AT_ONCE: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _IMAGE_FIRST_LOOK: Final = "ErrImagePull"
@@ -102,6 +112,20 @@ def admitted(pod: PodView, status: ComponentRunStatus, now: datetime) -> PodView
     return replace(pod, admitted_at=since)
 
 
+def on_our_clock(pod: PodView, status: ComponentRunStatus, now: datetime) -> PodView:
+    """The pod with what is to be taken from its containers' times, where its node's clock is ahead."""
+    if not status.attempts:
+        return pod
+    begin, ahead = status.attempts[-1].start_time, timedelta()
+    for phase, container in (("StagingIn", pod.stage_in), ("Running", pod.component)):
+        if container is None or container.started_at is None:
+            continue
+        times = (item.start_time for item in reversed(status.phases) if item.phase == phase)
+        seen = next((time for time in times if time >= begin), now)
+        ahead = max(ahead, container.started_at - seen)
+    return replace(pod, clock_ahead=ahead) if ahead else pod
+
+
 def occupies(pod: PodView) -> bool:
     """Whether the component may still run in it, or start."""
     if pod.gone or pod.phase in {"Succeeded", "Failed"}:
@@ -175,7 +199,7 @@ def timeout_at(pod: PodView) -> datetime | None:
     if pod.component is None or pod.component.state != "running":
         return None
     seconds = pod.timeout_seconds or contract.DEFAULT_TIMEOUT_SECONDS
-    return _not_before(pod, pod.component.started_at) + timedelta(seconds=seconds)
+    return _ours(pod, pod.component.started_at) + timedelta(seconds=seconds)
 
 
 def _progress_deadline(pod: PodView, limits: Limits) -> datetime:
@@ -186,19 +210,19 @@ def _progress_deadline(pod: PodView, limits: Limits) -> datetime:
     component = pod.component
     if component is None or component.state == "waiting":
         return _start_deadline(pod, limits)
-    ended = component.finished_at or component.started_at or pod.created
+    ended = _ours(pod, component.finished_at or component.started_at)
     return ended + timedelta(seconds=pod.upload_seconds + limits.node_lost)
 
 
-def _not_before(pod: PodView, told: datetime | None) -> datetime:
-    """When a container began, as its node told; not before its pod was made, where the node's clock is behind."""
-    return max(told or pod.created, pod.created)
+def _ours(pod: PodView, told: datetime | None) -> datetime:
+    """When something was, as its node told; not before its pod was made, where the node's clock is behind."""
+    return max(told - pod.clock_ahead, pod.created) if told is not None else pod.created
 
 
 def _start_deadline(pod: PodView, limits: Limits) -> datetime:
     """For a node and a kubelet that answers, then for stage-in and the component's image."""
     if pod.stage_in is not None and pod.stage_in.state != "waiting":
-        return _not_before(pod, pod.stage_in.started_at) + timedelta(seconds=limits.stage_in)
+        return _ours(pod, pod.stage_in.started_at) + timedelta(seconds=limits.stage_in)
     return pod.placed + timedelta(seconds=limits.pending)
 
 
@@ -210,7 +234,7 @@ def _patience_ends(container: ContainerView, pod: PodView, limits: Limits) -> da
     half a minute later (seen), ours.
     """
     staged = pod.stage_in.finished_at if pod.stage_in is not None else None
-    asked = max(pod.placed, staged or pod.placed)
+    asked = max(pod.placed, _ours(pod, staged))
     if container.reason not in _IMAGE or not _WILL_NOT_CHANGE.search(container.message):
         return asked + timedelta(seconds=limits.image_pull)
     second_look = _SECOND_LOOK_SECONDS if container.reason == _IMAGE_FIRST_LOOK else 0

@@ -105,6 +105,36 @@ def test_where_clouds_give_nodes_their_credentials_is_never_opened(address: str)
     assert inside(ipaddress.ip_network(address), FORBIDDEN_BLOCKS)
 
 
+class TestANodeWhoseClockIsAhead:
+    def test_does_not_lengthen_a_timeout(self) -> None:
+        pod = make_pod(stage_in=done_in(3600), component=running(3601), stage_out=running(3599))
+        pod["metadata"]["annotations"][names.TIMEOUT_ANNOTATION] = "300"
+        run = make_run(status=started_status())
+        found = plan(observe(run, pod, seconds=5))
+        assert found.wake_at == at(305)
+        seen = run.model_copy(update={"status": written(found)})
+        assert written(plan(observe(seen, pod, seconds=306))).termination is not None
+
+    def test_does_not_lengthen_the_wait_for_an_upload(self) -> None:
+        ran = ended(0, start=3601, end=3611)
+        pod = make_pod(stage_in=done_in(3600), component=ran, stage_out=running(3599))
+        phases = [{"phase": "Pending", "startTime": stamp(0)}, {"phase": "Running", "startTime": stamp(5)}]
+        run = make_run(status=started_status(phase="Running", phases=phases))
+        found = plan(observe(run, pod, seconds=20))
+        assert written(found).phase == "StagingOut"
+        assert found.wake_at == at(15 + 660)
+
+    def test_of_an_earlier_attempt_takes_nothing_from_this_one(self) -> None:
+        pod = make_pod(stage_in=done_in(60), component=running(61), stage_out=running(59))
+        phases = [
+            {"phase": "Running", "startTime": stamp(-500)},
+            {"phase": "Pending", "startTime": stamp(0)},
+            {"phase": "Running", "startTime": stamp(61)},
+        ]
+        found = plan(observe(make_run(status=started_status(phase="Running", phases=phases)), pod, seconds=70))
+        assert found.wake_at == at(61 + 3600)
+
+
 class TestANodeWhoseClockIsBehind:
     def test_does_not_take_the_components_time(self) -> None:
         pod = make_pod(stage_in=done_in(-598), component=running(-597), stage_out=running(-599))
