@@ -304,7 +304,7 @@ _START_ADVICE: Final = {
 
 def start_failure(container: ContainerView) -> Diagnosis:
     """A container that can't be started: the runtime's own words, and where to look."""
-    said = excerpt(container.message) or container.reason
+    said = excerpt(container.message) or "no more was said"
     advice = "This is the platform's to mend: look at the agents' image."
     if container.reason.endswith("HookError"):
         advice = "This is the platform's to mend: look at the node's kubelet."
@@ -376,10 +376,12 @@ def _staged_out_badly(pod: PodView) -> Diagnosis | None:
 
 def _unknown(pod: PodView) -> Diagnosis:
     facts = ", ".join(f"{c.name} {c.state} {c.reason}".strip() for c in containers(pod)) or "no container"
+    why = f"reason `{pod.reason}`" if pod.reason else "no reason"
+    said = f"; it said: {excerpt(pod.message)}" if pod.message.strip() else ""
     return Diagnosis(
         Reason.INTERNAL,
-        f"Pod `{pod.name}` ended in a way that ComponentRun does not know (phase {pod.phase}, "
-        f"reason `{pod.reason}`, {facts}). Please report this.",
+        f"Pod `{pod.name}` ended in a way that ComponentRun does not know (phase {pod.phase}, {why}, {facts}{said}). "
+        "Please report this.",
     )
 
 

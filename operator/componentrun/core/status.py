@@ -263,7 +263,8 @@ def _held(pod: PodView) -> str:
     """What a container waits for, where it is more than its turn."""
     for container in (pod.stage_out, pod.stage_in, pod.component):
         if container is not None and container.state == "waiting" and container.message:
-            return f"`{container.name}`, {container.reason}: {excerpt(container.message)}"
+            why = f", {container.reason}" if container.reason else ""
+            return f"`{container.name}`{why}: {excerpt(container.message)}"
     return ""
 
 

@@ -707,6 +707,16 @@ def test_an_unknown_end_tells_what_is_known() -> None:
     assert "component running, stage-in terminated Completed, stage-out running" in diagnose(read_pod(pod)).message
 
 
+def test_an_unknown_end_quotes_what_was_said() -> None:
+    pod = make_pod(phase="Failed", message="something new", component=running(2))
+    assert "(phase Failed, no reason, component running; it said: something new)" in diagnose(read_pod(pod)).message
+
+
+def test_a_start_that_failed_without_a_word_says_its_reason_once() -> None:
+    pod = make_pod(component=ended(128, "StartError"), stage_out=done_out(), phase="Failed")
+    assert "could not be started (StartError): no more was said." in diagnose(read_pod(pod)).message
+
+
 def test_a_decided_termination_goes_before_what_the_stopping_caused() -> None:
     pod = make_pod(stage_in=done_in(), component=ended(137, end=50), stage_out=ended(137), deleted=(40, 1))
     found = diagnose(read_pod(pod), termination=Termination(reason="Timeout", message="Longer than 40s.", time=NOW))

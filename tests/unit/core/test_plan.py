@@ -323,6 +323,7 @@ class TestProblemsBeforeTheStart:
         [
             ("ContainerCreating", "", "The input is in; the component waits"),
             ("ErrImagePull", "i/o timeout", "`component`, ErrImagePull: i/o timeout"),
+            ("", "nobody says why", "held up: `component`: nobody says why."),
         ],
     )
     def test_what_is_waited_for_behind_the_input_is_said(self, reason: str, message: str, said: str) -> None:
