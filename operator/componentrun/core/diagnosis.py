@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import Termination
     from componentrun.core.observed import ContainerView, PodView
 
-__all__ = ["Diagnosis", "diagnose", "start_failure"]
+__all__ = ["Diagnosis", "diagnose", "not_taken_back", "start_failure"]
 
 MAX_SHOWN: Final = 300
 """Characters of the component's last words within the run's message; the whole is in `status.lastWords`."""
@@ -217,6 +217,22 @@ def _refused_by_node(pod: PodView) -> Diagnosis | None:
     return Diagnosis(
         Reason.NODE_REFUSED,
         f"{_node(pod)} refused the pod ({pod.reason}): {excerpt(pod.message) or 'no reason given'}. Run it again.",
+    )
+
+
+def not_taken_back(pod: PodView, found: Diagnosis) -> Diagnosis:
+    """How an attempt ended that was seen to run, and whose pod then says that its node refused it.
+
+    A kubelet that comes back after its machine was restarted asks once more whether there is room for each pod; what it
+    then refuses loses the statuses of its containers (Kubernetes, kubelet.go, rejectPod).
+    """
+    if found.reason is not Reason.NODE_REFUSED:
+        return found
+    why = ": ".join(filter(None, (pod.reason, excerpt(pod.message)))) or "no reason given"
+    return Diagnosis(
+        Reason.NODE_LOST,
+        f"{_node(pod)} was restarted and did not take the pod back ({why}). How far its component came is not known; "
+        "nothing was published. Run it again.",
     )
 
 

@@ -22,7 +22,7 @@ from componentrun.api.componentrun import Termination
 from componentrun.contract import DEFAULT_TIMEOUT_SECONDS
 from componentrun.core import conditions, queued, retry, status
 from componentrun.core.actions import DeletePod, DeleteRun, GiveGrants, Plan, Publish, StartAttempt, WriteStatus
-from componentrun.core.diagnosis import Diagnosis, diagnose
+from componentrun.core.diagnosis import Diagnosis, diagnose, not_taken_back
 from componentrun.core.podfacts import saved_always
 from componentrun.core.removing import (
     KILL_GRACE_SECONDS,
@@ -245,6 +245,8 @@ def _conclude(o: Observed, pod: PodView) -> Plan:
 def _end(o: Observed, pod: PodView | None, found: Diagnosis) -> Plan:
     """The attempt has ended so: publish, let another one follow, or end the run."""
     run = o.run if pod is None else _looked_at(o, pod)
+    if pod is not None and retry.was_seen_running(run):
+        found = not_taken_back(pod, found)
     if found.reason is Reason.SUCCEEDED:
         return _write(o, status.publishing(run, found, o.now), wake_at=o.now)
     retrying = retry.another_attempt(run, pod, found, o.now)

@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from componentrun.core.diagnosis import Diagnosis
     from componentrun.core.observed import Limits, PodView
 
-__all__ = ["another_attempt", "backoff_seconds", "in_the_way", "may_have_started", "policy", "worth_another"]
+__all__ = [
+    "another_attempt",
+    "backoff_seconds",
+    "in_the_way",
+    "may_have_started",
+    "policy",
+    "was_seen_running",
+    "worth_another",
+]
 
 _RAN: Final = frozenset({"Running", "StagingOut", "Publishing"})
 _POD_ENDED: Final = frozenset({"Succeeded", "Failed"})
@@ -53,7 +61,7 @@ def another_attempt(
         found: how the attempt ended.
         now: the time.
     """
-    started = may_have_started(pod) or _was_seen_running(run)
+    started = may_have_started(pod) or was_seen_running(run)
     if not worth_another(run, found.reason, now, started=started):
         return None
     number = run.status.attempts[-1].number
@@ -130,7 +138,7 @@ def backoff_seconds(run_uid: str, attempt: int, backoff: Backoff) -> float:
     return whole * (1 + chance) / 2
 
 
-def _was_seen_running(run: ComponentRun) -> bool:
+def was_seen_running(run: ComponentRun) -> bool:
     """Whether the last attempt's component was seen to run, whatever its pod says now."""
     begin = run.status.attempts[-1].start_time if run.status.attempts else None
     return begin is not None and any(item.phase in _RAN and item.start_time >= begin for item in run.status.phases)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -83,6 +83,29 @@ class TestAKubeletThatRestarts:
         pod = make_pod(phase="Pending", stage_out=running(), stage_in=done_in(), component=held)
         run = make_run(status=started_status(), retry={"limit": 0})
         assert written(plan(observe(run, pod, seconds=4))).phase == "StagingIn"
+
+
+class TestANodeThatWasRestarted:
+    """Its kubelet asks anew whether there is room for each pod, and what it refuses loses its containers' statuses."""
+
+    REFUSED = make_pod(phase="Failed", reason="NodeAffinity", message="Pod was rejected: Predicate NodeAffinity failed")
+    RAN: ClassVar = {
+        "phase": "Running",
+        "phases": [{"phase": "Pending", "startTime": stamp(0)}, {"phase": "Running", "startTime": stamp(3)}],
+    }
+
+    def test_is_told_where_the_component_was_seen_to_run(self) -> None:
+        ended = written(plan(observe(make_run(status=started_status(**self.RAN)), self.REFUSED, seconds=90)))
+        assert (ended.phase, ended.reason) == ("Failed", "NodeLost")
+        assert "was restarted and did not take the pod back (NodeAffinity: Pod was rejected" in (ended.message or "")
+
+    def test_is_followed_by_another_attempt_where_the_run_says_so(self) -> None:
+        run = make_run(status=started_status(**self.RAN), retry={"limit": 1, "afterStart": ["NodeLost"]})
+        assert written(plan(observe(run, self.REFUSED, seconds=90))).reason == "Retrying"
+
+    def test_a_pod_that_never_ran_was_refused(self) -> None:
+        run = make_run(status=started_status(), retry={"limit": 0})
+        assert written(plan(observe(run, self.REFUSED, seconds=5))).reason == "NodeRefused"
 
 
 class TestASidecarThatIsLost:
