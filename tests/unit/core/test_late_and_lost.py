@@ -61,8 +61,7 @@ class TestARuntimeThatRestarts:
             "error reading from server: read unix @->/run/containerd/containerd.sock: read: connection reset by peer",
             "transport is closing",
             'connection error: desc = "error reading from server: EOF"',
-            'connection error: desc = "transport: Error while dialing: dial unix /run/containerd/containerd.sock: '
-            'connect: no such file or directory"',
+            'connection error: desc = "transport: Error while dialing: dial unix /run/c.sock: connect: no such file"',
             "server is not initialized yet",
             "failed to create containerd task: ttrpc: closed: unknown",
         ],
