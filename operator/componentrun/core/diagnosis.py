@@ -311,9 +311,9 @@ _CHECK_THE_IMAGE: Final = "Check the command, the image's entrypoint and the use
 _START_ADVICE: Final = {
     # runc: a process needs some MiB before its program begins
     "memory limit": "Give the run a larger `size` or more memory in `resources`.",
-    "exec format error": "Build the image for the node's architecture; a script needs a first line such as `#!/bin/sh`.",
-    "read-only file system": "The Component has its root read-only (`readOnlyRootFilesystem`): have the image bring what "
-    "is to be made there, such as its working folder, or let it write.",
+    "exec format error": "Build the image for the node's architecture; a script needs a first line as `#!/bin/sh`.",
+    "read-only file system": "The Component has its root read-only (`readOnlyRootFilesystem`): have the image bring "
+    "what is to be made there, such as its working folder, or let it write.",
 }
 """What to do, by what the runtime said."""
 

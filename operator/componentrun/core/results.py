@@ -35,7 +35,8 @@ MAX_LAST_WORDS: Final = 2000
 START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
 """Reasons of a container that ended before its program began."""
 CAN_NOT_RUN: Final = re.compile(
-    r"^(?:standard_init_linux\.go:\d+: exec user process caused:?|exec (?:container process )?`?(?P<program>[^`\n]*)`?:)"
+    r"^(?:standard_init_linux\.go:\d+: exec user process caused:?"
+    r"|exec (?:container process )?`?(?P<program>[^`\n]*)`?:)"
     r" \"?(?P<why>exec format error|no such file or directory|permission denied)\"?\s*$",
     re.IGNORECASE,
 )

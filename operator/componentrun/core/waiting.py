@@ -66,30 +66,22 @@ _DENIED: Final = re.compile(
     re.IGNORECASE,
 )
 """Answers of a registry that wants to know who asks; many say so, too, of what does not exist."""
-_IMAGE_ADVICE: Final = (
-    (
-        _OTHER_MACHINES,
-        "There is none for the node's architecture: build one, or choose other nodes by `podTemplate.nodeSelector`.",
-    ),
-    (
-        _DENIED,
-        "Check the name, and whether the registry wants a login: name a Secret that holds one in "
-        "`podTemplate.imagePullSecrets`.",
-    ),
-    (
-        re.compile(r"x509|HTTP response to HTTPS client|first record does not look like a TLS", re.IGNORECASE),
+_IMAGE_ADVICE: Final = {
+    _OTHER_MACHINES: "There is none for the node's architecture: build one, or choose other nodes by "
+    "`podTemplate.nodeSelector`.",
+    _DENIED: "Check the name, and whether the registry wants a login: name a Secret that holds one in "
+    "`podTemplate.imagePullSecrets`.",
+    re.compile(r"x509|HTTP response to HTTPS client|first record does not look like a TLS", re.IGNORECASE): (
         "The nodes speak to the registry in another way than it does, or don't trust its certificate: this is the "
-        "platform's to mend, at the nodes' container runtime.",
+        "platform's to mend, at the nodes' container runtime."
     ),
-    (
-        re.compile(r"no space left on device|ImageInspectError", re.IGNORECASE),
-        "This is the platform's to mend: look at the node's disk and at its container runtime.",
+    re.compile(r"no space left on device|ImageInspectError", re.IGNORECASE): (
+        "This is the platform's to mend: look at the node's disk and at its container runtime."
     ),
-    (
-        re.compile(r"signature", re.IGNORECASE),
-        "The nodes take only images with a signature that they know: have it signed, or their policy changed.",
+    re.compile(r"signature", re.IGNORECASE): (
+        "The nodes take only images with a signature that they know: have it signed, or their policy changed."
     ),
-)
+}
 """What to do about an image that can't be pulled, by what was answered; the first that fits."""
 _MAY_CHANGE: Final = re.compile(
     r"deadline exceeded|is reserved for|timed? ?out|connection refused|code = Unavailable"
@@ -270,7 +262,7 @@ def _image_advice(container: ContainerView) -> str:
         return "This is the platform's to mend: look at the chart's `image` and `imagePullSecrets`."
     said = f"{container.reason} {container.message}"
     otherwise = "Check the name, the tag and the right to pull it (`podTemplate.imagePullSecrets`)."
-    return next((advice for words, advice in _IMAGE_ADVICE if words.search(said)), otherwise)
+    return next((advice for words, advice in _IMAGE_ADVICE.items() if words.search(said)), otherwise)
 
 
 def _start_problem(container: ContainerView, pod: PodView, limits: Limits, now: datetime) -> Diagnosis | None:
