@@ -68,6 +68,8 @@ __all__ = ["StartSettings", "Started", "Starter"]
 
 _SPARE: Final = timedelta(minutes=15)
 """Added to the life of a grant: for clocks that differ, and for an operator that is away for a while."""
+_LACKS_RIGHT: Final = " cannot create resource "
+"""Of the API server's own check of rights, which comes before all admission."""
 _GATED: Final = timedelta(hours=20)
 """Added where Kueue decides when the pod may start. The longest run after that still ends before the sweep deletes what
 it reads or writes."""
@@ -276,14 +278,16 @@ class Starter:
             pod = await self._there(PODS, namespace, name)
             _check_owner("pod", pod, run.metadata.uid)
         except UnavailableError as error:
-            raise TransientError(f"the pod can't be made now: {error.message}", Reason.POD_REJECTED) from error
+            raise TransientError(
+                f"the pod can't be made now: {error.message.rstrip('.')}. Where that stays so, have the API server and its "
+                "admission webhooks looked at",
+                Reason.POD_REJECTED,
+            ) from error
         except (QuotaExceededError, NamespaceTerminatingError):
             raise  # these say by themselves what becomes of the run
         except KubeError as error:  # a webhook chooses the status of its refusal
             raise PlatformError(
-                f"the pod was refused: {error.message.rstrip('.')}. Change what it names; where that is a rule of the "
-                "namespace (limits, pod security, admission), have it changed",
-                Reason.POD_REJECTED,
+                f"the pod was refused: {error.message.rstrip('.')}. {_advice(error)}", Reason.POD_REJECTED
             ) from error
         self._caches.pods.seen(pod)
         return pod
@@ -310,6 +314,15 @@ async def _memory(effective: EffectiveRun, opened: OpenStorage) -> Memory:
         effective.component_id, effective.configuration_id, effective.configuration_row, effective.branch
     )
     return await read_memory(opened.store, owner)
+
+
+def _advice(error: KubeError) -> str:
+    """What to do about a pod that was refused."""
+    if _LACKS_RIGHT in error.message:
+        return "The operator lacks that right: have the roles of its chart looked at"
+    return (
+        "Change what it names; where that is a rule of the namespace (limits, pod security, admission), have it changed"
+    )
 
 
 def _source(item: EffectiveInput, now: datetime, memory: Memory) -> InputSource:

@@ -533,6 +533,14 @@ class TestStarting:
         assert (status["phase"], status["reason"]) == ("Failed", "PodRejected")
         assert "violates PodSecurity restricted" in status["message"]
 
+    async def test_a_right_that_the_operator_lacks_is_none_of_the_namespaces_rules(self) -> None:
+        world = World()
+        world.add_run()
+        said = 'pods is forbidden: User "op" cannot create resource "pods" in API group "" in the namespace "team"'
+        world.kube.refusals["create", "pods"] = [ForbiddenError(said, 403)]
+        await FakeOperator(world).live(2)
+        assert "The operator lacks that right" in world.run()["status"]["message"]
+
     @pytest.mark.parametrize("status", [404, 418, 451])
     async def test_a_webhook_chooses_the_status_of_its_refusal(self, status: int) -> None:
         world = World()
@@ -551,7 +559,7 @@ class TestStarting:
         await FakeOperator(world).live()
         told = world.run()["status"]
         assert (told["phase"], told["reason"]) == ("Failed", "PodRejected"), told
-        assert "failed calling webhook" in told["message"]
+        assert "failed calling webhook. Where that stays so, have the API server and its" in told["message"]
 
     @pytest.mark.parametrize("error", [ConflictError("has changed", 409), NotFoundError("is gone", 404)])
     async def test_a_network_policy_that_others_change_too_is_looked_at_again(self, error: KubeError) -> None:
