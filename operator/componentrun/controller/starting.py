@@ -279,8 +279,8 @@ class Starter:
             _check_owner("pod", pod, run.metadata.uid)
         except UnavailableError as error:
             raise TransientError(
-                f"the pod can't be made now: {error.message.rstrip('.')}. Where that stays so, have the API server and its "
-                "admission webhooks looked at",
+                f"the pod can't be made now: {error.message.rstrip('.')}. Where that stays so, have the API server and "
+                "its admission webhooks looked at",
                 Reason.POD_REJECTED,
             ) from error
         except (QuotaExceededError, NamespaceTerminatingError):
