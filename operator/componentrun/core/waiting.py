@@ -92,6 +92,9 @@ _MAY_CHANGE: Final = re.compile(
 """Complaints about a container runtime or a kubelet that is busy or restarts, not about a container that is wrong. The
 kubelet tells a runtime's words without their code (kuberuntime_container.go, startContainer)."""
 
+_CLOCKS: Final = timedelta(seconds=10)
+"""By which the clocks of two operators, each left as it is, may differ."""
+
 
 def admitted(pod: PodView, status: ComponentRunStatus, now: datetime) -> PodView:
     """The pod with the time at which its scheduling gates were seen to be gone; what waits for it counts from then."""
@@ -105,7 +108,8 @@ def admitted(pod: PodView, status: ComponentRunStatus, now: datetime) -> PodView
 
 
 def on_our_clock(pod: PodView, status: ComponentRunStatus, now: datetime) -> PodView:
-    """The pod with what is to be taken from its containers' times, where its node's clock is ahead."""
+    """The pod with what is to be taken from its containers' times, where its node's clock is ahead by more than clocks are
+    that count as right (decision 0024)."""
     if not status.attempts:
         return pod
     begin, ahead = status.attempts[-1].start_time, timedelta()
@@ -115,7 +119,7 @@ def on_our_clock(pod: PodView, status: ComponentRunStatus, now: datetime) -> Pod
         times = (item.start_time for item in reversed(status.phases) if item.phase == phase)
         seen = next((time for time in times if time >= begin), now)
         ahead = max(ahead, container.started_at - seen)
-    return replace(pod, clock_ahead=ahead) if ahead else pod
+    return replace(pod, clock_ahead=ahead) if ahead > _CLOCKS else pod
 
 
 def occupies(pod: PodView) -> bool:

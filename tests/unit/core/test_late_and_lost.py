@@ -146,6 +146,10 @@ class TestANodeWhoseClockIsAhead:
         assert written(found).phase == "StagingOut"
         assert found.wake_at == at(15 + 660)
 
+    def test_by_some_seconds_as_any_clock_may_be_changes_nothing(self) -> None:
+        pod = make_pod(stage_in=done_in(10), component=running(13), stage_out=running(9))
+        assert plan(observe(make_run(status=started_status()), pod, seconds=5)).wake_at == at(13 + 3600)
+
     def test_of_an_earlier_attempt_takes_nothing_from_this_one(self) -> None:
         pod = make_pod(stage_in=done_in(60), component=running(61), stage_out=running(59))
         phases = [
