@@ -108,8 +108,10 @@ def admitted(pod: PodView, status: ComponentRunStatus, now: datetime) -> PodView
 
 
 def on_our_clock(pod: PodView, status: ComponentRunStatus, now: datetime) -> PodView:
-    """The pod with what is to be taken from its containers' times, where its node's clock is ahead by more than clocks are
-    that count as right (decision 0024)."""
+    """The pod with what is to be taken from its containers' times, where its node's clock is ahead.
+
+    Not where it is ahead by no more than a clock may be that counts as right (decision 0024).
+    """
     if not status.attempts:
         return pod
     begin, ahead = status.attempts[-1].start_time, timedelta()
