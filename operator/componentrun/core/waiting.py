@@ -214,7 +214,8 @@ def _progress_deadline(pod: PodView, limits: Limits) -> datetime:
 
 def _ours(pod: PodView, told: datetime | None) -> datetime:
     """When something was, as its node told; not before its pod was made, where the node's clock is behind."""
-    return max(told - pod.clock_ahead, pod.created) if told is not None else pod.created
+    # The smaller one is taken off: times that are nobody's meaning must not run out of the calendar.
+    return pod.created if told is None else told - min(pod.clock_ahead, told - pod.created)
 
 
 def _start_deadline(pod: PodView, limits: Limits) -> datetime:

@@ -146,6 +146,11 @@ class TestANodeWhoseClockIsAhead:
         assert written(found).phase == "StagingOut"
         assert found.wake_at == at(15 + 660)
 
+    def test_by_thousands_of_years_breaks_nothing(self) -> None:
+        pod = make_pod(stage_in=done_in(3), component=running(5), stage_out=running(1))
+        pod["status"]["initContainerStatuses"][1]["state"]["terminated"]["startedAt"] = "8999-01-01T00:00:00Z"
+        assert plan(observe(make_run(status=started_status()), pod, seconds=6)).wake_at == at(3600)
+
     def test_by_some_seconds_as_any_clock_may_be_changes_nothing(self) -> None:
         pod = make_pod(stage_in=done_in(10), component=running(13), stage_out=running(9))
         assert plan(observe(make_run(status=started_status()), pod, seconds=5)).wake_at == at(13 + 3600)
