@@ -74,7 +74,6 @@ RETRY_WINDOW_SECONDS: Final = 12 * 3600
 data of unfinished runs is kept (`storage.sweep.MIN_KEEP`)."""
 DEFAULT_ACTION: Final = "run"
 DEFAULT_BRANCH: Final = "default"
-DEFAULT_NETWORK: Final = "none"
 DEFAULT_TYPE_SUPPORT: Final = "none"
 DEFAULT_DATA_SIZE: Final = "10Gi"
 FILE_KEEP_DAYS: Final = 15

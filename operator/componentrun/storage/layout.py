@@ -221,10 +221,6 @@ class Layout:
         """The keys by which runs with events are found."""
         return EventIndex(self._key("events-index", ""))
 
-    def events_root(self) -> str:
-        """Prefix of all event segments, with a slash at its end."""
-        return self._key("events", "")
-
     def events(self, run: str) -> str:
         """Prefix of a run's event segments, with a slash at its end."""
         return self._key("events", _part(run, "run uid"), "")

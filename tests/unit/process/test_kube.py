@@ -186,9 +186,6 @@ async def test_a_quota_at_which_others_were_faster_may_be_asked_again(kube: Kube
         await kube.create(PODS, "team", {})
 
 
-LOOKED_UP = 'pods "load-1" is forbidden: error looking up service account'
-
-
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
