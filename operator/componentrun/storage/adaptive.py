@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
 
+from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError
-from componentrun.storage.pointer import Pointer, StorageModel, parse_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from componentrun.storage.connection import Store
+    from componentrun.storage.pointer import Pointer
 
 __all__ = ["Seen", "is_new", "read_seen", "seen_of", "write_down"]
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
 from componentrun.storage.connection import plain_etag
+from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.files import FileRecord, create_file, records_of
 from componentrun.storage.history import change_table
@@ -33,11 +34,9 @@ from componentrun.storage.pointer import (
     Commit,
     Pointer,
     Slice,
-    StorageModel,
     TableLoad,
     check_load,
     merge_load,
-    parse_document,
 )
 from componentrun.storage.tables import gather_bounded, read_pointer
 

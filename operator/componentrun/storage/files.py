@@ -19,10 +19,10 @@ from componentrun.contract import FILE_KEEP_DAYS
 from componentrun.errors import Reason, TransientError, UserError
 from componentrun.filenames import MOST_SYSTEM_TAGS, MOST_TAGS, name_problem, tags_problem
 from componentrun.storage.connection import quoted_etag
+from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.fileindex import file_id, is_file_id
 from componentrun.storage.layout import check_own
-from componentrun.storage.pointer import StorageModel, parse_document
 from componentrun.storage.tables import gather_bounded
 
 if TYPE_CHECKING:

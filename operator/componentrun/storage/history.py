@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from componentrun.errors import Reason, TransientError
+from componentrun.storage.document import parse_document
 from componentrun.storage.failures import ExistsError, StaleError
-from componentrun.storage.pointer import POINTER_FORMAT, Pointer, parse_document
+from componentrun.storage.pointer import POINTER_FORMAT, Pointer
 from componentrun.storage.tables import gather_bounded, need_pointer, read_pointer
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from componentrun.columnnames import listed, resembling
-from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.errors import Reason, UserError
 from componentrun.storage.columns import Column, merged_columns, type_conflict
 from componentrun.storage.document import StorageModel
 
@@ -27,28 +27,22 @@ __all__ = [
     "POINTER_FORMAT",
     "RECENT_COMMITS",
     "Change",
-    "Column",
     "Commit",
     "Condition",
     "Origin",
     "Pointer",
     "Segment",
     "Slice",
-    "StorageModel",
     "TableLoad",
     "apply_load",
     "check_load",
     "merge_load",
-    "parse_document",
     "remember",
 ]
 
 POINTER_FORMAT: Final = 1
 RECENT_COMMITS: Final = 100
 """Run uids that a pointer remembers: an interrupted commit is known again unless that many others came since."""
-
-
-Model = TypeVar("Model", bound=StorageModel)
 
 
 class Slice(StorageModel):
@@ -216,29 +210,6 @@ class Pointer(StorageModel):
     def has_commit(self, run: str) -> bool:
         """Whether this run's load is in the table already."""
         return run in self.recent_commits or any(segment.run == run for segment in self.segments)
-
-
-def parse_document(kind: type[Model], data: bytes, where: str, newest_format: int) -> Model:
-    """Read a document back.
-
-    Raises:
-        PlatformError: (Internal) it is not of this kind, or of a release later than this one; the message says which.
-    """
-    try:
-        document = kind.model_validate_json(data)
-    except ValidationError as error:
-        first: Any = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise PlatformError(
-            f"{where} is no valid {kind.__name__.lower()}: {field or 'the document'}: {first['msg']}"
-        ) from None
-    found = getattr(document, "format", newest_format)
-    if found > newest_format:
-        raise PlatformError(
-            f"{where} has format {found}; this release of ComponentRun reads formats up to {newest_format}. "
-            "Upgrade the operator"
-        )
-    return document
 
 
 def check_load(pointer: Pointer | None, load: TableLoad) -> None:

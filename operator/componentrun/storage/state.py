@@ -18,8 +18,8 @@ from pydantic import Field
 from componentrun.contract import DEFAULT_BRANCH
 from componentrun.errors import Reason, TransientError
 from componentrun.storage.adaptive import Seen
+from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError, StaleError
-from componentrun.storage.pointer import StorageModel, parse_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -23,13 +23,13 @@ from pydantic import Field
 from componentrun.contract import MAX_TIMEOUT_SECONDS
 from componentrun.errors import PlatformError
 from componentrun.storage.commit import claim, has_begun, read_journal, resume, withdraw
+from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.files import delete_expired
 from componentrun.storage.hidden import delete_hidden
 from componentrun.storage.leftovers import delete_all, outlived_documents
 from componentrun.storage.multipart import end_uploads
 from componentrun.storage.named import expired_versions, named_prefixes, named_slices
-from componentrun.storage.pointer import StorageModel, parse_document
 from componentrun.storage.tables import gather_bounded
 from componentrun.storage.upload import is_by_hand
 

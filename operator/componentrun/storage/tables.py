@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from componentrun.errors import Reason, UserError
-from componentrun.storage.pointer import POINTER_FORMAT, Pointer, parse_document
+from componentrun.storage.document import parse_document
+from componentrun.storage.pointer import POINTER_FORMAT, Pointer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable

@@ -17,11 +17,11 @@ from obstore.store import MemoryStore
 from componentrun import tablequery
 from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.exchange import SliceWritten, TableWritten, Where
+from componentrun.storage.columns import Column
 from componentrun.storage.commit import publish
 from componentrun.storage.connection import Store
 from componentrun.storage.export import export_parquet
 from componentrun.storage.layout import TableId
-from componentrun.storage.pointer import Column
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.tables import need_table
 from componentrun.storage.upload import upload_table

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.storage.document import parse_document
 from componentrun.storage.pointer import (
     RECENT_COMMITS,
     Commit,
@@ -19,7 +20,6 @@ from componentrun.storage.pointer import (
     TableLoad,
     apply_load,
     merge_load,
-    parse_document,
 )
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

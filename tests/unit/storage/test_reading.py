@@ -13,11 +13,12 @@ from obstore.store import MemoryStore
 
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import SliceWritten, Step, TableWritten, Where
+from componentrun.storage.columns import Column
 from componentrun.storage.commit import publish
 from componentrun.storage.connection import Store
 from componentrun.storage.download import head_rows, read_csv
 from componentrun.storage.layout import TableId
-from componentrun.storage.pointer import Column, Commit, Pointer, Segment, Slice
+from componentrun.storage.pointer import Commit, Pointer, Segment, Slice
 from componentrun.storage.reading import EVERYTHING, Wish, plan_read
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.tables import need_table
