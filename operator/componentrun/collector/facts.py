@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
 from componentrun.api.componentrun import ComponentRunStatus
+from componentrun.core.outcome import is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["TERMINAL", "ContainerFacts", "PodFacts", "RunFacts", "pod_facts", "run_facts"]
+__all__ = ["ContainerFacts", "PodFacts", "RunFacts", "pod_facts", "run_facts"]
 
-TERMINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
 _SOURCES: Final = (names.STAGE_IN, names.COMPONENT, names.GELF, names.STAGE_OUT)
 _NOT_STARTED: Final = frozenset(
     {"StartError", "ContainerCannotRun", "CreateContainerError", "CreateContainerConfigError"}
@@ -44,7 +44,7 @@ class RunFacts:
     @property
     def ended(self) -> bool:
         """Whether the operator has decided how the run ended."""
-        return self.status.phase in TERMINAL
+        return is_terminal(self.status)
 
     @property
     def delivered(self) -> bool:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.common import duration_text
 from componentrun.api.componentrun import PhaseTime
-from componentrun.collector.facts import TERMINAL
 from componentrun.core.conditions import PUBLISHED, find
+from componentrun.core.outcome import TERMINAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -39,7 +39,6 @@ _REPORTER: Final = "componentrun.dev/operator"
 _LONGEST_NOTE: Final = 1000
 """Bytes; the API server refuses an Event with more than 1,024."""
 _LONGEST_MESSAGE: Final = 1000
-_ENDS: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
 
 
 class StatusWriter:
@@ -114,7 +113,7 @@ class StatusWriter:
         if new.attempts and not old.attempts:
             began = new.attempts[0].start_time
             self._metrics.run_started(max((began - (after.metadata.creation_timestamp or began)).total_seconds(), 0.0))
-        if new.phase in _ENDS and old.phase not in _ENDS:
+        if core_status.is_terminal(new) and not core_status.is_terminal(old):
             created = after.metadata.creation_timestamp or datetime.now(UTC)
             ended = new.completion_time or datetime.now(UTC)
             component = after.spec.component or "image"

@@ -13,8 +13,8 @@ import hmac
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.collector.facts import TERMINAL
 from componentrun.collector.lifecycle import SOURCE
+from componentrun.core.outcome import TERMINAL
 from componentrun.errors import Reason, UserError
 from componentrun.storage.events import event_dict
 
