@@ -118,7 +118,7 @@ class Queues:
             elif self._caches.runs.document(key) is None:
                 self._facts.pop(key, None)
         self._place(key)
-        if pod.gone or pod.phase in {"Succeeded", "Failed"}:
+        if pod.gone or pod.ended:
             # A quota counts the pod no more.
             self._wake(key.namespace, self._queue(key.namespace).refused())
 

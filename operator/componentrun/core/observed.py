@@ -85,6 +85,11 @@ class PodView:
     component: ContainerView | None = None
 
     @property
+    def ended(self) -> bool:
+        """Whether its kubelet has said that all its containers ended, and none is started again."""
+        return self.phase in {"Succeeded", "Failed"}
+
+    @property
     def available(self) -> datetime:
         """From when on the cluster could have started it."""
         return self.admitted_at or self.created

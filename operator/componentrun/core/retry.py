@@ -42,7 +42,6 @@ __all__ = [
 ]
 
 _RAN: Final = frozenset({"Running", "StagingOut", "Publishing"})
-_POD_ENDED: Final = frozenset({"Succeeded", "Failed"})
 
 
 def policy(run: ComponentRun) -> Retry:
@@ -105,7 +104,7 @@ def may_have_started(pod: PodView | None) -> bool:
     component = pod.component
     if component is not None and (component.state != "waiting" or component.restarts or component.ran_before):
         return True
-    if pod.phase in _POD_ENDED or (pod.gone and not pod.node):
+    if pod.ended or (pod.gone and not pod.node):
         return False
     stage_in = pod.stage_in
     return stage_in is None or not failed_stage_in(stage_in) or stage_in.exit_code == 0
@@ -117,7 +116,7 @@ def in_the_way(pod: PodView | None, limits: Limits, now: datetime) -> datetime |
     A node that does not answer is not waited for without end. What its pod still does is never published: each attempt
     writes to a place of its own, and the operator publishes only what the latest attempt left.
     """
-    if pod is None or pod.gone or pod.phase in _POD_ENDED:
+    if pod is None or pod.gone or pod.ended:
         return None
     lost = given_up_at(pod, limits)
     if lost is None:

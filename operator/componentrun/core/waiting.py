@@ -126,7 +126,7 @@ def on_our_clock(pod: PodView, status: ComponentRunStatus, now: datetime) -> Pod
 
 def occupies(pod: PodView) -> bool:
     """Whether the component may still run in it, or start."""
-    if pod.gone or pod.phase in {"Succeeded", "Failed"}:
+    if pod.gone or pod.ended:
         return False
     if pod.stage_in is not None and failed_stage_in(pod.stage_in):
         return False
@@ -168,7 +168,7 @@ def has_ended(pod: PodView, limits: Limits, now: datetime) -> bool:
 
     A failed stage-in is enough: whether and when the kubelet then stops the sidecar differs between releases.
     """
-    if pod.gone or pod.phase in {"Succeeded", "Failed"}:
+    if pod.gone or pod.ended:
         return True
     given_up = given_up_at(pod, limits)
     if given_up is not None and now >= given_up:
