@@ -10,16 +10,20 @@ import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from componentrun.api import common
-from componentrun.cli import cluster
+from componentrun.api.componentrun import Phase
+from componentrun.cli import cluster, eventoptions, follow, runs
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.reference import FILE, render
 from componentrun.cli.render import Cell, Output, styled
 from componentrun.cli.words import age, clean, clock, count, duration, size
+from componentrun.core.outcome import TERMINAL
 from componentrun.errors import Reason
+from componentrun.storage.eventindex import TYPES
 from tests.unit.cli.world import START, World
 
 ROOT = Path(__file__).parents[3]
@@ -126,8 +130,11 @@ def test_help_loads_nothing_heavy() -> None:
     assert loaded & HEAVY == set()
 
 
-def test_the_group_that_is_written_down_twice_is_the_same() -> None:
+def test_what_is_written_down_twice_so_that_commands_start_fast_is_the_same() -> None:
     assert (cluster.GROUP, cluster.API_VERSION) == (common.GROUP, common.API_VERSION)
+    assert get_args(Phase) == runs._PHASES
+    assert follow._FINAL == TERMINAL
+    assert eventoptions._TYPES == TYPES
 
 
 def test_the_reference_is_what_the_commands_say() -> None:
