@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from componentrun.api.componentrun import Attempt, ComponentRunStatus
     from componentrun.collector.facts import RunFacts
-    from componentrun.collector.structure import EventType
+    from componentrun.storage.events import EventType
 
 __all__ = ["SOURCE", "Told", "nanoseconds", "progress", "replaced", "result", "vanished"]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from componentrun import contract
 from componentrun.collector.grouping import Block
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 
     from componentrun.collector.grouping import Group
     from componentrun.core.redactor import Redactor
+    from componentrun.storage.events import EventType
 
-__all__ = ["CUT_MARK", "PARAMS_LIMIT", "EventType", "Said", "cut", "limited", "said", "said_by_all"]
-
-EventType = Literal["info", "success", "warn", "error"]
+__all__ = ["CUT_MARK", "PARAMS_LIMIT", "Said", "cut", "limited", "said", "said_by_all"]
 
 CUT_MARK: Final = " [cut: {} more characters]"
 PARAMS_LIMIT: Final = contract.EVENT_SIZE_LIMIT - 8 * contract.EVENT_MESSAGE_LIMIT

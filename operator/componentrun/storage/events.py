@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["AHEAD", "About", "Event", "Placed", "Segment", "event_dict"]
+__all__ = ["AHEAD", "About", "Event", "EventType", "Placed", "Segment", "event_dict"]
 
 AHEAD: Final = timedelta(minutes=1)
 """How much later than it was written an event may say that it happened, clocks being what they are. Whatever it says

@@ -24,6 +24,7 @@ from componentrun.cli.words import age, clean, clock, count, duration, size
 from componentrun.core.outcome import TERMINAL
 from componentrun.errors import Reason
 from componentrun.storage.eventindex import TYPES
+from componentrun.storage.events import EventType
 from tests.unit.cli.world import START, World
 
 ROOT = Path(__file__).parents[3]
@@ -134,7 +135,7 @@ def test_what_is_written_down_twice_so_that_commands_start_fast_is_the_same() ->
     assert (cluster.GROUP, cluster.API_VERSION) == (common.GROUP, common.API_VERSION)
     assert get_args(Phase) == runs._PHASES
     assert follow._FINAL == TERMINAL
-    assert eventoptions._TYPES == TYPES
+    assert get_args(EventType) == TYPES == eventoptions._TYPES
 
 
 def test_the_reference_is_what_the_commands_say() -> None:
