@@ -6,11 +6,11 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from componentrun.collector.forward.receivers import KINDS
 from componentrun.process.metrics import ProcessMetrics
 
-__all__ = ["SINKS", "SINK_OUTCOMES", "Metrics"]
+__all__ = ["SINK_OUTCOMES", "Metrics"]
 
-SINKS: Final = ("webhook", "otlp")
 SINK_OUTCOMES: Final = ("delivered", "refused", "expired")
 """The receiver has it; it said that it will never take it; it could not be reached for too long."""
 _LAGS: Final = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
@@ -62,7 +62,7 @@ class Metrics(ProcessMetrics):
             buckets=_LAGS,
             registry=registry,
         )
-        for sink in SINKS:
+        for sink in KINDS:
             self.sink_retries.labels(sink)
             self.sink_delay.labels(sink)
             for outcome in SINK_OUTCOMES:
