@@ -36,7 +36,8 @@ STAGE_IN: Final = "stage-in"
 STAGE_OUT: Final = "stage-out"
 GELF: Final = "gelf"
 COMPONENT: Final = "component"
-"""Names of the containers."""
+CONTAINERS: Final = (STAGE_IN, COMPONENT, GELF, STAGE_OUT)
+"""Names of the containers, in the order in which their work begins."""
 
 DATA_VOLUME: Final = "data"
 GRANT_IN_VOLUME: Final = "grant-in"

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ContainerFacts", "PodFacts", "RunFacts", "pod_facts", "run_facts"]
 
-_SOURCES: Final = (names.STAGE_IN, names.COMPONENT, names.GELF, names.STAGE_OUT)
 _NOT_STARTED: Final = frozenset(
     {"StartError", "ContainerCannotRun", "CreateContainerError", "CreateContainerConfigError"}
 )
@@ -135,7 +134,9 @@ def pod_facts(raw: Mapping[str, Any]) -> PodFacts:
         ended=ended,
         deleting="deletionTimestamp" in metadata,
         node=(raw.get("spec") or {}).get("nodeName") or "",
-        containers=tuple(_container(found[name], ended, name in sidecars) for name in _SOURCES if name in found),
+        containers=tuple(
+            _container(found[name], ended, name in sidecars) for name in names.CONTAINERS if name in found
+        ),
     )
 
 

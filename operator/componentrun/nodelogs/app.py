@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from componentrun.api import names
 from componentrun.errors import ComponentRunError, PlatformError
 from componentrun.nodelogs.files import NoLogError
 from componentrun.nodelogs.folders import Folders, Where
@@ -139,8 +140,8 @@ class LogServer:
         if wrong:
             return _refusal(400, f"the {wrong} is none that Kubernetes could have given")
         namespaces = self._chosen.process.namespaces
-        if where.container not in nodelogs.CONTAINERS or (namespaces and where.namespace not in namespaces):
-            return _refusal(403, f"only containers of runs are served ({', '.join(nodelogs.CONTAINERS)})")
+        if where.container not in names.CONTAINERS or (namespaces and where.namespace not in namespaces):
+            return _refusal(403, f"only containers of runs are served ({', '.join(names.CONTAINERS)})")
         try:
             place, wait = _place(request.query), _wait(request.query)
         except ValueError as error:

@@ -13,12 +13,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from componentrun.api import names
-
 __all__ = [
     "ANSWER_BYTES",
     "AUDIENCE",
-    "CONTAINERS",
     "FILE",
     "FILE_ID",
     "LATER",
@@ -41,8 +38,6 @@ SELECTOR: Final = "app.kubernetes.io/component=node-logs"
 AUDIENCE: Final = "componentrun-nodelogs"
 """Of the collector's token: it is good for nothing else."""
 TOKEN_FILE: Final = "/var/run/secrets/componentrun.dev/nodelogs/token"  # noqa: S105 - where it is
-CONTAINERS: Final = (names.STAGE_IN, names.COMPONENT, names.GELF, names.STAGE_OUT)
-"""Containers of runs: no other container's log is served."""
 
 FILE: Final = "X-Log-File"
 """The file that the answer's bytes are of; empty while the container has printed nothing."""
