@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from componentrun.cli.progress import Progress
     from componentrun.storage.connection import Store
     from componentrun.storage.files import FileRecord
 
@@ -30,7 +31,7 @@ class ObjectFiles:
         self,
         store: Store,
         runner: asyncio.Runner,
-        counting: Callable[[Callable[[int, int | None], None]], Store],
+        counting: Callable[[Progress], Store],
     ) -> None:
         """`counting` gives a store that tells how many bytes it has written."""
         self._store = store
@@ -44,7 +45,7 @@ class ObjectFiles:
         name: str | None,
         tags: Sequence[str],
         permanent: bool,
-        progress: Callable[[int, int | None], None],
+        progress: Progress,
     ) -> FileInfo:
         """Store a local file."""
         upload = upload_file(self._counting(progress), path, name=name, tags=tuple(tags), permanent=permanent)
@@ -70,7 +71,7 @@ class ObjectFiles:
             Reason.INPUT_NOT_FOUND,
         )
 
-    def get(self, file: str, target: IO[bytes], progress: Callable[[int, int | None], None]) -> FileInfo:
+    def get(self, file: str, target: IO[bytes], progress: Progress) -> FileInfo:
         """Write the bytes of a file, by its id."""
 
         async def copy() -> FileInfo:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
+
+    from componentrun.cli.progress import Progress
 
 __all__ = ["FileInfo", "FileStore"]
 
@@ -41,7 +43,7 @@ class FileStore(Protocol):
         name: str | None,
         tags: Sequence[str],
         permanent: bool,
-        progress: Callable[[int, int | None], None],
+        progress: Progress,
     ) -> FileInfo:
         """Store a local file."""
 
@@ -51,7 +53,7 @@ class FileStore(Protocol):
     def need(self, file: str) -> FileInfo:
         """The file of this id, or else the newest one of this name."""
 
-    def get(self, file: str, target: IO[bytes], progress: Callable[[int, int | None], None]) -> FileInfo:
+    def get(self, file: str, target: IO[bytes], progress: Progress) -> FileInfo:
         """Write the bytes of a file, by its id."""
 
     def change(self, file: str, *, add: Sequence[str], remove: Sequence[str], permanent: bool) -> FileInfo:

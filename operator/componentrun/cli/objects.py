@@ -31,10 +31,11 @@ from componentrun.storage.tables import gather_bounded, list_tables, need_table,
 from componentrun.storage.upload import upload_table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterator, Sequence
     from datetime import timedelta
     from pathlib import Path
 
+    from componentrun.cli.progress import Progress
     from componentrun.storage.doctor import Check as DoctorCheck
     from componentrun.storage.events import Placed
     from componentrun.storage.eventsweep import SweptEvents
@@ -87,7 +88,7 @@ class ObjectStore:
         """Its files."""
         return ObjectFiles(self._store, self._runner, self._counting)
 
-    def _counting(self, progress: Callable[[int, int | None], None]) -> Store:
+    def _counting(self, progress: Progress) -> Store:
         return cast("Store", _Counting(self._store, progress))
 
     def tables(self, bucket: str | None = None) -> list[TableInfo]:
@@ -108,7 +109,7 @@ class ObjectStore:
         *,
         incremental: bool,
         primary_key: Sequence[str],
-        progress: Callable[[int, int | None], None],
+        progress: Progress,
     ) -> TableInfo:
         """Load a CSV file into a table, at once."""
         counting = self._counting(progress)
@@ -116,7 +117,7 @@ class ObjectStore:
         load = upload_table(counting, file, target, primary_key=tuple(primary_key), incremental=incremental)
         return info_of(self._runner.run(load).pointer)
 
-    def get(self, table: str, target: IO[bytes], progress: Callable[[int, int | None], None]) -> TableInfo:
+    def get(self, table: str, target: IO[bytes], progress: Progress) -> TableInfo:
         """Write a table as CSV with a header line."""
 
         async def copy() -> TableInfo:
@@ -295,7 +296,7 @@ async def _some(stream: AsyncIterator[Placed]) -> list[Placed]:
 class _Counting:
     """A store that tells how many bytes it has written."""
 
-    def __init__(self, store: Store, progress: Callable[[int, int | None], None]) -> None:
+    def __init__(self, store: Store, progress: Progress) -> None:
         self._store = store
         self._progress = progress
         self._done = 0

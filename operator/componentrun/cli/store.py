@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
 
     from componentrun.cli.filestore import FileStore
+    from componentrun.cli.progress import Progress
     from componentrun.storage.eventquery import EventQuery
     from componentrun.storage.events import Placed
     from componentrun.storage.eventsweep import SweptEvents
@@ -29,15 +30,11 @@ __all__ = [
     "EventRecord",
     "KeptFile",
     "Preview",
-    "Progress",
     "Store",
     "TableDetails",
     "TableInfo",
     "TableVersion",
 ]
-
-Progress = "Callable[[int, int | None], None]"
-"""Called with bytes that are done and bytes that there are (None: unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +173,11 @@ class Store(Protocol):
         *,
         incremental: bool,
         primary_key: Sequence[str],
-        progress: Callable[[int, int | None], None],
+        progress: Progress,
     ) -> TableInfo:
         """Load a CSV file with a header line into a table, at once."""
 
-    def get(self, table: str, target: IO[bytes], progress: Callable[[int, int | None], None]) -> TableInfo:
+    def get(self, table: str, target: IO[bytes], progress: Progress) -> TableInfo:
         """Write a table as CSV with a header line."""
 
     def head(self, table: str, rows: int) -> Preview:

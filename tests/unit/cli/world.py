@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
+    from componentrun.cli.progress import Progress
     from componentrun.storage.retention import Retention
     from componentrun.storage.rewriting import Outcome
     from componentrun.storage.state import StateOwner
@@ -200,7 +201,7 @@ class FakeStore:
         *,
         incremental: bool,
         primary_key: Sequence[str],
-        progress: Callable[[int, int | None], None],
+        progress: Progress,
     ) -> TableInfo:
         if self.problem is not None:
             raise self.problem
@@ -210,7 +211,7 @@ class FakeStore:
         progress(len(body), None)
         return self._info(table)
 
-    def get(self, table: str, target: IO[bytes], progress: Callable[[int, int | None], None]) -> TableInfo:
+    def get(self, table: str, target: IO[bytes], progress: Progress) -> TableInfo:
         if table not in self.content:
             raise UserError(f"there is no table `{table}`", Reason.INPUT_NOT_FOUND)
         target.write(self.content[table])
