@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from componentrun.agent.folder import disk_error, shown
-from componentrun.agent.parallel import in_parallel
+from componentrun.agent.parallel import CONNECTIONS, LARGE_AT_A_TIME, LARGE_BYTES, in_parallel
 from componentrun.agent.transfer import Client, Failure, Request
 from componentrun.contract import MANIFEST_SUFFIX
 from componentrun.csvtext import encode_header
@@ -30,10 +30,6 @@ __all__ = ["download", "table_size"]
 
 _RANGE_BYTES: Final = 32 * 2**20
 """What one request asks for: enough that a request costs nothing, small enough that the last one ends soon."""
-_CONNECTIONS: Final = 8
-_LARGE_BYTES: Final = 4 * 2**20
-_LARGE_AT_A_TIME: Final = 4
-"""Eight at a time are faster for small objects; for large ones they only disturb each other."""
 _BUFFER_BYTES: Final = 2**20
 _PACKED_BUFFER_BYTES: Final = 2**18
 """What is taken of a compressed object at once: it becomes several times as much."""
@@ -178,7 +174,7 @@ def _header(table: TableRead) -> bytes:
     return b"" if table.columns is None else encode_header(table.columns)
 
 
-def download(client: Client, folder: Folder, tables: Iterable[TableRead], *, connections: int = _CONNECTIONS) -> None:
+def download(client: Client, folder: Folder, tables: Iterable[TableRead], *, connections: int = CONNECTIONS) -> None:
     """Bring all tables into the folder, over so many connections at a time; one is that of the caller's thread.
 
     Raises:
@@ -186,12 +182,12 @@ def download(client: Client, folder: Folder, tables: Iterable[TableRead], *, con
             folder then is not complete.
     """
     own = threading.local()
-    large = threading.BoundedSemaphore(_LARGE_AT_A_TIME)
+    large = threading.BoundedSemaphore(LARGE_AT_A_TIME)
 
     def bring(piece: _Piece) -> None:
         if not hasattr(own, "buffer"):
             own.buffer = memoryview(bytearray(_BUFFER_BYTES))
-        with large if piece.becomes >= _LARGE_BYTES else contextlib.nullcontext():
+        with large if piece.becomes >= LARGE_BYTES else contextlib.nullcontext():
             client.send(piece.request, lambda response: piece.receive(response, own.buffer, client), piece.progress)
         piece.target.piece_done()
 

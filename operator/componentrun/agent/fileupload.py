@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.agent.folder import shown
 from componentrun.agent.form import Form
-from componentrun.agent.parallel import in_parallel
+from componentrun.agent.parallel import CONNECTIONS, LARGE_AT_A_TIME, LARGE_BYTES, in_parallel
 from componentrun.contract import OUT_FILES
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import FilePart, FileWritten
@@ -26,9 +26,6 @@ __all__ = ["upload_files"]
 
 _PART_BYTES: Final = 256 * 2**20
 """A form takes 5 GiB; but what breaks off is sent again from its start, and parts travel side by side."""
-_CONNECTIONS: Final = 8
-_LARGE_BYTES: Final = 4 * 2**20
-_LARGE_AT_A_TIME: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +47,20 @@ def upload_files(
     Raises:
         PlatformError: the store refused or was away (see `Client.send`).
     """
-    large = threading.BoundedSemaphore(_LARGE_AT_A_TIME)
+    large = threading.BoundedSemaphore(LARGE_AT_A_TIME)
     stored: dict[_Job, FilePart] = {}
     errors: dict[int, UserError] = {}
 
     def store(job: _Job) -> None:
         try:
-            with large if job.size >= _LARGE_BYTES else contextlib.nullcontext():
+            with large if job.size >= LARGE_BYTES else contextlib.nullcontext():
                 stored[job] = _store(client, folder, post, job)
         except UserError as error:
             # Not raised: that would end the client, which has to store the result.
             errors[job.file] = error
 
     jobs = [job for number, source in enumerate(sources) for job in _jobs(number, source, post.key_prefix)]
-    in_parallel(jobs, store, _CONNECTIONS, client.stop)
+    in_parallel(jobs, store, CONNECTIONS, client.stop)
     parts: list[list[FilePart]] = [[] for _ in sources]
     for job, part in sorted(stored.items(), key=lambda item: item[0].key):
         parts[job.file].append(part)

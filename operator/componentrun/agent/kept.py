@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun.agent.folder import FILE, FOLDER, refused, shown
 from componentrun.agent.form import Form
 from componentrun.agent.manifest import is_text
-from componentrun.agent.parallel import in_parallel
+from componentrun.agent.parallel import CONNECTIONS, in_parallel
 from componentrun.agent.progress import say
 from componentrun.contract import OUT_ARTIFACTS, OUT_FILES, OUT_RESULT, OUT_STATE, OUT_TABLES, OUT_USAGE
 from componentrun.errors import Reason, UserError
@@ -34,7 +34,6 @@ MAX_ARTIFACT_BYTES: Final = 2**30
 """All artifacts together."""
 MAX_DOCUMENT_BYTES: Final = 2**20
 _DEEPEST: Final = 16
-_CONNECTIONS: Final = 8
 _MAX_KEY_BYTES: Final = 1024
 """Of an object, in UTF-8: S3 takes no longer ones."""
 _READ: Final = frozenset({OUT_TABLES, OUT_FILES, OUT_STATE, OUT_RESULT, OUT_USAGE})
@@ -197,5 +196,5 @@ def _store(client: Client, folder: Folder, post: PostPolicy, paths: list[str]) -
             # Not raised: that would end the client, which has to store the result.
             errors[path] = error
 
-    in_parallel(paths, store, min(_CONNECTIONS, len(paths)), client.stop)
+    in_parallel(paths, store, min(CONNECTIONS, len(paths)), client.stop)
     return errors

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from componentrun.agent.transfer import Stop
 
-__all__ = ["in_parallel"]
+__all__ = ["CONNECTIONS", "LARGE_AT_A_TIME", "LARGE_BYTES", "in_parallel"]
+
+CONNECTIONS: Final = 8
+LARGE_BYTES: Final = 4 * 2**20
+LARGE_AT_A_TIME: Final = 4
+"""Eight at a time are faster for small objects; large ones only disturb each other."""
 
 Item = TypeVar("Item")
 

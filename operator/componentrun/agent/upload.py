@@ -18,7 +18,7 @@ from componentrun.agent.folder import FILE, refused, shown
 from componentrun.agent.form import Form
 from componentrun.agent.layout import columns_of, header_of, known_facts, primary_key_of
 from componentrun.agent.packing import PACKED_SLICE_BYTES, WORTH_PACKING, packed
-from componentrun.agent.parallel import in_parallel
+from componentrun.agent.parallel import CONNECTIONS, LARGE_AT_A_TIME, LARGE_BYTES, in_parallel
 from componentrun.contract import OUT_TABLES
 from componentrun.csvconvert import converted
 from componentrun.csvtext import MAX_ROW_BYTES, cut, start_of_text
@@ -48,9 +48,6 @@ SMALL_BYTES: Final = 256 * 2**10
 _SLICE_BYTES: Final = 64 * 2**20
 _SMALLEST_SLICE_BYTES: Final = 16 * 2**20
 _SLICES: Final = 12
-_CONNECTIONS: Final = 8
-_LARGE_BYTES: Final = 4 * 2**20
-_LARGE_AT_A_TIME: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +180,13 @@ def upload(
         PlatformError: the store refused or was away (see `Client.send`), or a check could not be done.
     """
     tables = [_Table(source, prefix, plan) for source, prefix in _prefixes(sources, post.key_prefix)]
-    large = threading.BoundedSemaphore(_LARGE_AT_A_TIME)
+    large = threading.BoundedSemaphore(LARGE_AT_A_TIME)
 
     def store(job: _Job) -> None:
         if not job.table.needs(job):
             return
         try:
-            if job.size >= _LARGE_BYTES:
+            if job.size >= LARGE_BYTES:
                 with large:
                     _store(client, folder, post, job)
             else:
@@ -197,7 +194,7 @@ def upload(
         except UserError as error:
             job.table.fail(error, job.number)
 
-    in_parallel(_jobs(folder, tables, checkers), store, _CONNECTIONS, client.stop)
+    in_parallel(_jobs(folder, tables, checkers), store, CONNECTIONS, client.stop)
     return _outcome(tables)
 
 

@@ -69,7 +69,7 @@ async def test_large_objects_come_in_ranges_and_are_the_same_byte_for_byte(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "_RANGE_BYTES", 100_003)
-    monkeypatch.setattr(download, "_LARGE_BYTES", 50_000)
+    monkeypatch.setattr(download, "LARGE_BYTES", 50_000)
     monkeypatch.setattr(download, "_PREALLOCATE_BYTES", 1000)
     contents = [os.urandom(size) for size in (1_234_567, 1, 100_003, 200_006)]
     slices = tuple([await place.slice(f"{i}.csv", content) for i, content in enumerate(contents)])

@@ -57,7 +57,7 @@ async def test_a_mapped_file_becomes_headerless_slices_and_a_result(place: Place
 
 async def test_a_large_file_goes_up_in_slices_cut_at_row_borders(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload, "_SMALLEST_SLICE_BYTES", 300_000)
-    monkeypatch.setattr(upload, "_LARGE_BYTES", 100_000)
+    monkeypatch.setattr(upload, "LARGE_BYTES", 100_000)
     rows = "".join(f'{i},"two\nlines, {i}"\n' for i in range(150_000))
     place.write("out/tables/big.csv", "id,text\n" + rows)
     result = stage_out(await place.grant_out(mapped("big.csv", "out.c-main.big")), str(place.data))
