@@ -14,6 +14,7 @@ CONFIG_FILE: Final = "config.json"
 IN_TABLES: Final = "in/tables"
 IN_FILES: Final = "in/files"
 IN_STATE: Final = "in/state.json"
+IN_ARTIFACTS: Final = "artifacts/in"
 OUT_TABLES: Final = "out/tables"
 OUT_FILES: Final = "out/files"
 OUT_STATE: Final = "out/state.json"
@@ -21,6 +22,8 @@ OUT_RESULT: Final = "out/result.json"
 OUT_USAGE: Final = "out/usage.json"
 OUT_ARTIFACTS: Final = ("artifacts/out/current", "artifacts/out/shared")
 MANIFEST_SUFFIX: Final = ".manifest"
+MANIFEST_TIME: Final = "%Y-%m-%dT%H:%M:%S%z"
+"""How manifests of what is read write times."""
 
 # What the component's environment says about its run. KBC_ names for components written years ago; each has a twin
 # that starts with COMPONENTRUN_.

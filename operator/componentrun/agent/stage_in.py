@@ -29,9 +29,8 @@ _FOLDERS: Final = (
     contract.IN_FILES,
     contract.OUT_TABLES,
     contract.OUT_FILES,
-    "artifacts/in",
-    "artifacts/out/current",
-    "artifacts/out/shared",
+    contract.IN_ARTIFACTS,
+    *contract.OUT_ARTIFACTS,
 )
 _CONFIG_MODE: Final = 0o600
 """config.json holds secrets; the component runs with the same user id as this agent."""

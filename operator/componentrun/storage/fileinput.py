@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from componentrun.contract import FILE_KEEP_DAYS, IN_FILES
+from componentrun.contract import FILE_KEEP_DAYS, IN_FILES, MANIFEST_TIME
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import FileRead, SliceRead
 from componentrun.storage.filelookup import find_files
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from componentrun.storage.grants import Signer
 
 __all__ = ["FileSource", "choose_files", "file_read"]
-
-_TIME = "%Y-%m-%dT%H:%M:%S%z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ def _manifest(record: FileRecord) -> dict[str, Any]:
     return {
         "id": record.id,
         "name": record.name,
-        "created": record.created.strftime(_TIME),
+        "created": record.created.strftime(MANIFEST_TIME),
         "is_public": False,
         "is_encrypted": False,
         "is_sliced": False,

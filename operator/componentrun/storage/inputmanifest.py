@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.columnfacts import DESCRIPTION_KEY, metadata_list
-from componentrun.contract import DEFAULT_TYPE_SUPPORT
+from componentrun.contract import DEFAULT_TYPE_SUPPORT, MANIFEST_TIME
 from componentrun.storage.layout import TableId
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ __all__ = ["AUTHORITATIVE", "input_manifest"]
 
 AUTHORITATIVE: Final = "authoritative"
 """What a component says of itself whose types can be relied on."""
-_TIME: Final = "%Y-%m-%dT%H:%M:%S%z"
 
 
 def input_manifest(pointer: Pointer, store: Store, columns: tuple[str, ...], type_support: str) -> dict[str, Any]:
@@ -40,9 +39,9 @@ def input_manifest(pointer: Pointer, store: Store, columns: tuple[str, ...], typ
         "name": table.table,
         "primary_key": key,
         "columns": list(columns),
-        "created": pointer.created.strftime(_TIME),
-        "last_change_date": pointer.last_change.strftime(_TIME),
-        "last_import_date": pointer.last_change.strftime(_TIME),
+        "created": pointer.created.strftime(MANIFEST_TIME),
+        "last_change_date": pointer.last_change.strftime(MANIFEST_TIME),
+        "last_import_date": pointer.last_change.strftime(MANIFEST_TIME),
         "metadata": metadata_list(pointer.metadata),
     }
     facts = {column.name: column.facts for column in pointer.columns}
