@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from componentrun.errors import ComponentRunError
 from componentrun.nodelogs.container import ContainerLog
+from componentrun.process.settings import DNS_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,10 +40,10 @@ _UNREAD_KEPT: Final = 600.0
 """Seconds that the files of a container are held when nobody asks for them; less where all was read."""
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NAMES: Final = {
-    "namespace": re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"),
+    "namespace": DNS_LABEL,
     "pod": re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"),
     "uid": re.compile(r"[0-9a-f][0-9a-f-]{7,63}"),
-    "container": re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"),
+    "container": DNS_LABEL,
 }
 
 

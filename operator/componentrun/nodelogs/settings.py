@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from componentrun.process import nodelogs
-from componentrun.process.settings import ProcessSettings, Reader, read_process, whole
+from componentrun.process.settings import PORT_NUMBER, ProcessSettings, Reader, read_process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "from_environment"]
 
 FOLDER: Final = "/var/log/pods"
-_MAX_PORT: Final = 65535
 _ACCOUNT: Final = "system:serviceaccount:"
 
 
@@ -43,7 +42,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         reader=reader.read("NODELOGS_READER", _account, None),
         process=read_process(reader),
         folder=reader.read("NODELOGS_FOLDER", _absolute, FOLDER),
-        port=reader.read("NODELOGS_PORT", whole(1, _MAX_PORT), nodelogs.PORT),
+        port=reader.read("NODELOGS_PORT", PORT_NUMBER, nodelogs.PORT),
     )
     if settings.port == settings.process.port:
         reader.wrong("NODELOGS_PORT", str(settings.port), "another port than COMPONENTRUN_PORT")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DNS_LABEL",
+    "PORT_NUMBER",
     "PREFIX",
     "LogFormat",
     "LogLevel",
@@ -39,10 +40,9 @@ LogFormat = Literal["json", "text"]
 Value = TypeVar("Value")
 
 DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-"""What a namespace can be called."""
+"""What a namespace or a container can be called."""
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 _FORMATS: Final = ("json", "text")
-_MAX_PORT: Final = 65535
 _IPV6: Final = 6
 
 
@@ -75,7 +75,7 @@ def read_process(reader: Reader) -> ProcessSettings:
     return ProcessSettings(
         namespaces=reader.read("NAMESPACES", _namespaces, ()),
         host=reader.read("HOST", _address, everywhere),
-        port=reader.read("PORT", whole(1, _MAX_PORT), default.port),
+        port=reader.read("PORT", PORT_NUMBER, default.port),
         log_level=cast("LogLevel", reader.read("LOG_LEVEL", _one_of(_LEVELS, str.upper), "INFO")),
         log_format=cast("LogFormat", reader.read("LOG_FORMAT", _one_of(_FORMATS, str.lower), "json")),
         ip_versions=ip_versions,
@@ -131,6 +131,10 @@ def whole(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+PORT_NUMBER: Final = whole(1, 65535)
+"""A parser of ports."""
 
 
 def seconds(low: float, high: float) -> Callable[[str], float]:
