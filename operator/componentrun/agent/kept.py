@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.agent.folder import FILE, FOLDER, refused, shown
 from componentrun.agent.form import Form
-from componentrun.agent.manifest import is_text
+from componentrun.agent.manifest import NO_TEXT, is_text
 from componentrun.agent.parallel import CONNECTIONS, in_parallel
 from componentrun.agent.progress import say
 from componentrun.contract import OUT_ARTIFACTS, OUT_FILES, OUT_RESULT, OUT_STATE, OUT_TABLES, OUT_USAGE
@@ -101,7 +101,7 @@ def _read(folder: Folder, path: str) -> Any:
     except (ValueError, RecursionError):
         raise ValueError("it is no JSON") from None
     if not is_text(document):
-        raise ValueError("it holds half of a surrogate pair (an escape such as `\\ud800` alone), which is no text")
+        raise ValueError(NO_TEXT)
     return document
 
 

@@ -21,7 +21,10 @@ from componentrun.errors import Reason, UserError
 from componentrun.exchange import Where
 from componentrun.tablesql import check_where
 
-__all__ = ["Manifest", "is_text", "manifest_flag", "manifest_names", "manifest_object", "parse_manifest"]
+__all__ = ["NO_TEXT", "Manifest", "is_text", "manifest_flag", "manifest_names", "manifest_object", "parse_manifest"]
+
+NO_TEXT: Final = "it holds half of a surrogate pair (an escape such as `\\ud800` alone), which is no text"
+"""What is wrong with a document that is not `is_text`."""
 
 _FILTER: Final = frozenset({"where_filters", "column", "operator", "values_from_set"})
 _NO_SINGLE_FILTER: Final = (
@@ -184,7 +187,7 @@ def manifest_object(text: bytes, name: str) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise _wrong(name, f"it is {_kind(raw)}, expected an object")
     if not is_text(raw):
-        raise _wrong(name, "it holds half of a surrogate pair (an escape such as `\\ud800` alone), which is no text")
+        raise _wrong(name, NO_TEXT)
     return raw
 
 

@@ -20,7 +20,7 @@ from componentrun.agent.fileupload import upload_files
 from componentrun.agent.folder import FILE, Folder
 from componentrun.agent.form import Form
 from componentrun.agent.kept import keep
-from componentrun.agent.manifest import Manifest, is_text, parse_manifest
+from componentrun.agent.manifest import NO_TEXT, Manifest, is_text, parse_manifest
 from componentrun.agent.memory import keep_blocks
 from componentrun.agent.outputs import Decision, decide
 from componentrun.agent.plan import fetch_plan
@@ -174,8 +174,7 @@ def _state(folder: Folder, errors: list[UserError]) -> dict[str, Any] | None:
         errors.append(UserError(f"{path}: it is no JSON ({problem}); expected an object", Reason.OUTPUT_INVALID))
         return None
     if not is_text(state):
-        problem = "it holds half of a surrogate pair (an escape such as `\\ud800` alone), which is no text"
-        errors.append(UserError(f"{path}: {problem}", Reason.OUTPUT_INVALID))
+        errors.append(UserError(f"{path}: {NO_TEXT}", Reason.OUTPUT_INVALID))
         return None
     if state is not None and not isinstance(state, dict):
         # PHP writes an empty object as an empty list.
