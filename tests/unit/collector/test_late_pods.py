@@ -15,7 +15,7 @@ from componentrun.process.kubeerrors import UnavailableError
 from componentrun.process.resources import PODS
 from tests.unit.collector.fakekube import Play
 from tests.unit.collector.runs import a_run, container, ended_run, raw_pod
-from tests.unit.collector.test_worker import ATTEMPT, COMPONENT_RAN, World, log, until
+from tests.unit.collector.world import ATTEMPT, COMPONENT_RAN, World, log, until
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -20,7 +20,7 @@ from componentrun.collector.worker import Worker
 from componentrun.storage.eventreader import read_events
 from tests.unit.collector.node import line
 from tests.unit.collector.runs import ENDED, container, raw_pod, raw_run
-from tests.unit.collector.test_worker import World
+from tests.unit.collector.world import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 RESET: Final = 0
 """Instead of a status: the connection breaks off."""
+KEY = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+OTHER = bytes(range(64))
+SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
 
 
 @dataclass(frozen=True)
@@ -89,3 +93,11 @@ class Answering:
             return self.decides(came), {}
         found = self.script.pop(0) if self.script else self.status
         return found if isinstance(found, tuple) else (found, {})
+
+
+def secret(**values: str) -> dict[str, Any]:
+    return {"data": {name: base64.b64encode(value.encode()).decode() for name, value in values.items()}}
+
+
+def got(receiver: Answering) -> list[str]:
+    return [event_id for request in receiver.taken for event_id in request.ids]

@@ -31,9 +31,7 @@ from componentrun.storage.connection import Store
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.unsent import marked_runs
 from tests.unit.collector.fakekube import FakeKube
-from tests.unit.collector.forward.receiver import Answering
-from tests.unit.collector.forward.test_lane import got
-from tests.unit.collector.forward.test_requests import OTHER, SECRET
+from tests.unit.collector.forward.receiver import OTHER, SECRET, Answering, got
 from tests.unit.collector.runs import UID, a_run
 
 if TYPE_CHECKING:
@@ -97,14 +95,6 @@ class World:
         async with asyncio.timeout(20):
             while [run async for run in marked_runs(self.store, "team/main/webhook")]:  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.01)
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Answering]:
-    answering = Answering()
-    await answering.start()
-    yield answering
-    await answering.stop()
 
 
 @pytest.fixture

@@ -26,8 +26,7 @@ from componentrun.storage.events import About, Event
 from componentrun.storage.eventsegments import append_segment, segment_keys
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.unsent import marked_runs, read_mark, write_mark
-from tests.unit.collector.forward.receiver import RESET, Answering
-from tests.unit.collector.forward.test_requests import SECRET, secret
+from tests.unit.collector.forward.receiver import RESET, SECRET, Answering, got, secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -40,14 +39,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LINGER", 0.0)
     monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
     monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.01)
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Answering]:
-    answering = Answering()
-    await answering.start()
-    yield answering
-    await answering.stop()
 
 
 class Writer:
@@ -101,10 +92,6 @@ async def at_work(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await made.receiver.sender.close()
-
-
-def got(receiver: Answering) -> list[str]:
-    return [event_id for request in receiver.taken for event_id in request.ids]
 
 
 def of_run(ids: Sequence[str], run: str) -> list[str]:

@@ -18,10 +18,7 @@ from componentrun.collector.forward.message import Message
 from componentrun.collector.forward.receivers import otlp_receiver, webhook_receiver
 from componentrun.errors import UserError
 from componentrun.storage.events import Event
-
-KEY = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-OTHER = bytes(range(64))
-SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
+from tests.unit.collector.forward.receiver import KEY, OTHER, SECRET, secret
 
 
 def message(seq: int = 1, *, kind: str = "info", source: str = "operator", run: str = "uid", **params: Any) -> Message:
@@ -93,10 +90,6 @@ def test_a_secret_that_is_none_is_refused_without_being_shown(wrong: str) -> Non
         cloudevents.keys_of(wrong, "key `secret` of Secret `hook`")
     assert "key `secret` of Secret `hook` holds no key" in refused.value.message
     assert not wrong.strip() or wrong not in refused.value.message
-
-
-def secret(**values: str) -> dict[str, Any]:
-    return {"data": {name: base64.b64encode(value.encode()).decode() for name, value in values.items()}}
 
 
 def test_receivers_are_made_of_the_storage_and_its_secrets_and_show_none() -> None:
