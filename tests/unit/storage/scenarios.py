@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from obstore.store import MemoryStore
+
 from componentrun.exchange import SliceWritten, StageOutResult, TableWritten
 from componentrun.storage.connection import Store
 from componentrun.storage.download import read_csv
 from componentrun.storage.layout import TableId
+from componentrun.storage.settings import StoreSettings
 from componentrun.storage.tables import list_tables, need_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+def new_store() -> Store:
+    """One in memory."""
+    return Store(StoreSettings(bucket="bucket", endpoint="http://store.test"), MemoryStore())
 
 
 class KilledError(BaseException):

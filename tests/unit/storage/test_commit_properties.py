@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from obstore.store import MemoryStore
 
 from componentrun.storage.commit import FencedError, publish, read_journal, resume
-from componentrun.storage.connection import Store
-from componentrun.storage.settings import StoreSettings
 from componentrun.storage.sweep import MIN_KEEP, sweep
-from tests.unit.storage.scenarios import KilledError, MortalStore, content, result, uploaded, versions
+from tests.unit.storage.scenarios import KilledError, MortalStore, content, new_store, result, uploaded, versions
 
 if TYPE_CHECKING:
     from componentrun.exchange import StageOutResult
+    from componentrun.storage.connection import Store
 
 TABLES = ("in.c-main.a", "in.c-main.b", "in.c-main.c")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,7 +61,7 @@ async def take(store: Store, step: Step, found: StageOutResult) -> None:
 @settings(max_examples=150, deadline=None)
 @given(STEPS)
 async def test_whatever_happens_decided_rows_are_there_once(steps: list[Step]) -> None:
-    store = Store(StoreSettings(bucket="bucket", endpoint="http://store.test"), MemoryStore())
+    store = new_store()
     results = {
         (run, attempt): result(
             *[

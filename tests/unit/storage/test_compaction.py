@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from obstore.store import MemoryStore
 
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Where
@@ -22,12 +21,11 @@ from componentrun.storage.download import head_rows
 from componentrun.storage.pointer import Origin, Pointer, Segment, Slice
 from componentrun.storage.reading import EVERYTHING, Wish, plan_read
 from componentrun.storage.rewriting import compact_table
-from componentrun.storage.settings import StoreSettings
 from componentrun.storage.sweep import HISTORY_KEEP, MIN_KEEP, sweep
 from componentrun.storage.tables import need_table, read_table
 from tests.unit.mapping.model import ModelTable, Row, decode
-from tests.unit.storage.scenarios import KilledError, MortalStore, result, uploaded
-from tests.unit.storage.test_reading import DELETES, FOO, ROWS, START, Load, content, pointer, rows, take
+from tests.unit.storage.loading import DELETES, FOO, ROWS, START, Load, content, pointer, rows, take
+from tests.unit.storage.scenarios import KilledError, MortalStore, new_store, result, uploaded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -111,7 +109,7 @@ STEPS = st.lists(LOAD | st.builds(Compaction, st.none() | LOAD), min_size=2, max
 
 
 def new_scene() -> Scene:
-    store = Store(StoreSettings(bucket="bucket", endpoint="http://store.test"), MemoryStore())
+    store = new_store()
     return Scene(store, TimedTable())
 
 

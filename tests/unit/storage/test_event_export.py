@@ -14,7 +14,7 @@ from componentrun.storage.eventexport import export_events
 from componentrun.storage.eventquery import EventQuery
 from componentrun.storage.events import About, Event
 from componentrun.storage.eventsegments import append_segment
-from tests.unit.storage.test_event_query import EPOCH, START, Run, model, stamp, write
+from tests.unit.storage.pastruns import EPOCH, START, Run, model, stamp, write
 
 if TYPE_CHECKING:
     from pathlib import Path

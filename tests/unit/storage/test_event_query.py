@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from obstore.store import MemoryStore
 
 from componentrun.errors import UserError
-from componentrun.storage.connection import Store
 from componentrun.storage.eventindex import EndedRun
 from componentrun.storage.eventquery import EventQuery, first_segment, last_events, last_events_of, locate
 from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open, open_runs
@@ -25,85 +22,22 @@ from componentrun.storage.eventsegments import (
     encode_segment,
     read_segment,
 )
-from componentrun.storage.settings import StoreSettings
+from tests.unit.storage.pastruns import (
+    EPOCH,
+    START,
+    Run,
+    events_of,
+    in_memory,
+    model,
+    runs,
+    seconds,
+    stamp,
+    write,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from componentrun.storage.connection import Store
 
-START = datetime(2026, 11, 24, 8, tzinfo=UTC)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def stamp(second: float) -> str:
-    return (START + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the model knows of one run."""
-
-    uid: str
-    component: str
-    configuration: str
-    ended: bool
-    segments: tuple[tuple[tuple[float, str, str], ...], ...]
-    """Second, type and message of each event."""
-
-
-def events_of(run: Run) -> list[list[Event]]:
-    made: list[list[Event]] = []
-    seq = 0
-    for segment in run.segments:
-        made.append([])
-        for second, kind, message in segment:
-            seq += 1
-            made[-1].append(
-                Event(
-                    id=f"{run.uid}-{seq}", seq=seq, time=stamp(second), run=run.uid, component=run.component,
-                    configuration=run.configuration, type=kind, message=message, source="component",  # type: ignore[arg-type]
-                )
-            )  # fmt: skip
-    return made
-
-
-async def write(store: Store, run: Run) -> About:
-    about, event_run, first = About(), EventRun(run.uid, run.component, run.configuration), 1
-    await enter_open(store, event_run)
-    for events in events_of(run):
-        written = max(datetime.fromisoformat(event.time) for event in events)
-        about = about.following(f"name-{run.uid}", events, written)
-        await append_segment(store, run.uid, first, events, {}, about)
-        first += len(events)
-    if run.ended:
-        await enter_ended(store, event_run, about)
-    return about
-
-
-def model(runs: Sequence[Run], query: EventQuery) -> list[Event]:
-    """All that fit, in order: places never go back within a run."""
-    found = []
-    for run in runs:
-        if query.component not in {None, run.component} or query.configuration not in {None, run.configuration}:
-            continue
-        latest = datetime.min.replace(tzinfo=UTC)
-        for event in (event for events in events_of(run) for event in events):
-            latest = max(latest, datetime.fromisoformat(event.time))
-            if query.takes(Placed(latest, event)):
-                found.append(Placed(latest, event))
-    return [item.event for item in sorted(found)]
-
-
-def in_memory() -> Store:
-    return Store(StoreSettings(bucket="bucket", endpoint="http://store.test", prefix="team/a"), MemoryStore())
-
-
-seconds = st.integers(0, 40).map(lambda number: number / 2)
-events = st.tuples(seconds, st.sampled_from(["info", "error", "warn", "success"]), st.sampled_from(["hot", "cold"]))
-segments = st.lists(st.lists(events, min_size=1, max_size=4).map(tuple), min_size=1, max_size=4).map(tuple)
-runs = st.lists(
-    st.tuples(st.sampled_from(["a", "reg/b:1", "c" * 300]), st.sampled_from(["", "1", "č"]), st.booleans(), segments),
-    max_size=24,
-).map(lambda found: [Run(f"run-{number}", *item) for number, item in enumerate(found)])
 times = st.none() | seconds.map(lambda number: START + timedelta(seconds=number))
 
 

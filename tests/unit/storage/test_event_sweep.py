@@ -19,7 +19,7 @@ from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, en
 from componentrun.storage.eventsweep import SweptEvents, sweep_events
 from componentrun.storage.retention import LEAST_KEEP, Retention, retention_of
 from componentrun.storage.unsent import marked_runs, write_mark
-from tests.unit.storage.test_event_query import START, Run, in_memory, model, runs, write
+from tests.unit.storage.pastruns import START, Run, in_memory, model, runs, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

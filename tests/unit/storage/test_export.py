@@ -26,7 +26,7 @@ from componentrun.storage.settings import StoreSettings
 from componentrun.storage.tables import need_table
 from componentrun.storage.upload import upload_table
 from tests.unit.mapping.model import ModelTable, encode
-from tests.unit.storage.scenarios import result
+from tests.unit.storage.scenarios import new_store, result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +40,6 @@ VALUES = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
 )
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=6)
-
-
-def memory() -> Store:
-    return Store(StoreSettings(bucket="bucket", endpoint="http://store.test"), MemoryStore())
 
 
 async def load(store: Store, run: str, columns: Row, rows: Sequence[Row], **more: Any) -> Pointer:
@@ -93,7 +89,7 @@ async def exported(store: Store, pointer: Pointer, *, text: bool = False) -> tup
 )))  # fmt: skip
 async def test_every_value_comes_out_as_it_went_in(table: tuple[list[str], list[Row]]) -> None:
     columns, rows = tuple(table[0]), table[1]
-    store = memory()
+    store = new_store()
     assert await exported(store, await load(store, "r0", columns, rows)) == (columns, rows)
 
 
@@ -111,7 +107,7 @@ LOADS = st.lists(
 @settings(max_examples=40, deadline=None)
 @given(LOADS, st.sampled_from([(), ("a",), ("a", "b")]))
 async def test_rows_are_those_that_a_reader_of_the_table_sees(loads: list[Any], key: tuple[str, ...]) -> None:
-    store, model = memory(), ModelTable()
+    store, model = new_store(), ModelTable()
     pointer = None
     for number, (columns, rows, incremental, delete) in enumerate(loads):
         all_columns = tuple(model.columns) if set(model.columns) > set(columns) else columns
@@ -145,7 +141,7 @@ async def test_rows_are_those_that_a_reader_of_the_table_sees(loads: list[Any], 
     ],
 )  # fmt: skip
 async def test_a_column_whose_type_is_known_has_values_of_that_type(type_: str, values: dict[str, Any]) -> None:
-    store = memory()
+    store = new_store()
     pointer = await load(store, "r0", ("a",), [(value,) for value in values])
     assert await exported(store, typed(pointer, type_)) == (("a",), [(value,) for value in values.values()])
     assert await exported(store, typed(pointer, type_), text=True) == (("a",), [(value,) for value in values])
@@ -164,7 +160,7 @@ async def test_a_column_whose_type_is_known_has_values_of_that_type(type_: str, 
     ],
 )  # fmt: skip
 async def test_a_value_that_is_not_of_its_columns_type_is_named_and_never_left_out(type_: str, value: str) -> None:
-    store = memory()
+    store = new_store()
     pointer = await load(store, "r0", ("id", "the a"), [("1", ""), ("2", value)])
     with pytest.raises(UserError, match="--text") as refusal:
         await exported(store, typed(pointer, None, type_))
@@ -175,7 +171,7 @@ async def test_a_value_that_is_not_of_its_columns_type_is_named_and_never_left_o
 
 
 async def test_a_number_has_the_digits_that_its_column_says() -> None:
-    store = memory()
+    store = new_store()
     pointer = await load(store, "r0", ("a",), [("12.50",), ("",), ("-0.1",)])
     decimals = Column(name="a", type="NUMERIC", length="5,2")
     _, rows = await exported(store, pointer.model_copy(update={"columns": (decimals,)}))
@@ -187,7 +183,7 @@ async def test_a_number_has_the_digits_that_its_column_says() -> None:
 
 
 async def test_a_value_in_a_message_is_cut_and_stands_on_one_line() -> None:
-    store = memory()
+    store = new_store()
     pointer = await load(store, "r0", ("a\nb",), [("it's\n" + "x" * 100,)])
     with pytest.raises(UserError, match=r"the column `a b` is DATE, and a row has `it's x{55}` there") as refusal:
         await exported(store, typed(pointer, "DATE"))
@@ -196,7 +192,7 @@ async def test_a_value_in_a_message_is_cut_and_stands_on_one_line() -> None:
 
 @pytest.mark.parametrize(("columns", "told"), [(("id", "ID"), "`id` and `ID` differ"), (("a\0",), "NUL character")])
 async def test_columns_that_no_parquet_file_can_have_are_refused(columns: Row, told: str) -> None:
-    store = memory()
+    store = new_store()
     pointer = await load(store, "r0", columns, [("1",) * len(columns)])
     with pytest.raises(UserError, match=told):
         await exported(store, pointer)
@@ -204,7 +200,7 @@ async def test_columns_that_no_parquet_file_can_have_are_refused(columns: Row, t
 
 async def test_a_table_larger_than_the_memory_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tablequery, "memory_for_queries", lambda *_: 64 * 2**20)
-    store = memory()
+    store = new_store()
     columns = ("a", "b", "c", "d", "e")
     rows = [tuple(f"{row} {name} {'y' * 200}" for name in columns) for row in range(80_000)]  # 87 MB
     data = encode(rows)
@@ -216,7 +212,7 @@ async def test_a_table_larger_than_the_memory_is_written(monkeypatch: pytest.Mon
 
 
 async def test_a_full_disk_is_told_with_the_folder_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = memory()
+    store = new_store()
     pointer = await load(store, "r0", ("a",), [("1",)])
 
     def full(_statements: Sequence[str], _folder: str) -> int:
@@ -228,7 +224,7 @@ async def test_a_full_disk_is_told_with_the_folder_and_what_to_do(monkeypatch: p
 
 
 async def test_a_slice_that_is_gone_is_an_error() -> None:
-    store = memory()
+    store = new_store()
     pointer = await load(store, "r0", ("a",), [("1",)])
     await store.delete([pointer.slices[0].key])
     with pytest.raises(PlatformError, match="no such object"):

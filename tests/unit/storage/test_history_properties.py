@@ -6,23 +6,23 @@ import contextlib
 import copy
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from obstore.store import MemoryStore
 
 from componentrun.exchange import Where
 from componentrun.storage.commit import publish
-from componentrun.storage.connection import Store
 from componentrun.storage.download import read_pointer_csv
 from componentrun.storage.history import read_history
 from componentrun.storage.layout import TableId
 from componentrun.storage.restore import drop_table, restore_table
-from componentrun.storage.settings import StoreSettings
 from componentrun.storage.tables import need_table, read_table
 from tests.unit.mapping.model import ModelTable, decode
-from tests.unit.storage.scenarios import KilledError, MortalStore, result, uploaded
+from tests.unit.storage.scenarios import KilledError, MortalStore, new_store, result, uploaded
+
+if TYPE_CHECKING:
+    from componentrun.storage.connection import Store
 
 FOO = TableId.parse("in.c-main.foo")
 
@@ -84,7 +84,7 @@ def after(model: ModelTable | None, step: Load, key: tuple[str, ...]) -> ModelTa
 @settings(max_examples=100, deadline=None)
 @given(STEPS)
 async def test_every_version_is_what_the_table_was_then(steps: list[Any]) -> None:
-    store = Store(StoreSettings(bucket="bucket", endpoint="http://store.test"), MemoryStore())
+    store = new_store()
     models: list[ModelTable | None] = []  # one for each version
     for number, step in enumerate([*steps, Drop(), Restore(0)]):
         now = models[-1] if models else None

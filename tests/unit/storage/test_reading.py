@@ -3,85 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from obstore.store import MemoryStore
 
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import SliceWritten, Step, TableWritten, Where
-from componentrun.storage.columns import Column
+from componentrun.exchange import Step, Where
 from componentrun.storage.commit import publish
-from componentrun.storage.connection import Store
-from componentrun.storage.download import head_rows, read_csv
-from componentrun.storage.layout import TableId
-from componentrun.storage.pointer import Commit, Pointer, Segment, Slice
-from componentrun.storage.reading import EVERYTHING, Wish, plan_read
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.download import head_rows
+from componentrun.storage.pointer import Pointer, Segment
+from componentrun.storage.reading import Wish, plan_read
 from componentrun.storage.tables import need_table
-from tests.unit.mapping.model import ModelTable, decode, encode
-from tests.unit.storage.scenarios import result
+from tests.unit.mapping.model import ModelTable, decode
+from tests.unit.storage.loading import DELETES, FOO, ROWS, START, Load, content, pointer, rows, take, written
+from tests.unit.storage.scenarios import new_store, result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FOO = TableId.parse("in.c-main.foo")
-START = datetime(2026, 1, 1, tzinfo=UTC)
-SMALL = st.sampled_from(["", "x", 'y"', "z\n"])
-ROWS = st.lists(st.tuples(SMALL, SMALL, SMALL), max_size=4)
 
-
-@dataclasses.dataclass(frozen=True)
-class Load:
-    rows: list[tuple[str, ...]]
-    incremental: bool = True
-    wide: bool = False
-    key: tuple[str, ...] = ()
-    delete: Where | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return ("a", "b", "c") if self.wide else ("a", "b")
-
-
-DELETES = st.none() | st.builds(
-    Where,
-    st.sampled_from(["a", "b"]),
-    st.sampled_from(["eq", "ne"]),
-    st.lists(SMALL, min_size=1, max_size=2).map(tuple),
-)
 LOADS = st.lists(
     st.builds(Load, ROWS, st.sampled_from([True, True, True, False]), st.booleans(),
               st.sampled_from([(), ("a",), ("a", "b")]), DELETES),
     min_size=1, max_size=6,
 )  # fmt: skip
-
-
-def new_store() -> Store:
-    return Store(StoreSettings(bucket="bucket", endpoint="http://store.test"), MemoryStore())
-
-
-async def written(store: Store, run: str, load: Load) -> TableWritten:
-    """As stage-out leaves it: a slice a row."""
-    slices = []
-    for number, row in enumerate(load.rows):
-        content = encode([row[: len(load.columns)]])
-        key = f"{store.layout.data(run, 1)}{number:04d}.csv"
-        slices.append(SliceWritten(key, len(content), 1, await store.put(key, content)))
-    return TableWritten("foo.csv", str(FOO), load.columns, load.key, load.incremental, False, tuple(slices),
-                        len(slices), sum(part.size for part in slices), load.delete)  # fmt: skip
-
-
-async def take(store: Store, number: int, load: Load) -> None:
-    done = result(await written(store, f"r{number}", load))
-    await publish(store, f"r{number}", 1, done, now=START + timedelta(hours=number))
-
-
-async def content(store: Store, wish: Wish = EVERYTHING) -> list[tuple[str, ...]]:
-    return decode(b"".join([chunk async for chunk in read_csv(store, FOO, wish)]))
 
 
 @settings(max_examples=120, deadline=None)
@@ -176,26 +124,6 @@ async def test_what_names_no_column_or_operator_changes_nothing(load: Load, told
         await take(store, 1, load)
     assert (told in refusal.value.message, refusal.value.reason) == (True, Reason.OUTPUT_INVALID)
     assert await content(store) == [("a", "b"), ("1", "x")]
-
-
-def pointer(*segments: Segment, key: tuple[str, ...] = (), columns: tuple[str, ...] = ("a", "b")) -> Pointer:
-    return Pointer(
-        id=str(FOO),
-        version=1,
-        columns=tuple(Column(name=name) for name in columns),
-        primary_key=key,
-        segments=segments,
-        rows=0,
-        bytes=0,
-        created=START,
-        last_change=START,
-        committed_by=Commit(run="r", attempt=1, time=START),
-    )
-
-
-def rows(name: str, *counts: int, columns: tuple[str, ...] = ("a", "b")) -> Segment:
-    slices = tuple(Slice(key=f"{name}{i}", size=10, rows=count, etag='"e"') for i, count in enumerate(counts))
-    return Segment(run=name, attempt=1, columns=columns, slices=slices)
 
 
 @pytest.mark.parametrize(
