@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from componentrun.errors import PlatformError
     from componentrun.storage.events import Event
 
-
 T0 = 1_795_506_393 * SECOND
 ATTEMPT = {"number": 1, "pod": "clean-1", "podUID": "pod-uid", "startTime": "2026-11-24T07:00:00Z", "node": "node1"}
 COMPONENT_RAN = container(names.COMPONENT, "terminated", exitCode=0)

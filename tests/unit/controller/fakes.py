@@ -205,7 +205,7 @@ class FakeKube:
         if version is not None and version != obj["metadata"]["resourceVersion"]:
             raise ConflictError(f"{name} has changed", 409)
         change = {"status": body["status"]} if subresource else body
-        merged = _merge(obj, change)
+        merged = merge(obj, change)
         if merged != obj:
             self._store(resource.plural, merged, "MODIFIED")
         self._written(f"patch {resource.plural}/{subresource}")
@@ -244,7 +244,7 @@ class FakeKube:
 
     def change(self, plural: str, name: str, change: Mapping[str, Any]) -> None:
         """Change an object as somebody else would."""
-        self._store(plural, _merge(self._find(plural, NAMESPACE, name), change), "MODIFIED")
+        self._store(plural, merge(self._find(plural, NAMESPACE, name), change), "MODIFIED")
 
     def remove(self, plural: str, namespace: str, name: str) -> None:
         """Delete an object and all that it owns."""
@@ -286,7 +286,7 @@ class FakeKube:
             raise waiting.pop(0)
 
 
-def _merge(obj: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+def merge(obj: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     """RFC 7386."""
     result = dict(copy.deepcopy(dict(obj)))
     for name, value in change.items():
@@ -294,7 +294,7 @@ def _merge(obj: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
             result.pop(name, None)
         elif isinstance(value, Mapping):
             before = result.get(name)
-            result[name] = _merge(before if isinstance(before, Mapping) else {}, value)
+            result[name] = merge(before if isinstance(before, Mapping) else {}, value)
         else:
             result[name] = copy.deepcopy(value)
     return result

@@ -14,62 +14,14 @@ from componentrun.controller.app import Operator
 from componentrun.controller.handlers import make_settings
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.settings import Settings
-from componentrun.process.kubeerrors import ForbiddenError, NotFoundError, UnavailableError
+from componentrun.process.kubeerrors import ForbiddenError
 from componentrun.process.settings import ProcessSettings
-from tests.unit.controller.fakes import FakeKube, Writes
+from tests.unit.controller.process import RESOURCES, Api, Watches, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from componentrun.process.kube import Kube
-
-RESOURCES = ["componentruns", "componentruns/status", "components", "storages"]
-
-
-class Api(FakeKube):
-    """A cluster that answers as it is told."""
-
-    def __init__(self) -> None:
-        super().__init__(Writes())
-        self.host = "https://api.test"
-        self.away = False
-        self.resources: list[str] | None = RESOURCES
-
-    async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
-        assert method == "GET"
-        if self.away:
-            raise UnavailableError("no answer")
-        if path == "/version":
-            return {"gitVersion": "v1.35.4"}
-        if self.resources is None:
-            raise NotFoundError("no such group", 404)
-        return {"resources": [{"name": name} for name in self.resources]}
-
-    async def watch(self, *_: Any) -> AsyncIterator[dict[str, Any]]:
-        await asyncio.Event().wait()
-        yield {}
-
-
-class Watches:
-    """Takes the place of kopf: its one task ends when and how a test wants."""
-
-    def __init__(self) -> None:
-        self.starts = 0
-        self.ending: asyncio.Future[None] | None = None
-
-    async def spawn_tasks(self, *, ready_flag: asyncio.Event, **_: Any) -> list[asyncio.Task[None]]:
-        self.starts += 1
-        self.ending = asyncio.get_running_loop().create_future()
-        ready_flag.set()
-
-        async def watch(ending: asyncio.Future[None]) -> None:
-            await ending
-
-        return [asyncio.create_task(watch(self.ending))]
-
-    def fail(self, error: Exception) -> None:
-        assert self.ending is not None
-        self.ending.set_exception(error)
 
 
 @pytest.fixture
@@ -96,14 +48,6 @@ async def operator(api: Api, watches: Watches) -> AsyncIterator[Operator]:
     made._stopping.set()
     with suppress(RuntimeError):
         await asyncio.wait_for(running, 10)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to that")
 
 
 async def test_it_is_ready_when_everything_is_listed_and_watched(operator: Operator) -> None:

@@ -16,9 +16,9 @@ from componentrun.controller.settings import Settings
 from componentrun.process.kubeerrors import ConflictError
 from componentrun.process.settings import ProcessSettings
 from tests.unit.controller.fakes import NAMESPACE, Crash, FakeOperator
-from tests.unit.controller.test_app import Api, Watches, until
-from tests.unit.controller.test_queues import CONFIGURATION, Watched
-from tests.unit.controller.test_scopes import World as StorageWorld
+from tests.unit.controller.onestorage import World as StorageWorld
+from tests.unit.controller.process import Api, Watches, until
+from tests.unit.controller.watched import CONFIGURATION, Watched
 
 
 async def test_the_claim_of_a_run_that_was_deleted_is_not_that_of_a_later_one_of_its_name() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from componentrun.controller.statuswriter import _event, merge_patch
 from componentrun.core.actions import KubernetesEvent
-from tests.unit.controller.fakes import _merge
+from tests.unit.controller.fakes import merge
 from tests.unit.core.make import make_run
 
 VALUES = st.recursive(
@@ -37,7 +37,7 @@ def test_only_what_changes_is_sent(current: dict[str, Any], wanted: dict[str, An
 
 @given(DOCUMENTS, DOCUMENTS)
 def test_applied_it_gives_what_was_wanted(current: dict[str, Any], wanted: dict[str, Any]) -> None:
-    assert _merge(current, merge_patch(current, wanted)) == wanted
+    assert merge(current, merge_patch(current, wanted)) == wanted
 
 
 @given(DOCUMENTS)

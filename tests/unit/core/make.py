@@ -165,3 +165,8 @@ def written(found: Plan) -> ComponentRunStatus:
     """The status that the plan writes; it writes one, and first."""
     assert isinstance(found.actions[0], WriteStatus)
     return found.actions[0].status
+
+
+def condition(status: ComponentRunStatus, kind: str) -> tuple[str, str]:
+    found = next(c for c in status.conditions if c.type == kind)
+    return found.status, found.reason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -25,6 +25,7 @@ from componentrun.errors import TransientError
 from tests.unit.core.make import (
     LIMITS,
     at,
+    condition,
     done_in,
     done_out,
     ended,
@@ -39,9 +40,6 @@ from tests.unit.core.make import (
     written,
 )
 
-if TYPE_CHECKING:
-    from componentrun.api.componentrun import ComponentRunStatus
-
 WRITE_ALWAYS = {"tables": [{"source": "log.csv", "destination": "out.c-main.log", "writeAlways": True}]}
 KILL = DeletePod("daily-1", "pod-uid", KILL_GRACE_SECONDS)
 ASK = DeletePod("daily-1", "pod-uid", 30)
@@ -49,11 +47,6 @@ ASK = DeletePod("daily-1", "pod-uid", 30)
 
 def others(found: Plan) -> list[Any]:
     return [a for a in found.actions if not isinstance(a, WriteStatus | KubernetesEvent)]
-
-
-def condition(status: ComponentRunStatus, kind: str) -> tuple[str, str]:
-    found = next(c for c in status.conditions if c.type == kind)
-    return found.status, found.reason
 
 
 TAINTED = [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}]

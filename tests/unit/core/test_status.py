@@ -14,8 +14,7 @@ from componentrun.core.diagnosis import Diagnosis
 from componentrun.core.effective import resolve
 from componentrun.core.podview import read_pod
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
-from tests.unit.core.make import LIMITS, at, ended, make_pod, make_run, running, stamp, started_status
-from tests.unit.core.test_plan import condition
+from tests.unit.core.make import LIMITS, at, condition, ended, make_pod, make_run, running, stamp, started_status
 
 
 def publishing_status(reason: str = "Succeeded", **more: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from componentrun.maintenance.settings import Settings
 from componentrun.process.kubeerrors import ForbiddenError
 from componentrun.process.resources import STORAGES
 from componentrun.process.settings import ProcessSettings
-from tests.unit.maintenance.test_round import World
+from tests.unit.maintenance.world import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -116,3 +116,20 @@ async def the_way(served: Served, tmp_path: Path) -> AsyncIterator[NodeLogs]:
     async with NodeLogs(NodeLogSettings("componentrun-system", str(token))) as nodes:
         nodes.changed(served.pod())
         yield nodes
+
+
+SHOWN = f"Bearer {TOKEN}"
+
+
+class Gate:
+    """A guard, the API server behind it, and its clock."""
+
+    def __init__(self, **tokens: dict[str, Any]) -> None:
+        self.reviewer = Reviewer()
+        self.reviewer.tokens |= tokens
+        self.now = 1000.0
+        kube: Any = self.reviewer
+        self.guard = Guard(kube, READER, lambda: self.now)
+
+    async def admits(self, shown: str = SHOWN) -> bool:
+        return await self.guard.admits(shown)

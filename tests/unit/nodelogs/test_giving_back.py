@@ -15,8 +15,7 @@ from componentrun.nodelogs.files import NoLogError
 from componentrun.nodelogs.folders import Folders, Where
 from componentrun.nodelogs.metrics import Metrics
 from tests.unit.nodelogs.runtime import Runtime
-from tests.unit.nodelogs.serving import WHERE
-from tests.unit.nodelogs.test_guard import SHOWN, Gate
+from tests.unit.nodelogs.serving import SHOWN, WHERE, Gate
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,26 +8,10 @@ from typing import Any
 import pytest
 
 from componentrun.nodelogs import guard as module
-from componentrun.nodelogs.guard import BusyError, Guard
+from componentrun.nodelogs.guard import BusyError
 from componentrun.process.kubeerrors import UnavailableError
 from componentrun.process.nodelogs import AUDIENCE
-from tests.unit.nodelogs.serving import READER, TOKEN, Reviewer, granted
-
-SHOWN = f"Bearer {TOKEN}"
-
-
-class Gate:
-    """A guard, the API server behind it, and its clock."""
-
-    def __init__(self, **tokens: dict[str, Any]) -> None:
-        self.reviewer = Reviewer()
-        self.reviewer.tokens |= tokens
-        self.now = 1000.0
-        kube: Any = self.reviewer
-        self.guard = Guard(kube, READER, lambda: self.now)
-
-    async def admits(self, shown: str = SHOWN) -> bool:
-        return await self.guard.admits(shown)
+from tests.unit.nodelogs.serving import READER, TOKEN, Gate, granted
 
 
 async def test_the_collector_is_let_in_and_asked_about_once_a_minute() -> None:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from componentrun.storage.eventquery import EventQuery
 
-
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

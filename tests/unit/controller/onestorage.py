@@ -1,0 +1,70 @@
+"""An API server that keeps one Storage, and a store that counts how often it is asked what it holds."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from componentrun.api.storage import Storage
+from componentrun.controller.caches import Key, ObjectCache
+from componentrun.controller.scopes import Scopes, StorageWatch
+from componentrun.controller.stores import OpenStorage
+from componentrun.controller.workqueue import WorkQueue
+from componentrun.core.scope import Means, Scope
+from componentrun.errors import PlatformError
+
+if TYPE_CHECKING:
+    from componentrun.controller.stores import Stores
+    from componentrun.process.kube import Kube
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SEEN = Scope(Means.FORM, "seen", versioned=True)
+
+
+class World:
+    """An API server that keeps one Storage, and a store that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answer: Scope | PlatformError = SEEN
+        self.patches: list[dict[str, Any]] = []
+        self.object: dict[str, Any] = {
+            "metadata": {"name": "main", "namespace": "team", "uid": "u", "generation": 1, "resourceVersion": "5"},
+            "spec": {"bucket": "bucket"},
+        }
+        self.queue: WorkQueue[Key] = WorkQueue()
+        self.storages = ObjectCache()
+        self.storages.listen(self.queue.add)
+        self.scopes = Scopes(lambda: NOW, cast("Any", self.find))
+        self.watch = StorageWatch(
+            cast("Kube", self), self.storages, cast("Stores", self), self.scopes, self.queue, lambda: NOW
+        )
+        self.watch.active = True
+
+    async def find(self, *_: Any) -> Scope:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if isinstance(self.answer, PlatformError):
+            # Stores name requests, objects and times in their words: no two are the same.
+            raise PlatformError(f"{self.answer.message} ({self.asked})", self.answer.reason)
+        return self.answer
+
+    async def open(self, *_: Any) -> OpenStorage:
+        return OpenStorage(Storage.model_validate(self.object), cast("Any", None), cast("Any", None))
+
+    async def patch(self, _resource: Any, _namespace: str, _name: str, body: dict[str, Any], _sub: str) -> Any:
+        self.patches.append(body)
+        version = str(int(self.object["metadata"]["resourceVersion"]) + 1)
+        metadata = {**self.object["metadata"], "resourceVersion": version}
+        self.object = {**self.object, **body, "metadata": metadata}
+        return self.object
+
+    def conditions(self) -> dict[str, str]:
+        return {item["type"]: item["reason"] for item in self.object["status"]["conditions"]}
+
+    async def settle(self) -> None:
+        working = asyncio.create_task(self.watch.work())
+        while not self.queue.idle:  # noqa: ASYNC110 - the queue tells no event
+            await asyncio.sleep(0)
+        working.cancel()
