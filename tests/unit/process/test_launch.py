@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 from dataclasses import dataclass
@@ -16,7 +15,10 @@ from componentrun.process.launch import launch, listen_to_signals
 from componentrun.process.settings import ProcessSettings, Reader, SettingsError, read_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+
+
+pytestmark = pytest.mark.usefixtures("restored_logging")
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,6 @@ def read(environment: Mapping[str, str]) -> Settings:
     settings = Settings(read_process(reader))
     reader.check()
     return settings
-
-
-@pytest.fixture(autouse=True)
-def restore_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture(autouse=True)
