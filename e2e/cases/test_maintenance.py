@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import time
-import uuid
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from componentrun.storage.layout import TableId
 from componentrun.storage.tables import need_table
 from componentrun.storage.upload import upload_table
-from e2e.cluster import paths, waiting
-from e2e.install.release import NAMESPACE
+from e2e.cases.rounds import maintain, no_other_round
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from componentrun.storage.pointer import Pointer
@@ -24,7 +18,6 @@ if TYPE_CHECKING:
 
 TABLE = TableId.parse("out.c-main.grows")
 LOADS = 60
-ENDS_WITHIN_SECONDS = 300
 
 
 def load(tenant: Tenant, folder: Path, loads: int) -> None:
@@ -41,56 +34,6 @@ def load(tenant: Tenant, folder: Path, loads: int) -> None:
 
 def pointer(tenant: Tenant) -> Pointer:
     return asyncio.run(need_table(tenant.store, TABLE)).pointer
-
-
-@contextmanager
-def no_other_round(tenant: Tenant) -> Iterator[None]:
-    """Neither the schedule (each hour) nor another test has a round meanwhile.
-
-    It would do this one's work, and the CronJob keeps only the latest of its jobs that succeeded.
-    """
-    cron_job = ("cronjob", "componentrun-maintenance", "--namespace", NAMESPACE)
-
-    def suspend(*, value: bool) -> None:
-        tenant.kubectl("patch", *cron_job, "--type=merge", "--patch", json.dumps({"spec": {"suspend": value}}))
-
-    def active() -> str | None:
-        return tenant.kubectl("get", *cron_job, "--output", "jsonpath={.status.active[*].name}").stdout.strip() or None
-
-    with paths.lock("maintenance"):
-        suspend(value=True)
-        try:
-            waiting.until(active, what="the end of a round by schedule", timeout=ENDS_WITHIN_SECONDS)
-            yield
-        finally:
-            suspend(value=False)
-
-
-def maintain(tenant: Tenant) -> str:
-    """A round of maintenance, as the schedule would start it; what it logged."""
-    name = f"maintenance-{uuid.uuid4().hex[:8]}"
-    system = ("--namespace", NAMESPACE)
-    tenant.kubectl("create", "job", name, "--from=cronjob/componentrun-maintenance", *system)
-    try:
-        # Whether other tests' Storages are whole is not this test's matter, so it may also have failed.
-        deadline = time.monotonic() + ENDS_WITHIN_SECONDS
-        for conditions in _conditions(tenant, name):
-            if "Complete" in conditions or "Failed" in conditions:
-                break
-            assert time.monotonic() < deadline, conditions
-        return tenant.kubectl("logs", f"job/{name}", *system).stdout
-    finally:
-        tenant.kubectl("delete", "job", name, "--wait=false", *system)
-
-
-def _conditions(tenant: Tenant, job: str) -> Iterator[str]:
-    """What the job says of itself, whenever it may have changed."""
-    while True:
-        tenant.kubectl("wait", f"job/{job}", "--for=condition=Complete", "--timeout=2s", "--namespace", NAMESPACE,
-                       check=False)  # fmt: skip
-        yield tenant.kubectl(
-            "get", "job", job, "--output", "jsonpath={.status.conditions[*].type}", "--namespace", NAMESPACE
-        ).stdout
 
 
 def test_a_table_of_many_loads_is_compacted_while_runs_load_it(tenant: Tenant, components: str, tmp_path: Path) -> None:

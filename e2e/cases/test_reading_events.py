@@ -17,7 +17,7 @@ import duckdb
 from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open
 from componentrun.storage.events import About, Event
 from componentrun.storage.eventsegments import append_segment
-from e2e.cases.test_maintenance import maintain, no_other_round
+from e2e.cases.rounds import maintain, no_other_round
 from e2e.tenant.tenant import SMALL, phase_of
 
 if TYPE_CHECKING:
