@@ -90,12 +90,12 @@ def examine(session: Session, endpoint: str | None) -> Iterator[Check]:
     yield from _storages(session, endpoint)
 
 
-def _safely(what: str, look: Callable[[], list[Check]], state: str = "fail") -> list[Check]:
+def _safely(what: str, look: Callable[[], list[Check]]) -> list[Check]:
     """What was found; a refusal is a finding, too."""
     try:
         return look()
     except ComponentRunError as error:
-        return [Check(what, state, error.message, hint_of(error))]
+        return [Check(what, "fail", error.message, hint_of(error))]
 
 
 def _cluster(session: Session) -> list[Check]:

@@ -90,13 +90,12 @@ class WorkQueue(Generic[Key]):
         *,
         backoff: Backoff | None = None,
         observer: QueueObserver | None = None,
-        random: Random | None = None,
     ) -> None:
         """Without a clock, the running loop is it."""
         self._clock: Clock = clock if clock is not None else asyncio.get_running_loop()
         self._backoff = backoff or Backoff()
         self._observer = observer
-        self._random = random or Random()  # noqa: S311 - spreads retries, keeps no secret
+        self._random = Random()  # noqa: S311 - spreads retries, keeps no secret
         self._waiting: deque[Key] = deque()
         self._since: dict[Key, float] = {}  # keys that are to be worked on, and since when
         self._taken: dict[Key, float] = {}  # keys that are being worked on, and since when

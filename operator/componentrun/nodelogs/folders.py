@@ -20,8 +20,6 @@ from componentrun.nodelogs.container import ContainerLog
 from componentrun.process.settings import DNS_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from componentrun.nodelogs.container import Answer
     from componentrun.nodelogs.metrics import Metrics
 
@@ -73,9 +71,9 @@ class _Tended:
 class Folders:
     """The folder with the logs of all pods."""
 
-    def __init__(self, folder: str, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, folder: str, metrics: Metrics) -> None:
         """Nothing is opened yet."""
-        self._folder, self._metrics, self._clock = folder, metrics, clock
+        self._folder, self._metrics = folder, metrics
         self._tended: dict[Where, _Tended] = {}
 
     def unready(self) -> str:
@@ -102,7 +100,7 @@ class Folders:
         if tended is None:
             folder = self._open(where)
             try:
-                found = ContainerLog(folder, self._clock)
+                found = ContainerLog(folder)
             except BaseException:
                 os.close(folder)
                 raise
@@ -110,7 +108,7 @@ class Folders:
             self._metrics.containers.set(len(self._tended))
         else:
             tended.log.look()
-        asked_at = self._clock()
+        asked_at = time.monotonic()
         tended.place, tended.waiting = place, tended.waiting + 1
         try:
             return await self._wait(tended, place, asked_at, wait)
@@ -137,7 +135,7 @@ class Folders:
             # A second reader of the same container hides its place from the first one's waiting, not from this.
             tended.news.clear()
             answer = tended.log.answer(*place)
-            waited = self._clock() - asked_at
+            waited = time.monotonic() - asked_at
             if waited >= wait or answer.removed or len(answer.data) >= _ENOUGH:
                 return answer
             if answer.data:
@@ -160,7 +158,7 @@ class Folders:
         return True
 
     def _is_over(self, tended: _Tended) -> bool:
-        idle = self._clock() - tended.log.asked_at
+        idle = time.monotonic() - tended.log.asked_at
         return idle > (_READ_KEPT if tended.log.read_to_its_end(*tended.place) else _UNREAD_KEPT)
 
     def _drop(self, where: Where) -> None:

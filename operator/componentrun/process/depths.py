@@ -17,17 +17,17 @@ _STRUCTURE: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
 """Brackets, and strings, in which there may be more of them."""
 
 
-def without_depths(document: bytes, most: int = READ_LEVELS) -> bytes:
-    """The document with `null` in place of every object and list that would be on a deeper level than `most`."""
+def without_depths(document: bytes) -> bytes:
+    """The document with `null` in place of every object and list that would be deeper than `READ_LEVELS`."""
     kept: list[bytes] = []
     depth = begin = 0
     for found in _STRUCTURE.finditer(document):
         if found[0] in {b"{", b"["}:
             depth += 1
-            if depth == most + 1:
+            if depth == READ_LEVELS + 1:
                 kept.append(document[begin : found.start()])
         elif found[0] in {b"}", b"]"}:
-            if depth == most + 1:
+            if depth == READ_LEVELS + 1:
                 kept.append(b"null")
                 begin = found.end()
             depth -= 1

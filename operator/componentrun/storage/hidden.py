@@ -25,7 +25,7 @@ __all__ = ["delete_hidden", "hidden"]
 _CHUNK: Final = 1000
 
 
-async def delete_hidden(store: Store, slices: Iterable[Slice], *, dry_run: bool = False) -> int:
+async def delete_hidden(store: Store, slices: Iterable[Slice], *, dry_run: bool) -> int:
     """Delete for good what was deleted or written over; how many versions. Nothing where the bucket keeps none.
 
     Args:

@@ -83,7 +83,6 @@ async def compact_table(
     *,
     segments: int | None = DEFAULT_SEGMENTS,
     room: int | None = None,
-    folder: Path | None = None,
     dry_run: bool = False,
 ) -> Compacted:
     """Compact a table.
@@ -93,7 +92,6 @@ async def compact_table(
         table: which table.
         segments: only where it has more segments (or far more small slices) than this; None: wherever it helps.
         room: bytes that may be used on the local disk; None: what is free there.
-        folder: where on the local disk; None: the system's place for temporary files.
         dry_run: only tell what would be done.
 
     Raises:
@@ -107,7 +105,7 @@ async def compact_table(
     if rewrite is None:
         return Compacted(str(table), "notNeeded")
     told = Compacted(str(table), "compacted", len(rewrite.segments), len(rewrite.slices), bytes_before=rewrite.size)
-    with tempfile.TemporaryDirectory(prefix="componentrun-", dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(prefix="componentrun-") as scratch:
         free = min(shutil.disk_usage(scratch).free, room) if room is not None else shutil.disk_usage(scratch).free
         if rewrite.mapping is not None and rewrite.size * _ROOM > free:
             return _with(told, "noRoom")
