@@ -54,26 +54,21 @@ _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _EVERY: Final = timedelta(minutes=4)
 
 
-def keep_or_make(settings: StoreSettings, runs: int = RUNS) -> None:
-    """See to it that the runs are below the prefix of these settings.
-
-    Args:
-        settings: how to reach the store, which must be MinIO.
-        runs: how many.
-    """
+def keep_or_make(settings: StoreSettings) -> None:
+    """See to it that the runs are below the prefix of these settings; the store must be MinIO."""
     client, done = make_client(settings), f"{settings.prefix}/made.json"
-    if _made(settings, done) == runs:
+    if _made(settings, done) == RUNS:
         return
 
     def bring(first: int) -> None:
-        some = range(first, min(first + _BATCH, runs))
-        objects = [item for number in some for item in _objects(settings.layout, number, new=number >= runs - _NEW)]
+        some = range(first, min(first + _BATCH, RUNS))
+        objects = [item for number in some for item in _objects(settings.layout, number, new=number >= RUNS - _NEW)]
         client.upload_snowball_objects(settings.bucket, objects)
-        say(f"      runs {some.start:,} to {some.stop:,} of {runs:,} are there, {len(objects):,} objects")
+        say(f"      runs {some.start:,} to {some.stop:,} of {RUNS:,} are there, {len(objects):,} objects")
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(bring, range(0, runs, _BATCH)))
-    body = json.dumps({"runs": runs}).encode()
+        list(pool.map(bring, range(0, RUNS, _BATCH)))
+    body = json.dumps({"runs": RUNS}).encode()
     client.put_object(settings.bucket, done, io.BytesIO(body), len(body))
 
 

@@ -12,6 +12,7 @@ from e2e.cluster.errors import ClusterError
 DEFAULT_POD_PIDS_LIMIT = 4096
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GETS_WELL_WITHIN = 30
+_READY_WITHIN = 90
 """Seconds."""
 STUB_RESOLVER = Path("/run/systemd/resolve/resolv.conf")
 """Where systemd-resolved runs, /etc/resolv.conf names a loopback address, which means nothing inside a pod."""
@@ -77,7 +78,7 @@ class Part:
             return True
         return False
 
-    def await_ready(self, timeout: float = 90) -> None:
+    def await_ready(self) -> None:
         """Wait until it is well.
 
         Raises:
@@ -91,7 +92,7 @@ class Part:
                 )
             return self.check()
 
-        waiting.until(check, what=self.name, timeout=timeout, hint=f"its log is {self.log}")
+        waiting.until(check, what=self.name, timeout=_READY_WITHIN, hint=f"its log is {self.log}")
 
     def end(self) -> bool:
         """Stop it. Returns whether it ran."""

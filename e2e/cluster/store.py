@@ -97,11 +97,11 @@ def problem() -> str | None:
     return _problem(known)
 
 
-def down(*, keep_data: bool = False) -> bool:
+def down() -> bool:
     """Stop the store and delete what it holds. Returns whether it ran."""
     with paths.lock("store"):
         ran = processes.stop(_pid_file())
-        if not keep_data and paths.store().exists():
+        if paths.store().exists():
             shutil.rmtree(paths.store())
     return ran
 

@@ -106,8 +106,8 @@ class OperatorProcess:
         except OSError as error:
             return 0, str(error)
 
-    def wait_ready(self, seconds: float = 120) -> None:
-        deadline = time.monotonic() + seconds
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + 120
         while self.ask("/readyz")[0] != 200:
             assert time.monotonic() < deadline, f"not ready: {self.ask('/readyz')}; {self.log.read_text()[-2000:]}"
             time.sleep(0.1)
@@ -277,9 +277,9 @@ class Place:
         )
         return name
 
-    def await_phase(self, name: str, phase: str, seconds: float = 120) -> None:
+    def await_phase(self, name: str, phase: str) -> None:
         """Until the run is in this phase."""
-        self.tenant.wait(name, lambda run: run.get("status", {}).get("phase") == phase, timeout=seconds)
+        self.tenant.wait(name, lambda run: run.get("status", {}).get("phase") == phase, timeout=120)
 
     def failed(self, name: str, reason: str, *words: str, seconds: float = 120) -> dict[str, Any]:
         """The status of a run that must end as Failed for this reason, with a message that has these words in it."""

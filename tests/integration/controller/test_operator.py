@@ -26,8 +26,8 @@ def status_of(run: dict[str, Any]) -> dict[str, Any]:
     return dict(run["status"])
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
+def eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < deadline, "it did not come to that in time"
         time.sleep(0.2)

@@ -21,11 +21,9 @@ if TYPE_CHECKING:
 KEY = container_key("pod-uid", names.COMPONENT)
 
 
-def sink_of(
-    journal: Journal, container: str = names.COMPONENT, redactor: Redactor | None = None, *, pod: str = "pod-uid"
-) -> ContainerSink:
+def sink_of(journal: Journal, container: str = names.COMPONENT, redactor: Redactor | None = None) -> ContainerSink:
     inbox = Inbox(journal, asyncio.Event(), Metrics())
-    return ContainerSink(inbox, pod_facts(raw_pod(uid=pod)), container, redactor or Redactor())
+    return ContainerSink(inbox, pod_facts(raw_pod(uid="pod-uid")), container, redactor or Redactor())
 
 
 def read(node: NodeLog, journal: Journal) -> Answer:

@@ -55,6 +55,6 @@ def raw_pod(*statuses: dict[str, Any], phase: str = "Running", uid: str = "pod-u
     }
 
 
-def container(name: str, state: str, *, restarts: int = 0, **details: Any) -> dict[str, Any]:
-    found = {"name": name, "state": {state: details}, "restartCount": restarts}
+def container(name: str, state: str, **details: Any) -> dict[str, Any]:
+    found = {"name": name, "state": {state: details}, "restartCount": 0}
     return found | ({} if state == "waiting" else {"containerID": "containerd://4711"})

@@ -15,8 +15,8 @@ from tests.unit.collector.runs import a_run
 END = Told("result", 10**18, "success", "Succeeded")
 
 
-def lines(count: int, text: bytes = b"0123456789") -> list[Line]:
-    return [Line(number * SECOND, text, 41, b"%08d" % number) for number in range(1, count + 1)]
+def lines(count: int) -> list[Line]:
+    return [Line(number * SECOND, b"0123456789", 41, b"%08d" % number) for number in range(1, count + 1)]
 
 
 def printed(journal: Journal, count: int, container: str = names.COMPONENT) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BEGIN = 1_795_506_393 * SECOND
+KEPT = 5
+"""Files of a container that a kubelet keeps where nobody says otherwise."""
 
 
 @dataclass
@@ -52,11 +54,11 @@ class Runtime:
         with self.current.open("ab") as file:
             file.write(b" ".join((stamp.encode(), stream.encode(), tag, text)) + b"\n")
 
-    def rotate(self, *, compress: bool = True, keep: int = 5) -> None:
+    def rotate(self, *, compress: bool = True) -> None:
         """What the kubelet does when a file is too large: the newest rotated file stays as it is."""
         self.rotations += 1
         rotated = sorted(path for path in self.folder.iterdir() if ".log." in path.name)
-        for path in rotated[: max(len(rotated) - (keep - 2), 0)]:
+        for path in rotated[: max(len(rotated) - (KEPT - 2), 0)]:
             path.unlink()
         if compress:
             for path in rotated:

@@ -260,12 +260,9 @@ async def test_what_was_seen_before_is_not_delivered_again(store: Store) -> None
     assert (await content(store, Wish(seen=seen)))[1:] == [("z", "3"), ("z", "4")]
 
 
-def timed(count: int, size: int = 10, *, key: tuple[str, ...] = (), first: Segment | None = None) -> Pointer:
-    """A table of `count` loads with a slice of this size each, perhaps behind a compacted segment."""
-    loads = [
-        segment.model_copy(update={"time": START, "slices": (segment.slices[0].model_copy(update={"size": size}),)})
-        for segment in (rows(f"r{number}", 1) for number in range(count))
-    ]
+def timed(count: int, *, key: tuple[str, ...] = (), first: Segment | None = None) -> Pointer:
+    """A table of `count` loads with a small slice each, perhaps behind a compacted segment."""
+    loads = [rows(f"r{number}", 1).model_copy(update={"time": START}) for number in range(count)]
     return pointer(*([first] if first else []), *loads, key=key)
 
 
