@@ -13,9 +13,8 @@ from e2e.faults import Registry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Place
-
     from e2e.cluster.connection import Connection
+    from tests.integration.controller.conftest import Place
 
 SETTINGS = {"COMPONENTRUN_IMAGE_PULL_SECONDS": "8"}
 

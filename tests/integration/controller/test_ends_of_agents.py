@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Place
+    from tests.integration.controller.conftest import Place
 
 SETTINGS = {"COMPONENTRUN_AGENT_MEMORY_LIMIT": "26Mi", "COMPONENTRUN_AGENT_MEMORY_REQUEST": "16Mi"}
 ROWS = "id,text\n" + "".join(f"{number},row {number}\n" for number in range(20_000))

@@ -25,10 +25,9 @@ from e2e.faults import FakeNode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import OperatorProcess, Place
-
     from e2e.cluster.connection import Connection
     from e2e.tenant import Tenant
+    from tests.integration.controller.conftest import OperatorProcess, Place
 
 SETTINGS = {"COMPONENTRUN_NODE_LOST_SECONDS": "30", "COMPONENTRUN_UPLOAD_SECONDS": "20"}
 """A node that works, but slowly, must have answered within them."""

@@ -10,9 +10,8 @@ from e2e.cluster import own, waiting
 from e2e.faults import FakeNode
 
 if TYPE_CHECKING:
-    from conftest import Place
-
     from e2e.cluster.connection import Connection
+    from tests.integration.controller.conftest import Place
 
 pytestmark = pytest.mark.disruptive
 

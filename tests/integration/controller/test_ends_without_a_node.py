@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Place
+    from tests.integration.controller.conftest import Place
 
 SETTINGS = {"COMPONENTRUN_PENDING_SECONDS": "20"}
 """Within it, the scheduler of a busy machine has looked at a pod."""

@@ -18,7 +18,7 @@ class Watched(World):
     def __init__(self) -> None:
         super().__init__()
         self.most = 0
-        self.kube.writes.done = self._noting(self.kube.writes.done)  # type: ignore[method-assign] - the point
+        self.kube.writes.done = self._noting(self.kube.writes.done)  # type: ignore[method-assign]  # the point
 
     def _noting(self, done: Callable[[str], None]) -> Callable[[str], None]:
         def note(what: str) -> None:
