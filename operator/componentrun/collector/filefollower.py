@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from componentrun.collector.crilines import CriReader
+from componentrun.collector.follower import LOG_GONE, LOG_UNREAD, POD_GONE, TURN
 from componentrun.collector.lines import SECOND, nanoseconds_of, stamp_of
 from componentrun.collector.nodelogs import NodeLogError
 from componentrun.process.nodelogs import order_of, start_of
@@ -37,8 +38,6 @@ _LAST_WAIT: Final = 0.5
 that the container has ended."""
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
-_TURN: Final = 0.005
-"""Seconds that one stream is read in a row."""
 _COMPLAIN_AFTER: Final = 10.0
 _COMPLAIN_EVERY: Final = 60.0
 _TRIES: Final = 4
@@ -158,7 +157,7 @@ class FileFollower:
             for lines in self._reader.feed(chunk):
                 if not self._sink.take(lines):
                     await self._sink.room()
-                if time.monotonic() - turn > _TURN:
+                if time.monotonic() - turn > TURN:
                     # Data that is there is given without a pause: let the other streams have their turn.
                     await asyncio.sleep(0)
                     turn = time.monotonic()
@@ -181,11 +180,11 @@ class FileFollower:
             if view.never_ran:
                 return ""
             if view.gone:
-                return "its pod was deleted before the log was read to its end"
+                return POD_GONE
             if view.ended and self._tries >= _TRIES:
-                return "the log is not there any more"
+                return LOG_GONE
         if view.overdue and not came.fresh:
-            return "the log could not be read to its end"
+            return LOG_UNREAD
         return None
 
     # --- what is missing

@@ -26,15 +26,20 @@ if TYPE_CHECKING:
     from componentrun.collector.position import Position
     from componentrun.process.kube import Kube
 
-__all__ = ["Follower", "Sink", "View"]
+__all__ = ["LOG_GONE", "LOG_UNREAD", "POD_GONE", "TURN", "Follower", "Sink", "View"]
+
+POD_GONE: Final = "its pod was deleted before the log was read to its end"
+LOG_GONE: Final = "the log is not there any more"
+LOG_UNREAD: Final = "the log could not be read to its end"
+"""Why lines may be missing at the end."""
+TURN: Final = 0.005
+"""Seconds that one stream is read in a row."""
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 _POLL_PAUSE: Final = 1.0
 _POLLS: Final = 30
 """So many times a log that can't be followed is read in steps before following is tried again."""
-_TURN: Final = 0.005
-"""Seconds that one stream is read in a row."""
 _MUCH: Final = 1000
 """Lines."""
 _A_WHILE: Final = 5.0
@@ -151,7 +156,7 @@ class Follower:
         while True:
             view = self._view()
             if view.gone:
-                self._conclude("its pod was deleted before the log was read to its end")
+                self._conclude(POD_GONE)
                 return
             self._news.clear()
             fresh, cause = await self._ask(view)
@@ -184,10 +189,10 @@ class Follower:
         if cause == "unreadable" and view.ended:
             self._unreadable += 1
             if self._unreadable >= _UNREADABLE_TRIES:
-                self._conclude("the log is not there any more")
+                self._conclude(LOG_GONE)
                 return True
         if view.overdue and not fresh and (cause or not view.ended):
-            self._give_up("the log could not be read to its end")
+            self._give_up(LOG_UNREAD)
             return True
         return False
 
@@ -227,7 +232,7 @@ class Follower:
                 self._note(answer)
                 if not self._sink.take(lines):
                     await self._sink.room()
-                if time.monotonic() - turn > _TURN:
+                if time.monotonic() - turn > TURN:
                     # Data that is there is given without a pause: let the other streams have their turn.
                     await asyncio.sleep(0)
                     turn = time.monotonic()
