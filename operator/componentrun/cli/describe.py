@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from componentrun.cli.render import Cell, Row, styled
+from componentrun.cli.render import INDENT, LABEL_WIDTH, Cell, Row, styled
 from componentrun.cli.words import age, count, duration, first_line, moment, size
 
 if TYPE_CHECKING:
@@ -17,15 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["listing", "summary"]
 
-_LABEL_WIDTH = 14
-_INDENT = "  "
-
 
 def summary(session: Session, run: ComponentRun) -> None:
     """Everything that a person asks about one run."""
-    output = session.output
     for label, cells in _facts(session, run):
-        output.line(Cell(f"{label + ':':<{_LABEL_WIDTH}}", "bold"), *cells)
+        session.output.fact(label, *cells)
     _phases(session, run)
     _conditions(session, run)
     _tables(session, "Input tables", run.status.input_tables)
@@ -91,7 +87,7 @@ def _sentences(*told: tuple[str, str | None]) -> Iterator[tuple[str, list[Cell |
     """What is said in whole sentences; further lines stand below the first one."""
     for label, text in told:
         if text:
-            yield label, [text.rstrip("\n").replace("\n", "\n" + " " * _LABEL_WIDTH)]
+            yield label, [text.rstrip("\n").replace("\n", "\n" + " " * LABEL_WIDTH)]
 
 
 def _trouble(message: str) -> list[Cell | str]:
@@ -111,7 +107,7 @@ def _phases(session: Session, run: ComponentRun) -> None:
         end = run.status.completion_time if last else phases[i + 1].start_time
         took = duration(phase.start_time, end, session.now())
         rows.append([phase.phase, Cell(took, right=True), "so far" if last else ""])
-    session.output.table((), rows, indent=_INDENT)
+    session.output.table((), rows, indent=INDENT)
 
 
 def _conditions(session: Session, run: ComponentRun) -> None:
@@ -120,7 +116,7 @@ def _conditions(session: Session, run: ComponentRun) -> None:
         rows: list[Row] = [
             [one.type, styled(one.status), one.reason, first_line(one.message)] for one in run.status.conditions
         ]
-        session.output.table((), rows, indent=_INDENT)
+        session.output.table((), rows, indent=INDENT)
 
 
 def _tables(session: Session, title: str, tables: Sequence[TableStatus] | None) -> None:
@@ -129,7 +125,7 @@ def _tables(session: Session, title: str, tables: Sequence[TableStatus] | None) 
         rows: list[Row] = [
             [one.table, Cell(count(one.rows, "row"), right=True), Cell(size(one.bytes), right=True)] for one in tables
         ]
-        session.output.table((), rows, indent=_INDENT)
+        session.output.table((), rows, indent=INDENT)
 
 
 def _files(session: Session, title: str, files: FilesStatus | None) -> None:
@@ -137,7 +133,7 @@ def _files(session: Session, title: str, files: FilesStatus | None) -> None:
         return
     session.output.line(Cell(f"{title}:", "bold"), f" {count(files.count, 'file')}, {size(files.bytes)}")
     rows: list[Row] = [[one.id, one.name, Cell(size(one.bytes), right=True)] for one in files.files]
-    session.output.table((), rows, indent=_INDENT)
+    session.output.table((), rows, indent=INDENT)
 
 
 def _attempts(session: Session, run: ComponentRun) -> None:
@@ -151,14 +147,14 @@ def _attempts(session: Session, run: ComponentRun) -> None:
         ended = one.reason or "running"
         code = f"exit code {one.exit_code}" if one.exit_code is not None else ""
         rows.append([str(one.number), one.pod, one.node or "no node", Cell(took, right=True), ended, code])
-    session.output.table((), rows, indent=_INDENT)
+    session.output.table((), rows, indent=INDENT)
 
 
 def _texts(session: Session, title: str, lines: Sequence[str], style: str) -> None:
     if lines:
         session.output.line(Cell(f"{title}:", "bold"))
         for line in lines:
-            session.output.line(_INDENT, Cell("| ", "dim"), Cell(line, style))
+            session.output.line(INDENT, Cell("| ", "dim"), Cell(line, style))
 
 
 def listing(session: Session, runs: Sequence[ComponentRun], *, wide: bool, namespaces: bool) -> None:

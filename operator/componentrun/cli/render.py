@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["Cell", "Format", "ListFormat", "Output", "Row", "document", "json_text", "styled"]
+__all__ = ["INDENT", "LABEL_WIDTH", "Cell", "Format", "ListFormat", "Output", "Row", "document", "json_text", "styled"]
 
+INDENT: Final = "  "
+"""Of what stands below a title."""
+LABEL_WIDTH: Final = 14
+"""Of the labels of facts, with the space behind them."""
 _GAP: Final = "   "
 _OBEYED: Final = re.compile(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """As in `words.clean`, but for what JSON and YAML escape themselves."""
@@ -77,6 +81,10 @@ class Output:
     def line(self, *parts: Cell | str) -> None:
         """One line of data on stdout."""
         self._write("stdout", parts)
+
+    def fact(self, label: str, *parts: Cell | str) -> None:
+        """One line of a summary: what it is about, and what there is to say."""
+        self.line(Cell(f"{label + ':':<{LABEL_WIDTH}}", "bold"), *parts)
 
     def note(self, *parts: Cell | str) -> None:
         """One line about what is going on, on stderr."""

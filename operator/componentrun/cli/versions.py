@@ -9,7 +9,7 @@ import typer
 
 from componentrun.cli import options
 from componentrun.cli.asking import ask
-from componentrun.cli.render import Cell, Row, document
+from componentrun.cli.render import INDENT, Cell, Row, document
 from componentrun.cli.session import Session
 from componentrun.cli.store import TableDetails, TableVersion
 from componentrun.cli.table import TableId, session_and_store
@@ -17,8 +17,6 @@ from componentrun.cli.words import count, moment, size
 
 __all__ = ["register"]
 
-_LABEL_WIDTH = 14
-_INDENT = "  "
 _NEWEST = 20
 
 
@@ -45,13 +43,13 @@ def info(
         session.output.raw(document(_plain(details), output))
         return
     for label, text in _facts(session, store.name, details):
-        session.output.line(Cell(f"{label + ':':<{_LABEL_WIDTH}}", "bold"), text)
+        session.output.fact(label, text)
     session.output.line(Cell("Columns:", "bold"))
     rows: list[Row] = [
         [column.name, column.type or "text", "key" if column.name in details.primary_key else ""]
         for column in details.columns
     ]
-    session.output.table((), rows, indent=_INDENT)
+    session.output.table((), rows, indent=INDENT)
 
 
 def _facts(session: Session, storage: str, details: TableDetails) -> Iterator[tuple[str, str]]:
