@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-import socket
 import statistics
 import subprocess
 import sys
@@ -25,12 +23,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from benchmarks.costs import cpu_seconds, peak_mib
 from benchmarks.lab import sweep
 from benchmarks.standin import NAMESPACE, Plan
 from benchmarks.turns import figures, in_turns
 from componentrun.storage.connection import open_store
 from componentrun.storage.eventsegments import read_segment
 from componentrun.storage.settings import StoreSettings
+from e2e.cluster import ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,6 @@ __all__ = ["lag", "lines", "memory"]
 _RUNS: Final = 20
 _LINES: Final = 50_000
 _MILLION: Final = 10**6
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _SHAPES: Final[dict[str, dict[str, Any]]] = {
     "collector.lines.single": {"lines_per_chunk": 1},
     "collector.lines.chunk": {"lines_per_chunk": 4},
@@ -129,10 +128,10 @@ def _collect(connection: Connection, store: Store, shape: dict[str, Any]) -> _Sp
         plan = Plan(*_certificate(folder), *_storage(connection, store.settings), **shape)
         with _standin(plan) as server, _collector(folder, server) as process:
             _await(server, process, "begun")
-            begun, spent = time.monotonic(), _processor_seconds(process.pid)
+            begun, spent = time.monotonic(), cpu_seconds(process.pid)
             _await(server, process, "delivered")
-            spent = _processor_seconds(process.pid) - spent
-            return _Spent(time.monotonic() - begun, spent, _peak_mib(process.pid))
+            spent = cpu_seconds(process.pid) - spent
+            return _Spent(time.monotonic() - begun, spent, peak_mib(process.pid))
 
 
 def _storage(connection: Connection, settings: StoreSettings) -> tuple[dict[str, Any], dict[str, str]]:
@@ -206,7 +205,7 @@ def _collector(folder: Path, server: _Standin) -> Iterator[subprocess.Popen[byte
     environment = os.environ | {
         "KUBECONFIG": str(kubeconfig),
         "COMPONENTRUN_NAMESPACES": NAMESPACE,
-        "COMPONENTRUN_PORT": str(_free_port()),
+        "COMPONENTRUN_PORT": str(ports.free_port()),
         "NO_PROXY": "*",
         "no_proxy": "*",
     }
@@ -225,11 +224,6 @@ def _end_together(collector: subprocess.Popen[bytes], server: subprocess.Popen[s
     """Where the collector ends too soon, nobody waits for the stand-in."""
     collector.wait()
     server.kill()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def _processors() -> list[int]:
@@ -252,13 +246,3 @@ def _await(server: _Standin, process: subprocess.Popen[bytes], word: str) -> Non
     """Until the stand-in says this word: a log was asked for, each run was reported."""
     if server.next_line() != word or process.poll() is not None:
         raise RuntimeError("the stand-in or the collector has ended before everything was delivered")
-
-
-def _processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _peak_mib(pid: int) -> float:
-    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
-    return int(found.group(1)) / 1024 if found else 0.0

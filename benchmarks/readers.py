@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,10 +19,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.costs import cpu_seconds
 from benchmarks.turns import figures, in_turns
 from componentrun.api import names
 from componentrun.process import nodelogs
-from e2e.cluster import own, processes, waiting
+from e2e.cluster import own, ports, processes, waiting
 from e2e.cluster.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ for number in range({_LINES}):
     sys.stdout.write(f"line {{number}} of a component that has much to say ".ljust(99, ".") + "\\n")
 """
 _ACCOUNT: Final = "collector"
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _WAYS: Final = ("api", "node")
 _SERVERS: Final = ("kube-apiserver", "kubelet")
 _ROOT: Final = Path(__file__).parents[1]
@@ -82,7 +81,7 @@ def _pairs(values: Mapping[str, list[float]]) -> dict[str, str]:
 def _measure(scene: _Scene, way: str, *, pipeline: bool) -> dict[str, float]:
     """Read everything once."""
     watched = {name: _pid(name) for name in _SERVERS} | ({"log-server": scene.server_pid} if way == "node" else {})
-    before = {name: _cpu(pid) for name, pid in watched.items()}
+    before = {name: cpu_seconds(pid) for name, pid in watched.items()}
     order: dict[str, Any] = {"pods": scene.pods, "pipeline": pipeline}
     if way == "node":
         order |= {"server": scene.server, "token_file": scene.token_file}
@@ -105,7 +104,7 @@ def _measure(scene: _Scene, way: str, *, pipeline: bool) -> dict[str, float]:
     base = f"events.readers.{'pipeline.' if pipeline else ''}{way}"
     found = {f"{base}.rate": told["lines"] / told["cpu"], f"{base}.collector": told["cpu"] / millions}
     if not pipeline:
-        found |= {f"{base}.{name}": (_cpu(pid) - before[name]) / millions for name, pid in watched.items()}
+        found |= {f"{base}.{name}": (cpu_seconds(pid) - before[name]) / millions for name, pid in watched.items()}
     return found
 
 
@@ -118,7 +117,7 @@ def _scene(lab: Lab, tenant: Tenant) -> Iterator[_Scene]:
         token = Path(folder) / "token"
         made = tenant.kubectl("create", "token", _ACCOUNT, f"--audience={nodelogs.AUDIENCE}", "--duration=1h")
         token.write_text(made.stdout, encoding="ascii")
-        port, health = _free_port(), _free_port()
+        port, health = ports.free_port(), ports.free_port()
         environment = _environment(tenant) | {
             "COMPONENTRUN_HOST": "127.0.0.1",
             "COMPONENTRUN_PORT": str(health),
@@ -183,15 +182,3 @@ def _pid(part: str) -> int:
     if record is None:
         raise ClusterError(f"{part} does not run", hint="`make cluster`")
     return record.pid
-
-
-def _cpu(pid: int) -> float:
-    """CPU seconds of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.throughput import costs
+from benchmarks import costs
 from benchmarks.throughput.manifests import BATCH, NAMESPACE
 from componentrun.api.names import RUN_LABEL
 from componentrun.collector.facts import run_facts

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Final, Self
 
-from benchmarks.throughput import costs
+from benchmarks import costs
 from benchmarks.throughput.manifests import AGENT_IMAGE, NAMESPACE
 from benchmarks.throughput.plane import free_ports
 from e2e.cluster import processes

@@ -6,7 +6,8 @@ import asyncio
 import statistics
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.throughput import argo, costs
+from benchmarks import costs
+from benchmarks.throughput import argo
 from benchmarks.throughput.load import all_through, one_at_a_time
 from benchmarks.throughput.manifests import BATCH, JOB, POD, RUN
 from benchmarks.throughput.operator import Operator

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks.throughput import costs, fakes
+from benchmarks import costs
+from benchmarks.throughput import fakes
 from benchmarks.throughput.load import Batch, Cost
 from benchmarks.throughput.manifests import BATCH, JOB, KINDS, POD, RUN, Kind
 from benchmarks.throughput.plane import free_ports
