@@ -13,9 +13,6 @@ the grant in a Secret that is there already leads to them. A pod whose attempt w
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import binascii
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -24,13 +21,13 @@ from componentrun.api import names
 from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.api.componentrun import TableStatus
 from componentrun.api.files import FileStatus
-from componentrun.controller.caches import Key
+from componentrun.controller.secretvalues import forwarded_token, parameter_values
 from componentrun.core import status as core_status
 from componentrun.core.configfile import state_secrets
 from componentrun.core.effective import EffectiveRun, resolve
-from componentrun.core.podbuilder import PodSettings, build_pod, build_secret
+from componentrun.core.podbuilder import build_pod, build_secret
 from componentrun.core.scope import Means, need_scope
-from componentrun.errors import PlatformError, Reason, TransientError, UserError
+from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.process.kubeerrors import (
     AlreadyExistsError,
     KubeError,
@@ -61,6 +58,7 @@ if TYPE_CHECKING:
     from componentrun.core.effective import EffectiveInput
     from componentrun.core.files import EffectiveFiles
     from componentrun.core.observed import Limits
+    from componentrun.core.podsettings import PodSettings
     from componentrun.process.kube import Kube
     from componentrun.process.resources import Resource
 
@@ -135,8 +133,8 @@ class Starter:
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True)
         effective = resolve(run, component, opened.storage.metadata.name)
         self._references.check_keys(run)
-        secrets = await self._secrets(run)
-        token = await self._token(run, effective)
+        secrets = await parameter_values(self._kube, run)
+        token = await forwarded_token(self._kube, run, effective)
         memory = await _memory(effective, opened)
         plan = await self._plan(run, number, effective, opened, secrets, memory)
         await self._policies.ensure(effective.network, opened.storage, opened.store.settings.base_url)
@@ -182,30 +180,6 @@ class Starter:
         name = names.pod_name(run.metadata.name, number)
         there = await find_secret(self._kube, run.metadata.namespace, name)
         return there is not None and _is_owned(there, pod_uid)
-
-    async def _secrets(self, run: ComponentRun) -> dict[str, str]:
-        """Path below `parameters` to value. Each Secret is read once."""
-        wanted = run.spec.configuration.secrets
-        secret_names = sorted({item.secret_key_ref.name for item in wanted})
-        found = await asyncio.gather(*(find_secret(self._kube, run.metadata.namespace, name) for name in secret_names))
-        secrets = dict(zip(secret_names, found, strict=True))
-        return {
-            item.path: _secret_value(
-                secrets[item.secret_key_ref.name],
-                Key(run.metadata.namespace, item.secret_key_ref.name),
-                item.secret_key_ref.key,
-                f"the parameter `{item.path}`",
-            )
-            for item in wanted
-        }
-
-    async def _token(self, run: ComponentRun, effective: EffectiveRun) -> str | None:
-        """The token that the component gets, where its Component forwards one."""
-        if effective.forward_token is None:
-            return None
-        ref = effective.forward_token.token_secret_ref
-        found = await find_secret(self._kube, run.metadata.namespace, ref.name)
-        return _secret_value(found, Key(run.metadata.namespace, ref.name), ref.key, "the forwarded token")
 
     async def _plan(
         self,
@@ -362,31 +336,6 @@ def _check_owner(what: str, obj: dict[str, Any], uid: str) -> None:
 
 def _is_owned(obj: dict[str, Any], uid: str) -> bool:
     return any(owner.get("uid") == uid for owner in obj["metadata"].get("ownerReferences") or [])
-
-
-def _secret_value(secret: dict[str, Any] | None, key: Key, entry: str, what: str) -> str:
-    """The text of one entry of a Secret.
-
-    Raises:
-        UserError: (SecretNotFound) the Secret or the entry is missing, or is no text; (InvalidSpec) it is an attempt's.
-    """
-    told = f"{what} is to come from key `{entry}` of Secret `{key}`"
-    if secret is None:
-        raise UserError(f"{told}, and there is no such Secret", Reason.SECRET_NOT_FOUND)
-    if names.ATTEMPT_LABEL in (secret["metadata"].get("labels") or {}):
-        # Its name can be guessed, and who makes runs may have no right to read Secrets.
-        raise UserError(
-            f"{told}, which holds the grants of a run and the secrets of its author: name a Secret of your own",
-            Reason.INVALID_SPEC,
-        )
-    data = secret.get("data") or {}
-    if entry not in data:
-        there = ", ".join(f"`{name}`" for name in sorted(data)) or "none"
-        raise UserError(f"{told}, which has no such key (it has: {there})", Reason.SECRET_NOT_FOUND)
-    try:
-        return base64.b64decode(data[entry], validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise UserError(f"{told}, and that is no UTF-8 text", Reason.SECRET_NOT_FOUND) from None
 
 
 def _without_body(error: KubeError) -> PlatformError:
