@@ -7,20 +7,18 @@ stop    not ready -> workers finish what they hold -> watches end -> connections
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
-import time
 import uuid
-from typing import TYPE_CHECKING, Any, Final
-
-import kopf
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
 from componentrun.controller.caches import Caches, Key, RunCache
-from componentrun.controller.handlers import make_registry, make_settings
+from componentrun.controller.handlers import make_registry
+from componentrun.controller.kopfwatch import STOP_SECONDS, KopfWatch
 from componentrun.controller.lease import Lease
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.policies import Policies, Resolver
@@ -50,19 +48,10 @@ __all__ = ["Operator", "run"]
 _log = logging.getLogger(__name__)
 
 _ASK_AGAIN_SECONDS: Final = 3.0
-_WATCH_AGAIN_SECONDS: Final = 1.0
-_WATCH_HELD_SECONDS: Final = 60.0
-"""Watches that lasted this long were fine; the next pause is a short one again."""
-_LONGEST_PAUSE_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 20.0
 """For what the workers hold; less than the pod's own grace period of 30 s."""
-_WATCHES_STOP_SECONDS: Final = 5.0
 _STORAGE_WORKERS: Final = 4
 """A store that does not answer holds one of them up for half a minute."""
-
-
-_IDENTITY: Final[Any] = socket.gethostname()
-"""kopf would ask for a user name, and the container's uid has none."""
 
 
 class Operator:
@@ -80,9 +69,10 @@ class Operator:
         self._queues = Queues(caches, self._look, settings.max_running)
         self._stopping = asyncio.Event()
         self._waiting_for = "the start"
-        self._watching = False
         self._watches = make_watches(kube, caches, self._queue, metrics, settings.process.namespaces)
         self._resync = Resync(kube, caches, self._queue, metrics, settings.process.namespaces)
+        registry = partial(make_registry, caches, self._queue, metrics, kube)
+        self._kopf = KopfWatch(registry, settings.process.namespaces, self._resync, self._stopping)
         identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         references, scopes = References(kube, caches), Scopes(kube.clock.now)
         stores = Stores(kube, references, metrics)
@@ -115,7 +105,7 @@ class Operator:
             await self._hand_over()
             serving.cancel()
             stopping.cancel()
-            await asyncio.wait({serving, stopping}, timeout=_WATCHES_STOP_SECONDS)
+            await asyncio.wait({serving, stopping}, timeout=STOP_SECONDS)
             await self._health.stop()
             _log.info("stopped")
 
@@ -127,7 +117,7 @@ class Operator:
         self._workers.start(self._settings.workers)
         self._waiting_for = ""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch(), name="watch")
+            group.create_task(self._kopf.run(), name="watch")
             for watch in self._watches:
                 group.create_task(watch.run(), name="watch of runs or pods")
             group.create_task(self._workers.watch(), name="watch the workers")
@@ -226,54 +216,6 @@ class Operator:
             len(self._caches.storages),
         )
 
-    async def _watch(self) -> None:
-        """Run kopf; start it again where it ends, which it does after errors that it finds unrecoverable."""
-        pause = _WATCH_AGAIN_SECONDS
-        while True:
-            began = time.monotonic()
-            try:
-                await self._watch_once()
-                _log.error("the watches ended; starting them again")
-            except Exception as error:  # noqa: BLE001 - kopf ends with whatever its watches ended with
-                foreseen = type(error).__module__.startswith("kopf")
-                _log.error("the watches failed, starting them again: %r", error, exc_info=None if foreseen else error)
-            finally:
-                self._watching = False
-            lasted = time.monotonic() - began
-            pause = _WATCH_AGAIN_SECONDS if lasted > _WATCH_HELD_SECONDS else min(2 * pause, _LONGEST_PAUSE_SECONDS)
-            await asyncio.sleep(pause)
-            with contextlib.suppress(KubeError):  # the next listing tells; the watches list, too
-                await self._resync.everything()
-
-    async def _watch_once(self) -> None:
-        """Run kopf until one of its tasks ends, and raise what it ended with.
-
-        Its tasks are waited for here and not by `kopf.run_tasks`, which takes every task of the loop for its own.
-        """
-        ready = asyncio.Event()
-        namespaces = self._settings.process.namespaces
-        where: dict[str, Any] = {"namespaces": namespaces} if namespaces else {"clusterwide": True}
-        tasks = await kopf.spawn_tasks(
-            registry=make_registry(self._caches, self._queue, self._metrics, self._kube),
-            settings=make_settings(),
-            standalone=True,
-            identity=_IDENTITY,
-            ready_flag=ready,
-            **where,
-        )
-        listen_to_signals(self._stopping)  # kopf took them
-        getting_ready = asyncio.create_task(ready.wait(), name="kopf is ready")
-        try:
-            await asyncio.wait({*tasks, getting_ready}, return_when=asyncio.FIRST_COMPLETED)
-            self._watching = ready.is_set()
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (getting_ready, *tasks):
-                task.cancel()
-            await asyncio.wait({getting_ready, *tasks}, timeout=_WATCHES_STOP_SECONDS)
-        for task in done:
-            task.result()
-
     async def _resync_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
@@ -292,7 +234,7 @@ class Operator:
     def _unready(self) -> str:
         if self._waiting_for:
             return f"waiting for {self._waiting_for}"
-        if not self._watching or not all(watch.synced for watch in self._watches):
+        if not self._kopf.working or not all(watch.synced for watch in self._watches):
             return "waiting for the watches"
         return "" if self._workers.running else "a worker ended"
 

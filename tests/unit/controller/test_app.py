@@ -10,6 +10,7 @@ import kopf
 import pytest
 
 from componentrun.controller import app as app_module
+from componentrun.controller import kopfwatch
 from componentrun.controller.app import Operator
 from componentrun.controller.handlers import make_settings
 from componentrun.controller.metrics import Metrics
@@ -33,8 +34,8 @@ def api() -> Api:
 def watches(monkeypatch: pytest.MonkeyPatch) -> Watches:
     made = Watches()
     monkeypatch.setattr(kopf, "spawn_tasks", made.spawn_tasks)
-    for name in ("_ASK_AGAIN_SECONDS", "_WATCH_AGAIN_SECONDS"):
-        monkeypatch.setattr(app_module, name, 0.01)
+    monkeypatch.setattr(app_module, "_ASK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(kopfwatch, "_AGAIN_SECONDS", 0.01)
     return made
 
 
