@@ -10,22 +10,28 @@ Modules, lowest first:
     transfer      HTTP to the object store: connections, patience, what an answer means
     parallel      a few threads that share one stream of work
     folder        the data folder, where nothing is trusted: no link is followed
+    plan          what an agent is to do, by its grant
     download      objects into files, several ranges at a time
+    sliced        tables as folders of slices
+    memory        what becomes of memory that is freed
+    pieces        tables that can be looked at row by row, piece by piece
     mapping       tables to which a mapping, a primary key or deletions are to be applied, by DuckDB
     secrets       secrets into config.json
     stage_in      the init container
     manifest      what a component says about a table it wrote
     outputs       which file becomes which table (pure)
+    fileoutputs   which files below out/files are stored, and as what
     layout        where a file's rows begin and what its columns are
     checking      the full check of CSV in processes beside the upload
     kept          result.json, usage.json and artifacts
     form          the body of a POST, read from a file while it is sent
-    upload        slices to objects
+    packing       rows, compressed before they travel
+    upload        slices to objects; fileupload: files
     stage_out     the sidecar, once the component has ended
     outcome       termination messages and exit codes
     waiting       the sidecar until then
+    gelf          the sidecar that receives GELF, a package of its own
 
-Only the standard library, `exchange`, `contract`, `columnfacts`, `tablesql` and what knows CSV are imported (and DuckDB
-where there is something to apply): an agent starts twice for every run, and http.client is up in 40 ms where urllib3
-takes 110.
+Nothing heavy is imported: the standard library, modules beside this package, `storage.layout`, and DuckDB where there
+is something to apply. An agent starts twice for every run, and http.client is up in 40 ms where urllib3 takes 110.
 """

@@ -4,15 +4,22 @@ What comes in: arguments, the kubeconfig and the namespace's Storage. What goes 
 on stderr, an exit code that scripts can rely on. What is done elsewhere: every decision about a run
 (`componentrun.controller`), the bytes of tables and events (`componentrun.storage`).
 
-    app         the commands put together, and the one place where an error becomes a message and an exit code
-    options     options that several commands share
+Modules, lowest first:
+
+    words       numbers and times in people's words; render: how things look; yamltext: YAML as `kubectl` reads it
+    errors      errors with a hint, and exit codes
+    options     options that several commands share; eventoptions: those that choose events; flags: flags of `submit`
+    cluster     the border to Kubernetes; kube: for real; answers: what its refusals mean
+    store       the border to Storage, filestore: of its files; objects, fileobjects: for real; tablefacts: of a pointer
     session     what one invocation works with: cluster, store, output
-    cluster     the border to Kubernetes (`KubeCluster` implements it)
-    store       the border to Storage (`ObjectStore` implements it)
+    asking      whether somebody is sure; progress: how far a transfer is; saving: files that are never half
+    interrupts  Ctrl-C that is heard
+    sources     where manifests, tables and files come from: a file, stdin, another run
     manifest    flags and files to a ComponentRun, validated
     follow      waiting for runs and following them, exit codes
-    render      how things look
-    submit, runs, table, events, doctor   a file for each group of commands
+    describe    a run in people's words
+    submit, runs, artifacts, table, versions, file, state, events, upkeep, doctor   a file for each group of commands
+    app         the commands put together, and the one place where an error becomes a message and an exit code
     reference   docs/reference/cli.md from the commands themselves
 
 Imports at the top of these modules are cheap ones: `componentrun --help` must not load a client.

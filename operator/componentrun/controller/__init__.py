@@ -1,19 +1,26 @@
 """The operator: watches ComponentRuns and their pods, asks `componentrun.core` what to do, and does it.
 
-What comes in: events of the Kubernetes API (through kopf) and the clock. What goes out: pods, Secrets, network
+What comes in: events of the Kubernetes API and the clock. What goes out: pods, Secrets, network
 policies, run statuses, published tables. What is done elsewhere: every decision (`componentrun.core`), everything about
 tables and capability URLs (`componentrun.storage`), the log lines (`componentrun.collector`).
 
 Modules, in the order in which an event passes them:
 
-    __main__, app     start, stop, readiness
+    app               what is made of what; start, stop, readiness
     settings          environment variables
-    handlers, targets an event updates a cache and puts a key on the queue, nothing else
+    lease             which of several operators works
+    kopfwatch         kopf, which tells of Components and Storages; targets: the watches of runs and pods, without kopf
+    handlers          an event updates a cache and puts a key on the queue, nothing else
     caches, resync    what was seen last; a listing now and then mends what a watch missed
-    workqueue         never the same run twice at once
+    workqueue         never the same run twice at once; workers: take keys from it
+    queues            whose turn it is among runs that wait for each other
     reconciler        observed state -> core.plan -> actions
-    starting          the action StartAttempt; publishing: the action Publish
-    stores            from a Storage to an open store
+    references        from a run to its Component and its Storage; stores: from a Storage to an open store
+    scopes            what is known of each Storage's store, and the Storage's status
+    starting          the action StartAttempt; secretvalues: Secrets that a run names; policies: its network policy
+    publishing        the action Publish; removal: deleting pods
+    statuswriter      writing a run's status; hiding: without the values that must not appear
+    unreadable        what is wrong with an object that can't be read
     metrics, logs     what people see of it, besides what every process shows
 
 What every process has (probes, signals, the Kubernetes client) is in `componentrun.process`.

@@ -1,14 +1,16 @@
 """What every process that works for long has: settings, log lines, probes and metrics, a way to the Kubernetes API.
 
-Used by the operator (`componentrun.controller`) and the collector, which may not import each other. Nothing here knows
-what a process is for.
+Used by the operator (`componentrun.controller`), the collector, the log servers and maintenance, which may not import
+each other. Nothing here knows what a process is for.
 
     launch, ending    from the environment to the exit code, and to the end
     settings          environment variables, all wrong ones reported together; those that every process has
     logs              one event, one line, in JSON or for people
     server, metrics   what probes and Prometheus ask for; the metrics that every process has
     resources, kube, kubeerrors   the one border to the Kubernetes API
+    clock             the time as the API server has it
     depths            objects that are nested deeper than can be read
     watch             list and watch: keeps somebody up to date with all objects of a kind
     storages          from a Storage object to how its store is reached
+    nodelogs          what the collector and a log server say to each other
 """

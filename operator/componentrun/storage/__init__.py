@@ -7,21 +7,28 @@ Done elsewhere: moving bytes into and out of a pod (`componentrun.agent`), decid
 Modules, lowest first:
 
     layout        where every object lies; table ids
-    fileindex     ids of files, and the keys by which files are found
-    settings      how to reach a Storage
+    fileindex     ids of files, and the keys by which files are found; eventindex: those by which runs with events are
+    settings      how to reach a Storage; resource: from its object and its Secret
     failures      what the client's exceptions mean
     connection    the one border to obstore
-    pointer       what a table is, and the pure rules of a load
+    document      the form of all documents, and how one is read back
+    columns       what a pointer says of a column
+    pointer       what a table is, and the pure rules of a load; loads: loads from what stage-out wrote
     tables        reading, listing and deleting tables
+    history       versions of tables; restore: an earlier one becomes the newest
+    reading       how a table is read; pure
     files         records of files: making, reading, changing, deleting them
     filelookup    finding files by id, name, pattern, tags
     commit        publishing: journal, then compare-and-swap
-    grants        the one module that signs
-    versions      what else lies under the keys of a bucket that keeps versions
-    plans         what an attempt may read and write, as documents for the agents
-    events        event segments
-    state         state of a configuration between runs
-    upload, download   tables from and to local files, without a pod
+    grants        the one module that signs; scope: whether the store keeps grants apart; probing: requests for that
+    versions      what else lies under the keys of a bucket that keeps versions; hidden: deleting it
+    state         state of a configuration between runs; adaptive: how far it has read its tables
+    plans         what an attempt may read and write, as documents for the agents; in them fileinput, inputmanifest
+    slices        rows to slices and back
+    events        what an event is; eventlines: many of them as text; eventsegments: storing them; eventruns: whose
+    eventreader   the events of a run; eventfeed: those that fit; eventquery: of many runs; eventexport: as Parquet
+    unsent        which events a receiver has not got yet
+    upload, download, export   tables from and to local files, without a pod
     fileupload    local files as files of Storage, without a pod
     compaction    which segments of a table are to become one, and the table then; pure
     rewriting     compacting: new slices, then compare-and-swap
@@ -29,6 +36,7 @@ Modules, lowest first:
     leftovers     documents that outlived their runs
     multipart     uploads in parts that nobody ended
     sweep         deleting what has expired, what nothing names, what outlived its run
+    retention     how long events are kept; eventsweep: deleting those that were kept for long enough
     doctor        can this store do what is needed?
 
 Only errors of `componentrun.errors` (and subclasses of them) leave this package.
