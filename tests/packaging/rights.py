@@ -11,7 +11,7 @@ __all__ = ["LEASE", "USED"]
 
 Rights = dict[tuple[str, str], tuple[str, str]]
 
-_KOPF: Final = ("controller/handlers.py", "kopf.on.event(resource.group")
+_KOPF: Final = ("controller/kopfwatch.py", "kopf.on.event(resource.group")
 _RESYNC: Final = ("controller/resync.py", "self._kube.pages(resource, namespace, labels)")
 _LIST_AND_WATCH: Final = ("process/watch.py", "self._kube.pages(self.resource, self.namespace, self._labels)")
 _WATCH: Final = ("process/watch.py", "self._kube.watch(self.resource, self.namespace, self._version, self._labels)")

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Final
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
 from componentrun.controller.caches import Caches, Key, RunCache
-from componentrun.controller.handlers import make_registry
-from componentrun.controller.kopfwatch import STOP_SECONDS, KopfWatch
+from componentrun.controller.kopfwatch import STOP_SECONDS, KopfWatch, make_registry
 from componentrun.controller.lease import Lease
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.policies import Policies, Resolver

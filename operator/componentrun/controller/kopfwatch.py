@@ -1,4 +1,8 @@
-"""Kopf, which watches Components and Storages: it is run for as long as the operator works."""
+"""Kopf, which watches Components and Storages: it is run for as long as the operator works.
+
+Its handlers return None and have explicit ids; there are none that would make kopf write to the objects (no finalizers,
+no progress annotations, no diff base).
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import kopf
 
-from componentrun.controller.handlers import make_settings
+from componentrun.controller.handlers import take_in
 from componentrun.process.kubeerrors import KubeError
 from componentrun.process.launch import listen_to_signals
+from componentrun.process.resources import COMPONENTS, STORAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from componentrun.controller.caches import Caches, Key
+    from componentrun.controller.metrics import Metrics
     from componentrun.controller.resync import Resync
+    from componentrun.controller.workqueue import WorkQueue
+    from componentrun.process.kube import Kube
 
-__all__ = ["STOP_SECONDS", "KopfWatch"]
+__all__ = ["STOP_SECONDS", "KopfWatch", "make_registry", "make_settings"]
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +39,11 @@ _HELD_SECONDS: Final = 60.0
 _LONGEST_PAUSE_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 5.0
 """For watches that are told to end."""
+_CONNECT_SECONDS: Final = 10.0
+_REQUEST_SECONDS: Final = 60.0
+_LIST_CHUNK: Final = 500
+_PAUSES: Final = (0.5, 1, 2, *[3] * 10)
+"""Between tries while the API server is away; after the last one kopf begins anew."""
 _IDENTITY: Final[Any] = socket.gethostname()
 """kopf would ask for a user name, and the container's uid has none."""
 
@@ -103,3 +117,79 @@ class KopfWatch:
             await asyncio.wait({getting_ready, *tasks}, timeout=STOP_SECONDS)
         for task in done:
             task.result()
+
+
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Keeps nothing: without handlers that need a difference, building one is a third of kopf's time for an event."""
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002 - kopf's signature
+        """Nothing was stored."""
+        return None
+
+    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:  # noqa: ARG002 - likewise
+        """Nothing to compare."""
+        return kopf.BodyEssence()
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing is stored."""
+
+
+def make_settings() -> kopf.OperatorSettings:
+    """Kopf's settings: it only watches."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.persistence.diffbase_storage = _NoDiffBase()
+    settings.queueing.idle_timeout = 1.0  # a task for each object that changed within this time
+    settings.queueing.exit_timeout = 0.5
+    # Ending is ours; kopf would kill the process ten minutes after its watches were started again.
+    settings.process.ultimate_exiting_timeout = None
+    settings.networking.connect_timeout = _CONNECT_SECONDS
+    settings.networking.request_timeout = _REQUEST_SECONDS
+    settings.networking.error_backoffs = _PAUSES
+    settings.watching.connect_timeout = _CONNECT_SECONDS
+    settings.watching.chunk_size = _LIST_CHUNK
+    return settings
+
+
+def make_registry(caches: Caches, queue: WorkQueue[Key], metrics: Metrics, kube: Kube) -> kopf.OperatorRegistry:
+    """Kopf's handlers for these caches and this queue."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry, id="login")
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return await _connection_info(kube)
+
+    # Runs and pods, of which there are many, are watched without kopf: see `targets`.
+    for resource in (COMPONENTS, STORAGES):
+        handler = _handler(resource.plural, caches, queue, metrics)
+        kopf.on.event(resource.group, resource.version, resource.plural, registry=registry, id=resource.plural)(handler)
+    return registry
+
+
+def _handler(plural: str, caches: Caches, queue: WorkQueue[Key], metrics: Metrics) -> Callable[..., Any]:
+    async def handle(event: kopf.RawEvent, **_: Any) -> None:
+        metrics.watch_event(plural)
+        obj: Any = event["object"]
+        take_in(caches, queue, plural, event["type"], obj)
+
+    return handle
+
+
+async def _connection_info(kube: Kube) -> kopf.ConnectionInfo:
+    """How our own client reaches the API server; kopf asks again when its token is refused."""
+    kube.reload_token()
+    configuration = kube.configuration
+    header = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or ""
+    scheme, _, token = header.rpartition(" ")
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        scheme=scheme.capitalize() or None,
+        token=token or None,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        proxy_url=configuration.proxy,
+    )

@@ -12,7 +12,7 @@ import pytest
 from componentrun.controller import app as app_module
 from componentrun.controller import kopfwatch
 from componentrun.controller.app import Operator
-from componentrun.controller.handlers import make_settings
+from componentrun.controller.kopfwatch import make_settings
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.settings import Settings
 from componentrun.process.kubeerrors import ForbiddenError
