@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 PASSWORD = "correct horse battery staple 7"
 
 
-def findings(tenant: Tenant, name: str) -> list[dict[str, Any]]:
-    """What the probe printed, one JSON object a line."""
-    log = tenant.kubectl("logs", f"{name}-1", "-c", "component").stdout
-    return [json.loads(line) for line in log.splitlines()]
-
-
 def probe(
     tenant: Tenant, components: str, *arguments: str, program: str = "probe", **spec: Any
 ) -> list[dict[str, Any]]:

@@ -163,10 +163,6 @@ class _Unzstd:
         return b"" if self._engine.needs_input else self.decompress(b"", most)
 
 
-def _gzip_packer() -> _Engine:
-    return zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
-
-
 def _zstd_packer() -> _Engine:
     zstd = _zstd()
     parameter = zstd.CompressionParameter
