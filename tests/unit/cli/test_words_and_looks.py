@@ -16,8 +16,9 @@ import pytest
 
 from componentrun.api import common
 from componentrun.api.componentrun import Phase
-from componentrun.cli import cluster, eventoptions, follow, runs
+from componentrun.cli import cluster, eventoptions, flags, follow, runs, table
 from componentrun.cli.errors import BadRequestError
+from componentrun.cli.manifest import EXPECTED
 from componentrun.cli.reference import FILE, render
 from componentrun.cli.render import Cell, Output, styled
 from componentrun.cli.words import age, clean, clock, count, duration, size
@@ -136,6 +137,7 @@ def test_what_is_written_down_twice_so_that_commands_start_fast_is_the_same() ->
     assert get_args(Phase) == runs._PHASES
     assert follow._FINAL == TERMINAL
     assert get_args(EventType) == TYPES == eventoptions._TYPES
+    assert {f"^{table._BUCKET.pattern}$", f"^{flags._TABLE.pattern}$"} <= EXPECTED.keys(), "the models' own patterns"
 
 
 def test_the_reference_is_what_the_commands_say() -> None:
