@@ -277,13 +277,12 @@ def open_store(settings: StoreSettings, *, observer: StoreObserver | None = None
     }
     if settings.ca_bundle is not None:
         client["root_certificate"] = settings.ca_bundle
-    url = settings.bucket_url if settings.virtual_hosted else settings.base_url
     # Options that AWS_ variables of this process would set otherwise are given here, whatever their default.
     config: S3Config = {
-        "aws_endpoint_url_s3": url,
-        "endpoint": url,
+        "aws_endpoint_url_s3": settings.base_url,
+        "endpoint": settings.base_url,
         "region": settings.region,
-        "virtual_hosted_style_request": settings.virtual_hosted,
+        "virtual_hosted_style_request": False,
         "conditional_put": "etag",
         "skip_signature": False,
         "s3_express": False,

@@ -129,7 +129,7 @@ class Signer:
         policy.add_starts_with_condition("key", prefix)
         policy.add_content_length_range_condition(0, largest)
         fields = self._client.presigned_post_policy(policy)
-        return PostPolicy(url=self._post_url(), fields=dict(fields), key_prefix=prefix, max_bytes=largest)
+        return PostPolicy(url=self._settings.bucket_url, fields=dict(fields), key_prefix=prefix, max_bytes=largest)
 
     async def session(self, prefix: str, max_bytes: int, expires: timedelta) -> PostPolicy:
         """Temporary keys that do what the form of `post_policy` does, for stores whose forms do not hold.
@@ -175,11 +175,7 @@ class Signer:
         session = SessionKeys(
             settings.bucket_url, settings.region, keys.access_key, keys.secret_key, keys.session_token or ""
         )
-        return PostPolicy(self._post_url(), {}, prefix, min(max_bytes, MAX_POST_BYTES), session)
-
-    def _post_url(self) -> str:
-        url = self._settings.bucket_url
-        return f"{url}/" if self._settings.virtual_hosted else url
+        return PostPolicy(self._settings.bucket_url, {}, prefix, min(max_bytes, MAX_POST_BYTES), session)
 
     def _check_expiry(self, expires: timedelta) -> None:
         if not timedelta(seconds=1) <= expires <= MAX_EXPIRY:
@@ -229,10 +225,7 @@ def _client(settings: StoreSettings, keys: Provider, pool: PoolManager | None = 
         credentials=keys,
         http_client=pool,
     )
-    if settings.virtual_hosted:
-        client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]  # minio has no types
-    else:
-        client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]  # minio has no types
+    client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]  # minio has no types
     return client
 
 

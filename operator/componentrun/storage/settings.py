@@ -46,8 +46,6 @@ class StoreSettings:
     """Where temporary keys with a policy of their own come from; None: nowhere."""
     sts_role: str | None = None
     """Role to assume there; None: none is wanted."""
-    virtual_hosted: bool = False
-    """Whether the bucket is part of the host name (`https://bucket.host`)."""
     compression: str = DEFAULT_COMPRESSION
     """How new slices are stored: `none`, `gzip` or `zstd`. Those that are there are read however they are stored."""
     name: str = ""
@@ -121,10 +119,7 @@ class StoreSettings:
     @property
     def bucket_url(self) -> str:
         """URL of the bucket, without a slash at its end; objects lie at `<bucket url>/<key>`."""
-        if not self.virtual_hosted:
-            return f"{self.base_url}/{self.bucket}"
-        parts = urlsplit(self.base_url)
-        return f"{parts.scheme}://{self.bucket}.{parts.netloc}"
+        return f"{self.base_url}/{self.bucket}"
 
     @property
     def secure(self) -> bool:

@@ -115,11 +115,11 @@ def test_half_a_key_pair_is_refused(keys: dict[str, str]) -> None:
     ("settings", "url"),
     [
         (StoreSettings(bucket="bkt", endpoint="http://h:9000"), "http://h:9000/bkt"),
-        (StoreSettings(bucket="bkt", endpoint="http://h:9000/", virtual_hosted=True), "http://bkt.h:9000"),
+        (StoreSettings(bucket="bkt", endpoint="http://h:9000/"), "http://h:9000/bkt"),
         (StoreSettings(bucket="bkt", region="eu-west-1"), "https://s3.eu-west-1.amazonaws.com/bkt"),
-        (StoreSettings(bucket="bkt", virtual_hosted=True), "https://bkt.s3.us-east-1.amazonaws.com"),
+        (StoreSettings(bucket="bkt"), "https://s3.us-east-1.amazonaws.com/bkt"),
         (StoreSettings(bucket="bkt", region="cn-north-1"), "https://s3.cn-north-1.amazonaws.com.cn/bkt"),
     ],
 )
-def test_the_buckets_url_is_path_style_unless_asked_otherwise(settings: StoreSettings, url: str) -> None:
+def test_the_bucket_is_the_first_part_of_the_path(settings: StoreSettings, url: str) -> None:
     assert settings.bucket_url == url
