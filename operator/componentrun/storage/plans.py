@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import timedelta
 
-    from componentrun.exchange import OutputFile, OutputTable
+    from componentrun.exchange import OutputFile, OutputTable, PostPolicy
     from componentrun.storage.connection import Store
     from componentrun.storage.fileinput import FileSource
     from componentrun.storage.files import FileRecord
@@ -165,36 +165,40 @@ async def prepare_attempt(store: Store, signer: Signer, request: AttemptRequest)
         sum(len(item.what.slices) if isinstance(item.what, Pointer) else 1 for item in found) + len(files),
     )
     plan_in = StageInPlan(request.title, reads, request.config, request.state, file_reads)
-    plan_out = StageOutPlan(
+    plan_out = _stage_out_plan(request, store.settings.compression)
+    key_in = store.layout.stage_in_plan(request.run, request.attempt)
+    key_out = store.layout.stage_out_plan(request.run, request.attempt)
+    await gather_bounded(lambda item: store.put(*item), [(key_in, _encode(plan_in)), (key_out, _encode(plan_out))])
+    post = await _post(store, signer, request)
+    ca_bundle = store.settings.ca_bundle
+    return AttemptPlan(
+        grant_in=GrantIn(signer.sign_get(key_in, request.expires_in), dict(request.secrets), ca_bundle),
+        grant_out=GrantOut(signer.sign_get(key_out, request.expires_out), post, ca_bundle),
+        inputs=tuple(_status(item) for item in found),
+        files=files,
+    )
+
+
+def _stage_out_plan(request: AttemptRequest, compression: str) -> StageOutPlan:
+    return StageOutPlan(
         run=request.title,
         tables=tuple(request.outputs),
         default_bucket=request.default_bucket,
         max_bytes=request.max_output_bytes,
-        compression=store.settings.compression,
+        compression=compression,
         files=tuple(request.output_files),
         file_tags=request.file_tags,
         check_types=request.type_support == AUTHORITATIVE,
     )
-    key_in = store.layout.stage_in_plan(request.run, request.attempt)
-    key_out = store.layout.stage_out_plan(request.run, request.attempt)
-    await gather_bounded(lambda item: store.put(*item), [(key_in, _encode(plan_in)), (key_out, _encode(plan_out))])
-    own_prefix = store.layout.data(request.run, request.attempt)
+
+
+async def _post(store: Store, signer: Signer, request: AttemptRequest) -> PostPolicy:
+    """What stores objects below the attempt's own prefix, and does nothing else."""
+    prefix = store.layout.data(request.run, request.attempt)
     largest = min(request.max_output_bytes or MAX_POST_BYTES, MAX_POST_BYTES)
     if request.by_session:
-        post = await signer.session(own_prefix, largest, request.expires_out)
-    else:
-        post = signer.post_policy(own_prefix, largest, request.expires_out)
-    ca_bundle = store.settings.ca_bundle
-    return AttemptPlan(
-        grant_in=GrantIn(signer.sign_get(key_in, request.expires_in), dict(request.secrets), ca_bundle),
-        grant_out=GrantOut(
-            plan_url=signer.sign_get(key_out, request.expires_out),
-            post=post,
-            ca_bundle=ca_bundle,
-        ),
-        inputs=tuple(_status(item) for item in found),
-        files=files,
-    )
+        return await signer.session(prefix, largest, request.expires_out)
+    return signer.post_policy(prefix, largest, request.expires_out)
 
 
 async def _signed(sign: Callable[[], Result], count: int) -> Result:
