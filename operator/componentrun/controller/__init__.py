@@ -20,7 +20,6 @@ Modules, in the order in which an event passes them:
     starting          the action StartAttempt; secretvalues: Secrets that a run names; policies: its network policy
     publishing        the action Publish; removal: deleting pods
     statuswriter      writing a run's status; hiding: without the values that must not appear
-    unreadable        what is wrong with an object that can't be read
     metrics, logs     what people see of it, besides what every process shows
 
 What every process has (probes, signals, the Kubernetes client) is in `componentrun.process`.

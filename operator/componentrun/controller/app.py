@@ -7,6 +7,7 @@ stop    not ready -> workers finish what they hold -> watches end -> connections
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
