@@ -295,7 +295,7 @@ class StageOutPlan:
     default_bucket: str | None = None
     """`out.c-main`: where files go that no mapping and no manifest places; None: they are named in a warning."""
     max_bytes: int | None = None
-    """The most it may upload in all; None: the volume's own limit is the limit."""
+    """What tables and files may have together; None: any size."""
     compression: str = "none"
     """How slices are stored: `none`, `gzip` or `zstd`."""
     files: tuple[OutputFile, ...] = ()

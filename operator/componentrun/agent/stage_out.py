@@ -105,7 +105,7 @@ def _stage(
 def _too_large(size: int, allowed: int) -> UserError:
     return UserError(
         f"{contract.OUT_TABLES} and {contract.OUT_FILES} hold {size} bytes; the run may store {allowed}. "
-        "Nothing was uploaded",
+        "Nothing was uploaded. Write less, or have the Component's `dataSize` raised",
         Reason.OUTPUT_INVALID,
     )
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
 from componentrun.api.changedsince import ADAPTIVE, changed_since
+from componentrun.api.common import quantity_value
 from componentrun.api.componentrun import TableStatus
 from componentrun.api.files import FileStatus
 from componentrun.controller.secretvalues import forwarded_token, parameter_values
@@ -203,6 +204,8 @@ class Starter:
             output_files=effective.output_files,
             file_tags=effective.file_tags,
             default_bucket=effective.default_bucket,
+            # A file with holes is larger than the room that it takes.
+            max_output_bytes=round(quantity_value(effective.data_size)),
             type_support=effective.type_support,
             config=effective.config,
             state=memory.state,

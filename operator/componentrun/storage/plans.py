@@ -42,6 +42,8 @@ __all__ = ["AttemptPlan", "AttemptRequest", "InputSource", "InputStatus", "prepa
 
 _SIGNED_AT_ONCE: Final = 30
 """URLs that are signed without a thread of their own: some milliseconds."""
+_LEAST_FORM_BYTES: Final = 2**30
+"""A form takes objects of this size in any case: artifacts pass through it, too, and what stage-out tells."""
 _FILE_NAME: Final = re.compile(r"[^/\\\x00-\x1f\x7f]{1,240}")
 
 
@@ -99,6 +101,7 @@ class AttemptRequest:
     """That every output file gets besides its own."""
     default_bucket: str | None = None
     max_output_bytes: int | None = None
+    """What tables and files may have together; None: any size."""
     type_support: str = DEFAULT_TYPE_SUPPORT
     """What the component knows of column types."""
     config: dict[str, Any] = field(default_factory=dict)
@@ -195,7 +198,7 @@ def _stage_out_plan(request: AttemptRequest, compression: str) -> StageOutPlan:
 async def _post(store: Store, signer: Signer, request: AttemptRequest) -> PostPolicy:
     """What stores objects below the attempt's own prefix, and does nothing else."""
     prefix = store.layout.data(request.run, request.attempt)
-    largest = min(request.max_output_bytes or MAX_POST_BYTES, MAX_POST_BYTES)
+    largest = min(max(request.max_output_bytes or MAX_POST_BYTES, _LEAST_FORM_BYTES), MAX_POST_BYTES)
     if request.by_session:
         return await signer.session(prefix, largest, request.expires_out)
     return signer.post_policy(prefix, largest, request.expires_out)

@@ -29,6 +29,7 @@ import os
 os.makedirs("/data/artifacts/out/current", exist_ok=True)
 open("/data/artifacts/out/current/big", "w").truncate(2**30 + 1)
 """
+HOLES = 'open("/data/out/files/holes", "w").truncate(2**40)'
 LARGE_TABLE = """
 with open("/data/out/tables/big.csv", "w") as table:
     table.write("a\\n")
@@ -94,6 +95,10 @@ class TestTooMuchOutput:
             place.run(**python(write)), "OutputInvalid", "out/result.json", "expected at most 1048576"
         )
         assert status["exitCode"] == 0
+
+    def test_a_file_with_holes_that_says_more_than_its_volume_may_hold(self, place: Place) -> None:
+        holes = component(place, "holes", dataSize="96Mi", **python(HOLES))
+        place.failed(place.run(image=None, component=holes), "OutputInvalid", f"the run may store {96 * 2**20}")
 
     def test_artifacts_larger_than_all_may_be(self, place: Place) -> None:
         place.failed(place.run(**python(LARGE_ARTIFACT)), "OutputInvalid", "artifacts")

@@ -16,6 +16,7 @@ from componentrun.api.names import OPERATOR_LABEL
 from componentrun.controller import publishing
 from componentrun.controller.caches import Key
 from componentrun.errors import Reason, UserError
+from componentrun.exchange import StageOutPlan, from_json
 from componentrun.process.kubeerrors import (
     AlreadyExistsError,
     ConflictError,
@@ -49,6 +50,14 @@ class TestTheMainWay:
         world.add_run()
         await FakeOperator(world).live()
         await assert_well_ended(world)
+
+    async def test_it_may_store_as_much_as_its_volume_may_hold(self) -> None:
+        world = World()
+        world.add_run()
+        await FakeOperator(world).live()
+        plan = await world.store.find("runs/uid-100/1/stage-out.json")
+        assert plan is not None
+        assert from_json(StageOutPlan, plan.data.decode()).max_bytes == 10 * 2**30
 
     async def test_it_costs_few_writes(self) -> None:
         world = World()

@@ -108,7 +108,7 @@ async def test_stage_out_may_write_below_the_attempts_prefix_only(store: Store, 
         store, signer, request(outputs=outputs, default_bucket="out.c-main", max_output_bytes=1000)
     )
     post = done.grant_out.post
-    assert (post.url, post.key_prefix, post.max_bytes) == ("http://store.test:9000/bucket", "p/data/u1-2/", 1000)
+    assert (post.url, post.key_prefix, post.max_bytes) == ("http://store.test:9000/bucket", "p/data/u1-2/", 2**30)
     plan = await read_plan(store, StageOutPlan, "stage-out")
     assert (plan.tables, plan.default_bucket, plan.max_bytes) == (outputs, "out.c-main", 1000)
 
