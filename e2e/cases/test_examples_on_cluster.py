@@ -158,7 +158,7 @@ def test_a_defect_keeps_its_traceback_for_the_developer_and_the_state_stays(
     state = filled.cli("state", "get", "weather", "new-york").stdout
     status = ended(filled, "weather-broken", weather | {"input": source})
     assert (status["phase"], status["reason"], status["exitCode"]) == ("Failed", "ApplicationError", 2), status
-    assert "could not convert string to float: 'warm'" in status["lastWords"]
+    assert "could not convert string to float: 'warm'" in filled.last_words("weather-broken")
     assert "warm" not in status["message"]
     assert filled.cli("state", "get", "weather", "new-york").stdout == state
 

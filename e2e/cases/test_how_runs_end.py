@@ -50,8 +50,9 @@ def test_what_a_component_does_wrong_has_its_reason(
 
 
 def test_an_application_error_keeps_the_last_words(tenant: Tenant, components: str) -> None:
-    status = tenant.wait(tenant.run(components, "exit2"))["status"]
-    assert "ZeroDivisionError: division by zero" in status["lastWords"]
+    name = tenant.run(components, "exit2")
+    status = tenant.wait(name)["status"]
+    assert "ZeroDivisionError: division by zero" in tenant.last_words(name)
     assert "ZeroDivisionError" not in status["message"]
 
 

@@ -15,20 +15,22 @@ OUTPUT = {"tables": [{"source": "result.csv", "destination": "out.c-main.result"
 
 
 def test_a_component_that_runs_too_long_is_stopped(tenant: Tenant, components: str) -> None:
-    status = tenant.wait(tenant.run(components, "sleep-for", "300", timeout="3s"))["status"]
+    name = tenant.run(components, "sleep-for", "300", timeout="3s")
+    status = tenant.wait(name)["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "Timeout"), status
     assert "3s" in status["message"]
     assert status["termination"]["reason"] == "Timeout"
     assert status["exitCode"] == 143
-    assert "told to stop" in status["lastWords"]
+    assert "told to stop" in tenant.last_words(name)
 
 
 def test_one_that_ignores_the_signal_is_killed_after_the_stop_grace(tenant: Tenant, components: str) -> None:
     # The pod's own grace period is ten minutes; the wait gives up after two.
-    status = tenant.wait(tenant.run(components, "ignore-sigterm", timeout="3s"))["status"]
+    name = tenant.run(components, "ignore-sigterm", timeout="3s")
+    status = tenant.wait(name)["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "Timeout"), status
     assert status["exitCode"] == 137
-    assert "told to stop, going on" in status["lastWords"]
+    assert "told to stop, going on" in tenant.last_words(name)
 
 
 def test_a_running_run_is_cancelled(tenant: Tenant, components: str) -> None:

@@ -149,6 +149,15 @@ class Tenant:
             last = self._next(name, last["metadata"]["resourceVersion"], left)
         return last
 
+    def last_words(self, name: str) -> str:
+        """What a failed run's component said last. Where its kubelet kept nothing, the collector tells it later.
+
+        Raises:
+            TimeoutError: nobody did.
+        """
+        run = self.wait(name, lambda run: "lastWords" in (run.get("status") or {}), timeout=60)
+        return str(run["status"]["lastWords"])
+
     def _next(self, name: str, version: str, seconds: float) -> dict[str, Any]:
         watch_class: Any = kubernetes.watch.Watch  # without types in the client
         watch = watch_class()

@@ -355,7 +355,7 @@ def _component_failed(pod: PodView) -> Diagnosis | None:
     if component is None or component.state != "terminated" or component.exit_code == contract.EXIT_SUCCESS:
         return None
     if component.exit_code == contract.EXIT_USER_ERROR and component.signal is None:
-        words = tail(component.message, MAX_SHOWN)
+        words = tail(last_words(component) or "", MAX_SHOWN)
         shown = f": {words}" if words else " and printed nothing. Its developer should have it say what is wrong."
         return Diagnosis(Reason.USER_ERROR, f"The component ended with exit code 1{shown}", names.COMPONENT)
     where = "its last words are in `status.lastWords`, all of them among the run's events."

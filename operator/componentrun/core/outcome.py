@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.contract import EXIT_SUCCESS
 from componentrun.core import conditions
 from componentrun.core.diagnosis import Diagnosis
 from componentrun.core.files import files_status
@@ -285,13 +284,14 @@ def conditions_delivered(
 
 
 def lacks_words(status: ComponentRunStatus) -> bool:
-    """Whether a run failed and its node could not say what its component had printed.
+    """Whether a run failed and its node did not say what its component had printed.
 
     A kubelet that puts a pod out for its disk removes the containers before it tells of their end (seen), and one that
     is away tells nothing. Of a component that ended with 0, though a child of it was killed or it was told to go, it
-    keeps no lines. What the collector has read is all that is left then.
+    keeps no lines; and now and then it tells another exit code without them (seen). What the collector has read is all
+    that is left then.
     """
-    return status.phase == "Failed" and status.exit_code in {None, EXIT_SUCCESS} and status.last_words is None
+    return status.phase == "Failed" and status.last_words is None
 
 
 def events_given_up(run: ComponentRun, now: datetime) -> ComponentRunStatus:

@@ -44,6 +44,8 @@ CAN_NOT_RUN: Final = re.compile(
 component's words would be. runc with exit code 255, crun, and runc before 1.1 (which names no program), with 1."""
 LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 """Reasons of a container that the kubelet found gone, after a reboot for instance: its exit code (137) is made up."""
+_NO_LOG: Final = "Error on reading termination message from logs: "
+"""What a kubelet tells in place of the last lines where the log is gone already (kuberuntime_container.go)."""
 CUT_MARK: Final = "…"
 """Where something was cut; what follows may be the rest of a secret (see redaction)."""
 _KUBELET_KEEPS: Final = 2040
@@ -102,6 +104,8 @@ def last_words(component: ContainerView | None) -> str | None:
         return None
     if component.reason in START_ERRORS | LOST:
         return None  # what stands there is the runtime's message, or the kubelet's
+    if component.message.startswith(_NO_LOG):
+        return None
     return tail(component.message, MAX_LAST_WORDS) or None
 
 

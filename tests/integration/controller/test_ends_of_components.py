@@ -52,8 +52,9 @@ def component(place: Place, name: str, **spec: Any) -> str:
 class TestSignals:
     def test_a_crash_names_the_signal(self, place: Place) -> None:
         crash = "import ctypes; print('reading address 0', flush=True); ctypes.string_at(0)"
-        status = place.failed(place.run(**python(crash)), "ApplicationError", "killed by SIGSEGV", "developer")
-        assert (status["exitCode"], status["lastWords"]) == (139, "reading address 0")
+        name = place.run(**python(crash))
+        status = place.failed(name, "ApplicationError", "killed by SIGSEGV", "developer")
+        assert (status["exitCode"], place.tenant.last_words(name)) == (139, "reading address 0")
 
     def test_a_component_that_is_killed_from_outside(self, place: Place, connection: Connection) -> None:
         if not connection.own:
@@ -64,7 +65,7 @@ class TestSignals:
         kill(place.tenant.pods(name)[0], "component", ".*sleep-for")
         status = place.failed(name, "ApplicationError", "killed by SIGKILL")
         assert status["exitCode"] == 137
-        assert "s left" in status["lastWords"]
+        assert "s left" in place.tenant.last_words(name)
 
 
 class TestWrongProgram:
@@ -134,8 +135,8 @@ class TestForkBomb:
 
     def test_one_that_gives_up_at_the_limit(self, place: Place, limit: int) -> None:
         name = place.run(command=["python3", "-c", BOMB, "fail"], resources=MUCH)
-        status = place.failed(name, "ApplicationError", "exit code 3")
-        count, _, said = status["lastWords"].partition(" processes, then: ")
+        place.failed(name, "ApplicationError", "exit code 3")
+        count, _, said = place.tenant.last_words(name).partition(" processes, then: ")
         assert said == "Resource temporarily unavailable"
         assert 0 < int(count) < limit
 
@@ -145,8 +146,8 @@ class TestForkBomb:
         place.await_phase(name, "Running")
         neighbour = place.run("rows", output=RESULT)
         assert place.tenant.wait(neighbour)["status"]["phase"] == "Succeeded"
-        status = place.failed(name, "Timeout", "50s", seconds=240)
-        assert "Resource temporarily unavailable" in status["lastWords"]
+        place.failed(name, "Timeout", "50s", seconds=240)
+        assert "Resource temporarily unavailable" in place.tenant.last_words(name)
 
 
 def _said(place: Place, name: str, words: str) -> str | None:

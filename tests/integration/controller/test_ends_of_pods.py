@@ -42,7 +42,7 @@ class TestEvicted:
         place.tenant.core.create_namespaced_pod_eviction(pod, place.tenant.namespace, eviction)
         status = place.failed(name, "Evicted", "drained", "Nothing was published", "Run it again")
         assert status["exitCode"] == 143
-        assert "told to stop" in status["lastWords"]
+        assert "told to stop" in place.tenant.last_words(name)
 
     @pytest.fixture
     def higher(self, place: Place) -> Iterator[str]:
@@ -72,8 +72,8 @@ class TestEvicted:
         name = place.run("sleep-for", "300", resources={"limits": limits})
         place.await_phase(name, "Running")
         other = place.run("true", resources={"limits": limits}, priorityClassName=higher)
-        status = place.failed(name, "Evicted", "make room", "`priorityClassName`")
-        assert "told to stop" in status["lastWords"]
+        place.failed(name, "Evicted", "make room", "`priorityClassName`")
+        assert "told to stop" in place.tenant.last_words(name)
         assert place.tenant.wait(other)["status"]["phase"] == "Succeeded"
 
 

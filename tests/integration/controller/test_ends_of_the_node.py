@@ -66,8 +66,8 @@ def test_a_node_that_is_drained(place: Place, connection: Connection) -> None:
         place.tenant.kubectl("drain", connection.node_name, selector, "--force", *others, "--timeout=120s")
     finally:
         place.tenant.kubectl("uncordon", connection.node_name)
-    status = place.failed(name, "Evicted", connection.node_name, "drained", "Nothing was published", "Run it again")
-    assert "s left" in status["lastWords"]
+    place.failed(name, "Evicted", connection.node_name, "drained", "Nothing was published", "Run it again")
+    assert "s left" in place.tenant.last_words(name)
 
 
 def _is_told_to_go(place: Place, name: str, other: FakeNode) -> str | None:

@@ -52,10 +52,10 @@ async def test_a_run_with_a_pod() -> None:
         ({}, "one\nmy [redacted]"),
         ({"lastWords": "one"}, None),
         ({"exitCode": 0}, "one\nmy [redacted]"),
-        ({"exitCode": 1}, None),
+        ({"exitCode": 137}, "one\nmy [redacted]"),
         ({"phase": "Cancelled"}, None),
     ],
-    ids=["nothing known", "words known", "ended with 0 all the same", "exit code known", "cancelled"],
+    ids=["nothing known", "words known", "ended with 0 all the same", "exit code alone known", "cancelled"],
 )
 async def test_last_words_that_the_node_lost_are_reported(known: dict[str, Any], words: str | None) -> None:
     world = World()

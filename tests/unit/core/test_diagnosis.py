@@ -741,6 +741,13 @@ class TestLastWords:
         )
         assert diagnose(read_pod(pod)).last_words == "Traceback\nKeyError: 'x'"
 
+    def test_are_not_what_a_kubelet_says_that_finds_no_log(self) -> None:
+        said = "Error on reading termination message from logs: failed to try resolving symlinks in path /var/log/0.log"
+        pod = make_pod(stage_in=done_in(), component=ended(1, message=said), stage_out=done_out())
+        found = diagnose(read_pod(pod))
+        assert found.last_words is None
+        assert "resolving" not in found.message
+
     def test_are_none_where_it_succeeded(self) -> None:
         pod = make_pod(stage_in=done_in(), component=ended(0, message="bye"), stage_out=done_out())
         assert diagnose(read_pod(pod)).last_words is None

@@ -550,7 +550,9 @@ class TestAfterTheEnd:
         assert condition(written(found), "EventsDelivered") == ("True", "Delivered")
         assert others(found) == [KILL]
 
-    @pytest.mark.parametrize("known", [{}, {"exitCode": 0}], ids=["nothing known", "a child was out of memory"])
+    @pytest.mark.parametrize(
+        "known", [{}, {"exitCode": 0}, {"exitCode": 137}], ids=["nothing", "a child was killed", "the code alone"]
+    )
     def test_what_the_collector_read_stands_in_for_what_the_kubelet_does_not_keep(self, known: dict[str, Any]) -> None:
         events = {"count": 3, "delivered": True, "lastWords": "298 s left"}
         before = make_run(status=self.final(events=events) | known)
@@ -560,7 +562,7 @@ class TestAfterTheEnd:
 
     @pytest.mark.parametrize(
         "known",
-        [{"lastWords": "its own"}, {"exitCode": 3}, {"phase": "Succeeded"}, {"phase": "Succeeded", "exitCode": 0}],
+        [{"lastWords": "its own"}, {"phase": "Succeeded"}, {"phase": "Succeeded", "exitCode": 0}],
     )
     def test_what_the_kubelet_said_is_not_replaced(self, known: dict[str, Any]) -> None:
         events = {"count": 3, "delivered": True, "lastWords": "298 s left"}
