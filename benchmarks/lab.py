@@ -51,11 +51,16 @@ class Lab:
         return connections.load()
 
     @cached_property
-    def components(self) -> str:
-        """Image of the small components; the operator is installed once it is asked for."""
+    def installed(self) -> Connection:
+        """The same with the operator, and the kinds of objects that come with it, installed where that is wanted."""
         if self._install:
             install.install(self.connection, ensure(self.connection, ["componentrun"]))
-        return ensure(self.connection, ["test-components"])["test-components"]
+        return self.connection
+
+    @cached_property
+    def components(self) -> str:
+        """Image of the small components."""
+        return ensure(self.installed, ["test-components"])["test-components"]
 
     @cached_property
     def s5cmd(self) -> Path:
@@ -75,7 +80,7 @@ class Lab:
     @contextmanager
     def tenant(self, base: str) -> Iterator[Tenant]:
         """A namespace with a Storage; afterwards it is gone, with all its objects in the store."""
-        tenant = tenants.create(self.connection, base)
+        tenant = tenants.create(self.installed, base)
         try:
             yield tenant
         finally:
