@@ -26,7 +26,6 @@ from componentrun.core.podfacts import (
     unfinished,
 )
 from componentrun.core.results import (
-    CAN_NOT_RUN,
     LOST,
     START_ERRORS,
     agent_reason,
@@ -38,6 +37,7 @@ from componentrun.core.results import (
     stage_out_result,
     tail,
 )
+from componentrun.core.startfailures import why_it_can_not_run, why_not_started
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:
@@ -284,53 +284,13 @@ def _can_not_run(pod: PodView) -> Diagnosis | None:
     component = pod.component
     if component is None or component.state != "terminated" or component.exit_code == contract.EXIT_SUCCESS:
         return None
-    found = CAN_NOT_RUN.match(component.message)
-    if found is None:
-        return None
-    program = (
-        f"The component's program `{excerpt(found['program'])}`" if found["program"] else "The component's program"
-    )
-    why = found["why"].lower()
-    return Diagnosis(
-        Reason.START_FAILED, f"{program} can't be run ({why}): {_WHY_NOT[why].format(node=pod.node)}", names.COMPONENT
-    )
-
-
-_WHY_NOT: Final = {
-    "exec format error": "it was built for another kind of processor than that of node `{node}`, or is a script whose "
-    "first line names no interpreter. Build the image for the node's architecture, or correct the script.",
-    "no such file or directory": "it is there, but what runs it is not: the interpreter that a script's first line "
-    "names (a carriage return at that line's end is taken for part of the name), or the loader of a dynamically linked "
-    "program. Correct the line, or build the program for this image.",
-    "permission denied": "the interpreter that its first line names may not be executed, or its volume holds no "
-    "programs. Correct the rights in the image.",
-}
-
-
-_CHECK_THE_IMAGE: Final = "Check the command, the image's entrypoint and the user it needs."
-_START_ADVICE: Final = {
-    # runc: a process needs some MiB before its program begins
-    "memory limit": "Give the run a larger `size` or more memory in `resources`.",
-    "exec format error": "Build the image for the node's architecture; a script needs a first line as `#!/bin/sh`.",
-    "read-only file system": "The Component has its root read-only (`readOnlyRootFilesystem`): have the image bring "
-    "what is to be made there, such as its working folder, or let it write.",
-}
-"""What to do, by what the runtime said."""
+    why = why_it_can_not_run(component.message, pod.node)
+    return None if why is None else Diagnosis(Reason.START_FAILED, why, names.COMPONENT)
 
 
 def start_failure(container: ContainerView) -> Diagnosis:
     """A container that can't be started: the runtime's own words, and where to look."""
-    said = excerpt(container.message) or "no more was said"
-    advice = "This is the platform's to mend: look at the agents' image."
-    if container.reason.endswith("HookError"):
-        advice = "This is the platform's to mend: look at the node's kubelet."
-    elif container.name == names.COMPONENT:
-        advice = next((more for words, more in _START_ADVICE.items() if words in said), _CHECK_THE_IMAGE)
-    return Diagnosis(
-        Reason.START_FAILED,
-        f"Container `{container.name}` could not be started ({container.reason}): {said}. {advice}",
-        container.name,
-    )
+    return Diagnosis(Reason.START_FAILED, why_not_started(container), container.name)
 
 
 def _staged_in_badly(pod: PodView) -> Diagnosis | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from componentrun.errors import Reason
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     from componentrun.core.observed import ContainerView
 
 __all__ = [
-    "CAN_NOT_RUN",
     "CUT_MARK",
     "LOST",
     "MAX_LAST_WORDS",
@@ -34,14 +32,6 @@ MAX_LAST_WORDS: Final = 2000
 """Characters; the kubelet keeps 2,048 bytes of a log."""
 START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
 """Reasons of a container that ended before its program began."""
-CAN_NOT_RUN: Final = re.compile(
-    r"^(?:standard_init_linux\.go:\d+: exec user process caused:?"
-    r"|exec (?:container process )?`?(?P<program>[^`\n]*)`?:)"
-    r" \"?(?P<why>exec format error|no such file or directory|permission denied)\"?\s*$",
-    re.IGNORECASE,
-)
-"""All that a container runtime prints where the kernel does not run a program that is there: it stands where the
-component's words would be. runc with exit code 255, crun, and runc before 1.1 (which names no program), with 1."""
 LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 """Reasons of a container that the kubelet found gone, after a reboot for instance: its exit code (137) is made up."""
 _NO_LOG: Final = "Error on reading termination message from logs: "

@@ -103,9 +103,8 @@ def _is_zlib(data: bytes) -> bool:
 
 def _document(plain: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(
-            plain.rstrip(b"\0")
-        )  # some clients end datagrams and requests as they end messages over TCP
+        # Some clients end datagrams and requests as they end messages over TCP.
+        document = json.loads(plain.rstrip(b"\0"))
     except (ValueError, RecursionError) as error:
         raise BadMessageError(f"it is no JSON ({len(plain)} bytes that begin with {plain[:20]!r})") from error
     if not isinstance(document, dict):
