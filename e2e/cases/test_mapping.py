@@ -116,3 +116,16 @@ def test_a_table_may_come_as_a_folder_of_slices(tenant: Tenant, components: str)
     status = tenant.wait(name)["status"]
     assert status["phase"] == "Succeeded", status
     assert tenant.table("out.c-main.people") == PEOPLE
+
+
+def test_what_stands_below_a_secret_key_of_the_state_is_never_seen(tenant: Tenant, components: str) -> None:
+    token = "renewed-token-4711"
+    keep = f"import json; json.dump({{'#refresh': '{token}', 'runs': 1}}, open('/data/out/state.json', 'w'))"
+    show = "print(open('/data/in/state.json').read()); raise SystemExit(1)"
+    first = tenant.run(components, command=["python3", "-c", keep], configuration={"id": "renews"})
+    assert tenant.wait(first)["status"]["phase"] == "Succeeded"
+    second = tenant.run(components, command=["python3", "-c", show], configuration={"id": "renews"})
+    tenant.wait(second, lambda run: bool((run.get("status", {}).get("events") or {}).get("delivered")))
+    printed = "".join(event.message for event in tenant.events(second) if event.source == "component")
+    assert '"#refresh": "[redacted]"' in printed
+    assert token not in str(tenant.get(second)) + str(tenant.events(second))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from e2e.tenant.tenant import SMALL
+
 if TYPE_CHECKING:
     from e2e.tenant import Tenant
 
@@ -89,3 +91,10 @@ def test_undeclared_output_goes_to_the_default_bucket_or_is_named_in_a_warning(t
     left = tenant.wait(tenant.run(components, "rows"))
     assert (left["status"]["phase"], left["status"]["result"]) == ("Succeeded", "Warning")
     assert "result.csv" in left["status"]["warnings"][0]
+
+
+def test_a_component_may_have_the_tag_in_its_image(tenant: Tenant, components: str) -> None:
+    tenant.apply("Component", "tagged", {"image": components, "args": ["true"]})
+    tenant.apply("ComponentRun", "of-a-tagged-one", {"component": "tagged", "resources": SMALL})
+    ended = tenant.wait("of-a-tagged-one")["status"]
+    assert (ended["phase"], ended["image"]) == ("Succeeded", components), ended

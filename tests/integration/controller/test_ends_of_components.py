@@ -75,6 +75,10 @@ class TestWrongProgram:
             name, "StartFailed", "`/component/other-machine`", "exec format error", "another kind of processor"
         )
 
+    def test_a_script_whose_interpreter_is_missing(self, place: Place) -> None:
+        name = place.run(command=["/component/no-interpreter"])
+        place.failed(name, "StartFailed", "`/component/no-interpreter`", "no such file or directory", "first line")
+
 
 class TestDisk:
     def test_a_component_that_fills_the_shared_volume(self, place: Place) -> None:
