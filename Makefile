@@ -49,6 +49,10 @@ unit: env ## Unit tests alone: no cluster, no store
 search: env ## Property tests with new random examples (make test uses the same ones every time)
 	@$(RUN) pytest -q -n 2 --hypothesis-profile=search -m "not cluster" $$(grep -rl "from hypothesis" tests/unit)
 
+.PHONY: soak
+soak: env ## Half an hour of hung stores, edited labels and killed parts on the cluster (MINUTES=30)
+	@$(RUN) python -m e2e.soak --minutes $(or $(MINUTES),30)
+
 .PHONY: format
 format: env ## Rewrite the sources in the project's format
 	@$(RUN) ruff format . && $(RUN) ruff check --fix .

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -30,6 +28,7 @@ from componentrun.api.names import OPERATOR_LABEL
 from e2e import tenant as tenants
 from e2e.cluster import connection as cluster_connection
 from e2e.cluster.ports import free_port
+from e2e.faults.wire import Wire
 from e2e.images import ensure
 from e2e.tenant.tenant import SMALL
 from e2e.tenant.told import add_runs
@@ -137,58 +136,6 @@ class OperatorProcess:
         assert self.process is not None
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-class Wire:
-    """A TCP proxy in front of a server that can be cut, as a network or a server that starts again would be.
-
-    It listens at the address `here`, on any port.
-    """
-
-    def __init__(self, host: str, port: int, here: str = "127.0.0.1") -> None:
-        self._target = (host, port)
-        self._listener = socket.create_server((here, 0))
-        self._open: set[socket.socket] = set()
-        self._whole = True
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self) -> None:
-        """Close every connection, and every new one at once."""
-        self._whole = False
-        for end in list(self._open):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def mend(self) -> None:
-        self._whole = True
-
-    def _accept(self) -> None:
-        while True:
-            near, _ = self._listener.accept()
-            if not self._whole:
-                near.close()
-                continue
-            try:
-                far = socket.create_connection(self._target)
-            except OSError:
-                near.close()
-                continue
-            self._open |= {near, far}
-            if not self._whole:  # cut meanwhile
-                self.cut()
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        for end in (source, sink):
-            self._open.discard(end)
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
 
 
 @pytest.fixture

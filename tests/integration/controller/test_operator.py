@@ -12,8 +12,9 @@ from tests.integration.controller.conftest import UNTIL_TOLD, let_go
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from e2e.faults.wire import Wire
     from e2e.tenant import Tenant
-    from tests.integration.controller.conftest import OperatorProcess, Wire
+    from tests.integration.controller.conftest import OperatorProcess
 
 WORDS = "id,text\n1,one\n2,two\n3,three\n"
 COPY: dict[str, Any] = {

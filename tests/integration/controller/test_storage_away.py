@@ -9,9 +9,10 @@ import pytest
 
 from e2e import tenant as tenants
 from e2e.cluster import waiting
+from e2e.faults.wire import Wire
 from e2e.tenant.tenant import phase_of
 from tests.integration.controller import killing
-from tests.integration.controller.conftest import UNTIL_TOLD, Wire, left, let_go
+from tests.integration.controller.conftest import UNTIL_TOLD, left, let_go
 from tests.integration.controller.killing import Death
 from tests.integration.controller.seen import PodsSeen
 

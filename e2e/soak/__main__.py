@@ -1,0 +1,109 @@
+"""Run the soak: `python -m e2e.soak [--minutes N] [--kill-every SECONDS] [--replicas N] [--report FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from e2e import images, tenant
+from e2e.cluster import connection as cluster
+from e2e.cluster.errors import ClusterError
+from e2e.cluster.progress import say
+from e2e.faults.wire import Wire
+from e2e.install import NAMESPACE, install
+from e2e.soak.report import Report, look_at
+from e2e.soak.tenants import Edited, Hanging, Steady
+from e2e.soak.watching import FirstPods
+from e2e.tenant.tenant import TERMINAL, phase_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from e2e.cluster.connection import Connection
+    from e2e.tenant import Tenant
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code: 0 if the steady tenant noticed nothing."""
+    parser = argparse.ArgumentParser(prog="python -m e2e.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--kill-every", type=float, default=60, metavar="SECONDS")
+    parser.add_argument("--replicas", type=int, default=2, help="operators: one works, the others stand by")
+    parser.add_argument("--report", type=Path, help="file for the report, besides standard output")
+    chosen = parser.parse_args(arguments)
+    try:
+        connection = cluster.load()
+        built = images.ensure(connection, ["componentrun", "test-components"])
+        install(connection, built, {"operator": {"replicas": chosen.replicas}})
+        report = soak(connection, built["test-components"], chosen.minutes, chosen.kill_every)
+    except ClusterError as error:
+        say(f"error: {error}")
+        return 2
+    print(report.to_json())
+    if chosen.report is not None:
+        chosen.report.write_text(report.to_json() + "\n", encoding="utf-8")
+    return 1 if report.problems else 0
+
+
+def soak(connection: Connection, image: str, minutes: float, kill_every: float) -> Report:
+    """Let the three tenants work for so long, and kill parts meanwhile; what became of it."""
+    store = urlsplit(connection.store_endpoint)
+    wire = Wire(store.hostname or "", store.port or 80, here=store.hostname or "")
+    endpoint = f"http://{store.hostname}:{wire.port}"
+    steady = Steady(tenant.create(connection, "steady"), 2.0, image=image)
+    hanging = Hanging(tenant.create(connection, "hanging", endpoint=endpoint), 1.0, wire=wire, image=image)
+    edited = Edited(tenant.create(connection, "edited"), 1.0, image=image)
+    edited.quota(3)
+    pods = FirstPods(steady.tenant)
+    pods.start()
+    workers = (steady, hanging, edited)
+    for worker in workers:
+        worker.start()
+    kills = _kill_now_and_then(steady.tenant, minutes * 60, kill_every)
+    for worker in workers:
+        worker.stop()
+    report = Report(minutes, kills)
+    look_at(report, steady.tenant, steady.submitted, pods.seen)
+    for worker in (hanging, edited):
+        ended = [run for run in worker.runs() if phase_of(run) in TERMINAL]
+        report.others[worker.tenant.namespace] = dict(Counter(run["status"].get("reason", "") for run in ended))
+    report.problems += [f"{steady.tenant.namespace}: {refused}" for refused in steady.refused]
+    for worker in workers:
+        worker.tenant.delete()
+    return report
+
+
+def _kill_now_and_then(tenant: Tenant, seconds: float, every: float) -> int:
+    """Kill the operator that works and the collector each time; how often."""
+    kills, end = 0, time.monotonic() + seconds
+    while time.monotonic() + every < end:
+        time.sleep(every)  # the soak's own rhythm, no condition to wait for
+        for pod in (_working_operator(tenant), *_pods(tenant, "collector")):
+            tenant.kubectl("delete", "pod", pod, "-n", NAMESPACE, "--grace-period=0", "--force", "--wait=false")
+        kills += 1
+        say(f"kill {kills}: operator and collector; {end - time.monotonic():.0f} s to go")
+    time.sleep(max(end - time.monotonic(), 0))
+    return kills
+
+
+def _working_operator(tenant: Tenant) -> str:
+    """The pod that holds the Lease; where there is none, the only one."""
+    pods = _pods(tenant, "operator")
+    path = "jsonpath={.items[*].spec.holderIdentity}"
+    holders = tenant.kubectl("get", "leases", "-n", NAMESPACE, f"--output={path}").stdout
+    return next((pod for pod in pods if pod in holders), pods[0])
+
+
+def _pods(tenant: Tenant, part: str) -> list[str]:
+    selector = f"app.kubernetes.io/component={part}"
+    listed = tenant.kubectl("get", "pods", "-n", NAMESPACE, "-l", selector, "--output=name").stdout
+    return [line.removeprefix("pod/") for line in listed.splitlines()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""What each tenant of the soak does, in a thread of its own, until it is told to stop."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import kubernetes.client
+import urllib3
+
+from componentrun.api.names import KUEUE_QUEUE_LABEL, MANAGED_BY_LABEL, RUN_LABEL
+from e2e.tenant.tenant import TERMINAL, phase_of
+
+if TYPE_CHECKING:
+    from e2e.faults.wire import Wire
+    from e2e.tenant import Tenant
+
+__all__ = ["Edited", "Hanging", "Steady", "Submitted"]
+
+LINES: Final = 40
+LINES_A_SECOND: Final = 10
+ROWS: Final = 25
+TABLE: Final = "out.c-soak.rows"
+_MOST_UNFINISHED: Final = 8
+"""Runs of the steady tenant at a time: a small node must never be the reason why a pod waits."""
+
+
+@dataclass
+class Submitted:
+    """One run, and when it was created (seconds of the monotonic clock)."""
+
+    name: str
+    kind: str
+    created: float
+
+
+@dataclass
+class _Worker:
+    """A thread that repeats `step` until `stop`."""
+
+    tenant: Tenant
+    every: float
+    stopped: threading.Event = field(default_factory=threading.Event)
+    refused: list[str] = field(default_factory=list)
+    """Requests that the API server refused, and why."""
+
+    def start(self) -> None:
+        """Begin."""
+        self.thread = threading.Thread(target=self._repeat, daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        """End after the step that is under way."""
+        self.stopped.set()
+        self.thread.join()
+
+    def step(self) -> None:
+        """Do the tenant's work once."""
+        raise NotImplementedError
+
+    def _repeat(self) -> None:
+        while not self.stopped.wait(self.every):
+            try:
+                self.step()
+            except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError) as error:
+                self.refused.append(str(error).splitlines()[0])
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs of the tenant."""
+        listed = self.tenant.custom.list_namespaced_custom_object(
+            "componentrun.dev", "v1alpha1", self.tenant.namespace, "componentruns"
+        )
+        return list(listed["items"])
+
+    def unfinished(self) -> int:
+        """How many of its runs have not ended."""
+        return sum(phase_of(run) not in TERMINAL for run in self.runs())
+
+
+@dataclass
+class Steady(_Worker):
+    """Creates runs that print lines and runs that write a table, in turn."""
+
+    image: str = ""
+    submitted: list[Submitted] = field(default_factory=list)
+
+    def step(self) -> None:
+        """Create one run, unless enough of them are under way."""
+        if self.unfinished() >= _MOST_UNFINISHED:
+            return
+        kind = "rows" if len(self.submitted) % 2 else "chatty"
+        output = {"tables": [{"source": "result.csv", "destination": TABLE, "incremental": True}]}
+        arguments = {"rows": ("rows", str(ROWS)), "chatty": ("chatty", str(LINES), str(LINES_A_SECOND))}[kind]
+        name = f"r-{uuid.uuid4().hex[:8]}"
+        created = time.monotonic()
+        self.tenant.run(self.image, *arguments, name=name, **({"output": output} if kind == "rows" else {}))
+        self.submitted.append(Submitted(name, kind, created))
+
+
+@dataclass
+class Hanging(_Worker):
+    """Keeps many runs open on a store that answers for a while, and then hangs for longer."""
+
+    wire: Wire | None = None
+    image: str = ""
+    most: int = 60
+    answers_for: float = 15
+    hangs_for: float = 75
+    _since: float = field(default_factory=time.monotonic)
+    _hangs: bool = False
+
+    def step(self) -> None:
+        """Create runs up to the most, and turn the store's answers on or off."""
+        assert self.wire is not None
+        if time.monotonic() - self._since > (self.hangs_for if self._hangs else self.answers_for):
+            self._hangs, self._since = not self._hangs, time.monotonic()
+            (self.wire.hang if self._hangs else self.wire.mend)()
+        for _ in range(self.most - self.unfinished()):
+            output = {"tables": [{"source": "result.csv", "destination": TABLE}]}
+            self.tenant.run(self.image, "rows", "5", output=output, ttlAfterFinished="30s")
+
+    def stop(self) -> None:
+        """End, with a store that answers."""
+        super().stop()
+        assert self.wire is not None
+        self.wire.mend()
+
+
+@dataclass
+class Edited(_Worker):
+    """Creates more runs than its quota has room for, and edits labels of runs and pods."""
+
+    image: str = ""
+    most: int = 12
+    moments: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - a test's choice
+
+    def quota(self, pods: int) -> None:
+        """Allow so many pods at a time."""
+        self.tenant.core.create_namespaced_resource_quota(
+            self.tenant.namespace, {"metadata": {"name": "few"}, "spec": {"hard": {"pods": str(pods)}}}
+        )
+
+    def step(self) -> None:
+        """Create runs up to the most, and edit one object."""
+        runs = self.runs()
+        open_runs = [run["metadata"]["name"] for run in runs if phase_of(run) not in TERMINAL]
+        for _ in range(self.most - len(open_runs)):
+            self.tenant.run(self.image, "sleep-for", "3", ttlAfterFinished="30s")
+        if open_runs:
+            self._edit(self.moments.choice(open_runs))
+
+    def _edit(self, name: str) -> None:
+        edit = self.moments.choice(("queue", "no queue", "managed-by", "run"))
+        if edit in {"queue", "no queue"}:
+            value = "team-a" if edit == "queue" else None
+            body = {"metadata": {"labels": {KUEUE_QUEUE_LABEL: value}}}
+            self.tenant.custom.patch_namespaced_custom_object(
+                "componentrun.dev", "v1alpha1", self.tenant.namespace, "componentruns", name, body
+            )
+            return
+        label = MANAGED_BY_LABEL if edit == "managed-by" else RUN_LABEL
+        for pod in self.tenant.pods(name):
+            self.tenant.core.patch_namespaced_pod(
+                pod.metadata.name, self.tenant.namespace, {"metadata": {"labels": {label: None}}}
+            )

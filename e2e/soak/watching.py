@@ -1,0 +1,43 @@
+"""When the first pod of each run was seen, by a watch of this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import kubernetes.client
+import kubernetes.watch
+import urllib3
+
+from componentrun.api.names import RUN_LABEL
+
+if TYPE_CHECKING:
+    from e2e.tenant import Tenant
+
+__all__ = ["FirstPods"]
+
+
+class FirstPods:
+    """Watches the pods of a namespace from `start` on."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        """Nothing is watched yet."""
+        self._tenant = tenant
+        self.seen: dict[str, float] = {}
+        """By run: seconds of the monotonic clock at which its first pod was seen."""
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            watch: Any = kubernetes.watch.Watch()  # type: ignore[no-untyped-call]  # without types in the client
+            try:
+                for event in watch.stream(self._tenant.core.list_namespaced_pod, self._tenant.namespace):
+                    run = (event["object"].metadata.labels or {}).get(RUN_LABEL)
+                    if run is not None:
+                        self.seen.setdefault(run, time.monotonic())
+            except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError):
+                continue  # watched anew; pods that came meanwhile are listed first
