@@ -41,6 +41,7 @@ _log = logging.getLogger(__name__)
 class _Namespace:
     """What counts in one namespace, and the queue that follows from it."""
 
+    name: str
     queue: Queue = field(default_factory=Queue)
     facts: dict[str, RunFacts] = field(default_factory=dict)
     """Of runs by their name, until they have ended, or are deleted and none of their pods keeps their place."""
@@ -54,6 +55,8 @@ class _Namespace:
     """Of Components that say something."""
     is_stale: bool = False
     """Whether the queue was left in the middle of a change."""
+    unplaced: set[str] = field(default_factory=set)
+    """Names of runs that the queue could not take: an error that is theirs alone."""
 
     @property
     def is_empty(self) -> bool:
@@ -64,6 +67,7 @@ class _Namespace:
         """A run counts no more."""
         self.facts.pop(name, None)
         self.claims.discard(name)
+        self.unplaced.discard(name)
 
     def is_running(self, facts: RunFacts) -> bool:
         """Whether a run has a place, by its status or by its pods."""
@@ -84,20 +88,29 @@ class _Namespace:
             self.claims.discard(name)
         entry = None if facts is None else self.entry(facts)
         if entry is not None:
-            return self.queue.put(entry)
+            moved = self.queue.put(entry)
+            self.unplaced.discard(name)
+            return moved
         if facts is not None and facts.stage == "ended":
             self.forget(name)
         return self.queue.remove(name)
 
     def derive(self) -> None:
-        """Make the queue anew from everything else. Whom quotas refuse is found out anew."""
-        limit, self.queue = self.queue.limit, Queue()
-        self.queue.limit = limit
-        for name in list(self.facts):
-            self.place(name)
-        for entry in self.left.values():
-            self.queue.put(entry)
-        self.is_stale = False
+        """Make the queue anew from everything else, without runs that it can't take. Quotas refuse runs anew."""
+        limit, self.is_stale = self.queue.limit, True
+        while self.is_stale:
+            self.queue, self.is_stale = Queue(), False
+            self.queue.limit = limit
+            for entry in self.left.values():
+                self.queue.put(entry)
+            for name in [name for name in self.facts if name not in self.unplaced]:
+                try:
+                    self.place(name)
+                except Exception:  # noqa: BLE001 - a defect that one run brings about stays with it
+                    _log.exception("run %s/%s can't be put in the queue; the others are", self.name, name)
+                    self.unplaced.add(name)
+                    self.is_stale = True
+                    break
 
 
 class Queues:
@@ -121,10 +134,16 @@ class Queues:
         caches.storages.listen(self._storage_changed)
 
     def turn(self, key: Key) -> Turn:
-        """Whether this run may start, what it waits for, and whether another one takes its place."""
+        """Whether this run may start, what it waits for, and whether another one takes its place.
+
+        Raises:
+            Exception: whatever keeps the queue from taking this run.
+        """
         if key.namespace not in self._namespaces:
             return START
         with self._change(key.namespace) as space:
+            if key.name in space.unplaced:
+                self._wake(key.namespace, space.place(key.name))
             return space.queue.turn(key.name)
 
     def claim(self, key: Key, *, starts: bool) -> None:
@@ -215,13 +234,13 @@ class Queues:
 
     @contextmanager
     def _change(self, namespace: str) -> Iterator[_Namespace]:
-        """What is known of a namespace, to be changed; after an error within, its queue is derived anew before the next.
+        """What is known of a namespace, to be changed; after an error within, its queue is derived anew.
 
         The error is raised: whoever told of the change logs and counts it.
         """
         space = self._namespaces.get(namespace)
         if space is None:
-            space = self._namespaces[namespace] = _Namespace()
+            space = self._namespaces[namespace] = _Namespace(namespace)
             space.queue.limit = self._limit_of(namespace)
         if space.is_stale:
             _log.warning("the queue of namespace %s is derived anew, after an error in an earlier change", namespace)

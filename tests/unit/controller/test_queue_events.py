@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from componentrun.api import names
 from componentrun.controller.caches import Caches, Key
 from componentrun.controller.queues import Queues
-from componentrun.core.queue import Queue
+from componentrun.core.queue import Entry, Queue
 
 NAMES = st.sampled_from("abcd")
 COMPONENT = "loader"
@@ -163,6 +164,7 @@ class AnyEvents(RuleBasedStateMachine):
         keeping = {(pod["metadata"]["labels"][names.RUN_LABEL], uid) for uid, pod in self.world.pods.items()}
         assert {(facts.name, facts.order.uid) for facts in space.facts.values()} <= runs | keeping
         assert space.claims <= space.facts.keys()
+        assert not space.unplaced
         assert space.left.keys() <= space.pods.keys() <= keeping
         assert space.defaults.keys() <= {COMPONENT}
         known = {name for name, facts in space.facts.items() if space.entry(facts) is not None}
@@ -172,7 +174,7 @@ class AnyEvents(RuleBasedStateMachine):
     def the_queue_follows_from_what_is_known(self) -> None:
         space = self.world.queues._namespaces.get("team")
         if space is not None:
-            fresh = replace(space, queue=Queue(), facts=dict(space.facts), claims=set(space.claims))
+            fresh = replace(space, facts=dict(space.facts), claims=set(space.claims))
             fresh.derive()
             assert fresh.queue._entries == space.queue._entries
             assert fresh.queue._groups == space.queue._groups
@@ -205,6 +207,32 @@ def test_after_an_error_the_queue_is_derived_anew(monkeypatch: pytest.MonkeyPatc
     world.change("a", status={"phase": "Succeeded"})
     assert world.queues.turn(Key("team", "b")).verdict == "start"
     assert Key("team", "b") in world.looked_at
+
+
+def test_a_run_that_the_queue_can_not_take_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Events()
+    put = Queue.put
+
+    def raises(queue: Queue, entry: Entry) -> set[str]:
+        if entry.name == "bad":
+            raise ZeroDivisionError
+        return put(queue, entry)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Queue, "put", raises)
+        for name in ("a", "bad", "b"):
+            with suppress(ZeroDivisionError):
+                world.create(name, {"configuration": {"id": "42"}})
+        assert [world.queues.turn(Key("team", name)).verdict for name in "ab"] == ["start", "wait"]
+        with pytest.raises(ZeroDivisionError):
+            world.queues.turn(Key("team", "bad"))
+        world.change("a", status={"phase": "Succeeded"})
+        assert world.queues.turn(Key("team", "b")).verdict == "start"
+    assert world.queues.turn(Key("team", "bad")).verdict == "start"
+    assert world.queues.turn(Key("team", "b")).verdict == "wait", "the other one is older"
+    for name in ("a", "bad", "b"):
+        world.delete(name)
+    assert world.queues._namespaces == {}
 
 
 def test_a_namespace_without_runs_is_forgotten() -> None:

@@ -1,4 +1,4 @@
-"""The queue under any sequence of changes: nothing of a run outlives it, and each answer follows from the runs there."""
+"""The queue under any sequence of changes: nothing of a run outlives it, and answers follow from the runs there."""
 
 from __future__ import annotations
 
