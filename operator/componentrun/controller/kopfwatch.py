@@ -170,12 +170,10 @@ def make_registry(caches: Caches, queue: WorkQueue[Key], metrics: Metrics, kube:
 
 
 def _handler(plural: str, caches: Caches, queue: WorkQueue[Key], metrics: Metrics) -> Callable[..., Any]:
-    errors = EventErrors(plural, metrics)
-
     async def handle(event: kopf.RawEvent, **_: Any) -> None:
         metrics.watch_event(plural)
         obj: Any = event["object"]
-        with errors.of(obj["metadata"]["uid"], name_of(obj)):
+        with EventErrors(plural, metrics).of(obj["metadata"]["uid"], name_of(obj)):
             take_in(caches, queue, plural, event["type"], obj)
 
     return handle

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from componentrun.controller.caches import Key, version_of
 from componentrun.core.concurrency import DEFAULTS, defaults_of, entry_of, facts_of, limit_of
-from componentrun.core.queue import START, Queue
+from componentrun.core.queue import START, Queue, Turn
 from componentrun.core.waiting import occupies
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from componentrun.controller.caches import Caches
     from componentrun.core.concurrency import Defaults, RunFacts
     from componentrun.core.observed import PodView
-    from componentrun.core.queue import Entry, Turn
+    from componentrun.core.queue import Entry
 
 __all__ = ["Queues"]
 
@@ -95,6 +95,14 @@ class _Namespace:
             self.forget(name)
         return self.queue.remove(name)
 
+    def behind_unplaced(self, name: str) -> Turn | None:
+        """The answer for a run that waits where the queue lacks one of its group: that one may be running."""
+        facts = self.facts.get(name)
+        if not self.unplaced or facts is None or facts.group is None or self.is_running(facts):
+            return None
+        ahead = sorted(other for other in self.unplaced if self.facts[other].group == facts.group)
+        return Turn("wait", "ConcurrencyGroup", 1, facts.group, tuple(ahead)) if ahead else None
+
     def derive(self) -> None:
         """Make the queue anew from everything else, without runs that it can't take. Quotas refuse runs anew."""
         limit, self.is_stale = self.queue.limit, True
@@ -144,7 +152,7 @@ class Queues:
         with self._change(key.namespace) as space:
             if key.name in space.unplaced:
                 self._wake(key.namespace, space.place(key.name))
-            return space.queue.turn(key.name)
+            return space.behind_unplaced(key.name) or space.queue.turn(key.name)
 
     def claim(self, key: Key, *, starts: bool) -> None:
         """This run is about to be started, or is not after all. One that is deleted meanwhile claims nothing."""

@@ -185,7 +185,7 @@ class Queue:
             return set()  # another attempt of a run that has its place holds nobody up
         self._room.refuse(entry, said)
         # While it was tried, it took room in the limit that is free again; those of full classes would be refused, too.
-        return self._named(self._room.front(FRONT)) - {name}
+        return set() if self.limit is None else self._named(self._room.front(FRONT)) - {name}
 
     def refused(self) -> tuple[str, ...]:
         """The runs that wait for a quota, of each class the first."""

@@ -115,4 +115,4 @@ class AnyChanges(RuleBasedStateMachine):
 
 
 TestAnyChanges = AnyChanges.TestCase
-TestAnyChanges.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)
+TestAnyChanges.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
