@@ -141,7 +141,7 @@ async def _not_found(store: Store, table: TableId) -> str:
         async with asyncio.timeout(_SUGGESTION_SECONDS):
             hint = await search
     except TimeoutError:
-        hint = "`componentrun table list` names those that there are"
+        hint = "`componentrun table ls` names those that there are"
     return f"there is no table `{table}` in {store.settings.title} ({store.settings.where()}). {hint}"
 
 

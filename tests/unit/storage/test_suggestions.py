@@ -48,7 +48,7 @@ async def test_a_suggestion_that_others_hold_up_is_left_out(store: Store, monkey
     over = threading.Event()
     others = tables._SUGGESTIONS.submit(over.wait)
     try:
-        with pytest.raises(UserError, match=r"there is no table .*`componentrun table list`"):
+        with pytest.raises(UserError, match=r"there is no table .*`componentrun table ls`"):
             await need_table(store, WANTED)
     finally:
         over.set()
