@@ -54,7 +54,7 @@ async def collect(chosen: Settings) -> None:
         forwarder = Forwarder(kube, metrics, chosen.is_ours)
         stores = Stores(kube, metrics, forwarder)
         registry = Registry(Services(kube, stores, metrics, chosen, nodes))
-        watches = _watches(kube, chosen, registry, nodes)
+        watches = _watches(kube, chosen, registry, nodes, metrics)
         process = chosen.process
         server = HealthServer(process.host, process.port, lambda: _unready(watches), metrics.render)
         await server.start()
@@ -70,15 +70,15 @@ async def collect(chosen: Settings) -> None:
             await server.stop()
 
 
-def _watches(kube: Kube, chosen: Settings, registry: Registry, nodes: NodeLogs | None) -> list[Watch]:
+def _watches(kube: Kube, chosen: Settings, registry: Registry, nodes: NodeLogs | None, metrics: Metrics) -> list[Watch]:
     made: list[Watch] = []
     if nodes is not None and chosen.node_logs is not None:
-        made.append(Watch(kube, PODS, chosen.node_logs.namespace, nodelogs.SELECTOR, nodes))
+        made.append(Watch(kube, PODS, chosen.node_logs.namespace, nodelogs.SELECTOR, nodes, metrics))
     for namespace in chosen.process.namespaces or (None,):
         # Pods first: a run that is told has its pods then, mostly.
         made += [
-            Watch(kube, PODS, namespace, names.RUN_LABEL, PodTarget(registry)),
-            Watch(kube, RUNS, namespace, "", RunTarget(registry)),
+            Watch(kube, PODS, namespace, names.RUN_LABEL, PodTarget(registry), metrics),
+            Watch(kube, RUNS, namespace, "", RunTarget(registry), metrics),
         ]
     return made
 

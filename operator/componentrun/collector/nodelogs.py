@@ -20,8 +20,10 @@ from componentrun.process import nodelogs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from componentrun.collector.settings import NodeLogSettings
+    from componentrun.process.eventerrors import EventErrors
 
 __all__ = ["NodeLogError", "NodeLogs", "Part"]
 
@@ -114,6 +116,11 @@ class NodeLogs:
     def deleted(self, uid: str, _last: Mapping[str, Any] | None = None, /) -> None:
         """A log server's pod is gone."""
         self._servers.pop(uid, None)
+
+    def vanished(self, uids: AbstractSet[str], _errors: EventErrors, /) -> None:
+        """Pods of log servers are gone."""
+        for uid in uids:
+            self._servers.pop(uid, None)
 
     @asynccontextmanager
     async def read(

@@ -15,9 +15,11 @@ from componentrun.collector.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     from componentrun.collector.facts import RunFacts
     from componentrun.collector.worker import Services
+    from componentrun.process.eventerrors import EventErrors
 
 __all__ = ["PodTarget", "Registry", "RunTarget"]
 
@@ -139,11 +141,16 @@ class RunTarget:
             return
         self._registry.run_changed(run)
 
-    def deleted(self, uid: str, last: Mapping[str, Any] | None) -> None:
+    def deleted(self, uid: str, last: Mapping[str, Any]) -> None:
         """A run is gone."""
-        if last is not None:
-            self.changed(last)
+        self.changed(last)
         self._registry.run_deleted(uid)
+
+    def vanished(self, uids: AbstractSet[str], errors: EventErrors) -> None:
+        """Runs are gone, and their end was missed."""
+        for uid in uids:
+            with errors.of(uid, uid):
+                self._registry.run_deleted(uid)
 
 
 class PodTarget:
@@ -157,8 +164,13 @@ class PodTarget:
         """A pod as it is now."""
         self._registry.pod_changed(pod_facts(raw))
 
-    def deleted(self, uid: str, last: Mapping[str, Any] | None) -> None:
+    def deleted(self, uid: str, last: Mapping[str, Any]) -> None:
         """A pod is gone."""
-        if last is not None:
-            self.changed(last)  # exit codes come with it
+        self.changed(last)  # exit codes come with it
         self._registry.pod_deleted(uid)
+
+    def vanished(self, uids: AbstractSet[str], errors: EventErrors) -> None:
+        """Pods are gone, and their end was missed."""
+        for uid in uids:
+            with errors.of(uid, uid):
+                self._registry.pod_deleted(uid)

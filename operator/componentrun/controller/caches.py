@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from componentrun.api import names
 from componentrun.api.componentrun import ComponentRun
+from componentrun.controller.bynamespace import ByNamespace
 from componentrun.core.outcome import TERMINAL
 from componentrun.core.podview import asked_before, read_pod
 
@@ -86,7 +87,7 @@ class ObjectCache:
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
-        self._objects: dict[Key, _Cached] = {}
+        self._objects: ByNamespace[_Cached] = ByNamespace()
         self._gone = _Gone()
         self._listeners: list[Callable[[Key], object]] = []
 
@@ -138,7 +139,7 @@ class ObjectCache:
 
     def of_namespace(self, namespace: str) -> Iterator[bytes]:
         """All objects of a namespace as JSON."""
-        return (cached.document for key, cached in self._objects.items() if key.namespace == namespace)
+        return (cached.document for _, cached in self._objects.of(namespace))
 
     def vanished(self, key: Key, uid: str) -> bool:
         """A listing lacks this object; the same as `gone`."""
@@ -150,11 +151,7 @@ class ObjectCache:
 
     def older_than(self, version: int, namespace: str | None) -> list[tuple[Key, str]]:
         """Keys and uids of objects (of a namespace, or of all) that were seen last at or before this version."""
-        return [
-            (key, cached.uid)
-            for key, cached in self._objects.items()
-            if cached.version <= version and namespace in {None, key.namespace}
-        ]
+        return [(key, cached.uid) for key, cached in self._objects.of(namespace) if cached.version <= version]
 
 
 class RunCache(ObjectCache):
@@ -240,7 +237,7 @@ class PodCache:
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
-        self._pods: dict[Key, dict[str, _CachedPod]] = {}
+        self._pods: ByNamespace[dict[str, _CachedPod]] = ByNamespace()
         self._gone = _Gone()
         self.on_pod: Callable[[Key, str, str, PodView], object] = _nobody
         """Called with the run, its uid, the uid and the state of each pod that is new, has changed or is gone."""
@@ -301,9 +298,9 @@ class PodCache:
         """Run and uid of pods that are not known as gone and were seen last at or before this version."""
         return [
             (key, uid)
-            for key, pods in self._pods.items()
+            for key, pods in self._pods.of(namespace)
             for uid, pod in pods.items()
-            if pod.version <= version and not pod.view.gone and namespace in {None, key.namespace}
+            if pod.version <= version and not pod.view.gone
         ]
 
     def _remember(self, obj: Mapping[str, Any], *, gone: bool) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import kopf
 
 from componentrun.controller.handlers import take_in
+from componentrun.process.eventerrors import EventErrors, name_of
 from componentrun.process.kubeerrors import KubeError
 from componentrun.process.launch import listen_to_signals
 from componentrun.process.resources import COMPONENTS, STORAGES
@@ -172,7 +173,8 @@ def _handler(plural: str, caches: Caches, queue: WorkQueue[Key], metrics: Metric
     async def handle(event: kopf.RawEvent, **_: Any) -> None:
         metrics.watch_event(plural)
         obj: Any = event["object"]
-        take_in(caches, queue, plural, event["type"], obj)
+        with EventErrors(plural, metrics).of(obj["metadata"]["uid"], name_of(obj)):
+            take_in(caches, queue, plural, event["type"], obj)
 
     return handle
 

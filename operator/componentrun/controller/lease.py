@@ -78,17 +78,21 @@ class Lease:
         self._clock = clock
         self._seen: tuple[object, ...] = ()
         self._seen_at = float("-inf")
+        self._renewed_at = float("-inf")
+        """When the last renewal was sent; others may count from then, however late its answer comes."""
 
     async def acquire(self) -> None:
         """Return when we hold the Lease; ask again and again until then."""
         told = ""
         while True:
+            asked_at = self._clock()
             try:
                 holder = await self.try_once()
             except KubeError as error:
                 _log.warning("asking for the lease failed: %s", error.message)
                 holder = None
             if holder == self._identity:
+                self._renewed_at = asked_at
                 _log.info("holds the lease %s/%s", self._settings.namespace, self._settings.name)
                 return
             if holder and holder != told:
@@ -97,26 +101,26 @@ class Lease:
             await asyncio.sleep(self._settings.look_every)
 
     async def hold(self) -> None:
-        """Renew the Lease for as long as that works.
+        """Renew the Lease that was acquired, for as long as that works.
 
         Raises:
             LostError: it could not be renewed in time, or somebody else has it.
         """
-        renewed = self._clock()
         while True:
             await asyncio.sleep(self._settings.renew_every)
-            left = self._settings.give_up_after - (self._clock() - renewed)
+            asked_at = self._clock()
+            left = self._settings.give_up_after - (asked_at - self._renewed_at)
             try:
                 async with asyncio.timeout(max(left, 0.001)):
                     holder = await self.try_once()
             except (KubeError, TimeoutError) as error:
                 _log.warning("renewing the lease failed: %s", error)
-                if self._clock() - renewed >= self._settings.give_up_after:
+                if self._clock() - self._renewed_at >= self._settings.give_up_after:
                     raise LostError("the lease could not be renewed in time; the operator starts again") from error
                 continue
             if holder != self._identity:
                 raise LostError(f"the lease is held by {holder} now; the operator starts again")
-            renewed = self._clock()
+            self._renewed_at = asked_at
 
     async def release(self) -> None:
         """Give the Lease back, so that another one need not wait. Only for a holder whose work is done."""

@@ -4,30 +4,121 @@ A change of one run, one pod, a Component or a Storage changes a queue, and the 
 end, are put on the work queue at once: nobody asks again and again. What is being started is claimed before anything is
 sent, so that no other worker starts a second one of its group; after that the run's status, and its pod, say that it
 has a place. A restarted operator has listed both before it starts anything.
+
+All that is known of a namespace is in one object, which goes when the namespace has no run, pod or Component that
+counts. After an unexpected error its queue is derived anew from the rest (decision 0039).
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from componentrun.controller.caches import Key, version_of
 from componentrun.core.concurrency import DEFAULTS, defaults_of, entry_of, facts_of, limit_of
-from componentrun.core.queue import START, Queue
+from componentrun.core.queue import START, Queue, Turn
 from componentrun.core.waiting import occupies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from componentrun.api.componentrun import WaitingFor
     from componentrun.controller.caches import Caches
     from componentrun.core.concurrency import Defaults, RunFacts
     from componentrun.core.observed import PodView
-    from componentrun.core.queue import Turn
+    from componentrun.core.queue import Entry
 
 __all__ = ["Queues"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Namespace:
+    """What counts in one namespace, and the queue that follows from it."""
+
+    name: str
+    queue: Queue = field(default_factory=Queue)
+    facts: dict[str, RunFacts] = field(default_factory=dict)
+    """Of runs by their name, until they have ended, or are deleted and none of their pods keeps their place."""
+    claims: set[str] = field(default_factory=set)
+    """Names of runs that are being started; each is in `facts`."""
+    pods: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    """Of each run, by its name and uid, the pods that keep its place."""
+    left: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    """Runs whose pods still run though another run has their name; each is in `pods`."""
+    defaults: dict[str, Defaults] = field(default_factory=dict)
+    """Of Components that say something."""
+    is_stale: bool = False
+    """Whether the queue was left in the middle of a change."""
+    unplaced: set[str] = field(default_factory=set)
+    """Names of runs that the queue could not take: an error that is theirs alone."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known of it that counts."""
+        return not (self.facts or self.pods or self.defaults)
+
+    def forget(self, name: str) -> None:
+        """A run counts no more."""
+        self.facts.pop(name, None)
+        self.claims.discard(name)
+        self.unplaced.discard(name)
+
+    def is_running(self, facts: RunFacts) -> bool:
+        """Whether a run has a place, by its status or by its pods."""
+        return facts.stage == "started" or (facts.name, facts.order.uid) in self.pods
+
+    def entry(self, facts: RunFacts) -> Entry | None:
+        """A run as it stands in the queue; None where it neither waits nor has a place."""
+        running, claimed = self.is_running(facts), facts.name in self.claims
+        if not (running or claimed or facts.stage == "waiting"):
+            return None
+        defaults = self.defaults.get(facts.component or "", DEFAULTS)
+        return entry_of(facts, defaults, placed=running or claimed, claimed=claimed and not running)
+
+    def place(self, name: str) -> set[str]:
+        """Have the queue say what is known of the run. Which others to look at again."""
+        facts = self.facts.get(name)
+        if facts is not None and facts.stage in {"started", "ended"}:
+            self.claims.discard(name)
+        entry = None if facts is None else self.entry(facts)
+        if entry is not None:
+            moved = self.queue.put(entry)
+            self.unplaced.discard(name)
+            return moved
+        if facts is not None and facts.stage == "ended":
+            self.forget(name)
+        return self.queue.remove(name)
+
+    def behind_unplaced(self, name: str) -> Turn | None:
+        """The answer for a run that waits where the queue lacks one of its group: that one may be running."""
+        facts = self.facts.get(name)
+        if not self.unplaced or facts is None or facts.group is None or self.is_running(facts):
+            return None
+        ahead = sorted(other for other in self.unplaced if self.facts[other].group == facts.group)
+        return Turn("wait", "ConcurrencyGroup", 1, facts.group, tuple(ahead)) if ahead else None
+
+    def derive(self) -> None:
+        """Make the queue anew from everything else, without runs that it can't take. Quotas refuse runs anew."""
+        limit, self.is_stale = self.queue.limit, True
+        while self.is_stale:
+            self.queue, self.is_stale = Queue(), False
+            self.queue.limit = limit
+            for entry in self.left.values():
+                self.queue.put(entry)
+            for name in [name for name in self.facts if name not in self.unplaced]:
+                try:
+                    self.place(name)
+                except Exception:  # noqa: BLE001 - a defect that one run brings about stays with it
+                    _log.exception("run %s/%s can't be put in the queue; the others are", self.name, name)
+                    self.unplaced.add(name)
+                    self.is_stale = True
+                    break
 
 
 class Queues:
@@ -44,129 +135,149 @@ class Queues:
         self._caches = caches
         self._look = look
         self._limit = limit
-        self._namespaces: dict[str, Queue] = {}
-        self._facts: dict[Key, RunFacts] = {}
-        self._pods: dict[tuple[Key, str], set[str]] = {}
-        """Of each run, by its name and uid, the pods that keep its place."""
-        self._left: dict[tuple[Key, str], str] = {}
-        """Names in the queue of runs whose pods still run though another run has their name."""
-        self._claims: set[Key] = set()
-        self._defaults: dict[Key, Defaults] = {}
+        self._namespaces: dict[str, _Namespace] = {}
         caches.runs.on_run = self._run_changed
         caches.pods.on_pod = self._pod_changed
         caches.components.listen(self._component_changed)
         caches.storages.listen(self._storage_changed)
 
     def turn(self, key: Key) -> Turn:
-        """Whether this run may start, what it waits for, and whether another one takes its place."""
-        queue = self._namespaces.get(key.namespace)
-        return START if queue is None else queue.turn(key.name)
+        """Whether this run may start, what it waits for, and whether another one takes its place.
+
+        Raises:
+            Exception: whatever keeps the queue from taking this run.
+        """
+        if key.namespace not in self._namespaces:
+            return START
+        with self._change(key.namespace) as space:
+            if key.name in space.unplaced:
+                self._wake(key.namespace, space.place(key.name))
+            return space.behind_unplaced(key.name) or space.queue.turn(key.name)
 
     def claim(self, key: Key, *, starts: bool) -> None:
-        """This run is about to be started, or is not after all."""
-        if starts == (key in self._claims):
+        """This run is about to be started, or is not after all. One that is deleted meanwhile claims nothing."""
+        space = self._namespaces.get(key.namespace)
+        if space is None or key.name not in space.facts or starts == (key.name in space.claims):
             return
-        (self._claims.add if starts else self._claims.discard)(key)
-        self._place(key)
+        with self._change(key.namespace) as space:
+            (space.claims.add if starts else space.claims.discard)(key.name)
+            self._wake(key.namespace, space.place(key.name))
 
     def quota_full(self, key: Key, said: str) -> None:
         """A quota refused this run's pod: it keeps no place, and those behind it wait for it."""
         self.claim(key, starts=False)
-        self._queue(key.namespace).quota_full(key.name, said)
+        if key.namespace not in self._namespaces:
+            return
+        with self._change(key.namespace) as space:
+            self._wake(key.namespace, space.queue.quota_full(key.name, said))
 
     def counts(self) -> Mapping[WaitingFor, int]:
         """How many runs wait for what."""
         total: Counter[WaitingFor] = Counter()
-        for queue in self._namespaces.values():
-            total.update(queue.counts())
+        for namespace in list(self._namespaces):
+            with self._change(namespace) as space:
+                total.update(space.queue.counts())
         return total
 
     def _run_changed(self, key: Key, run: Mapping[str, Any] | None) -> None:
-        known = self._facts.get(key)
-        if run is None or known is None or known.order.uid != run["metadata"].get("uid"):
-            # What was being started is gone; a later run of its name waits for its own turn.
-            self._claims.discard(key)
-        if run is not None:
-            if known is not None and known.order.uid != run["metadata"].get("uid"):
-                self._leave(key, known)
-            self._facts[key] = facts_of(run, version_of(run), known)
-        elif known is None or not self._pods.get((key, known.order.uid)):
-            # With a pod that still runs, it keeps its place until that is gone, too.
-            self._facts.pop(key, None)
-        self._place(key)
-
-    def _leave(self, key: Key, facts: RunFacts) -> None:
-        """Another run has this one's name; its place is kept by its pods, not by the other one."""
-        who = key, facts.order.uid
-        queue = self._queue(key.namespace)
-        moved = queue.remove(facts.name)
-        if self._pods.get(who):
-            self._left[who] = name = f"{facts.name} (deleted, {facts.order.uid})"
-            defaults = self._defaults.get(Key(key.namespace, facts.component or ""), DEFAULTS)
-            queue.put(replace(entry_of(facts, defaults, placed=True), name=name))
-        self._wake(key.namespace, moved)
+        with self._change(key.namespace) as space:
+            known = space.facts.get(key.name)
+            if known is not None and (run is None or known.order.uid != run["metadata"].get("uid")):
+                # What was being started is gone; a later run of its name waits for its own turn.
+                space.claims.discard(key.name)
+            if run is not None:
+                if known is not None and known.order.uid != run["metadata"].get("uid"):
+                    self._wake(key.namespace, _leave(space, known))
+                space.facts[key.name] = facts_of(run, version_of(run), known)
+            elif known is not None and (key.name, known.order.uid) not in space.pods:
+                # With a pod that still runs, it keeps its place until that is gone, too.
+                space.forget(key.name)
+            self._wake(key.namespace, space.place(key.name))
 
     def _pod_changed(self, key: Key, run_uid: str, uid: str, pod: PodView) -> None:
-        who = key, run_uid
-        pods = self._pods.setdefault(who, set())
-        (pods.add if occupies(pod) else pods.discard)(uid)
-        if not pods:
-            del self._pods[who]
-            left = self._left.pop(who, None)
-            if left is not None:
-                self._wake(key.namespace, self._queue(key.namespace).remove(left))
-            elif self._caches.runs.document(key) is None:
-                self._facts.pop(key, None)
-        self._place(key)
-        if pod.gone or pod.ended:
-            # A quota counts the pod no more.
-            self._wake(key.namespace, self._queue(key.namespace).refused())
+        with self._change(key.namespace) as space:
+            who = key.name, run_uid
+            if occupies(pod):
+                space.pods.setdefault(who, set()).add(uid)
+            elif who in space.pods:
+                space.pods[who].discard(uid)
+                if not space.pods[who]:
+                    self._wake(key.namespace, self._last_pod_gone(space, key, run_uid))
+            self._wake(key.namespace, space.place(key.name))
+            if pod.gone or pod.ended:
+                # A quota counts the pod no more.
+                self._wake(key.namespace, space.queue.refused())
+
+    def _last_pod_gone(self, space: _Namespace, key: Key, run_uid: str) -> set[str]:
+        """No pod keeps the place of this run any more. Which others to look at again."""
+        del space.pods[key.name, run_uid]
+        left = space.left.pop((key.name, run_uid), None)
+        if left is not None:
+            return space.queue.remove(left.name)
+        known = space.facts.get(key.name)
+        if known is not None and known.order.uid == run_uid and self._caches.runs.document(key) is None:
+            space.forget(key.name)
+        return set()
 
     def _component_changed(self, key: Key) -> None:
-        document = self._caches.components.document(key)
-        defaults = DEFAULTS if document is None else defaults_of(json.loads(document))
-        if defaults == self._defaults.get(key, DEFAULTS):
-            return
-        self._defaults[key] = defaults
-        for run, facts in list(self._facts.items()):
-            if run.namespace == key.namespace and facts.component == key.name:
-                self._place(run)
-                self._look(run)
+        with self._change(key.namespace) as space:
+            document = self._caches.components.document(key)
+            before = space.defaults.pop(key.name, DEFAULTS)
+            defaults = DEFAULTS if document is None else defaults_of(json.loads(document))
+            if defaults != DEFAULTS:
+                space.defaults[key.name] = defaults
+            if defaults == before:
+                return
+            for name in [name for name, facts in space.facts.items() if facts.component == key.name]:
+                self._wake(key.namespace, space.place(name))
+                self._look(Key(key.namespace, name))
 
     def _storage_changed(self, key: Key) -> None:
-        queue = self._queue(key.namespace)
-        before, queue.limit = queue.limit, self._limit_of(key.namespace)
-        if queue.limit != before:
-            self._wake(key.namespace, queue.front())
+        if key.namespace not in self._namespaces:
+            return  # asked for the limit when there is a run
+        with self._change(key.namespace) as space:
+            before, space.queue.limit = space.queue.limit, self._limit_of(key.namespace)
+            if space.queue.limit != before:
+                self._wake(key.namespace, space.queue.front())
 
-    def _place(self, key: Key) -> None:
-        """Have the queue say what is known of the run."""
-        queue = self._queue(key.namespace)
-        facts = self._facts.get(key)
-        if facts is not None and facts.stage in {"started", "ended"}:
-            self._claims.discard(key)
-        claimed = key in self._claims
-        running = facts is not None and (facts.stage == "started" or bool(self._pods.get((key, facts.order.uid))))
-        if facts is not None and (running or claimed or facts.stage == "waiting"):
-            defaults = self._defaults.get(Key(key.namespace, facts.component or ""), DEFAULTS)
-            entry = entry_of(facts, defaults, placed=running or claimed, claimed=claimed and not running)
-            moved = queue.put(entry)
-        else:
-            moved = queue.remove(key.name)
-            if facts is not None and facts.stage == "ended":
-                del self._facts[key]
-        self._wake(key.namespace, moved)
+    @contextmanager
+    def _change(self, namespace: str) -> Iterator[_Namespace]:
+        """What is known of a namespace, to be changed; after an error within, its queue is derived anew.
 
-    def _queue(self, namespace: str) -> Queue:
-        queue = self._namespaces.get(namespace)
-        if queue is None:
-            queue = self._namespaces[namespace] = Queue()
-            queue.limit = self._limit_of(namespace)
-        return queue
+        The error is raised: whoever told of the change logs and counts it.
+        """
+        space = self._namespaces.get(namespace)
+        if space is None:
+            space = self._namespaces[namespace] = _Namespace(namespace)
+            space.queue.limit = self._limit_of(namespace)
+        if space.is_stale:
+            _log.warning("the queue of namespace %s is derived anew, after an error in an earlier change", namespace)
+            space.derive()
+            self._wake(namespace, space.queue.front())
+        try:
+            yield space
+        except BaseException:
+            space.is_stale = True
+            raise
+        finally:
+            if space.is_empty:
+                del self._namespaces[namespace]
 
     def _limit_of(self, namespace: str) -> int | None:
         return limit_of([json.loads(item) for item in self._caches.storages.of_namespace(namespace)], self._limit)
 
     def _wake(self, namespace: str, runs: Iterable[str]) -> None:
-        for name in self._queue(namespace).in_order(runs):
+        for name in self._namespaces[namespace].queue.in_order(runs):
             self._look(Key(namespace, name))
+
+
+def _leave(space: _Namespace, facts: RunFacts) -> set[str]:
+    """Another run has this one's name; its place is kept by its pods, not by the other one. Whom to look at again."""
+    who = facts.name, facts.order.uid
+    moved = space.queue.remove(facts.name)
+    if who not in space.pods:
+        return moved
+    defaults = space.defaults.get(facts.component or "", DEFAULTS)
+    name = f"{facts.name} (deleted, {facts.order.uid})"
+    space.left[who] = entry = replace(entry_of(facts, defaults, placed=True), name=name)
+    return moved | space.queue.put(entry)

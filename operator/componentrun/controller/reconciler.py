@@ -15,6 +15,7 @@ from componentrun.api import names
 from componentrun.controller.caches import Key
 from componentrun.controller.hiding import Hider
 from componentrun.controller.removal import Remover
+from componentrun.controller.runmemory import RunMemories
 from componentrun.core import conditions
 from componentrun.core import plan as core_plan
 from componentrun.core import status as core_status
@@ -94,11 +95,8 @@ class Reconciler:
         self._clock = clock
         self._remover = Remover(kube, caches, limits)
         self._hider = Hider(kube)
-        self._failing_since: dict[str, datetime] = {}
-        self._settled: set[str] = set()
+        self._memories = RunMemories()
         self._acting_since: datetime | None = None
-        self._granted: dict[Key, tuple[str, datetime]] = {}
-        """The pod that has its Secret, and since when that is known."""
         self.active = True
         """Whether this operator acts; one that stands by only keeps its caches tidy."""
 
@@ -120,7 +118,7 @@ class Reconciler:
         if run is None:
             if self.active:
                 await self._remover.sweep(key)
-            self._granted.pop(key, None)
+            self._memories.forget(key)
             self._caches.pods.forget(key, only_gone=True)
             return None
         if not self.active:
@@ -151,7 +149,7 @@ class Reconciler:
         pod = self._caches.pods.current(key, run.metadata.uid)
         earlier = self._caches.pods.earlier(key, run.metadata.uid, pod)
         was_over = core_status.is_terminal(run.status)
-        granted = pod is not None and self._is_granted(key, pod.uid)
+        granted = pod is not None and self._is_granted(run, pod.uid)
         turn = self._queues.turn(key)
         now = self._clock()
         self._acting_since = self._acting_since or now
@@ -162,7 +160,7 @@ class Reconciler:
         ended = core_status.is_terminal(run.status) and not was_over
         if core_status.is_terminal(run.status):
             self._caches.pods.forget(key, only_gone=True)
-            self._granted.pop(key, None)
+            self._memories.ended(key)
             if core_status.may_be_half(run.status):
                 await self._complete(run)
         if ended:
@@ -193,6 +191,7 @@ class Reconciler:
         told = error.message if isinstance(error, ComponentRunError) else f"{type(error).__name__}: {error}"
         final = PlatformError(f"the operator gave it up: {told}", Reason.INTERNAL)
         await self._write(run, core_status.start_failed(run, final, limits=self._limits, now=self._clock()))
+        self._memories.ended(key)
         pod = self._caches.pods.current(key, run.metadata.uid)
         if pod is not None and not pod.gone:
             await self._remover.delete(key, DeletePod(pod.name, pod.uid, _KILL_SECONDS))
@@ -240,7 +239,7 @@ class Reconciler:
             now = self._clock()
             status = core_status.start_failed(run, error, limits=self._patience(run, "Queued", now), now=now)
             return await self._failed(run, status, error)
-        self._failing_since.pop(run.metadata.uid, None)
+        self._memories.of(run).failing_since = None
         run = await self._write(run, started.status)
         try:
             await self._starter.give(run, started)
@@ -264,12 +263,12 @@ class Reconciler:
         return self._given(run, uid)
 
     def _given(self, run: ComponentRun, pod_uid: str) -> ComponentRun:
-        self._granted[Key(run.metadata.namespace, run.metadata.name)] = pod_uid, self._clock()
+        self._memories.of(run).granted = pod_uid, self._clock()
         return run
 
-    def _is_granted(self, key: Key, pod_uid: str) -> bool:
+    def _is_granted(self, run: ComponentRun, pod_uid: str) -> bool:
         """Whether the pod is known to have its Secret. That of one that waits for long may have been deleted since."""
-        uid, since = self._granted.get(key, ("", self._clock()))
+        uid, since = self._memories.of(run).granted or ("", self._clock())
         return uid == pod_uid and (self._clock() - since).total_seconds() < _KNOWN_SECONDS
 
     async def _not_given(self, run: ComponentRun, error: ComponentRunError) -> ComponentRun:
@@ -283,7 +282,7 @@ class Reconciler:
     async def _no_room(self, run: ComponentRun, error: QuotaExceededError) -> ComponentRun:
         """A quota is used up: the run waits, for as long as it takes, unless the quota has no room for it at all."""
         now = self._clock()
-        self._failing_since.pop(run.metadata.uid, None)
+        self._memories.of(run).failing_since = None
         quota = read_quota(error.message)
         if quota is not None and quota.too_small:
             refusal = PlatformError(f"{quota} is too small for its pod: ask for less, or have it raised", _REJECTED)
@@ -299,7 +298,8 @@ class Reconciler:
 
         What a run waited for its turn, for a quota, or for an operator that was away, does not count.
         """
-        failing_since = self._failing_since.setdefault(run.metadata.uid, now)
+        memory = self._memories.of(run)
+        failing_since = memory.failing_since = memory.failing_since or now
         begun = next((item.start_time for item in reversed(run.status.phases) if item.phase == phase), now)
         waited, limits = max((failing_since - begun).total_seconds(), 0.0), self._limits
         return replace(limits, start_retry=limits.start_retry + waited, publish_retry=limits.publish_retry + waited)
@@ -312,7 +312,7 @@ class Reconciler:
             limits = self._patience(run, "Publishing", now)
             status = core_status.publish_failed(run, error, limits=limits, now=now, journal_written=begun)
             return await self._failed(run, status, error)
-        self._failing_since.pop(run.metadata.uid, None)
+        self._memories.of(run).failing_since = None
         run = await self._write(run, status)
         if core_status.is_terminal(run.status):
             return run
@@ -326,7 +326,7 @@ class Reconciler:
         Raises:
             TransientError: the store is still away.
         """
-        if run.metadata.uid in self._settled:
+        if self._memories.of(run).is_complete:
             return
         try:
             done = await self._publisher.resume(run)
@@ -348,13 +348,12 @@ class Reconciler:
             )
             await self._writer.write(run, run.status.model_copy(update={"conditions": changed}))
             _logger(run).info("%s", message)
-        self._settled.add(run.metadata.uid)
+        self._memories.of(run).is_complete = True
 
     async def _failed(self, run: ComponentRun, status: ComponentRunStatus, error: ComponentRunError) -> ComponentRun:
         """Write what an error made of the run; it is tried again unless that is the end."""
         run = await self._write(run, status)
         if core_status.is_terminal(run.status):
-            self._failing_since.pop(run.metadata.uid, None)
             return run
         _logger(run).warning("%s; it will be tried again", error.message)
         raise RetryError(error.message) from error

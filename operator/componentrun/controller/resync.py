@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from componentrun.api import names
 from componentrun.controller.caches import Caches, Key, run_of_pod
+from componentrun.process.eventerrors import EventErrors, name_of
 from componentrun.process.kubeerrors import ForbiddenError
 from componentrun.process.resources import COMPONENTS, PODS, RUNS, STORAGES, Resource
 
@@ -131,19 +132,25 @@ class Resync:
         there: set[str] = set()
         changed = 0
         version = ""
+        errors = EventErrors(resource.plural, self._metrics)
         async for page in self._kube.pages(resource, namespace, labels):
             version = version or page.resource_version
             for item in page.items:
-                there.add(item["metadata"]["uid"])
-                if mirror.seen(item):
-                    changed += 1
-                    self._enqueue(resource, item)
+                uid = item["metadata"]["uid"]
+                there.add(uid)
+                with errors.of(uid, name_of(item)):
+                    if mirror.seen(item):
+                        changed += 1
+                        self._enqueue(resource, item)
         # What is newer than the listing may be missing in it.
         for key, uid in mirror.older_than(int(version) if version.isdigit() else 0, namespace):
-            if uid not in there and mirror.vanished(key, uid):
-                changed += 1
-                if resource in {RUNS, PODS}:
-                    self._queue.add(key)
+            if uid in there:
+                continue
+            with errors.of(uid, str(key)):
+                if mirror.vanished(key, uid):
+                    changed += 1
+                    if resource in {RUNS, PODS}:
+                        self._queue.add(key)
         return _Listing(version, there, changed)
 
     def _enqueue(self, resource: Resource, item: dict[str, Any]) -> None:

@@ -10,16 +10,19 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
+from componentrun.controller.caches import Key, run_of_pod
 from componentrun.controller.handlers import DELETED, take_in
 from componentrun.process.resources import PODS, RUNS
 from componentrun.process.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
-    from componentrun.controller.caches import Caches, Key
+    from componentrun.controller.caches import Caches
     from componentrun.controller.metrics import Metrics
     from componentrun.controller.workqueue import WorkQueue
+    from componentrun.process.eventerrors import EventErrors
     from componentrun.process.kube import Kube
     from componentrun.process.resources import Resource
 
@@ -34,7 +37,7 @@ def make_watches(
     """Watches of runs and of their pods, in these namespaces; without any, in all."""
     where: tuple[str | None, ...] = tuple(namespaces) or (None,)
     return [
-        Watch(kube, resource, namespace, labels, _Target(resource, caches, queue, metrics))
+        Watch(kube, resource, namespace, labels, _Target(resource, caches, queue, metrics), metrics)
         for resource, labels in _LABELS.items()
         for namespace in where
     ]
@@ -52,15 +55,27 @@ class _Target:
 
     def changed(self, raw: Mapping[str, Any]) -> None:
         """An object as it is now."""
-        self._metrics.watch_event(self._plural)
-        take_in(self._caches, self._queue, self._plural, None, raw)
+        self._take_in(None, raw)
 
-    def deleted(self, uid: str, last: Mapping[str, Any] | None) -> None:
+    def deleted(self, _uid: str, last: Mapping[str, Any], /) -> None:
         """An object is gone."""
-        if last is not None:
-            self._metrics.watch_event(self._plural)
-            take_in(self._caches, self._queue, self._plural, DELETED, last)
-            return
-        for key, known in self._mirror.older_than(sys.maxsize, None):
-            if known == uid and self._mirror.vanished(key, uid):
-                self._queue.add(key)
+        self._take_in(DELETED, last)
+
+    def vanished(self, uids: AbstractSet[str], errors: EventErrors) -> None:
+        """Objects are gone, and their end was missed."""
+        for key, uid in self._mirror.older_than(sys.maxsize, None):
+            if uid in uids:
+                with errors.of(uid, str(key)):
+                    self._queue.add(key)
+                    self._mirror.vanished(key, uid)
+
+    def _take_in(self, kind: str | None, raw: Mapping[str, Any]) -> None:
+        self._metrics.watch_event(self._plural)
+        try:
+            take_in(self._caches, self._queue, self._plural, kind, raw)
+        except Exception:
+            # The watch logs it. What the caches have got of it already may still have to be acted upon.
+            run = Key.of(raw) if self._mirror is self._caches.runs else run_of_pod(raw)
+            if run is not None:
+                self._queue.add(run)
+            raise

@@ -99,7 +99,7 @@ def defaults_of(component: Mapping[str, Any]) -> Defaults:
     parallelism = given.get("parallelism")
     return Defaults(
         policy=_policy(given) or DEFAULTS.policy,
-        parallelism=parallelism if isinstance(parallelism, int) else DEFAULTS.parallelism,
+        parallelism=parallelism if isinstance(parallelism, int) and parallelism > 0 else DEFAULTS.parallelism,
     )
 
 

@@ -6,19 +6,21 @@ A run has a place from the moment it is started until its component can't run an
   ones follow in order of creation.
 - Of one namespace, at most `limit` counted runs have a place. Runs that wait for their group don't stand in the way of
   others; those whose group has room go in order of creation.
-- Where a ResourceQuota refused a run, those that were created after it wait until it has its pod, and then go one by
-  one: many small ones would keep a large one out for ever.
+- Where a ResourceQuota refused a run, those of its class that were created after it wait until it has its pod, and then
+  go one by one: many small ones would keep a large one out for ever. They take no room in the limit meanwhile.
 - A run that replaces ends older ones of its group, the oldest first, until there is room for it.
 
 Pure: it is told of every change and says which runs to look at again. It is derived from runs and pods alone, so that
-after a restart the same comes out.
+after a restart the same comes out. All state belongs to an entry: `_take_out` removes it, whatever changes about a run.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from dataclasses import dataclass, field
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from componentrun.core.room import Room, discard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,15 +101,9 @@ class _Group:
     replacing: list[Order] = field(default_factory=list)
     """Those who wait and replace."""
     ready: tuple[Order, ...] = ()
-    """Those who wait and for whom the group has room."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Full:
-    """A quota refused this run."""
-
-    order: Order
-    said: str
+    """Those who wait and for whom the group has room: the first of `waiting`."""
+    replaced_until: Order | None = None
+    """The last member that has to make room for the newest of those who replace; with it, all before it."""
 
 
 class Queue:
@@ -115,18 +111,23 @@ class Queue:
 
     def __init__(self) -> None:
         """Nobody is there, and there is no limit."""
-        self.limit: int | None = None
         self._entries: dict[str, Entry] = {}
         self._names: dict[Order, str] = {}
         self._groups: dict[str, _Group] = {}
-        self._ready: list[Order] = []  # counted ones that wait for nothing but the limit or a quota
-        self._apart: list[Order] = []  # the same, of those that are not counted
-        self._running = 0
-        self._full: dict[tuple[str, bool], _Full] = {}
+        self._room = Room()
 
     def __len__(self) -> int:
         """How many wait or have a place."""
         return len(self._entries)
+
+    @property
+    def limit(self) -> int | None:
+        """How many counted runs may have a place; None: any number."""
+        return self._room.limit
+
+    @limit.setter
+    def limit(self, limit: int | None) -> None:
+        self._room.limit = limit
 
     def put(self, entry: Entry) -> set[str]:
         """A run is there, or has changed. Which others to look at again."""
@@ -134,37 +135,29 @@ class Queue:
         if before == entry:
             return set()
         moved: set[str] = set()
-        if before is not None and before.group != entry.group:
+        if before is not None and _line_of(before) != _line_of(entry):
             moved |= self.remove(entry.name)
-        elif before is not None:
-            self._take_out(before)
-        self._entries[entry.name] = entry
-        self._names[entry.order] = entry.name
-        if entry.placed:
-            self._running += entry.counted
-            moved |= set() if entry.claimed else self._clear(entry)
-        group = None if entry.group is None else self._groups.setdefault(entry.group, _Group())
-        if group is not None:
-            insort(group.placed if entry.placed else group.waiting, entry.order)
-            if entry.policy == "Replace" and not entry.placed:
-                insort(group.replacing, entry.order)
-                moved |= self._older(group, entry)
-            elif before is None and group.replacing and entry.order < group.replacing[-1]:
-                moved |= self._older(group, entry)  # one more for whom a run that replaces has no room
-        moved |= self._settle(entry)
+        heads = self._room.heads()
+        if entry.name in self._entries:
+            self._take_out(self._entries[entry.name])
+        self._put_in(entry)
+        moved |= self._settle(entry.group) | self._named(self._room.settle(heads))
         # One that joined the end of a line has moved nobody, and one that is tried, or was in vain, nobody yet: if it
         # had, two that are refused would bring each other back for ever.
         trying = entry.claimed or (before is not None and before.claimed and not entry.placed)
-        return (moved if before is None or trying else moved | self._front(group)) - {entry.name}
+        if before is not None and not trying:
+            moved |= self._front(entry.group)
+        return moved - {entry.name}
 
     def remove(self, name: str) -> set[str]:
         """A run neither waits nor has a place any more. Which others to look at again."""
         entry = self._entries.get(name)
         if entry is None:
             return set()
+        heads = self._room.heads()
         self._take_out(entry)
-        moved = self._clear(entry) | self._settle(entry)
-        return (moved | self._front(self._groups.get(entry.group or ""))) - {name}
+        moved = self._settle(entry.group) | self._named(self._room.settle(heads))
+        return moved | self._front(entry.group) | self.front()
 
     def turn(self, name: str) -> Turn:
         """Whether this run may start, or what it waits for. A run that is not known here minds nobody."""
@@ -172,31 +165,31 @@ class Queue:
         if entry is None:
             return START
         group = None if entry.group is None else self._groups[entry.group]
-        replaced_by = self._replaced_by(entry, group)
-        number = entry.order.number
+        turn = Turn(group=entry.group, replaced_by=self._replaced_by(entry, group), number=entry.order.number)
         if entry.placed:
-            return Turn(group=entry.group, replaced_by=replaced_by, number=number)
-        if group is not None and entry.order not in group.ready:
-            position = bisect_left(group.waiting, entry.order)
-            ahead = (*group.placed, *group.waiting[:position])[:_NAMED]
-            return Turn(
-                "forbidden" if entry.policy == "Forbid" else "wait", "ConcurrencyGroup", position + 1, entry.group,
-                self._named(ahead), replaced_by=replaced_by, number=number,
-            )  # fmt: skip
-        return self._room(entry, replaced_by)
+            return turn
+        if group is not None:
+            place = bisect_left(group.waiting, entry.order)
+            if place >= len(group.ready):
+                ahead = (*group.placed[:_NAMED], *group.waiting[: min(place, _NAMED)])[:_NAMED]
+                verdict: Literal["wait", "forbidden"] = "forbidden" if entry.policy == "Forbid" else "wait"
+                return replace(
+                    turn, verdict=verdict, waiting_for="ConcurrencyGroup", position=place + 1, ahead=self._list(ahead)
+                )
+        return self._admission(entry, turn)
 
-    def quota_full(self, name: str, said: str) -> None:
-        """A ResourceQuota refused the pod of this run: those behind it need not try."""
+    def quota_full(self, name: str, said: str) -> set[str]:
+        """A ResourceQuota refused the pod of this run: those behind it need not try. Which others to look at again."""
         entry = self._entries.get(name)
         if entry is None or entry.placed:
-            return  # another attempt of a run that has its place holds nobody up
-        known = self._full.get(_quota_class(entry))
-        if known is None or entry.order <= known.order:
-            self._full[_quota_class(entry)] = _Full(entry.order, said)
+            return set()  # another attempt of a run that has its place holds nobody up
+        self._room.refuse(entry, said)
+        # While it was tried, it took room in the limit that is free again; those of full classes would be refused, too.
+        return set() if self.limit is None else self._named(self._room.front(FRONT)) - {name}
 
     def refused(self) -> tuple[str, ...]:
         """The runs that wait for a quota, of each class the first."""
-        return self._named(full.order for full in self._full.values())
+        return self._list(sorted(self._room.waiting_heads()))
 
     def in_order(self, names: Iterable[str]) -> list[str]:
         """The runs as they stand in line."""
@@ -204,90 +197,74 @@ class Queue:
         return [entry.name for entry in sorted(known, key=lambda entry: entry.order)]
 
     def front(self) -> set[str]:
-        """Those who are next in the namespace."""
-        return set(self._named((*self._ready[:FRONT], *self._apart[:FRONT])))
+        """Those who are next in the namespace, and of each class that a quota refused, who may try."""
+        return self._named((*self._room.front(FRONT), *self._room.waiting_heads()))
 
     def counts(self) -> dict[WaitingFor, int]:
         """How many wait for what."""
         in_groups = sum(len(group.waiting) - len(group.ready) for group in self._groups.values())
-        for_room = len(self._ready) + len(self._apart)
-        if self._full:
-            return {"ConcurrencyGroup": in_groups, "ResourceQuota": for_room}
-        return {"ConcurrencyGroup": in_groups, "MaxRunning": for_room}
+        for_limit, for_quotas = self._room.counts()
+        return {"ConcurrencyGroup": in_groups, "MaxRunning": for_limit, "ResourceQuota": for_quotas}
 
-    def _room(self, entry: Entry, replaced_by: str | None) -> Turn:
-        """The group is no hindrance; a quota or the limit may be."""
-        rank = bisect_left(self._ready if entry.counted else self._apart, entry.order)
-        number = entry.order.number
-        if entry.counted and self.limit is not None and self._running + rank >= self.limit:
-            return Turn(
-                "wait", "MaxRunning", rank + 1, entry.group, limit=self.limit, replaced_by=replaced_by, number=number
-            )
-        full = self._full.get(_quota_class(entry))
-        if full is not None and full.order < entry.order:
-            return Turn(
-                "wait", "ResourceQuota", rank + 1, entry.group, self._named([full.order]), quota=full.said,
-                replaced_by=replaced_by, number=number,
+    def _admission(self, entry: Entry, turn: Turn) -> Turn:
+        """The answer for a run whose group is no hindrance; a quota or the limit may be."""
+        quota = self._room.quota_wait(entry)
+        if quota is not None and quota.position > 1:
+            return replace(
+                turn, verdict="wait", waiting_for="ResourceQuota", position=quota.position,
+                ahead=self._list([quota.first]), quota=quota.said,
             )  # fmt: skip
-        return Turn(group=entry.group, replaced_by=replaced_by, number=number, position=rank + 1)
+        position = self._room.rank(entry) + 1
+        if self._room.is_over_limit(entry):
+            return replace(
+                turn, verdict="wait", waiting_for="MaxRunning", position=position, limit=self._room.limit or 0
+            )
+        return replace(turn, position=position if quota is None else quota.position)
 
     def _replaced_by(self, entry: Entry, group: _Group | None) -> str | None:
-        """The newest run that replaces, where there would be no room for it beside this one and all between them."""
-        if group is None or not group.replacing or group.replacing[-1] <= entry.order:
+        """The newest run that replaces, where there is no room for it beside this one and all between them."""
+        if group is None or group.replaced_until is None or entry.order > group.replaced_until:
             return None
-        newest = group.replacing[-1]
-        between = sum(
-            bisect_left(line, newest) - bisect_left(line, entry.order) for line in (group.placed, group.waiting)
-        )
-        name = self._names[newest]
-        return name if between >= self._entries[name].parallelism else None
+        return self._names[group.replacing[-1]]
+
+    def _put_in(self, entry: Entry) -> None:
+        self._entries[entry.name] = entry
+        self._names[entry.order] = entry.name
+        if entry.placed or entry.group is None:
+            self._room.add(entry)
+        if entry.group is None:
+            return
+        group = self._groups.setdefault(entry.group, _Group())
+        insort(group.placed if entry.placed else group.waiting, entry.order)
+        if entry.policy == "Replace" and not entry.placed:
+            insort(group.replacing, entry.order)
 
     def _take_out(self, entry: Entry) -> None:
+        """Undo `_put_in`, and what `_settle` made of the entry."""
         del self._entries[entry.name]
         del self._names[entry.order]
-        if entry.placed:
-            self._running -= entry.counted
-        self._not_ready(entry.order)
+        self._room.discard(entry)
         group = self._groups.get(entry.group or "")
         if group is not None:
             for line in (group.placed, group.waiting, group.replacing):
-                _discard(line, entry.order)
+                discard(line, entry.order)
             group.ready = tuple(order for order in group.ready if order != entry.order)
 
-    def _clear(self, entry: Entry) -> set[str]:
-        """A run that a quota refused has its pod, or is gone: the next one may try."""
-        key = _quota_class(entry)
-        full = self._full.get(key)
-        if full is None or full.order != entry.order:
-            return set()
-        line = self._ready if entry.counted else self._apart
-        following = (order for order in line if _quota_class(self._entries[self._names[order]]) == key)
-        order = next(following, None)
-        if order is None:
-            del self._full[key]
-            return set()
-        self._full[key] = _Full(order, full.said)
-        return {self._names[order]}
-
-    def _settle(self, entry: Entry) -> set[str]:
-        """Find out anew for whom the entry's group has room. Those for whom it newly has."""
-        if entry.group is None:
-            waits = entry.name in self._entries and not entry.placed
-            return self._make_ready([entry.order] if waits else [])
-        group = self._groups.get(entry.group)
-        if group is None:
+    def _settle(self, name: str | None) -> set[str]:
+        """Find out anew for whom a group has room, and who has to make room. Those for whom that is new."""
+        group = self._groups.get(name or "")
+        if name is None or group is None:
             return set()
         if not group.placed and not group.waiting:
-            del self._groups[entry.group]
+            del self._groups[name]
             return set()
-        before = group.ready
-        group.ready = tuple(self._with_room(group))
-        moved: set[str] = set()
-        for order in before:
-            if order not in group.ready:
-                self._not_ready(order)
-                moved |= self._clear(self._entries[self._names[order]])  # nobody waits for one that waits for its group
-        return moved | self._make_ready([order for order in group.ready if order not in before])
+        before, group.ready = set(group.ready), tuple(self._with_room(group))
+        for order in before.difference(group.ready):
+            self._room.discard(self._entries[self._names[order]])
+        moved = [order for order in group.ready if order not in before]
+        for order in moved:
+            self._room.add(self._entries[self._names[order]])
+        return self._named(moved) | self._newly_replaced(group)
 
     def _with_room(self, group: _Group) -> Iterable[Order]:
         """From the front of the line, until there is one for whom there is no room."""
@@ -296,37 +273,41 @@ class Queue:
                 return
             yield order
 
-    def _make_ready(self, orders: list[Order]) -> set[str]:
-        for order in orders:
-            insort(self._ready if self._entries[self._names[order]].counted else self._apart, order)
-        return set(self._named(orders))
+    def _newly_replaced(self, group: _Group) -> set[str]:
+        """Those who have to make room and had not before."""
+        before, until = group.replaced_until, self._last_replaced(group)
+        group.replaced_until = until
+        if until is None or (before is not None and until <= before):
+            return set()
+        moved: set[str] = set()
+        for line in (group.placed, group.waiting):
+            begin = 0 if before is None else bisect_right(line, before)
+            moved |= self._named(line[begin : bisect_right(line, until)])
+        return moved
 
-    def _not_ready(self, order: Order) -> None:
-        for line in (self._ready, self._apart):
-            _discard(line, order)
+    def _last_replaced(self, group: _Group) -> Order | None:
+        """The newest of those who have to make room: behind it there are as many as may run beside who replaces."""
+        if not group.replacing:
+            return None
+        newest = group.replacing[-1]
+        beside = self._entries[self._names[newest]].parallelism
+        ends = [(line, bisect_left(line, newest)) for line in (group.placed, group.waiting)]
+        older = sorted(order for line, end in ends for order in line[max(end - beside, 0) : end])
+        return older[-beside] if len(older) >= beside else None
 
-    def _older(self, group: _Group, entry: Entry) -> set[str]:
-        """Members of a group that are older than this one."""
-        return set(
-            self._named(
-                order for line in (group.placed, group.waiting) for order in line[: bisect_left(line, entry.order)]
-            )
-        )
+    def _front(self, group: str | None) -> set[str]:
+        """Whose place a change in this group may have moved."""
+        members = self._groups.get(group or "")
+        waiting = members.waiting[:FRONT] if members is not None else []
+        return self._named((*self._room.front(FRONT), *waiting))
 
-    def _front(self, group: _Group | None) -> set[str]:
-        """Whom a change in this group may move."""
-        return self.front() | (set(self._named(group.waiting[:FRONT])) if group is not None else set())
-
-    def _named(self, orders: Iterable[Order]) -> tuple[str, ...]:
+    def _list(self, orders: Iterable[Order]) -> tuple[str, ...]:
         return tuple(self._names[order] for order in orders)
 
-
-def _quota_class(entry: Entry) -> tuple[str, bool]:
-    """Runs of one class meet the same quotas; those that are not counted go their own way."""
-    return entry.quota_class, entry.counted
+    def _named(self, orders: Iterable[Order]) -> set[str]:
+        return set(self._list(orders))
 
 
-def _discard(line: list[Order], order: Order) -> None:
-    i = bisect_left(line, order)
-    if i < len(line) and line[i] == order:
-        del line[i]
+def _line_of(entry: Entry) -> tuple[object, ...]:
+    """What decides in which lines a run stands, and where: another one leaves them all and joins anew."""
+    return entry.order, entry.group, entry.counted, entry.quota_class

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 import componentrun
+from componentrun.process.resources import COMPONENTS, PODS, RUNS, STORAGES
 
 if TYPE_CHECKING:
     from componentrun.storage.connection import StoreOutcome
@@ -39,12 +40,23 @@ class ProcessMetrics:
             "componentrun_store_request_duration_seconds", "Time of a request to an object store", ("operation",),
             buckets=QUICK, registry=registry,
         )  # fmt: skip
+        self._event_errors = Counter(
+            "componentrun_watch_event_errors", "Objects of a watch or a listing that could not be taken in (defects)",
+            ("resource",), registry=registry,
+        )  # fmt: skip
+        for resource in (RUNS, PODS, COMPONENTS, STORAGES):
+            # A counter that appears with its first value has no increase before the second.
+            self._event_errors.labels(resource.plural)
         info = Gauge("componentrun_build_info", "Version of ComponentRun", ("version",), registry=registry)
         info.labels(componentrun.__version__).set(1)
 
     def request_done(self, method: str, code: str, host: str) -> None:
         """The API server answered (code: HTTP status), or did not (code: name of the error)."""
         self._requests.labels(code, method, host).inc()
+
+    def event_failed(self, resource: str) -> None:
+        """What a watch or a listing told of an object could not be taken in."""
+        self._event_errors.labels(resource).inc()
 
     def store_request_done(self, operation: str, outcome: StoreOutcome, seconds: float) -> None:
         """An object store answered, or did not."""

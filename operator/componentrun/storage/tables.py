@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from componentrun.core.similar import similar_names
 from componentrun.errors import Reason, UserError
 from componentrun.storage.document import parse_document
 from componentrun.storage.pointer import POINTER_FORMAT, Pointer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 
     from componentrun.storage.connection import Store
-    from componentrun.storage.layout import TableId
+    from componentrun.storage.layout import Layout, TableId
 
 __all__ = [
     "CONCURRENCY",
@@ -31,6 +32,10 @@ __all__ = [
 CONCURRENCY: Final = 32
 """Requests under way at once for one call."""
 _SIMILAR: Final = 3
+_SUGGESTIONS: Final = ThreadPoolExecutor(1, thread_name_prefix="suggestions")
+"""Finding similar ids among 100,000 takes half a second, which the event loop can't spare; one search at a time."""
+_SUGGESTION_SECONDS: Final = 5.0
+"""A search that would take longer, because of others before it, is left out."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -113,20 +118,38 @@ async def list_tables(store: Store, bucket: str | None = None) -> AsyncIterator[
     Also of tables that were dropped: `read_table` finds none there. Only folders are listed, so what it takes does not
     grow with the versions that are kept.
     """
+    for folders in await _folders(store, bucket):
+        for table in _tables_of(store.layout, folders):
+            yield table
+
+
+async def _folders(store: Store, bucket: str | None = None) -> list[list[str]]:
+    """Folders of tables, for each bucket or for one."""
     buckets = await store.folders(store.layout.tables())
     chosen = [folder for folder in buckets if bucket in {None, folder.split("/")[-2]}]
-    for folders in await gather_bounded(store.folders, chosen):
-        for folder in folders:
-            table = store.layout.table_of(folder)
-            if table is not None:
-                yield table
+    return await gather_bounded(store.folders, chosen)
+
+
+def _tables_of(layout: Layout, folders: Iterable[str]) -> Iterator[TableId]:
+    return (table for table in map(layout.table_of, folders) if table is not None)
 
 
 async def _not_found(store: Store, table: TableId) -> str:
-    ids = [str(other) async for other in list_tables(store)]
-    similar = difflib.get_close_matches(str(table), ids, n=_SIMILAR)
-    hint = f"Did you mean {' or '.join(f'`{name}`' for name in similar)}?" if similar else _count(len(ids))
+    folders = await _folders(store)
+    search = asyncio.get_running_loop().run_in_executor(_SUGGESTIONS, _hint, store.layout, table, folders)
+    try:
+        async with asyncio.timeout(_SUGGESTION_SECONDS):
+            hint = await search
+    except TimeoutError:
+        hint = "`componentrun table ls` names those that there are"
     return f"there is no table `{table}` in {store.settings.title} ({store.settings.where()}). {hint}"
+
+
+def _hint(layout: Layout, table: TableId, folders: list[list[str]]) -> str:
+    """Which tables may have been meant."""
+    ids = [str(other) for of_bucket in folders for other in _tables_of(layout, of_bucket)]
+    similar = similar_names(str(table), ids, _SIMILAR)
+    return f"Did you mean {' or '.join(f'`{name}`' for name in similar)}?" if similar else _count(len(ids))
 
 
 def _gone(store: Store, dropped: Pointer) -> str:

@@ -20,6 +20,9 @@ from componentrun.process.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from componentrun.process.eventerrors import EventErrors
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -87,14 +90,18 @@ class Seen:
     def changed(self, raw: Mapping[str, Any]) -> None:
         self.told.append(f"{raw['metadata']['uid']}@{raw['metadata']['resourceVersion']}")
 
-    def deleted(self, uid: str, last: Mapping[str, Any] | None) -> None:
-        if last is not None:
-            self.changed(last)
+    def deleted(self, uid: str, last: Mapping[str, Any]) -> None:
+        self.changed(last)
         self.told.append(f"-{uid}")
+
+    def vanished(self, uids: AbstractSet[str], errors: EventErrors) -> None:
+        for uid in sorted(uids):
+            with errors.of(uid, uid):
+                self.told.append(f"-{uid}")
 
 
 def thing(uid: str, version: int) -> dict[str, Any]:
-    return {"metadata": {"uid": uid, "resourceVersion": str(version)}}
+    return {"metadata": {"uid": uid, "name": uid, "resourceVersion": str(version)}}
 
 
 def event(kind: str, uid: str, version: int) -> dict[str, Any]:
@@ -130,7 +137,7 @@ async def test_a_watch_lists_follows_and_lists_again(
 
     server.handler = handler
     seen = Seen()
-    watch = Watch(kube, PODS, "team", "a", seen)
+    watch = Watch(kube, PODS, "team", "a", seen, Metrics())
     task = asyncio.create_task(watch.run())
     async with asyncio.timeout(5):
         await done.wait()
@@ -156,7 +163,7 @@ async def test_a_watch_that_is_told_of_a_listing_lists_nothing_itself(
 
     server.handler = handler
     seen = Seen()
-    watch = Watch(kube, PODS, "team", "a", seen)
+    watch = Watch(kube, PODS, "team", "a", seen, Metrics())
     watch.begin_at("2", {"a"})
     assert watch.synced
     task = asyncio.create_task(watch.run())
@@ -170,3 +177,52 @@ async def test_a_watch_that_is_told_of_a_listing_lists_nothing_itself(
         ("true", "2"),
         ("true", "3"),
     ]
+
+
+class Raising(Seen):
+    """A target that raises whenever it is told of some objects, until it is mended."""
+
+    def __init__(self, *bad: str) -> None:
+        super().__init__()
+        self.bad = set(bad)
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        super().changed(raw)
+        if raw["metadata"]["uid"] in self.bad:
+            raise KeyError("a defect")
+
+
+@pytest.mark.parametrize("kind", ["MODIFIED", "DELETED"])
+async def test_an_error_about_one_object_ends_no_watch_and_the_object_is_told_again(
+    server: Server, kube: Kube, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    monkeypatch.setattr(watch_module, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(watch_module, "_LIST_AGAIN_SECONDS", 0.0)
+    lists = [[thing("a", 1), thing("bad", 2)], [thing("a", 4)] + [thing("bad", 3)] * (kind == "MODIFIED"), []]
+    watches = [[event(kind, "bad", 3), event("MODIFIED", "a", 4)], [], []]
+    done, seen, metrics = asyncio.Event(), Raising("bad"), Metrics()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.query.get("watch") != "true":
+            if len(lists) == 2:
+                seen.bad.clear()  # the defect was one of that moment
+            return web.json_response({"items": lists.pop(0), "metadata": {"resourceVersion": "2"}})
+        events = watches.pop(0)
+        if not watches:
+            done.set()
+            await asyncio.sleep(10)
+        return web.Response(body=b"".join(json.dumps(item).encode() + b"\n" for item in events))
+
+    server.handler = handler
+    task = asyncio.create_task(Watch(kube, PODS, "team", "a", seen, metrics).run())
+    async with asyncio.timeout(5):
+        await done.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    again = ["a@4", "bad@3"] if kind == "MODIFIED" else ["a@4", "-bad"]
+    assert seen.told == ["a@1", "bad@2", "bad@3", "a@4", *again]
+    assert "pods bad can't be taken in" in caplog.text
+    assert "a defect" in caplog.text
+    assert 'componentrun_watch_event_errors_total{resource="pods"} 2.0' in metrics.render().decode()
+    assert len(lists) == 1, "listed no more once all was taken in"

@@ -12,10 +12,12 @@ import pytest
 from componentrun.api import names
 from componentrun.collector import crew, outlet
 from componentrun.collector.facts import pod_facts
+from componentrun.collector.metrics import Metrics
 from componentrun.collector.outlet import SupersededError
 from componentrun.collector.registry import PodTarget, Registry, RunTarget
 from componentrun.collector.state import RunState
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
+from componentrun.process.eventerrors import EventErrors
 from componentrun.process.kubeerrors import NotFoundError, UnavailableError
 from componentrun.process.resources import PODS
 from componentrun.storage.eventruns import ended_runs, open_runs
@@ -322,7 +324,7 @@ class TestRegistry:
     async def test_a_pod_that_is_gone_before_the_run_is_told(self, world: World) -> None:
         registry = Registry(world.services)
         PodTarget(registry).changed(raw_pod(COMPONENT_RAN, phase="Succeeded"))
-        PodTarget(registry).deleted("pod-uid", None)
+        PodTarget(registry).vanished({"pod-uid"}, EventErrors("pods", Metrics()))
         RunTarget(registry).changed(raw_run(**ENDED, attempts=[ATTEMPT]))
         await self.settle(world)
         assert "may be missing" in world.reported()["message"]

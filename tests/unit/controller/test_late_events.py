@@ -67,7 +67,7 @@ async def test_a_run_that_is_deleted_while_its_storage_is_looked_up_is_not_start
     world.add_run("a", configuration=CONFIGURATION)
     await operator.work()
     assert world.pods_made() == []
-    assert not operator.queues._claims
+    assert not operator.queues._namespaces
 
 
 async def test_a_run_that_is_replaced_by_another_of_its_name_leaves_no_claim() -> None:

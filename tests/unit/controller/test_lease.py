@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -115,6 +115,31 @@ class TestHolding:
         with pytest.raises(LostError, match="could not be renewed"):
             await a.hold()
         assert clock.now - began < 15
+
+    @pytest.mark.parametrize("slow", ["acquired", "renewed"])
+    async def test_a_holder_whose_answer_comes_late_counts_from_when_it_asked(
+        self, kube: FakeKube, clock: Clock, monkeypatch: pytest.MonkeyPatch, slow: str
+    ) -> None:
+        """Others may have seen the renewal as soon as it was sent."""
+        a, patch, sent = candidate(kube, "a", clock), kube.patch, 0.0
+        await a.try_once()
+
+        async def late(*arguments: Any) -> dict[str, Any]:
+            nonlocal sent
+            sent = clock.now
+            answer = await patch(*arguments)
+            clock.now += 6
+            kube.refusals["get", "leases"] = [UnavailableError("away") for _ in range(99)]
+            return answer
+
+        with monkeypatch.context() as slowly:
+            if slow == "acquired":
+                slowly.setattr(kube, "patch", late)
+            await a.acquire()
+            slowly.setattr(kube, "patch", late)
+            with pytest.raises(LostError, match="could not be renewed"):
+                await a.hold()
+        assert clock.now - sent < 15
 
     async def test_an_outage_that_is_short_is_survived(self, kube: FakeKube, clock: Clock) -> None:
         a = candidate(kube, "a", clock)

@@ -213,6 +213,35 @@ class TestRoom:
         await operator.work()
         assert world.pods_made()[3:] == ["d-1", "e-1", "f-1"]
 
+    async def test_a_run_that_a_quota_refused_and_that_kueue_takes_over_is_in_nobodys_way(self) -> None:
+        world = Watched()
+        for name in "abcd":
+            world.add_run(name)
+        said = "pods is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1"
+        world.kube.refusals[("create", "pods")] = [QuotaExceededError(said, 403)] * 3
+        operator = FakeOperator(world)
+        await operator.live(0)
+        assert world.status("b")["queue"]["waitingFor"] == "ResourceQuota"
+        world.kube.change("componentruns", "a", {"metadata": {"labels": {KUEUE_QUEUE_LABEL: "team"}}})
+        await operator.live(60)
+        assert [world.phase(name) for name in "abcd"] == ["Succeeded"] * 4
+
+    async def test_runs_that_a_quota_blocks_do_not_use_up_the_limit(self) -> None:
+        world = Watched()
+        world.max_running = 2
+        for name in "abc":
+            world.add_run(name)
+        said = "pods is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1"
+        world.kube.refusals[("create", "pods")] = [QuotaExceededError(said, 403)]
+        operator = FakeOperator(world)
+        await operator.live(0)
+        assert world.pods_made() == []
+        world.add_run("d", priorityClassName="vip")
+        await operator.work()
+        assert world.pods_made() == ["d-1"]
+        assert world.status("c")["queue"]["waitingFor"] == "ResourceQuota"
+        assert operator.queues.counts() == {"ConcurrencyGroup": 0, "MaxRunning": 0, "ResourceQuota": 3}
+
     async def test_a_quota_that_is_too_small_for_the_run_ends_it(self) -> None:
         world = Watched()
         world.add_run("big")

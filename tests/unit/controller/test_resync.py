@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from componentrun.controller.caches import Key
+from componentrun.controller.metrics import Metrics
 from componentrun.controller.resync import Resync
 from componentrun.process.kube import Page
 from componentrun.process.kubeerrors import ForbiddenError
@@ -18,7 +19,9 @@ from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Set as AbstractSet
 
+    from componentrun.process.eventerrors import EventErrors
     from componentrun.process.kube import Kube
     from componentrun.process.resources import Resource
 
@@ -53,10 +56,13 @@ async def test_watches_begin_where_the_first_listing_ends(world: World) -> None:
         def changed(self, raw: Mapping[str, Any]) -> None:
             told.append(raw["metadata"]["name"])
 
-        def deleted(self, uid: str, _: Mapping[str, Any] | None) -> None:
+        def deleted(self, uid: str, _: Mapping[str, Any]) -> None:
             told.append(f"{uid} is gone")
 
-    watches = [Watch(cast("Kube", world.kube), kind, None, "", Told()) for kind in (RUNS, PODS, RUNS)]
+        def vanished(self, uids: AbstractSet[str], _: EventErrors) -> None:
+            told.extend(f"{uid} is gone" for uid in uids)
+
+    watches = [Watch(cast("Kube", world.kube), kind, None, "", Told(), Metrics()) for kind in (RUNS, PODS, RUNS)]
     watches[2].namespace = "another"
     await operator.resync.everything(first=True, watches=watches)
     assert [watch.synced for watch in watches] == [True, True, False]
@@ -137,7 +143,9 @@ async def test_a_namespace_that_is_gone_does_not_keep_the_others_from_being_list
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     operator = FakeOperator(world)
-    watches = [Watch(cast("Kube", world.kube), RUNS, place, "", cast("Any", None)) for place in ("gone", NAMESPACE)]
+    watches = [
+        Watch(cast("Kube", world.kube), RUNS, place, "", cast("Any", None), Metrics()) for place in ("gone", NAMESPACE)
+    ]
     await _of(operator, _Refusing(world, "gone"), "gone", NAMESPACE).everything(first=True, watches=watches)
     assert await drain(operator) == ["load"]
     assert [watch.synced for watch in watches] == [False, True]
@@ -175,3 +183,51 @@ async def test_where_rights_come_late_a_watch_that_tells_of_a_run_before_its_pod
         await world.kubelet()
     await operator.work()
     assert (world.phase(), world.phase("next")) == ("Succeeded", "Succeeded")
+
+
+async def test_an_object_that_can_not_be_taken_in_does_not_keep_the_others_from_being_listed(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.add_run("another")
+    operator = FakeOperator(world)
+    seen = operator.caches.runs.seen
+
+    def raises(obj: Mapping[str, Any]) -> bool:
+        if obj["metadata"]["name"] == "load":
+            raise ZeroDivisionError
+        return seen(obj)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(operator.caches.runs, "seen", raises)
+        await operator.resync.everything(first=True)
+    assert await drain(operator) == ["another"]
+    assert "componentruns team/load can't be taken in" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+    rendered = operator.metrics.render().decode()
+    assert 'componentrun_watch_event_errors_total{resource="componentruns"} 1.0' in rendered
+    await operator.resync.everything()
+    assert sorted(await drain(operator)) == ["another", "load"]
+
+
+async def test_a_run_whose_end_can_not_be_taken_in_does_not_keep_the_others_from_being_listed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add_run("another")
+    operator = FakeOperator(world)
+    await operator.resync.everything(first=True)
+    world.kube.listener = None
+    for name in ("load", "another"):
+        world.kube.remove("componentruns", NAMESPACE, name)
+    vanished = operator.caches.runs.vanished
+
+    def raises(key: Key, uid: str) -> bool:
+        if key.name == "load":
+            raise ZeroDivisionError
+        return vanished(key, uid)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(operator.caches.runs, "vanished", raises)
+        await operator.resync.everything()
+    assert operator.caches.runs.all_keys() == [Key(NAMESPACE, "load")]
+    await operator.resync.everything()
+    assert operator.caches.runs.all_keys() == []

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from componentrun.api import names
-from componentrun.controller.caches import Caches, Key
+from componentrun.controller.caches import Caches, Key, PodCache
 from componentrun.controller.metrics import Metrics
+from componentrun.controller.queues import Queues
 from componentrun.controller.targets import make_watches
 from componentrun.controller.workqueue import WorkQueue
+from componentrun.core.queue import Entry, Queue
+from componentrun.process.eventerrors import EventErrors
+from componentrun.process.kube import Page
 from tests.unit.controller.fakes import FakeKube, Writes
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import pytest
+
     from componentrun.process.kube import Kube
     from componentrun.process.watch import Target
 
@@ -69,8 +79,9 @@ async def test_an_end_that_was_missed_is_noticed() -> None:
     world.runs.changed(a_run())
     world.pods.changed(a_pod())
     await world.looked_at()
-    world.pods.deleted("p", None)
-    world.runs.deleted("r", None)
+    errors = EventErrors("pods", Metrics())
+    world.pods.vanished({"p"}, errors)
+    world.runs.vanished({"r"}, errors)
     pod = world.caches.pods.current(KEY, "r")
     assert pod is not None
     assert (pod.gone, pod.missed) == (True, True)
@@ -85,3 +96,80 @@ async def test_without_namespaces_all_are_watched() -> None:
         ("componentruns", None, ""),
         ("pods", None, names.OUR_PODS),
     ]
+
+
+class Told:
+    """An API server that lists nothing, tells these events, and then waits."""
+
+    def __init__(self, *events: dict[str, Any]) -> None:
+        self.events, self.over = events, asyncio.Event()
+
+    async def pages(self, *_: Any) -> AsyncIterator[Page]:
+        yield Page((), "1")
+
+    async def watch(self, *_: Any) -> AsyncIterator[dict[str, Any]]:
+        for event in self.events:
+            yield event
+        self.over.set()
+        await asyncio.Event().wait()
+
+
+async def test_an_error_about_one_run_ends_no_watch_and_the_run_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = [a_run(2), a_run(3), a_run(4)]
+    for run, name in zip(others, ("bad", "next", "bad"), strict=True):
+        run["metadata"] |= {"name": name, "uid": name}
+    told = Told(*({"type": "ADDED", "object": run} for run in others[:2]), {"type": "DELETED", "object": others[2]})
+    caches, metrics, queue = Caches(), Metrics(), WorkQueue[Key]()
+    queues = Queues(caches, queue.add)
+    put = Queue.put
+
+    def raises(queue: Queue, entry: Entry) -> set[str]:
+        if entry.name == "bad":
+            raise ZeroDivisionError
+        return put(queue, entry)
+
+    monkeypatch.setattr(Queue, "put", raises)
+    watch = make_watches(cast("Kube", told), caches, queue, metrics, ["team"])[0]
+    task = asyncio.create_task(watch.run())
+    async with asyncio.timeout(5):
+        await told.over.wait()
+    assert not task.done()
+    task.cancel()
+    assert caches.runs.document(Key("team", "next")) is not None
+    assert queues.turn(Key("team", "next")).position == 1
+    assert Key("team", "bad") in [await queue.get() for _ in range(len(queue))]
+    assert "componentruns team/bad can't be taken in" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+    assert 'componentrun_watch_event_errors_total{resource="componentruns"} 1.0' in metrics.render().decode()
+
+
+class CountedPods(PodCache):
+    """Counts how many pods are handed out to find those that are gone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handed_out = 0
+
+    def older_than(self, version: int, namespace: str | None) -> list[tuple[Key, str]]:
+        found = super().older_than(version, namespace)
+        self.handed_out += len(found)
+        return found
+
+
+async def test_a_listing_without_a_thousand_pods_that_were_known_goes_through_the_cache_once() -> None:
+    pods, queue, metrics = CountedPods(), WorkQueue[Key](), Metrics()
+    told = Told()
+    watch = make_watches(cast("Kube", told), Caches(pods=pods), queue, metrics, ["team"])[1]
+    for number in range(1000):
+        pod = a_pod()
+        pod["metadata"] |= {"uid": f"p{number}"}
+        pods.seen(pod)
+    watch.begin_at("", {f"p{number}" for number in range(1000)})
+    task = asyncio.create_task(watch.run())
+    async with asyncio.timeout(5):
+        await told.over.wait()
+    task.cancel()
+    assert pods.older_than(sys.maxsize, None) == []
+    assert pods.handed_out == 1000

@@ -50,6 +50,10 @@ class TestGroup:
         none = entry_of(facts_of(run({"concurrency": {"group": "g"}}), 1), given, placed=False)
         assert (own.policy, own.parallelism, none.policy) == ("Queue", 3, "Forbid")
 
+    @pytest.mark.parametrize("parallelism", [0, -1, "2", None])
+    def test_a_parallelism_that_is_no_number_of_runs_reads_as_not_there(self, parallelism: Any) -> None:
+        assert defaults_of({"spec": {"concurrency": {"parallelism": parallelism}}}) == DEFAULTS
+
 
 class TestFacts:
     @pytest.mark.parametrize(

@@ -100,6 +100,14 @@ class TestForbidAndReplace:
         assert queue.turn("run-1").replaced_by is None
         assert queue.turn("run-1").verdict == "wait"
 
+    @pytest.mark.parametrize("way", [1, -1])
+    def test_each_of_a_long_line_that_has_to_make_room_is_looked_at_once(self, way: int) -> None:
+        queue, looks, runs = Queue(), 0, 200
+        for i in range(1, runs + 1)[::way]:
+            looks += len(queue.put(entry(i, policy="Replace")))
+        assert [queue.turn(f"run-{i}").replaced_by for i in (1, runs - 1, runs)] == [f"run-{runs}"] * 2 + [None]
+        assert looks <= runs
+
     def test_one_that_is_newer_is_not_replaced(self) -> None:
         queue = queue_of(entry(2, placed=True), entry(1, policy="Replace"))
         assert queue.turn("run-2").replaced_by is None
@@ -118,6 +126,35 @@ class TestRoom:
         queue = queue_of(entry(1, None, counted=False, placed=True), entry(2, None), limit=1)
         queue.put(entry(3, None, counted=False))
         assert (queue.turn("run-2").verdict, queue.turn("run-3").verdict) == ("start", "start")
+
+    def test_runs_that_a_quota_blocks_take_no_room_in_the_limit(self) -> None:
+        queue = queue_of(*(entry(i, None) for i in range(1, 6)), entry(6, None, quota_class="vip"), limit=2)
+        queue.quota_full("run-1", "full")
+        assert queue.turn("run-6").verdict == "start"
+        assert [queue.turn(f"run-{i}").waiting_for for i in (2, 5)] == ["ResourceQuota"] * 2
+        assert queue.counts() == {"ConcurrencyGroup": 0, "MaxRunning": 1, "ResourceQuota": 5}
+
+    def test_the_place_of_a_run_that_a_quota_blocks_is_the_one_among_those_it_blocks(self) -> None:
+        queue = queue_of(entry(1, None, quota_class="vip"), *(entry(i, None) for i in (2, 3, 4)))
+        queue.quota_full("run-2", "full")
+        assert [queue.turn(f"run-{i}").position for i in (2, 3, 4)] == [1, 2, 3]
+
+    def test_the_room_that_a_refused_run_took_while_it_was_tried_goes_to_the_next_one(self) -> None:
+        queue = queue_of(entry(1, None), entry(2, None), entry(3, None, quota_class="vip"), limit=1)
+        queue.put(entry(1, None, placed=True, claimed=True))
+        assert queue.turn("run-3").waiting_for == "MaxRunning"
+        queue.put(entry(1, None))
+        assert "run-3" in queue.quota_full("run-1", "full")
+        assert queue.turn("run-3").verdict == "start"
+
+    def test_a_run_that_a_quota_refused_and_kueue_takes_over_stands_in_nobodys_way(self) -> None:
+        queue = queue_of(entry(1, None), entry(2, None))
+        queue.quota_full("run-1", "full")
+        assert "run-2" in queue.put(entry(1, None, counted=False))
+        assert queue.turn("run-2").verdict == "start"
+        queue.remove("run-1")
+        assert queue.refused() == ("run-2",)
+        assert queue.turn("run-2").verdict == "start"
 
     def test_those_behind_one_that_a_quota_refused_wait_for_it(self) -> None:
         queue = queue_of(entry(1, None), entry(2, None), entry(3, None, quota_class="vip"))
@@ -161,7 +198,7 @@ class TestRoom:
 
     def test_the_counts_are_by_what_is_waited_for(self) -> None:
         queue = queue_of(entry(1, placed=True), entry(2), entry(3, None), entry(4, None), limit=1)
-        assert queue.counts() == {"ConcurrencyGroup": 1, "MaxRunning": 2}
+        assert queue.counts() == {"ConcurrencyGroup": 1, "MaxRunning": 2, "ResourceQuota": 0}
 
     def test_a_run_that_joins_the_end_of_a_line_has_nobody_looked_at(self) -> None:
         queue = queue_of(entry(1, placed=True))
@@ -222,11 +259,12 @@ class Life:
     def __post_init__(self) -> None:
         self.queue.limit = self.limit
 
-    def arrive(self, group: str | None, policy: Policy, parallelism: int, *, counted: bool) -> None:
+    def arrive(self, group: str | None, policy: Policy, parallelism: int, *, counted: bool, priority: str) -> None:
         self.count += 1
         one = entry(
-            self.count, None if policy == "Allow" else group, policy=policy, parallelism=parallelism, counted=counted
-        )
+            self.count, None if policy == "Allow" else group, policy=policy, parallelism=parallelism, counted=counted,
+            quota_class=priority,
+        )  # fmt: skip
         self.waiting[one.name] = one
         self.change(self.queue.put(one), one.name)
 
@@ -261,6 +299,8 @@ class Life:
             assert steps < 100 * (self.count + 1), "it goes round in circles"
             self.reconcile(self.look.pop(0))
             self.check()
+        for name in self.waiting.keys() - set(self.queue.refused()):
+            assert self.queue.turn(name).verdict != "start", f"{name} may start and was not looked at"
 
     def reconcile(self, name: str) -> None:
         turn = self.queue.turn(name)
@@ -280,9 +320,9 @@ class Life:
         one = self.waiting[name]
         self.check_order(one)
         self.change(self.queue.put(replace(one, placed=True, claimed=True)))
-        if self.full:
+        if self.full and not one.quota_class:
             self.change(self.queue.put(one))
-            self.queue.quota_full(name, "full")
+            self.change(self.queue.quota_full(name, "full"))
             return
         self.running[name] = self.waiting.pop(name)
         self.change(self.queue.put(replace(one, placed=True)))
@@ -330,7 +370,7 @@ POLICIES: list[Policy] = ["Queue", "Queue", "Queue", "Forbid", "Replace", "Allow
 STEPS = st.one_of(
     st.tuples(
         st.just("arrive"), st.sampled_from(["a", "b", None]), st.sampled_from(POLICIES), st.integers(1, 2),
-        st.sampled_from([True, True, True, False]),
+        st.sampled_from([True, True, True, False]), st.sampled_from(["", "", "vip"]),
     ),
     st.tuples(st.sampled_from(["end", "cancel"]), st.integers(0, 20)),
     st.tuples(st.just("quota"), st.booleans()),
@@ -342,9 +382,9 @@ STEPS = st.one_of(
     None,
     [
         ("quota", True),
-        ("arrive", "a", "Queue", 2, True),
-        ("arrive", "a", "Queue", 2, True),
-        ("arrive", "a", "Replace", 2, False),
+        ("arrive", "a", "Queue", 2, True, ""),
+        ("arrive", "a", "Queue", 2, True, ""),
+        ("arrive", "a", "Replace", 2, False, ""),
     ],
 )
 @given(st.sampled_from([None, 1, 2, 5]), st.lists(STEPS, max_size=40))
@@ -352,8 +392,8 @@ def test_each_has_its_turn_in_order_and_nobody_waits_for_ever(limit: int | None,
     life = Life(limit)
     for kind, *how in steps:
         if kind == "arrive":
-            group, policy, parallelism, counted = how
-            life.arrive(group, policy, parallelism, counted=counted)
+            group, policy, parallelism, counted, priority = how
+            life.arrive(group, policy, parallelism, counted=counted, priority=priority)
         elif kind == "quota":
             life.quota(full=how[0])
         else:
@@ -374,8 +414,8 @@ def test_a_restarted_operator_comes_to_the_same_answers(
     life = Life(limit)
     for kind, *how in steps:
         if kind == "arrive":
-            group, policy, parallelism, counted = how
-            life.arrive(group, policy, parallelism, counted=counted)
+            group, policy, parallelism, counted, priority = how
+            life.arrive(group, policy, parallelism, counted=counted, priority=priority)
         elif kind != "quota":
             getattr(life, kind)(how[0])
         life.settle()

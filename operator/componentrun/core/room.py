@@ -1,0 +1,145 @@
+"""Admission of runs that wait for room alone: in the limit of their namespace, and in its ResourceQuotas.
+
+`core.queue` adds a run when its concurrency group has room for it, and discards it when it changes or leaves. All state
+here belongs to a run that was added; what a quota said belongs to the runs of its class, and goes with the last one.
+
+Runs of one class (priority class, and whether they are counted) meet the same quotas. After a quota has refused one of
+them, the class is full: its runs are admitted one by one, in order, until none of them waits or is being started. A run
+of a full class has no pod, so it takes no room in the limit from runs of other classes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from componentrun.core.queue import Entry, Order
+
+__all__ = ["QuotaWait", "Room", "discard"]
+
+
+class _Class(NamedTuple):
+    """What decides which quotas a run meets."""
+
+    priority: str
+    counted: bool
+
+
+@dataclass(slots=True)
+class _Full:
+    """A class that a quota has refused a pod."""
+
+    said: str
+    """The API server's words."""
+    line: list[Order]
+    """All runs of the class that wait for room or are being started, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaWait:
+    """Place of a run in the line of its full class."""
+
+    position: int
+    """1 for the run that may try."""
+    first: Order
+    """The run that may try."""
+    said: str
+    """What the API server said of the quota."""
+
+
+class Room:
+    """The runs of one namespace that wait for room, are being started, or have a place."""
+
+    def __init__(self) -> None:
+        """Nobody waits, and there is no limit."""
+        self.limit: int | None = None
+        self._running = 0
+        self._standing: dict[Order, Entry] = {}
+        """Runs that wait for room, or are being started."""
+        self._lines: dict[bool, list[Order]] = {True: [], False: []}
+        """Runs that wait for room and whose class is not full, by whether they are counted."""
+        self._full: dict[_Class, _Full] = {}
+
+    def add(self, entry: Entry) -> None:
+        """A run has a place, or waits for nothing but room."""
+        if entry.placed:
+            self._running += entry.counted
+            if not entry.claimed:
+                return
+        self._standing[entry.order] = entry
+        full = self._full.get(_class_of(entry))
+        if full is not None:
+            insort(full.line, entry.order)
+        elif not entry.placed:
+            insort(self._lines[entry.counted], entry.order)
+
+    def discard(self, entry: Entry) -> None:
+        """Undo `add`. A run that waits was perhaps never added."""
+        if entry.placed:
+            self._running -= entry.counted
+        if self._standing.pop(entry.order, None) is None:
+            return
+        full = self._full.get(_class_of(entry))
+        discard(self._lines[entry.counted] if full is None else full.line, entry.order)
+
+    def heads(self) -> set[Order]:
+        """Of each full class the run that may try."""
+        return {full.line[0] for full in self._full.values()}
+
+    def settle(self, heads: set[Order]) -> set[Order]:
+        """Drop full classes without runs, at the end of each change; the runs that may try and are not in `heads`."""
+        for key in [key for key, full in self._full.items() if not full.line]:
+            del self._full[key]
+        return self.heads() - heads
+
+    def refuse(self, entry: Entry, said: str) -> None:
+        """A quota refused the pod of this run: its class is full."""
+        key = _class_of(entry)
+        if key in self._full:
+            self._full[key].said = said
+            return
+        line = sorted(order for order, other in self._standing.items() if _class_of(other) == key)
+        if line:
+            self._full[key] = _Full(said, line)
+            waiting = self._lines[entry.counted]
+            waiting[:] = [order for order in waiting if _class_of(self._standing[order]) != key]
+
+    def quota_wait(self, entry: Entry) -> QuotaWait | None:
+        """The place of a run in its class, where that is full."""
+        full = self._full.get(_class_of(entry))
+        return None if full is None else QuotaWait(bisect_left(full.line, entry.order) + 1, full.line[0], full.said)
+
+    def rank(self, entry: Entry) -> int:
+        """How many that are admitted before this run wait for the same room; those of full classes take none."""
+        return bisect_left(self._lines[entry.counted], entry.order)
+
+    def is_over_limit(self, entry: Entry) -> bool:
+        """Whether the limit has no room for this run yet."""
+        return entry.counted and self.limit is not None and self._running + self.rank(entry) >= self.limit
+
+    def front(self, count: int) -> list[Order]:
+        """The next runs whose class is not full: so many of those that are counted, and of the others."""
+        return [*self._lines[True][:count], *self._lines[False][:count]]
+
+    def waiting_heads(self) -> list[Order]:
+        """Of each full class the run that may try, unless that is being tried."""
+        return [order for order in self.heads() if not self._standing[order].claimed]
+
+    def counts(self) -> tuple[int, int]:
+        """How many runs wait for the limit, and how many for a quota."""
+        waiting = sum(not entry.placed for entry in self._standing.values())
+        for_limit = sum(len(line) for line in self._lines.values())
+        return for_limit, waiting - for_limit
+
+
+def discard(line: list[Order], order: Order) -> None:
+    """Take an order out of a sorted line, if it is there."""
+    i = bisect_left(line, order)
+    if i < len(line) and line[i] == order:
+        del line[i]
+
+
+def _class_of(entry: Entry) -> _Class:
+    return _Class(entry.quota_class, entry.counted)
