@@ -27,7 +27,7 @@ from pydantic_core import from_json, to_json
 from componentrun.errors import PlatformError
 from componentrun.process.clock import ApiClock
 from componentrun.process.depths import without_depths
-from componentrun.process.kubeerrors import ConflictError, ForbiddenError, GoneError, UnavailableError, error_for
+from componentrun.process.kubeerrors import ConflictError, GoneError, KubeError, UnavailableError, error_for
 from componentrun.process.resources import PODS
 
 if TYPE_CHECKING:
@@ -227,25 +227,25 @@ class Kube:
         """One request, tried again while the server is busy, broken or away.
 
         Raises:
-            KubeError: the server refused it; the subclass says why.
+            KubeError: the server refused it; the subclass says why, `may_be_done` whether an earlier try got through.
             UnavailableError: all tries failed.
         """
         data = None if body is None else to_json(body)
-        tries, reloaded = 0, False
+        tries, reloaded, may_be_done = 0, False, False
         while True:
             tries += 1
             try:
                 async with self._slots, self._open(method, path, query=query, data=data, kind=kind) as answer:
                     content = await answer.read()
-            except UnavailableError as error:
-                if tries == _TRIES:
+            except KubeError as error:
+                may_be_done = error.may_be_done = may_be_done or error.may_be_done
+                if isinstance(error, UnavailableError) and tries < _TRIES:
+                    log.debug("trying again: %s", error.message)
+                    await asyncio.sleep(error.retry_after or self._pause(tries))
+                elif error.status == _UNAUTHORIZED and not reloaded and self.reload_token():
+                    reloaded = True
+                else:
                     raise
-                log.debug("trying again: %s", error.message)
-                await asyncio.sleep(error.retry_after or self._pause(tries))
-            except ForbiddenError as error:
-                if error.status != _UNAUTHORIZED or reloaded or not self.reload_token():
-                    raise
-                reloaded = True
             else:
                 return _parse(content, f"{method} {path}") if content else {}
 
@@ -287,7 +287,11 @@ class Kube:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             told = "it was cut off" if code else "no answer"
             code = code or type(error).__name__
-            raise UnavailableError(f"{what}: {told}: {type(error).__name__}: {error}") from error
+            lost = UnavailableError(f"{what}: {told}: {type(error).__name__}: {error}")
+            lost.may_be_done = not isinstance(
+                error, aiohttp.ClientConnectorError
+            )  # without a connection nothing was sent
+            raise lost from error
         finally:
             self._observer.request_done(method, code or "cancelled", urlsplit(self.host).netloc)
 

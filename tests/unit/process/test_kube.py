@@ -318,3 +318,42 @@ class TestDeepObjects:
         server.answers = [(200, self._nested(300)[:-9])]
         with pytest.raises(UnavailableError, match="no JSON"):
             await kube.get(PODS, "team", "load-1")
+
+
+class TestRequestsThatMayBeDone:
+    """A request whose answer was lost is repeated; what the repetition is answered with may be its own doing."""
+
+    @pytest.mark.parametrize("lost", [0, 500, 503, 504])
+    @pytest.mark.parametrize(("status", "reason"), [(409, "Conflict"), (409, "AlreadyExists"), (404, "NotFound")])
+    async def test_a_refusal_behind_a_lost_answer_says_so(
+        self, kube: Kube, server: ApiServer, lost: int, status: int, reason: str
+    ) -> None:
+        server.answers = [(lost, {}), (status, {"reason": reason})]
+        with pytest.raises(KubeError) as raised:
+            await kube.patch(RUNS, "team", "load", {}, "status")
+        assert (raised.value.status, raised.value.may_be_done) == (status, True)
+
+    @pytest.mark.parametrize("before", [[], [(429, {})], [(401, {})]])
+    async def test_a_refusal_of_what_was_sent_once_or_refused_before_does_not(
+        self, kube: Kube, server: ApiServer, before: list[tuple[int, Any]]
+    ) -> None:
+        kube._reload = lambda: None
+        server.answers = [*before, (409, {"reason": "Conflict"})]
+        with pytest.raises(ConflictError) as raised:
+            await kube.patch(RUNS, "team", "load", {}, "status")
+        assert not raised.value.may_be_done
+
+    @pytest.mark.parametrize(("status", "text"), [(0, ""), (503, "{}"), (200, "<html>")])
+    async def test_no_usable_answer_at_all_says_so(self, kube: Kube, server: ApiServer, status: int, text: str) -> None:
+        server.answers = [(status, text)] * 4
+        with pytest.raises(UnavailableError) as raised:
+            await kube.patch(RUNS, "team", "load", {}, "status")
+        assert raised.value.may_be_done
+
+    async def test_what_was_never_sent_is_not_done(self, observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(kube_module, "_FIRST_PAUSE", 0.001)
+        nobody = kubernetes_client.Configuration(host="http://127.0.0.1:9")
+        async with Kube(nobody, observer) as kube:
+            with pytest.raises(UnavailableError) as raised:
+                await kube.patch(RUNS, "team", "load", {}, "status")
+        assert not raised.value.may_be_done
