@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 import componentrun
 
 if TYPE_CHECKING:
+    from componentrun.process.clock import ApiClock
     from componentrun.storage.connection import StoreOutcome
 
 __all__ = ["CONTENT_TYPE", "QUICK", "ProcessMetrics"]
@@ -39,8 +40,22 @@ class ProcessMetrics:
             "componentrun_store_request_duration_seconds", "Time of a request to an object store", ("operation",),
             buckets=QUICK, registry=registry,
         )  # fmt: skip
+        self._clock_ahead = Gauge(
+            "componentrun_clock_ahead_seconds",
+            "Seconds by which this machine's clock is ahead of the API servers' and that are taken off; 0 below 5",
+            registry=registry,
+        )
+        self._clock_spread = Gauge(
+            "componentrun_apiserver_clock_spread_seconds", "Seconds by which the clocks of the API servers differ",
+            registry=registry,
+        )  # fmt: skip
         info = Gauge("componentrun_build_info", "Version of ComponentRun", ("version",), registry=registry)
         info.labels(componentrun.__version__).set(1)
+
+    def observe_clock(self, clock: ApiClock) -> None:
+        """Show what this clock knows whenever the numbers are asked for."""
+        self._clock_ahead.set_function(lambda: clock.ahead)
+        self._clock_spread.set_function(lambda: clock.spread)
 
     def request_done(self, method: str, code: str, host: str) -> None:
         """The API server answered (code: HTTP status), or did not (code: name of the error)."""

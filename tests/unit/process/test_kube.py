@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from kubernetes.aio.config import kube_config
 from componentrun.documents import MAX_DEPTH
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.process import kube as kube_module
+from componentrun.process.connections import proxy_for
 from componentrun.process.kube import Kube
 from componentrun.process.kubeerrors import (
     AlreadyExistsError,
@@ -272,11 +274,11 @@ def test_the_proxy_is_found_once(
         monkeypatch.delenv(name.upper(), raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert kube_module._proxy_for("https://api.test:6443", configured) == (proxy, None)
+    assert proxy_for("https://api.test:6443", configured) == (proxy, None)
 
 
 def test_keys_of_a_proxy_are_taken_out_of_its_address() -> None:
-    proxy, keys = kube_module._proxy_for("https://api.test", "http://user:p%40ss@proxy.test:3128")
+    proxy, keys = proxy_for("https://api.test", "http://user:p%40ss@proxy.test:3128")
     assert proxy == "http://proxy.test:3128"
     assert keys == {"Proxy-Authorization": "Basic dXNlcjpwQHNz"}
 
@@ -357,3 +359,17 @@ class TestRequestsThatMayBeDone:
             with pytest.raises(UnavailableError) as raised:
                 await kube.patch(RUNS, "team", "load", {}, "status")
         assert not raised.value.may_be_done
+
+
+async def test_the_clock_is_told_which_connection_an_answer_came_over(
+    kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several API servers behind one address each has its own connections, and its own clock."""
+    heard: list[str] = []
+    monkeypatch.setattr(kube.clock, "answered", lambda _date, _asked_at, source: heard.append(source))
+    for _ in range(2):
+        await kube.get(PODS, "team", "load-1")
+    await asyncio.gather(*(kube.get(PODS, "team", "load-1") for _ in range(3)))
+    assert all(heard)
+    assert heard[0] == heard[1], "a connection that is kept is one source"
+    assert len(set(heard)) == 3
