@@ -303,6 +303,8 @@ class StageOutPlan:
     """That every file gets besides its own."""
     check_types: bool = False
     """Whether values must be of their columns' types."""
+    state_given: int = 0
+    """Number of the configuration's state that stage-in was given; kept here for the operator."""
 
 
 @dataclass(frozen=True, slots=True)

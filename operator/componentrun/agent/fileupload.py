@@ -85,9 +85,10 @@ def _store(client: Client, folder: Folder, post: PostPolicy, job: _Job) -> FileP
     try:
         with folder.open(path) as file:
             form = Form(
-                post, job.key, file.read, offset=job.start, size=job.size, tail=b"", stop=client.stop, what=what
-            )
+                post, job.key, file.read, offset=job.start, size=job.size, tail=b"", stop=client.stop, what=what,
+                own_keys=True,
+            )  # fmt: skip
             etag = client.send(form.request(), form.stored)
     except FileNotFoundError as error:
         raise UserError(f"{what}: it went away while it was uploaded", Reason.OUTPUT_INVALID) from error
-    return FilePart(job.key, job.size, etag)
+    return FilePart(form.key, job.size, etag)

@@ -2,6 +2,10 @@
 
 What the store keeps is what was read: the MD5 of what was sent is compared with the ETag of what was stored. (A CRC-32
 that the store verifies costs a sixth of the time, but S3 lets no policy leave the value of such a field open.)
+
+A try without an answer may still be carried out later, when what it stored is written down already. Where a key service
+encrypts objects, the ETag is another one then, and whoever reads by the ETag that was written down is refused for good.
+So each try of what is read by its ETag has a key of its own; what the others leave is swept with the attempt's prefix.
 """
 
 from __future__ import annotations
@@ -41,6 +45,7 @@ class Form:
         tail: bytes that the object gets after them (a missing final newline).
         stop: checked between blocks.
         what: the object, as messages call it.
+        own_keys: whether each try stores it under a key of its own; `key` is the one of the last try.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Form:
         tail: bytes,
         stop: Stop,
         what: str,
+        own_keys: bool = False,
     ) -> None:
         """Nothing is read yet."""
         self.size = size + len(tail)
@@ -64,24 +70,32 @@ class Form:
         self._stop = stop
         self._what = what
         self._digest = ""
+        self.key = self._first_key = key
+        self._own_keys = own_keys
+        self._tries = 0
+        self._policy = policy
         self._session = policy.session
-        self._key = key
-        self._url = policy.url if policy.session is None else put_url(policy.session, key)
         self._boundary = os.urandom(16).hex()
         # With keys of its own the agent PUTs the bare bytes.
-        self._before = self._encode({**policy.fields, "key": key}) if policy.session is None else b""
+        self._before = b""
         self._after = f"\r\n--{self._boundary}--\r\n".encode() if policy.session is None else b""
 
     def request(self) -> Request:
-        """The request that stores the object."""
-        method = "POST" if self._session is None else "PUT"
-        return Request(method, self._url, self._what, self.headers, self.body)
+        """The request that stores the object; asked for again, the one for the next try."""
+        self._tries += 1
+        if self._own_keys and self._tries > 1:
+            self.key = _numbered(self._first_key, self._tries)
+        again = self.request if self._own_keys else None
+        if self._session is None:
+            self._before = self._encode({**self._policy.fields, "key": self.key})
+            return Request("POST", self._policy.url, self._what, self.headers, self.body, again)
+        return Request("PUT", put_url(self._session, self.key), self._what, self.headers, self.body, again)
 
     def headers(self) -> dict[str, str]:
         """Headers of the request."""
         length = {"Content-Length": str(len(self._before) + self.size + len(self._after))}
         if self._session is not None:
-            return length | put_headers(self._session, self._key, datetime.now(UTC))
+            return length | put_headers(self._session, self.key, datetime.now(UTC))
         return length | {"Content-Type": f"multipart/form-data; boundary={self._boundary}"}
 
     def body(self) -> Iterator[bytes]:
@@ -132,6 +146,13 @@ class Form:
         ]
         parts.append(f'--{self._boundary}\r\nContent-Disposition: form-data; name="file"; filename="data"\r\n\r\n')
         return "".join(parts).encode()
+
+
+def _numbered(key: str, number: int) -> str:
+    """The key with the number of a try: `a/0000.csv` becomes `a/0000-2.csv`."""
+    folder, slash, name = key.rpartition("/")
+    stem, dot, ending = name.partition(".")
+    return f"{folder}{slash}{stem}-{number}{dot}{ending}"
 
 
 def read_block(read: Read, length: int, offset: int, what: str) -> bytes:

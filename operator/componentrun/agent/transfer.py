@@ -57,6 +57,8 @@ class Request:
     """The object, as messages call it."""
     headers: Callable[[], dict[str, str]] = dict
     body: Callable[[], Iterable[bytes]] = tuple
+    again: Callable[[], Request] | None = None
+    """Makes the request for the next try; None: it is the same one."""
 
 
 class Failure(Exception):  # noqa: N818 - not an error that leaves the agent
@@ -143,6 +145,7 @@ class Client:
                         f"{'try' if tries == 1 else 'tries'}; the last time: {trouble}",
                         Reason.STORAGE_UNAVAILABLE,
                     ) from error
+            request = request.again() if request.again is not None else request
             self.stop.wait(random.uniform(pause / 2, pause))  # noqa: S311 - spreads load, guards nothing
             pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -318,13 +318,17 @@ def _send(client: Client, post: PostPolicy, job: _Job, read: Read, rows: int) ->
     written = SliceWritten(key, job.size + len(job.tail), rows, "")
     content = _packed(client, job, read, what)
     if content is None:
-        form = Form(post, key, read, offset=job.offset, size=job.size, tail=job.tail, stop=client.stop, what=what)
+        form = Form(
+            post, key, read, offset=job.offset, size=job.size, tail=job.tail, stop=client.stop, what=what, own_keys=True
+        )
     else:
         key += suffix(job.table.compression)
-        form = Form(post, key, content.read, offset=0, size=content.size, tail=b"", stop=client.stop, what=what)
-        written = dataclasses.replace(written, key=key, encoding=job.table.compression, stored=form.size)
+        form = Form(
+            post, key, content.read, offset=0, size=content.size, tail=b"", stop=client.stop, what=what, own_keys=True
+        )
+        written = dataclasses.replace(written, encoding=job.table.compression, stored=form.size)
     etag = client.send(form.request(), form.stored)
-    job.table.stored[job.number] = dataclasses.replace(written, etag=etag)
+    job.table.stored[job.number] = dataclasses.replace(written, key=form.key, etag=etag)
 
 
 def _packed(client: Client, job: _Job, read: Read, what: str) -> Packed | None:

@@ -68,7 +68,10 @@ def put(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Have a configuration remember something else; its next run finds it as `in/state.json`."""
+    """Have a configuration remember something else; its next run finds it as `in/state.json`.
+
+    A run that is going on leaves no state then: it was given the one before.
+    """
     owner = _owner(component, configuration, row, branch)
     state = _object(file)
     session = Session.of(ctx, context=context, namespace=namespace)
@@ -91,7 +94,7 @@ def rm(
 ) -> None:
     """Have a configuration forget; its next run starts as its first one did. It can't be brought back.
 
-    It finds an empty state, and gets whole what it reads with `adaptive`.
+    It finds an empty state, and gets whole what it reads with `adaptive`. A run that is going on leaves no state then.
     """
     owner = _owner(component, configuration, row, branch)
     session = Session.of(ctx, context=context, namespace=namespace)

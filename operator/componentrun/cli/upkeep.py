@@ -68,7 +68,7 @@ def _tell_sweep(output: Output, name: str, done: "Swept", gone: "SweptEvents", *
     verb = "would be deleted from" if dry_run else "deleted from"
     parts = [
         f"{count(done.objects, 'object')} ({size(done.bytes)}) that nothing named",
-        f"{count(len(done.files), 'expired file')}",
+        f"{count(done.files, 'expired file')}",
         f"{count(done.versions, 'old version')} of tables",
         f"{count(done.documents, 'document')} of runs that are over",
     ]

@@ -48,6 +48,7 @@ async def collect(chosen: Settings) -> None:
     listen_to_signals(told_to_end)
     metrics = Metrics()
     async with await connect(metrics) as kube, AsyncExitStack() as stack:
+        metrics.observe_clock(kube.clock)
         nodes = None
         if chosen.node_logs is not None:
             nodes = await stack.enter_async_context(NodeLogs(chosen.node_logs))

@@ -287,4 +287,5 @@ async def run(settings: Settings) -> None:
     """Connect and work until a signal comes."""
     metrics = Metrics()
     async with await connect(metrics) as kube:
+        metrics.observe_clock(kube.clock)
         await Operator(settings, kube, metrics).run()

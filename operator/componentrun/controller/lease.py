@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 DEFAULT_SECONDS: Final = 10.0
 """With two looks of those that wait, less than the 15 s within which one of them is to go on."""
 _LOOK_SECONDS: Final = 1.0
+_LOOKS: Final = 3
+"""How often the Lease is read before a look is given up, where each write conflicts."""
 _TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -125,42 +127,59 @@ class Lease:
     async def release(self) -> None:
         """Give the Lease back, so that another one need not wait. Only for a holder whose work is done."""
         try:
-            there = await self._read()
-            if there["spec"].get("holderIdentity") == self._identity:
-                await self._write(there, {"holderIdentity": "", "leaseDurationSeconds": 1})
+            for _ in range(_LOOKS):
+                there = await self._read()
+                if there["spec"].get("holderIdentity") != self._identity:
+                    return
+                if await self._write(there, {"holderIdentity": "", "leaseDurationSeconds": 1}):
+                    return
         except KubeError as error:
             _log.info("the lease was not given back: %s; it runs out by itself", error.message)
 
     async def try_once(self) -> str:
-        """Take the Lease or renew it where that is allowed; who holds it then.
+        """Take the Lease or renew it where that is allowed; who holds it then, empty where nobody does.
+
+        A write that conflicts says only that the Lease has changed: by somebody who edited its labels, or by this very
+        write, whose answer was lost and which the client repeated. So the Lease is read again, and says who holds it.
 
         Raises:
-            KubeError: the API server refused or is away.
+            KubeError: the API server refused or is away, or the Lease changes all the time.
         """
-        try:
-            there = await self._read()
-        except NotFoundError:
-            return await self._create()
-        spec = there.get("spec") or {}
+        for _ in range(_LOOKS):
+            try:
+                there = await self._read()
+            except NotFoundError:
+                if await self._create():
+                    return self._identity
+                continue
+            holder = self._holder(there)
+            if holder not in {"", self._identity}:
+                return holder
+            if await self._write(there, self._claim(there["spec"])):
+                return self._identity
+        raise ConflictError(f"the lease {self._settings.name} was changed by others {_LOOKS} times in a row")
+
+    def _holder(self, there: dict[str, Any]) -> str:
+        """Who holds the Lease that was read; empty where it was given back, or not renewed for its duration."""
+        spec = there.setdefault("spec", {})
         holder = str(spec.get("holderIdentity") or "")
         record = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))
         if record != self._seen:
             self._seen, self._seen_at = record, self._clock()
         duration = float(spec.get("leaseDurationSeconds") or self._settings.seconds)
-        if holder not in {"", self._identity} and self._clock() - self._seen_at < duration:
-            return holder
+        return holder if holder == self._identity or self._clock() - self._seen_at < duration else ""
+
+    def _claim(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """What to write to hold the Lease from now on."""
         change: dict[str, Any] = {"holderIdentity": self._identity, "renewTime": _now()}
-        if holder != self._identity:
+        if spec.get("holderIdentity") != self._identity:
             transitions = int(spec.get("leaseTransitions") or 0) + 1
             change |= {"acquireTime": _now(), "leaseTransitions": transitions}
         change["leaseDurationSeconds"] = round(self._settings.seconds)
-        try:
-            await self._write(there, change)
-        except ConflictError:
-            return "another candidate"  # was faster; the next look tells which
-        return self._identity
+        return change
 
-    async def _create(self) -> str:
+    async def _create(self) -> bool:
+        """Whether it was created; if not, it exists by now."""
         body = {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
@@ -176,16 +195,21 @@ class Lease:
         try:
             await self._kube.create(LEASES, self._settings.namespace, body)
         except AlreadyExistsError:
-            return "another candidate"
-        return self._identity
+            return False
+        return True
 
     async def _read(self) -> dict[str, Any]:
         return await self._kube.get(LEASES, self._settings.namespace, self._settings.name)
 
-    async def _write(self, there: dict[str, Any], spec: dict[str, Any]) -> None:
+    async def _write(self, there: dict[str, Any], spec: dict[str, Any]) -> bool:
+        """Whether it was written; if not, the Lease has changed since it was read."""
         version = there["metadata"]["resourceVersion"]
         body = {"metadata": {"resourceVersion": version}, "spec": spec}
-        await self._kube.patch(LEASES, self._settings.namespace, self._settings.name, body)
+        try:
+            await self._kube.patch(LEASES, self._settings.namespace, self._settings.name, body)
+        except ConflictError:
+            return False
+        return True
 
 
 def _now() -> str:

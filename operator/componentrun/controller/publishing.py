@@ -16,7 +16,8 @@ from componentrun.errors import ComponentRunError, PlatformError, Reason, UserEr
 from componentrun.exchange import StageOutResult, from_json
 from componentrun.storage.adaptive import read_seen
 from componentrun.storage.commit import publish, read_journal, resume
-from componentrun.storage.state import StateOwner, write_state
+from componentrun.storage.plans import read_state_given
+from componentrun.storage.state import Author, StateOwner, write_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,5 +137,8 @@ async def _remember_state(
         return
     component = run.spec.component or component_id(run.spec.image or "", None)
     owner = StateOwner(component, configuration.id, configuration.row, configuration.branch or DEFAULT_BRANCH)
-    if not await write_state(opened.store, owner, result.state, inputs=inputs, decided=done.time):
-        log.warning("run %s was published late: the state of a later run stays", uid)
+    author = Author(
+        uid, run.metadata.creation_timestamp or done.time, await read_state_given(opened.store, uid, done.attempt)
+    )
+    if not await write_state(opened.store, owner, result.state, inputs=inputs, author=author):
+        log.warning("run %s leaves no state: that of a later run, or what somebody set by hand since, stays", uid)

@@ -115,6 +115,7 @@ class Reconciler:
         except ValidationError as unreadable:
             await self._end_unreadable(key, unreadable)
             return None
+        await self._writer.settle(key, run)
         if run is None:
             if self.active:
                 await self._remover.sweep(key)

@@ -209,6 +209,7 @@ class Starter:
             type_support=effective.type_support,
             config=effective.config,
             state=memory.state,
+            state_number=memory.number,
             secrets=secrets,
             by_session=opened.by_session,
         )

@@ -1,12 +1,17 @@
 """Writing a run's status, and what follows a write that succeeded: the cache, metrics, the log, a Kubernetes Event.
 
 `status.events` belongs to the collector: it is neither compared nor written.
+
+A write whose answer was lost may be done all the same, and a repetition of it is answered with a conflict. So the run
+is read again: where it holds what was to be written, the write counts. Where it can't be read either, the write is
+remembered until the run is seen again (`settle`).
 """
 
 from __future__ import annotations
 
 import json
 import logging
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -14,9 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun.api.common import API_VERSION
 from componentrun.api.componentrun import ComponentRun
 from componentrun.api.unreadable import what_is_wrong
+from componentrun.controller.caches import Key
 from componentrun.core import status as core_status
+from componentrun.core.conditions import EVENTS_DELIVERED
 from componentrun.errors import Reason
-from componentrun.process.kubeerrors import AlreadyExistsError, KubeError
+from componentrun.process.kubeerrors import AlreadyExistsError, ConflictError, KubeError, UnavailableError
 from componentrun.process.logs import RunLogger
 from componentrun.process.resources import EVENTS, RUNS
 
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
     from componentrun.api.componentrun import ComponentRunStatus
-    from componentrun.controller.caches import Caches, Key
+    from componentrun.controller.caches import Caches
     from componentrun.controller.metrics import Metrics
     from componentrun.core.actions import KubernetesEvent
     from componentrun.process.kube import Kube
@@ -39,6 +46,7 @@ _REPORTER: Final = "componentrun.dev/operator"
 _LONGEST_NOTE: Final = 1000
 """Bytes; the API server refuses an Event with more than 1,024."""
 _LONGEST_MESSAGE: Final = 1000
+_MOST_UNCONFIRMED: Final = 8
 
 
 class StatusWriter:
@@ -50,12 +58,13 @@ class StatusWriter:
         self._caches = caches
         self._metrics = metrics
         self._instance = instance
+        self._unconfirmed: dict[Key, _Unconfirmed] = {}
 
     async def write(self, run: ComponentRun, status: ComponentRunStatus) -> ComponentRun:
         """Make this the run's status; the run as it is then. Nothing is sent where nothing changed.
 
         Raises:
-            ConflictError: the run was changed since it was read.
+            ConflictError: the run was changed since it was read, by somebody else.
             NotFoundError: the run is gone.
             KubeError: the API server refused or is away.
         """
@@ -64,10 +73,52 @@ class StatusWriter:
             return run
         metadata = run.metadata
         body = {"metadata": {"resourceVersion": metadata.resource_version}, "status": change}
-        answer = await self._kube.patch(RUNS, metadata.namespace, metadata.name, body, "status")
+        key = Key(metadata.namespace, metadata.name)
+        try:
+            answer = await self._kube.patch(RUNS, *key, body, "status")
+        except (ConflictError, UnavailableError) as error:
+            if not error.may_be_done:
+                raise
+            self._unconfirmed[key] = _Unconfirmed.after(self._unconfirmed.get(key), run, status)
+            return await self._look_who_wrote(key, error)
+        self._unconfirmed.pop(key, None)
         self._caches.runs.seen(answer)
         written = ComponentRun.model_validate(answer)
         self._count(run, written)
+        return written
+
+    async def settle(self, key: Key, run: ComponentRun | None) -> None:
+        """Find out whether an earlier write without an answer was done, and what follows a write follows then.
+
+        Args:
+            key: the run's.
+            run: as it is known now; None: it is gone.
+        """
+        waiting = self._unconfirmed.get(key)
+        if waiting is None or (run is not None and waiting.is_open(run)):
+            return
+        del self._unconfirmed[key]
+        if run is None or not waiting.was_done(run):
+            return
+        self._count(waiting.before, run)
+        event = core_status.lifecycle_event(waiting.before.status, run.status)
+        if event is not None:
+            await self.tell(run, event)
+
+    async def _look_who_wrote(self, key: Key, error: KubeError) -> ComponentRun:
+        """The run, where it holds what was to be written; else what the write raised is raised."""
+        try:
+            answer = await self._kube.get(RUNS, *key)
+        except UnavailableError:
+            raise error from None
+        written, waiting = ComponentRun.model_validate(answer), self._unconfirmed[key]
+        if not waiting.is_last(written):
+            # A request that is on its way may still be done, or an earlier one was: `settle` finds out.
+            raise error
+        del self._unconfirmed[key]
+        self._caches.runs.seen(answer)
+        _logger(written).info("the status was written, though its answer was lost: %s", error.message)
+        self._count(waiting.before, written)
         return written
 
     async def write_unreadable(self, key: Key, error: ValidationError) -> None:
@@ -118,6 +169,44 @@ class StatusWriter:
             ended = new.completion_time or datetime.now(UTC)
             component = after.spec.component or "image"
             self._metrics.run_ended(new.reason or "", component, (ended - created).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class _Unconfirmed:
+    """Writes of one run, all onto the same version of it, of which nobody knows whether one was done."""
+
+    before: ComponentRun
+    wanted: tuple[dict[str, Any], ...]
+    """Status documents; the newest last."""
+
+    @classmethod
+    def after(cls, earlier: _Unconfirmed | None, run: ComponentRun, status: ComponentRunStatus) -> _Unconfirmed:
+        """With one write more."""
+        known = earlier.wanted if earlier is not None and earlier.is_open(run) else ()
+        return cls(run, (*known[1 - _MOST_UNCONFIRMED :], core_status.without_events(status)))
+
+    def is_open(self, run: ComponentRun) -> bool:
+        """Whether the run is the one that was to be written, still of the version that the writes were for."""
+        now, then = run.metadata, self.before.metadata
+        return (now.uid, now.resource_version) == (then.uid, then.resource_version)
+
+    def was_done(self, run: ComponentRun) -> bool:
+        """Whether the run holds what one of the writes was to make of it; the collector may have written since."""
+        return any(self._is(run, document) for document in self.wanted)
+
+    def is_last(self, run: ComponentRun) -> bool:
+        """Whether the run holds what the last of the writes was to make of it."""
+        return not self.is_open(run) and self._is(run, self.wanted[-1])
+
+    def _is(self, run: ComponentRun, document: dict[str, Any]) -> bool:
+        is_same = run.metadata.uid == self.before.metadata.uid
+        return is_same and _compared(core_status.without_events(run.status)) == _compared(document)
+
+
+def _compared(document: dict[str, Any]) -> dict[str, Any]:
+    """A status without the condition that belongs to the collector."""
+    others = [item for item in document.get("conditions") or () if item["type"] != EVENTS_DELIVERED]
+    return {**document, "conditions": others}
 
 
 def merge_patch(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def _tell_sweep(title: str, swept: Swept) -> None:
     log.info(
         "Storage %s swept: %d data prefixes with %d objects (%d bytes), %d files, %d versions, %d documents, "
         "%s uploads, %s hidden versions; %d prefixes wait",
-        *(title, len(swept.prefixes), swept.objects, swept.bytes, len(swept.files), swept.versions, swept.documents),
+        *(title, len(swept.prefixes), swept.objects, swept.bytes, swept.files, swept.versions, swept.documents),
         *("?" if swept.uploads is None else swept.uploads, "?" if swept.hidden is None else swept.hidden),
         swept.waiting,
     )

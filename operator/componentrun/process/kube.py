@@ -11,13 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import socket
 from asyncio import sslproto
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
-from urllib.parse import unquote, urlencode, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 from kubernetes.aio import client as kubernetes_client
@@ -26,8 +24,9 @@ from pydantic_core import from_json, to_json
 
 from componentrun.errors import PlatformError
 from componentrun.process.clock import ApiClock
+from componentrun.process.connections import Answer, lively_socket, proxy_for
 from componentrun.process.depths import without_depths
-from componentrun.process.kubeerrors import ConflictError, ForbiddenError, GoneError, UnavailableError, error_for
+from componentrun.process.kubeerrors import ConflictError, GoneError, KubeError, UnavailableError, error_for
 from componentrun.process.resources import PODS
 
 if TYPE_CHECKING:
@@ -67,8 +66,6 @@ _GONE: Final = 410
 _QUOTED: Final = 200
 _TOO_DEEP: Final = "recursion limit"
 """In the parser's words for JSON that is nested deeper than it goes."""
-_KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
-"""In seconds, but for the count: what notices within about 30 s that a peer is gone."""
 
 
 class RequestObserver(Protocol):
@@ -106,9 +103,9 @@ class Kube:
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._random = random.Random()  # noqa: S311 - spreads retries, keeps no secret
         self.host = str(configuration.host).rstrip("/")
-        connector = aiohttp.TCPConnector(limit=0, ssl=self._api.rest_client.ssl_context, socket_factory=_lively_socket)
-        self._session = aiohttp.ClientSession(connector=connector, read_bufsize=_BUFFER)
-        self._proxy, self._proxy_headers = _proxy_for(self.host, configuration.proxy)
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._api.rest_client.ssl_context, socket_factory=lively_socket)
+        self._session = aiohttp.ClientSession(connector=connector, read_bufsize=_BUFFER, response_class=Answer)
+        self._proxy, self._proxy_headers = proxy_for(self.host, configuration.proxy)
 
     async def __aenter__(self) -> Self:
         """Nothing to do: connections are opened by the first request."""
@@ -227,25 +224,25 @@ class Kube:
         """One request, tried again while the server is busy, broken or away.
 
         Raises:
-            KubeError: the server refused it; the subclass says why.
+            KubeError: the server refused it; the subclass says why, `may_be_done` whether an earlier try got through.
             UnavailableError: all tries failed.
         """
         data = None if body is None else to_json(body)
-        tries, reloaded = 0, False
+        tries, reloaded, may_be_done = 0, False, False
         while True:
             tries += 1
             try:
                 async with self._slots, self._open(method, path, query=query, data=data, kind=kind) as answer:
                     content = await answer.read()
-            except UnavailableError as error:
-                if tries == _TRIES:
+            except KubeError as error:
+                may_be_done = error.may_be_done = may_be_done or error.may_be_done
+                if isinstance(error, UnavailableError) and tries < _TRIES:
+                    log.debug("trying again: %s", error.message)
+                    await asyncio.sleep(error.retry_after or self._pause(tries))
+                elif error.status == _UNAUTHORIZED and not reloaded and self.reload_token():
+                    reloaded = True
+                else:
                     raise
-                log.debug("trying again: %s", error.message)
-                await asyncio.sleep(error.retry_after or self._pause(tries))
-            except ForbiddenError as error:
-                if error.status != _UNAUTHORIZED or reloaded or not self.reload_token():
-                    raise
-                reloaded = True
             else:
                 return _parse(content, f"{method} {path}") if content else {}
 
@@ -278,7 +275,7 @@ class Kube:
                 server_hostname=self.configuration.tls_server_name,
             ) as answer:
                 code = str(answer.status)
-                self.clock.answered(answer.headers.get("Date", ""), asked_at)
+                self.clock.answered(answer.headers.get("Date", ""), asked_at, Answer.connection_of(answer))
                 if answer.status >= _FIRST_ERROR:
                     refusal = error_for(answer.status, await answer.read(), what)
                     refusal.retry_after = _retry_after(answer.headers)
@@ -287,7 +284,10 @@ class Kube:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             told = "it was cut off" if code else "no answer"
             code = code or type(error).__name__
-            raise UnavailableError(f"{what}: {told}: {type(error).__name__}: {error}") from error
+            lost = UnavailableError(f"{what}: {told}: {type(error).__name__}: {error}")
+            # Without a connection nothing was sent.
+            lost.may_be_done = not isinstance(error, aiohttp.ClientConnectorError)
+            raise lost from error
         finally:
             self._observer.request_done(method, code or "cancelled", urlsplit(self.host).netloc)
 
@@ -333,38 +333,6 @@ def _checked(event: dict[str, Any]) -> dict[str, Any]:
     if code == _GONE:
         raise GoneError(f"watch: {message}", code)
     raise UnavailableError(f"watch: {code}: {message}", code)
-
-
-def _proxy_for(host: str, configured: str | None) -> tuple[str | None, dict[str, str] | None]:
-    """The proxy to the API server and the headers for it, found once.
-
-    aiohttp could find them in the environment (`trust_env`), but then looks for a netrc file and for proxies anew for
-    every request, in a thread each, which took a tenth of the operator's time.
-    """
-    parts = urlsplit(host)
-    found = configured
-    if found is None and not proxy_bypass_environment(parts.netloc):
-        found = getproxies_environment().get(parts.scheme)
-    if found is None:
-        return None, None
-    proxy = urlsplit(found)
-    if proxy.username is None:
-        return found, None
-    keys = aiohttp.encode_basic_auth(unquote(proxy.username), unquote(proxy.password or ""))
-    address = proxy._replace(netloc=proxy.netloc.rpartition("@")[2]).geturl()
-    return address, {"Proxy-Authorization": keys}
-
-
-def _lively_socket(address: Any) -> socket.socket:
-    """A socket that notices that its peer is gone."""
-    family, kind, proto, _, _ = address
-    made = socket.socket(family, kind, proto)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for option, value in _KEEP_ALIVE:
-        if hasattr(socket, option):
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    return made
 
 
 async def connect(observer: RequestObserver) -> Kube:

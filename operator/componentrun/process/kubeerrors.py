@@ -36,6 +36,9 @@ class KubeError(PlatformError):
     Attributes:
         status: HTTP status; 0 where there was no answer, or it was cut off.
         retry_after: seconds that the server asked to wait before the next try; 0 where it asked for nothing.
+        may_be_done: whether the server may have carried the request out all the same: its answer was lost, or this is
+            the answer to a repetition of a request whose answer was lost. Then read the object before you conclude
+            that somebody else wrote it.
     """
 
     def __init__(self, message: str, status: int = 0, reason: Reason | None = None) -> None:
@@ -43,6 +46,7 @@ class KubeError(PlatformError):
         super().__init__(message, reason)
         self.status = status
         self.retry_after = 0.0
+        self.may_be_done = False
 
 
 class NotFoundError(KubeError):
@@ -88,6 +92,11 @@ class NamespaceTerminatingError(KubeError):
 class UnavailableError(KubeError, TransientError):
     """No usable answer: too busy, broken, not reachable, too late or cut off; or a namespace that is not complete."""
 
+    def __init__(self, message: str, status: int = 0, reason: Reason | None = None) -> None:
+        """A server that was too busy, or that refused the request for now, has not carried it out."""
+        super().__init__(message, status, reason)
+        self.may_be_done = status < _FIRST_REFUSAL or status >= _SERVER_ERRORS
+
 
 _BY_STATUS: Final[dict[int, type[KubeError]]] = {
     400: InvalidError,
@@ -99,6 +108,7 @@ _BY_STATUS: Final[dict[int, type[KubeError]]] = {
     422: InvalidError,
     429: UnavailableError,
 }
+_FIRST_REFUSAL: Final = 400
 _SERVER_ERRORS: Final = 500
 _CONFLICT: Final = 409
 _FORBIDDEN: Final = 403

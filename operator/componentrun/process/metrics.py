@@ -14,6 +14,7 @@ import componentrun
 from componentrun.process.resources import COMPONENTS, PODS, RUNS, STORAGES
 
 if TYPE_CHECKING:
+    from componentrun.process.clock import ApiClock
     from componentrun.storage.connection import StoreOutcome
 
 __all__ = ["CONTENT_TYPE", "QUICK", "ProcessMetrics"]
@@ -47,8 +48,22 @@ class ProcessMetrics:
         for resource in (RUNS, PODS, COMPONENTS, STORAGES):
             # A counter that appears with its first value has no increase before the second.
             self._event_errors.labels(resource.plural)
+        self._clock_ahead = Gauge(
+            "componentrun_clock_ahead_seconds",
+            "Seconds by which this machine's clock is ahead of the API servers' and that are taken off; 0 below 5",
+            registry=registry,
+        )
+        self._clock_spread = Gauge(
+            "componentrun_apiserver_clock_spread_seconds", "Seconds by which the clocks of the API servers differ",
+            registry=registry,
+        )  # fmt: skip
         info = Gauge("componentrun_build_info", "Version of ComponentRun", ("version",), registry=registry)
         info.labels(componentrun.__version__).set(1)
+
+    def observe_clock(self, clock: ApiClock) -> None:
+        """Show what this clock knows whenever the numbers are asked for."""
+        self._clock_ahead.set_function(lambda: clock.ahead)
+        self._clock_spread.set_function(lambda: clock.spread)
 
     def request_done(self, method: str, code: str, host: str) -> None:
         """The API server answered (code: HTTP status), or did not (code: name of the error)."""

@@ -5,6 +5,7 @@ Keys are full object keys. All methods raise only errors of `componentrun.errors
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 import obstore
 from obstore.store import S3Store
 
-from componentrun.errors import PlatformError, Reason, TransientError, UserError
+from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
 from componentrun.storage.failures import LOOK, STORE_EXCEPTIONS, ExistsError, MissingError, StaleError, translate
 from componentrun.storage.settings import StoreSettings
 
@@ -40,6 +41,8 @@ __all__ = [
     "quoted_etag",
 ]
 
+_log = logging.getLogger(__name__)
+
 _CONNECT_TIMEOUT: Final = timedelta(seconds=5)
 _STALL_TIMEOUT: Final = timedelta(seconds=60)
 """Without an answer. A request's body must have gone out by then, so what is put at once is kept small."""
@@ -49,6 +52,8 @@ _MAX_RETRIES: Final = 4
 _RETRY_BUDGET: Final = timedelta(seconds=20)
 """No retry starts later than this: above the client library, the reconciler tries again on its own clock."""
 _LIST_CHUNK: Final = 1000
+_BULK: Final = 1000
+"""Objects that S3 deletes by one request at most."""
 NO_VERSION: Final = "null"
 """What S3 calls the version of an object that was written while its bucket kept none."""
 _STREAM_CHUNK: Final = 4 * 1024 * 1024
@@ -100,17 +105,25 @@ class StoreObserver(Protocol):
 class Store:
     """One Storage's objects."""
 
-    def __init__(self, settings: StoreSettings, backend: ObjectStore, observer: StoreObserver | None = None) -> None:
+    def __init__(
+        self,
+        settings: StoreSettings,
+        backend: ObjectStore,
+        observer: StoreObserver | None = None,
+        bulk: ObjectStore | None = None,
+    ) -> None:
         """Use `open_store` instead, but for tests.
 
         Args:
             settings: which Storage; for keys and messages.
             backend: the client that does it; tests give one that lives in memory.
             observer: told about every request.
+            bulk: the client that deletes many objects by one request; None: they are deleted one by one.
         """
         self.settings = settings
         self._backend = backend
         self._observer = observer
+        self._bulk = bulk
 
     def __repr__(self) -> str:
         """Which Storage; no keys."""
@@ -230,9 +243,25 @@ class Store:
             return result["e_tag"] or ""
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects; those that are not there are no error."""
-        if not keys:
-            return
+        """Delete objects, any number; those that are not there are no error.
+
+        By as few requests as the store allows. Not every S3-compatible store deletes in bulk: where that fails and
+        deleting the same objects one by one does not, it is not asked for again.
+        """
+        for start in range(0, len(keys), _BULK):
+            chunk = keys[start : start + _BULK]
+            if self._bulk is None or len(chunk) == 1:
+                await self._delete_singly(chunk)
+                continue
+            try:
+                with self._border("delete", chunk[0]):
+                    await obstore.delete_async(self._bulk, list(chunk))
+            except ComponentRunError as error:
+                await self._delete_singly(chunk)
+                self._bulk = None
+                _log.info("%s: objects are deleted one by one, as bulk failed: %s", self.settings.title, error.message)
+
+    async def _delete_singly(self, keys: Sequence[str]) -> None:
         try:
             with self._border("delete", keys[0]):
                 await obstore.delete_async(self._backend, list(keys))
@@ -240,7 +269,19 @@ class Store:
             # S3 has no such answer, but some of its kind give it where two delete at once; it may end the whole batch.
             if len(keys) > 1:
                 for key in keys:
-                    await self.delete([key])
+                    await self._delete_singly([key])
+
+    async def page(self, prefix: str, *, after: str | None = None) -> list[ObjectInfo]:
+        """The first objects below a prefix, at most what one request brings; none where there are no more.
+
+        Args:
+            prefix: where to look.
+            after: only keys that sort behind this one.
+        """
+        with self._border("list", prefix):
+            async for chunk in obstore.list(self._backend, prefix, offset=after, chunk_size=_LIST_CHUNK):
+                return [_info(meta) for meta in chunk]
+        return []
 
     async def objects(self, prefix: str, *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
         """Objects below a prefix that ends with a slash, in the order of their keys.
@@ -286,24 +327,26 @@ def open_store(settings: StoreSettings, *, observer: StoreObserver | None = None
         "conditional_put": "etag",
         "skip_signature": False,
         "s3_express": False,
-        # Not every S3-compatible store deletes in bulk.
-        "disable_bulk_delete": True,
     }
-    try:
-        backend = S3Store(
+
+    def client_for(*, bulk: bool) -> S3Store:
+        return S3Store(
             settings.bucket,
-            config=config,
+            config={**config, "disable_bulk_delete": not bulk},
             client_options=client,
             retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": _RETRY_BUDGET},
             credential_provider=_static_credentials(settings),
         )
+
+    try:
+        backend, bulk = client_for(bulk=False), client_for(bulk=True)
     except STORE_EXCEPTIONS as error:
         raise UserError(
             f"no client can be made for {settings.title} ({settings.where()}): {str(error).partition(chr(10))[0]}. "
             "Check its endpoint, region and CA bundle",
             Reason.INVALID_SPEC,
         ) from None
-    return Store(settings, backend, observer)
+    return Store(settings, backend, observer, bulk)
 
 
 class _StaticCredentials:

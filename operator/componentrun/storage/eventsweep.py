@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 from componentrun.errors import PlatformError
 from componentrun.storage.eventindex import EndedRun
 from componentrun.storage.failures import MissingError
-from componentrun.storage.leftovers import delete_all
 from componentrun.storage.retention import LEAST_KEEP
 from componentrun.storage.tables import gather_bounded
 
@@ -142,7 +141,7 @@ async def _remove_ended(store: Store, key: str, receivers: Sequence[str], *, dry
         index = store.layout.event_index
         others = [item for item in index.ended_run(run, *names) if item != key]
         await store.delete([*others, index.open_run(*names, run.run), *(prefix + run.run for prefix in receivers)])
-        await delete_all(store, [info.key for info in segments])
+        await store.delete([info.key for info in segments])
         await store.delete([key])
     return _counted(segments)
 
@@ -160,7 +159,7 @@ async def _sweep_open(
         if max(item.modified for item in (info, *segments)) >= before:
             return SweptEvents()
         if not dry_run:
-            await delete_all(store, [item.key for item in segments])
+            await store.delete([item.key for item in segments])
             await store.delete([info.key])
         return _counted(segments)
 

@@ -11,7 +11,7 @@ or whose bytes are swept:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -26,15 +26,14 @@ from componentrun.storage.layout import check_own
 from componentrun.storage.tables import gather_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from componentrun.exchange import FileWritten
-    from componentrun.storage.connection import Store
+    from componentrun.storage.connection import ObjectInfo, Store
     from componentrun.storage.pointer import Commit
 
 __all__ = [
     "FILE_KEEP",
-    "Expired",
     "FilePart",
     "FileRecord",
     "change_file",
@@ -94,14 +93,6 @@ class FileRecord(StorageModel):
     def is_there(self, now: datetime) -> bool:
         """Whether it has not expired yet; one that has may not be deleted yet, but nobody finds it any more."""
         return self.expires is None or now < self.expires
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """What has expired and was deleted, or would be."""
-
-    files: tuple[str, ...]
-    """Ids."""
 
 
 def records_of(written: Iterable[FileWritten], own_prefix: str, commit: Commit) -> tuple[FileRecord, ...]:
@@ -216,56 +207,84 @@ async def _keep_tags(store: Store, file: str, tags: set[str]) -> None:
 
 async def delete_file(store: Store, record: FileRecord, now: datetime | None = None) -> None:
     """Delete a file; its bytes are swept later. Repeating it is no error."""
-    expiry = _by_expiry(store, record, record.expires or now or datetime.now(UTC))
-    if record.permanent:
-        # Whoever is killed behind the next line leaves this, and the sweeper goes on from it.
-        await _put_keys(store, record, [expiry])
-    await store.delete(_finding(store, record, record.tags))
-    await store.delete([store.layout.file_index.record(record.id)])
-    await store.delete([_by_data(store, record)])
-    await store.delete([expiry])
+    await _delete_files(store, [record], now or datetime.now(UTC))
 
 
-async def delete_expired(store: Store, *, dry_run: bool = False, now: datetime | None = None) -> Expired:
-    """Delete all files that have expired, and finish what somebody began to delete. For the sweeper.
+async def _delete_files(store: Store, records: Sequence[FileRecord], now: datetime) -> None:
+    """Delete files, step by step for all of them; see the module for the order."""
+    expiries = {record.id: _by_expiry(store, record, record.expires or now) for record in records}
+    for record in records:
+        if record.permanent:
+            # Whoever is killed behind the next line leaves this, and the sweeper goes on from it.
+            await _put_keys(store, record, [expiries[record.id]])
+    await store.delete([key for record in records for key in _finding(store, record, record.tags)])
+    await store.delete([store.layout.file_index.record(record.id) for record in records])
+    await store.delete([_by_data(store, record) for record in records])
+    await store.delete(list(expiries.values()))
 
-    Costs a listing of what has expired, not of what is there.
+
+async def delete_expired(store: Store, *, dry_run: bool = False, now: datetime | None = None) -> int:
+    """Delete all files that have expired, and finish what somebody began to delete; how many. For the sweeper.
+
+    Costs a listing of what has expired, not of what is there, and holds no more of it than one request lists.
     """
     now = now or datetime.now(UTC)
-    index = store.layout.file_index
-    due: list[tuple[str, str]] = []
-    async for info in store.objects(index.expiries()):
-        found = index.expiry_of(info.key)
-        if found is None:
-            continue
-        if found[0] > now.timestamp():
-            break
-        due.append((info.key, found[1]))
-
-    async def expire(item: tuple[str, str]) -> str | None:
-        key, file = item
-        record = await read_file(store, file)
-        if record is not None and not record.is_there(now):
-            if not dry_run:
-                await delete_file(store, record)
-            return file
-        if not dry_run and (record is None or key != _own_expiry(store, record)):
-            # Its record went before somebody was killed, or it was made permanent since.
-            await _drop_expiry(store, key, file, gone=record is None)
-        return None
-
-    return Expired(tuple(file for file in await gather_bounded(expire, due) if file is not None))
+    count, last, is_over = 0, None, False
+    while not is_over and (page := await store.page(store.layout.file_index.expiries(), after=last)):
+        found = [(info.key, store.layout.file_index.expiry_of(info.key)) for info in page]
+        due = [(key, own[1]) for key, own in found if own is not None and own[0] <= now.timestamp()]
+        count += await _expire(store, due, now, dry_run=dry_run)
+        last = page[-1].key
+        is_over = any(own is not None and own[0] > now.timestamp() for _, own in found)
+    return count
 
 
-async def named_data(store: Store) -> set[str]:
-    """The data prefixes (with a slash at their ends) that hold bytes of files. For the sweeper: what is here must stay.
+async def _expire(store: Store, due: Sequence[tuple[str, str]], now: datetime, *, dry_run: bool) -> int:
+    """Delete those of the files that have expired indeed; how many.
 
-    A prefix is in here from before a file's record is there until after it is gone.
+    Args:
+        store: the Storage.
+        due: keys by expiry, and the ids in them.
+        now: the time.
+        dry_run: delete nothing.
     """
-    root = store.layout.file_index.data()
-    # Not a listing of folders: in a bucket that keeps versions some stores list those whose objects are all deleted.
-    folders = {info.key.removeprefix(root).partition("/")[0] async for info in store.objects(root)}
-    return {f"{store.layout.data_root()}{folder}/" for folder in folders}
+    records = await gather_bounded(lambda item: read_file(store, item[1]), due)
+    expired = {record.id: record for record in records if record is not None and not record.is_there(now)}
+    if dry_run:
+        return len(expired)
+    await _delete_files(store, list(expired.values()), now)
+    # Its record went before somebody was killed, or it was made permanent since.
+    left = [
+        (key, file, record is None)
+        for (key, file), record in zip(due, records, strict=True)
+        if record is None or (file not in expired and key != _own_expiry(store, record))
+    ]
+    await gather_bounded(lambda item: _drop_expiry(store, item[0], item[1], gone=item[2]), left)
+    return len(expired)
+
+
+async def named_data(store: Store, among: Iterable[str]) -> set[str]:
+    """Those of the data prefixes (with a slash at their ends) that hold bytes of files. For the sweeper.
+
+    A prefix is in here from before a file's record is there until after it is gone. The listing goes on at the next
+    prefix as soon as one is known to hold something, so it takes no more requests than there are prefixes, nor than
+    there are thousands of files.
+    """
+    root, data = store.layout.file_index.data(), store.layout.data_root()
+    wanted = sorted(root + prefix.removeprefix(data) for prefix in among)  # in the order of the keys
+    found: set[str] = set()
+    page: list[ObjectInfo] = []
+    last, is_over = "", False
+    for prefix in wanted:
+        while not is_over and (not page or page[-1].key < prefix):
+            # Clients take a slash at the end away, and `!` sorts before all ids.
+            page = await store.page(root, after=max(last, f"{prefix}!"))
+            is_over = not page
+            last = page[-1].key if page else last
+        at = bisect_left(page, prefix, key=lambda info: info.key)
+        if at < len(page) and page[at].key.startswith(prefix):
+            found.add(data + prefix.removeprefix(root))
+    return found
 
 
 async def _read(store: Store, file: str) -> tuple[FileRecord, str] | None:

@@ -6,36 +6,34 @@ so it goes after that data has gone, and only where the run is not being publish
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from componentrun.storage.commit import read_journal
 from componentrun.storage.tables import gather_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Collection
     from datetime import datetime
 
-    from componentrun.storage.connection import Store
+    from componentrun.storage.connection import ObjectInfo, Store
 
-__all__ = ["delete_all", "outlived_documents"]
+__all__ = ["delete_below", "held_folders", "outlived_documents"]
 
-_DELETE_CHUNK: Final = 1000
+_BATCH: Final = 10_000
 
 
-async def outlived_documents(store: Store, before: datetime, data: Sequence[str]) -> list[str]:
-    """Keys of plans and journals that nobody needs any more.
+async def outlived_documents(
+    store: Store, before: datetime, data: Collection[str], gone: Collection[str]
+) -> AsyncIterator[list[str]]:
+    """Keys of plans and journals that nobody needs any more, some thousand at a time.
 
     Args:
         store: the Storage.
         before: what was written later stays.
         data: all data prefixes that there are.
+        gone: prefixes of plans that this sweep has deleted or would delete.
     """
-    root = store.layout.runs_root()
-    old: dict[str, list[str]] = {}
-    async for info in store.objects(root):
-        run, _, rest = info.key.removeprefix(root).partition("/")
-        if rest and info.modified < before:
-            old.setdefault(run, []).append(info.key)
     with_data = {owner[0] for owner in map(store.layout.run_of_data, data) if owner is not None}
 
     async def of_run(item: tuple[str, list[str]]) -> list[str]:
@@ -45,10 +43,61 @@ async def outlived_documents(store: Store, before: datetime, data: Sequence[str]
             return []
         return [key for key in keys if run not in with_data or key != store.layout.journal(run)]
 
-    return [key for keys in await gather_bounded(of_run, old.items()) for key in keys]
+    root = store.layout.runs_root()
+    async for keys in _old(store, before, gone):
+        runs = [(run, list(own)) for run, own in groupby(keys, lambda key: key.removeprefix(root).partition("/")[0])]
+        yield [key for own in await gather_bounded(of_run, runs) for key in own]
 
 
-async def delete_all(store: Store, keys: Sequence[str]) -> None:
-    """Delete objects, however many."""
-    for start in range(0, len(keys), _DELETE_CHUNK):
-        await store.delete(keys[start : start + _DELETE_CHUNK])
+async def _old(store: Store, before: datetime, gone: Collection[str]) -> AsyncIterator[list[str]]:
+    """Keys that were written before a time and that did not go yet, many at a time, in their order."""
+    batch: list[str] = []
+    root = store.layout.runs_root()
+    async for info in store.objects(root):
+        if (
+            "/" in info.key.removeprefix(root)
+            and info.modified < before
+            and f"{info.key.rpartition('/')[0]}/" not in gone
+        ):
+            batch.append(info.key)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    yield batch
+
+
+async def delete_below(store: Store, prefix: str, *, dry_run: bool = False) -> tuple[int, int]:
+    """Delete all objects below a prefix, however many; how many, and their bytes."""
+    count, size = 0, 0
+    async for found in _pages(store, prefix):
+        count, size = count + len(found), size + sum(info.size for info in found)
+        if not dry_run:
+            await store.delete([info.key for info in found])
+    return count, size
+
+
+async def held_folders(store: Store, prefix: str) -> list[str]:
+    """The next parts of the keys below a prefix that hold an object, each with a slash at its end, in their order.
+
+    By as many requests as there are such parts, at most, and not by one for each thousand objects. (A listing of parts
+    is no help: in a bucket that keeps versions some stores list those whose objects are all deleted.)
+    """
+    found: list[str] = []
+    page = await store.page(prefix)
+    while page:
+        for info in page:
+            name, slash, _ = info.key.removeprefix(prefix).partition("/")
+            if slash and (not found or found[-1] != f"{prefix}{name}/"):
+                found.append(f"{prefix}{name}/")
+        last = page[-1].key
+        # `0` follows the slash: behind it comes what is not in the last part any more.
+        page = await store.page(prefix, after=f"{found[-1][:-1]}0" if found and last.startswith(found[-1]) else last)
+    return found
+
+
+async def _pages(store: Store, prefix: str) -> AsyncIterator[list[ObjectInfo]]:
+    """All objects below a prefix, as many at a time as one request lists."""
+    found = await store.page(prefix)
+    while found:
+        yield found
+        found = await store.page(prefix, after=found[-1].key)

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from componentrun.contract import DEFAULT_TYPE_SUPPORT, IN_TABLES, MANIFEST_SUFFIX
 from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.exchange import GrantIn, GrantOut, SliceRead, StageInPlan, StageOutPlan, Step, TableRead, to_json
+from componentrun.exchange import (
+    GrantIn,
+    GrantOut,
+    SliceRead,
+    StageInPlan,
+    StageOutPlan,
+    Step,
+    TableRead,
+    from_json,
+    to_json,
+)
 from componentrun.storage.adaptive import write_down
 from componentrun.storage.connection import ObjectInfo, quoted_etag
 from componentrun.storage.fileinput import choose_files, file_read
@@ -38,7 +48,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-__all__ = ["AttemptPlan", "AttemptRequest", "InputSource", "InputStatus", "prepare_attempt"]
+__all__ = ["AttemptPlan", "AttemptRequest", "InputSource", "InputStatus", "prepare_attempt", "read_state_given"]
 
 _SIGNED_AT_ONCE: Final = 30
 """URLs that are signed without a thread of their own: some milliseconds."""
@@ -108,6 +118,8 @@ class AttemptRequest:
     """Content of config.json, without secrets."""
     state: dict[str, Any] = field(default_factory=dict)
     """Content of in/state.json."""
+    state_number: int = 0
+    """Of that state."""
     by_session: bool = False
     """Whether stage-out gets temporary keys instead of a signed form, because the store's forms do not hold."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
@@ -192,7 +204,14 @@ def _stage_out_plan(request: AttemptRequest, compression: str) -> StageOutPlan:
         files=tuple(request.output_files),
         file_tags=request.file_tags,
         check_types=request.type_support == AUTHORITATIVE,
+        state_given=request.state_number,
     )
+
+
+async def read_state_given(store: Store, run: str, attempt: int) -> int:
+    """Number of the state that an attempt was given, as its plan says; 0 where the plan is gone."""
+    stored = await store.find(store.layout.stage_out_plan(run, attempt))
+    return from_json(StageOutPlan, stored.data).state_given if stored is not None else 0
 
 
 async def _post(store: Store, signer: Signer, request: AttemptRequest) -> PostPolicy:

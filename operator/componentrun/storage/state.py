@@ -3,8 +3,12 @@
 With it, and not for the component, goes how far its runs have read the tables that they read by `adaptive`. Both stand
 in one document, so that they are always of the same run.
 
-Beside the state stands when it was decided: a publish that is resumed late finds a newer one and leaves it. What was
-forgotten on purpose leaves a note of that time, too, so that an older state does not come back.
+Which of two states is the later one is not a matter of time: the clocks of operators, and of API servers, differ. A run
+knows which state it was given, and that one came before its own; so states are numbered, and a run's state has the
+number behind the one that it was given. Of runs that were given the same one, as they ran at the same time or the
+state of the one before came late, the run that was created later counts. So a publish that is resumed late leaves what
+a later run left. What a person sets or forgets comes behind everything that was there, and behind what runs leave that
+are going on then.
 """
 
 from __future__ import annotations
@@ -26,11 +30,12 @@ if TYPE_CHECKING:
 
     from componentrun.storage.connection import Store
 
-__all__ = ["Memory", "StateOwner", "read_memory", "read_state", "remove_state", "write_state"]
+__all__ = ["Author", "Memory", "StateOwner", "read_memory", "read_state", "remove_state", "write_state"]
 
 _FORMAT: Final = 1
 _MOST_INPUTS: Final = 1000
 """Tables of which a configuration knows how far it has read them: as many as one run may read, those it read last."""
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _ATTEMPTS: Final = 20
 """A lost swap means that somebody else wrote the same configuration's state in that moment."""
 
@@ -57,17 +62,43 @@ class Memory:
     """The component's own."""
     inputs: dict[str, Seen] = field(default_factory=dict)
     """What the last successful run that read a table by `adaptive` has seen of it, by table ids."""
+    number: int = 0
+    """Of the state; 0: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """The run that leaves a state."""
+
+    run: str
+    """Uid."""
+    created: datetime
+    """When the run was created, as the API server says; counts among runs that were given the same state."""
+    given: int
+    """Number of the state that its attempt was given."""
 
 
 class _Kept(StorageModel):
     """The stored document."""
 
     format: int = _FORMAT
+    number: int = 0
+    """Grows from state to state; see the module."""
+    run: str | None = None
+    """Uid of the run that left it; None: somebody set or removed it by hand."""
+    created: datetime | None = None
+    """When that run was created."""
     time: datetime
-    """Of the commit that it belongs to; a state replaces one that is not younger."""
+    """When it was written, for people: nothing is decided by it."""
     state: dict[str, Any] | None
     """None: there is none, or it was forgotten on purpose."""
     inputs: dict[str, Seen] = Field(default_factory=dict)
+
+    @property
+    def order(self) -> tuple[int, bool, datetime, str]:
+        """Sorts as states follow each other."""
+        by_hand = self.run is None or self.created is None
+        return self.number, by_hand, _NEVER if self.created is None else self.created, self.run or ""
 
 
 async def read_memory(store: Store, owner: StateOwner) -> Memory:
@@ -77,7 +108,7 @@ async def read_memory(store: Store, owner: StateOwner) -> Memory:
         PlatformError: (Internal) what is stored there is no state.
     """
     kept, _ = await _find(store, owner)
-    return Memory(kept.state or {}, kept.inputs) if kept is not None else Memory()
+    return Memory(kept.state or {}, kept.inputs, kept.number) if kept is not None else Memory()
 
 
 async def read_state(store: Store, owner: StateOwner) -> dict[str, Any]:
@@ -91,25 +122,24 @@ async def write_state(
     state: dict[str, Any] | None,
     *,
     inputs: Mapping[str, Seen] | None = None,
-    decided: datetime | None = None,
+    author: Author | None = None,
 ) -> bool:
-    """Remember a state; False where a younger one is there already, which stays. Repeating it changes nothing.
+    """Remember a state; False where a later one is there already, which stays. Repeating it changes nothing.
 
     Args:
         store: the Storage.
         owner: who remembers.
         state: a JSON object; None: it stays as it is.
         inputs: what the run has seen of tables, by their ids; of others it is remembered what was.
-        decided: when its run was published, as the journal says; its tables are there by now. None: this moment.
+        author: the run that leaves it; its tables are there by now. None: somebody sets it by hand.
     """
-    time = decided or await _now(store, owner)
 
     def changed(kept: _Kept | None) -> _Kept:
-        kept = kept or _Kept(time=time, state=None)
-        known = _with_inputs(kept.inputs, inputs or {})
-        return _Kept(time=time, state=kept.state if state is None else state, inputs=known)
+        known = kept.inputs if kept is not None else {}
+        kept_state = kept.state if kept is not None else None
+        return _next(kept, author, kept_state if state is None else state, _with_inputs(known, inputs or {}))
 
-    return await _replace(store, owner, time, changed)
+    return await _replace(store, owner, changed)
 
 
 async def remove_state(store: Store, owner: StateOwner) -> bool:
@@ -117,8 +147,14 @@ async def remove_state(store: Store, owner: StateOwner) -> bool:
     kept, _ = await _find(store, owner)
     if kept is None or (kept.state is None and not kept.inputs):
         return False
-    time = await _now(store, owner)
-    return await _replace(store, owner, time, lambda _: _Kept(time=time, state=None))
+    return await _replace(store, owner, lambda kept: _next(kept, None, None, {}))
+
+
+def _next(kept: _Kept | None, author: Author | None, state: dict[str, Any] | None, inputs: dict[str, Seen]) -> _Kept:
+    """The document that is to replace `kept`."""
+    before = author.given if author is not None else kept.number if kept is not None else 0
+    run, created = (author.run, author.created) if author is not None else (None, None)
+    return _Kept(number=before + 1, run=run, created=created, time=datetime.now(UTC), state=state, inputs=inputs)
 
 
 def _with_inputs(known: dict[str, Seen], inputs: Mapping[str, Seen]) -> dict[str, Seen]:
@@ -132,12 +168,6 @@ def _with_inputs(known: dict[str, Seen], inputs: Mapping[str, Seen]) -> dict[str
     return dict(list(found.items())[-_MOST_INPUTS:])
 
 
-async def _now(store: Store, owner: StateOwner) -> datetime:
-    """This moment, or that of the state where its clock was ahead: who asks now means what is there."""
-    kept, _ = await _find(store, owner)
-    return datetime.now(UTC) if kept is None else max(datetime.now(UTC), kept.time)
-
-
 async def _find(store: Store, owner: StateOwner) -> tuple[_Kept | None, str]:
     """What is stored, and its ETag."""
     key = owner.key(store)
@@ -147,14 +177,15 @@ async def _find(store: Store, owner: StateOwner) -> tuple[_Kept | None, str]:
     return parse_document(_Kept, stored.data, f"the state {store.settings.where(key)}", _FORMAT), stored.etag
 
 
-async def _replace(store: Store, owner: StateOwner, time: datetime, changed: Callable[[_Kept | None], _Kept]) -> bool:
+async def _replace(store: Store, owner: StateOwner, changed: Callable[[_Kept | None], _Kept]) -> bool:
     key = owner.key(store)
     for _ in range(_ATTEMPTS):
         kept, etag = await _find(store, owner)
-        if kept is not None and kept.time > time:
+        wanted = changed(kept)
+        if kept is not None and kept.order > wanted.order:
             return False
         # Nothing that the state says is left out, `null` neither.
-        data = changed(kept).model_dump_json(by_alias=True).encode()
+        data = wanted.model_dump_json(by_alias=True).encode()
         try:
             await (store.create(key, data) if kept is None else store.swap(key, data, etag))
         except (ExistsError, StaleError):

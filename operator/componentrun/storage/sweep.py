@@ -25,15 +25,17 @@ from componentrun.errors import PlatformError
 from componentrun.storage.commit import claim, has_begun, read_journal, resume, withdraw
 from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError, StaleError
-from componentrun.storage.files import delete_expired
+from componentrun.storage.files import delete_expired, named_data
 from componentrun.storage.hidden import delete_hidden
-from componentrun.storage.leftovers import delete_all, outlived_documents
+from componentrun.storage.leftovers import delete_below, held_folders, outlived_documents
 from componentrun.storage.multipart import end_uploads
-from componentrun.storage.named import expired_versions, named_prefixes, named_slices
+from componentrun.storage.named import delete_expired_versions, named_prefixes, pinned_versions
 from componentrun.storage.tables import gather_bounded
 from componentrun.storage.upload import is_by_hand
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from componentrun.storage.connection import Store
 
 __all__ = ["HISTORY_KEEP", "MIN_KEEP", "Swept", "sweep"]
@@ -66,8 +68,8 @@ class Swept:
     """In these objects."""
     waiting: int = 0
     """Prefixes that nothing names and that are kept for now."""
-    files: tuple[str, ...] = ()
-    """Ids of files that had expired; their data follows after the keep time."""
+    files: int = 0
+    """Files that had expired; their data follows after the keep time."""
     versions: int = 0
     """Earlier versions of tables."""
     documents: int = 0
@@ -110,25 +112,25 @@ async def sweep(
         raise PlatformError(f"data of runs must be kept for at least {MIN_KEEP}; asked for {keep}")
     now = now or datetime.now(UTC)
     files = await delete_expired(store, dry_run=dry_run, now=now)
-    versions = await expired_versions(store, now - history)
-    if not dry_run:
-        await delete_all(store, versions)
-    folders = await _folders(store)
+    versions = await delete_expired_versions(store, now - history, dry_run=dry_run)
+    folders = await held_folders(store, store.layout.data_root())
     completed = await _complete(store, folders, now, dry_run=dry_run)
     swept = await _sweep_data(store, folders, _Times(now, keep, now - history), dry_run=dry_run)
-    gone = tuple(place for folder in swept.prefixes for place in _plans(store, folder))
+    gone = frozenset(place for folder in swept.prefixes for place in _plans(store, folder))
     # A journal stays for one more sweep than its data: who looked at that data before it went still runs into it.
-    documents = [key for key in await outlived_documents(store, now - keep, folders) if not key.startswith(gone)]
-    if not dry_run:
-        await delete_all(store, documents)
+    documents = 0
+    async for keys in outlived_documents(store, now - keep, folders, gone):
+        documents += len(keys)
+        if not dry_run:
+            await store.delete(keys)
     hidden_count, refused = None, ""
     if hidden:
         hidden_count, refused = await _delete_hidden(store, now - history, dry_run=dry_run)
     return replace(
         swept,
-        files=files.files,
-        versions=len(versions),
-        documents=len(documents),
+        files=files,
+        versions=versions,
+        documents=documents,
         completed=completed,
         uploads=await end_uploads(store.settings, now - keep, dry_run=dry_run) if hidden else None,
         hidden=hidden_count,
@@ -138,24 +140,14 @@ async def sweep(
 
 async def _delete_hidden(store: Store, versions_since: datetime, *, dry_run: bool) -> tuple[int | None, str]:
     """How many, or why nobody knows: keys that may not even ask belong to a bucket whose owner sees to that."""
-    named = await named_slices(store, versions_since)
+
+    async def pins(keys: Collection[str]) -> dict[str, str | None]:
+        return await pinned_versions(store, keys, versions_since)
+
     try:
-        return await delete_hidden(store, named, dry_run=dry_run), ""
+        return await delete_hidden(store, pins, dry_run=dry_run), ""
     except PlatformError as error:
         return None, error.message
-
-
-async def _folders(store: Store) -> list[str]:
-    """The data prefixes that hold something. Where a bucket keeps versions, some stores list empty ones, too."""
-    folders = await store.folders(store.layout.data_root())
-
-    async def holds_something(folder: str) -> bool:
-        async for _ in store.objects(folder):
-            return True
-        return False
-
-    held = await gather_bounded(holds_something, folders)
-    return [folder for folder, is_held in zip(folders, held, strict=True) if is_held]
 
 
 async def _complete(store: Store, folders: list[str], now: datetime, *, dry_run: bool) -> tuple[str, ...]:
@@ -196,10 +188,9 @@ async def _sweep_data(store: Store, folders: list[str], times: _Times, *, dry_ru
     doomed = await _unnamed(store, claimed, times)
     objects, size = 0, 0
     for folder in doomed:
-        found = [info for place in (folder, *_plans(store, folder)) async for info in store.objects(place)]
-        objects, size = objects + len(found), size + sum(info.size for info in found)
-        if not dry_run:
-            await delete_all(store, [info.key for info in found])
+        for place in (folder, *_plans(store, folder)):
+            count, own_size = await delete_below(store, place, dry_run=dry_run)
+            objects, size = objects + count, size + own_size
     if not dry_run:
         left = {folder: time for folder, time in since.items() if folder not in doomed}
         await _take_notes(store, _Notes(unnamed=left), etag)
@@ -211,7 +202,9 @@ async def _unnamed(store: Store, folders: list[str], times: _Times) -> list[str]
     if not folders:
         return []
     taken = await named_prefixes(store, times.versions_since)
-    return [folder for folder in folders if folder not in taken and store.layout.run_of_data(folder) is not None]
+    rest = [folder for folder in folders if folder not in taken and store.layout.run_of_data(folder) is not None]
+    with_files = await named_data(store, rest)
+    return [folder for folder in rest if folder not in with_files]
 
 
 async def _noted(store: Store, folder: str, notes: _Notes, now: datetime) -> datetime:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from minio.deleteobjects import DeleteObject
@@ -23,12 +24,15 @@ from componentrun.storage.connection import NO_VERSION
 from componentrun.storage.grants import make_client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
     from componentrun.storage.settings import StoreSettings
 
 __all__ = ["ObjectVersion", "Versions", "written_over"]
 
+_PAGE: Final = 1000
+"""Versions and markers that one request lists at most."""
+_CHUNK: Final = 4 * _PAGE
 _ENABLED: Final = "Enabled"
 _DENIED: Final = 403
 _ERRORS: Final = (MinioException, HTTPError, OSError, ValueError, KeyError)
@@ -74,32 +78,49 @@ class Versions:
             raise self._failed("ask whether versions are kept in", error) from None
 
     async def below(self, prefix: str) -> tuple[ObjectVersion, ...]:
-        """All versions and markers below a prefix that ends with a slash.
+        """All versions and markers below a prefix that ends with a slash and holds few.
 
         Raises:
             PlatformError: the store refused.
             TransientError: the store is away.
         """
+        return tuple([item async for chunk in self.chunks(prefix) for item in chunk])
 
-        def collect() -> tuple[ObjectVersion, ...]:
-            found = self._client.list_objects(
-                bucket_name=self._settings.bucket, prefix=prefix, recursive=True, include_version=True
-            )
-            return tuple(
-                ObjectVersion(
-                    str(item.object_name),
-                    item.version_id or NO_VERSION,
-                    item.size or 0,
-                    bool(item.is_delete_marker),
-                    str(item.is_latest).lower() == "true",
-                )
-                for item in found
-            )
+    async def chunks(self, prefix: str) -> AsyncIterator[list[ObjectVersion]]:
+        """All versions and markers below a prefix that ends with a slash, some thousand at a time, by their keys.
 
-        try:
-            return await asyncio.to_thread(collect)
-        except _ERRORS as error:
-            raise self._failed("list the versions of", error) from None
+        What belongs to one key is in one chunk. Raises as `below` does.
+        """
+        listing = self._listing(prefix)
+        held: list[ObjectVersion] = []
+        while True:
+            try:
+                found = await asyncio.to_thread(lambda: list(islice(listing, _CHUNK)))
+            except _ERRORS as error:
+                raise self._failed("list the versions of", error) from None
+            held += found
+            # A page of the listing holds its versions and then its markers, and the next page goes on behind its last
+            # key: so nothing comes any more for a key before the first one of the last page.
+            first = min((item.key for item in held[-_PAGE:]), default="")
+            is_last = len(found) < _CHUNK
+            ready = [item for item in held if is_last or item.key < first]
+            if ready:
+                yield sorted(ready, key=lambda item: item.key)
+            if is_last:
+                return
+            held = [item for item in held if item.key >= first]
+
+    def _listing(self, prefix: str) -> Iterator[ObjectVersion]:
+        for item in self._client.list_objects(
+            bucket_name=self._settings.bucket, prefix=prefix, recursive=True, include_version=True
+        ):
+            yield ObjectVersion(
+                str(item.object_name),
+                item.version_id or NO_VERSION,
+                item.size or 0,
+                bool(item.is_delete_marker),
+                str(item.is_latest).lower() == "true",
+            )
 
     async def delete(self, versions: Sequence[ObjectVersion]) -> None:
         """Delete these for good; those that are not there are no error.

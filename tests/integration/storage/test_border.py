@@ -12,6 +12,7 @@ import pytest
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.storage.connection import open_store
 from componentrun.storage.failures import ExistsError, MissingError, StaleError
+from componentrun.storage.tables import gather_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -145,3 +146,12 @@ async def test_no_environment_variable_mixes_in(settings: StoreSettings, monkeyp
     monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
     monkeypatch.setenv("AWS_S3_EXPRESS", "true")
     assert await listed(open_store(settings)) == []
+
+
+async def test_many_objects_are_deleted_by_one_request(store: Store) -> None:
+    """Also those that are not there. A store that can't would be noticed: it is not asked for it again."""
+    keys = [store.layout.data("r1", 1) + name for name in ("a", "b c", "ž", "&<>", *map(str, range(1100)))]
+    await gather_bounded(lambda key: store.put(key, b"x"), keys)
+    await store.delete([*keys, store.layout.data("r1", 1) + "none"])
+    assert [info async for info in store.objects(store.layout.data_root())] == []
+    assert store._bulk is not None

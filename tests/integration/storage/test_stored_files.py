@@ -94,12 +94,13 @@ async def test_what_real_servers_list_leads_to_what_a_plain_model_says(store: St
 
 async def test_files_expire_and_their_data_is_not_named_any_more(store: Store) -> None:
     records = await filled(store, 10)
-    assert len(await named_data(store)) == 10
+    data = [store.layout.data(record.run, 1) for record in records]
+    assert len(await named_data(store, data)) == 10
     await change_file(store, records[0].id, add=["kept"])
     gone = await delete_expired(store, now=NOW + FILE_KEEP)
-    assert set(gone.files) == {record.id for record in records if not record.permanent}
+    assert gone == sum(not record.permanent for record in records)
     left = [record for record in records if record.permanent]
-    assert await named_data(store) == {store.layout.data(record.run, 1) for record in left}
+    assert await named_data(store, data) == {store.layout.data(record.run, 1) for record in left}
     assert {key for key in await index(store) if key == "expiry"} == set()
 
 

@@ -283,7 +283,7 @@ class FakeStore:
 
     def sweep(self, keep: timedelta | None, history: timedelta | None, *, dry_run: bool) -> Swept:
         self.swept.append((keep, history, dry_run))
-        return Swept(("data/r1-1/",), 3, 2048, waiting=2, files=("F",), versions=1, documents=4)
+        return Swept(("data/r1-1/",), 3, 2048, waiting=2, files=1, versions=1, documents=4)
 
     def sweep_events(self, retention: Retention, existing: Collection[str], *, dry_run: bool) -> SweptEvents:
         self.swept_events.append((retention, sorted(existing), dry_run))

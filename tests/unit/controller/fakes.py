@@ -5,7 +5,8 @@ to, and a Storage on obstore's MemoryStore.
 
 Real: everything of the controller, core and storage. Left out: HTTP, kopf, time (a clock that is set), and what the
 agents do (the kubelet writes the objects that they would). `crash_at` ends the operator right after its nth write has
-been done, `lose_at` does the write and then says that there was no answer.
+been done, `lose_at` does the write and then says that there was no answer, `repeat_at` does it and then answers as to
+the repetition of a request whose answer was lost.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Writes:
     count: int = 0
     crash_at: int | None = None
     lose_at: int | None = None
+    repeat_at: int | None = None
     log: list[str] = field(default_factory=list)
 
     def done(self, what: str) -> None:
@@ -89,6 +91,10 @@ class Writes:
     @property
     def answer_is_lost(self) -> bool:
         return self.count == self.lose_at
+
+    @property
+    def is_repeated(self) -> bool:
+        return self.count == self.repeat_at
 
 
 class FakeStore(Store):
@@ -159,6 +165,8 @@ class FakeKube:
         self.writes = writes
         self.listener: Callable[[str, str, dict[str, Any]], None] | None = None
         self.refusals: dict[tuple[str, str], list[KubeError]] = {}
+        self.unread: tuple[KubeError, ...] = ()
+        """What reading runs is refused with behind a lost answer."""
         self.created: list[str] = []
         self.gates: list[dict[str, str]] = []
         """Put on every new pod, as a webhook would."""
@@ -193,7 +201,7 @@ class FakeKube:
         if resource.plural == "pods" and self.gates:
             obj["spec"]["schedulingGates"] = copy.deepcopy(self.gates)
         self.put(resource.plural, obj)
-        self._written(f"create {resource.plural}")
+        self._written(f"create {resource.plural}", AlreadyExistsError(f"{key} exists", 409))
         return copy.deepcopy(self.objects[key])
 
     async def patch(
@@ -208,7 +216,8 @@ class FakeKube:
         merged = merge(obj, change)
         if merged != obj:
             self._store(resource.plural, merged, "MODIFIED")
-        self._written(f"patch {resource.plural}/{subresource}")
+        repeated = None if version is None or merged == obj else ConflictError(f"{name} has changed", 409)
+        self._written(f"patch {resource.plural}/{subresource}", repeated)
         return copy.deepcopy(merged)
 
     async def delete(
@@ -223,7 +232,7 @@ class FakeKube:
         if self._find(resource.plural, namespace, name)["metadata"]["uid"] != uid:
             raise ConflictError(f"{name} has another uid", 409)
         self.remove(resource.plural, namespace, name)
-        self._written(f"delete {resource.plural}")
+        self._written(f"delete {resource.plural}", NotFoundError(f"no {resource.plural} {name}", 404))
         return {"kind": "Status"}
 
     # What others do
@@ -275,10 +284,16 @@ class FakeKube:
         if self.listener is not None:
             self.listener(kind, plural, copy.deepcopy(obj))
 
-    def _written(self, what: str) -> None:
+    def _written(self, what: str, repeated: KubeError | None) -> None:
+        """A write was done; `repeated` is the answer to the same request once more."""
         self.writes.done(what)
+        if self.writes.answer_is_lost or self.writes.is_repeated:
+            self.refusals.setdefault(("get", "componentruns"), []).extend(self.unread)
         if self.writes.answer_is_lost:
             raise UnavailableError(f"{what}: no answer")
+        if self.writes.is_repeated and repeated is not None:
+            repeated.may_be_done = True
+            raise repeated
 
     def _refuse(self, verb: str, plural: str) -> None:
         waiting = self.refusals.get((verb, plural))

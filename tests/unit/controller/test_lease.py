@@ -86,11 +86,43 @@ async def test_only_the_holder_releases(kube: FakeKube, clock: Clock) -> None:
 
 
 async def test_of_two_at_the_same_moment_one_gets_it(kube: FakeKube, clock: Clock) -> None:
-    a, b = candidate(kube, "a", clock), candidate(kube, "b", clock)
+    a, b, c = (candidate(kube, name, clock) for name in "abc")
     await a.try_once()
     await a.release()
+    lease = kube.of("leases")[0]
+    assert await b.try_once() == "b"
+    assert not await c._write(lease, c._claim(lease["spec"])), "c had read it before b took it"
+    assert await c.try_once() == "b"
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+async def test_a_write_whose_answer_was_lost_and_that_was_repeated_is_its_own(
+    kube: FakeKube, clock: Clock, at: int
+) -> None:
+    kube.writes.repeat_at = at
+    a = candidate(kube, "a", clock)
+    for _ in range(3):
+        assert await a.try_once() == "a"
+    await a.release()
+    kube.writes.repeat_at = kube.writes.count + 1
+    await a.try_once()
+    await a.release()
+    assert kube.of("leases")[0]["spec"]["holderIdentity"] == ""
+
+
+async def test_a_lease_whose_labels_somebody_edits_stays_its_holders(kube: FakeKube, clock: Clock) -> None:
+    a = candidate(kube, "a", clock)
+    await a.try_once()
     kube.refusals["patch", "leases"] = [ConflictError("changed", 409)]
-    assert await b.try_once() == "another candidate"
+    assert await a.try_once() == "a"
+
+
+async def test_a_lease_that_changes_all_the_time_is_no_other_candidates(kube: FakeKube, clock: Clock) -> None:
+    a = candidate(kube, "a", clock)
+    await a.try_once()
+    kube.refusals["patch", "leases"] = [ConflictError("changed", 409)] * 9
+    with pytest.raises(ConflictError, match="changed by others"):
+        await a.try_once()
 
 
 class TestHolding:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import pytest
 
 from componentrun.api.componentrun import ComponentRun
 from componentrun.controller.publishing import Publisher
 from componentrun.exchange import TableWritten
+from componentrun.storage import commit, state
 from componentrun.storage.connection import Store
 from componentrun.storage.state import StateOwner, read_state
 from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, FakeStores, World
@@ -201,3 +203,30 @@ async def test_what_stands_below_a_secret_key_of_the_state_is_hidden_from_what_i
     await operator.work()
     secret = world.kube.objects["secrets", NAMESPACE, "second-1"]["data"]
     assert json.loads(base64.b64decode(secret["redact"])) == ["renewed-8472635"]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=10), timedelta(days=400)])
+async def test_an_operator_whose_clock_was_ahead_keeps_no_later_run_from_leaving_its_state(
+    ahead: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    world.state = {"last": 1}
+    with monkeypatch.context() as patch:
+        for module in (commit, state):
+            patch.setattr(module, "datetime", _ahead_by(ahead))
+        world.add_run("first", configuration=CONFIGURATION)
+        await FakeOperator(world).live()
+    world.state = {"last": 2}
+    world.add_run("second", configuration=CONFIGURATION)
+    await FakeOperator(world).live()
+    assert await given(world, "second") == {"last": 1}
+    assert await kept(world) == {"last": 2}
+
+
+def _ahead_by(ahead: timedelta) -> type[datetime]:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp((datetime.now(UTC) + ahead).timestamp(), tz)
+
+    return Ahead

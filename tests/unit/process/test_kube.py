@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from kubernetes.aio.config import kube_config
 from componentrun.documents import MAX_DEPTH
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.process import kube as kube_module
+from componentrun.process.connections import proxy_for
 from componentrun.process.kube import Kube
 from componentrun.process.kubeerrors import (
     AlreadyExistsError,
@@ -272,11 +274,11 @@ def test_the_proxy_is_found_once(
         monkeypatch.delenv(name.upper(), raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert kube_module._proxy_for("https://api.test:6443", configured) == (proxy, None)
+    assert proxy_for("https://api.test:6443", configured) == (proxy, None)
 
 
 def test_keys_of_a_proxy_are_taken_out_of_its_address() -> None:
-    proxy, keys = kube_module._proxy_for("https://api.test", "http://user:p%40ss@proxy.test:3128")
+    proxy, keys = proxy_for("https://api.test", "http://user:p%40ss@proxy.test:3128")
     assert proxy == "http://proxy.test:3128"
     assert keys == {"Proxy-Authorization": "Basic dXNlcjpwQHNz"}
 
@@ -318,3 +320,56 @@ class TestDeepObjects:
         server.answers = [(200, self._nested(300)[:-9])]
         with pytest.raises(UnavailableError, match="no JSON"):
             await kube.get(PODS, "team", "load-1")
+
+
+class TestRequestsThatMayBeDone:
+    """A request whose answer was lost is repeated; what the repetition is answered with may be its own doing."""
+
+    @pytest.mark.parametrize("lost", [0, 500, 503, 504])
+    @pytest.mark.parametrize(("status", "reason"), [(409, "Conflict"), (409, "AlreadyExists"), (404, "NotFound")])
+    async def test_a_refusal_behind_a_lost_answer_says_so(
+        self, kube: Kube, server: ApiServer, lost: int, status: int, reason: str
+    ) -> None:
+        server.answers = [(lost, {}), (status, {"reason": reason})]
+        with pytest.raises(KubeError) as raised:
+            await kube.patch(RUNS, "team", "load", {}, "status")
+        assert (raised.value.status, raised.value.may_be_done) == (status, True)
+
+    @pytest.mark.parametrize("before", [[], [(429, {})], [(401, {})]])
+    async def test_a_refusal_of_what_was_sent_once_or_refused_before_does_not(
+        self, kube: Kube, server: ApiServer, before: list[tuple[int, Any]]
+    ) -> None:
+        kube._reload = lambda: None
+        server.answers = [*before, (409, {"reason": "Conflict"})]
+        with pytest.raises(ConflictError) as raised:
+            await kube.patch(RUNS, "team", "load", {}, "status")
+        assert not raised.value.may_be_done
+
+    @pytest.mark.parametrize(("status", "text"), [(0, ""), (503, "{}"), (200, "<html>")])
+    async def test_no_usable_answer_at_all_says_so(self, kube: Kube, server: ApiServer, status: int, text: str) -> None:
+        server.answers = [(status, text)] * 4
+        with pytest.raises(UnavailableError) as raised:
+            await kube.patch(RUNS, "team", "load", {}, "status")
+        assert raised.value.may_be_done
+
+    async def test_what_was_never_sent_is_not_done(self, observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(kube_module, "_FIRST_PAUSE", 0.001)
+        nobody = kubernetes_client.Configuration(host="http://127.0.0.1:9")
+        async with Kube(nobody, observer) as kube:
+            with pytest.raises(UnavailableError) as raised:
+                await kube.patch(RUNS, "team", "load", {}, "status")
+        assert not raised.value.may_be_done
+
+
+async def test_the_clock_is_told_which_connection_an_answer_came_over(
+    kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several API servers behind one address each has its own connections, and its own clock."""
+    heard: list[str] = []
+    monkeypatch.setattr(kube.clock, "answered", lambda _date, _asked_at, source: heard.append(source))
+    for _ in range(2):
+        await kube.get(PODS, "team", "load-1")
+    await asyncio.gather(*(kube.get(PODS, "team", "load-1") for _ in range(3)))
+    assert all(heard)
+    assert heard[0] == heard[1], "a connection that is kept is one source"
+    assert len(set(heard)) == 3

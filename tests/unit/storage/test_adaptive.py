@@ -18,11 +18,11 @@ from componentrun.storage.commit import publish
 from componentrun.storage.connection import Store
 from componentrun.storage.grants import Signer
 from componentrun.storage.layout import TableId
-from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt, read_state_given
 from componentrun.storage.reading import Wish
 from componentrun.storage.restore import drop_table, restore_table
 from componentrun.storage.settings import StoreSettings
-from componentrun.storage.state import Memory, StateOwner, read_memory, remove_state, write_state
+from componentrun.storage.state import Author, Memory, StateOwner, read_memory, remove_state, write_state
 from tests.unit.storage.scenarios import result, uploaded
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Story:
             expires_in=timedelta(hours=1),
             expires_out=timedelta(hours=1),
             inputs=inputs or (InputSource(TABLE, wish=Wish(seen=seen), remember=True),),
+            state_number=memory.number,
         )
         await prepare_attempt(self.store, Signer(SETTINGS), request)
         return await self.planned(run)
@@ -84,7 +85,8 @@ class Story:
     async def end(self, run: str, at: int, state: dict[str, int] | None = None) -> None:
         """It succeeds, and its tables are published."""
         inputs = await read_seen(self.store, run, 1)
-        await write_state(self.store, OWNER, state, inputs=inputs, decided=START + timedelta(seconds=at))
+        author = Author(run, START + timedelta(seconds=at), await read_state_given(self.store, run, 1))
+        await write_state(self.store, OWNER, state, inputs=inputs, author=author)
 
     async def run(self, *, ok: bool = True, before: Sequence[int] = ()) -> list[str]:
         """One run; `before` its pod is there, the operator is interrupted, and tables are loaded."""
@@ -213,11 +215,11 @@ async def test_the_component_s_state_and_what_was_seen_leave_each_other_alone() 
     (_,) = await story.start("b")
     await story.end("b", 2)
     seen = Seen(created=START, version=2)
-    assert await read_memory(story.store, OWNER) == Memory({"n": 1}, {TABLE: seen})
-    await write_state(story.store, OWNER, {"n": 2}, decided=START + timedelta(seconds=3))
-    assert await read_memory(story.store, OWNER) == Memory({"n": 2}, {TABLE: seen})
+    assert await read_memory(story.store, OWNER) == Memory({"n": 1}, {TABLE: seen}, 2)
+    await write_state(story.store, OWNER, {"n": 2}, author=Author("c", START, given=2))
+    assert await read_memory(story.store, OWNER) == Memory({"n": 2}, {TABLE: seen}, 3)
     assert await remove_state(story.store, OWNER)
-    assert await read_memory(story.store, OWNER) == Memory()
+    assert await read_memory(story.store, OWNER) == Memory(number=4)
     assert not await remove_state(story.store, OWNER)
     assert await story.run() == story.loaded, "as the first run"
 
@@ -227,7 +229,8 @@ async def test_of_two_runs_at_once_the_one_that_saw_more_counts(first: int, seco
     store = Story().store
     for at, version in enumerate((first, second)):
         inputs = {TABLE: Seen(created=START, version=version)}
-        assert await write_state(store, OWNER, None, inputs=inputs, decided=START + timedelta(seconds=at))
+        author = Author(f"run-{at}", START + timedelta(seconds=at), given=0)
+        assert await write_state(store, OWNER, None, inputs=inputs, author=author)
     assert (await read_memory(store, OWNER)).inputs[TABLE].version == kept
     other = {TABLE: Seen(created=START + timedelta(1), version=1)}
     assert await write_state(store, OWNER, None, inputs=other)

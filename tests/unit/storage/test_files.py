@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -156,19 +155,6 @@ async def test_state_is_kept_for_each_configuration_row_and_branch(store: Store)
     assert await read_state(store, StateOwner("other", "12")) == {}
     assert (await remove_state(store, owners[0]), await remove_state(store, owners[0])) == (True, False)
     assert await read_state(store, owners[0]) == {}
-
-
-async def test_an_older_state_replaces_neither_a_younger_one_nor_what_was_forgotten(store: Store) -> None:
-    owner, noon = StateOwner("ex", "12"), datetime(2026, 1, 1, 12, tzinfo=UTC)
-    assert await write_state(store, owner, {"last": 2}, decided=noon)
-    assert not await write_state(store, owner, {"last": 1}, decided=noon - timedelta(seconds=1))
-    assert await write_state(store, owner, {"last": 2, "nothing": None}, decided=noon), "the same run says it again"
-    assert await read_state(store, owner) == {"last": 2, "nothing": None}
-    assert await remove_state(store, owner)
-    assert not await write_state(store, owner, {"last": 2}, decided=noon)
-    assert await read_state(store, owner) == {}
-    assert await write_state(store, owner, {"last": 0}), "who says it now means it"
-    assert await read_state(store, owner) == {"last": 0}
 
 
 @pytest.mark.parametrize("part", ["../x", "a/b", "..", "", "a\x00"])

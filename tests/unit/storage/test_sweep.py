@@ -255,7 +255,7 @@ async def test_documents_of_a_run_that_is_being_published_stay(store: Store) -> 
     table = await uploaded(store, "r0", 1, FOO, ["0"])
     with pytest.raises((KilledError, BaseExceptionGroup)):
         await publish(MortalStore(store, 1, after=True), "r0", 1, result(table))
-    assert await outlived_documents(store, LATER, []) == []
+    assert [key async for keys in outlived_documents(store, LATER, [], []) for key in keys] == []
 
 
 async def test_why_nobody_knows_of_old_versions_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
