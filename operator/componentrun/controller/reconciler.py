@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from componentrun.api import names
 from componentrun.controller.caches import Key
 from componentrun.controller.hiding import Hider
+from componentrun.controller.podreader import PodReader
 from componentrun.controller.removal import Remover
 from componentrun.core import conditions
 from componentrun.core import plan as core_plan
@@ -23,11 +24,13 @@ from componentrun.core.actions import (
     DeleteRun,
     GiveGrants,
     KubernetesEvent,
+    LookAtPod,
     Publish,
     StartAttempt,
     WriteStatus,
 )
 from componentrun.core.observed import Observed
+from componentrun.core.podidentity import PodIdentity
 from componentrun.core.queued import queued
 from componentrun.core.quota import read_quota
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
@@ -93,6 +96,7 @@ class Reconciler:
         self._limits = limits
         self._clock = clock
         self._remover = Remover(kube, caches, limits)
+        self._pods = PodReader(kube, caches)
         self._hider = Hider(kube)
         self._failing_since: dict[str, datetime] = {}
         self._settled: set[str] = set()
@@ -118,10 +122,7 @@ class Reconciler:
             await self._end_unreadable(key, unreadable)
             return None
         if run is None:
-            if self.active:
-                await self._remover.sweep(key)
-            self._granted.pop(key, None)
-            self._caches.pods.forget(key, only_gone=True)
+            await self._without_run(key)
             return None
         if not self.active:
             if core_status.is_terminal(run.status):
@@ -139,8 +140,18 @@ class Reconciler:
             _logger(run).info("deleted meanwhile")
             return _AT_ONCE
 
+    async def _without_run(self, key: Key) -> None:
+        """There is no run of the name, or none of ours: its pods go, and nothing of it is kept."""
+        if self.active:
+            await self._pods.confirm(key, "", is_over=False)
+            await self._remover.sweep(key)
+        self._granted.pop(key, None)
+        self._caches.pods.forget(key, only_gone=True)
+
     async def _bring_further(self, key: Key, run: ComponentRun) -> float | None:
         """Plan and act; seconds until the next look."""
+        was_over = core_status.is_terminal(run.status)
+        await self._pods.confirm(key, run.metadata.uid, is_over=was_over)
         await self._remover.sweep(key, but=run.metadata.uid)  # of an earlier run of the name
         waits = not run.status.attempts and not core_status.is_terminal(run.status)
         if waits and await self._references.look_up(run):  # its turn depends on them
@@ -148,14 +159,13 @@ class Reconciler:
             if known is None:
                 return _AT_ONCE
             run = known
-        pod = self._caches.pods.current(key, run.metadata.uid)
-        earlier = self._caches.pods.earlier(key, run.metadata.uid, pod)
-        was_over = core_status.is_terminal(run.status)
-        granted = pod is not None and self._is_granted(key, pod.uid)
-        turn = self._queues.turn(key)
-        now = self._clock()
-        self._acting_since = self._acting_since or now
-        plan = core_plan.plan(Observed(run, pod, now, self._limits, earlier, turn, granted, self._acting_since))
+        plan = core_plan.plan(self._observe(key, run))
+        for look in (action for action in plan.actions if isinstance(action, LookAtPod)):
+            before = self._caches.runs.document(key)
+            await self._look(key, run, look)
+            if self._caches.runs.document(key) is not before:
+                return _AT_ONCE  # it has changed meanwhile
+            plan = core_plan.plan(replace(self._observe(key, run), looked=True))
         self._queues.claim(key, starts=any(isinstance(action, StartAttempt) for action in plan.actions))
         for action in await self._hider.actions(run, plan.actions):
             run = await self._carry_out(run, action)
@@ -172,6 +182,26 @@ class Reconciler:
         # Where nothing was done and the time has come all the same, asking again at once would only turn in circles.
         soonest = _AT_ONCE if plan.actions else _NOT_AT_ONCE
         return max((plan.wake_at - self._clock()).total_seconds(), soonest)
+
+    def _observe(self, key: Key, run: ComponentRun) -> Observed:
+        """What is known of the run and its pods."""
+        recorded = run.status.attempts[-1].pod_uid if run.status.attempts else None
+        if run.status.next_attempt_time is not None:
+            recorded = None  # that of the next attempt may be there
+        pod = self._caches.pods.current(key, run.metadata.uid, recorded or "")
+        earlier = self._caches.pods.earlier(key, run.metadata.uid, pod)
+        granted = pod is not None and self._is_granted(key, pod.uid)
+        now = self._clock()
+        self._acting_since = self._acting_since or now
+        turn = self._queues.turn(key)
+        return Observed(run, pod, now, self._limits, earlier, turn, granted, acting_since=self._acting_since)
+
+    async def _look(self, key: Key, run: ComponentRun, look: LookAtPod) -> None:
+        """Read a pod anew; a plan follows that may rest on what is found."""
+        attempts = {attempt.pod_uid: attempt.number for attempt in run.status.attempts}
+        pod = self._caches.pods.current(key, run.metadata.uid, look.uid)
+        number = attempts.get(look.uid) or (pod.attempt if pod is not None else 0)
+        await self._pods.read(key, look.name, look.uid, PodIdentity(key.name, run.metadata.uid, number))
 
     async def refresh(self, key: Key) -> None:
         """Read the run anew: what is cached has turned out to be old."""
@@ -194,7 +224,7 @@ class Reconciler:
         final = PlatformError(f"the operator gave it up: {told}", Reason.INTERNAL)
         await self._write(run, core_status.start_failed(run, final, limits=self._limits, now=self._clock()))
         pod = self._caches.pods.current(key, run.metadata.uid)
-        if pod is not None and not pod.gone:
+        if pod is not None and not pod.confirmed:
             await self._remover.delete(key, DeletePod(pod.name, pod.uid, _KILL_SECONDS))
 
     async def _end_unreadable(self, key: Key, error: ValidationError) -> None:
@@ -370,7 +400,8 @@ class Reconciler:
     async def _delete_run(self, run: ComponentRun) -> None:
         key = Key(run.metadata.namespace, run.metadata.name)
         try:
-            await self._kube.delete(RUNS, *key, run.metadata.uid)
+            # Its time to live may have been raised, and the watch be behind.
+            await self._kube.delete(RUNS, *key, run.metadata.uid, version=run.metadata.resource_version)
         except (NotFoundError, ConflictError):
             await self.refresh(key)
         else:
