@@ -9,31 +9,26 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-
 from componentrun.api import names
 from componentrun.controller.caches import Key
 from componentrun.controller.hiding import Hider
+from componentrun.controller.planning import Planner
 from componentrun.controller.podreader import PodReader
 from componentrun.controller.removal import Remover
 from componentrun.core import conditions
-from componentrun.core import plan as core_plan
 from componentrun.core import status as core_status
 from componentrun.core.actions import (
     DeletePod,
     DeleteRun,
     GiveGrants,
     KubernetesEvent,
-    LookAtPod,
     Publish,
     StartAttempt,
     WriteStatus,
 )
-from componentrun.core.observed import Observed
-from componentrun.core.podidentity import PodIdentity
 from componentrun.core.queued import queued
 from componentrun.core.quota import read_quota
-from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
+from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UnsupportedError
 from componentrun.process.kubeerrors import ConflictError, NotFoundError, QuotaExceededError
 from componentrun.process.logs import RunLogger
 from componentrun.process.resources import RUNS
@@ -97,10 +92,10 @@ class Reconciler:
         self._clock = clock
         self._remover = Remover(kube, caches, limits)
         self._pods = PodReader(kube, caches)
+        self._planner = Planner(caches, queues, self._pods, self._is_granted, limits, clock)
         self._hider = Hider(kube)
         self._failing_since: dict[str, datetime] = {}
         self._settled: set[str] = set()
-        self._acting_since: datetime | None = None
         self._granted: dict[Key, tuple[str, datetime]] = {}
         """The pod that has its Secret, and since when that is known."""
         self.active = True
@@ -118,12 +113,11 @@ class Reconciler:
             return None
         try:
             run = self._caches.runs.get(key)
-        except ValidationError as unreadable:
-            await self._end_unreadable(key, unreadable)
+        except UnsupportedError as error:
+            await self._leave(key, error)
             return None
         if run is None:
-            await self._without_run(key)
-            return None
+            return await self._without_run(key)
         if not self.active:
             if core_status.is_terminal(run.status):
                 self._caches.pods.forget(key, only_gone=True)
@@ -140,68 +134,61 @@ class Reconciler:
             _logger(run).info("deleted meanwhile")
             return _AT_ONCE
 
-    async def _without_run(self, key: Key) -> None:
+    async def _without_run(self, key: Key) -> float | None:
         """There is no run of the name, or none of ours: its pods go, and nothing of it is kept."""
         if self.active:
             await self._pods.confirm(key, "", is_over=False)
             await self._remover.sweep(key)
         self._granted.pop(key, None)
         self._caches.pods.forget(key, only_gone=True)
+        return None
 
     async def _bring_further(self, key: Key, run: ComponentRun) -> float | None:
         """Plan and act; seconds until the next look."""
         was_over = core_status.is_terminal(run.status)
         await self._pods.confirm(key, run.metadata.uid, is_over=was_over)
         await self._remover.sweep(key, but=run.metadata.uid)  # of an earlier run of the name
-        waits = not run.status.attempts and not core_status.is_terminal(run.status)
-        if waits and await self._references.look_up(run):  # its turn depends on them
-            known = self._caches.runs.get(key)
-            if known is None:
-                return _AT_ONCE
-            run = known
-        plan = core_plan.plan(self._observe(key, run))
-        for look in (action for action in plan.actions if isinstance(action, LookAtPod)):
-            before = self._caches.runs.document(key)
-            await self._look(key, run, look)
-            if self._caches.runs.document(key) is not before:
-                return _AT_ONCE  # it has changed meanwhile
-            plan = core_plan.plan(replace(self._observe(key, run), looked=True))
+        known = await self._with_references(key, run)
+        if known is None:
+            return _AT_ONCE
+        run = known
+        plan = await self._planner.plan(key, run)
+        if plan is None:
+            return _AT_ONCE
         self._queues.claim(key, starts=any(isinstance(action, StartAttempt) for action in plan.actions))
         for action in await self._hider.actions(run, plan.actions):
             run = await self._carry_out(run, action)
         ended = core_status.is_terminal(run.status) and not was_over
         if core_status.is_terminal(run.status):
-            self._caches.pods.forget(key, only_gone=True)
             self._granted.pop(key, None)
+            if was_over:  # and so it is known which of its pods are gone
+                self._caches.pods.forget(key, only_gone=True)
             if core_status.may_be_half(run.status):
                 await self._complete(run)
-        if ended:
-            return _AT_ONCE  # what is left of it has times of its own, and its own writes are no news to an operator
-        if plan.wake_at is None:
-            return None
+        if ended or plan.wake_at is None:
+            # What is left of it has times of its own, and its own writes are no news to an operator.
+            return _AT_ONCE if ended else None
         # Where nothing was done and the time has come all the same, asking again at once would only turn in circles.
         soonest = _AT_ONCE if plan.actions else _NOT_AT_ONCE
         return max((plan.wake_at - self._clock()).total_seconds(), soonest)
 
-    def _observe(self, key: Key, run: ComponentRun) -> Observed:
-        """What is known of the run and its pods."""
-        recorded = run.status.attempts[-1].pod_uid if run.status.attempts else None
-        if run.status.next_attempt_time is not None:
-            recorded = None  # that of the next attempt may be there
-        pod = self._caches.pods.current(key, run.metadata.uid, recorded or "")
-        earlier = self._caches.pods.earlier(key, run.metadata.uid, pod)
-        granted = pod is not None and self._is_granted(key, pod.uid)
-        now = self._clock()
-        self._acting_since = self._acting_since or now
-        turn = self._queues.turn(key)
-        return Observed(run, pod, now, self._limits, earlier, turn, granted, acting_since=self._acting_since)
+    async def _with_references(self, key: Key, run: ComponentRun) -> ComponentRun | None:
+        """The run, with what its turn depends on in the caches; None where it is gone by then.
 
-    async def _look(self, key: Key, run: ComponentRun, look: LookAtPod) -> None:
-        """Read a pod anew; a plan follows that may rest on what is found."""
-        attempts = {attempt.pod_uid: attempt.number for attempt in run.status.attempts}
-        pod = self._caches.pods.current(key, run.metadata.uid, look.uid)
-        number = attempts.get(look.uid) or (pod.attempt if pod is not None else 0)
-        await self._pods.read(key, look.name, look.uid, PodIdentity(key.name, run.metadata.uid, number))
+        Raises:
+            RetryError: this release does not understand what it names; it waits, out of line, and is looked at again.
+        """
+        if run.status.attempts or core_status.is_terminal(run.status):
+            return run
+        known = self._caches.runs.get(key) if await self._references.look_up(run) else run
+        if known is None:
+            return None
+        try:
+            self._references.check(known)
+        except UnsupportedError as error:
+            await self._leave(key, error)
+            raise RetryError(error.message) from error
+        return known
 
     async def refresh(self, key: Key) -> None:
         """Read the run anew: what is cached has turned out to be old."""
@@ -215,28 +202,28 @@ class Reconciler:
         await self.refresh(key)
         try:
             run = self._caches.runs.get(key)
-        except ValidationError as unreadable:
-            await self._end_unreadable(key, unreadable)
+        except UnsupportedError as unsupported:
+            await self._leave(key, unsupported)
             return
         if run is None or core_status.is_terminal(run.status):
             return
         told = error.message if isinstance(error, ComponentRunError) else f"{type(error).__name__}: {error}"
         final = PlatformError(f"the operator gave it up: {told}", Reason.INTERNAL)
         await self._write(run, core_status.start_failed(run, final, limits=self._limits, now=self._clock()))
-        pod = self._caches.pods.current(key, run.metadata.uid)
-        if pod is not None and not pod.confirmed:
+        if (pod := self._caches.pods.current(key, run.metadata.uid)) is not None and not pod.confirmed:
             await self._remover.delete(key, DeletePod(pod.name, pod.uid, _KILL_SECONDS))
 
-    async def _end_unreadable(self, key: Key, error: ValidationError) -> None:
-        """End a run that this release can't read, once: its own end is news, too.
+    async def _leave(self, key: Key, error: UnsupportedError) -> None:
+        """Leave a run alone that this release does not understand, or what it names; its status says so.
 
         Raises:
             ConflictError: it has changed, or is another one by now; look again at once.
         """
         if not self.active or self._caches.runs.has_ended(key):
             return
+        self._queues.claim(key, starts=False)
         try:
-            await self._writer.write_unreadable(key, error)
+            await self._writer.write_unsupported(key, error.message)
         except ConflictError:
             await self.refresh(key)
             raise
@@ -267,8 +254,8 @@ class Reconciler:
         except QuotaExceededError as error:
             return await self._no_room(run, error)
         except ComponentRunError as error:
-            now = self._clock()
-            status = core_status.start_failed(run, error, limits=self._patience(run, "Queued", now), now=now)
+            patience = self._patience(run, "Queued", now := self._clock())
+            status = core_status.start_failed(run, error, limits=patience, now=now)
             return await self._failed(run, status, error)
         self._failing_since.pop(run.metadata.uid, None)
         run = await self._write(run, started.status)

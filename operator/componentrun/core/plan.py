@@ -67,6 +67,10 @@ def plan(observed: Observed) -> Plan:
     if observed.run.metadata.deletion_timestamp is not None:
         pods = (*((observed.pod,) if observed.pod is not None else ()), *observed.earlier)
         return Plan(tuple(action for pod in pods for action in dismiss(pod, observed.limits)))
+    refused = conditions.find(observed.run.status.conditions, conditions.ACCEPTED)
+    if refused is not None and refused.status == "False" and not status.is_terminal(observed.run.status):
+        # It stands in line again from there on.
+        return _write(observed, status.accepted(observed.run, observed.now), wake_at=observed.now)
     look = to_look_at(observed)
     if look is not None:
         return Plan((look,), observed.now)
