@@ -125,7 +125,7 @@ class RunCache(ObjectCache):
         self._phases: dict[Key, str] = {}
         self._checked: dict[Key, tuple[str, int]] = {}
         self.unsupported: set[Key] = set()
-        """Those that could not be read when they were looked at last."""
+        """Those that have not ended, and could not be read when they were looked at last."""
         self.by_phase: Counter[str] = Counter()
         self.on_run: Callable[[Key, Mapping[str, Any] | None], object] = nobody
         """Called with each run that is new or has changed, and with None in its place where one is gone."""
@@ -172,7 +172,8 @@ class RunCache(ObjectCache):
             run = ComponentRun.model_validate_json(document)
             self._check_fields(run, document)
         except (ValidationError, UnsupportedError) as error:
-            self.unsupported.add(key)
+            if not self.has_ended(key):
+                self.unsupported.add(key)
             wrong = what_is_wrong(error) if isinstance(error, ValidationError) else error.message
             raise UnsupportedError(f"the run can't be read by this release of the operator: {wrong}") from error
         self.unsupported.discard(key)

@@ -130,8 +130,10 @@ class TestWhatIsNotUnderstood:
         await FakeOperator(world).live(0)
         world.add_run("a")
         world.kube.change("componentruns", "a", {"status": {"phase": "Failed", "result": "Partial"}})
-        await FakeOperator(world).live(1)
+        operator = FakeOperator(world)
+        await operator.live(1)
         assert world.writes.log == []
+        assert not operator.caches.runs.unsupported
 
     async def test_is_left_alone_by_one_that_stands_by(self) -> None:
         world = World()
