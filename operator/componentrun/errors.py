@@ -6,6 +6,7 @@ Tree of the exceptions (each part raises only these across its border):
     ├── UserError         the person who wrote the run, the configuration or the component can mend it
     └── PlatformError     the people who run the platform can mend it
         └── TransientError    trying again later may be enough
+            └── UnsupportedError  an object holds what this release does not know; another release goes on with it
 
 Every error carries a `Reason` (one CamelCase word that alerts and scripts may match) and a sentence that names the
 thing, what was found, what was expected and what to do.
@@ -24,6 +25,7 @@ __all__ = [
     "PlatformError",
     "Reason",
     "TransientError",
+    "UnsupportedError",
     "UserError",
 ]
 
@@ -53,6 +55,9 @@ class Reason(StrEnum):
     """The output is complete in Storage; its tables are being switched over. A cancel comes too late now."""
     TERMINATING = "Terminating"
     """It was decided to stop the component (timeout or cancel); it may still end by itself within its grace."""
+    UNSUPPORTED_VALUE = "UnsupportedValue"
+    """The run, or what it names, holds a value or a field that this release of the operator does not know. It is left
+    as it is until a release that knows it goes on."""
 
     # The end
     SUCCEEDED = "Succeeded"
@@ -174,3 +179,11 @@ class PlatformError(ComponentRunError):
 
 class TransientError(PlatformError):
     """Trying again later may be enough (a store that is away, an API server that is busy)."""
+
+
+class UnsupportedError(TransientError):
+    """An object holds what this release does not know, as a newer one wrote it. No verdict follows from that."""
+
+    def __init__(self, message: str) -> None:
+        """The sentence names the object and the field."""
+        super().__init__(message, Reason.UNSUPPORTED_VALUE)

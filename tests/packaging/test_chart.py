@@ -452,10 +452,17 @@ class TestRights:
             {"apiGroups": ["componentrun.dev"], "resources": ["componentruns/status"], "verbs": ["patch"]}
         ]
 
-    def test_pods_and_grants_can_be_made_but_not_changed(self, rules: dict[str, list[dict[str, Any]]]) -> None:
+    def test_grants_can_be_made_but_not_changed(self, rules: dict[str, list[dict[str, Any]]]) -> None:
         for rule in rules["operator"]:
-            if {"pods", "secrets"} & set(rule["resources"]):
+            if "secrets" in rule["resources"]:
                 assert not {"update", "patch"} & set(rule["verbs"])
+
+    def test_pods_can_be_given_labels_and_nothing_below_them_be_changed(
+        self, rules: dict[str, list[dict[str, Any]]]
+    ) -> None:
+        pods = [rule for rule in rules["operator"] if any(name.startswith("pods") for name in rule["resources"])]
+        assert [rule["resources"] for rule in pods] == [["pods"]], "no pods/exec, no pods/ephemeralcontainers"
+        assert "update" not in pods[0]["verbs"]
 
     def test_a_list_of_namespaces_leaves_no_right_outside_of_them(self, rendered: Chart) -> None:
         documents = rendered.render("namespaces={one,two}", "rbac.aggregate=false")

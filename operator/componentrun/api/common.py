@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic.alias_generators import to_camel
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Policy",
     "Quantity",
     "SecretKeyRef",
+    "StatusModel",
     "duration_seconds",
     "duration_text",
     "quantity_value",
@@ -62,18 +64,27 @@ class ApiModel(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _text(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+class StatusModel(ApiModel):
+    """Base of what a status is made of. What this release does not know is kept: a newer one wrote it."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def _any_number(value: Any, check: ValidatorFunctionWrapHandler) -> str:
+    """Numbers as they are, as the API server takes them: its pattern holds for texts. What is wrong is said later."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{Decimal(str(value)):f}"
+    return str(check(value))
 
 
 Quantity = Annotated[
     str,
-    BeforeValidator(_text),
     Field(
         pattern=_QUANTITY.pattern,
         max_length=20,
         json_schema_extra={"x-kubernetes-int-or-string": True, "pattern": _QUANTITY.pattern},
     ),
+    WrapValidator(_any_number),
 ]
 """A Kubernetes quantity: `500m`, `2`, `256Mi`."""
 
@@ -167,7 +178,7 @@ class SecretKeyRef(ApiModel):
     """Key in it."""
 
 
-class Condition(ApiModel):
+class Condition(StatusModel):
     """One aspect of the object's state, as the Kubernetes API conventions describe it."""
 
     type: Annotated[str, Field(max_length=316)]

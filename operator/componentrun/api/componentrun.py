@@ -17,6 +17,7 @@ from componentrun.api.common import (
     ObjectMeta,
     Policy,
     SecretKeyRef,
+    StatusModel,
 )
 from componentrun.api.component import Network, Resources, Size
 from componentrun.api.files import FilesStatus, InputFile, OutputFileMapping
@@ -204,7 +205,7 @@ class ComponentRunSpec(ApiModel):
     """What the run's pod carries besides."""
 
 
-class Attempt(ApiModel):
+class Attempt(StatusModel):
     """One pod that was made for the run."""
 
     number: int
@@ -227,7 +228,7 @@ class Attempt(ApiModel):
     """Exit code of the component."""
 
 
-class Termination(ApiModel):
+class Termination(StatusModel):
     """The decision to stop the attempt, written down before anything is done about it."""
 
     reason: str
@@ -238,7 +239,7 @@ class Termination(ApiModel):
     """When it was decided."""
 
 
-class TableStatus(ApiModel):
+class TableStatus(StatusModel):
     """One table that went in or came out."""
 
     table: str
@@ -249,7 +250,7 @@ class TableStatus(ApiModel):
     """Bytes, without the header line."""
 
 
-class PhaseTime(ApiModel):
+class PhaseTime(StatusModel):
     """When a phase began."""
 
     phase: Phase
@@ -258,7 +259,7 @@ class PhaseTime(ApiModel):
     """Its begin, with microseconds."""
 
 
-class QueueStatus(ApiModel):
+class QueueStatus(StatusModel):
     """What a run in phase Queued waits for."""
 
     waiting_for: WaitingFor
@@ -274,7 +275,7 @@ class QueueStatus(ApiModel):
     """When this was written."""
 
 
-class EventsStatus(ApiModel):
+class EventsStatus(StatusModel):
     """What the collector has delivered; written by the collector alone."""
 
     count: int = 0
@@ -289,7 +290,7 @@ class EventsStatus(ApiModel):
     """The end of what the component of the last attempt printed, where its node could not say how it ended."""
 
 
-class ComponentRunStatus(ApiModel):
+class ComponentRunStatus(StatusModel):
     """What became of the run."""
 
     phase: Phase | None = None

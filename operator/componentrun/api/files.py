@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from componentrun.api.common import ApiModel
+from componentrun.api.common import ApiModel, StatusModel
 
 __all__ = ["MOST_SHOWN_FILES", "FileStatus", "FilesStatus", "InputFile", "OutputFileMapping"]
 
@@ -49,7 +49,7 @@ class OutputFileMapping(ApiModel):
     """Whether it is no error that there is no such file."""
 
 
-class FileStatus(ApiModel):
+class FileStatus(StatusModel):
     """One file that went in or came out."""
 
     id: str
@@ -60,7 +60,7 @@ class FileStatus(ApiModel):
     """Its size."""
 
 
-class FilesStatus(ApiModel):
+class FilesStatus(StatusModel):
     """Files that went in or came out."""
 
     count: int

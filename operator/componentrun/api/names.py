@@ -28,9 +28,11 @@ KUEUE_PREFIX: Final = "kueue.x-k8s.io/"
 KUEUE_QUEUE_LABEL: Final = f"{KUEUE_PREFIX}queue-name"
 
 TIMEOUT_ANNOTATION: Final = f"{GROUP}/timeout-seconds"
-"""On the pod: how long the component may run, fixed when the pod was made."""
+"""On the pod, for people: how long the component may run."""
+TIMEOUT_VARIABLE: Final = "COMPONENTRUN_TIMEOUT_SECONDS"
+"""The same among the environment of stage-out, where nobody can change it any more: what the operator goes by."""
 UPLOAD_ANNOTATION: Final = f"{GROUP}/upload-seconds"
-"""On the pod: how long stage-out may take."""
+"""On the pod, for people: how long stage-out may take. The operator goes by the pod's own grace period."""
 
 STAGE_IN: Final = "stage-in"
 STAGE_OUT: Final = "stage-out"

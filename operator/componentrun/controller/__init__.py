@@ -11,10 +11,12 @@ Modules, in the order in which an event passes them:
     lease             which of several operators works
     kopfwatch         kopf, which tells of Components and Storages; targets: the watches of runs and pods, without kopf
     handlers          an event updates a cache and puts a key on the queue, nothing else
-    caches, resync    what was seen last; a listing now and then mends what a watch missed
+    caches, resync    what was seen last; a listing now and then mends what a watch missed; podcache: pods by their run;
+                      cachekeys: what the caches share
     workqueue         never the same run twice at once; workers: take keys from it
     queues            whose turn it is among runs that wait for each other
-    reconciler        observed state -> core.plan -> actions
+    reconciler        observed state -> core.plan -> actions; planning: the first arrow; podreader: one pod, past the
+                      caches, before a conclusion that rests on silence
     references        from a run to its Component and its Storage; stores: from a Storage to an open store
     scopes            what is known of each Storage's store, and the Storage's status
     starting          the action StartAttempt; secretvalues: Secrets that a run names; policies: its network policy

@@ -246,6 +246,7 @@ class Operator:
     def _render(self) -> bytes:
         self._metrics.set_runs(self._caches.runs.by_phase)
         self._metrics.set_waiting(self._queues.counts())
+        self._metrics.set_unsupported(len(self._caches.runs.unsupported))
         return self._metrics.render()
 
 

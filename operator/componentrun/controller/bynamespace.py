@@ -6,7 +6,7 @@ from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from componentrun.controller.caches import Key
+    from componentrun.controller.cachekeys import Key
 
 __all__ = ["ByNamespace"]
 

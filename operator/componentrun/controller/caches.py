@@ -8,53 +8,27 @@ of the memory of parsed ones, and parsed when they are worked on.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from pydantic_core import to_json
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
 
 from componentrun.api import names
-from componentrun.api.componentrun import ComponentRun
+from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
+from componentrun.api.unreadable import unknown_fields, what_is_wrong
 from componentrun.controller.bynamespace import ByNamespace
+from componentrun.controller.cachekeys import Gone, Key, nobody, version_of
+from componentrun.controller.podcache import PodCache, run_of_pod
 from componentrun.core.outcome import TERMINAL
-from componentrun.core.podview import asked_before, read_pod
+from componentrun.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from componentrun.core.observed import PodView
-
-__all__ = ["Caches", "Key", "ObjectCache", "PodCache", "RunCache", "version_of"]
+__all__ = ["Caches", "Key", "ObjectCache", "PodCache", "RunCache", "run_of_pod", "version_of"]
 
 _NO_PHASE = "Queued"
-_MOST_GONE = 10_000
-"""So many are remembered; what is under way comes within seconds."""
-
-
-class Key(NamedTuple):
-    """Name of an object."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        """As people write it: `namespace/name`."""
-        return f"{self.namespace}/{self.name}"
-
-    @classmethod
-    def of(cls, obj: Mapping[str, Any]) -> Key:
-        """The key of an object of the API."""
-        return cls(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
-
-
-def _nobody(*_: Any) -> None:
-    """Nobody listens."""
-
-
-def version_of(obj: Mapping[str, Any]) -> int:
-    """The resource version as the number that it is on every API server; 0 where it is none, which counts as old."""
-    text = str(obj["metadata"].get("resourceVersion", ""))
-    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +38,13 @@ class _Cached:
     document: bytes
 
 
-class _Gone:
-    """Uids of objects that are gone: a listing or an answer that was under way meanwhile does not bring them back."""
-
-    def __init__(self) -> None:
-        self._uids: dict[str, None] = {}
-
-    def __contains__(self, uid: str) -> bool:
-        return uid in self._uids
-
-    def add(self, uid: str) -> None:
-        self._uids[uid] = None
-        if len(self._uids) > _MOST_GONE:
-            del self._uids[next(iter(self._uids))]
-
-    def discard(self, uid: str) -> None:
-        self._uids.pop(uid, None)
-
-
 class ObjectCache:
     """Objects of one kind by namespace and name."""
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
         self._objects: ByNamespace[_Cached] = ByNamespace()
-        self._gone = _Gone()
+        self._gone = Gone()
         self._listeners: list[Callable[[Key], object]] = []
 
     def listen(self, listener: Callable[[Key], object]) -> None:
@@ -162,10 +118,13 @@ class RunCache(ObjectCache):
         super().__init__()
         self._operator = operator
         self._others: dict[Key, str] = {}
-        self._others_gone = _Gone()
+        self._others_gone = Gone()
         self._phases: dict[Key, str] = {}
+        self._checked: dict[Key, tuple[str, int]] = {}
+        self.unsupported: set[Key] = set()
+        """Those that have not ended, and could not be read when they were looked at last."""
         self.by_phase: Counter[str] = Counter()
-        self.on_run: Callable[[Key, Mapping[str, Any] | None], object] = _nobody
+        self.on_run: Callable[[Key, Mapping[str, Any] | None], object] = nobody
         """Called with each run that is new or has changed, and with None in its place where one is gone."""
 
     def seen(self, obj: Mapping[str, Any]) -> bool:
@@ -192,13 +151,40 @@ class RunCache(ObjectCache):
         if not super().gone(key, uid):
             return False
         self._count(key, None)
+        self._checked.pop(key, None)
+        self.unsupported.discard(key)
         self.on_run(key, None)
         return True
 
     def get(self, key: Key) -> ComponentRun | None:
-        """The run."""
+        """The run.
+
+        Raises:
+            UnsupportedError: this release does not understand it.
+        """
         document = self.document(key)
-        return None if document is None else ComponentRun.model_validate_json(document)
+        if document is None:
+            return None
+        try:
+            run = ComponentRun.model_validate_json(document)
+            self._check_fields(run, document)
+        except (ValidationError, UnsupportedError) as error:
+            if not self.has_ended(key):
+                self.unsupported.add(key)
+            wrong = what_is_wrong(error) if isinstance(error, ValidationError) else error.message
+            raise UnsupportedError(f"the run can't be read by this release of the operator: {wrong}") from error
+        self.unsupported.discard(key)
+        return run
+
+    def _check_fields(self, run: ComponentRun, document: bytes) -> None:
+        """Refuse a spec with fields that this release does not know; each generation of it is looked at once."""
+        key, checked = Key(run.metadata.namespace, run.metadata.name), (run.metadata.uid, run.metadata.generation)
+        if self._checked.get(key) == checked:
+            return
+        fields = unknown_fields(ComponentRunSpec, from_json(document)["spec"])
+        if fields:
+            raise UnsupportedError(f"{', '.join(fields)}: not known")
+        self._checked[key] = checked
 
     def is_anothers(self, key: Key) -> bool:
         """Whether a run of this name was seen that another operator carries out."""
@@ -223,117 +209,6 @@ class RunCache(ObjectCache):
         if phase is not None:
             self._phases[key] = phase
             self.by_phase[phase] += 1
-
-
-@dataclass(frozen=True, slots=True)
-class _CachedPod:
-    run_uid: str
-    version: int
-    view: PodView
-
-
-class PodCache:
-    """Pods by their run. A pod that was deleted is kept as `gone` until its run has no more use for it."""
-
-    def __init__(self) -> None:
-        """Nothing was seen yet."""
-        self._pods: ByNamespace[dict[str, _CachedPod]] = ByNamespace()
-        self._gone = _Gone()
-        self.on_pod: Callable[[Key, str, str, PodView], object] = _nobody
-        """Called with the run, its uid, the uid and the state of each pod that is new, has changed or is gone."""
-
-    def __len__(self) -> int:
-        """How many pods there are, with those that are gone."""
-        return sum(len(pods) for pods in self._pods.values())
-
-    def seen(self, obj: Mapping[str, Any]) -> bool:
-        """Remember a pod. False where this or something newer was known already."""
-        return self._remember(obj, gone=False)
-
-    def deleted(self, obj: Mapping[str, Any]) -> bool:
-        """Remember a pod that was deleted, in its last state. False where that was known already."""
-        return self._remember(obj, gone=True)
-
-    def vanished(self, key: Key, uid: str) -> bool:
-        """A pod of the run is not there any more; its last state was missed. False where that changes nothing."""
-        known = self._pods.get(key, {}).get(uid)
-        if known is None or known.view.gone:
-            return False
-        view = replace(known.view, gone=True, missed=True)
-        self._pods[key][uid] = replace(known, view=view)
-        self.on_pod(key, known.run_uid, uid, view)
-        return True
-
-    def current(self, run: Key, run_uid: str) -> PodView | None:
-        """The pod of the run's latest attempt; one that is there before one that is gone."""
-        views = [pod.view for pod in self._pods.get(run, {}).values() if pod.run_uid == run_uid]
-        return max(views, key=lambda view: (view.attempt, not view.gone, view.created), default=None)
-
-    def earlier(self, run: Key, run_uid: str, current: PodView | None) -> tuple[PodView, ...]:
-        """The run's pods that are there besides the current one."""
-        if current is None:
-            return ()
-        views = [pod.view for pod in self._pods.get(run, {}).values() if pod.run_uid == run_uid]
-        return tuple(view for view in views if view.uid != current.uid and not view.gone)
-
-    def all_keys(self) -> list[Key]:
-        """Runs of which there are pods."""
-        return list(self._pods)
-
-    def there(self, run: Key) -> list[tuple[str, PodView]]:
-        """All pods that are there and bear this run's name, each with the uid of the run that it was made for."""
-        return [(pod.run_uid, pod.view) for pod in self._pods.get(run, {}).values() if not pod.view.gone]
-
-    def forget(self, run: Key, *, only_gone: bool = False) -> None:
-        """The run needs its pods no more."""
-        pods = self._pods.pop(run, {})
-        left = {uid: pod for uid, pod in pods.items() if only_gone and not pod.view.gone}
-        for uid, pod in pods.items():
-            if pod.view.gone:
-                self._gone.add(uid)
-        if left:
-            self._pods[run] = left
-
-    def older_than(self, version: int, namespace: str | None) -> list[tuple[Key, str]]:
-        """Run and uid of pods that are not known as gone and were seen last at or before this version."""
-        return [
-            (key, uid)
-            for key, pods in self._pods.of(namespace)
-            for uid, pod in pods.items()
-            if pod.version <= version and not pod.view.gone
-        ]
-
-    def _remember(self, obj: Mapping[str, Any], *, gone: bool) -> bool:
-        run = run_of_pod(obj)
-        if run is None:
-            return False
-        uid = obj["metadata"]["uid"]
-        version = version_of(obj)
-        known = self._pods.get(run, {}).get(uid)
-        if uid in self._gone or (known is not None and not _is_news(known, version, gone=gone)):
-            return False
-        run_uid = obj["metadata"]["labels"].get(names.RUN_UID_LABEL, "")
-        view = read_pod(dict(obj), gone=gone)
-        if known is not None:
-            view = asked_before(view, known.view)
-        self._pods.setdefault(run, {})[uid] = _CachedPod(run_uid, version, view)
-        self.on_pod(run, run_uid, uid, view)
-        return True
-
-
-def _is_news(known: _CachedPod, version: int, *, gone: bool) -> bool:
-    """Whether something is to be learned. A pod that was noticed to be missing may still be told of with its end."""
-    return (gone and known.view.missed) or (not known.view.gone and (gone or version > known.version))
-
-
-def run_of_pod(obj: Mapping[str, Any]) -> Key | None:
-    """The run that a pod belongs to, by its labels; None where it only bears them, as a copy to look at does."""
-    metadata = obj["metadata"]
-    labels = metadata.get("labels") or {}
-    name = labels.get(names.RUN_LABEL)
-    if name is None or metadata["name"] != names.pod_name(name, labels.get(names.ATTEMPT_LABEL, "")):
-        return None
-    return Key(metadata.get("namespace", ""), name)
 
 
 @dataclass(frozen=True, slots=True)

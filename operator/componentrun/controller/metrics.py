@@ -106,6 +106,10 @@ class Metrics(ProcessMetrics):
         # A counter that appears with its first value has no rate before the second.
         for reason in sorted(RETRIED_BEFORE_START | RETRIED_IF_NAMED):
             self._retries.labels(reason.value)
+        self._unsupported = Gauge(
+            "componentrun_unsupported_runs", "Runs that this release does not understand, and leaves as they are",
+            registry=registry,
+        )  # fmt: skip
         self.set_runs({})
         self.set_waiting({})
 
@@ -138,6 +142,10 @@ class Metrics(ProcessMetrics):
         """How many runs there are in each phase, now."""
         for phase in _PHASES:
             self._runs.labels(phase).set(by_phase.get(phase, 0))
+
+    def set_unsupported(self, runs: int) -> None:
+        """How many runs are left alone now, as this release does not understand them."""
+        self._unsupported.set(runs)
 
     def set_waiting(self, by_cause: Mapping[WaitingFor, int]) -> None:
         """How many runs wait for what, now."""

@@ -9,15 +9,14 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-
 from componentrun.api import names
 from componentrun.controller.caches import Key
 from componentrun.controller.hiding import Hider
+from componentrun.controller.planning import Planner
+from componentrun.controller.podreader import PodReader
 from componentrun.controller.removal import Remover
 from componentrun.controller.runmemory import RunMemories
 from componentrun.core import conditions
-from componentrun.core import plan as core_plan
 from componentrun.core import status as core_status
 from componentrun.core.actions import (
     DeletePod,
@@ -28,10 +27,9 @@ from componentrun.core.actions import (
     StartAttempt,
     WriteStatus,
 )
-from componentrun.core.observed import Observed
 from componentrun.core.queued import queued
 from componentrun.core.quota import read_quota
-from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
+from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UnsupportedError
 from componentrun.process.kubeerrors import ConflictError, NotFoundError, QuotaExceededError
 from componentrun.process.logs import RunLogger
 from componentrun.process.resources import RUNS
@@ -94,9 +92,10 @@ class Reconciler:
         self._limits = limits
         self._clock = clock
         self._remover = Remover(kube, caches, limits)
+        self._pods = PodReader(kube, caches)
+        self._planner = Planner(caches, queues, self._pods, self._is_granted, limits, clock)
         self._hider = Hider(kube)
         self._memories = RunMemories()
-        self._acting_since: datetime | None = None
         self.active = True
         """Whether this operator acts; one that stands by only keeps its caches tidy."""
 
@@ -112,16 +111,12 @@ class Reconciler:
             return None
         try:
             run = self._caches.runs.get(key)
-        except ValidationError as unreadable:
-            await self._end_unreadable(key, unreadable)
+        except UnsupportedError as error:
+            await self._leave(key, error)
             return None
         await self._writer.settle(key, run)
         if run is None:
-            if self.active:
-                await self._remover.sweep(key)
-            self._memories.forget(key)
-            self._caches.pods.forget(key, only_gone=True)
-            return None
+            return await self._without_run(key)
         if not self.active:
             if core_status.is_terminal(run.status):
                 self._caches.pods.forget(key, only_gone=True)
@@ -138,39 +133,61 @@ class Reconciler:
             _logger(run).info("deleted meanwhile")
             return _AT_ONCE
 
+    async def _without_run(self, key: Key) -> float | None:
+        """There is no run of the name, or none of ours: its pods go, and nothing of it is kept."""
+        if self.active:
+            await self._pods.confirm(key, "", is_over=False)
+            await self._remover.sweep(key)
+        self._memories.forget(key)
+        self._caches.pods.forget(key, only_gone=True)
+        return None
+
     async def _bring_further(self, key: Key, run: ComponentRun) -> float | None:
         """Plan and act; seconds until the next look."""
-        await self._remover.sweep(key, but=run.metadata.uid)  # of an earlier run of the name
-        waits = not run.status.attempts and not core_status.is_terminal(run.status)
-        if waits and await self._references.look_up(run):  # its turn depends on them
-            known = self._caches.runs.get(key)
-            if known is None:
-                return _AT_ONCE
-            run = known
-        pod = self._caches.pods.current(key, run.metadata.uid)
-        earlier = self._caches.pods.earlier(key, run.metadata.uid, pod)
         was_over = core_status.is_terminal(run.status)
-        granted = pod is not None and self._is_granted(run, pod.uid)
-        turn = self._queues.turn(key)
-        now = self._clock()
-        self._acting_since = self._acting_since or now
-        plan = core_plan.plan(Observed(run, pod, now, self._limits, earlier, turn, granted, self._acting_since))
+        await self._pods.confirm(key, run.metadata.uid, is_over=was_over)
+        await self._remover.sweep(key, but=run.metadata.uid)  # of an earlier run of the name
+        known = await self._with_references(key, run)
+        if known is None:
+            return _AT_ONCE
+        run = known
+        plan = await self._planner.plan(key, run)
+        if plan is None:
+            return _AT_ONCE
         self._queues.claim(key, starts=any(isinstance(action, StartAttempt) for action in plan.actions))
         for action in await self._hider.actions(run, plan.actions):
             run = await self._carry_out(run, action)
         ended = core_status.is_terminal(run.status) and not was_over
         if core_status.is_terminal(run.status):
-            self._caches.pods.forget(key, only_gone=True)
             self._memories.ended(key)
+            if was_over:  # and so it is known which of its pods are gone
+                self._caches.pods.forget(key, only_gone=True)
             if core_status.may_be_half(run.status):
                 await self._complete(run)
-        if ended:
-            return _AT_ONCE  # what is left of it has times of its own, and its own writes are no news to an operator
-        if plan.wake_at is None:
-            return None
+        if ended or plan.wake_at is None:
+            # What is left of it has times of its own, and its own writes are no news to an operator.
+            return _AT_ONCE if ended else None
         # Where nothing was done and the time has come all the same, asking again at once would only turn in circles.
         soonest = _AT_ONCE if plan.actions else _NOT_AT_ONCE
         return max((plan.wake_at - self._clock()).total_seconds(), soonest)
+
+    async def _with_references(self, key: Key, run: ComponentRun) -> ComponentRun | None:
+        """The run, with what its turn depends on in the caches; None where it is gone by then.
+
+        Raises:
+            RetryError: this release does not understand what it names; it waits, out of line, and is looked at again.
+        """
+        if run.status.attempts or core_status.is_terminal(run.status):
+            return run
+        known = self._caches.runs.get(key) if await self._references.look_up(run) else run
+        if known is None:
+            return None
+        try:
+            self._references.check(known)
+        except UnsupportedError as error:
+            await self._leave(key, error)
+            raise RetryError(error.message) from error
+        return known
 
     async def refresh(self, key: Key) -> None:
         """Read the run anew: what is cached has turned out to be old."""
@@ -184,8 +201,8 @@ class Reconciler:
         await self.refresh(key)
         try:
             run = self._caches.runs.get(key)
-        except ValidationError as unreadable:
-            await self._end_unreadable(key, unreadable)
+        except UnsupportedError as unsupported:
+            await self._leave(key, unsupported)
             return
         if run is None or core_status.is_terminal(run.status):
             return
@@ -193,20 +210,20 @@ class Reconciler:
         final = PlatformError(f"the operator gave it up: {told}", Reason.INTERNAL)
         await self._write(run, core_status.start_failed(run, final, limits=self._limits, now=self._clock()))
         self._memories.ended(key)
-        pod = self._caches.pods.current(key, run.metadata.uid)
-        if pod is not None and not pod.gone:
+        if (pod := self._caches.pods.current(key, run.metadata.uid)) is not None and not pod.confirmed:
             await self._remover.delete(key, DeletePod(pod.name, pod.uid, _KILL_SECONDS))
 
-    async def _end_unreadable(self, key: Key, error: ValidationError) -> None:
-        """End a run that this release can't read, once: its own end is news, too.
+    async def _leave(self, key: Key, error: UnsupportedError) -> None:
+        """Leave a run alone that this release does not understand, or what it names; its status says so.
 
         Raises:
             ConflictError: it has changed, or is another one by now; look again at once.
         """
         if not self.active or self._caches.runs.has_ended(key):
             return
+        self._queues.claim(key, starts=False)
         try:
-            await self._writer.write_unreadable(key, error)
+            await self._writer.write_unsupported(key, error.message)
         except ConflictError:
             await self.refresh(key)
             raise
@@ -237,8 +254,8 @@ class Reconciler:
         except QuotaExceededError as error:
             return await self._no_room(run, error)
         except ComponentRunError as error:
-            now = self._clock()
-            status = core_status.start_failed(run, error, limits=self._patience(run, "Queued", now), now=now)
+            patience = self._patience(run, "Queued", now := self._clock())
+            status = core_status.start_failed(run, error, limits=patience, now=now)
             return await self._failed(run, status, error)
         self._memories.of(run).failing_since = None
         run = await self._write(run, started.status)
@@ -370,7 +387,8 @@ class Reconciler:
     async def _delete_run(self, run: ComponentRun) -> None:
         key = Key(run.metadata.namespace, run.metadata.name)
         try:
-            await self._kube.delete(RUNS, *key, run.metadata.uid)
+            # Its time to live may have been raised, and the watch be behind.
+            await self._kube.delete(RUNS, *key, run.metadata.uid, version=run.metadata.resource_version)
         except (NotFoundError, ConflictError):
             await self.refresh(key)
         else:

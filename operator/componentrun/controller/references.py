@@ -9,22 +9,26 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from componentrun.api.component import Component
-from componentrun.api.unreadable import what_is_wrong
+from componentrun.api.component import Component, ComponentSpec
+from componentrun.api.storage import Storage, StorageSpec
+from componentrun.api.unreadable import unknown_fields, what_is_wrong
 from componentrun.controller.caches import Key
 from componentrun.core.platformkeys import check_secrets
-from componentrun.errors import Reason, UserError
+from componentrun.errors import UnsupportedError, UserError
 from componentrun.process.kubeerrors import ForbiddenError, NotFoundError
 from componentrun.process.resources import COMPONENTS, STORAGES
-from componentrun.storage.resource import Unreadable, choose, name_of, parse
+from componentrun.storage.resource import Unreadable, UnreadableStorageError, choose, name_of, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pydantic import BaseModel
+
     from componentrun.api.componentrun import ComponentRun
-    from componentrun.api.storage import Storage
     from componentrun.controller.caches import Caches
     from componentrun.process.kube import Kube
 
@@ -54,7 +58,9 @@ class References:
         namespace = run.metadata.namespace
         if self._knows(namespace, run.spec.component, run.spec.storage):
             return False
-        with suppress(UserError, ForbiddenError):  # the run's start meets them again, and says so in its status
+        with suppress(
+            UserError, UnsupportedError, ForbiddenError
+        ):  # the run's start meets them again, and says so in its status
             await self.component(namespace, run.spec.component)
             await self.storage(namespace, run.spec.storage)
         return True
@@ -69,7 +75,7 @@ class References:
                 tells of it be behind.
 
         Raises:
-            UserError: it can't be read.
+            UnsupportedError: it can't be read.
             KubeError: the API server refused or is away.
         """
         if name is None:
@@ -82,13 +88,19 @@ class References:
                 known.drop(key)
                 return None
         document = known.document(key)
-        try:
-            return None if document is None else _component(document)
-        except ValidationError as error:
-            raise UserError(
-                f"Component `{name}` can't be read by this release of the operator: {what_is_wrong(error)}",
-                Reason.INVALID_SPEC,
-            ) from error
+        return None if document is None else _component(document)
+
+    def check(self, run: ComponentRun) -> None:
+        """Refuse a run that names what this release does not understand, as far as is known of it.
+
+        Raises:
+            UnsupportedError: naming the object and the field.
+        """
+        document = self._caches.components.document(Key(run.metadata.namespace, run.spec.component or ""))
+        if document is not None:
+            _component(document)
+        with suppress(UserError):  # the run's start meets it again
+            _choose(self._storages(run.metadata.namespace), run.spec.storage, run.metadata.namespace)
 
     async def storage(self, namespace: str, wanted: str | None, *, anew: bool = False) -> Storage:
         """The Storage of this name, or the namespace's default one.
@@ -100,25 +112,26 @@ class References:
 
         Raises:
             UserError: there is none that fits.
+            UnsupportedError: the one that fits, or may, can't be read.
             KubeError: the API server refused or is away.
         """
         if not anew:
-            with suppress(UserError):
-                return choose(self._storages(namespace), wanted, namespace)
+            with suppress(UserError, UnsupportedError):
+                return _choose(self._storages(namespace), wanted, namespace)
         there = set()
         async for page in self._kube.pages(STORAGES, namespace):
             for raw in page.items:
                 self._caches.storages.seen(raw)
                 there.add(raw["metadata"]["name"])
         # One that is gone may be known still.
-        return choose([item for item in self._storages(namespace) if name_of(item) in there], wanted, namespace)
+        return _choose([item for item in self._storages(namespace) if name_of(item) in there], wanted, namespace)
 
     def _knows(self, namespace: str, component: str | None, storage: str | None) -> bool:
         if component is not None and self._caches.components.document(Key(namespace, component)) is None:
             return False
         try:
-            choose(self._storages(namespace), storage, namespace)
-        except UserError:
+            _choose(self._storages(namespace), storage, namespace)
+        except (UserError, UnsupportedError):
             return False
         return True
 
@@ -126,23 +139,51 @@ class References:
         """Refuse parameters that are to come from a Secret that a Storage of the namespace uses itself.
 
         Raises:
-            UserError: (InvalidSpec) naming the Secret and the Storage; one that can't be read may use any Secret.
+            UserError: (InvalidSpec) naming the Secret and the Storage.
+            UnsupportedError: a Storage can't be read, which may use any Secret.
         """
         known = self._storages(run.metadata.namespace)
         for storage in known if run.spec.configuration.secrets else ():
             if isinstance(storage, Unreadable):
-                raise storage.error()
+                raise UnsupportedError(storage.error().message)
         check_secrets(run.spec, [storage for storage in known if not isinstance(storage, Unreadable)])
 
     def _storages(self, namespace: str) -> list[Storage | Unreadable]:
         return [_storage(document) for document in self._caches.storages.of_namespace(namespace)]
 
 
+def _choose(storages: Iterable[Storage | Unreadable], wanted: str | None, namespace: str) -> Storage:
+    """The Storage that is meant, see `choose`; one that can't be read is another release's."""
+    try:
+        return choose(storages, wanted, namespace)
+    except UnreadableStorageError as error:
+        raise UnsupportedError(error.message) from error
+
+
 @lru_cache(_KEPT)
 def _component(document: bytes) -> Component:
-    return Component.model_validate_json(document)
+    raw = json.loads(document)
+    problem = ""
+    try:
+        component = Component.model_validate(raw)
+    except ValidationError as error:
+        problem = what_is_wrong(error)
+    else:
+        problem = _unknown(ComponentSpec, raw)
+    if problem:
+        name = raw["metadata"]["name"]
+        raise UnsupportedError(f"Component `{name}` can't be read by this release of the operator: {problem}")
+    return component
 
 
 @lru_cache(_KEPT)
 def _storage(document: bytes) -> Storage | Unreadable:
-    return parse(json.loads(document))
+    raw = json.loads(document)
+    storage = parse(raw)
+    problem = _unknown(StorageSpec, raw) if isinstance(storage, Storage) else ""
+    return Unreadable(storage.metadata.name, problem) if isinstance(storage, Storage) and problem else storage
+
+
+def _unknown(spec: type[BaseModel], raw: Mapping[str, Any]) -> str:
+    fields = unknown_fields(spec, raw.get("spec") or {})
+    return f"{', '.join(fields)}: not known" if fields else ""

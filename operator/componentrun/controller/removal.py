@@ -40,12 +40,13 @@ class Remover:
             answer = await self._kube.delete(PODS, run.namespace, action.name, action.uid, action.grace_seconds)
         except NotFoundError:
             # Its event was missed, or is on its way: from now on it counts as gone.
-            if self._caches.pods.vanished(run, action.uid):
+            if self._caches.pods.absent(run, action.uid):
                 RunLogger(_log, *run).info("pod %s was gone already", action.name)
         except ConflictError:
             # Another pod of that name: ours is gone.
-            self._caches.pods.vanished(run, action.uid)
+            self._caches.pods.absent(run, action.uid)
         else:
+            self._caches.pods.dismissed(action.uid)
             if answer.get("kind") == "Pod":
                 # With its deletion time, so that it is not deleted again before its event comes.
                 self._caches.pods.seen(answer)
@@ -68,10 +69,13 @@ class Remover:
             return
         # A new run may be known here by its pod only.
         try:
-            there = (await self._kube.get(RUNS, *run))["metadata"]["uid"]
+            there = await self._kube.get(RUNS, *run)
         except NotFoundError:
-            there = ""
+            there = {"metadata": {}}
+        attempts = (there.get("status") or {}).get("attempts") or ()
+        recorded = {attempt.get("podUID") for attempt in attempts}
         for uid, action in actions:
-            if uid != there:
+            # What the run's status knows is its pod, whatever somebody has written on it.
+            if uid != there["metadata"].get("uid") and action.uid not in recorded:
                 RunLogger(_log, *run).info("pod %s is told to end, as its run is deleted", action.name)
                 await self.delete(run, action)

@@ -16,26 +16,30 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.api.common import API_VERSION
-from componentrun.api.componentrun import ComponentRun
-from componentrun.api.unreadable import what_is_wrong
+from componentrun.api.common import API_VERSION, ObjectMeta
+from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
 from componentrun.controller.caches import Key
 from componentrun.core import status as core_status
-from componentrun.core.conditions import EVENTS_DELIVERED
+from componentrun.core.actions import KubernetesEvent
+from componentrun.core.conditions import EVENTS_DELIVERED, refused
 from componentrun.errors import Reason
-from componentrun.process.kubeerrors import AlreadyExistsError, ConflictError, KubeError, UnavailableError
+from componentrun.process.kubeerrors import (
+    AlreadyExistsError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    KubeError,
+    UnavailableError,
+)
 from componentrun.process.logs import RunLogger
 from componentrun.process.resources import EVENTS, RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pydantic import ValidationError
-
     from componentrun.api.componentrun import ComponentRunStatus
     from componentrun.controller.caches import Caches
     from componentrun.controller.metrics import Metrics
-    from componentrun.core.actions import KubernetesEvent
     from componentrun.process.kube import Kube
 
 __all__ = ["StatusWriter", "merge_patch"]
@@ -121,27 +125,29 @@ class StatusWriter:
         self._count(waiting.before, written)
         return written
 
-    async def write_unreadable(self, key: Key, error: ValidationError) -> None:
-        """End a run that this release can't read, so that whoever waits for it hears of it.
+    async def write_unsupported(self, key: Key, problem: str) -> None:
+        """Say of a run that this release does not understand it; nothing else of it is changed, and it does not end.
+
+        Told once: nothing is sent where the run says so already. Where the API server refuses it, as the CRD is older
+        than the status, a log line says so.
 
         Raises:
             ConflictError: it has changed, or is another one of its name by now.
-            KubeError: the API server refused or is away.
+            UnavailableError: the API server is away.
         """
-        message = f"This release of the operator can't read the run: {what_is_wrong(error)}"[:_LONGEST_MESSAGE]
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        condition = {
-            "type": "Succeeded", "status": "False", "reason": Reason.INVALID_SPEC, "message": message,
-            "lastTransitionTime": now,
-        }  # fmt: skip
-        status = {
-            "phase": "Failed", "result": "Error", "reason": Reason.INVALID_SPEC, "message": message,
-            "completionTime": now, "conditions": [condition],
-        }  # fmt: skip
         known = json.loads(self._caches.runs.document(key) or b"{}")
-        version = known.get("metadata", {}).get("resourceVersion", "")
-        body = {"metadata": {"resourceVersion": version}, "status": status}
-        self._caches.runs.seen(await self._kube.patch(RUNS, *key, body, "status"))
+        metadata = ObjectMeta.model_validate(known.get("metadata") or {"name": key.name})
+        told = refused(known.get("status"), problem[:_LONGEST_MESSAGE], metadata.generation, datetime.now(UTC))
+        if told is None:
+            return
+        body = {"metadata": {"resourceVersion": metadata.resource_version}, "status": {"conditions": told}}
+        try:
+            self._caches.runs.seen(await self._kube.patch(RUNS, *key, body, "status"))
+        except (InvalidError, ForbiddenError) as error:
+            RunLogger(_log, *key).warning("that it is not understood can't be written: %s", error.message)
+        RunLogger(_log, *key).warning("left as it is: %s", problem)
+        run = ComponentRun(metadata=metadata, spec=ComponentRunSpec())
+        await self.tell(run, KubernetesEvent("Warning", Reason.UNSUPPORTED_VALUE, problem))
 
     async def tell(self, run: ComponentRun, event: KubernetesEvent) -> None:
         """Write a Kubernetes Event. It is a courtesy: where it fails, the log says so and the run goes on."""

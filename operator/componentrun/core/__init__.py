@@ -5,6 +5,7 @@ What the controller calls (every function is pure and total; times are injected;
 Seeing and deciding
     podview.read_pod(obj, *, gone=False) -> PodView           raw pod JSON, sorted once
     plan.plan(observed) -> Plan                               what to do, and when to look again
+        a plan of one `LookAtPod` asks for an answer first: read the pod by its name, then plan with `looked=True`
 
 Starting an attempt (action `StartAttempt`), in this order; the first error ends it (`status.start_failed`)
     effective.resolve(run, component, storage_name) -> EffectiveRun      raises UserError
@@ -33,7 +34,6 @@ Around every status write
     status.lifecycle_event(before, after) -> KubernetesEvent | None   for statuses that the controller makes itself
     status.is_terminal(status) -> bool
 
-What the controller must see to: pods are listed before the first reconcile (a pod that is not in the cache counts as
-deleted once its attempt is older than `limits.pod_missing`); a pod's DELETED event is observed once with `gone=True`,
-with the last object seen.
+What the controller must see to: pods are listed before the first reconcile; a pod's DELETED event is observed once with
+`gone=True`, with the last object seen.
 """

@@ -16,6 +16,7 @@ __all__ = [
     "DeleteRun",
     "GiveGrants",
     "KubernetesEvent",
+    "LookAtPod",
     "Plan",
     "Publish",
     "StartAttempt",
@@ -32,6 +33,17 @@ class WriteStatus:
     """
 
     status: ComponentRunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtPod:
+    """Read this pod from the API server, by its name and not from the cache, then plan again.
+
+    The only action of its plan. A pod that is there and whose labels were changed gets them back.
+    """
+
+    name: str
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ class KubernetesEvent:
     message: str
 
 
-Action = WriteStatus | StartAttempt | GiveGrants | Publish | DeletePod | DeleteRun | KubernetesEvent
+Action = WriteStatus | LookAtPod | StartAttempt | GiveGrants | Publish | DeletePod | DeleteRun | KubernetesEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 from componentrun import contract
 from componentrun.api import names
 from componentrun.api.common import Policy
+from componentrun.core.conditions import ACCEPTED
 from componentrun.core.image import component_id
 from componentrun.core.outcome import TERMINAL
 from componentrun.core.queue import Entry, Order
@@ -44,7 +45,7 @@ class RunFacts:
     name: str
     order: Order
     stage: Stage
-    """held: it is suspended, cancelled or being deleted, and has not started."""
+    """held: it is suspended, cancelled, not understood or being deleted, and has not started."""
     group: str | None
     component: str | None
     policy: Policy | None
@@ -121,7 +122,16 @@ def _stage(run: Mapping[str, Any]) -> Stage:
     if status.get("attempts"):
         return "started"
     held = spec.get("cancel") or spec.get("suspend") or run["metadata"].get("deletionTimestamp")
-    return "held" if held else "waiting"
+    return "held" if held or _is_refused(status) else "waiting"
+
+
+def _is_refused(status: Mapping[str, Any]) -> bool:
+    """Whether the release that looked at the run last does not understand it: it keeps nobody waiting."""
+    given = status.get("conditions")
+    return any(
+        isinstance(item, dict) and (item.get("type"), item.get("status")) == (ACCEPTED, "False")
+        for item in (given if isinstance(given, list) else ())
+    )
 
 
 def _group(spec: Mapping[str, Any]) -> str | None:

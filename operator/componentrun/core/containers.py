@@ -34,7 +34,10 @@ def stage_in(effective: EffectiveRun, image: str, settings: PodSettings) -> dict
 
 def stage_out(effective: EffectiveRun, image: str, settings: PodSettings) -> dict[str, Any]:
     """A native sidecar, the first of all: it has to listen for SIGTERM before the component can possibly end."""
-    container = _agent(names.STAGE_OUT, exchange.STAGE_OUT_COMMAND, image, settings) | {"restartPolicy": "Always"}
+    container = _agent(names.STAGE_OUT, exchange.STAGE_OUT_COMMAND, image, settings) | {
+        "restartPolicy": "Always",
+        "env": [{"name": names.TIMEOUT_VARIABLE, "value": str(effective.timeout_seconds)}],
+    }
     if _EPHEMERAL in effective.limits:
         # The kubelet adds up the containers' limits and counts the data folder against the sum. Without room for it
         # here, a limit meant for the component's own files would evict the pod as soon as its tables are larger.

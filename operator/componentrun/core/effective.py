@@ -217,7 +217,11 @@ def _user_id(component: Component | None) -> int:
 
 def _data_size(component: Component | None) -> str:
     size = (component.spec.data_size if component else None) or contract.DEFAULT_DATA_SIZE
-    if quantity_value(size) < 1:
+    try:
+        is_enough = quantity_value(size) >= 1
+    except ValueError:  # the API server takes any number
+        is_enough = False
+    if not is_enough:
         name = component.metadata.name if component else ""
         raise UserError(
             f"Component `{name}`: spec.dataSize: `{size}` holds nothing: give a size such as `10Gi`",

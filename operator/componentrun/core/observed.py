@@ -71,15 +71,20 @@ class PodView:
     heard: bool = True
     """The kubelet knows of the deletion; so, too, where a kubelet tells no generation (Kubernetes before 1.34)."""
     gone: bool = False
-    """The object is deleted; this is what was seen last."""
+    """No watch and no listing has it any more; this is what was seen last. It may be there all the same: a watch that
+    selects by labels says DELETED of a pod that lost one."""
+    confirmed: bool = False
+    """The API server was asked for it by name after that, and has it no more."""
+    mislabelled: bool = False
+    """It lacks a label by which it is found, or has it with another value; no watch may tell of its changes."""
     clock_ahead: timedelta = timedelta()
     """By how much its node's clock is ahead, at least: a container can't have begun after it was seen to have."""
     missed: bool = False
     """Nobody saw it go: it may have come further than this."""
     timeout_seconds: int = 0
-    """From the pod's annotation."""
+    """How long its component may run, as was fixed when it was made."""
     upload_seconds: int = 0
-    """From the pod's annotation."""
+    """How long stage-out may take, likewise."""
     stage_in: ContainerView | None = None
     stage_out: ContainerView | None = None
     component: ContainerView | None = None
@@ -141,6 +146,8 @@ class Observed:
     """Whether it may start, where it has not; whether another one takes its place."""
     granted: bool = True
     """The pod's Secret is known to be there."""
+    looked: bool = False
+    """The pod was read from the API server just now, by its name: what is missing is not there."""
     acting_since: datetime | None = None
     """When this operator began to act: what the collector is given to read a log begins no earlier, as both may have
     been away. None: long ago."""

@@ -10,7 +10,7 @@ from componentrun.core.diagnosis import Diagnosis
 from componentrun.core.files import files_status
 from componentrun.core.results import counted
 from componentrun.core.steps import moved, with_phase
-from componentrun.errors import Reason, TransientError, UserError
+from componentrun.errors import Reason, TransientError, UnsupportedError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +71,11 @@ def _sentence(text: str) -> str:
     return stripped if stripped.endswith("?") else f"{stripped}."
 
 
+def _is_tried_again(error: ComponentRunError, until: datetime, now: datetime) -> bool:
+    """Whether an error may pass. What another release understands is waited for without end: nothing is wrong."""
+    return isinstance(error, UnsupportedError) or (isinstance(error, TransientError) and now < until)
+
+
 def start_failed(run: ComponentRun, error: ComponentRunError, *, limits: Limits, now: datetime) -> ComponentRunStatus:
     """The attempt could not be started.
 
@@ -80,7 +85,7 @@ def start_failed(run: ComponentRun, error: ComponentRunError, *, limits: Limits,
     if is_terminal(run.status):
         return run.status
     why = _sentence(error.message)
-    if isinstance(error, TransientError) and now < _since(run, "Queued", now) + timedelta(seconds=limits.start_retry):
+    if _is_tried_again(error, _since(run, "Queued", now) + timedelta(seconds=limits.start_retry), now):
         return moved(run, "Queued", error.reason, f"The run can't start yet, and will be tried again: {why}", now=now)
     waits = not run.status.attempts or run.status.phase in {"Queued", "Pending"}
     what = "The run could not be started" if waits else "The run could not be brought to its end"
@@ -180,7 +185,7 @@ def publish_failed(
     if is_terminal(run.status):
         return run.status
     patience = limits.publish_retry if journal_written else limits.start_retry
-    trying = isinstance(error, TransientError) and now < _since(run, "Publishing", now) + timedelta(seconds=patience)
+    trying = _is_tried_again(error, _since(run, "Publishing", now) + timedelta(seconds=patience), now)
     why = _sentence(error.message)
     told = f"It will be tried again: {why}" if trying else why
     changed = _published(run, run.status.conditions, "Unknown" if trying else "False", error.reason, told, now)

@@ -6,6 +6,7 @@ Level-triggered: it may be asked at any time, and its actions repeated. Rules th
 - a decision is in the status before anything is done about it: a termination before a deletion, phase Publishing
   (with the attempt's outcome) before publishing, the final status before the pod goes;
 - nothing is published once `spec.cancel` was seen, unless phase Publishing was in the status before that;
+- what rests on silence is concluded only after the pod was read anew by its name (`certainty`);
 - a pod gets its Secret, without which it can't start, when the status knows it: what was made and not written down has
   never run;
 - there is one pod for an attempt. Whether another attempt follows is decided in `retry`, when the one before has ended.
@@ -22,6 +23,7 @@ from componentrun.api.componentrun import Termination
 from componentrun.contract import DEFAULT_TIMEOUT_SECONDS
 from componentrun.core import conditions, queued, retry, status
 from componentrun.core.actions import DeletePod, DeleteRun, GiveGrants, Plan, Publish, StartAttempt, WriteStatus
+from componentrun.core.certainty import pod_of, to_look_at
 from componentrun.core.diagnosis import Diagnosis, diagnose, not_taken_back
 from componentrun.core.podfacts import saved_always
 from componentrun.core.removing import (
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 FIRST_ATTEMPT: Final = 1
+_UNSEEN_SECONDS: Final = 5
+"""Between two looks at a pod of which no watch tells."""
 
 
 def plan(observed: Observed) -> Plan:
@@ -63,10 +67,23 @@ def plan(observed: Observed) -> Plan:
     if observed.run.metadata.deletion_timestamp is not None:
         pods = (*((observed.pod,) if observed.pod is not None else ()), *observed.earlier)
         return Plan(tuple(action for pod in pods for action in dismiss(pod, observed.limits)))
+    refused = conditions.find(observed.run.status.conditions, conditions.ACCEPTED)
+    if refused is not None and refused.status == "False" and not status.is_terminal(observed.run.status):
+        # It stands in line again from there on.
+        return _write(observed, status.accepted(observed.run, observed.now), wake_at=observed.now)
+    look = to_look_at(observed)
+    if look is not None:
+        return Plan((look,), observed.now)
     # First, as what follows may have to be tried again.
     removals, look_again = leftovers(observed)
     step = _next_step(observed)
-    return Plan((*removals, *step.actions), earliest(step.wake_at, look_again))
+    return Plan((*removals, *step.actions), earliest(step.wake_at, look_again, _labels_again(observed)))
+
+
+def _labels_again(o: Observed) -> datetime | None:
+    """When a pod is read again that could not be given its labels: until then nobody tells of its changes."""
+    is_unseen = o.pod is not None and o.pod.mislabelled and not o.pod.gone
+    return o.now + timedelta(seconds=_UNSEEN_SECONDS) if is_unseen else None
 
 
 def _next_step(observed: Observed) -> Plan:
@@ -84,7 +101,7 @@ def _next_step(observed: Observed) -> Plan:
 
 def _during_the_attempt(o: Observed, attempt: Attempt) -> Plan:
     """A pod was made. Ended goes before stopped: what has ended by itself is not stopped any more."""
-    pod = _pod_of(o.pod, attempt)
+    pod = pod_of(o.pod, attempt)
     if pod is None:
         return _without_pod(o, attempt)
     pod = on_our_clock(admitted(pod, o.run.status, o.now), o.run.status, o.now)
@@ -135,7 +152,7 @@ def _between_attempts(o: Observed, last: Attempt, begins: datetime) -> Plan:
         return _write(o, status.finished(o.run, Diagnosis(Reason.CANCELLED, message), now=o.now))
     if o.turn.replaced_by is not None:
         return _write(o, status.finished(o.run, queued.replaced(o.turn), now=o.now))
-    look_again = retry.in_the_way(_pod_of(o.pod, last), o.limits, o.now)
+    look_again = retry.in_the_way(pod_of(o.pod, last), o.limits, o.now)
     if look_again is not None:
         return Plan(wake_at=look_again)
     return _start(o, last.number + 1) if o.now >= begins else Plan(wake_at=begins)
@@ -151,7 +168,7 @@ def _start(o: Observed, number: int) -> Plan:
 
 
 def _without_pod(o: Observed, attempt: Attempt) -> Plan:
-    """The attempt's pod is not in the cache: it is too new, or it was deleted while nobody watched."""
+    """The attempt's pod is not there: it is too new for the watch, or it was deleted while nobody watched."""
     known_until = attempt.start_time + timedelta(seconds=o.limits.pod_missing)
     if o.now < known_until:
         return Plan(wake_at=known_until)
@@ -319,11 +336,6 @@ def _clean_up(o: Observed, pod: PodView | None, end: datetime) -> Plan:
         return Plan(wake_at=run_goes)
     pod_goes = kept_until(o, pod, end)
     return Plan(kill(pod), run_goes) if o.now >= pod_goes else Plan(wake_at=earliest(pod_goes, run_goes))
-
-
-def _pod_of(pod: PodView | None, attempt: Attempt) -> PodView | None:
-    """The pod that was observed, where it is the attempt's and not another of the same name."""
-    return pod if pod is not None and pod.uid == attempt.pod_uid else None
 
 
 def _writes_always(o: Observed) -> bool:

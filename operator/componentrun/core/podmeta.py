@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from componentrun.core.effective import EffectiveRun
     from componentrun.core.podsettings import PodSettings
 
-__all__ = ["hostname", "label_value", "owner", "pod_annotations", "pod_labels", "scheduling"]
+__all__ = ["hostname", "identity_labels", "label_value", "owner", "pod_annotations", "pod_labels", "scheduling"]
 
 _LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _NOT_IN_A_LABEL: Final = re.compile(r"[^-A-Za-z0-9_.]+")
@@ -40,10 +40,7 @@ def label_value(text: str) -> str:
 def pod_labels(effective: EffectiveRun, attempt: int, template: PodTemplate | None) -> dict[str, str]:
     """Ours over those of the template; the template can't set any of our group, not even one that we leave out."""
     own = {
-        names.MANAGED_BY_LABEL: names.MANAGED_BY,
-        names.RUN_LABEL: label_value(effective.name),
-        names.RUN_UID_LABEL: label_value(effective.uid),
-        names.ATTEMPT_LABEL: str(attempt),
+        **identity_labels(effective.name, effective.uid, attempt),
         names.COMPONENT_LABEL: label_value(effective.component_id),
         names.STORAGE_LABEL: label_value(effective.storage),
         names.NETWORK_CLASS_LABEL: network_class(effective.network, effective.storage),
@@ -52,6 +49,16 @@ def pod_labels(effective: EffectiveRun, attempt: int, template: PodTemplate | No
     if effective.configuration_id:
         own[names.CONFIGURATION_LABEL] = label_value(effective.configuration_id)
     return _foreign((template and template.labels) or {}) | own
+
+
+def identity_labels(run: str, run_uid: str, attempt: int) -> dict[str, str]:
+    """The labels by which a pod is found, and its run with it."""
+    return {
+        names.MANAGED_BY_LABEL: names.MANAGED_BY,
+        names.RUN_LABEL: label_value(run),
+        names.RUN_UID_LABEL: label_value(run_uid),
+        names.ATTEMPT_LABEL: str(attempt),
+    }
 
 
 def pod_annotations(effective: EffectiveRun, settings: PodSettings, template: PodTemplate | None) -> dict[str, str]:

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
 from componentrun.core.observed import ContainerView, PodView
+from componentrun.core.podidentity import has_its_labels, identity_of
 from componentrun.core.results import SIGNAL_BASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from componentrun.core.podidentity import PodIdentity
 
 __all__ = ["asked_before", "read_pod"]
 
@@ -26,15 +29,17 @@ _FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)
 _MOST_SECONDS: Final = 10 * 366 * 24 * 3600
 
 
-def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
+def read_pod(obj: dict[str, Any], identity: PodIdentity | None = None, *, gone: bool = False) -> PodView:
     """Sort a pod's status once.
 
     Args:
         obj: the pod as the API server sends it (camelCase JSON).
+        identity: whose it is; where not given, as it says itself.
         gone: whether this came with a DELETED event.
     """
     metadata, status = _dict(obj, "metadata"), _dict(obj, "status")
-    labels, annotations = _dict(metadata, "labels"), _dict(metadata, "annotations")
+    annotations = _dict(metadata, "annotations")
+    identity = identity or identity_of(obj)
     conditions = {_text(item, "type"): item for item in _dicts(status, "conditions")}
     scheduled = conditions.get("PodScheduled", {})
     disruption = conditions.get("DisruptionTarget", {})
@@ -46,7 +51,7 @@ def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
     return PodView(
         name=_text(metadata, "name"),
         uid=_text(metadata, "uid"),
-        attempt=_number(labels.get(names.ATTEMPT_LABEL)) or 0,
+        attempt=identity.attempt if identity is not None else 0,
         created=_time(metadata.get("creationTimestamp")) or _EPOCH,
         phase=_text(status, "phase") or "Unknown",
         node=node,
@@ -64,8 +69,11 @@ def read_pod(obj: dict[str, Any], *, gone: bool = False) -> PodView:
         deletion_asked_at=None if deleted_at is None else deleted_at - timedelta(seconds=grace or 0),
         heard=_heard(metadata, status),
         gone=gone,
-        timeout_seconds=_seconds(annotations.get(names.TIMEOUT_ANNOTATION)) or 0,
-        upload_seconds=_seconds(annotations.get(names.UPLOAD_ANNOTATION)) or 0,
+        mislabelled=identity is not None and not has_its_labels(obj, identity),
+        timeout_seconds=_fixed_timeout(spec) or _seconds(annotations.get(names.TIMEOUT_ANNOTATION)) or 0,
+        upload_seconds=_seconds(spec.get("terminationGracePeriodSeconds"))
+        or _seconds(annotations.get(names.UPLOAD_ANNOTATION))
+        or 0,
         stage_in=containers.get(names.STAGE_IN),
         stage_out=containers.get(names.STAGE_OUT),
         component=containers.get(names.COMPONENT),
@@ -82,6 +90,17 @@ def asked_before(view: PodView, earlier: PodView) -> PodView:
     if first is None or (view.deletion_asked_at is not None and view.deletion_asked_at <= first):
         return view
     return replace(view, deletion_asked_at=first)
+
+
+def _fixed_timeout(spec: dict[str, Any]) -> int | None:
+    """The timeout that the pod was made with; annotations, which pods of earlier releases have only, can be edited."""
+    for container in _dicts(spec, "initContainers"):
+        if container.get("name") == names.STAGE_OUT:
+            values = (
+                item.get("value") for item in _dicts(container, "env") if item.get("name") == names.TIMEOUT_VARIABLE
+            )
+            return _seconds(next(values, None))
+    return None
 
 
 def _heard(metadata: dict[str, Any], status: dict[str, Any]) -> bool:

@@ -31,6 +31,7 @@ WHO_ACTS: Final[dict[Reason, str]] = {
     Reason.STAGING_OUT: _NOBODY,
     Reason.PUBLISHING: _NOBODY,
     Reason.TERMINATING: _NOBODY,
+    Reason.UNSUPPORTED_VALUE: f"{_PLATFORM}: install the release that knows it again, or delete the run",
     Reason.SUCCEEDED: f"{_NOBODY}; with the result `Warning`, {_AUTHOR} should read `status.warnings`",
     Reason.CANCELLED: _NOBODY,
     Reason.REPLACED: _NOBODY,

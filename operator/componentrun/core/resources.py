@@ -42,7 +42,8 @@ def container_resources(spec: ComponentRunSpec, component: Component | None) -> 
     requests = _requests(own)
     if spec.size:
         cpus, factor = SIZES[spec.size]
-        limits |= {"cpu": str(cpus), "memory": _times(limits["memory"], factor)}
+        memory = _amount("the Component's spec.resources.limits.memory", limits["memory"])
+        limits |= {"cpu": str(cpus), "memory": _times(memory, factor)}
         requests = {}  # the Component's requests were made for another size
     elif spec.resources:
         given = _limits(spec.resources)
@@ -60,17 +61,30 @@ def _requests(resources: Resources | None) -> dict[str, str]:
     return {str(k): v for k, v in ((resources and resources.requests) or {}).items()}
 
 
-def _times(memory: str, factor: float) -> str:
-    """A multiple of a memory quantity, in whole mebibytes and never less than one."""
-    return f"{max(1, round(quantity_value(memory) * factor / _MEBIBYTE))}Mi"
+def _times(memory: float, factor: float) -> str:
+    """A multiple of some bytes, in whole mebibytes and never less than one."""
+    return f"{max(1, round(memory * factor / _MEBIBYTE))}Mi"
+
+
+def _amount(path: str, value: str) -> float:
+    """The number behind a quantity. The API server takes any number for one, as its pattern holds for texts only.
+
+    Raises:
+        UserError: INVALID_SPEC naming the field.
+    """
+    try:
+        return quantity_value(value)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}", Reason.INVALID_SPEC) from error
 
 
 def _check(limits: dict[str, str], requests: dict[str, str], path: str) -> None:
     for name, value in limits.items():
-        if quantity_value(value) <= 0:
+        if _amount(f"{path}.limits.{name}", value) <= 0:
             raise UserError(f"{path}.limits.{name}: `{value}` is nothing: give more than 0", Reason.INVALID_SPEC)
     for name, value in requests.items():
-        if name in limits and quantity_value(value) > quantity_value(limits[name]):
+        amount = _amount(f"{path}.requests.{name}", value)
+        if name in limits and amount > quantity_value(limits[name]):
             raise UserError(
                 f"{path}.requests.{name}: `{value}` is more than the limit `{limits[name]}`: "
                 "lower the request or raise the limit",

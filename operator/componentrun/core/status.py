@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TERMINAL",
+    "accepted",
     "adopted",
     "attempt_started",
     "events_delivered",
@@ -142,6 +143,16 @@ def attempt_started(
             "retry": effective.retry,
         }
     )
+
+
+def accepted(run: ComponentRun, now: datetime) -> ComponentRunStatus:
+    """An operator understands the run that another release did not."""
+    message = "This release of the operator understands the run."
+    told = conditions.with_condition(
+        run.status.conditions, conditions.ACCEPTED, "True", conditions.ACCEPTED, message,
+        generation=run.metadata.generation, now=now,
+    )  # fmt: skip
+    return run.status.model_copy(update={"conditions": told})
 
 
 def held_up(run: ComponentRun, error: TransientError, now: datetime) -> ComponentRunStatus:

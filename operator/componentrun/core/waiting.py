@@ -25,6 +25,8 @@ __all__ = [
     "given_up_at",
     "has_begun",
     "has_ended",
+    "is_overdue",
+    "is_through",
     "next_look",
     "occupies",
     "on_our_clock",
@@ -125,8 +127,8 @@ def on_our_clock(pod: PodView, status: ComponentRunStatus, now: datetime) -> Pod
 
 
 def occupies(pod: PodView) -> bool:
-    """Whether the component may still run in it, or start."""
-    if pod.gone or pod.ended:
+    """Whether the component may still run in it, or start: also where the pod is only said to be gone."""
+    if pod.ended or (pod.gone and pod.confirmed):
         return False
     if pod.stage_in is not None and failed_stage_in(pod.stage_in):
         return False
@@ -168,17 +170,39 @@ def has_ended(pod: PodView, limits: Limits, now: datetime) -> bool:
 
     A failed stage-in is enough: whether and when the kubelet then stops the sidecar differs between releases.
     """
-    if pod.gone or pod.ended:
+    if pod.gone or is_through(pod):
         return True
     given_up = given_up_at(pod, limits)
     if given_up is not None and now >= given_up:
         return True
-    if pod.stage_in is not None and failed_stage_in(pod.stage_in):
-        return True
     if pod.component is None or pod.component.state != "terminated":
         return False
-    uploaded = pod.stage_out is not None and pod.stage_out.state == "terminated"
-    return uploaded or now >= _progress_deadline(pod, limits)
+    return now >= _progress_deadline(pod, limits)
+
+
+def is_through(pod: PodView) -> bool:
+    """Whether the end of all that matters in the pod was seen: whether it is there any more adds nothing to that."""
+    if pod.ended or (pod.stage_in is not None and failed_stage_in(pod.stage_in)):
+        return True
+    containers = (pod.component, pod.stage_out)
+    return all(container is not None and container.state == "terminated" for container in containers)
+
+
+def is_overdue(pod: PodView, limits: Limits, now: datetime, *, is_stopping: bool) -> bool:
+    """Whether something should have been heard of a pod that is there: it may be that the watch does not tell.
+
+    Args:
+        pod: there, and not through.
+        limits: how long what may take.
+        now: the time.
+        is_stopping: it is decided that the pod is to end; how long its component may run counts no more.
+    """
+    given_up = given_up_at(pod, limits)
+    if given_up is not None and now >= given_up:
+        return True
+    if pod.component is not None and pod.component.state == "terminated":
+        return now >= _progress_deadline(pod, limits)
+    return not is_stopping and not pod.gates and now >= next_look(pod, limits)
 
 
 def given_up_at(pod: PodView, limits: Limits) -> datetime | None:

@@ -199,15 +199,23 @@ class Kube:
         return await self.request("PATCH", path, query=_LENIENT, body=body, kind=_MERGE_PATCH)
 
     async def delete(
-        self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        uid: str,
+        grace_seconds: int | None = None,
+        *,
+        version: str = "",
     ) -> dict[str, Any]:
-        """Delete exactly this object; the object where it is still there for a while, else a Status.
+        """Delete exactly this object, at this version if one is given; the object where it stays for a while.
 
         Raises:
             NotFoundError: it is gone already.
-            ConflictError: the uid is another's.
+            ConflictError: the uid is another's, or it has changed since that version.
         """
-        body: dict[str, Any] = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        conditions = {"uid": uid} | ({"resourceVersion": version} if version else {})
+        body: dict[str, Any] = {"preconditions": conditions, "propagationPolicy": "Background"}
         if grace_seconds is not None:
             body["gracePeriodSeconds"] = grace_seconds
         return await self.request("DELETE", resource.path(namespace, name), body=body)

@@ -20,11 +20,15 @@ from componentrun.storage.settings import StoreSettings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Unreadable", "choose", "name_of", "parse", "settings_of"]
+__all__ = ["Unreadable", "UnreadableStorageError", "choose", "name_of", "parse", "settings_of"]
 
 ACCESS_KEY: Final = "accessKeyId"
 SECRET_KEY: Final = "secretAccessKey"  # noqa: S105 - the name of a key in a Secret
 SESSION_TOKEN: Final = "sessionToken"  # noqa: S105 - likewise
+
+
+class UnreadableStorageError(UserError):
+    """A Storage is needed that this release can't read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +41,10 @@ class Unreadable:
     name: str
     problem: str
 
-    def error(self) -> UserError:
+    def error(self) -> UnreadableStorageError:
         """For whoever needs it."""
-        return UserError(f"Storage `{self.name}` can't be read by this release: {self.problem}", Reason.INVALID_SPEC)
+        said = f"Storage `{self.name}` can't be read by this release: {self.problem}"
+        return UnreadableStorageError(said, Reason.INVALID_SPEC)
 
 
 def parse(raw: Mapping[str, Any]) -> Storage | Unreadable:

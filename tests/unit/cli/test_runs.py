@@ -191,13 +191,13 @@ def test_a_run_that_nobody_has_looked_at_yet_is_queued(world: World) -> None:
 
 
 def test_one_run_that_can_not_be_read_hides_no_others(world: World) -> None:
-    world.cluster.add(RUNS, "bad", {"image": "a", "resources": {"limits": {"cpu": -1}}})
+    world.cluster.add(RUNS, "bad", {"image": "a", "size": "huge"})
     world.cluster.add(RUNS, "good", {"image": "a"})
     world.cluster.add(RUNS, "over", {"image": "a"})
     world.ended("over")
     listed = world.run("list")
     assert (listed.exit_code, "good" in listed.stdout, "bad" in listed.stdout) == (0, True, False), listed.stderr
-    assert "ComponentRun `bad` has a `spec.resources.limits.cpu`" in listed.stderr
+    assert "ComponentRun `bad` has a `spec.size`" in listed.stderr
     world.now += timedelta(hours=2)
     assert world.run("delete", "--older", "1h").exit_code == 0
     assert set(world.cluster.objects["componentruns"]) == {"bad", "good"}

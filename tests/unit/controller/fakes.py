@@ -168,6 +168,8 @@ class FakeKube:
         self.unread: tuple[KubeError, ...] = ()
         """What reading runs is refused with behind a lost answer."""
         self.created: list[str] = []
+        self.asked: list[str] = []
+        """Every request, as `get pods`."""
         self.gates: list[dict[str, str]] = []
         """Put on every new pod, as a webhook would."""
         self.clock = ApiClock()
@@ -227,10 +229,13 @@ class FakeKube:
         name: str,
         uid: str,
         grace_seconds: int | None = None,  # noqa: ARG002 - pods die at once here
+        *,
+        version: str = "",
     ) -> dict[str, Any]:
         self._refuse("delete", resource.plural)
-        if self._find(resource.plural, namespace, name)["metadata"]["uid"] != uid:
-            raise ConflictError(f"{name} has another uid", 409)
+        metadata = self._find(resource.plural, namespace, name)["metadata"]
+        if metadata["uid"] != uid or version not in {"", metadata["resourceVersion"]}:
+            raise ConflictError(f"{name} has another uid, or has changed", 409)
         self.remove(resource.plural, namespace, name)
         self._written(f"delete {resource.plural}", NotFoundError(f"no {resource.plural} {name}", 404))
         return {"kind": "Status"}
@@ -259,7 +264,8 @@ class FakeKube:
         """Delete an object and all that it owns."""
         obj = self.objects.pop((plural, namespace, name))
         obj["metadata"]["resourceVersion"] = str(next(self._numbers))
-        self._tell("DELETED", plural, obj)
+        if plural != "pods" or is_ours(obj):
+            self._tell("DELETED", plural, obj)
         for key, other in list(self.objects.items()):
             owners = [owner["uid"] for owner in other["metadata"].get("ownerReferences", [])]
             if obj["metadata"]["uid"] in owners and key in self.objects:
@@ -277,8 +283,22 @@ class FakeKube:
 
     def _store(self, plural: str, obj: dict[str, Any], kind: str) -> None:
         obj["metadata"]["resourceVersion"] = str(next(self._numbers))
-        self.objects[plural, obj["metadata"]["namespace"], obj["metadata"]["name"]] = obj
-        self._tell(kind, plural, obj)
+        key = plural, obj["metadata"]["namespace"], obj["metadata"]["name"]
+        before = self.objects.get(key)
+        self.objects[key] = obj
+        if plural == "pods":
+            self._tell_those_who_select(before, obj, kind)
+        else:
+            self._tell(kind, plural, obj)
+
+    def _tell_those_who_select(self, before: dict[str, Any] | None, pod: dict[str, Any], kind: str) -> None:
+        """As the API server does: a pod that loses a label is deleted for a watch that selects by it."""
+        was, now = (item is not None and is_ours(item) for item in (before, pod))
+        if now:
+            self._tell(kind if was else "ADDED", "pods", pod)
+        elif was and before is not None:
+            metadata = {**before["metadata"], "resourceVersion": pod["metadata"]["resourceVersion"]}
+            self._tell("DELETED", "pods", {**before, "metadata": metadata})
 
     def _tell(self, kind: str, plural: str, obj: dict[str, Any]) -> None:
         if self.listener is not None:
@@ -296,6 +316,7 @@ class FakeKube:
             raise repeated
 
     def _refuse(self, verb: str, plural: str) -> None:
+        self.asked.append(f"{verb} {plural}")
         waiting = self.refusals.get((verb, plural))
         if waiting:
             raise waiting.pop(0)
@@ -385,7 +406,7 @@ class World:
 
     async def _uploaded(self, pod: dict[str, Any]) -> StageOutResult:
         """What stage-out leaves: a slice and its result."""
-        uid = pod["metadata"]["ownerReferences"][0]["uid"]
+        uid = self.run(pod["metadata"]["name"].rpartition("-")[0])["metadata"]["uid"]
         layout = self.store.layout
         attempt = _attempt_of(pod)
         key = f"{layout.data(uid, attempt)}out.c-main/result/0.csv"
@@ -570,6 +591,11 @@ class FakeOperator:
             self.world.now += timedelta(seconds=1)
             await self.world.kubelet()
             await self.work()
+
+
+def is_ours(pod: Mapping[str, Any]) -> bool:
+    """Whether the operator's watch of pods tells of it."""
+    return _is_selected(pod["metadata"].get("labels") or {}, names.OUR_PODS)
 
 
 def _is_selected(labels: Mapping[str, str], selector: str) -> bool:

@@ -9,6 +9,8 @@ import pytest
 
 from componentrun.api import names
 from componentrun.controller.caches import Key, ObjectCache, PodCache, RunCache
+from componentrun.core.podidentity import PodIdentity
+from componentrun.core.waiting import occupies
 
 KEY = Key("team", "load")
 
@@ -189,16 +191,64 @@ class TestPods:
         assert found is not None
         assert found.gone
 
-    def test_the_dead_stay_dead(self) -> None:
+    def test_what_is_older_than_its_end_does_not_bring_a_pod_back(self) -> None:
         cache = PodCache()
         cache.deleted(pod(5))
-        assert not cache.seen(pod(6))
+        assert not cache.seen(pod(4))
+        assert not cache.seen(pod(5))
         assert not cache.deleted(pod(6))
 
-    def test_a_deletion_counts_even_if_its_version_is_old(self) -> None:
+    def test_a_pod_that_got_its_label_back_is_there_again(self) -> None:
+        """A watch that selects by labels says DELETED of a pod that loses one, and ADDED when it gets it back."""
+        cache = PodCache()
+        cache.deleted(pod(5))
+        assert cache.seen(pod(6))
+        found = cache.current(KEY, "run-1")
+        assert found is not None
+        assert not found.gone
+
+    def test_an_end_that_was_told_before_the_pod_was_found_is_old(self) -> None:
+        cache = PodCache()
+        cache.seen(pod(5))
+        assert cache.found(pod(7), PodIdentity("load", "run-1", 1))
+        assert not cache.deleted(pod(6))
+
+    def test_a_deletion_counts_at_the_version_that_is_known(self) -> None:
         cache = PodCache()
         cache.seen(pod(5))
         assert cache.deleted(pod(5))
+
+    def test_a_pod_that_may_still_run_keeps_a_place_until_it_is_known_to_be_gone(self) -> None:
+        cache = PodCache()
+        told: list[bool] = []
+        cache.on_pod = lambda _run, _run_uid, _uid, view: told.append(occupies(view))
+        cache.deleted(pod(5))
+        assert cache.absent(KEY, "pod-1")
+        assert not cache.absent(KEY, "pod-1")
+        assert told == [True, False]
+
+    def test_a_pod_that_is_forgotten_keeps_no_place(self) -> None:
+        cache = PodCache()
+        told: list[bool] = []
+        cache.on_pod = lambda _run, _run_uid, _uid, view: told.append(occupies(view))
+        cache.deleted(pod(5))
+        cache.forget(KEY, only_gone=True)
+        assert told == [True, False]
+
+    @pytest.mark.parametrize(
+        "change", [{names.RUN_LABEL: "other"}, {names.RUN_UID_LABEL: "other"}, {names.ATTEMPT_LABEL: "7"}]
+    )
+    def test_a_pod_is_its_owners_whatever_its_labels_say(self, change: dict[str, str]) -> None:
+        cache = PodCache()
+        edited = pod(1)
+        edited["metadata"]["ownerReferences"] = [
+            {"apiVersion": "componentrun.dev/v1alpha1", "kind": "ComponentRun", "name": "load", "uid": "run-1"}
+        ]
+        edited["metadata"]["labels"] |= change
+        assert cache.seen(edited)
+        found = cache.current(KEY, "run-1")
+        assert found is not None
+        assert (found.attempt, found.mislabelled) == (1, True)
 
     def test_a_pod_that_is_there_comes_before_a_gone_one_of_the_same_attempt(self) -> None:
         cache = PodCache()

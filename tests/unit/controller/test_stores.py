@@ -13,7 +13,7 @@ from componentrun.controller import stores as stores_module
 from componentrun.controller.caches import Caches
 from componentrun.controller.references import References
 from componentrun.controller.stores import OpenStorage, Stores
-from componentrun.errors import UserError
+from componentrun.errors import UnsupportedError, UserError
 from componentrun.process.kube import Page
 from componentrun.process.kubeerrors import UnavailableError
 from tests.unit.core.make import make_run
@@ -148,7 +148,7 @@ class TestWhatWasChangedRightBeforeARun:
         pasted["spec"]["endpoint"] = "http://minio\u00a0.test"
         api.storages = [a_storage(2), pasted]
         assert (await stores.open("team", None, anew=True)).storage.metadata.name == "main"
-        with pytest.raises(UserError, match="Storage `pasted` can't be read by this release"):
+        with pytest.raises(UnsupportedError, match="Storage `pasted` can't be read by this release"):
             await stores.open("team", "pasted", anew=True)
 
     async def test_one_that_is_gone(self, stores: Stores) -> None:
@@ -162,5 +162,5 @@ async def test_a_storage_that_can_not_be_read_may_use_any_secret(names_one: bool
     caches.storages.seen(a_storage() | {"spec": {"bucket": "bucket", "endpoint": "http://minio\u00a0.test"}})
     secrets = [{"path": "#key", "secretKeyRef": {"name": "keys", "key": "secretAccessKey"}}] if names_one else []
     references = References(cast("Kube", Secrets()), caches)
-    with pytest.raises(UserError, match="Storage `main` can't be read") if names_one else nullcontext():
+    with pytest.raises(UnsupportedError, match="Storage `main` can't be read") if names_one else nullcontext():
         references.check_keys(make_run(configuration={"secrets": secrets}))

@@ -6,17 +6,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from componentrun.api import names
+from componentrun.api.common import API_VERSION
 from componentrun.api.component import Component
 from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
 from componentrun.api.storage import Storage
 from componentrun.core.actions import Plan, WriteStatus
 from componentrun.core.observed import Limits, Observed
+from componentrun.core.podmeta import identity_labels
 from componentrun.core.podview import read_pod
 from componentrun.core.queue import START, Turn
 from componentrun.exchange import StageInResult, StageOutResult, to_json
 
 NOW = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
 LIMITS = Limits()
+RUN_UID = "0b5f1e0c-run"
 STAGED_IN = to_json(StageInResult(ok=True, tables=1, rows=10, size=200, seconds=0.5))
 SAVED_OUT = to_json(StageOutResult(ok=True, rows=5, size=100, seconds=0.5, always=1))
 STAGED_OUT = to_json(StageOutResult(ok=True, rows=5, size=100, seconds=0.5))
@@ -38,7 +41,7 @@ def make_run(name: str = "daily", status: dict[str, Any] | None = None, **spec: 
         spec["image"] = "registry.example.com/team/cleaner:1.2"
     return ComponentRun.model_validate(
         {
-            "metadata": {"name": name, "namespace": "team", "uid": "0b5f1e0c-run", "generation": 1},
+            "metadata": {"name": name, "namespace": "team", "uid": RUN_UID, "generation": 1},
             "spec": spec,
             "status": status or {},
         }
@@ -113,7 +116,8 @@ def make_pod(
         "namespace": "team",
         "uid": uid,
         "creationTimestamp": stamp(0),
-        "labels": {names.RUN_LABEL: "daily", names.ATTEMPT_LABEL: "1"},
+        "labels": identity_labels("daily", RUN_UID, 1),
+        "ownerReferences": [{"apiVersion": API_VERSION, "kind": "ComponentRun", "name": "daily", "uid": RUN_UID}],
         "annotations": {names.TIMEOUT_ANNOTATION: "3600", names.UPLOAD_ANNOTATION: "600"},
     }
     if deleted is not None:
@@ -155,10 +159,12 @@ def observe(
     seconds: float = 10,
     gone: bool = False,
     turn: Turn = START,
+    looked: bool = True,
     **limits: Any,
 ) -> Observed:
+    """Without `looked`, what is missing, or late, may be what a watch does not tell."""
     view = read_pod(pod, gone=gone) if pod is not None else None
-    return Observed(run=run, pod=view, now=at(seconds), limits=Limits(**limits), turn=turn)
+    return Observed(run=run, pod=view, now=at(seconds), limits=Limits(**limits), turn=turn, looked=looked)
 
 
 def written(found: Plan) -> ComponentRunStatus:

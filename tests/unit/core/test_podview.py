@@ -8,11 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from componentrun.api import names
 from componentrun.core.diagnosis import diagnose
+from componentrun.core.effective import resolve
 from componentrun.core.observed import Limits
+from componentrun.core.podbuilder import build_pod
+from componentrun.core.podsettings import PodSettings
 from componentrun.core.podview import read_pod
 from componentrun.core.waiting import has_ended, next_look, stuck
-from tests.unit.core.make import NOW, at, done_in, ended, make_pod, running, waiting
+from tests.unit.core.make import NOW, at, done_in, ended, make_pod, make_run, running, waiting
 
 
 def test_all_that_is_there_is_read() -> None:
@@ -132,3 +136,22 @@ def test_anything_at_all_can_be_read_and_judged(changes: list[tuple[str, Any]], 
     next_look(view, Limits())
     has_ended(view, Limits(), at(5))
     stuck(view, Limits(), at(5))
+
+
+class TestWhatIsFixedWhenThePodIsMade:
+    @staticmethod
+    def made() -> dict[str, Any]:
+        effective = resolve(make_run(timeout="2h"), None, "lake")
+        return build_pod(effective, make_run(timeout="2h"), 1, "agent:1", PodSettings(upload_seconds=700))
+
+    @pytest.mark.parametrize("edited", [{}, {names.TIMEOUT_ANNOTATION: "1", names.UPLOAD_ANNOTATION: "1"}])
+    def test_an_edited_annotation_changes_no_time(self, edited: dict[str, str]) -> None:
+        pod = self.made()
+        pod["metadata"]["annotations"] = edited
+        view = read_pod(pod)
+        assert (view.timeout_seconds, view.upload_seconds) == (7200, 700)
+
+    def test_a_pod_of_an_earlier_release_has_only_its_annotations(self) -> None:
+        pod = self.made()
+        del pod["spec"]["initContainers"][0]["env"]
+        assert read_pod(pod).timeout_seconds == 7200

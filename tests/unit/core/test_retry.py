@@ -16,11 +16,13 @@ from componentrun.core.actions import DeletePod, KubernetesEvent, Plan, StartAtt
 from componentrun.core.effective import resolve
 from componentrun.core.observed import Limits, Observed
 from componentrun.core.plan import plan
+from componentrun.core.podmeta import identity_labels
 from componentrun.core.podview import read_pod
 from componentrun.core.redaction import redact_action
 from componentrun.errors import RETRIED_BEFORE_START, RETRIED_IF_NAMED, Reason, TransientError
 from componentrun.storage.sweep import MIN_KEEP
 from tests.unit.core.make import (
+    RUN_UID,
     at,
     done_in,
     done_out,
@@ -259,7 +261,7 @@ class TestBetweenAttempts:
 
     def test_a_pod_that_is_there_already_is_completed(self) -> None:
         pod = make_pod(phase="Pending", uid="pod-2")
-        pod["metadata"]["labels"]["componentrun.dev/attempt"] = "2"
+        pod["metadata"] |= {"name": "daily-2", "labels": identity_labels("daily", RUN_UID, 2)}
         run = make_run(status=after_one_failure().to_dict())
         assert plan(observe(run, pod, seconds=99)).actions == (StartAttempt(2),)
         assert [a.number for a in written(plan(observe(run, pod, seconds=99, gone=True))).attempts] == [1, 2]

@@ -1,10 +1,11 @@
 """Random lives of one run in a small world: whatever happens, it ends, once, and publishes only what it may.
 
 The world holds one run object and the pods of its attempts. A strategy chooses what happens next (the pod gets on,
-dies, vanishes; somebody cancels, suspends, drains; the operator is away, misses an event, dies between two actions,
-sees an old pod); after each step the plan is asked and its actions are carried out, perhaps only some of them. A pod
-whose object was removed by force, or whose node is away, may still start its component: nobody sees that, and it
-counts. A pod starts nothing before it has its Secret. Left out: the store, the network, other runs.
+dies, vanishes; somebody cancels, suspends, drains, or takes a label from the pod, so that the watch says DELETED of it;
+the operator is away, misses an event, dies between two actions, sees an old pod); after each step the plan is asked and
+its actions are carried out, perhaps only some of them. A pod whose object was removed by force, or whose node is away,
+may still start its component: nobody sees that, and it counts. A pod starts nothing before it has its Secret. Left out:
+the store, the network, other runs.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from componentrun.core.actions import (
     DeleteRun,
     GiveGrants,
     KubernetesEvent,
+    LookAtPod,
     Publish,
     StartAttempt,
     WriteStatus,
@@ -38,7 +40,7 @@ from tests.unit.core.make import NOW, SAVED_OUT, STAGED_IN, STAGED_OUT, make_pod
 
 STEPS = [
     "nothing", *["get on"] * 9, "fail", "oom", "evict", "vanish", "vanish unseen", "vanish unknown", "drain", "freeze",
-    "cancel", "suspend", "resume", "miss", "deliver", "pull error", "registry away", "unschedulable",
+    "cancel", "suspend", "resume", "miss", "deliver", "hide", "hide", "pull error", "registry away", "unschedulable",
 ]  # fmt: skip
 FAULTS = [
     *["none"] * 9,
@@ -93,8 +95,14 @@ class World:
         self.old: dict[str, Any] | None = None
         self.gone = False
         self.missed = False
+        self.hidden = False
+        """The pod is there, and no watch tells of it."""
+        self.confirmed = False
+        """The API server was asked for the pod, and has it no more."""
         self.frozen: set[str] = set()
         self.made: list[int] = []
+        self.looks = 0
+        """So often a pod was asked for."""
         self.given: dict[str, int] = {}
         """Pods that have their Secret, with their attempt."""
         self.remembered: set[str] = set()
@@ -124,6 +132,8 @@ class World:
             self._set_status(self.run.status.model_copy(update={"events": events}))
         elif step == "miss":
             self.last_seen = None
+        elif step == "hide" and self.pod is not None:
+            self.hidden, self.last_seen = True, copy.deepcopy(self.pod)
         elif step == "freeze" and self.pod is not None:
             self.frozen.add(uid_of(self.pod))
         elif self.pod is not None and uid_of(self.pod) not in self.frozen:
@@ -229,7 +239,9 @@ class World:
         pod["status"].setdefault("observedGeneration", 1 if uid_of(pod) in self.frozen else 2)
 
     def _remove(self) -> None:
-        self.last_seen, self.pod, self.gone = self.pod, None, True
+        if not self.hidden:
+            self.last_seen = self.pod
+        self.pod, self.gone, self.hidden, self.confirmed = None, True, False, False
 
     def _state(self, name: str) -> dict[str, Any]:
         if self.pod is None:
@@ -275,16 +287,14 @@ class World:
     def reconcile(self, fault: str) -> None:
         if fault == "away":
             return
-        seen = self.pod or (self.last_seen if self.gone else None)
-        gone = self.pod is None and seen is not None
-        if fault == "old pod" and self.pod is not None and self.old is not None:
-            seen = self.old
-        view = read_pod(seen, gone=gone) if seen is not None else None
-        if view is not None and gone and self.missed:
-            view = replace(view, missed=True)
-        earlier = tuple(read_pod(pod) for pod in self.replaced) if view is not None else ()
-        granted = view is not None and view.uid in self.remembered
-        found = plan(Observed(self.run, view, self.now, Limits(), earlier, granted=granted))
+        found = plan(self._observed(old=fault == "old pod"))
+        for look in (action for action in found.actions if isinstance(action, LookAtPod)):
+            assert found.actions == (look,)
+            self.looks += 1
+            self.hidden = False
+            self.confirmed = self.pod is None
+            found = plan(replace(self._observed(old=False), looked=True))
+            assert not any(isinstance(action, LookAtPod) for action in found.actions), "once is enough"
         self.wake_at = found.wake_at
         assert found.actions or found.wake_at is None or found.wake_at > self.now, "or it would be asked without end"
         for i, action in enumerate(found.actions):
@@ -292,6 +302,20 @@ class World:
                 self.remembered.clear()
                 return
             self._carry_out(action, fault)
+
+    def _observed(self, *, old: bool) -> Observed:
+        """What the operator knows: what its watch has told, and what it found when it asked."""
+        is_there = self.pod is not None and not self.hidden
+        seen = self.pod if is_there else (self.last_seen if self.gone or self.hidden else None)
+        gone = not is_there and seen is not None
+        if old and is_there and self.old is not None:
+            seen = self.old
+        view = read_pod(seen, gone=gone) if seen is not None else None
+        if view is not None and gone:
+            view = replace(view, missed=self.missed, confirmed=self.confirmed)
+        earlier = tuple(read_pod(pod) for pod in self.replaced) if view is not None else ()
+        granted = view is not None and view.uid in self.remembered
+        return Observed(self.run, view, self.now, Limits(), earlier, granted=granted)
 
     def _carry_out(self, action: Any, fault: str) -> None:
         if isinstance(action, WriteStatus):
@@ -349,6 +373,13 @@ class World:
             self.given[uid] = attempt.number
             self.remembered.add(uid)
 
+    def _check_that_it_is_gone(self, before: ComponentRunStatus, after: ComponentRunStatus) -> None:
+        """An attempt is said to have lost its pod only where that is so."""
+        ended = [attempt for attempt in after.attempts if attempt.reason == Reason.POD_DELETED]
+        new = [attempt for attempt in ended if attempt not in before.attempts]
+        there = self.pod if self.pod is not None and "deletionTimestamp" not in self.pod["metadata"] else None
+        assert there is None or uid_of(there) not in {attempt.pod_uid for attempt in new}
+
     def _check_that_it_may_start(self, number: int) -> None:
         retry = self.run.spec.retry
         assert retry is not None
@@ -373,6 +404,7 @@ class World:
         self.pod["metadata"] |= {"name": f"daily-{number}", "creationTimestamp": self._time()}
         self.pod["metadata"]["labels"][names.ATTEMPT_LABEL] = str(number)
         self.gone, self.missed, self.old, self.last_seen = False, False, None, None
+        self.hidden = self.confirmed = False
 
     def _publish(self, action: Publish, fault: str) -> None:
         assert self.run.status.phase == "Publishing"
@@ -392,6 +424,7 @@ class World:
         if statuses.is_terminal(before):
             assert status.phase == before.phase, "a terminal phase is never left"
             assert status.completion_time == before.completion_time
+        self._check_that_it_is_gone(before, status)
         if before.phase != status.phase:
             self.phases.append(status.phase)
             if status.phase == "Publishing":

@@ -1,0 +1,88 @@
+"""From the caches to a plan: what is known of a run is observed, and what the plan asks for is looked at before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from componentrun.core import plan as core_plan
+from componentrun.core.actions import LookAtPod
+from componentrun.core.observed import Observed
+from componentrun.core.podidentity import PodIdentity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from componentrun.api.componentrun import ComponentRun
+    from componentrun.controller.caches import Caches, Key
+    from componentrun.controller.podreader import PodReader
+    from componentrun.controller.queues import Queues
+    from componentrun.core.actions import Plan
+    from componentrun.core.observed import Limits
+
+__all__ = ["Planner"]
+
+
+class Planner:
+    """Makes plans."""
+
+    def __init__(
+        self,
+        caches: Caches,
+        queues: Queues,
+        pods: PodReader,
+        is_granted: Callable[[ComponentRun, str], bool],
+        limits: Limits,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`is_granted` says of a run and the uid of its pod whether that is known to have its Secret."""
+        self._caches = caches
+        self._queues = queues
+        self._pods = pods
+        self._is_granted = is_granted
+        self._limits = limits
+        self._clock = clock
+        self._acting_since: datetime | None = None
+
+    async def plan(self, key: Key, run: ComponentRun) -> Plan | None:
+        """What to do about the run now; None where it changed while its pod was looked at.
+
+        Raises:
+            KubeError: its pod has to be looked at, and the API server refused or is away: nothing is concluded.
+        """
+        made = core_plan.plan(self._observe(key, run))
+        look = next((action for action in made.actions if isinstance(action, LookAtPod)), None)
+        if look is None:
+            return made
+        before = self._caches.runs.document(key)
+        await self._look(key, run, look)
+        if self._caches.runs.document(key) is not before:
+            return None
+        return core_plan.plan(replace(self._observe(key, run), looked=True))
+
+    def _observe(self, key: Key, run: ComponentRun) -> Observed:
+        """What is known of the run and its pods."""
+        status = run.status
+        # Between two attempts the pod of the next one may be there.
+        recorded = status.attempts[-1].pod_uid if status.attempts and status.next_attempt_time is None else None
+        pod = self._caches.pods.current(key, run.metadata.uid, recorded or "")
+        now = self._clock()
+        self._acting_since = self._acting_since or now
+        return Observed(
+            run,
+            pod,
+            now,
+            self._limits,
+            earlier=self._caches.pods.earlier(key, run.metadata.uid, pod),
+            turn=self._queues.turn(key),
+            granted=pod is not None and self._is_granted(run, pod.uid),
+            acting_since=self._acting_since,
+        )
+
+    async def _look(self, key: Key, run: ComponentRun, look: LookAtPod) -> None:
+        """Read a pod anew; a plan follows that may rest on what is found."""
+        numbers = {attempt.pod_uid: attempt.number for attempt in run.status.attempts}
+        pod = self._caches.pods.current(key, run.metadata.uid, look.uid)
+        number = numbers.get(look.uid) or (pod.attempt if pod is not None else 0)
+        await self._pods.read(key, look.name, look.uid, PodIdentity(key.name, run.metadata.uid, number))

@@ -1,0 +1,72 @@
+"""Which pod has to be read anew before anything is concluded about a run.
+
+What a watch does not say is no fact: it selects by labels, which anybody may edit, and it may be behind or stand still.
+So what rests on silence (a pod that is missing, or an end that is overdue) is concluded only from an answer of the API
+server to a request for that very pod. What was seen to end needs none, so that a run that ends as it should costs no
+request. The rules are listed in decision 0040.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from componentrun.core.actions import LookAtPod
+from componentrun.core.outcome import is_terminal
+from componentrun.core.podfacts import unfinished
+from componentrun.core.waiting import admitted, given_up_at, is_overdue, is_through, on_our_clock
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from componentrun.api.componentrun import Attempt
+    from componentrun.core.observed import Observed, PodView
+
+__all__ = ["pod_of", "to_look_at"]
+
+
+def to_look_at(o: Observed) -> LookAtPod | None:
+    """The pod that is to be read before the plan is made; None where what was seen is enough."""
+    if o.looked:
+        return None
+    if o.pod is not None and o.pod.mislabelled and not o.pod.gone:
+        return LookAtPod(o.pod.name, o.pod.uid)
+    status = o.run.status
+    if is_terminal(status) or not status.attempts or status.phase == "Publishing":
+        return None
+    last = status.attempts[-1]
+    pod = pod_of(o.pod, last)
+    if status.next_attempt_time is not None:
+        is_needed = _before_the_next(o, pod, status.next_attempt_time)
+    else:
+        is_needed = _during(o, pod, last)
+    return LookAtPod(last.pod, last.pod_uid or "") if is_needed else None
+
+
+def pod_of(pod: PodView | None, attempt: Attempt) -> PodView | None:
+    """The pod that was observed, where it is the attempt's and not another of the same name."""
+    return pod if pod is not None and pod.uid == attempt.pod_uid else None
+
+
+def _during(o: Observed, pod: PodView | None, attempt: Attempt) -> bool:
+    """Whether the end of the attempt, or a decision to stop it, would rest on silence."""
+    if pod is None:
+        return o.now >= attempt.start_time + timedelta(seconds=o.limits.pod_missing)
+    if pod.gone:
+        return not pod.confirmed and (not is_through(pod) or unfinished(pod))
+    if is_through(pod):
+        return False
+    pod = on_our_clock(admitted(pod, o.run.status, o.now), o.run.status, o.now)
+    return is_overdue(pod, o.limits, o.now, is_stopping=o.run.status.termination is not None)
+
+
+def _before_the_next(o: Observed, pod: PodView | None, begins: datetime) -> bool:
+    """Whether another attempt would begin though nobody has seen the end of this one's containers."""
+    if o.run.spec.cancel or o.now < begins:
+        return False
+    if pod is None:
+        return True
+    if pod.gone:
+        return not pod.confirmed and not pod.ended
+    given_up = given_up_at(pod, o.limits)
+    return not pod.ended and given_up is not None and o.now >= given_up

@@ -1,0 +1,78 @@
+"""Which run and attempt a pod belongs to.
+
+The owner reference says it, which names the run by its uid, together with the pod's name, which nobody can change.
+Labels only select: whoever edits one must not make a pod another run's, or nobody's. They are believed where there is
+no owner, as after `kubectl delete --cascade=orphan`.
+
+Total: what is missing or of an unknown shape reads as not there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from componentrun.api import names
+from componentrun.api.common import GROUP
+from componentrun.api.componentrun import ComponentRun
+from componentrun.core.podmeta import identity_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["PodIdentity", "has_its_labels", "identity_of"]
+
+
+class PodIdentity(NamedTuple):
+    """A run, by name and uid, and the number of the attempt that the pod was made for."""
+
+    run: str
+    run_uid: str
+    attempt: int
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What the pod is labelled with."""
+        return identity_labels(*self)
+
+
+def identity_of(pod: Mapping[str, Any]) -> PodIdentity | None:
+    """Whose the pod is; None where it is no run's, as a copy that somebody made to look at it."""
+    metadata = _dict(pod, "metadata")
+    name = str(metadata.get("name", ""))
+    owner = _owner(metadata)
+    if owner is not None:
+        attempt = _attempt(name, str(owner.get("name", "")))
+        return None if attempt is None else PodIdentity(str(owner.get("name")), str(owner.get("uid", "")), attempt)
+    labels = _dict(metadata, "labels")
+    run = str(labels.get(names.RUN_LABEL, ""))
+    attempt = _attempt(name, run)
+    if attempt is None or labels.get(names.ATTEMPT_LABEL) != str(attempt):
+        return None
+    return PodIdentity(run, str(labels.get(names.RUN_UID_LABEL, "")), attempt)
+
+
+def has_its_labels(pod: Mapping[str, Any], identity: PodIdentity) -> bool:
+    """Whether the pod is found by its labels, and they say what is so."""
+    return identity.labels.items() <= _dict(_dict(pod, "metadata"), "labels").items()
+
+
+def _owner(metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The reference to the run that owns the pod."""
+    owners = metadata.get("ownerReferences")
+    for owner in owners if isinstance(owners, list) else ():
+        is_ours = isinstance(owner, dict) and owner.get("kind") == ComponentRun.KIND
+        if is_ours and str(owner.get("apiVersion", "")).startswith(f"{GROUP}/"):
+            return dict(owner)
+    return None
+
+
+def _attempt(pod: str, run: str) -> int | None:
+    """The number in the name of a run's pod; None where that is no such name."""
+    number = pod.removeprefix(f"{run}-")
+    is_number = bool(run) and number != pod and number.isascii() and number.isdigit()
+    return int(number) if is_number and pod == names.pod_name(run, int(number)) else None
+
+
+def _dict(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key)
+    return value if isinstance(value, dict) else {}
