@@ -16,7 +16,7 @@ from obstore.store import S3Store
 
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.storage.failures import LOOK, STORE_EXCEPTIONS, ExistsError, MissingError, StaleError, translate
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.settings import StoreSettings, StoreTimeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -40,14 +40,10 @@ __all__ = [
     "quoted_etag",
 ]
 
-_CONNECT_TIMEOUT: Final = timedelta(seconds=5)
-_STALL_TIMEOUT: Final = timedelta(seconds=60)
-"""Without an answer. A request's body must have gone out by then, so what is put at once is kept small."""
-_REQUEST_TIMEOUT: Final = timedelta(hours=1)
-"""The whole of one request, body included: a download of gigabytes is one. A stall is noticed by `_STALL_TIMEOUT`."""
 _MAX_RETRIES: Final = 4
-_RETRY_BUDGET: Final = timedelta(seconds=20)
-"""No retry starts later than this: above the client library, the reconciler tries again on its own clock."""
+_RETRY_BUDGET: Final = 20.0
+"""Seconds after which no retry starts: above the client library, the reconciler tries again on its own clock. A request
+that got no answer within the response timeout is never repeated."""
 _LIST_CHUNK: Final = 1000
 NO_VERSION: Final = "null"
 """What S3 calls the version of an object that was written while its bucket kept none."""
@@ -100,15 +96,23 @@ class StoreObserver(Protocol):
 class Store:
     """One Storage's objects."""
 
-    def __init__(self, settings: StoreSettings, backend: ObjectStore, observer: StoreObserver | None = None) -> None:
+    def __init__(
+        self,
+        settings: StoreSettings,
+        backend: ObjectStore,
+        observer: StoreObserver | None = None,
+        timeouts: StoreTimeouts | None = None,
+    ) -> None:
         """Use `open_store` instead, but for tests.
 
         Args:
             settings: which Storage; for keys and messages.
             backend: the client that does it; tests give one that lives in memory.
             observer: told about every request.
+            timeouts: of the backend, for other clients of the same store.
         """
         self.settings = settings
+        self.timeouts = timeouts or StoreTimeouts()
         self._backend = backend
         self._observer = observer
 
@@ -262,17 +266,25 @@ class Store:
             return [f"{folder}/" for folder in result["common_prefixes"]]
 
 
-def open_store(settings: StoreSettings, *, observer: StoreObserver | None = None) -> Store:
+def open_store(
+    settings: StoreSettings, *, observer: StoreObserver | None = None, timeouts: StoreTimeouts | None = None
+) -> Store:
     """Make the client of a Storage. Nothing is sent yet, so nothing can be refused by the store yet.
+
+    Args:
+        settings: which Storage.
+        observer: told about every request.
+        timeouts: how long to wait for the store; None: the defaults.
 
     Raises:
         UserError: (InvalidSpec) a setting is malformed, such as a CA bundle that is no PEM.
     """
+    timeouts = timeouts or StoreTimeouts()
     client: ClientConfig = {
         "allow_http": not settings.secure,
-        "connect_timeout": _CONNECT_TIMEOUT,
-        "read_timeout": _STALL_TIMEOUT,
-        "timeout": _REQUEST_TIMEOUT,
+        "connect_timeout": timedelta(seconds=timeouts.connect),
+        "read_timeout": timedelta(seconds=timeouts.response),
+        "timeout": timedelta(seconds=timeouts.request),
         "user_agent": "componentrun",
     }
     if settings.ca_bundle is not None:
@@ -289,12 +301,13 @@ def open_store(settings: StoreSettings, *, observer: StoreObserver | None = None
         # Not every S3-compatible store deletes in bulk.
         "disable_bulk_delete": True,
     }
+    budget = timedelta(seconds=min(_RETRY_BUDGET, timeouts.response))
     try:
         backend = S3Store(
             settings.bucket,
             config=config,
             client_options=client,
-            retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": _RETRY_BUDGET},
+            retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": budget},
             credential_provider=_static_credentials(settings),
         )
     except STORE_EXCEPTIONS as error:
@@ -303,7 +316,7 @@ def open_store(settings: StoreSettings, *, observer: StoreObserver | None = None
             "Check its endpoint, region and CA bundle",
             Reason.INVALID_SPEC,
         ) from None
-    return Store(settings, backend, observer)
+    return Store(settings, backend, observer, timeouts)
 
 
 class _StaticCredentials:
