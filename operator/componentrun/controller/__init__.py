@@ -12,10 +12,12 @@ Modules, in the order in which an event passes them:
     kopfwatch         kopf, which tells of Components and Storages; targets: the watches of runs and pods, without kopf
     handlers          an event updates a cache and puts a key on the queue, nothing else
     caches, resync    what was seen last; a listing now and then mends what a watch missed
-    workqueue         never the same run twice at once; workers: take keys from it
+    workqueue         never the same run twice at once; fairqueue, flows: namespaces and Storages in turn; workers: take
+                      keys from it
     queues            whose turn it is among runs that wait for each other
     reconciler        observed state -> core.plan -> actions
     references        from a run to its Component and its Storage; stores: from a Storage to an open store
+    storegate         how many steps use a Storage at a time, and none while its store does not respond; storeid: which
     scopes            what is known of each Storage's store, and the Storage's status
     starting          the action StartAttempt; secretvalues: Secrets that a run names; policies: its network policy
     publishing        the action Publish; removal: deleting pods

@@ -15,6 +15,7 @@ from componentrun.api import names
 from componentrun.controller.caches import Key
 from componentrun.controller.hiding import Hider
 from componentrun.controller.removal import Remover
+from componentrun.controller.storegate import StoreDownError
 from componentrun.core import conditions
 from componentrun.core import plan as core_plan
 from componentrun.core import status as core_status
@@ -107,6 +108,7 @@ class Reconciler:
 
         Raises:
             ConflictError: the run has changed; look again at once.
+            PutBackError: it waits for its Storage; look again when it is added.
             RetryError, TransientError: look again after a pause.
             ComponentRunError: something that more tries will hardly change.
         """
@@ -121,6 +123,7 @@ class Reconciler:
             if self.active:
                 await self._remover.sweep(key)
             self._granted.pop(key, None)
+            self._publisher.forget(key)
             self._caches.pods.forget(key, only_gone=True)
             return None
         if not self.active:
@@ -216,7 +219,9 @@ class Reconciler:
     async def _carry_out(self, run: ComponentRun, action: Action) -> ComponentRun:
         match action:
             case WriteStatus():
-                return await self._writer.write(run, action.status)
+                written = await self._writer.write(run, action.status)
+                self._publisher.status_written(run, written)
+                return written
             case StartAttempt():
                 return await self._start(run, action)
             case GiveGrants():
@@ -308,7 +313,7 @@ class Reconciler:
         try:
             status = await self._publisher.publish(run, action.attempt, write_always_only=action.write_always_only)
         except ComponentRunError as error:
-            begun, now = await self._publisher.has_begun(run), self._clock()
+            begun, now = await self._publisher.may_have_begun(run, error), self._clock()
             limits = self._patience(run, "Publishing", now)
             status = core_status.publish_failed(run, error, limits=limits, now=now, journal_written=begun)
             return await self._failed(run, status, error)
@@ -356,12 +361,15 @@ class Reconciler:
         if core_status.is_terminal(run.status):
             self._failing_since.pop(run.metadata.uid, None)
             return run
+        if isinstance(error, StoreDownError):
+            raise error
         _logger(run).warning("%s; it will be tried again", error.message)
         raise RetryError(error.message) from error
 
     async def _write(self, run: ComponentRun, status: ComponentRunStatus) -> ComponentRun:
         """Write a status that the plan did not know yet, and tell `kubectl describe` about it."""
         written = await self._writer.write(run, await self._hider.status(run, status))
+        self._publisher.status_written(run, written)
         event = core_status.lifecycle_event(run.status, written.status)
         if event is not None:
             await self._writer.tell(written, event)
