@@ -35,7 +35,7 @@ async def find_scope(store: Store, signer: Signer) -> Scope:
         means, message = await _means(place, signer)
     except NoAnswerError:
         raise  # nor would it answer to the clean-up
-    except BaseException:
+    except PlatformError:
         await place.clean_up()
         raise
     await place.clean_up()
