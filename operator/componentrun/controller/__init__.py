@@ -13,11 +13,13 @@ Modules, in the order in which an event passes them:
     handlers          an event updates a cache and puts a key on the queue, nothing else
     caches, resync    what was seen last; a listing now and then mends what a watch missed; podcache: pods by their run;
                       cachekeys: what the caches share
-    workqueue         never the same run twice at once; workers: take keys from it
+    workqueue         never the same run twice at once; fairqueue, flows: namespaces and Storages in turn; workers: take
+                      keys from it
     queues            whose turn it is among runs that wait for each other
     reconciler        observed state -> core.plan -> actions; planning: the first arrow; podreader: one pod, past the
                       caches, before a conclusion that rests on silence
     references        from a run to its Component and its Storage; stores: from a Storage to an open store
+    storegate         how many steps use a Storage at a time, and none while its store does not respond; storeid: which
     scopes            what is known of each Storage's store, and the Storage's status
     starting          the action StartAttempt; secretvalues: Secrets that a run names; policies: its network policy
     publishing        the action Publish; removal: deleting pods

@@ -12,12 +12,15 @@ import logging
 import os
 import socket
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
 from componentrun.controller.caches import Caches, Key, RunCache
+from componentrun.controller.fairqueue import Flow
+from componentrun.controller.flows import Flows
 from componentrun.controller.kopfwatch import STOP_SECONDS, KopfWatch, make_registry
 from componentrun.controller.lease import Lease
 from componentrun.controller.metrics import Metrics
@@ -30,6 +33,7 @@ from componentrun.controller.resync import Resync
 from componentrun.controller.scopes import Scopes, StorageWatch
 from componentrun.controller.starting import Starter, StartSettings
 from componentrun.controller.statuswriter import StatusWriter
+from componentrun.controller.storegate import StoreGate
 from componentrun.controller.stores import Stores
 from componentrun.controller.targets import make_watches
 from componentrun.controller.workers import Workers
@@ -50,8 +54,11 @@ _log = logging.getLogger(__name__)
 _ASK_AGAIN_SECONDS: Final = 3.0
 _STOP_SECONDS: Final = 20.0
 """For what the workers hold; less than the pod's own grace period of 30 s."""
-_STORAGE_WORKERS: Final = 4
+_STORAGE_WORKERS: Final = 32
 """A store that does not answer holds one of them up for half a minute."""
+_THREADS: Final = 512
+"""For calls that block: addresses of hosts, token services, trying what a store can do. Threads are made as needed. The
+default, four more than processors, would let a few stores or name servers that hang hold up everybody's."""
 
 
 class Operator:
@@ -62,9 +69,10 @@ class Operator:
         self._settings = settings
         self._kube = kube
         self._metrics = metrics
-        self._queue: WorkQueue[Key] = WorkQueue(observer=metrics.queue)
-        storages: WorkQueue[Key] = WorkQueue()
         self._caches = caches = Caches(RunCache(settings.name))
+        flows, workers = Flows(caches.runs), settings.workers
+        self._queue: WorkQueue[Key] = WorkQueue(observer=metrics.queue, flow_of=flows.of, workers=workers)
+        storages: WorkQueue[Key] = WorkQueue(flow_of=lambda key: Flow(key.namespace), workers=_STORAGE_WORKERS)
         caches.storages.listen(storages.add)
         self._queues = Queues(caches, self._look, settings.max_running)
         self._stopping = asyncio.Event()
@@ -75,12 +83,15 @@ class Operator:
         self._kopf = KopfWatch(registry, settings.process.namespaces, self._resync, self._stopping)
         identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         references, scopes = References(kube, caches), Scopes(kube.clock.now)
-        stores = Stores(kube, references, metrics)
+        stores = Stores(kube, references, metrics, settings.store_timeouts)
+        # As many as one namespace may have workers: none of its Storages could use more.
+        slots = max(settings.workers // 2, 1)
+        self._gate = gate = StoreGate(self._queue, caches, references, metrics, kube.clock.now, slots=slots)
         self._reconciler = _reconciler(
-            settings, kube, self._queues, caches, metrics, identity, references, stores, scopes
+            settings, kube, self._queues, caches, metrics, identity, references, stores, scopes, gate
         )
-        self._storages = StorageWatch(kube, caches.storages, stores, scopes, storages, kube.clock.now)
-        self._workers = Workers(self._queue, self._reconciler, metrics)
+        self._storages = StorageWatch(kube, caches.storages, stores, scopes, storages, kube.clock.now, gate)
+        self._workers = Workers(self._queue, self._reconciler, metrics, gate)
         self._lease = Lease(kube, settings.lease, identity) if settings.lease is not None else None
         self._leading: asyncio.Task[None] | None = None
         self._health = HealthServer(settings.process.host, settings.process.port, self._unready, self._render)
@@ -114,7 +125,7 @@ class Operator:
         await self._wait_for_crds()
         await self._first_listing()
         self._act(self._lease is None)
-        self._workers.start(self._settings.workers)
+        self._workers.start()
         self._waiting_for = ""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._kopf.run(), name="watch")
@@ -247,6 +258,7 @@ class Operator:
         self._metrics.set_runs(self._caches.runs.by_phase)
         self._metrics.set_waiting(self._queues.counts())
         self._metrics.set_unsupported(len(self._caches.runs.unsupported))
+        self._metrics.set_store_waiting(self._gate.waiting)
         return self._metrics.render()
 
 
@@ -268,6 +280,7 @@ def _reconciler(
     references: References,
     stores: Stores,
     scopes: Scopes,
+    gate: StoreGate,
 ) -> Reconciler:
     policies = Policies(kube, Resolver(), settings.dns_cidrs, settings.ip_versions)
     start = StartSettings(settings.agent_image, settings.pod, settings.limits)
@@ -276,8 +289,8 @@ def _reconciler(
         caches,
         queues,
         references,
-        Starter(kube, caches, references, stores, scopes, policies, start, kube.clock.now),
-        Publisher(stores, kube.clock.now),
+        Starter(kube, caches, references, stores, scopes, policies, start, kube.clock.now, gate),
+        Publisher(stores, kube.clock.now, gate),
         StatusWriter(kube, caches, metrics, identity),
         settings.limits,
         kube.clock.now,
@@ -287,6 +300,7 @@ def _reconciler(
 async def run(settings: Settings) -> None:
     """Connect and work until a signal comes."""
     metrics = Metrics()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="blocking"))
     async with await connect(metrics) as kube:
         metrics.observe_clock(kube.clock)
         await Operator(settings, kube, metrics).run()

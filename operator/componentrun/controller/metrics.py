@@ -134,6 +134,13 @@ class Metrics(ProcessMetrics):
         self._missed = Counter(
             "componentrun_watch_missed", "Changes that only a listing found", ("resource",), registry=registry
         )
+        self._unresponsive = Gauge(
+            "componentrun_storage_unresponsive", "Storages whose store does not respond: its circuit breaker is open",
+            ("namespace", "storage"), registry=registry,
+        )  # fmt: skip
+        self._store_waiting = Gauge(
+            "componentrun_store_waiting", "Runs whose next step waits for their Storage", registry=registry
+        )
         self._watch_events = Counter(
             "componentrun_watch_events", "Events that arrived", ("resource",), registry=registry
         )
@@ -182,6 +189,17 @@ class Metrics(ProcessMetrics):
     def leads(self, leads: bool) -> None:  # noqa: FBT001 - a state, not a switch
         """Whether this operator works, or stands by."""
         self._leader.set(int(leads))
+
+    def storage_responds(self, namespace: str, storage: str, *, responds: bool) -> None:
+        """A Storage's store has stopped or begun to respond."""
+        if responds:
+            self._unresponsive.remove(namespace, storage)
+        else:
+            self._unresponsive.labels(namespace, storage).set(1)
+
+    def set_store_waiting(self, count: int) -> None:
+        """So many runs wait for their Storage, now."""
+        self._store_waiting.set(count)
 
     def watch_event(self, resource: str) -> None:
         """An event arrived."""

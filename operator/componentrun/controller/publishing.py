@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from componentrun.api.componentrun import TableStatus
 from componentrun.api.files import FileStatus
 from componentrun.contract import DEFAULT_BRANCH
+from componentrun.controller.caches import Key
+from componentrun.controller.storegate import StoreDownError
 from componentrun.core import status as core_status
 from componentrun.core.image import component_id
 from componentrun.core.mapping import reads_adaptively
@@ -16,6 +18,7 @@ from componentrun.errors import ComponentRunError, PlatformError, Reason, UserEr
 from componentrun.exchange import StageOutResult, from_json
 from componentrun.storage.adaptive import read_seen
 from componentrun.storage.commit import publish, read_journal, resume
+from componentrun.storage.failures import NoAnswerError
 from componentrun.storage.plans import read_state_given
 from componentrun.storage.state import Author, StateOwner, write_state
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
+    from componentrun.controller.storegate import StoreGate
     from componentrun.controller.stores import OpenStorage, Stores
     from componentrun.storage.commit import Published
 
@@ -39,10 +43,26 @@ objects of gigabytes there."""
 class Publisher:
     """Publishes attempts."""
 
-    def __init__(self, stores: Stores, clock: Callable[[], datetime]) -> None:
-        """The clock gives the time that goes into the status."""
+    def __init__(self, stores: Stores, clock: Callable[[], datetime], gate: StoreGate) -> None:
+        """The clock gives the time that goes into the status; the gate says when the store may be used."""
         self._stores = stores
         self._clock = clock
+        self._gate = gate
+        self._undecided: dict[Key, str] = {}
+        """Names and uids of runs that this process brought into phase Publishing and for which it never sent a journal.
+        As no other process publishes before that phase is written, it is certain that there is none."""
+
+    def status_written(self, before: ComponentRun, after: ComponentRun) -> None:
+        """A status was written that may have begun, or ended, the phase Publishing."""
+        key = Key(after.metadata.namespace, after.metadata.name)
+        if after.status.phase != "Publishing":
+            self.forget(key)
+        elif before.status.phase != "Publishing":
+            self._undecided[key] = after.metadata.uid
+
+    def forget(self, key: Key) -> None:
+        """The run is published, or a journal may be there from now on, or the run is gone."""
+        self._undecided.pop(key, None)
 
     async def publish(self, run: ComponentRun, attempt: int, *, write_always_only: bool) -> ComponentRunStatus:
         """Have the attempt's tables published; the status to write then. May be repeated.
@@ -51,15 +71,27 @@ class Publisher:
         still, and these are to be published then.
 
         Raises:
+            PutBackError: the Storage has no room for it now.
             UserError: a table does not fit what is there; nothing was changed.
             PlatformError: what was uploaded is not what stage-out said; nothing was changed.
             TransientError: the store is away; try again.
         """
+        async with self._gate.using(run):
+            return await self._publish(run, attempt, write_always_only=write_always_only)
+
+    async def _publish(self, run: ComponentRun, attempt: int, *, write_always_only: bool) -> ComponentRunStatus:
         opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
         result = await _result(opened, run, attempt)
         uid = run.metadata.uid
         try:
-            done = await publish(opened.store, uid, attempt, result, write_always_only=write_always_only)
+            done = await publish(
+                opened.store,
+                uid,
+                attempt,
+                result,
+                write_always_only=write_always_only,
+                deciding=lambda: self.forget(Key(run.metadata.namespace, run.metadata.name)),
+            )
         except UserError as error:
             if write_always_only or not any(table.write_always for table in result.tables):
                 raise
@@ -70,16 +102,24 @@ class Publisher:
         warnings = (*warning_of(opened.storage), *result.warnings)
         return core_status.published(run, tables=tables, files=files, warnings=warnings, now=self._clock())
 
-    async def has_begun(self, run: ComponentRun) -> bool:
-        """Whether it was decided that the run is published, so that its tables will change sooner or later.
+    async def may_have_begun(self, run: ComponentRun, error: ComponentRunError) -> bool:
+        """Whether it was, or may have been, decided that the run is published, so that its tables change for certain.
 
-        Where the store can't be asked, it may have been: then it counts as begun.
+        A store that has just not answered is not asked once more.
+
+        Args:
+            run: in phase Publishing.
+            error: why it could not be published.
         """
+        if self._undecided.get(Key(run.metadata.namespace, run.metadata.name)) == run.metadata.uid:
+            return False
+        if isinstance(error, NoAnswerError | StoreDownError):
+            return True
         try:
             opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
             journal = await read_journal(opened.store, run.metadata.uid)
-        except ComponentRunError as error:
-            log.info("can't tell whether run %s is being published: %s", run.metadata.uid, error.message)
+        except ComponentRunError as unknown:
+            log.info("can't tell whether run %s is being published: %s", run.metadata.uid, unknown.message)
             return True
         return journal is not None and journal.state != "abandoned"
 
@@ -87,9 +127,14 @@ class Publisher:
         """Complete what the run's journal says; the tables, none where nothing was decided.
 
         Raises:
+            PutBackError: the Storage has no room for it now.
             PlatformError: the store refused.
             TransientError: the store is away.
         """
+        async with self._gate.using(run):
+            return await self._resume(run)
+
+    async def _resume(self, run: ComponentRun) -> list[str]:
         opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
         done = await resume(opened.store, run.metadata.uid)
         if done is None:

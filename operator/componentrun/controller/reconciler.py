@@ -16,6 +16,7 @@ from componentrun.controller.planning import Planner
 from componentrun.controller.podreader import PodReader
 from componentrun.controller.removal import Remover
 from componentrun.controller.runmemory import RunMemories
+from componentrun.controller.storegate import StoreDownError
 from componentrun.core import conditions
 from componentrun.core import status as core_status
 from componentrun.core.actions import (
@@ -104,6 +105,7 @@ class Reconciler:
 
         Raises:
             ConflictError: the run has changed; look again at once.
+            PutBackError: it waits for its Storage; look again when it is added.
             RetryError, TransientError: look again after a pause.
             ComponentRunError: something that more tries will hardly change.
         """
@@ -139,6 +141,7 @@ class Reconciler:
             await self._pods.confirm(key, "", is_over=False)
             await self._remover.sweep(key)
         self._memories.forget(key)
+        self._publisher.forget(key)
         self._caches.pods.forget(key, only_gone=True)
         return None
 
@@ -233,7 +236,9 @@ class Reconciler:
     async def _carry_out(self, run: ComponentRun, action: Action) -> ComponentRun:
         match action:
             case WriteStatus():
-                return await self._writer.write(run, action.status)
+                written = await self._writer.write(run, action.status)
+                self._publisher.status_written(run, written)
+                return written
             case StartAttempt():
                 return await self._start(run, action)
             case GiveGrants():
@@ -326,7 +331,7 @@ class Reconciler:
         try:
             status = await self._publisher.publish(run, action.attempt, write_always_only=action.write_always_only)
         except ComponentRunError as error:
-            begun, now = await self._publisher.has_begun(run), self._clock()
+            begun, now = await self._publisher.may_have_begun(run, error), self._clock()
             limits = self._patience(run, "Publishing", now)
             status = core_status.publish_failed(run, error, limits=limits, now=now, journal_written=begun)
             return await self._failed(run, status, error)
@@ -373,12 +378,15 @@ class Reconciler:
         run = await self._write(run, status)
         if core_status.is_terminal(run.status):
             return run
+        if isinstance(error, StoreDownError):
+            raise error
         _logger(run).warning("%s; it will be tried again", error.message)
         raise RetryError(error.message) from error
 
     async def _write(self, run: ComponentRun, status: ComponentRunStatus) -> ComponentRun:
         """Write a status that the plan did not know yet, and tell `kubectl describe` about it."""
         written = await self._writer.write(run, await self._hider.status(run, status))
+        self._publisher.status_written(run, written)
         event = core_status.lifecycle_event(run.status, written.status)
         if event is not None:
             await self._writer.tell(written, event)

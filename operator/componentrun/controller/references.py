@@ -17,6 +17,7 @@ from componentrun.api.component import Component, ComponentSpec
 from componentrun.api.storage import Storage, StorageSpec
 from componentrun.api.unreadable import unknown_fields, what_is_wrong
 from componentrun.controller.caches import Key
+from componentrun.controller.storeid import StoreId
 from componentrun.core.platformkeys import check_secrets
 from componentrun.errors import UnsupportedError, UserError
 from componentrun.process.kubeerrors import ForbiddenError, NotFoundError
@@ -134,6 +135,14 @@ class References:
         except (UserError, UnsupportedError):
             return False
         return True
+
+    def store_id(self, namespace: str, wanted: str | None) -> StoreId:
+        """The Storage of this name, or the namespace's default one, as far as the cache knows it."""
+        try:
+            storage = choose(self._storages(namespace), wanted, namespace)
+        except UserError:
+            return StoreId(namespace, wanted or "")
+        return StoreId.of(storage)
 
     def check_keys(self, run: ComponentRun) -> None:
         """Refuse parameters that are to come from a Secret that a Storage of the namespace uses itself.

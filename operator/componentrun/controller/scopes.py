@@ -12,10 +12,12 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from componentrun.controller.storeid import StoreId
 from componentrun.core.scope import check_after, known_scope, status_of, status_of_failure
 from componentrun.errors import ComponentRunError
 from componentrun.process.kubeerrors import KubeError, NotFoundError
 from componentrun.process.resources import STORAGES
+from componentrun.storage.failures import NoAnswerError
 from componentrun.storage.resource import Unreadable, parse
 from componentrun.storage.scope import find_scope
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from componentrun.api.storage import Storage
     from componentrun.controller.caches import Key, ObjectCache
+    from componentrun.controller.storegate import StoreGate
     from componentrun.controller.stores import OpenStorage, Stores
     from componentrun.controller.workqueue import WorkQueue
     from componentrun.core.scope import Scope
@@ -41,6 +44,9 @@ _LONGEST_PAUSE: Final = 60.0
 """Seconds after which a store that can't be asked is asked again, twice as many each time; what mends it (a Secret that
 was applied behind its Storage, a bucket) tells nobody."""
 
+_ASK_SECONDS: Final = 30.0
+"""For all the requests by which a store is tried, some twelve."""
+
 
 class Scopes:
     """Asks stores, each at most once at a time."""
@@ -52,29 +58,47 @@ class Scopes:
         self._clock = clock
         self._find = find
         self._known: dict[tuple[str, int], Scope] = {}
-        self._asking: dict[tuple[str, int], asyncio.Lock] = {}
+        self._asking: dict[tuple[str, int], asyncio.Task[Scope]] = {}
 
     async def of(self, opened: OpenStorage) -> Scope:
         """What is known, or else what the store says now.
 
         Raises:
             PlatformError: the keys, the bucket or the endpoint are wrong.
-            TransientError: the store is away.
+            TransientError: the store is away, or takes too long.
         """
         key = _key(opened.storage)
-        async with self._asking.setdefault(key, asyncio.Lock()):
-            known = self._known.get(key) or known_scope(opened.storage, self._clock())
-            if known is None:
-                known = await self._find(opened.store, opened.signer)
+        known = self._known.get(key) or known_scope(opened.storage, self._clock())
+        if known is not None:
             self._known[key] = known
             return known
+        return await self.ask(opened)
 
     async def ask(self, opened: OpenStorage) -> Scope:
-        """What the store says now. Raises as `of` does."""
+        """What the store says now. All who ask at the same time get the same answer. Raises as `of` does."""
         key = _key(opened.storage)
-        async with self._asking.setdefault(key, asyncio.Lock()):
-            self._known[key] = found = await self._find(opened.store, opened.signer)
-            return found
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = asyncio.create_task(self._find_in_time(opened))
+            asking.add_done_callback(lambda task: self._asked(key, task))
+        # Whoever is cancelled must not take the answer from the others.
+        self._known[key] = found = await asyncio.shield(asking)
+        return found
+
+    def _asked(self, key: tuple[str, int], task: asyncio.Task[Scope]) -> None:
+        """The answer is there. An error that nobody waits for any more is no news to anybody."""
+        self._asking.pop(key)
+        if not task.cancelled():
+            task.exception()
+
+    async def _find_in_time(self, opened: OpenStorage) -> Scope:
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                return await self._find(opened.store, opened.signer)
+        except TimeoutError:
+            where = opened.store.settings.where()
+            told = f"what the store can do was not found out within {_ASK_SECONDS:.0f} s"
+            raise NoAnswerError(f"{told}, at {where}", told) from None
 
     def fresh(self, storage: Storage) -> Scope | None:
         """What was found for this very spec, though its status may not say so yet."""
@@ -84,7 +108,6 @@ class Scopes:
         """The Storage is gone, or has another spec (generation) by now."""
         for key in [key for key in self._known if key[0] == uid and key[1] != but]:
             self._known.pop(key, None)
-            self._asking.pop(key, None)
 
 
 class StorageWatch:
@@ -98,8 +121,9 @@ class StorageWatch:
         scopes: Scopes,
         queue: WorkQueue[Key],
         clock: Callable[[], datetime],
+        gate: StoreGate,
     ) -> None:
-        """Nothing is done before `active` is set."""
+        """Nothing is done before `active` is set. The gate says which stores don't respond."""
         self.active = False
         self._kube = kube
         self._storages = storages
@@ -107,6 +131,8 @@ class StorageWatch:
         self._scopes = scopes
         self._queue = queue
         self._clock = clock
+        self._gate = gate
+        gate.on_change = self._store_changed
         self._failed: dict[Key, tuple[tuple[str, int], datetime, float]] = {}
 
     def look_at_all(self) -> None:
@@ -138,14 +164,17 @@ class StorageWatch:
         document = self._storages.document(key)
         if document is None:
             self._failed.pop(key, None)
+            self._gate.forget(key)
         if document is None or not self.active:
             return None
         storage = parse(json.loads(document))
         if isinstance(storage, Unreadable):
             _log.error("Storage %s can't be read by this release of the operator: %s", key, storage.problem)
             return None
+        store = StoreId.of(storage)
+        self._gate.forget(key, but=store)
         wait = check_after(storage, self._clock())
-        if wait > 0:
+        if wait > 0 and not self._gate.is_down(store):
             return wait
         # Writing down that it failed wakes us up; without this the store would be asked again at once, for ever.
         pause = self._pause(key, storage)
@@ -156,7 +185,8 @@ class StorageWatch:
             opened = await self._stores.open(key.namespace, key.name)
             # A run that waited for the answer a moment ago has brought it; else, and after a while, the store is asked.
             brought = self._scopes.fresh(storage) if storage.status.checked is None else None
-            scope = brought or await self._scopes.ask(opened)
+            async with self._gate.asking(StoreId.of(opened.storage)):
+                scope = brought or await self._scopes.ask(opened)
         except KubeError:
             raise
         except ComponentRunError as error:
@@ -169,6 +199,11 @@ class StorageWatch:
         status = status_of(storage, scope, self._clock())
         await self._write(storage, status.to_dict())
         return check_after(storage.model_copy(update={"status": status}), self._clock())
+
+    def _store_changed(self, key: Key) -> None:
+        """A store has stopped or begun to respond: that is looked at, and told, now."""
+        self._failed.pop(key, None)
+        self._queue.add(key)
 
     def _pause(self, key: Key, storage: Storage) -> float:
         """Seconds until a store that could not be asked may be asked again; an edited Storage is asked at once."""

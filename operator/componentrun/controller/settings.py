@@ -12,6 +12,7 @@ from componentrun.core.networkpolicy import IPV4_ONLY
 from componentrun.core.observed import Limits
 from componentrun.core.podsettings import PodSettings
 from componentrun.process.settings import DNS_LABEL, ProcessSettings, Reader, read_process, seconds, whole, words
+from componentrun.storage.settings import StoreTimeouts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,12 @@ _MAX_WORKERS: Final = 512
 _MAX_RUNNING: Final = 100_000
 _MAX_UPLOAD_SECONDS: Final = 24 * 3600
 _MAX_LIMIT_SECONDS: Final = 7 * 24 * 3600
+
+_MAX_STORE_SECONDS: Final = 600
+OPERATOR_TIMEOUTS: Final = StoreTimeouts(connect=3.0, response=10.0, request=60.0)
+"""The operator reads and writes small objects only: a store that needs longer for one does not respond."""
+_WHOLE_REQUEST: Final = 6
+"""Times the response timeout is what a whole request may take: a plan of some MiB arrives in pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +53,11 @@ class Settings:
     """What holds for every pod."""
     max_running: int | None = None
     """How many runs of a namespace may have a pod at a time where its Storage says nothing; None: no limit."""
-    workers: int = 32
-    """Runs that are worked on at the same time; each one mostly waits for the API server or the store."""
+    workers: int = 64
+    """Runs that are worked on at the same time; each one mostly waits for the API server. Half of them are one
+    namespace's at most. A Storage has half as many slots, besides, for what waits for its store."""
+    store_timeouts: StoreTimeouts = OPERATOR_TIMEOUTS
+    """How long to wait for an object store."""
     resync_seconds: float = 300
     """How often everything is listed, to mend what a watch missed."""
 
@@ -70,7 +80,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         dns_cidrs=reader.read("DNS_CIDRS", _cidrs, ()),
         ip_versions=frozenset(process.ip_versions),
         max_running=reader.read("MAX_RUNNING", whole(0, _MAX_RUNNING), 0) or None,
-        workers=reader.read("WORKERS", whole(1, _MAX_WORKERS), 32),
+        workers=reader.read("WORKERS", whole(1, _MAX_WORKERS), 64),
+        store_timeouts=_store_timeouts(reader),
         resync_seconds=reader.read("RESYNC_SECONDS", seconds(1, _MAX_LIMIT_SECONDS), 300.0),
     )
     reader.check()
@@ -92,6 +103,13 @@ def _lease(reader: Reader) -> LeaseSettings | None:
     namespace, _, name = reader.read("LEASE", _namespace_and_name, "").partition("/")
     duration = reader.read("LEASE_SECONDS", seconds(6, 600), DEFAULT_SECONDS)
     return LeaseSettings(namespace, name, duration) if name else None
+
+
+def _store_timeouts(reader: Reader) -> StoreTimeouts:
+    default = OPERATOR_TIMEOUTS
+    response = reader.read("STORE_RESPONSE_SECONDS", seconds(1, _MAX_STORE_SECONDS), default.response)
+    connect = reader.read("STORE_CONNECT_SECONDS", seconds(1, _MAX_STORE_SECONDS), default.connect)
+    return StoreTimeouts(connect, response, _WHOLE_REQUEST * response)
 
 
 def _pod(reader: Reader) -> PodSettings:

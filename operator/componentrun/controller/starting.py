@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from componentrun.controller.policies import Policies
     from componentrun.controller.references import References
     from componentrun.controller.scopes import Scopes
+    from componentrun.controller.storegate import StoreGate
     from componentrun.controller.stores import OpenStorage, Stores
     from componentrun.core.effective import EffectiveInput
     from componentrun.core.files import EffectiveFiles
@@ -106,8 +107,9 @@ class Starter:
         policies: Policies,
         settings: StartSettings,
         clock: Callable[[], datetime],
+        gate: StoreGate,
     ) -> None:
-        """The clock gives the time that goes into the status."""
+        """The clock gives the time that goes into the status; the gate says when the store may be used."""
         self._kube = kube
         self._caches = caches
         self._references = references
@@ -116,15 +118,21 @@ class Starter:
         self._policies = policies
         self._settings = settings
         self._clock = clock
+        self._gate = gate
 
     async def start(self, run: ComponentRun, number: int) -> Started:
         """Have the attempt's pod; what to write, and to give it, then.
 
         Raises:
+            PutBackError: the Storage has no room for it now, or the run was cancelled meanwhile.
             UserError: what the run asks for can't be.
             PlatformError: a store or the API server refused.
             TransientError: something is away, or a quota is used up; try again.
         """
+        async with self._gate.using(run, interruptible=True):
+            return await self._start(run, number)
+
+    async def _start(self, run: ComponentRun, number: int) -> Started:
         # What was begun in one Storage goes on there, though another one is the namespace's default by now.
         wanted = run.status.storage or run.spec.storage
         opened = await self._stores.open(run.metadata.namespace, wanted, anew=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from componentrun.controller.references import References
     from componentrun.process.kube import Kube
     from componentrun.storage.connection import StoreObserver
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.settings import StoreSettings, StoreTimeouts
 
 __all__ = ["OpenStorage", "Stores"]
 
@@ -43,11 +43,18 @@ class OpenStorage:
 class Stores:
     """Opens Storages."""
 
-    def __init__(self, kube: Kube, references: References, observer: StoreObserver | None = None) -> None:
-        """The observer is told about every request to a store."""
+    def __init__(
+        self,
+        kube: Kube,
+        references: References,
+        observer: StoreObserver | None = None,
+        timeouts: StoreTimeouts | None = None,
+    ) -> None:
+        """The observer is told about every request to a store; the timeouts are those of all clients."""
         self._kube = kube
         self._references = references
         self._observer = observer
+        self._timeouts = timeouts
         self._read: dict[tuple[str, int], tuple[float, StoreSettings]] = {}
         self._reading: dict[tuple[str, int], asyncio.Task[StoreSettings]] = {}
         self._clients: OrderedDict[StoreSettings, tuple[Store, Signer]] = OrderedDict()
@@ -89,7 +96,8 @@ class Stores:
     def _client(self, settings: StoreSettings) -> tuple[Store, Signer]:
         client = self._clients.get(settings)
         if client is None:
-            client = (open_store(settings, observer=self._observer), Signer(settings))
+            store = open_store(settings, observer=self._observer, timeouts=self._timeouts)
+            client = (store, Signer(settings, self._timeouts))
             self._clients[settings] = client
             if len(self._clients) > _MOST_CLIENTS:
                 self._clients.popitem(last=False)

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from componentrun.controller.reconciler import RetryError
+from componentrun.controller.storegate import PutBackError, StoreDownError
 from componentrun.controller.workqueue import ShutDownError, WorkQueue
 from componentrun.errors import TransientError
 from componentrun.process.kubeerrors import ConflictError
@@ -19,6 +20,7 @@ from componentrun.process.logs import RunLogger
 if TYPE_CHECKING:
     from componentrun.controller.caches import Key
     from componentrun.controller.metrics import Metrics
+    from componentrun.controller.storegate import StoreGate
 
 __all__ = ["MOST_FAILURES", "Workers"]
 
@@ -26,6 +28,9 @@ _log = logging.getLogger(__name__)
 
 MOST_FAILURES: Final = 10
 """Unexpected errors in a row after which a run is given up."""
+
+_DOWN_SECONDS: Final = 15.0
+"""After so long a run whose store does not respond is looked at, to end it in time; it is added earlier if it does."""
 
 
 class _Reconciles(Protocol):
@@ -35,32 +40,35 @@ class _Reconciles(Protocol):
 
 
 class Workers:
-    """A number of tasks that work on one queue."""
+    """Works on the keys of one queue, each in a task of its own; the queue says how many at a time."""
 
-    def __init__(self, queue: WorkQueue[Key], reconciler: _Reconciles, metrics: Metrics) -> None:
+    def __init__(self, queue: WorkQueue[Key], reconciler: _Reconciles, metrics: Metrics, gate: StoreGate) -> None:
         """Nothing is started yet."""
         self._queue = queue
         self._reconciler = reconciler
         self._metrics = metrics
-        self._tasks: list[asyncio.Task[None]] = []
+        self._gate = gate
+        self._dispatcher: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._defects: dict[Key, int] = {}
 
     @property
     def running(self) -> bool:
-        """Whether all of them work, or wait for work."""
-        return bool(self._tasks) and not any(task.done() for task in self._tasks)
+        """Whether keys are taken, or waited for."""
+        return self._dispatcher is not None and not self._dispatcher.done()
 
-    def start(self, count: int) -> None:
-        """Start so many workers."""
-        self._tasks = [asyncio.create_task(self._work(), name=f"worker {number}") for number in range(count)]
+    def start(self) -> None:
+        """Start to take keys."""
+        self._dispatcher = asyncio.create_task(self._dispatch(), name="workers")
 
     async def watch(self) -> None:
-        """Until a worker ends though nobody stopped it, which none ever should.
+        """Until no keys are taken any more though nobody stopped that, which never should be.
 
         Raises:
-            RuntimeError: one did.
+            RuntimeError: it came to that.
         """
-        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        if self._dispatcher is not None:
+            await asyncio.wait([self._dispatcher])
         if not self._queue.closed:
             raise RuntimeError("a worker ended; the operator ends, too, and is started again")
 
@@ -77,43 +85,67 @@ class Workers:
                 "%d workers were stopped in the middle of a run; it is taken up again by the next start", len(late)
             )
 
-    async def _work(self) -> None:
+    async def _dispatch(self) -> None:
         while True:
             try:
                 key = await self._queue.get()
             except ShutDownError:
                 return
-            started = time.monotonic()
-            result = "error"
-            try:
-                result = await self._process(key)
-            finally:
-                self._queue.done(key)
-                self._metrics.reconciled(result, time.monotonic() - started)
+            task = asyncio.create_task(self._work(key))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A key was worked on. What comes to here is a defect of this module, after which nothing is certain."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._dispatcher is not None:
+            _log.error("a worker ended", exc_info=error)
+            self._dispatcher.cancel()
+
+    async def _work(self, key: Key) -> None:
+        started = time.monotonic()
+        result = "error"
+        try:
+            result = await self._process(key)
+        finally:
+            self._queue.done(key)
+            self._gate.passed(key)
+            self._metrics.reconciled(result, time.monotonic() - started)
 
     async def _process(self, key: Key) -> str:
         """Reconcile a key and plan its next turn; what to count it as."""
         try:
             wake = await self._reconciler.reconcile(key)
-        except ConflictError:
-            self._queue.add(key)
-            return "requeue"
-        except RetryError:
-            self._queue.retry(key)
-            return "requeue_after"
-        except TransientError as error:
-            delay = self._queue.retry(key)
-            RunLogger(_log, *key).warning("%s; again in %.1f s", error.message, delay)
-            return "requeue_after"
         except Exception as error:  # noqa: BLE001 - the top of a worker: see the module
-            await self._unexpected(key, error)
-            return "error"
+            return await self._failed(key, error)
         self._queue.forget(key)
         self._defects.pop(key, None)
         if wake is None:
             return "success"
         self._queue.add_after(key, wake)
         return "requeue_after"
+
+    async def _failed(self, key: Key, error: Exception) -> str:
+        """Plan the next turn of a key that could not be brought further; what to count it as."""
+        result = "requeue_after"
+        match error:
+            case PutBackError():
+                result = "requeue"  # it is added again by whoever put it back
+            case ConflictError():
+                self._queue.add(key)
+                result = "requeue"
+            case StoreDownError():
+                self._queue.add_after(key, _DOWN_SECONDS)
+            case RetryError():
+                self._queue.retry(key)
+            case TransientError():
+                delay = self._queue.retry(key)
+                RunLogger(_log, *key).warning("%s; again in %.1f s", error.message, delay)
+            case _:
+                await self._unexpected(key, error)
+                result = "error"
+        return result
 
     async def _unexpected(self, key: Key, error: Exception) -> None:
         """Tell about a defect, and end the run after too many."""

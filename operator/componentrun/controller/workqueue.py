@@ -1,4 +1,4 @@
-"""A queue of keys in the sense of client-go.
+"""A queue of keys in the sense of client-go, with fair queueing: see `fairqueue` for whose turn it is.
 
 What is put in twice before it is taken comes out once, and nobody works on a key that somebody else is working on.
 A key may also be put in for later. There is at most one such wake-up for a key: an earlier one replaces a later one,
@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
+from componentrun.controller.fairqueue import FairQueue, one_flow
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+
+    from componentrun.controller.fairqueue import Flow
 
 __all__ = ["Backoff", "Clock", "QueueObserver", "ShutDownError", "Timer", "WorkQueue"]
 
@@ -90,19 +94,32 @@ class WorkQueue(Generic[Key]):
         *,
         backoff: Backoff | None = None,
         observer: QueueObserver | None = None,
+        flow_of: Callable[[Key], Flow] = one_flow,
+        workers: int | None = None,
     ) -> None:
-        """Without a clock, the running loop is it."""
+        """Make an empty queue.
+
+        Args:
+            clock: None: the running loop.
+            backoff: how long keys wait that failed.
+            observer: for metrics.
+            flow_of: the flow of a key, between which turns are taken.
+            workers: how many keys may be worked on at a time, `detach`ed ones aside; None: as many as are taken.
+        """
         self._clock: Clock = clock if clock is not None else asyncio.get_running_loop()
         self._backoff = backoff or Backoff()
         self._observer = observer
         self._random = Random()  # noqa: S311 - spreads retries, keeps no secret
-        self._waiting: deque[Key] = deque()
+        self._waiting: FairQueue[Key] = FairQueue(flow_of, workers)
         self._since: dict[Key, float] = {}  # keys that are to be worked on, and since when
         self._taken: dict[Key, float] = {}  # keys that are being worked on, and since when
         self._timers: dict[Key, tuple[float, Timer]] = {}
         self._failures: dict[Key, int] = {}
         self._takers: deque[asyncio.Future[None]] = deque()
+        self._detached: set[Key] = set()
         self._open = True
+        self.on_overtaken: Callable[[Key], object] = lambda _: None
+        """Called with a key that was added while it is detached: what it waits for may not be wanted any more."""
 
     def __len__(self) -> int:
         """How many keys wait to be taken."""
@@ -127,6 +144,8 @@ class WorkQueue(Generic[Key]):
         self._since[key] = self._clock.time()
         if key not in self._taken:
             self._enqueue(key)
+        elif key in self._detached:
+            self.on_overtaken(key)
 
     def add_after(self, key: Key, delay: float) -> None:
         """Have this key worked on in so many seconds, unless it is due before that anyway."""
@@ -159,24 +178,39 @@ class WorkQueue(Generic[Key]):
         self._failures.pop(key, None)
 
     async def get(self) -> Key:
-        """Take the key that has waited longest. Call `done` with it afterwards.
+        """Take the key whose turn it is, as soon as there is a worker for it. Call `done` with it afterwards.
 
         Raises:
             ShutDownError: the queue was shut down.
         """
-        while self._open and not self._waiting:
+        while self._open:
+            key = self._waiting.pop()
+            if key is not None:
+                self._take(key)
+                return key
             await self._wait()
-        if not self._open:
-            raise ShutDownError
-        return self._take()
+        raise ShutDownError
+
+    def detach(self, key: Key) -> None:
+        """Give back the worker of a key that is taken, though work on it goes on: it waits for something else.
+
+        The key stays taken until `done`.
+        """
+        self._waiting.release(key)
+        self._detached.add(key)
+        self._wake_taker()
 
     def done(self, key: Key) -> None:
         """Work on this key has ended, one way or the other."""
         started = self._taken.pop(key)
+        self._waiting.release(key)
+        self._detached.discard(key)
         if self._observer is not None:
             self._observer.done(self._clock.time() - started)
         if key in self._since:
             self._enqueue(key)
+        else:
+            self._wake_taker()
 
     def shut_down(self) -> None:
         """Give out no more keys; whoever waits for one gets ShutDownError."""
@@ -200,14 +234,14 @@ class WorkQueue(Generic[Key]):
             raise
 
     def _wake_taker(self) -> None:
+        """Have one look that waits for a key. It waits on if none may have a worker."""
         while self._takers:
             taker = self._takers.popleft()
             if not taker.done():
                 taker.set_result(None)
                 return
 
-    def _take(self) -> Key:
-        key = self._waiting.popleft()
+    def _take(self, key: Key) -> None:
         now = self._clock.time()
         since = self._since.pop(key)
         self._taken[key] = now
@@ -217,10 +251,9 @@ class WorkQueue(Generic[Key]):
         if self._observer is not None:
             self._observer.taken(now - since)
             self._observer.depth(len(self._waiting))
-        return key
 
     def _enqueue(self, key: Key) -> None:
-        self._waiting.append(key)
+        self._waiting.push(key)
         if self._observer is not None:
             self._observer.depth(len(self._waiting))
         self._wake_taker()

@@ -90,9 +90,11 @@ def known_scope(storage: Storage, now: datetime) -> Scope | None:
 
 
 def check_after(storage: Storage, now: datetime) -> float:
-    """Seconds until the store should be asked (again); 0: now."""
-    checked = storage.status.checked
+    """Seconds until the store should be asked (again); 0: now, as also where it did not respond when it was used."""
+    checked, ready = storage.status.checked, find(storage.status.conditions, READY)
     if checked is None or known_scope(storage, now) is None:
+        return 0.0
+    if ready is not None and ready.reason == Reason.STORAGE_UNAVAILABLE:
         return 0.0
     return max((checked + _ASK_AGAIN - now).total_seconds(), 0.0)
 

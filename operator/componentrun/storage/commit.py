@@ -30,18 +30,11 @@ from componentrun.storage.files import FileRecord, create_file, records_of
 from componentrun.storage.history import change_table
 from componentrun.storage.layout import TableId
 from componentrun.storage.loads import by_table, loads_of
-from componentrun.storage.pointer import (
-    Commit,
-    Pointer,
-    Slice,
-    TableLoad,
-    check_load,
-    merge_load,
-)
+from componentrun.storage.pointer import Commit, Pointer, Slice, TableLoad, check_load, merge_load
 from componentrun.storage.tables import gather_bounded, read_pointer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from componentrun.exchange import StageOutResult
     from componentrun.storage.connection import Store
@@ -128,6 +121,7 @@ async def publish(
     *,
     write_always_only: bool = False,
     now: datetime | None = None,
+    deciding: Callable[[], object] = lambda: None,
 ) -> Published:
     """Publish what an attempt uploaded. May be called again with the same arguments at any time, by anybody.
 
@@ -138,6 +132,7 @@ async def publish(
         result: what stage-out says it uploaded.
         write_always_only: the run failed: publish its `writeAlways` tables only, and no files.
         now: time of the commit; None: the clock's.
+        deciding: called before the journal is sent or carried out: until then this call has certainly changed nothing.
 
     Raises:
         UserError: (OutputInvalid) a load does not fit its table; nothing was changed.
@@ -167,9 +162,11 @@ async def publish(
             files=tuple(_pinned_file(record, versions) for record in files),
             finished=None if loads or files else commit.time,
         )
+        deciding()
         decided = await _decide(store, wanted)
     if decided.journal.state == "abandoned" or decided.journal.commit.attempt != attempt:
         raise _fenced(decided.journal, run, attempt)
+    deciding()
     return await _carry_out(store, decided, seen)
 
 

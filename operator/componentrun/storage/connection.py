@@ -17,7 +17,7 @@ from obstore.store import S3Store
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
 from componentrun.storage.failures import LOOK, STORE_EXCEPTIONS, ExistsError, MissingError, StaleError, translate
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.settings import StoreSettings, StoreTimeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -43,14 +43,10 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_CONNECT_TIMEOUT: Final = timedelta(seconds=5)
-_STALL_TIMEOUT: Final = timedelta(seconds=60)
-"""Without an answer. A request's body must have gone out by then, so what is put at once is kept small."""
-_REQUEST_TIMEOUT: Final = timedelta(hours=1)
-"""The whole of one request, body included: a download of gigabytes is one. A stall is noticed by `_STALL_TIMEOUT`."""
 _MAX_RETRIES: Final = 4
-_RETRY_BUDGET: Final = timedelta(seconds=20)
-"""No retry starts later than this: above the client library, the reconciler tries again on its own clock."""
+_RETRY_BUDGET: Final = 20.0
+"""Seconds after which no retry starts: above the client library, the reconciler tries again on its own clock. A request
+that got no answer within the response timeout is never repeated."""
 _LIST_CHUNK: Final = 1000
 _BULK: Final = 1000
 """Objects that S3 deletes by one request at most."""
@@ -111,6 +107,7 @@ class Store:
         backend: ObjectStore,
         observer: StoreObserver | None = None,
         bulk: ObjectStore | None = None,
+        timeouts: StoreTimeouts | None = None,
     ) -> None:
         """Use `open_store` instead, but for tests.
 
@@ -119,8 +116,10 @@ class Store:
             backend: the client that does it; tests give one that lives in memory.
             observer: told about every request.
             bulk: the client that deletes many objects by one request; None: they are deleted one by one.
+            timeouts: of the backend, for other clients of the same store.
         """
         self.settings = settings
+        self.timeouts = timeouts or StoreTimeouts()
         self._backend = backend
         self._observer = observer
         self._bulk = bulk
@@ -303,17 +302,25 @@ class Store:
             return [f"{folder}/" for folder in result["common_prefixes"]]
 
 
-def open_store(settings: StoreSettings, *, observer: StoreObserver | None = None) -> Store:
+def open_store(
+    settings: StoreSettings, *, observer: StoreObserver | None = None, timeouts: StoreTimeouts | None = None
+) -> Store:
     """Make the client of a Storage. Nothing is sent yet, so nothing can be refused by the store yet.
+
+    Args:
+        settings: which Storage.
+        observer: told about every request.
+        timeouts: how long to wait for the store; None: the defaults.
 
     Raises:
         UserError: (InvalidSpec) a setting is malformed, such as a CA bundle that is no PEM.
     """
+    timeouts = timeouts or StoreTimeouts()
     client: ClientConfig = {
         "allow_http": not settings.secure,
-        "connect_timeout": _CONNECT_TIMEOUT,
-        "read_timeout": _STALL_TIMEOUT,
-        "timeout": _REQUEST_TIMEOUT,
+        "connect_timeout": timedelta(seconds=timeouts.connect),
+        "read_timeout": timedelta(seconds=timeouts.response),
+        "timeout": timedelta(seconds=timeouts.request),
         "user_agent": "componentrun",
     }
     if settings.ca_bundle is not None:
@@ -328,13 +335,14 @@ def open_store(settings: StoreSettings, *, observer: StoreObserver | None = None
         "skip_signature": False,
         "s3_express": False,
     }
+    budget = timedelta(seconds=min(_RETRY_BUDGET, timeouts.response))
 
     def client_for(*, bulk: bool) -> S3Store:
         return S3Store(
             settings.bucket,
             config={**config, "disable_bulk_delete": not bulk},
             client_options=client,
-            retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": _RETRY_BUDGET},
+            retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": budget},
             credential_provider=_static_credentials(settings),
         )
 
@@ -346,7 +354,7 @@ def open_store(settings: StoreSettings, *, observer: StoreObserver | None = None
             "Check its endpoint, region and CA bundle",
             Reason.INVALID_SPEC,
         ) from None
-    return Store(settings, backend, observer, bulk)
+    return Store(settings, backend, observer, bulk, timeouts)
 
 
 class _StaticCredentials:

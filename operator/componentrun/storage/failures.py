@@ -8,6 +8,7 @@
     PreconditionError                           StaleError
     PermissionDenied-, UnauthenticatedError     PlatformError(StorageAccessDenied)
     GenericError by its HTTP status             one of the above, or TransientError(StorageUnavailable)
+    GenericError without HTTP status and code   NoAnswerError
     InvalidPathError, ValueError, the rest      PlatformError(Internal)
 
 A message names the operation, the object, the bucket, the endpoint and what to do; never an access key or a signed URL.
@@ -25,7 +26,7 @@ from componentrun.errors import ComponentRunError, PlatformError, Reason, Transi
 if TYPE_CHECKING:
     from componentrun.storage.settings import StoreSettings
 
-__all__ = ["LOOK", "STORE_EXCEPTIONS", "ExistsError", "MissingError", "StaleError", "translate"]
+__all__ = ["LOOK", "STORE_EXCEPTIONS", "ExistsError", "MissingError", "NoAnswerError", "StaleError", "translate"]
 
 
 class MissingError(PlatformError):
@@ -38,6 +39,15 @@ class ExistsError(TransientError):
 
 class StaleError(TransientError):
     """The object is not the one that was read before: somebody else has written it since."""
+
+
+class NoAnswerError(TransientError):
+    """The store gave no answer at all: a timeout, a refused or broken connection, a name without an address."""
+
+    def __init__(self, message: str, detail: str) -> None:
+        """Reason StorageUnavailable; `detail` is what happened instead, in a few words that name no object."""
+        super().__init__(message, Reason.STORAGE_UNAVAILABLE)
+        self.detail = detail
 
 
 LOOK: Final = "look at"
@@ -98,7 +108,8 @@ def translate(error: Exception, settings: StoreSettings, operation: str, key: st
         if isinstance(error, kind):
             return meaning(f"{told}: {sentence}", Reason.PUBLISH_FAILED)
     if status is not None or code or isinstance(error, store_errors.GenericError | ConnectionError | TimeoutError):
-        return _unavailable(told, settings, status, code or _word(_DETAIL.search(text)) or _tail(text))
+        detail = code or _word(_DETAIL.search(text)) or _tail(text)
+        return _unavailable(told, settings, status, detail, coded=bool(code))
     return PlatformError(f"{told}: {type(error).__name__}: {_first_line(text)}", Reason.INTERNAL)
 
 
@@ -129,7 +140,7 @@ def _denied(told: str, settings: StoreSettings, code: str) -> PlatformError:
     )
 
 
-def _unavailable(told: str, settings: StoreSettings, status: int | None, detail: str) -> PlatformError:
+def _unavailable(told: str, settings: StoreSettings, status: int | None, detail: str, *, coded: bool) -> PlatformError:
     if status is not None and (status in _NOT_DONE or (status in _CLIENT_ERRORS and status not in _LATER)):
         return PlatformError(
             f"{told}: the store refused with HTTP {status}{f' ({detail})' if detail else ''}. Check the endpoint and "
@@ -137,11 +148,13 @@ def _unavailable(told: str, settings: StoreSettings, status: int | None, detail:
             Reason.STORAGE_UNAVAILABLE,
         )
     answer = f"answered with HTTP {status}" if status is not None else "did not answer"
-    return TransientError(
+    sentence = (
         f"{told}: the store {answer}{f' ({detail})' if detail else ''}. "
-        f"Check the store and the endpoint of {settings.title}",
-        Reason.STORAGE_UNAVAILABLE,
+        f"Check the store and the endpoint of {settings.title}"
     )
+    if status is None and not coded:
+        return NoAnswerError(sentence, detail or "no answer")
+    return TransientError(sentence, Reason.STORAGE_UNAVAILABLE)
 
 
 def _number(match: re.Match[str] | None) -> int | None:

@@ -25,11 +25,13 @@ from minio.credentials.providers import (
 )
 from minio.datatypes import PostPolicy as MinioPolicy
 from minio.error import MinioException
-from urllib3 import PoolManager, Retry
+from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
-from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.errors import PlatformError, Reason
 from componentrun.exchange import PostPolicy, SessionKeys
+from componentrun.storage.failures import NoAnswerError
+from componentrun.storage.settings import StoreTimeouts
 
 if TYPE_CHECKING:
     from minio.credentials.credentials import Credentials
@@ -42,7 +44,6 @@ MAX_EXPIRY: Final = timedelta(days=7)
 """S3 accepts no signature for longer."""
 MAX_POST_BYTES: Final = 5 * 1024**3
 """S3 stores no larger object by one request."""
-_TIMEOUT_SECONDS: Final = 60.0
 _RETRIES: Final = 4
 _ANSWERED: Final = re.compile(r"HTTP status code (\d{3})")
 _RENEW_BEFORE: Final = timedelta(minutes=10)
@@ -53,9 +54,10 @@ _PROVIDER_ERRORS: Final = (ValueError, KeyError, OSError, HTTPError, MinioExcept
 class Signer:
     """Signs for one Storage; made once for it. Its repr shows no key."""
 
-    def __init__(self, settings: StoreSettings) -> None:
-        """Nothing is sent yet."""
+    def __init__(self, settings: StoreSettings, timeouts: StoreTimeouts | None = None) -> None:
+        """Nothing is sent yet; the timeouts are those of requests to a token service."""
         self._settings = settings
+        self._timeouts = timeouts
         self._source = _provider(settings)
         self._keys = _Keys()
         if settings.access_key is not None:
@@ -155,15 +157,15 @@ class Signer:
             region=settings.region,
             role_arn=settings.sts_role,
             role_session_name="componentrun",
-            http_client=_pool(settings),
+            http_client=_pool(settings, self._timeouts),
         )
         try:
             keys = await asyncio.to_thread(role.retrieve)
         except HTTPError as error:
-            raise TransientError(
+            raise NoAnswerError(
                 f"the token service {settings.sts_endpoint} of {settings.title} does not answer "
                 f"({type(error).__name__})",
-                Reason.STORAGE_UNAVAILABLE,
+                f"the token service: {type(error).__name__}",
             ) from None
         except _PROVIDER_ERRORS as error:
             raise PlatformError(
@@ -205,16 +207,20 @@ def _said(error: Exception) -> str:
     return f"it answered HTTP {answered[1]}" if answered else type(error).__name__
 
 
-def make_client(settings: StoreSettings) -> Minio:
+def make_client(settings: StoreSettings, timeouts: StoreTimeouts | None = None) -> Minio:
     """A client that sends requests, for what obstore can't do."""
-    return _client(settings, _provider(settings), _pool(settings))
+    return _client(settings, _provider(settings), _pool(settings, timeouts))
 
 
-def _pool(settings: StoreSettings) -> PoolManager:
+def _pool(settings: StoreSettings, timeouts: StoreTimeouts | None) -> PoolManager:
     context = ssl.create_default_context()
     if settings.ca_bundle is not None:
         context.load_verify_locations(cadata=settings.ca_bundle)
-    return PoolManager(timeout=_TIMEOUT_SECONDS, ssl_context=context, retries=Retry(_RETRIES, backoff_factor=0.2))
+    # A request that got no answer in the time that was given for it is not repeated: each repeat would take as long.
+    unanswered = None if timeouts is None else 0
+    repeats = Retry(_RETRIES, connect=unanswered, read=unanswered, backoff_factor=0.2)
+    wait = timeouts or StoreTimeouts()
+    return PoolManager(timeout=Timeout(wait.connect, wait.response), ssl_context=context, retries=repeats)
 
 
 def _client(settings: StoreSettings, keys: Provider, pool: PoolManager | None = None) -> Minio:

@@ -15,6 +15,7 @@ import urllib3
 
 from componentrun.errors import AWAY_STATUSES, PlatformError, Reason, TransientError
 from componentrun.sigv4 import put_headers, put_url
+from componentrun.storage.failures import NoAnswerError
 
 if TYPE_CHECKING:
     from componentrun.exchange import PostPolicy
@@ -157,9 +158,8 @@ async def send(
     try:
         status = await asyncio.to_thread(request)
     except urllib3.exceptions.HTTPError as error:
-        raise TransientError(
-            f"a {method} to {host} got no answer ({type(error).__name__})", Reason.STORAGE_UNAVAILABLE
-        ) from None
+        kind = type(error).__name__
+        raise NoAnswerError(f"a {method} to {host} got no answer ({kind})", kind) from None
     if status in AWAY_STATUSES:
         raise TransientError(f"a {method} to {host} was answered with HTTP {status}", Reason.STORAGE_UNAVAILABLE)
     return status
@@ -169,4 +169,5 @@ def _pool(store: Store) -> urllib3.PoolManager:
     context = ssl.create_default_context()
     if store.settings.ca_bundle is not None:
         context.load_verify_locations(cadata=store.settings.ca_bundle)
-    return urllib3.PoolManager(timeout=_TIMEOUT_SECONDS, ssl_context=context)
+    timeout = min(_TIMEOUT_SECONDS, store.timeouts.response)
+    return urllib3.PoolManager(timeout=timeout, ssl_context=context)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from componentrun.core.scope import Means, Scope
 from componentrun.errors import PlatformError, TransientError
+from componentrun.storage.failures import NoAnswerError
 from componentrun.storage.probing import FormProbe, Place, SessionProbe
 from componentrun.storage.versions import Versions
 
@@ -32,8 +33,12 @@ async def find_scope(store: Store, signer: Signer) -> Scope:
     await signer.refresh()
     try:
         means, message = await _means(place, signer)
-    finally:
+    except NoAnswerError:
+        raise  # nor would it answer to the clean-up
+    except PlatformError:
         await place.clean_up()
+        raise
+    await place.clean_up()
     versioned = await _versioned(store)
     if versioned:
         await _forget(place)
@@ -42,7 +47,7 @@ async def find_scope(store: Store, signer: Signer) -> Scope:
 
 async def _forget(place: Place) -> None:
     """Take away what a bucket with versions keeps of the tries; keys that may not do that leave it to the bucket."""
-    versions = Versions(place.store.settings)
+    versions = Versions(place.store.settings, place.store.timeouts)
     with contextlib.suppress(PlatformError):
         await versions.delete(await versions.below(place.key("")))
 
@@ -73,7 +78,7 @@ async def _without_forms(place: Place, signer: Signer, why: str) -> tuple[Means,
 async def _versioned(store: Store) -> bool:
     """Whether the bucket keeps versions; keys that may not ask are taken for a no."""
     try:
-        return await Versions(store.settings).kept()
+        return await Versions(store.settings, store.timeouts).kept()
     except TransientError:
         raise
     except PlatformError:

@@ -12,7 +12,7 @@ from componentrun.encoding import COMPRESSIONS, DEFAULT_COMPRESSION
 from componentrun.errors import Reason, UserError
 from componentrun.storage.layout import Layout, clean_prefix
 
-__all__ = ["StoreSettings", "plain_pem"]
+__all__ = ["StoreSettings", "StoreTimeouts", "plain_pem"]
 
 # What no store accepts must not reach the client libraries: they would panic, or raise errors of their own.
 _BUCKET: Final = re.compile(r"(?!(?:\d+\.){3}\d+$)(?!.*(?:\.\.|\.-|-\.))[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
@@ -21,6 +21,18 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._-]+")
 _NUMBER: Final = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
 """A name whose last part is one is read as an address."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTimeouts:
+    """How long a client waits for a store, in seconds. The defaults suit clients that move tables."""
+
+    connect: float = 5.0
+    """For a connection."""
+    response: float = 60.0
+    """For an answer, and for the next bytes of it. The body of a request must be sent by then."""
+    request: float = 3600.0
+    """For a whole request, with its body and its answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,15 @@ from minio.deleteobjects import DeleteObject
 from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
-from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.errors import PlatformError, Reason
 from componentrun.storage.connection import NO_VERSION
+from componentrun.storage.failures import NoAnswerError
 from componentrun.storage.grants import make_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.settings import StoreSettings, StoreTimeouts
 
 __all__ = ["ObjectVersion", "Versions", "written_over"]
 
@@ -55,10 +56,10 @@ class ObjectVersion:
 class Versions:
     """The versions of one Storage's objects."""
 
-    def __init__(self, settings: StoreSettings) -> None:
+    def __init__(self, settings: StoreSettings, timeouts: StoreTimeouts | None = None) -> None:
         """Nothing is sent yet."""
         self._settings = settings
-        self._client = make_client(settings)
+        self._client = make_client(settings, timeouts)
 
     async def kept(self) -> bool:
         """Whether the bucket keeps versions.
@@ -151,7 +152,7 @@ class Versions:
         what = f"can't {told} {self._settings.where()}"
         code = getattr(error, "code", None)
         if code is None:
-            return TransientError(f"{what}: no answer ({type(error).__name__})", Reason.STORAGE_UNAVAILABLE)
+            return NoAnswerError(f"{what}: no answer ({type(error).__name__})", type(error).__name__)
         status = getattr(getattr(error, "response", None), "status", None)
         reason = Reason.STORAGE_ACCESS_DENIED if status == _DENIED else Reason.STORAGE_UNAVAILABLE
         return PlatformError(f"{what}: the store answered {code}", reason)

@@ -27,6 +27,7 @@ from componentrun.api import names
 from componentrun.api.common import API_VERSION
 from componentrun.api.storage import Storage
 from componentrun.controller.caches import Caches, Key
+from componentrun.controller.flows import Flows
 from componentrun.controller.handlers import take_in
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.policies import Policies, Resolver
@@ -38,6 +39,7 @@ from componentrun.controller.resync import Resync
 from componentrun.controller.scopes import Scopes
 from componentrun.controller.starting import Starter, StartSettings
 from componentrun.controller.statuswriter import StatusWriter
+from componentrun.controller.storegate import StoreGate
 from componentrun.controller.stores import OpenStorage, Stores
 from componentrun.controller.workqueue import WorkQueue
 from componentrun.core.observed import Limits
@@ -151,10 +153,13 @@ class FakeStores:
         self.anew: list[bool] = []
         """Whether it was to be read anew."""
 
-    async def open(self, namespace: str, wanted: str | None, *, anew: bool = False) -> OpenStorage:  # noqa: ARG002 - the one there is
+        self.others: dict[tuple[str, str], OpenStorage] = {}
+        """Further Storages, by namespace and name."""
+
+    async def open(self, namespace: str, wanted: str | None, *, anew: bool = False) -> OpenStorage:
         self.wanted.append(wanted)
         self.anew.append(anew)
-        return self.opened
+        return self.others.get((namespace, wanted or ""), self.opened)
 
 
 class FakeKube:
@@ -478,10 +483,10 @@ class World:
 class FakeOperator:
     """One life of an operator in that world: its caches are empty when it starts."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, workers: int | None = None) -> None:
         self.world = world
         self.caches = Caches()
-        self.queue: WorkQueue[Key] = WorkQueue()
+        self.queue: WorkQueue[Key] = WorkQueue(flow_of=Flows(self.caches.runs).of, workers=workers)
         self.queues = Queues(self.caches, self.queue.add, world.max_running)
         self.metrics = Metrics()
         kube = cast("Kube", world.kube)
@@ -493,6 +498,7 @@ class FakeOperator:
         settings = StartSettings("agent:1", PodSettings(), world.limits)
         writer = StatusWriter(kube, self.caches, self.metrics, "test")
         policies, references = Policies(kube, Resolver()), References(kube, self.caches)
+        self.gate = StoreGate(self.queue, self.caches, references, self.metrics, self._clock)
         self.reconciler = Reconciler(
             kube,
             self.caches,
@@ -507,8 +513,9 @@ class FakeOperator:
                 policies,
                 settings,
                 self._clock,
+                self.gate,
             ),
-            Publisher(stores, self._clock),
+            Publisher(stores, self._clock, self.gate),
             writer,
             world.limits,
             self._clock,
@@ -572,6 +579,7 @@ class FakeOperator:
                 self._busy = False
                 self.catch_up()
                 self.queue.done(key)
+                self.gate.passed(key)
         raise AssertionError("the queue does not come to rest")
 
     def _wake_up(self) -> bool:

@@ -7,12 +7,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from componentrun.api.storage import Storage
-from componentrun.controller.caches import Key, ObjectCache
+from componentrun.controller.caches import Caches, Key, ObjectCache
+from componentrun.controller.metrics import Metrics
+from componentrun.controller.references import References
 from componentrun.controller.scopes import Scopes, StorageWatch
+from componentrun.controller.storegate import StoreGate
 from componentrun.controller.stores import OpenStorage
 from componentrun.controller.workqueue import WorkQueue
 from componentrun.core.scope import Means, Scope
 from componentrun.errors import PlatformError
+from componentrun.storage.failures import NoAnswerError
 
 if TYPE_CHECKING:
     from componentrun.controller.stores import Stores
@@ -37,14 +41,19 @@ class World:
         self.storages = ObjectCache()
         self.storages.listen(self.queue.add)
         self.scopes = Scopes(lambda: NOW, cast("Any", self.find))
+        caches, self.runs, self.metrics = Caches(), WorkQueue[Key](), Metrics()
+        references = References(cast("Kube", self), caches)
+        self.gate = StoreGate(self.runs, caches, references, self.metrics, lambda: NOW)
         self.watch = StorageWatch(
-            cast("Kube", self), self.storages, cast("Stores", self), self.scopes, self.queue, lambda: NOW
+            cast("Kube", self), self.storages, cast("Stores", self), self.scopes, self.queue, lambda: NOW, self.gate
         )
         self.watch.active = True
 
     async def find(self, *_: Any) -> Scope:
         self.asked += 1
         await asyncio.sleep(0)
+        if isinstance(self.answer, NoAnswerError):
+            raise self.answer
         if isinstance(self.answer, PlatformError):
             # Stores name requests, objects and times in their words: no two are the same.
             raise PlatformError(f"{self.answer.message} ({self.asked})", self.answer.reason)

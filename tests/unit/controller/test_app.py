@@ -137,7 +137,8 @@ async def test_a_worker_that_ends_ends_the_operator(api: Api, watches: Watches) 
     running = asyncio.create_task(operator.run())
     await until(lambda: operator._unready() == "")
     assert watches.starts == 1
-    operator._workers._tasks[0].cancel()
+    assert operator._workers._dispatcher is not None
+    operator._workers._dispatcher.cancel()
     with pytest.raises(RuntimeError, match="a worker ended"):
         await asyncio.wait_for(running, 10)
 

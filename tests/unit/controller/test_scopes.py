@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from componentrun.controller.caches import Key
 from componentrun.controller.scopes import Scopes
+from componentrun.controller.storeid import StoreId
 from componentrun.core.scope import Means, Scope
 from componentrun.errors import PlatformError, Reason
+from componentrun.storage.connection import open_store
+from componentrun.storage.failures import NoAnswerError
+from componentrun.storage.settings import StoreSettings
+from tests.unit.controller import virtualtime
 from tests.unit.controller.fakes import FakeOperator
 from tests.unit.controller.fakes import World as Cluster
 from tests.unit.controller.onestorage import NOW, SEEN, World
@@ -35,6 +42,75 @@ async def test_runs_that_start_at_once_wait_for_one_answer(world: World) -> None
     opened = await world.open()
     assert await asyncio.gather(*(world.scopes.of(opened) for _ in range(20))) == [SEEN] * 20
     assert world.asked == 1
+
+
+async def test_runs_that_start_at_once_hear_together_that_the_store_is_away(world: World) -> None:
+    world.answer = NoAnswerError("can't list: the store did not answer", "operation timed out")
+    opened = await world.open()
+    waiting = [asyncio.create_task(world.scopes.of(opened)) for _ in range(20)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    cancelled, *told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert ({type(error) for error in told}, world.asked) == ({NoAnswerError}, 1)
+
+
+def test_a_store_that_never_comes_to_an_end_is_given_up() -> None:
+    async def scene() -> float:
+        world = World()
+
+        async def drips(*_: Any) -> Scope:
+            await asyncio.Event().wait()
+            return SEEN
+
+        scopes = Scopes(lambda: NOW, cast("Any", drips))
+        store = open_store(StoreSettings(bucket="bucket", endpoint="http://store.test"))
+        opened = replace(await world.open(), store=store)
+        with pytest.raises(NoAnswerError, match="not found out within 30 s"):
+            await scopes.of(opened)
+        return asyncio.get_running_loop().time()
+
+    assert virtualtime.run(scene()) == 30
+
+
+async def goes_down(world: World) -> None:
+    store = StoreId("team", "main", "u", 1)
+    for _ in range(3):
+        with suppress(NoAnswerError):
+            async with world.gate.asking(store):
+                raise NoAnswerError("can't read `k`: the store did not answer", "operation timed out")
+
+
+async def test_a_store_that_stops_to_respond_is_told_in_the_status_at_once_and_so_is_its_return(world: World) -> None:
+    world.storages.seen(world.object)
+    await world.settle()
+    assert (world.asked, world.conditions()["Ready"]) == (1, "Scoped")
+    await goes_down(world)
+    await world.settle()
+    (ready,) = [item for item in world.object["status"]["conditions"] if item["type"] == "Ready"]
+    assert (ready["status"], ready["reason"]) == ("False", "StorageUnavailable")
+    assert ready["message"].startswith("Storage `main` has not responded since 2026-03-01T12:00:00Z")
+    assert world.conditions()["Scoped"] == "SignedForms", "what was found out holds all the same"
+    await asyncio.sleep(1.1)  # the first pause of a breaker
+    async with world.gate.asking(StoreId("team", "main", "u", 1)):
+        """It answers."""
+    await world.settle()
+    assert (world.asked, world.conditions()["Ready"]) == (2, "Scoped")
+
+
+async def test_a_storage_that_is_edited_or_deleted_is_not_taken_for_one_that_does_not_respond(world: World) -> None:
+    world.storages.seen(world.object)
+    await world.settle()
+    await goes_down(world)
+    world.object["metadata"] |= {"generation": 2, "resourceVersion": "99"}
+    world.storages.seen(world.object)
+    await world.settle()
+    assert world.conditions()["Ready"] == "Scoped"
+    await goes_down(world)
+    world.storages.drop(KEY)
+    await world.settle()
+    assert world.gate._doors == {}
+    assert "unresponsive{" not in world.metrics.render().decode()
 
 
 async def test_what_a_run_has_brought_is_written_down_without_asking_again(world: World) -> None:

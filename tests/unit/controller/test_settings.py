@@ -10,6 +10,7 @@ from componentrun.controller.lease import LeaseSettings
 from componentrun.controller.settings import Settings, from_environment
 from componentrun.core.observed import Limits
 from componentrun.process.settings import SettingsError
+from componentrun.storage.settings import StoreTimeouts
 
 IMAGE = {"COMPONENTRUN_AGENT_IMAGE": "registry.example.com/agent:1"}
 
@@ -32,6 +33,8 @@ def test_everything_can_be_set() -> None:
             "COMPONENTRUN_LOG_FORMAT": "TEXT",
             "COMPONENTRUN_MAX_RUNNING": "20",
             "COMPONENTRUN_WORKERS": "4",
+            "COMPONENTRUN_STORE_CONNECT_SECONDS": "2s",
+            "COMPONENTRUN_STORE_RESPONSE_SECONDS": "20",
             "COMPONENTRUN_LEASE": "system/operator",
             "COMPONENTRUN_LEASE_SECONDS": "30",
             "COMPONENTRUN_OPERATOR_NAME": "canary",
@@ -48,6 +51,7 @@ def test_everything_can_be_set() -> None:
     assert found.pod.upload_seconds == 90
     assert found.pod.agent_memory_limit == "1Gi"
     assert found.pod.agent_pull_secrets == ("one", "two")
+    assert found.store_timeouts == StoreTimeouts(connect=2, response=20, request=120)
     assert found.dns_cidrs == ("169.254.20.10/32", "fd00::/8")
     assert (found.process.log_level, found.process.log_format) == ("DEBUG", "text")
 
@@ -80,6 +84,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("LOG_FORMAT", "xml", "one of json, text"),
         ("AGENT_CPU_REQUEST", "much", "a number with a unit"),
         ("WORKERS", "10000", "a whole number from 1 to 512"),
+        ("STORE_RESPONSE_SECONDS", "0", "seconds from 1"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected(name: str, value: str, expected: str) -> None:

@@ -130,7 +130,7 @@ async def test_a_publish_that_is_resumed_late_leaves_the_state_of_a_later_run() 
         world.add_run(name, configuration=CONFIGURATION)
         await FakeOperator(world).live()
     assert await kept(world) == {"last": 2}
-    publisher = Publisher(cast("Stores", FakeStores(world.store)), lambda: world.now)
+    publisher = Publisher(cast("Stores", FakeStores(world.store)), lambda: world.now, FakeOperator(world).gate)
     first = ComponentRun.model_validate(world.run("first"))
     await publisher.resume(first)
     assert await kept(world) == {"last": 2}

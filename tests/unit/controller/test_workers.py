@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from componentrun.controller.caches import Key
+from componentrun.controller.caches import Caches, Key
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.reconciler import RetryError
+from componentrun.controller.references import References
+from componentrun.controller.storegate import StoreGate
 from componentrun.controller.workers import MOST_FAILURES, Workers
 from componentrun.controller.workqueue import Backoff, WorkQueue
 from componentrun.process.kubeerrors import ConflictError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from componentrun.process.kube import Kube
 
 KEY = Key("team", "load")
 
@@ -61,8 +66,10 @@ async def queue(metrics: Metrics) -> WorkQueue[Key]:
 
 @pytest.fixture
 async def workers(queue: WorkQueue[Key], script: Script, metrics: Metrics) -> AsyncIterator[Workers]:
-    made = Workers(queue, script, metrics)
-    made.start(2)
+    caches = Caches()
+    gate = StoreGate(queue, caches, References(cast("Kube", None), caches), metrics, lambda: datetime.now(UTC))
+    made = Workers(queue, script, metrics, gate)
+    made.start()
     yield made
     await made.stop(1)
 
@@ -149,7 +156,8 @@ async def test_stopping_does_not_wait_for_ever(workers: Workers, queue: WorkQueu
 
 
 async def test_a_worker_that_ends_is_noticed(workers: Workers) -> None:
-    workers._tasks[0].cancel()
+    assert workers._dispatcher is not None
+    workers._dispatcher.cancel()
     with pytest.raises(RuntimeError, match="a worker ended"):
         await asyncio.wait_for(workers.watch(), 1)
     assert not workers.running

@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from componentrun.controller.fairqueue import Flow
 from componentrun.controller.workqueue import Backoff, ShutDownError, WorkQueue
 
 if TYPE_CHECKING:
@@ -235,7 +236,62 @@ async def test_the_observer_hears_of_everything(queue: WorkQueue[str], clock: Fa
     assert observer.waiting == 0
 
 
-KEYS = st.sampled_from("abcd")
+class TestWorkers:
+    """Of a queue that gives out so many keys at a time."""
+
+    @pytest.fixture
+    def queue(self, clock: FakeClock) -> WorkQueue[str]:
+        return WorkQueue(clock, flow_of=lambda key: Flow(key[0]), workers=2)
+
+    async def test_a_key_waits_until_there_is_a_worker_for_it(self, queue: WorkQueue[str]) -> None:
+        for key in ("a1", "a2", "b1"):
+            queue.add(key)
+        assert [await take(queue), await take(queue)] == ["a1", "b1"]
+        taking = asyncio.create_task(queue.get())
+        await asyncio.sleep(0)
+        assert not taking.done()
+        queue.done("b1")
+        await asyncio.sleep(0)
+        assert not taking.done(), "the last worker is for another namespace"
+        queue.done("a1")
+        assert await asyncio.wait_for(taking, 1) == "a2"
+
+    async def test_one_that_waits_for_something_else_needs_none_and_stays_taken(self, queue: WorkQueue[str]) -> None:
+        queue.add("a1")
+        await take(queue)
+        queue.detach("a1")
+        queue.add("a1")
+        for key in ("a2", "b1"):
+            queue.add(key)
+        assert {await take(queue), await take(queue)} == {"a2", "b1"}
+        queue.detach("a2")
+        queue.done("a1")
+        assert await take(queue) == "a1"
+
+    async def test_whoever_waits_is_told_of_news_meanwhile_and_only_then(self, queue: WorkQueue[str]) -> None:
+        told: list[str] = []
+        queue.on_overtaken = told.append
+        queue.add("a1")
+        await take(queue)
+        queue.add("a1")
+        queue.done("a1")
+        await take(queue)
+        queue.detach("a1")
+        queue.add("a1")
+        queue.add("a1")
+        assert told == ["a1"]
+
+
+KEYS = st.sampled_from(("a1", "a2", "b1", "b2", "c1"))
+WORKERS = 3
+
+
+async def nothing_comes(queue: WorkQueue[str]) -> bool:
+    taking = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    waits = not taking.done()
+    taking.cancel()
+    return waits
 
 
 class QueueAgainstModel(RuleBasedStateMachine):
@@ -244,8 +300,14 @@ class QueueAgainstModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
-        self.queue: WorkQueue[str] = WorkQueue(self.clock, backoff=Backoff(first=1, longest=8, jitter=0))
+        self.queue: WorkQueue[str] = WorkQueue(
+            self.clock,
+            backoff=Backoff(first=1, longest=8, jitter=0),
+            flow_of=lambda key: Flow(key[0]),
+            workers=WORKERS,
+        )
         self.dirty: set[str] = set()
+        self.holding: set[str] = set()
         self.taken: set[str] = set()
         self.due: dict[str, float] = {}
 
@@ -266,20 +328,38 @@ class QueueAgainstModel(RuleBasedStateMachine):
             del self.due[key]
             self.dirty.add(key)
 
-    @precondition(lambda self: self.dirty - self.taken)
+    def entitled(self) -> bool:
+        free, held = WORKERS - len(self.holding), [key[0] for key in self.holding]
+        return any(held.count(key[0]) < free for key in self.dirty - self.taken)
+
+    @precondition(lambda self: self.entitled())
     @rule()
     def take(self) -> None:
         key = asyncio.run(asyncio.wait_for(self.queue.get(), 1))
         assert key in self.dirty - self.taken, "a key came that nobody wanted worked on, or that is being worked on"
         self.dirty.discard(key)
         self.taken.add(key)
+        self.holding.add(key)
         self.due.pop(key, None)
+
+    @precondition(lambda self: self.dirty - self.taken and not self.entitled())
+    @rule()
+    def take_none(self) -> None:
+        assert asyncio.run(nothing_comes(self.queue)), "a key came for which there is no worker"
+
+    @precondition(lambda self: self.taken)
+    @rule(data=st.data())
+    def detach(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.taken)))
+        self.holding.discard(key)
+        self.queue.detach(key)
 
     @precondition(lambda self: self.taken)
     @rule(data=st.data())
     def done(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.taken)))
         self.taken.discard(key)
+        self.holding.discard(key)
         self.queue.done(key)
 
     @invariant()

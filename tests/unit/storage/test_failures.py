@@ -6,7 +6,15 @@ import pytest
 from obstore import exceptions
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
-from componentrun.storage.failures import LOOK, STORE_EXCEPTIONS, ExistsError, MissingError, StaleError, translate
+from componentrun.storage.failures import (
+    LOOK,
+    STORE_EXCEPTIONS,
+    ExistsError,
+    MissingError,
+    NoAnswerError,
+    StaleError,
+    translate,
+)
 from componentrun.storage.settings import StoreSettings
 
 SETTINGS = StoreSettings(
@@ -42,9 +50,9 @@ CASES = [
     (FileNotFoundError(answer(404, "XAdminUserNotFound")), "k", PlatformError, Reason.STORAGE_ACCESS_DENIED),
     (exceptions.PreconditionError(answer(404, "XAdminUserNotFound")), "k", PlatformError, Reason.STORAGE_ACCESS_DENIED),
     (exceptions.GenericError(answer(500, "InternalError")), "k", TransientError, Reason.STORAGE_UNAVAILABLE),
-    (AWAY, "k", TransientError, Reason.STORAGE_UNAVAILABLE),
-    (exceptions.GenericError("kind: Decode, source: TimedOut"), "k", TransientError, Reason.STORAGE_UNAVAILABLE),
-    (ConnectionResetError("reset"), "k", TransientError, Reason.STORAGE_UNAVAILABLE),
+    (AWAY, "k", NoAnswerError, Reason.STORAGE_UNAVAILABLE),
+    (exceptions.GenericError("kind: Decode, source: TimedOut"), "k", NoAnswerError, Reason.STORAGE_UNAVAILABLE),
+    (ConnectionResetError("reset"), "k", NoAnswerError, Reason.STORAGE_UNAVAILABLE),
     (exceptions.InvalidPathError("x"), "k", PlatformError, Reason.INTERNAL),
     (exceptions.JoinError("x"), "k", PlatformError, Reason.INTERNAL),
     (exceptions.NotSupportedError("x"), "k", PlatformError, Reason.INTERNAL),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import time
 import traceback
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -13,9 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.errors import PlatformError, Reason, TransientError
-from componentrun.storage import connection
-from componentrun.storage.connection import open_store
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.connection import Store, open_store
+from componentrun.storage.failures import NoAnswerError
+from componentrun.storage.grants import Signer
+from componentrun.storage.scope import find_scope
+from componentrun.storage.settings import StoreSettings, StoreTimeouts
 from componentrun.storage.versions import Versions
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ async def answering(*answers: bytes | None) -> AsyncIterator[Server]:
         listening.close()
 
 
-def reach(server: Server) -> connection.Store:
-    return open_store(StoreSettings(bucket="bkt", endpoint=server.url, access_key="a", secret_key="b", name="main"))
+def reach(server: Server, response: float = 60.0) -> Store:
+    settings = StoreSettings(bucket="bkt", endpoint=server.url, access_key="a", secret_key="b", name="main")
+    return open_store(settings, timeouts=StoreTimeouts(response=response))
 
 
 async def test_a_passing_fault_is_not_noticed() -> None:
@@ -99,21 +101,47 @@ async def test_not_even_a_traceback_quotes_what_a_refusal_says_of_the_keys() -> 
     assert "AKIA-77" not in "".join(traceback.format_exception(refusal.value))
 
 
-async def test_a_store_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_STALL_TIMEOUT", timedelta(seconds=0.2))
+async def test_a_store_that_is_silent_is_asked_once_and_given_up() -> None:
     async with answering(None) as server:
-        start = time.monotonic()
-        with pytest.raises(TransientError, match="did not answer"):
+        with pytest.raises(NoAnswerError, match="did not answer"):
+            await reach(server, response=0.2).get("k")
+        assert server.asked == 1
+
+
+async def test_a_store_that_takes_no_connections_gives_no_answer_and_one_that_is_busy_does() -> None:
+    async with answering(OK) as server:
+        gone = server
+    with pytest.raises(NoAnswerError):
+        await reach(gone).get("k")
+    async with answering(BUSY) as server:
+        with pytest.raises(TransientError) as refusal:
             await reach(server).get("k")
-        assert time.monotonic() - start < 15
+    assert not isinstance(refusal.value, NoAnswerError)
 
 
-async def test_a_store_that_falls_silent_within_an_object_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_STALL_TIMEOUT", timedelta(seconds=0.2))
+async def test_a_token_service_that_is_silent_is_asked_once_within_the_time_that_was_given() -> None:
+    async with answering(None) as server:
+        settings = dataclasses.replace(reach(server).settings, sts_endpoint=server.url)
+        signer = Signer(settings, StoreTimeouts(response=0.2))
+        with pytest.raises(NoAnswerError, match="does not answer"):
+            await signer.session("data/", 1, timedelta(minutes=15))
+        assert server.asked == 1
+
+
+async def test_what_a_store_can_do_is_asked_within_bounds_when_it_falls_silent() -> None:
+    listing = reply("200 OK", b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+    async with answering(listing, None) as server:
+        store = reach(server, response=0.2)
+        with pytest.raises(NoAnswerError):
+            await find_scope(store, Signer(store.settings))
+        assert server.asked == 2, "the clean-up waited for the same store once more"
+
+
+async def test_a_store_that_falls_silent_within_an_object_is_given_up() -> None:
     half = OK.replace(b"Content-Length: 5", b"Content-Length: 500")
     async with answering(half, None) as server:
         with pytest.raises(TransientError):
-            await reach(server).get("k")
+            await reach(server, response=0.2).get("k")
 
 
 async def test_a_store_that_hangs_up_within_an_object_is_no_short_object() -> None:

@@ -1,0 +1,97 @@
+"""How long a run is published when its store does not answer: as long as its tables may have begun to change.
+
+Patience in this world: 10 s for what has changed nothing, 15 s for what may have been decided.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from componentrun.api.componentrun import ComponentRun
+from componentrun.storage.failures import NoAnswerError
+from tests.unit.controller.fakes import NAMESPACE, TABLE, FakeOperator, World
+
+if TYPE_CHECKING:
+    import pytest
+
+
+async def world_whose_store_is_away_at_the_publish() -> tuple[World, FakeOperator]:
+    world = World()
+    world.add_run()
+    operator = FakeOperator(world)
+    await operator.live(2)
+    world.store.away = True
+    await operator.live(2)
+    assert world.phase() == "Publishing"
+    return world, operator
+
+
+def published(world: World) -> dict[str, Any]:
+    return next(item for item in world.run()["status"]["conditions"] if item["type"] == "Published")
+
+
+async def test_where_this_operator_has_sent_no_journal_it_takes_the_patience_of_a_start() -> None:
+    world, operator = await world_whose_store_is_away_at_the_publish()
+    await operator.live(11)
+    status = world.run()["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "PublishFailed")
+    assert "may have changed" not in status["message"]
+    world.store.away = False
+    await FakeOperator(world).live(5)
+    assert await world.rows(TABLE) is None, "a run that is said to have failed changed a table"
+    assert operator.reconciler._publisher._undecided == {}
+
+
+async def test_an_operator_that_finds_it_in_the_middle_can_not_know_and_tries_longer() -> None:
+    world, _ = await world_whose_store_is_away_at_the_publish()
+    second = FakeOperator(world)
+    await second.live(12)
+    assert world.phase() == "Publishing"
+    await second.live(6)
+    assert (world.phase(), "may have changed" in world.run()["status"]["message"]) == ("Failed", True)
+
+
+async def test_where_the_journal_was_sent_and_nobody_answered_its_tables_may_change_still() -> None:
+    world = World()
+    world.add_run()
+    world.store.away_after = "journal.json"
+    operator = FakeOperator(world)
+    await operator.live(15)
+    assert world.phase() == "Publishing", "its tables will change, and it would be said to have failed"
+    world.store.away, world.store.away_after = False, None
+    await operator.live(5)
+    assert (world.phase(), await world.rows(TABLE)) == ("Succeeded", 2)
+
+
+async def test_a_store_that_has_just_not_answered_is_not_asked_whether_a_journal_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, _ = await world_whose_store_is_away_at_the_publish()
+    second, asked = FakeOperator(world), []
+
+    async def silent(key: str, **_: Any) -> Any:
+        asked.append(key)
+        raise NoAnswerError("can't read it: the store did not answer", "operation timed out")
+
+    monkeypatch.setattr(world.store, "find", silent)
+    await second.start()
+    await second.work()
+    assert [key.rpartition("/")[2] for key in asked] == ["_result.json"] * len(asked)
+    assert published(world)["message"].startswith("It will be tried again: ")
+
+
+async def test_what_was_written_for_another_run_of_the_name_says_nothing_about_this_one() -> None:
+    world, operator = await world_whose_store_is_away_at_the_publish()
+    publisher = operator.reconciler._publisher
+    run = ComponentRun.model_validate(world.run())
+    other = run.model_copy(update={"metadata": run.metadata.model_copy(update={"uid": "another"})})
+    error = NoAnswerError("no answer", "operation timed out")
+    assert not await publisher.may_have_begun(run, error)
+    assert await publisher.may_have_begun(other, error)
+
+
+async def test_nothing_is_remembered_of_a_run_that_is_deleted_in_the_middle() -> None:
+    world, operator = await world_whose_store_is_away_at_the_publish()
+    world.kube.remove("componentruns", NAMESPACE, "load")
+    await operator.work()
+    assert operator.reconciler._publisher._undecided == {}
