@@ -56,6 +56,40 @@ def test_an_application_error_keeps_the_last_words(tenant: Tenant, components: s
     assert "ZeroDivisionError" not in status["message"]
 
 
+PYTHON_TEMPLATE = """
+import logging, sys
+class UserException(Exception): pass
+def encrypt(): raise UserException("AES method is not supported")
+try: encrypt()
+except UserException as exc:
+    logging.exception(exc)
+    sys.exit(1)
+"""
+
+
+def test_a_user_error_shows_the_sentence_of_the_exception(tenant: Tenant, components: str) -> None:
+    name = tenant.run(components, "python3", "-c", PYTHON_TEMPLATE)
+    status = tenant.wait(name)["status"]
+    assert status["reason"] == "UserError", status
+    assert status["message"] == "The component ended with exit code 1: AES method is not supported"
+    assert "Traceback" in status["lastWords"]
+
+
+def test_a_long_user_error_keeps_its_beginning(tenant: Tenant, components: str) -> None:
+    """The node keeps 2,048 bytes of it; the rest is told by the collector."""
+    program = "import sys; sys.exit('The cause stands here. ' + 'Some more is said of it. ' * 130)"
+    name = tenant.run(components, "python3", "-c", program)
+
+    def told(run: dict[str, Any]) -> bool:
+        return "The cause stands here." in ((run.get("status") or {}).get("message") or "")
+
+    status = tenant.wait(name, told)["status"]
+    succeeded = next(item for item in status["conditions"] if item["type"] == "Succeeded")
+    assert (status["reason"], succeeded["message"]) == ("UserError", status["message"])
+    assert len(status["message"]) > 3000
+    assert "The cause stands here." in status["lastWords"]
+
+
 def test_a_full_disk_has_its_reason_and_the_last_lines(tenant: Tenant, components: str) -> None:
     """The kubelet keeps nothing of a container that it puts out for its disk: the lines are the collector's."""
     image, _, tag = components.rpartition(":")

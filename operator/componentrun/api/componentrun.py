@@ -287,7 +287,7 @@ class EventsStatus(StatusModel):
     message: str = ""
     """Set where something could not be delivered."""
     last_words: str | None = None
-    """The end of what the component of the last attempt printed, where its node could not say how it ended."""
+    """The end of what the component of the last attempt printed, if its node kept none of it or less than this."""
 
 
 class ComponentRunStatus(StatusModel):
@@ -318,7 +318,7 @@ class ComponentRunStatus(StatusModel):
     exit_code: int | None = None
     """Exit code of the component."""
     last_words: str | None = None
-    """The end of what the component printed, where it failed."""
+    """The end of what the component printed, if it failed: at most 4,000 characters."""
     result_message: str | None = None
     """What the component said in out/result.json."""
     image: str | None = None

@@ -20,7 +20,7 @@ from componentrun.collector.outlet import Outlet, UndeliverableError
 from componentrun.collector.shares import Shares
 from componentrun.collector.sink import Inbox
 from componentrun.collector.ways import Ways
-from componentrun.core.outcome import lacks_words
+from componentrun.core.lastwords import lacks_words
 from componentrun.process.kubeerrors import KubeError, NotFoundError
 from componentrun.process.logs import RunLogger
 from componentrun.process.resources import PODS, RUNS

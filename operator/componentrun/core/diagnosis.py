@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun import contract
 from componentrun.api import names
+from componentrun.core.errortext import user_error_message
 from componentrun.core.podfacts import (
     OOM_KILLED,
     containers,
@@ -35,7 +36,6 @@ from componentrun.core.results import (
     said_by,
     stage_in_result,
     stage_out_result,
-    tail,
 )
 from componentrun.core.startfailures import why_it_can_not_run, why_not_started
 from componentrun.errors import Reason
@@ -47,9 +47,6 @@ if TYPE_CHECKING:
     from componentrun.core.observed import ContainerView, PodView
 
 __all__ = ["Diagnosis", "diagnose", "not_taken_back", "start_failure"]
-
-MAX_SHOWN: Final = 300
-"""Characters of the component's last words within the run's message; the whole is in `status.lastWords`."""
 
 _DISK: Final = re.compile(r"emptydir volume|ephemeral local storage|ephemeral storage limit", re.IGNORECASE)
 """The kubelet's words for a pod's own fault (pkg/kubelet/eviction/helpers.go); else the node was short of something."""
@@ -315,9 +312,7 @@ def _component_failed(pod: PodView) -> Diagnosis | None:
     if component is None or component.state != "terminated" or component.exit_code == contract.EXIT_SUCCESS:
         return None
     if component.exit_code == contract.EXIT_USER_ERROR and component.signal is None:
-        words = tail(last_words(component) or "", MAX_SHOWN)
-        shown = f": {words}" if words else " and printed nothing. Its developer should have it say what is wrong."
-        return Diagnosis(Reason.USER_ERROR, f"The component ended with exit code 1{shown}", names.COMPONENT)
+        return Diagnosis(Reason.USER_ERROR, user_error_message(last_words(component)), names.COMPONENT)
     where = "its last words are in `status.lastWords`, all of them among the run's events."
     if last_words(component) is None:
         where = "it printed nothing."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun.core import conditions
 from componentrun.core.diagnosis import Diagnosis
 from componentrun.core.files import files_status
+from componentrun.core.lastwords import attempt_message, lacks_words, run_message, with_words
 from componentrun.core.results import counted
 from componentrun.core.steps import moved, with_phase
 from componentrun.errors import Reason, TransientError, UnsupportedError, UserError
@@ -28,7 +29,6 @@ __all__ = [
     "events_given_up",
     "finished",
     "is_terminal",
-    "lacks_words",
     "may_be_half",
     "publish_failed",
     "published",
@@ -260,10 +260,12 @@ def events_delivered(run: ComponentRun, now: datetime) -> ComponentRunStatus:
     events = run.status.events
     count = events.count if events is not None else 0
     changed = conditions_delivered(run.status.conditions, count, generation=run.metadata.generation, now=now)
-    told = run.status.model_copy(update={"conditions": changed})
+    status = run.status.model_copy(update={"conditions": changed})
     if events is None or events.last_words is None or not lacks_words(run.status):
-        return told
-    return told.model_copy(update={"last_words": events.last_words})
+        return status
+    if len(events.last_words) <= len(status.last_words or ""):
+        return status
+    return with_words(run, status, events.last_words, now)
 
 
 def seen_again(run: ComponentRun) -> ComponentRunStatus:
@@ -286,17 +288,6 @@ def conditions_delivered(
     return conditions.with_condition(
         before, conditions.EVENTS_DELIVERED, "True", "Delivered", message, generation=generation, now=now
     )
-
-
-def lacks_words(status: ComponentRunStatus) -> bool:
-    """Whether a run failed and its node did not say what its component had printed.
-
-    A kubelet that puts a pod out for its disk removes the containers before it tells of their end (seen), and one that
-    is away tells nothing. Of a component that ended with 0, though a child of it was killed or it was told to go, it
-    keeps no lines; and now and then it tells another exit code without them (seen). What the collector has read is all
-    that is left then.
-    """
-    return status.phase == "Failed" and status.last_words is None
 
 
 def events_given_up(run: ComponentRun, now: datetime) -> ComponentRunStatus:
@@ -362,7 +353,7 @@ def with_end(status: ComponentRunStatus, diagnosis: Diagnosis, now: datetime) ->
         update={
             "completion_time": last.completion_time or now,
             "reason": diagnosis.reason.value,
-            "message": diagnosis.message,
+            "message": attempt_message(diagnosis.message),
             "exit_code": diagnosis.exit_code if diagnosis.exit_code is not None else last.exit_code,
         }
     )
@@ -378,7 +369,8 @@ def _recorded(status: ComponentRunStatus) -> Diagnosis:
         reason = Reason(last.reason)
     except ValueError:
         reason = Reason.INTERNAL
-    return Diagnosis(reason, last.message or "", exit_code=last.exit_code, last_words=status.last_words)
+    message = run_message(last.message or "", reason, status.last_words)
+    return Diagnosis(reason, message, exit_code=last.exit_code, last_words=status.last_words)
 
 
 def _since(run: ComponentRun, phase: Phase, now: datetime) -> datetime:

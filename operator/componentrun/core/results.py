@@ -28,8 +28,10 @@ __all__ = [
     "tail",
 ]
 
-MAX_LAST_WORDS: Final = 2000
-"""Characters; the kubelet keeps 2,048 bytes of a log."""
+MAX_LAST_WORDS: Final = 4000
+"""Characters. The kubelet keeps 2,048 bytes of a log; the collector, which reads all of it, tells more."""
+MAX_RESULT_MESSAGE: Final = 2000
+"""Characters of what a component says in `result.json`."""
 START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun", "RunContainerError"})
 """Reasons of a container that ended before its program began."""
 LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
@@ -96,23 +98,29 @@ def last_words(component: ContainerView | None) -> str | None:
         return None  # what stands there is the runtime's message, or the kubelet's
     if component.message.startswith(_NO_LOG):
         return None
-    return tail(component.message, MAX_LAST_WORDS) or None
+    was_cut = len(component.message.encode()) >= _KUBELET_KEEPS
+    return tail(component.message, MAX_LAST_WORDS, was_cut=was_cut) or None
 
 
-def tail(text: str, limit: int) -> str:
-    """The last whole lines that fit, or the end of the last line (after a mark) where not even that fits."""
-    cut_already = len(text.encode()) >= _KUBELET_KEEPS
+def tail(text: str, limit: int, *, was_cut: bool = False) -> str:
+    """The last whole lines that fit, or the end of the last line where not even that fits.
+
+    Args:
+        text: any text.
+        limit: characters, besides the mark that says that something is missing before.
+        was_cut: whether the beginning of the text is missing already, so that its first line may not be whole.
+    """
     text = text.strip()
-    if len(text) <= limit and not cut_already:
+    if len(text) <= limit and not was_cut:
         return text
     cut = text[-limit:]
     _, newline, rest = cut.partition("\n")
-    return rest.strip() if newline else CUT_MARK + cut
+    return f"{CUT_MARK}\n{rest.strip()}" if newline else CUT_MARK + cut
 
 
 def shortened(text: str) -> str:
     """Somebody else's message, as long as a status may hold it."""
-    return text if len(text) <= MAX_LAST_WORDS else text[: MAX_LAST_WORDS - 1] + CUT_MARK
+    return text if len(text) <= MAX_RESULT_MESSAGE else text[: MAX_RESULT_MESSAGE - 1] + CUT_MARK
 
 
 def counted(number: int, noun: str) -> str:

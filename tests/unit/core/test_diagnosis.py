@@ -758,12 +758,11 @@ class TestLastWords:
         words = diagnose(read_pod(pod)).last_words
         assert words is not None
         assert words.endswith("line 0399")
-        assert words.startswith("line ")
-        assert len(words) <= 2000
+        assert words.startswith("…\nline "), "the kubelet has cut what was before"
 
     def test_of_one_endless_line_are_marked_as_cut(self) -> None:
         pod = make_pod(stage_in=done_in(), component=ended(1, message="x" * 2048), stage_out=done_out())
         found = diagnose(read_pod(pod))
         assert found.last_words is not None
         assert found.last_words.startswith("…x")
-        assert len(found.message) < 400
+        assert found.last_words in found.message
