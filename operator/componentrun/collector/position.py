@@ -187,7 +187,9 @@ class Position:
         self.newest = time
 
     def has_read(self, line: Line) -> bool:
-        """Whether this line, the last one of the log, was read."""
+        """Whether this line, the last one of the log, was read. Of a long one it may be the last part."""
+        if self._fragments is not None and digest(line.text) in self._fragments.marks:
+            return True
         return self._recent.holds(line.digest) or line.time <= self._folded_until
 
     def replay(self) -> Replay:
