@@ -32,6 +32,7 @@ from componentrun.controller.starting import Starter, StartSettings
 from componentrun.controller.statuswriter import StatusWriter
 from componentrun.controller.stores import Stores
 from componentrun.controller.targets import make_watches
+from componentrun.controller.unreadpods import UnreadPods
 from componentrun.controller.workers import Workers
 from componentrun.controller.workqueue import WorkQueue
 from componentrun.process.kube import Kube, connect
@@ -67,6 +68,7 @@ class Operator:
         self._caches = caches = Caches(RunCache(settings.name))
         caches.storages.listen(storages.add)
         self._queues = Queues(caches, self._look, settings.max_running)
+        self._unread = UnreadPods(self._look, settings.unread_pods)
         self._stopping = asyncio.Event()
         self._waiting_for = "the start"
         self._watches = make_watches(kube, caches, self._queue, metrics, settings.process.namespaces)
@@ -77,7 +79,7 @@ class Operator:
         references, scopes = References(kube, caches), Scopes(kube.clock.now)
         stores = Stores(kube, references, metrics)
         self._reconciler = _reconciler(
-            settings, kube, self._queues, caches, metrics, identity, references, stores, scopes
+            settings, kube, self._queues, caches, metrics, identity, references, stores, scopes, self._unread
         )
         self._storages = StorageWatch(kube, caches.storages, stores, scopes, storages, kube.clock.now)
         self._workers = Workers(self._queue, self._reconciler, metrics)
@@ -246,6 +248,8 @@ class Operator:
     def _render(self) -> bytes:
         self._metrics.set_runs(self._caches.runs.by_phase)
         self._metrics.set_waiting(self._queues.counts())
+        oldest, now = self._unread.oldest, self._kube.clock.now()
+        self._metrics.set_unread(len(self._unread), 0.0 if oldest is None else (now - oldest).total_seconds())
         return self._metrics.render()
 
 
@@ -267,6 +271,7 @@ def _reconciler(
     references: References,
     stores: Stores,
     scopes: Scopes,
+    unread: UnreadPods,
 ) -> Reconciler:
     policies = Policies(kube, Resolver(), settings.dns_cidrs, settings.ip_versions)
     start = StartSettings(settings.agent_image, settings.pod, settings.limits)
@@ -280,6 +285,7 @@ def _reconciler(
         StatusWriter(kube, caches, metrics, identity),
         settings.limits,
         kube.clock.now,
+        unread,
     )
 
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from componentrun.controller.references import References
     from componentrun.controller.starting import Starter
     from componentrun.controller.statuswriter import StatusWriter
+    from componentrun.controller.unreadpods import UnreadPods
     from componentrun.core.actions import Action
     from componentrun.core.observed import Limits
     from componentrun.process.kube import Kube
@@ -81,6 +82,7 @@ class Reconciler:
         writer: StatusWriter,
         limits: Limits,
         clock: Callable[[], datetime],
+        unread: UnreadPods,
     ) -> None:
         """The clock gives the time that decisions are made by."""
         self._kube = kube
@@ -92,6 +94,7 @@ class Reconciler:
         self._writer = writer
         self._limits = limits
         self._clock = clock
+        self._unread = unread
         self._remover = Remover(kube, caches, limits)
         self._hider = Hider(kube)
         self._failing_since: dict[str, datetime] = {}
@@ -121,6 +124,7 @@ class Reconciler:
             if self.active:
                 await self._remover.sweep(key)
             self._granted.pop(key, None)
+            self._unread.note(key, ())
             self._caches.pods.forget(key, only_gone=True)
             return None
         if not self.active:
@@ -155,7 +159,11 @@ class Reconciler:
         turn = self._queues.turn(key)
         now = self._clock()
         self._acting_since = self._acting_since or now
-        plan = core_plan.plan(Observed(run, pod, now, self._limits, earlier, turn, granted, self._acting_since))
+        crowded = self._unread.crowded(key)
+        plan = core_plan.plan(
+            Observed(run, pod, now, self._limits, earlier, turn, granted, crowded, self._acting_since)
+        )
+        self._unread.note(key, plan.unread)
         self._queues.claim(key, starts=any(isinstance(action, StartAttempt) for action in plan.actions))
         for action in await self._hider.actions(run, plan.actions):
             run = await self._carry_out(run, action)

@@ -19,6 +19,7 @@ __all__ = [
     "Plan",
     "Publish",
     "StartAttempt",
+    "UnreadPod",
     "WriteStatus",
 ]
 
@@ -84,6 +85,15 @@ class KubernetesEvent:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadPod:
+    """A pod that has ended and is kept until the collector has delivered its last lines."""
+
+    uid: str
+    node: str
+    ended: datetime
+
+
 Action = WriteStatus | StartAttempt | GiveGrants | Publish | DeletePod | DeleteRun | KubernetesEvent
 
 
@@ -93,3 +103,5 @@ class Plan:
 
     actions: tuple[Action, ...] = ()
     wake_at: datetime | None = None
+    unread: tuple[UnreadPod, ...] = ()
+    """Pods that nothing is done about but to keep them."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-__all__ = ["EVENTS_DELIVERED", "PUBLISHED", "STAGED_IN", "SUCCEEDED", "find", "with_condition"]
+__all__ = ["EVENTS_DELIVERED", "PUBLISHED", "STAGED_IN", "SUCCEEDED", "find", "is_settled", "with_condition"]
 
 SUCCEEDED: Final = "Succeeded"
 STAGED_IN: Final = "StagedIn"
@@ -24,6 +24,12 @@ _MAX_MESSAGE: Final = 32_768
 def find(conditions: Sequence[Condition], kind: str) -> Condition | None:
     """The condition of this type, if it is there."""
     return next((condition for condition in conditions if condition.type == kind), None)
+
+
+def is_settled(conditions: Sequence[Condition], kind: str) -> bool:
+    """Whether the condition of this type is there, and will not change any more."""
+    found = find(conditions, kind)
+    return found is not None and found.status != "Unknown"
 
 
 def with_condition(
