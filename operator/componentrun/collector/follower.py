@@ -49,7 +49,8 @@ _MUCH: Final = 1000
 """Lines."""
 _A_WHILE: Final = 5.0
 _SILENCE: Final = 10.0
-"""A container that has terminated for so long, and an open stream that was silent as long: the stream is dead."""
+"""A container that has terminated for so many seconds, and an open stream that was silent as long: the stream is dead,
+or its kubelet is slow, so that the next one is given twice as long."""
 _UNREADABLE_TRIES: Final = 4
 _FRESH_END: Final = 5.0
 """Seconds between the end of an answer and the news that the log is gone: within it, that end was the container's."""
@@ -129,6 +130,7 @@ class Follower:
         self._title = f"container `{where[2]}` of pod `{where[1]}`"
         self._response: aiohttp.ClientResponse | None = None
         self._opened = 0.0
+        self._patience = _SILENCE
         self._log_end = LogEnd(kube, where, lambda: self._sink.position, pace)
         self._giving = False
         """Lines that have come are being given to the sink, which may have no room for them."""
@@ -159,7 +161,9 @@ class Follower:
 
     def tick(self, ended_for: float) -> None:
         """Called now and then: closes a stream that is silent though its container has terminated."""
-        if self._response is not None and self.open and min(ended_for, time.monotonic() - self.heard) > _SILENCE:
+        silent = time.monotonic() - max(self.heard, self._opened)
+        if self._response is not None and self.open and min(ended_for, silent) > self._patience:
+            self._patience *= 2
             self._response.close()
 
     def nudge(self) -> None:

@@ -30,6 +30,9 @@ _LOOKS_PER_SECOND: Final = 10.0
 _SILENCE: Final = (45.0, 75.0)
 """Seconds without a byte behind which the last line is looked at: a random time, so that containers that were started
 together are not looked at together."""
+_GRACE: Final = 10.0
+"""Seconds that a stream has to bring what a look has found: a kubelet that reads a file from its beginning for a stream
+is slower than one that reads its last line. Twice as long after each stream that did not bring it."""
 _LOOK_SECONDS: Final = 10.0
 
 
@@ -67,6 +70,7 @@ class LogEnd:
         self._asked = asyncio.Event()
         self._read_at = float("-inf")
         """When a look began that found everything read."""
+        self._grace = _GRACE
 
     def was_read(self, since: float) -> bool:
         """Whether a look that began after this time found that everything was read. If not, a look begins."""
@@ -91,9 +95,11 @@ class LogEnd:
             unread = await self._has_unread_line()
             if unread is None or idle_since() != before:
                 continue
-            if unread:
+            if not unread:
+                self._read_at, self._grace = began, _GRACE
+            elif began - before >= self._grace:
+                self._grace *= 2
                 return
-            self._read_at = began
 
     async def _due(self, idle_since: Callable[[], float | None]) -> None:
         """Wait until somebody asks, or until nothing has come for a while."""

@@ -392,6 +392,7 @@ class TestSilence:
     @pytest.fixture(autouse=True)
     def _soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(logend, "_SILENCE", (0.01, 0.02))
+        monkeypatch.setattr(logend, "_GRACE", 0.005)
 
     def reconnects(self, scene: Scene) -> float:
         return float(scene.metrics.registry.get_sample_value(RECONNECTS, {"cause": "silent"}) or 0)

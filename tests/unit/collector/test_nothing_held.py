@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from componentrun.api import names
-from componentrun.collector import crew, outlet
+from componentrun.collector import crew, logend, outlet
 from componentrun.collector.facts import pod_facts
 from componentrun.collector.settings import Settings
 from componentrun.collector.state import RunState
@@ -60,6 +60,7 @@ async def test_a_follower_that_waits_for_room_is_not_quiet(monkeypatch: pytest.M
 async def test_a_sidecar_is_quiet_when_the_last_line_of_its_log_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kubelet is slow, or follows a file that was rotated away: that a stream is silent proves nothing."""
     monkeypatch.setattr(crew, "_QUIET", 0.05)
+    monkeypatch.setattr(logend, "_GRACE", 0.05)
     world = World(settings=Settings(segment_seconds=0.05, events_wait=40.0))
     world.kube.add_secret("clean-1", [])
     world.kube.plays[names.STAGE_OUT] = [Play(hang=True), Play(log("late"), hang=True)]
