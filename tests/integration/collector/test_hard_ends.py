@@ -117,7 +117,7 @@ async def test_two_collectors_on_one_run_do_not_mix(lab: Lab, collector: Collect
 
 @BOTH_WAYS
 async def test_a_log_that_can_not_be_read_ends_with_an_event_that_says_so(lab: Lab, collector: Collector) -> None:
-    collector.environment["COMPONENTRUN_COLLECTOR_DRAIN_SECONDS"] = "5"
+    collector.environment["COMPONENTRUN_EVENTS_WAIT_SECONDS"] = "7"
     lab.refuse()
     collector.start()
     lab.run("away")
@@ -133,7 +133,7 @@ async def test_a_log_that_can_not_be_read_ends_with_an_event_that_says_so(lab: L
 @BOTH_WAYS
 async def test_a_sidecar_that_runs_on_does_not_hold_up_the_end(lab: Lab, collector: Collector) -> None:
     # Longer than is waited below: it is not that its log was given up.
-    collector.environment["COMPONENTRUN_COLLECTOR_DRAIN_SECONDS"] = "500"
+    collector.environment["COMPONENTRUN_EVENTS_WAIT_SECONDS"] = "700"
     collector.start()
     lab.run("stuck")
     sidecar = {
