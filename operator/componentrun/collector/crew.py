@@ -51,6 +51,8 @@ class Crew:
         self._sinks: dict[str, ContainerSink] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ended_at: dict[str, float] = {}
+        self._not_started: set[str] = set()
+        """Uids of pods whose component's start is not waited for any longer."""
         self.redactor = Redactor()
 
     @property
@@ -80,11 +82,16 @@ class Crew:
         if pod.may_start and pod_uid not in self._state.gone:
             if not self._is_overdue(self._state.over_for):
                 return False
+            self._give_up_start(pod)
+        return all(journal.done(container_key(pod.uid, item.name)) for item in pod.containers if item.started)
+
+    def _give_up_start(self, pod: PodFacts) -> None:
+        if pod.uid not in self._not_started:
+            self._not_started.add(pod.uid)
             self._inbox.problem(
-                f"start {pod_uid}",
+                f"start {pod.uid}",
                 f"lines of pod `{pod.name}` may be missing: whether its component was started is not known",
             )
-        return all(journal.done(container_key(pod.uid, item.name)) for item in pod.containers if item.started)
 
     async def dismiss(self) -> None:
         """Stop all of them."""

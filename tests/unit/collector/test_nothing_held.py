@@ -121,3 +121,15 @@ async def test_a_component_that_never_ends_is_given_up_aloud(monkeypatch: pytest
     await world.work(state)
     assert "one" in await world.messages()
     assert "may be missing: it is not known to have ended" in world.reported()["message"]
+
+
+async def test_a_component_that_neither_starts_nor_ends_is_given_up_aloud_and_counted_once() -> None:
+    world = World()
+    world.kube.add_secret("clean-1", [])
+    waits = raw_pod(container(names.COMPONENT, "waiting"), phase="Pending")
+    world.kube.objects[PODS, "clean-1"] = waits
+    state = RunState(ended_run(attempts=[ATTEMPT], phase="Failed", result="Error", reason="StartFailed"))
+    state.pod_changed(pod_facts(waits))
+    await world.work(state)
+    assert "whether its component was started is not known" in world.reported()["message"]
+    assert world.metrics.registry.get_sample_value("componentrun_collector_gaps_total") == 1
