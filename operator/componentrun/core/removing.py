@@ -66,9 +66,11 @@ def events_waited_for(o: Observed, pod: PodView | None, end: datetime) -> dateti
     """Until when the collector may read what was printed before this time. Not over when an operator comes back.
 
     Not for long where the pod's node keeps too many that were not read, nor where a container still runs (a sidecar
-    that nobody stops): that takes resources, and may be in the way of the next attempt.
+    that nobody stops): that takes resources, and may be in the way of the next attempt. A pod that was told to end goes
+    by itself: to give it up early, as its node does not answer, would gain nothing.
     """
-    if pod is not None and not pod.gone and (is_crowded(o, pod) or not pod.ended):
+    runs_on = pod is not None and not (pod.gone or pod.ended or pod.deleted_at is not None)
+    if runs_on or is_crowded(o, pod):
         return events_late_at(o, end)
     return _waits_since(o, end) + timedelta(seconds=o.limits.events_wait)
 

@@ -581,6 +581,13 @@ class TestAfterTheEnd:
         assert condition(written(found), "EventsDelivered") == ("False", "WaitEnded")
         assert (others(found), found.unread) == ([KILL], ())
 
+    def test_the_lines_of_a_lost_node_are_waited_for_as_long_as_others(self) -> None:
+        """It may come back; its pod was told to end, and is in nobody's way."""
+        pod = make_pod(stage_in=done_in(), component=running(), stage_out=running(), deleted=(20, 1))
+        found = plan(observe(make_run(status=self.final(reason="NodeLost")), pod, seconds=90))
+        assert condition(written(found), "EventsDelivered") == ("Unknown", "WaitingForCollector")
+        assert (others(found), found.wake_at, found.unread) == ([], at(930), ())
+
     def test_an_ended_pod_keeps_no_place_in_the_queue(self) -> None:
         assert not occupies(read_pod(self.pod()))
 
