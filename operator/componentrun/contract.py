@@ -75,6 +75,11 @@ MAX_TIMEOUT_SECONDS: Final = 24 * 3600
 RETRY_WINDOW_SECONDS: Final = 12 * 3600
 """No attempt begins later than this after the first one. With the longest timeout it must stay below the time for which
 data of unfinished runs is kept (`storage.sweep.MIN_KEEP`)."""
+
+EVENTS_WAIT_SECONDS: Final = 900
+"""How long a finished pod is kept for its last lines to be read; `operator.limits.eventsWait` in the chart changes it.
+
+Then the operator deletes it. The collector gives up reading somewhat earlier; who follows a run waits no longer."""
 DEFAULT_ACTION: Final = "run"
 DEFAULT_BRANCH: Final = "default"
 DEFAULT_TYPE_SUPPORT: Final = "none"

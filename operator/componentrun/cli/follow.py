@@ -1,6 +1,8 @@
 """Waiting for a run and following it: one loop, looking twice a second at the run and at what is new in its events.
 
-It ends when the run is over and, where events are shown, all of them are delivered (or the collector had its time).
+It ends when the run is over and, where events are shown, all of them are delivered. Until then it says what it waits
+for. How long that is, is the operator's decision: it keeps the pod for the collector, and says in the condition
+EventsDelivered when it does so no longer.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from componentrun.cli.interrupts import interrupts
 from componentrun.cli.render import Cell, styled
 from componentrun.cli.session import Session, parse_run
 from componentrun.cli.words import clock, count, duration, size, stamp
+from componentrun.contract import EVENTS_WAIT_SECONDS
+from componentrun.core.conditions import EVENTS_DELIVERED, find
 from componentrun.errors import PlatformError, Reason, TransientError
 
 if TYPE_CHECKING:
@@ -39,8 +43,10 @@ PAUSE_SECONDS: Final = 0.5
 """With the collector's second between two segments, an event is shown within two seconds of being printed."""
 PATIENCE: Final = timedelta(seconds=60)
 """How long cluster and store may be away while a run is followed."""
-DELIVERY_GRACE: Final = timedelta(seconds=30)
-"""How long after a run's end its last events are waited for."""
+QUIET_WAIT: Final = timedelta(seconds=5)
+"""How long after a run's end its last events are waited for without a word; mostly they come within two seconds."""
+LONGEST_WAIT: Final = timedelta(seconds=EVENTS_WAIT_SECONDS) + PATIENCE
+"""How long they are waited for where no operator decides about it."""
 
 _FINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
 _USER_REASONS: Final = frozenset(
@@ -83,6 +89,7 @@ class Follower:
     _told: set[tuple[str, datetime]] = field(default_factory=set)
     _away_since: datetime | None = None
     _over_since: datetime | None = None
+    _waiting_told: str = ""
 
     def follow(self) -> ComponentRun:
         """The run when it is over.
@@ -153,14 +160,34 @@ class Follower:
         if self.feed is None or (events is not None and events.delivered):
             return True
         self._over_since = self._over_since or now
-        if now - self._over_since < DELIVERY_GRACE:
-            return False
+        waited = now - self._over_since
+        told = find(self.run.status.conditions, EVENTS_DELIVERED)
+        if told is not None and told.status == "False":
+            return self._without_last_events(told.message)
+        if waited >= LONGEST_WAIT or (self.deadline is not None and now >= self.deadline):
+            return self._without_last_events(f"they were waited for for {waited.seconds}s behind its end.")
+        if waited >= QUIET_WAIT:
+            self._tell_wait(told.message if told is not None and told.status == "Unknown" else "")
+        return False
+
+    def _without_last_events(self, why: str) -> bool:
+        """Say that the last events are not there, and that they are not waited for any longer."""
+        name = self.run.metadata.name
         self.session.output.note(
             Cell("warning: ", "yellow"),
-            f"the last events of `{self.run.metadata.name}` were not delivered within {DELIVERY_GRACE.seconds}s "
-            "of its end; `componentrun doctor` tells whether the collector runs",
+            f"the last events of `{name}` are not delivered: {why} `componentrun doctor` tells whether the collector "
+            f"runs; `componentrun events {name}` shows what has come since",
         )
         return True
+
+    def _tell_wait(self, why: str) -> None:
+        """Say what is waited for, once for each reason."""
+        said = why or "the collector has not delivered them yet."
+        if said != self._waiting_told:
+            self._waiting_told = said
+            self.session.output.note(
+                f"the run is over; waiting for its last events: {said} Ctrl-C stops waiting, and changes nothing"
+            )
 
     def _tell_phases(self) -> None:
         for phase in self.run.status.phases:
@@ -246,5 +273,9 @@ def follow_or_leave(follower: Follower) -> ComponentRun:
         session, name = follower.session, follower.run.metadata.name
         there = f" --namespace {session.cluster.namespace}"
         session.output.note()
+        if is_over(follower.run):
+            print_outcome(session, follower.run)
+            session.output.note(f"its last events were not there yet; `componentrun events {name}{there}` shows them")
+            raise typer.Exit(EXIT_INTERRUPTED) from error
         session.output.note(f"ComponentRun `{name}` goes on; `componentrun cancel {name}{there}` stops it")
         raise typer.Exit(EXIT_INTERRUPTED) from error

@@ -31,6 +31,7 @@ Modules, lowest first:
     outlet      one run's events to its Storage
     forward     events from Storage to others, a package of its own
     sink        lines of one container to its run's journal
+    logend      whether the last line of a log was read
     follower    one container's log, over the API
     nodelogs    the way to the log servers of the nodes
     filefollower   one container's log, from the node's files

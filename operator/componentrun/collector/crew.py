@@ -1,4 +1,9 @@
-"""The followers of one run: one for each container that has started, once the secrets of its pod are known."""
+"""The followers of one run: one for each container that has started, once the secrets of its pod are known.
+
+A container is done with when its follower has returned, which has taken everything by then. There are two exceptions,
+of containers that are not said to have ended: a sidecar whose log was looked at after the run's end and had nothing
+more, and what can't be waited for any longer, of which an event says that lines may be missing.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Crew"]
 
 _QUIET: Final = 3.0
-"""A sidecar goes on after the run's end until the pod is deleted, which waits for its lines: it has said all when it
-was silent for so long."""
+"""A sidecar goes on after the run's end until the pod is deleted, which waits for its lines: when it was silent for so
+many seconds, the end of its log is looked at."""
 _SECRET_PATIENCE: Final = 20.0
 """Seconds after a run's end until lines are withheld for a Secret that can't be read."""
 
@@ -46,6 +51,8 @@ class Crew:
         self._sinks: dict[str, ContainerSink] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ended_at: dict[str, float] = {}
+        self._not_started: set[str] = set()
+        """Uids of pods whose component's start is not waited for any longer."""
         self.redactor = Redactor()
 
     @property
@@ -67,9 +74,24 @@ class Crew:
         return all(self.done_with(uid) for uid in self._state.pods)
 
     def done_with(self, pod_uid: str) -> bool:
-        """Whether all that this pod has printed so far is in, and none of its containers goes on."""
+        """Whether all that this pod has printed so far is in, and none of its containers goes on, or may still start.
+
+        An operator that ends a run before its component has started deletes the pod; the kubelet may be faster.
+        """
         pod, journal = self._state.pods[pod_uid], self._inbox.journal
+        if pod.may_start and pod_uid not in self._state.gone:
+            if not self._is_overdue(self._state.over_for):
+                return False
+            self._give_up_start(pod)
         return all(journal.done(container_key(pod.uid, item.name)) for item in pod.containers if item.started)
+
+    def _give_up_start(self, pod: PodFacts) -> None:
+        if pod.uid not in self._not_started:
+            self._not_started.add(pod.uid)
+            self._inbox.problem(
+                f"start {pod.uid}",
+                f"lines of pod `{pod.name}` may be missing: whether its component was started is not known",
+            )
 
     async def dismiss(self) -> None:
         """Stop all of them."""
@@ -132,21 +154,24 @@ class Crew:
             gone=pod_uid in self._state.gone,
             never_ran=container is not None and container.never_ran,
             restarts=0 if container is None else container.restarts,
-            overdue=over_for is not None and min(over_for, silent) > self._settings.drain_seconds,
+            overdue=over_for is not None and self._is_overdue(min(over_for, silent)),
         )
+
+    def _is_overdue(self, seconds: float | None) -> bool:
+        return seconds is not None and seconds > self._settings.drain_seconds
 
     def _watch_over(self, key: str, follower: LogFollower, pod: PodFacts, container: ContainerFacts) -> None:
         if container.ended or pod.uid in self._state.gone:
             ended_at = self._ended_at.setdefault(key, time.monotonic())
             follower.nudge()
             follower.tick(time.monotonic() - ended_at)
-        elif self._outlasts(follower, pod):
+            return
+        why = self._why_missing(follower, pod)
+        if why:
+            self._inbox.problem(f"node {key}", f"lines of container `{container.name}` may be missing: {why}")
+        if why or self._outlasts(follower, pod, container):
             self._tasks.pop(key).cancel()
             del self._followers[key]
-            if self._state.run.status.reason == Reason.NODE_LOST:
-                self._inbox.problem(
-                    f"node {key}", f"lines of container `{container.name}` may be missing: its node does not answer"
-                )
             self._finish(key)
 
     def _finish(self, key: str) -> None:
@@ -154,10 +179,27 @@ class Crew:
         self._sinks.pop(key).settle()
         self._inbox.journal.finish_container(key)
 
-    def _outlasts(self, follower: LogFollower, pod: PodFacts) -> bool:
-        """Whether the container runs on after the run's end and has nothing more to say."""
+    def _is_quiet(self, follower: LogFollower, pod: PodFacts) -> bool:
+        """Whether nothing has come since the run's end, and nothing that came is held."""
         quiet = min(self._state.over_for or 0.0, time.monotonic() - follower.heard)
         return quiet > _QUIET and follower.open and not pod.deleting
+
+    def _outlasts(self, follower: LogFollower, pod: PodFacts, container: ContainerFacts) -> bool:
+        """Whether a sidecar goes on after the run's end, and its log holds nothing more."""
+        over_for = self._state.over_for
+        if over_for is None or not container.sidecar or not self._is_quiet(follower, pod):
+            return False
+        return follower.has_read_all(time.monotonic() - over_for)
+
+    def _why_missing(self, follower: LogFollower, pod: PodFacts) -> str:
+        """Why a container that is not said to have ended is not waited for any longer; empty: it is."""
+        if not self._is_quiet(follower, pod):
+            return ""
+        if self._state.run.status.reason == Reason.NODE_LOST:
+            return "its node does not answer"
+        if self._is_overdue(min(self._state.over_for or 0.0, time.monotonic() - follower.heard)):
+            return "it is not known to have ended, though the run has"
+        return ""
 
     def _withhold(self, key: str, pod: PodFacts, container: ContainerFacts, why: str) -> None:
         self._inbox.problem(

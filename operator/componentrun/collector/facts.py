@@ -65,6 +65,10 @@ class ContainerFacts:
     restarts: int
     started_at: datetime | None
     """When it was started (again); None where that is not known."""
+    sidecar: bool = False
+    """It goes on until its pod is ended."""
+    failed: bool = False
+    """It has terminated with an error: what comes after it is not started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,12 @@ class PodFacts:
     node: str = ""
     """Where it was put; empty before that."""
     containers: tuple[ContainerFacts, ...] = field(default=())
+
+    @property
+    def may_start(self) -> bool:
+        """Whether its component was not started yet, and may be."""
+        done = any(item.name == names.COMPONENT and (item.started or item.ended) for item in self.containers)
+        return not (self.ended or done or any(item.failed and not item.sidecar for item in self.containers))
 
 
 def run_facts(raw: Mapping[str, Any]) -> RunFacts:
@@ -152,6 +162,8 @@ def _container(raw: Mapping[str, Any], pod_ended: bool, sidecar: bool) -> Contai
         never_ran=not restarts and (terminated or {}).get("reason") in _NOT_STARTED,
         restarts=restarts,
         started_at=_moment((state.get("running") or terminated or {}).get("startedAt")),
+        sidecar=sidecar,
+        failed=terminated is not None and terminated.get("exitCode", 0) != 0,
     )
 
 

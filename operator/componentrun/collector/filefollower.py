@@ -86,9 +86,21 @@ class FileFollower:
         """Whether all that was there is read, and the server waits for more."""
         self.heard = time.monotonic()
         """When the last byte came."""
+        self._empty_since = float("-inf")
+        """When a request was made that brought nothing."""
+        self._asked = False
+        """Somebody wants to know whether everything is read."""
 
     def tick(self, ended_for: float) -> None:
         """Called now and then. There is nothing to do: no request is silent for long."""
+
+    def has_read_all(self, since: float) -> bool:
+        """See `ways.LogFollower`."""
+        if self._empty_since > max(since, self.heard):
+            return True
+        self._asked = True
+        self._news.set()
+        return False
 
     def nudge(self) -> None:
         """Something has changed about the container: ask anew at once."""
@@ -117,14 +129,15 @@ class FileFollower:
 
     async def _ask(self, view: View) -> _Came:
         """Make one request."""
-        last = view.ended or view.gone
+        last = view.ended or view.gone or self._asked
+        self._asked, began = False, time.monotonic()
         asking = asyncio.create_task(self._read(_LAST_WAIT if last else _WAIT))
         news = asyncio.create_task(self._news.wait())
         try:
             await asyncio.wait([asking, news], return_when=asyncio.FIRST_COMPLETED)
             if not asking.done() and self.open and not last:
                 return _LOOK_AGAIN  # it only waits, and now there is something else to ask: whether that was all
-            return await asking
+            came = await asking
         except NodeLogError as error:
             self._trouble = error.message
             return _Came(cause=error.cause)
@@ -132,6 +145,8 @@ class FileFollower:
             for task in (asking, news):
                 task.cancel()
             await asyncio.gather(asking, news, return_exceptions=True)
+        self._empty_since = self._empty_since if came.fresh else began
+        return came
 
     async def _read(self, wait: float) -> _Came:
         source, place = self._source, (self._reader.file, self._reader.asked)
@@ -152,7 +167,7 @@ class FileFollower:
             self._take_last(self._reader.begin(part.file, part.offset))
         fresh, turn = False, time.monotonic()
         async for chunk in part.chunks():
-            fresh, self.heard = True, time.monotonic()
+            fresh = True
             self._metrics.bytes.inc(len(chunk))
             for lines in self._reader.feed(chunk):
                 if not self._sink.take(lines):
@@ -161,6 +176,7 @@ class FileFollower:
                     # Data that is there is given without a pause: let the other streams have their turn.
                     await asyncio.sleep(0)
                     turn = time.monotonic()
+            self.heard = time.monotonic()
         self._note_odd()
         return fresh
 

@@ -3,6 +3,9 @@
 Neither the end of an answer nor a 404 proves that a container has ended: a kubelet that restarts does both. So after
 each answer the log is asked for again, until a request that was made after the container had terminated brings
 nothing new. What can't be had any more becomes an event that says so; nothing is given up silently.
+
+Nor does a silent answer prove that the container is silent: see `logend`. Where its log has a line that did not come,
+the log is asked for anew; `position.Replay` takes off what was read before.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from componentrun.collector.answer import Answer, Gap
 from componentrun.collector.lines import SECOND, stamp_of
+from componentrun.collector.logend import LogEnd
 from componentrun.process.kubeerrors import KubeError
 
 if TYPE_CHECKING:
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from componentrun.collector.lines import Line
+    from componentrun.collector.logend import Pace
     from componentrun.collector.metrics import Metrics
     from componentrun.collector.position import Position
     from componentrun.process.kube import Kube
@@ -44,7 +49,8 @@ _MUCH: Final = 1000
 """Lines."""
 _A_WHILE: Final = 5.0
 _SILENCE: Final = 10.0
-"""A container that has terminated for so long, and an open stream that was silent as long: the stream is dead."""
+"""A container that has terminated for so many seconds, and an open stream that was silent as long: the stream is dead,
+or its kubelet is slow, so that the next one is given twice as long."""
 _UNREADABLE_TRIES: Final = 4
 _FRESH_END: Final = 5.0
 """Seconds between the end of an answer and the news that the log is gone: within it, that end was the container's."""
@@ -103,6 +109,7 @@ class Follower:
         *,
         late: bool = False,
         ends_lines: bool = False,
+        pace: Pace | None = None,
     ) -> None:
         """Follow a container.
 
@@ -115,6 +122,7 @@ class Follower:
             late: there may be much to read before there is something to follow. A file that is rotated while a follow
                 reads it for the first time is followed for ever, so what is there is read without following first.
             ends_lines: the container is known to end each of its lines with a newline.
+            pace: when a silent log may be looked at.
         """
         self._ends_lines = ends_lines
         self._late = late
@@ -122,6 +130,12 @@ class Follower:
         self._title = f"container `{where[2]}` of pod `{where[1]}`"
         self._response: aiohttp.ClientResponse | None = None
         self._opened = 0.0
+        self._patience = _SILENCE
+        self._log_end = LogEnd(kube, where, lambda: self._sink.position, pace)
+        self._giving = False
+        """Lines that have come are being given to the sink, which may have no room for them."""
+        self._stale = False
+        """The open answer was closed because it lacks lines that the log has."""
         self._restarts: int | None = None
         self._tail: Line | None = None
         """Unfinished line at the end of the last answer, delivered if nothing can come behind it."""
@@ -138,12 +152,18 @@ class Follower:
 
     @property
     def open(self) -> bool:
-        """Whether a stream is open now."""
-        return self._response is not None
+        """Whether a stream is open, and all that came is given on."""
+        return self._response is not None and not self._giving
+
+    def has_read_all(self, since: float) -> bool:
+        """See `ways.LogFollower`."""
+        return self.open and self._log_end.was_read(max(since, self.heard))
 
     def tick(self, ended_for: float) -> None:
         """Called now and then: closes a stream that is silent though its container has terminated."""
-        if self._response is not None and min(ended_for, time.monotonic() - self.heard) > _SILENCE:
+        silent = time.monotonic() - max(self.heard, self._opened)
+        if self._response is not None and self.open and min(ended_for, silent) > self._patience:
+            self._patience *= 2
             self._response.close()
 
     def nudge(self) -> None:
@@ -160,6 +180,9 @@ class Follower:
                 return
             self._news.clear()
             fresh, cause = await self._ask(view)
+            if cause == "silent":
+                self._metrics.reconnects.labels(cause).inc()
+                continue
             if self._finished(view, fresh, cause):
                 return
             if self._late and not cause:
@@ -204,14 +227,18 @@ class Follower:
         answer = Answer(position, same_file=same_file)
         since = stamp_of(position.floor)[:19] + "Z" if position.floor else None
         follow = not view.ended and self._polls == 0 and not self._late
-        self._polls = max(self._polls - 1, 0)
+        self._polls, self._stale = max(self._polls - 1, 0), False
         try:
             async with self._kube.log(*self._where, since=since, follow=follow) as response:
                 self._response, self._opened = response, time.monotonic()
                 self._metrics.streams.inc()
+                watching = asyncio.create_task(self._close_stale(response))
                 try:
                     await self._read(response, answer)
                 finally:
+                    if watching.done():
+                        watching.result()
+                    watching.cancel()
                     self._metrics.streams.dec()
                     self._response = None
                     # What was taken is behind the position before anything is asked from there again.
@@ -220,13 +247,15 @@ class Follower:
             self._trouble = error.message
             if not error.status:  # it was cut off while it was read
                 self._ended_well, self._tail = None, None
+            if self._stale:
+                return answer.fresh, "silent"
             return answer.fresh, _CAUSES.get(error.status, "refused")
         return await self._end(view, answer)
 
     async def _read(self, response: aiohttp.ClientResponse, answer: Answer) -> None:
         turn = time.monotonic()
         async for chunk in response.content.iter_any():
-            self.heard = time.monotonic()
+            self._giving = True
             self._metrics.bytes.inc(len(chunk))
             for lines in answer.feed(chunk):
                 self._note(answer)
@@ -236,8 +265,15 @@ class Follower:
                     # Data that is there is given without a pause: let the other streams have their turn.
                     await asyncio.sleep(0)
                     turn = time.monotonic()
+            self._giving, self.heard = False, time.monotonic()
             if answer.over:
                 return
+
+    async def _close_stale(self, response: aiohttp.ClientResponse) -> None:
+        """Close the answer when it is found to lack lines that the log has."""
+        await self._log_end.stale(lambda: None if self._giving else max(self.heard, self._opened))
+        self._stale = True
+        response.close()
 
     async def _end(self, view: View, answer: Answer) -> tuple[int, str]:
         """The answer was read to its end, or as far as it is of use."""

@@ -15,10 +15,11 @@ SINK_OUTCOMES: Final = ("delivered", "refused", "expired")
 """The receiver has it; it said that it will never take it; it could not be reached for too long."""
 _LAGS: Final = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
 _CAUSES: Final = (
-    "eof", "jump", "no_watcher", "unreadable", "error", "not_found", "refused",
+    "eof", "jump", "no_watcher", "silent", "unreadable", "error", "not_found", "refused",
     "nowhere", "cut",
 )  # fmt: skip
-"""Why a log was asked for again; the last two only where logs are read from their nodes."""
+"""Why a log was asked for again. `silent`: the log had lines that an open stream did not bring. The last two only where
+logs are read from their nodes."""
 
 
 class Metrics(ProcessMetrics):

@@ -40,6 +40,8 @@ class Registry:
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._pods: dict[str, PodFacts] = {}
+        self._pods_of: dict[str, dict[str, PodFacts]] = {}
+        """By the uid of the run that their labels name."""
         self._stopping = False
 
     def run_changed(self, run: RunFacts) -> None:
@@ -57,17 +59,27 @@ class Registry:
 
     def pod_changed(self, pod: PodFacts) -> None:
         """A pod of a run as it is now."""
-        self._pods[pod.uid] = pod
+        self._forget_pod(pod.uid)
+        self._pods[pod.uid] = self._pods_of.setdefault(pod.run_uid, {})[pod.uid] = pod
         state = self._states.get(pod.run_uid)
         if state is not None and _belongs(pod, state.run):
             state.pod_changed(pod)
 
     def pod_deleted(self, uid: str) -> None:
         """A pod is gone."""
-        pod = self._pods.pop(uid, None)
+        pod = self._forget_pod(uid)
         state = self._states.get(pod.run_uid) if pod is not None else None
         if pod is not None and state is not None and _belongs(pod, state.run):
             state.pod_deleted(uid)
+
+    def _forget_pod(self, uid: str) -> PodFacts | None:
+        pod = self._pods.pop(uid, None)
+        if pod is not None:
+            pods = self._pods_of[pod.run_uid]
+            del pods[uid]
+            if not pods:
+                del self._pods_of[pod.run_uid]
+        return pod
 
     async def stop(self) -> None:
         """Write what is held, then end all workers."""
@@ -81,7 +93,7 @@ class Registry:
 
     def _begin(self, run: RunFacts) -> None:
         state = RunState(run)
-        for pod in self._pods.values():
+        for pod in self._pods_of.get(run.uid, {}).values():
             if _belongs(pod, run):
                 state.pod_changed(pod)
         self._states[run.uid] = state

@@ -34,7 +34,7 @@ def delivered(run: RunFacts, count: int, message: str, words: str | None, now: d
     if words is not None:
         return for_this(run, {"events": {**events, "lastWords": words}})
     known = run.status.conditions
-    if not run.ended or conditions.find(known, conditions.EVENTS_DELIVERED) is not None:
+    if not run.ended or conditions.is_settled(known, conditions.EVENTS_DELIVERED):
         return for_this(run, {"events": events})
     changed = conditions_delivered(known, count, generation=run.generation, now=now)
     written = [condition.to_dict() for condition in changed]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from componentrun.collector.journal import Limits
+from componentrun.contract import EVENTS_WAIT_SECONDS
 from componentrun.process import nodelogs
 from componentrun.process.settings import DNS_LABEL, ProcessSettings, Reader, read_process, seconds, whole
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["NodeLogSettings", "Settings", "from_environment"]
 
 _MIB: Final = 2**20
+_DRAINED: Final = 0.75
 _READERS: Final = ("api", "node")
 
 
@@ -40,13 +42,20 @@ class Settings:
     """Into how many parts the runs are divided, by their uid."""
     segment_seconds: float = 1.0
     """The most that an event waits for its segment."""
-    drain_seconds: float = 45.0
-    """How long after a run's end a container's log is tried to be read to its end before its rest is given up with an
-    event. Less than the operator waits before it deletes the pod (`COMPONENTRUN_EVENTS_WAIT_SECONDS`, 60)."""
+    events_wait: float = EVENTS_WAIT_SECONDS
+    """How long the operator keeps a finished pod for its lines to be read; seconds. Both are told the same."""
     limits: Limits = field(default_factory=Limits)
     """What a run's component may print."""
     node_logs: NodeLogSettings | None = None
     """Logs are read from the nodes' files; None: over the Kubernetes API."""
+
+    @property
+    def drain_seconds(self) -> float:
+        """How long after a run's end a log is tried to be read to its end before its rest is given up with an event.
+
+        Less than the operator waits, so that the event is there before the pod is deleted.
+        """
+        return self.events_wait * _DRAINED
 
     def is_ours(self, run_uid: str) -> bool:
         """Whether this process follows the run."""
@@ -65,7 +74,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         shard=reader.read("COLLECTOR_SHARD", whole(0, 1023), default.shard),
         shards=reader.read("COLLECTOR_SHARDS", whole(1, 1024), default.shards),
         segment_seconds=reader.read("COLLECTOR_SEGMENT_SECONDS", seconds(0.05, 60), default.segment_seconds),
-        drain_seconds=reader.read("COLLECTOR_DRAIN_SECONDS", seconds(0, 86400), default.drain_seconds),
+        events_wait=reader.read("EVENTS_WAIT_SECONDS", seconds(0, 7 * 86400), default.events_wait),
         limits=Limits(
             events=reader.read("COLLECTOR_RUN_EVENTS", whole(1, 10**9), default.limits.events),
             bytes=reader.read("COLLECTOR_RUN_MIB", whole(1, 2**20), default.limits.bytes // _MIB) * _MIB,

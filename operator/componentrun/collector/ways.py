@@ -5,7 +5,7 @@ What was begun one way is ended that way where it can be: a position of one way 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -15,6 +15,7 @@ from componentrun.collector.fileplace import FilePosition
 from componentrun.collector.follower import Follower
 from componentrun.collector.journal import container_key
 from componentrun.collector.lines import SECOND, stamp_of
+from componentrun.collector.logend import Pace
 from componentrun.collector.position import Position
 
 if TYPE_CHECKING:
@@ -36,11 +37,17 @@ class LogFollower(Protocol):
 
     @property
     def open(self) -> bool:
-        """Whether it listens to the container now."""
+        """Whether it listens to the container now, and has given on all that came."""
 
     @property
     def heard(self) -> float:
         """When the last byte came."""
+
+    def has_read_all(self, since: float) -> bool:
+        """Whether the log was looked at after this time, had no line that was not read, and nothing came since.
+
+        A look begins if there was none.
+        """
 
     def tick(self, ended_for: float) -> None:
         """Called now and then, once the container has ended: so many seconds ago."""
@@ -59,6 +66,8 @@ class Ways:
     kube: Kube
     nodes: NodeLogs | None = None
     """None: logs are read over the Kubernetes API."""
+    pace: Pace = field(default_factory=Pace)
+    """When silent logs are looked at."""
 
     def follower(
         self, pod: PodFacts, container: ContainerFacts, view: Callable[[], View], sink: Sink, inbox: Inbox
@@ -84,6 +93,7 @@ class Ways:
             late=inbox.journal.position(key).lines > 0 or _is_old(container),
             # The agents are ours: each of their lines is written with its newline at once.
             ends_lines=container.name != names.COMPONENT,
+            pace=self.pace,
         )
 
 

@@ -16,6 +16,7 @@ from componentrun.api import names
 from componentrun.collector import lifecycle, report
 from componentrun.collector.crew import Crew
 from componentrun.collector.facts import pod_facts
+from componentrun.collector.logend import Pace
 from componentrun.collector.outlet import Outlet, UndeliverableError
 from componentrun.collector.shares import Shares
 from componentrun.collector.sink import Inbox
@@ -63,6 +64,8 @@ class Services:
     """Where logs are read from the nodes' files."""
     shares: Shares = field(default_factory=Shares)
     """What the runs may hold in memory."""
+    pace: Pace = field(default_factory=Pace)
+    """When silent logs are looked at."""
 
 
 class Worker:
@@ -99,7 +102,7 @@ class Worker:
             journal = await self._outlet.journal()
             self._count = journal.next_seq - 1
             inbox = Inbox(journal, self._state.news, self._services.metrics, self._services.shares)
-            ways = Ways(self._services.kube, self._services.nodes)
+            ways = Ways(self._services.kube, self._services.nodes, self._services.pace)
             crew = Crew(self._state, inbox, ways, self._services.settings)
             try:
                 await self._collect(journal, inbox, crew)
@@ -126,7 +129,7 @@ class Worker:
             if inbox.waiting and time.monotonic() >= self._due_at(inbox):
                 inbox.settle(quiet_for=_PAUSE)
                 await (self._wait(_PAUSE) if journal.empty else self._write(inbox))
-            elif journal.finished and journal.empty:
+            elif journal.finished and journal.empty and await self._all_in(inbox, crew):
                 problems = [*journal.problems, await self._outlet.close()]
                 await self._report(self._count, "; ".join(filter(None, problems)), self._words_lacking(journal))
                 return

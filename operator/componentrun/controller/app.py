@@ -36,6 +36,7 @@ from componentrun.controller.statuswriter import StatusWriter
 from componentrun.controller.storegate import StoreGate
 from componentrun.controller.stores import Stores
 from componentrun.controller.targets import make_watches
+from componentrun.controller.unreadpods import UnreadPods
 from componentrun.controller.workers import Workers
 from componentrun.controller.workqueue import WorkQueue
 from componentrun.process.kube import Kube, connect
@@ -75,6 +76,7 @@ class Operator:
         storages: WorkQueue[Key] = WorkQueue(flow_of=lambda key: Flow(key.namespace), workers=_STORAGE_WORKERS)
         caches.storages.listen(storages.add)
         self._queues = Queues(caches, self._look, settings.max_running)
+        self._unread = UnreadPods(self._look, settings.unread_pods)
         self._stopping = asyncio.Event()
         self._waiting_for = "the start"
         self._watches = make_watches(kube, caches, self._queue, metrics, settings.process.namespaces)
@@ -88,7 +90,7 @@ class Operator:
         slots = max(settings.workers // 2, 1)
         self._gate = gate = StoreGate(self._queue, caches, references, metrics, kube.clock.now, slots=slots)
         self._reconciler = _reconciler(
-            settings, kube, self._queues, caches, metrics, identity, references, stores, scopes, gate
+            settings, kube, self._queues, caches, metrics, identity, references, stores, scopes, gate, self._unread
         )
         self._storages = StorageWatch(kube, caches.storages, stores, scopes, storages, kube.clock.now, gate)
         self._workers = Workers(self._queue, self._reconciler, metrics, gate)
@@ -259,6 +261,8 @@ class Operator:
         self._metrics.set_waiting(self._queues.counts())
         self._metrics.set_unsupported(len(self._caches.runs.unsupported))
         self._metrics.set_store_waiting(self._gate.waiting)
+        oldest, now = self._unread.oldest, self._kube.clock.now()
+        self._metrics.set_unread(len(self._unread), 0.0 if oldest is None else (now - oldest).total_seconds())
         return self._metrics.render()
 
 
@@ -281,6 +285,7 @@ def _reconciler(
     stores: Stores,
     scopes: Scopes,
     gate: StoreGate,
+    unread: UnreadPods,
 ) -> Reconciler:
     policies = Policies(kube, Resolver(), settings.dns_cidrs, settings.ip_versions)
     start = StartSettings(settings.agent_image, settings.pod, settings.limits)
@@ -294,6 +299,7 @@ def _reconciler(
         StatusWriter(kube, caches, metrics, identity),
         settings.limits,
         kube.clock.now,
+        unread,
     )
 
 

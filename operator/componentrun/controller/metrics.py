@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, get_args
 from prometheus_client import Counter, Gauge, Histogram
 
 from componentrun.api.componentrun import Phase, WaitingFor
+from componentrun.core.outcome import EVENTS_GIVEN_UP
 from componentrun.errors import RETRIED_BEFORE_START, RETRIED_IF_NAMED
 from componentrun.process.metrics import QUICK, ProcessMetrics
 
@@ -103,7 +104,21 @@ class Metrics(ProcessMetrics):
             "componentrun_queue_wait_seconds", "From creation to the first attempt's start",
             buckets=(0.1, *_LONG), registry=registry,
         )  # fmt: skip
+        self._unread = Gauge(
+            "componentrun_unread_pods", "Pods that have ended and are kept for their last lines", registry=registry
+        )
+        self._unread_age = Gauge(
+            "componentrun_unread_pods_oldest_seconds", "How long ago the first of them ended", registry=registry
+        )
+        self._deleted_unread = Counter(
+            "componentrun_unread_pods_given_up",
+            "Runs whose last events were not waited for any longer, by why",
+            ("reason",),
+            registry=registry,
+        )
         # A counter that appears with its first value has no rate before the second.
+        for reason in EVENTS_GIVEN_UP:
+            self._deleted_unread.labels(reason)
         for reason in sorted(RETRIED_BEFORE_START | RETRIED_IF_NAMED):
             self._retries.labels(reason.value)
         self._unsupported = Gauge(
@@ -158,6 +173,15 @@ class Metrics(ProcessMetrics):
         """How many runs wait for what, now."""
         for cause in _CAUSES:
             self._waiting.labels(cause).set(by_cause.get(cause, 0))
+
+    def set_unread(self, count: int, oldest_seconds: float) -> None:
+        """How many pods are kept for their last lines, now, and how long ago the first of them ended."""
+        self._unread.set(count)
+        self._unread_age.set(oldest_seconds)
+
+    def events_given_up(self, reason: str) -> None:
+        """A run's last events are not waited for any longer."""
+        self._deleted_unread.labels(reason).inc()
 
     def run_started(self, waited: float) -> None:
         """A run's first attempt began so many seconds after the run was created."""

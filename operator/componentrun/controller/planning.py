@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from componentrun.controller.caches import Caches, Key
     from componentrun.controller.podreader import PodReader
     from componentrun.controller.queues import Queues
+    from componentrun.controller.unreadpods import UnreadPods
     from componentrun.core.actions import Plan
     from componentrun.core.observed import Limits
 
@@ -32,6 +33,7 @@ class Planner:
         caches: Caches,
         queues: Queues,
         pods: PodReader,
+        unread: UnreadPods,
         is_granted: Callable[[ComponentRun, str], bool],
         limits: Limits,
         clock: Callable[[], datetime],
@@ -40,6 +42,7 @@ class Planner:
         self._caches = caches
         self._queues = queues
         self._pods = pods
+        self._unread = unread
         self._is_granted = is_granted
         self._limits = limits
         self._clock = clock
@@ -76,6 +79,7 @@ class Planner:
             self._limits,
             earlier=self._caches.pods.earlier(key, run.metadata.uid, pod),
             turn=self._queues.turn(key),
+            crowded=self._unread.crowded(key),
             granted=pod is not None and self._is_granted(run, pod.uid),
             acting_since=self._acting_since,
         )

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from componentrun.controller.references import References
     from componentrun.controller.starting import Starter
     from componentrun.controller.statuswriter import StatusWriter
+    from componentrun.controller.unreadpods import UnreadPods
     from componentrun.core.actions import Action
     from componentrun.core.observed import Limits
     from componentrun.process.kube import Kube
@@ -81,6 +82,7 @@ class Reconciler:
         writer: StatusWriter,
         limits: Limits,
         clock: Callable[[], datetime],
+        unread: UnreadPods,
     ) -> None:
         """The clock gives the time that decisions are made by."""
         self._kube = kube
@@ -92,9 +94,10 @@ class Reconciler:
         self._writer = writer
         self._limits = limits
         self._clock = clock
+        self._unread = unread
         self._remover = Remover(kube, caches, limits)
         self._pods = PodReader(kube, caches)
-        self._planner = Planner(caches, queues, self._pods, self._is_granted, limits, clock)
+        self._planner = Planner(caches, queues, self._pods, unread, self._is_granted, limits, clock)
         self._hider = Hider(kube)
         self._memories = RunMemories()
         self.active = True
@@ -142,6 +145,7 @@ class Reconciler:
             await self._remover.sweep(key)
         self._memories.forget(key)
         self._publisher.forget(key)
+        self._unread.note(key, ())
         self._caches.pods.forget(key, only_gone=True)
         return None
 
@@ -157,6 +161,7 @@ class Reconciler:
         plan = await self._planner.plan(key, run)
         if plan is None:
             return _AT_ONCE
+        self._unread.note(key, plan.unread)
         self._queues.claim(key, starts=any(isinstance(action, StartAttempt) for action in plan.actions))
         for action in await self._hider.actions(run, plan.actions):
             run = await self._carry_out(run, action)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.api.common import quantity_value
 from componentrun.controller.lease import DEFAULT_SECONDS, LeaseSettings
+from componentrun.controller.unreadpods import DEFAULT_MOST
 from componentrun.core.networkpolicy import IPV4_ONLY
 from componentrun.core.observed import Limits
 from componentrun.core.podsettings import PodSettings
@@ -53,6 +54,8 @@ class Settings:
     """What holds for every pod."""
     max_running: int | None = None
     """How many runs of a namespace may have a pod at a time where its Storage says nothing; None: no limit."""
+    unread_pods: int = DEFAULT_MOST
+    """How many pods that have ended a node keeps for the collector to read their last lines."""
     workers: int = 64
     """Runs that are worked on at the same time; each one mostly waits for the API server. Half of them are one
     namespace's at most. A Storage has half as many slots, besides, for what waits for its store."""
@@ -80,6 +83,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         dns_cidrs=reader.read("DNS_CIDRS", _cidrs, ()),
         ip_versions=frozenset(process.ip_versions),
         max_running=reader.read("MAX_RUNNING", whole(0, _MAX_RUNNING), 0) or None,
+        unread_pods=reader.read("UNREAD_PODS", whole(0, _MAX_RUNNING), DEFAULT_MOST),
         workers=reader.read("WORKERS", whole(1, _MAX_WORKERS), 64),
         store_timeouts=_store_timeouts(reader),
         resync_seconds=reader.read("RESYNC_SECONDS", seconds(1, _MAX_LIMIT_SECONDS), 300.0),

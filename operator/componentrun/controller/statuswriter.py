@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun.api.common import API_VERSION, ObjectMeta
 from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
 from componentrun.controller.caches import Key
+from componentrun.core import conditions
 from componentrun.core import status as core_status
 from componentrun.core.actions import KubernetesEvent
 from componentrun.core.conditions import EVENTS_DELIVERED, refused
@@ -170,6 +171,9 @@ class StatusWriter:
         if new.attempts and not old.attempts:
             began = new.attempts[0].start_time
             self._metrics.run_started(max((began - (after.metadata.creation_timestamp or began)).total_seconds(), 0.0))
+        told, told_before = (conditions.find(of.conditions, conditions.EVENTS_DELIVERED) for of in (new, old))
+        if told is not None and told.status == "False" and (told_before is None or told_before.status != "False"):
+            self._metrics.events_given_up(told.reason)
         if core_status.is_terminal(new) and not core_status.is_terminal(old):
             created = after.metadata.creation_timestamp or datetime.now(UTC)
             ended = new.completion_time or datetime.now(UTC)

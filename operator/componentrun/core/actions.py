@@ -20,6 +20,7 @@ __all__ = [
     "Plan",
     "Publish",
     "StartAttempt",
+    "UnreadPod",
     "WriteStatus",
 ]
 
@@ -96,6 +97,15 @@ class KubernetesEvent:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadPod:
+    """A pod that has ended and is kept until the collector has delivered its last lines."""
+
+    uid: str
+    node: str
+    ended: datetime
+
+
 Action = WriteStatus | LookAtPod | StartAttempt | GiveGrants | Publish | DeletePod | DeleteRun | KubernetesEvent
 
 
@@ -105,3 +115,5 @@ class Plan:
 
     actions: tuple[Action, ...] = ()
     wake_at: datetime | None = None
+    unread: tuple[UnreadPod, ...] = ()
+    """Pods that nothing is done about but to keep them."""

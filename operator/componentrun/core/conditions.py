@@ -11,7 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-__all__ = ["ACCEPTED", "EVENTS_DELIVERED", "PUBLISHED", "STAGED_IN", "SUCCEEDED", "find", "refused", "with_condition"]
+__all__ = [
+    "ACCEPTED",
+    "EVENTS_DELIVERED",
+    "PUBLISHED",
+    "STAGED_IN",
+    "SUCCEEDED",
+    "find",
+    "is_settled",
+    "refused",
+    "with_condition",
+]
 
 ACCEPTED: Final = "Accepted"
 """False while an operator does not understand the run, or what it names, as in the Gateway API; else it need not be
@@ -28,6 +38,12 @@ _MAX_MESSAGE: Final = 32_768
 def find(conditions: Sequence[Condition], kind: str) -> Condition | None:
     """The condition of this type, if it is there."""
     return next((condition for condition in conditions if condition.type == kind), None)
+
+
+def is_settled(conditions: Sequence[Condition], kind: str) -> bool:
+    """Whether the condition of this type is there, and will not change any more."""
+    found = find(conditions, kind)
+    return found is not None and found.status != "Unknown"
 
 
 def refused(status: Any, problem: str, generation: int, now: datetime) -> list[Any] | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from componentrun.contract import EVENTS_WAIT_SECONDS
 from componentrun.core.queue import START, Turn
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Limits:
     """For a component that is stopped, from SIGTERM to SIGKILL."""
     stop_upload: float = 60
     """Added to that where a run has `writeAlways` tables, so that stage-out can save them."""
-    events_wait: float = 60
+    events_wait: float = EVENTS_WAIT_SECONDS
     """For the collector, before a finished pod is deleted all the same."""
     start_retry: float = 120
     """For a store or an API server that is away when a run starts or publishes."""
@@ -148,6 +149,8 @@ class Observed:
     """The pod's Secret is known to be there."""
     looked: bool = False
     """The pod was read from the API server just now, by its name: what is missing is not there."""
+    crowded: frozenset[str] = frozenset()
+    """Uids of pods whose node keeps too many pods that have ended and were not read; these ended first."""
     acting_since: datetime | None = None
     """When this operator began to act: what the collector is given to read a log begins no earlier, as both may have
     been away. None: long ago."""

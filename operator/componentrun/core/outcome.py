@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from componentrun.core import conditions
 from componentrun.core.diagnosis import Diagnosis
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from componentrun.api.common import Condition
     from componentrun.api.componentrun import Attempt, ComponentRun, ComponentRunStatus, Phase, TableStatus
     from componentrun.api.files import FileStatus
-    from componentrun.core.observed import Limits
+    from componentrun.core.observed import Limits, PodView
     from componentrun.errors import ComponentRunError
 
 __all__ = [
+    "EVENTS_GIVEN_UP",
     "TERMINAL",
     "events_delivered",
     "events_given_up",
+    "events_late",
     "finished",
     "is_terminal",
     "may_be_half",
@@ -40,6 +42,8 @@ __all__ = [
 ]
 
 TERMINAL: Final[frozenset[Phase | None]] = frozenset({"Succeeded", "Failed", "Cancelled"})
+EVENTS_GIVEN_UP: Final = ("WaitEnded", "TooManyUnreadPods")
+"""Why the operator does not wait for a run's last events any longer."""
 _CANCELLED: Final = frozenset({Reason.CANCELLED, Reason.REPLACED})
 MOST_WARNINGS: Final = 100
 """That a status names. A component may leave 20,000 files that cause one each, and an object has 1.5 MiB at most."""
@@ -290,16 +294,30 @@ def conditions_delivered(
     )
 
 
-def events_given_up(run: ComponentRun, now: datetime) -> ComponentRunStatus:
-    """The collector took longer than the operator waits for it; the pod, and with it what is left of its log, goes."""
+def events_late(run: ComponentRun, pod: PodView | None, until: datetime, now: datetime) -> ComponentRunStatus:
+    """The collector is later than it should be: the pod, if there is one, is kept for it until then."""
+    kept = f"Pod `{pod.name}` on node `{pod.node}` is kept" if pod is not None else "They are waited for"
+    message = (
+        f"The collector has not delivered the last events yet. {kept} until {until:%H:%M:%S} UTC. "
+        "Look whether the collector runs and whether it reaches the node and the object store."
+    )
+    return _told(run, "Unknown", "WaitingForCollector", message, now)
+
+
+def events_given_up(run: ComponentRun, now: datetime, *, crowded: bool = False) -> ComponentRunStatus:
+    """The operator does not wait any longer; the pod, and with it what is left of its log, goes."""
     said = run.status.events.message if run.status.events else ""
-    message = "The collector did not deliver the last events in time; the end of the log may be missing."
-    return _told(run, "False", "WaitEnded", f"{message} It said: {said}" if said else message, now)
+    why = "while its node kept too many pods that were not read" if crowded else "in time"
+    message = f"The collector did not deliver the last events {why}; the end of the log may be missing."
+    reason = EVENTS_GIVEN_UP[crowded]
+    return _told(run, "False", reason, f"{message} It said: {said}" if said else message, now)
 
 
-def _told(run: ComponentRun, status: str, reason: str, message: str, now: datetime) -> ComponentRunStatus:
+def _told(
+    run: ComponentRun, status: Literal["True", "False", "Unknown"], reason: str, message: str, now: datetime
+) -> ComponentRunStatus:
     changed = conditions.with_condition(
-        run.status.conditions, conditions.EVENTS_DELIVERED, "True" if status == "True" else "False", reason, message,
+        run.status.conditions, conditions.EVENTS_DELIVERED, status, reason, message,
         generation=run.metadata.generation, now=now,
     )  # fmt: skip
     return run.status.model_copy(update={"conditions": changed})

@@ -30,10 +30,13 @@ from componentrun.core.removing import (
     KILL_GRACE_SECONDS,
     dismiss,
     earliest,
+    events_late_at,
     events_waited_for,
+    is_crowded,
     kept_until,
     kill,
     leftovers,
+    unread,
 )
 from componentrun.core.results import agent_reason
 from componentrun.core.waiting import (
@@ -75,9 +78,10 @@ def plan(observed: Observed) -> Plan:
     if look is not None:
         return Plan((look,), observed.now)
     # First, as what follows may have to be tried again.
-    removals, look_again = leftovers(observed)
+    removals, look_again, unread_before = leftovers(observed)
     step = _next_step(observed)
-    return Plan((*removals, *step.actions), earliest(step.wake_at, look_again, _labels_again(observed)))
+    wake_at = earliest(step.wake_at, look_again, _labels_again(observed))
+    return Plan((*removals, *step.actions), wake_at, (*unread_before, *step.unread))
 
 
 def _labels_again(o: Observed) -> datetime | None:
@@ -311,19 +315,24 @@ def _after_the_end(o: Observed) -> Plan:
     """The pod goes when its events are delivered, or the wait for that is over; the run when its time to live is."""
     run, end = o.run, o.run.status.completion_time or o.now
     pod = o.pod if o.pod is not None and not o.pod.gone else None
-    if conditions.find(run.status.conditions, conditions.EVENTS_DELIVERED) is not None:
+    if conditions.is_settled(run.status.conditions, conditions.EVENTS_DELIVERED):
         rest = _clean_up(o, pod, end)
         if DeleteRun() in rest.actions:
             return rest
         return _write(o, status.seen_again(run), *rest.actions, wake_at=rest.wake_at)
-    wait_ends = events_waited_for(o, end)
+    wait_ends, late_at = events_waited_for(o, pod, end), events_late_at(o, end)
     if run.status.events is not None and run.status.events.delivered:
         return _write(o, status.events_delivered(run, o.now), *_clean_up(o, pod, end).actions, wake_at=o.now)
     if o.now >= wait_ends:
-        return _write(o, status.events_given_up(run, o.now), *_clean_up(o, pod, end).actions, wake_at=o.now)
+        given_up = status.events_given_up(run, o.now, crowded=is_crowded(o, pod))
+        return _write(o, given_up, *_clean_up(o, pod, end).actions, wake_at=o.now)
     # A pod that has not ended must not start its component after all, now that the run is said to have failed.
     early = kill(pod) if pod is not None and not has_ended(pod, o.limits, o.now) else ()
-    return Plan(early, wait_ends)
+    kept = unread(pod, end)
+    if o.now < late_at:
+        return Plan(early, min(late_at, wait_ends), kept)
+    said = _write(o, status.events_late(run, pod, wait_ends, o.now), *early, wake_at=wait_ends)
+    return Plan(said.actions, said.wake_at, kept)
 
 
 def _clean_up(o: Observed, pod: PodView | None, end: datetime) -> Plan:

@@ -1,4 +1,9 @@
-"""When a pod goes: after its events are delivered, or when the wait for that is over, and never while it is of use."""
+"""When a pod goes: after its events are delivered, or when the wait for that is over, and never while it is of use.
+
+A pod that has ended is cheap: neither the scheduler nor the kubelet's limit of pods nor a ResourceQuota of `pods`
+counts it. What it takes is disk for its logs and a place in the kubelet's lists. So it is kept for long while its lines
+were not read, but only so many on a node (`Observed.crowded`); a collector that works needs seconds.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api.common import duration_seconds
-from componentrun.core.actions import DeletePod
+from componentrun.core.actions import DeletePod, UnreadPod
 from componentrun.core.waiting import has_ended
 
 if TYPE_CHECKING:
@@ -16,10 +21,25 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRunStatus
     from componentrun.core.observed import Limits, Observed, PodView
 
-__all__ = ["KILL_GRACE_SECONDS", "dismiss", "earliest", "events_waited_for", "kept_until", "kill", "leftovers"]
+__all__ = [
+    "KILL_GRACE_SECONDS",
+    "dismiss",
+    "earliest",
+    "events_late_at",
+    "events_waited_for",
+    "is_crowded",
+    "kept_until",
+    "kill",
+    "leftovers",
+    "unread",
+]
 
 KILL_GRACE_SECONDS: Final = 1
 """Grace of a deletion that is to end it. Not 0: that removes the object before the containers have been stopped."""
+
+_LATE_SECONDS: Final = 60
+"""A collector that works has delivered the last lines by then. Before, nothing is said about the wait, and no pod goes
+because there are too many."""
 
 
 def kill(pod: PodView) -> tuple[DeletePod, ...]:
@@ -42,9 +62,38 @@ def dismiss(pod: PodView, limits: Limits) -> tuple[DeletePod, ...]:
     return (DeletePod(pod.name, pod.uid, grace),)
 
 
-def events_waited_for(o: Observed, end: datetime) -> datetime:
-    """Until when the collector may read what was printed before this time. Not over when an operator comes back."""
-    return max(end, o.acting_since or end) + timedelta(seconds=o.limits.events_wait)
+def events_waited_for(o: Observed, pod: PodView | None, end: datetime) -> datetime:
+    """Until when the collector may read what was printed before this time. Not over when an operator comes back.
+
+    Not for long where the pod's node keeps too many that were not read, nor where a container still runs (a sidecar
+    that nobody stops): that takes resources, and may be in the way of the next attempt. A pod that was told to end goes
+    by itself: to give it up early, as its node does not answer, would gain nothing.
+    """
+    runs_on = pod is not None and not (pod.gone or pod.ended or pod.deleted_at is not None)
+    if runs_on or is_crowded(o, pod):
+        return events_late_at(o, end)
+    return _waits_since(o, end) + timedelta(seconds=o.limits.events_wait)
+
+
+def is_crowded(o: Observed, pod: PodView | None) -> bool:
+    """Whether the pod can't be kept for long, as its node keeps too many."""
+    return pod is not None and pod.uid in o.crowded
+
+
+def events_late_at(o: Observed, end: datetime) -> datetime:
+    """When the collector should have delivered what was printed before this time."""
+    return _waits_since(o, end) + timedelta(seconds=min(_LATE_SECONDS, o.limits.events_wait))
+
+
+def _waits_since(o: Observed, end: datetime) -> datetime:
+    return max(end, o.acting_since or end)
+
+
+def unread(pod: PodView | None, end: datetime) -> tuple[UnreadPod, ...]:
+    """The pod, where it has ended and is there for its lines alone."""
+    if pod is None or pod.gone or not pod.ended or pod.deleted_at is not None:
+        return ()
+    return (UnreadPod(pod.uid, pod.node, end),)
 
 
 def kept_until(o: Observed, pod: PodView, end: datetime) -> datetime:
@@ -55,8 +104,8 @@ def kept_until(o: Observed, pod: PodView, end: datetime) -> datetime:
     return end + timedelta(seconds=duration_seconds(ttl))
 
 
-def leftovers(o: Observed) -> tuple[tuple[DeletePod, ...], datetime | None]:
-    """What is to be done about pods of attempts that another one follows, and when to look at them again.
+def leftovers(o: Observed) -> tuple[tuple[DeletePod, ...], datetime | None, tuple[UnreadPod, ...]]:
+    """What is to be done about pods of attempts that another one follows, when to look again, and which are kept.
 
     A pod whose attempt the status does not know was made by an operator that had been superseded: it goes at once.
     """
@@ -64,14 +113,17 @@ def leftovers(o: Observed) -> tuple[tuple[DeletePod, ...], datetime | None]:
     delivered = _delivered(o.run.status)
     actions: tuple[DeletePod, ...] = ()
     times: list[datetime | None] = []
+    kept: tuple[UnreadPod, ...] = ()
     for pod in _replaced(o):
         attempt = known.get(pod.uid)
-        due = events_waited_for(o, (attempt.completion_time or attempt.start_time) if attempt is not None else o.now)
+        end = (attempt.completion_time or attempt.start_time) if attempt is not None else o.now
+        due = events_waited_for(o, pod, end)
         if attempt is None or attempt.number <= delivered or o.now >= due:
             actions += kill(pod)
         else:
             times.append(due)
-    return actions, earliest(*times)
+            kept += unread(pod, end)
+    return actions, earliest(*times), kept
 
 
 def earliest(*times: datetime | None) -> datetime | None:

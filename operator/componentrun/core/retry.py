@@ -120,7 +120,7 @@ def in_the_way(pod: PodView | None, limits: Limits, now: datetime) -> datetime |
         return None
     lost = given_up_at(pod, limits)
     if lost is None:
-        return now + timedelta(seconds=limits.events_wait)
+        return now + timedelta(seconds=limits.node_lost)
     return None if now >= lost else lost
 
 

@@ -1,8 +1,8 @@
 """The next ComponentRunStatus. Pure; `status.events` belongs to the collector and is only ever copied.
 
 Every function takes the observed run and gives back its next status; where nothing changes it is equal to the old one,
-so that nothing is written. A terminal phase is never left: once there, only `events_delivered` and `events_given_up`
-change anything. How runs end is in `outcome.py`.
+so that nothing is written. A terminal phase is never left: once there, only `events_delivered`, `events_late` and
+`events_given_up` change anything. How runs end is in `outcome.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from componentrun.core.outcome import (
     TERMINAL,
     events_delivered,
     events_given_up,
+    events_late,
     finished,
     is_terminal,
     may_be_half,
@@ -50,6 +51,7 @@ __all__ = [
     "attempt_started",
     "events_delivered",
     "events_given_up",
+    "events_late",
     "finished",
     "held_up",
     "is_terminal",

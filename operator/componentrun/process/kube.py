@@ -161,9 +161,9 @@ class Kube:
 
     @asynccontextmanager
     async def log(
-        self, namespace: str, pod: str, container: str, *, since: str | None, follow: bool
+        self, namespace: str, pod: str, container: str, *, since: str | None, follow: bool, tail: int | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A container's log with timestamps; since: a whole second in RFC 3339.
+        """A container's log with timestamps; since: a whole second in RFC 3339; tail: only so many lines at its end.
 
         Raises:
             NotFoundError: no such pod or container, or its kubelet does not know it (any more, or yet).
@@ -173,6 +173,8 @@ class Kube:
         query = {"container": container, "timestamps": "true", "follow": "true" if follow else "false"}
         if since is not None:
             query["sinceTime"] = since
+        if tail is not None:
+            query["tailLines"] = str(tail)
         async with self._open("GET", PODS.path(namespace, pod, "log"), query=query, limits=_LOG_TIMEOUT) as answer:
             yield answer
 

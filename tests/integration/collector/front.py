@@ -46,6 +46,7 @@ class Front:
         self._watchers: list[asyncio.Queue[dict[str, Any] | None]] = []
         self._idle: list[asyncio.Queue[dict[str, Any] | None]] = []
         self._logs: list[web.Request] = []
+        self._muted: set[web.Request] = set()
         self._log_server: dict[str, Any] | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -78,6 +79,10 @@ class Front:
     def cut_logs(self) -> None:
         """Break off all open log streams in the middle of what they send."""
         self._call(self._cut())
+
+    def mute_logs(self) -> None:
+        """Let nothing more through of the open log streams: so does a kubelet whose file was rotated away."""
+        self._call(self._mute())
 
     def forget_versions(self) -> None:
         """As after a compaction: watches end, and no old version can be watched from."""
@@ -140,6 +145,9 @@ class Front:
             if request.transport is not None:
                 request.transport.abort()
 
+    async def _mute(self) -> None:
+        self._muted.update(self._logs)
+
     async def _forget(self) -> None:
         self._version += 100
         self._history.clear()
@@ -191,10 +199,12 @@ class Front:
                 self._logs.append(request)
             try:
                 async for chunk in answer.content.iter_any():
-                    await response.write(chunk)
+                    if request not in self._muted:
+                        await response.write(chunk)
             finally:
                 if is_log:
                     self._logs.remove(request)
+                    self._muted.discard(request)
             return response
 
     async def _log_servers(self, request: web.Request, pod: dict[str, Any]) -> web.StreamResponse:

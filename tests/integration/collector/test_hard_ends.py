@@ -61,6 +61,23 @@ async def test_streams_that_are_cut_again_and_again(lab: Lab, collector: Collect
     print(f"{count} lines, {CUTS} cuts, {collector.metric('componentrun_collector_reconnects_total'):.0f} reconnects")  # noqa: T201 - a figure for whoever looks
 
 
+async def test_a_stream_that_falls_silent_is_replaced_while_the_container_runs(lab: Lab, collector: Collector) -> None:
+    collector.start()
+    lab.run("silent")
+    lab.start("silent", "python3", "-c", PRINTS_ON, "20")
+    wait("lines flow", lambda: collector.metric("componentrun_collector_lines_total"))
+    lab.front.mute_logs()
+    replaced = 'componentrun_collector_reconnects_total{cause="silent"} 1.0'
+    wait("the stream is replaced", lambda: replaced in collector.get("/metrics")[1])
+    lab.let_go("silent")
+    wait("the pod ended", lambda: lab.pod_phase("silent") == "Succeeded")
+    lab.end("silent")
+    status = wait("delivered", lambda: lab.delivered("silent"))
+    found, count = printed(await lab.events("silent"))
+    assert found == list(range(1, count + 1))
+    assert status["message"] == ""
+
+
 @BOTH_WAYS
 @pytest.mark.parametrize("grace", [0, 10])
 async def test_a_pod_that_is_deleted_is_read_to_its_end(lab: Lab, collector: Collector, grace: int) -> None:
@@ -117,7 +134,7 @@ async def test_two_collectors_on_one_run_do_not_mix(lab: Lab, collector: Collect
 
 @BOTH_WAYS
 async def test_a_log_that_can_not_be_read_ends_with_an_event_that_says_so(lab: Lab, collector: Collector) -> None:
-    collector.environment["COMPONENTRUN_COLLECTOR_DRAIN_SECONDS"] = "5"
+    collector.environment["COMPONENTRUN_EVENTS_WAIT_SECONDS"] = "7"
     lab.refuse()
     collector.start()
     lab.run("away")
@@ -133,7 +150,7 @@ async def test_a_log_that_can_not_be_read_ends_with_an_event_that_says_so(lab: L
 @BOTH_WAYS
 async def test_a_sidecar_that_runs_on_does_not_hold_up_the_end(lab: Lab, collector: Collector) -> None:
     # Longer than is waited below: it is not that its log was given up.
-    collector.environment["COMPONENTRUN_COLLECTOR_DRAIN_SECONDS"] = "500"
+    collector.environment["COMPONENTRUN_EVENTS_WAIT_SECONDS"] = "700"
     collector.start()
     lab.run("stuck")
     sidecar = {

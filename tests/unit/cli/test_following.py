@@ -11,6 +11,7 @@ import pytest
 
 from componentrun.cli.cluster import RUNS
 from componentrun.cli.errors import EnvironmentFault
+from componentrun.contract import EVENTS_WAIT_SECONDS
 from componentrun.errors import PlatformError, Reason, TransientError
 from tests.unit.cli.world import START
 
@@ -103,11 +104,59 @@ def test_follow_shows_each_line_once_as_it_comes_and_waits_for_the_last_ones(wor
     assert world.now == START + timedelta(seconds=2)
 
 
-def test_without_a_collector_follow_ends_after_a_while_and_says_so(world: World) -> None:
+def events_condition(status: str, reason: str, message: str) -> dict[str, Any]:
+    at = START.isoformat()
+    told = {"type": "EventsDelivered", "status": status, "reason": reason, "message": message, "lastTransitionTime": at}
+    return {"conditions": [told]}
+
+
+def test_follow_says_what_it_waits_for_until_the_operator_waits_no_longer(world: World) -> None:
+    late = events_condition("Unknown", "WaitingForCollector", "Pod `one-1` is kept until 08:15:00 UTC.")
+    given_up = events_condition("False", "WaitEnded", "The end of the log may be missing.")
+    nothing = [lambda: None] * 20
+    result = submit(
+        world,
+        "--follow",
+        script=[
+            lambda: world.ended("one"),
+            *nothing,
+            lambda: world.cluster.status("one", **late),
+            *nothing,
+            lambda: world.cluster.status("one", **given_up),
+        ],
+    )
+    assert result.exit_code == 0
+    waits = [line for line in result.stderr.splitlines() if line.startswith("the run is over; waiting for")]
+    assert [line.partition("events: ")[2].partition(" Ctrl-C")[0] for line in waits] == [
+        "the collector has not delivered them yet.",
+        "Pod `one-1` is kept until 08:15:00 UTC.",
+    ]
+    assert "the last events of `one` are not delivered: The end of the log may be missing." in result.stderr
+
+
+def test_without_collector_and_operator_follow_ends_a_minute_after_the_longest_wait(world: World) -> None:
     result = submit(world, "--follow", script=[lambda: world.ended("one")])
     assert result.exit_code == 0
-    assert world.now == START + timedelta(seconds=30.5)
-    assert "the last events of `one` were not delivered within 30s" in result.stderr
+    assert world.now == START + timedelta(seconds=EVENTS_WAIT_SECONDS + 60.5)
+    assert "the last events of `one` are not delivered: they were waited for for 960s" in result.stderr
+
+
+def test_a_run_that_is_over_in_time_is_over_though_its_events_are_late(world: World) -> None:
+    result = submit(world, "--follow", "--wait-timeout", "20s", script=[lambda: world.ended("one")])
+    assert result.exit_code == 0
+    assert world.now == START + timedelta(seconds=20)
+    assert "the last events of `one` are not delivered" in result.stderr
+
+
+def test_ctrl_c_behind_the_end_says_how_it_ended(world: World) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    result = submit(world, "--follow", script=[lambda: world.ended("one"), interrupt])
+    assert result.exit_code == 130
+    assert "ComponentRun `one` Succeeded" in result.stderr
+    assert "`componentrun events one --namespace team` shows them" in result.stderr
+    assert "goes on" not in result.stderr
 
 
 def test_follow_goes_on_without_events_where_storage_can_not_be_read(world: World) -> None:

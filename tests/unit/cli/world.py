@@ -340,7 +340,7 @@ class World:
 
     def _sleep(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
-        assert self.now < START + timedelta(minutes=10), "the command waits for what does not come"
+        assert self.now < START + timedelta(minutes=20), "the command waits for what does not come"
         if self.script:
             self.script.pop(0)()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections import defaultdict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,10 @@ class FakeKube:
 
     objects: dict[tuple[Resource, str], dict[str, Any]] = field(default_factory=dict)
     plays: dict[str, list[Play]] = field(default_factory=dict)
+    last_lines: defaultdict[str, Play] = field(default_factory=lambda: defaultdict(Play))
+    """What is answered where only the last line of a log is asked for."""
+    looks: int = 0
+    """How often it was."""
     asked: list[dict[str, Any]] = field(default_factory=list)
     patched: list[dict[str, Any]] = field(default_factory=list)
     patch_errors: list[KubeError] = field(default_factory=list)
@@ -94,8 +99,12 @@ class FakeKube:
 
     @asynccontextmanager
     async def log(
-        self, _namespace: str, pod: str, name: str, *, since: str | None, follow: bool
+        self, _namespace: str, pod: str, name: str, *, since: str | None, follow: bool, tail: int | None = None
     ) -> AsyncIterator[Response]:
+        if tail is not None:
+            self.looks += 1
+            yield Response(self.last_lines[name])
+            return
         self.asked.append({"pod": pod, "container": name, "since": since, "follow": follow})
         await asyncio.sleep(0)
         plays = self.plays.get(name) or [Play()]

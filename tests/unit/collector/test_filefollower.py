@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -296,3 +297,16 @@ async def test_a_full_journal_is_waited_for(scene: Scene) -> None:
     sink = await scene.run()
     assert sink.texts == [*map(str, range(1000))]
     assert sink.waited == 3
+
+
+async def test_all_is_read_when_a_request_that_was_made_after_the_question_brings_nothing(scene: Scene) -> None:
+    running = asyncio.create_task(scene.run())
+    scene.runtime.print(b"a")
+    await scene.until(lambda: scene.sink.texts == ["a"])
+    asked = time.monotonic()
+    assert not scene.follower.has_read_all(asked)
+    await scene.until(lambda: scene.follower.has_read_all(asked))
+    scene.runtime.print(b"b")
+    await scene.until(lambda: scene.sink.texts == ["a", "b"])
+    assert not scene.follower.has_read_all(asked)
+    running.cancel()

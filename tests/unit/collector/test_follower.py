@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.collector import follower as module
+from componentrun.collector import logend
 from componentrun.collector.follower import Follower, View
 from componentrun.collector.lines import SECOND
 from componentrun.collector.metrics import Metrics
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from componentrun.collector.lines import Line
 
 T0 = 1_795_506_393 * SECOND
+RECONNECTS = "componentrun_collector_reconnects_total"
 RUNS = View(ended=False, gone=False, never_ran=False, restarts=0, overdue=False)
 
 
@@ -382,3 +384,93 @@ async def test_a_restarted_sidecar_begins_a_new_log_without_a_gap() -> None:
     ]
     sink = await scene.run()
     assert (sink.texts, sink.problems) == (["a", "b"], [])
+
+
+class TestSilence:
+    """An open stream that brings nothing proves nothing: the last line of the log is looked at."""
+
+    @pytest.fixture(autouse=True)
+    def _soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(logend, "_SILENCE", (0.01, 0.02))
+        monkeypatch.setattr(logend, "_GRACE", 0.005)
+
+    def reconnects(self, scene: Scene) -> float:
+        return float(scene.metrics.registry.get_sample_value(RECONNECTS, {"cause": "silent"}) or 0)
+
+    async def looked(self, scene: Scene, times: int) -> None:
+        async with asyncio.timeout(5):
+            while scene.kube.looks < times:  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.005)
+
+    async def test_a_stream_that_lacks_lines_of_the_log_is_opened_anew(self) -> None:
+        """The kubelet follows a file that was rotated away."""
+        scene = Scene([])
+        scene.plays += [
+            Play(log("a"), hang=True),
+            Play(log("a", "b"), then=scene.sets(ended=True)),
+            Play(log("a", "b")),
+        ]
+        scene.kube.last_lines["component"] = Play(log("b", begin=1))
+        sink = await scene.run()
+        assert (sink.texts, sink.problems) == (["a", "b"], [])
+        assert self.reconnects(scene) == 1
+
+    async def test_a_stream_is_left_open_where_the_container_says_nothing(self) -> None:
+        scene = Scene([Play(log("a"), hang=True)])
+        scene.kube.last_lines["component"] = Play(log("a"))
+        running = asyncio.create_task(scene.run())
+        await self.looked(scene, 3)
+        assert len(scene.kube.asked) == 1
+        running.cancel()
+
+    @pytest.mark.parametrize("answer", [Play(b""), Play(log("not ended", end=b"")), Play(b"unable to retrieve\n")])
+    async def test_what_says_nothing_about_the_last_line_leaves_it_open(self, answer: Play) -> None:
+        """The file is new, the line is not finished, or the kubelet has a problem."""
+        scene = Scene([Play(hang=True)])
+        scene.kube.last_lines["component"] = answer
+        running = asyncio.create_task(scene.run())
+        await self.looked(scene, 3)
+        assert len(scene.kube.asked) == 1
+        running.cancel()
+
+    async def test_a_stream_whose_lines_wait_for_room_is_not_looked_at(self) -> None:
+        scene = Scene([Play(log("a", "b"), hang=True)])
+        room, waits = asyncio.Event(), asyncio.Event()
+
+        async def full() -> None:
+            waits.set()
+            await room.wait()
+
+        scene.sink.room_at, scene.sink.room = 2, full  # type: ignore[method-assign]  # the fault of this test
+        scene.kube.last_lines["component"] = Play(log("c", begin=2))
+        running = asyncio.create_task(scene.run())
+        await waits.wait()
+        await asyncio.sleep(0.1)
+        assert (scene.kube.looks, scene.follower.open) == (0, False)
+        room.set()
+        await self.looked(scene, 1)
+        running.cancel()
+
+    async def test_the_last_part_of_a_long_line_is_known(self) -> None:
+        """The last line of a log in parts is its last part, with the time of that."""
+        scene = Scene([Play(log("x" * 40_000), hang=True)])
+        scene.kube.last_lines["component"] = Play(log("x" * (40_000 - 2 * 16_384), begin=5))
+        running = asyncio.create_task(scene.run())
+        await self.looked(scene, 2)
+        assert len(scene.kube.asked) == 1
+        running.cancel()
+
+    async def test_all_silent_containers_together_are_looked_at_ten_times_a_second(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slept: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+
+        monkeypatch.setattr(logend.time, "monotonic", lambda: 1_000.0)
+        monkeypatch.setattr(logend.asyncio, "sleep", sleep)
+        pace = logend.Pace()
+        for _ in range(800):
+            await pace.turn()
+        assert slept == pytest.approx([number / 10 for number in range(800)])

@@ -85,7 +85,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("limits", [Limits(), Limits(bytes=3 * 10**6)], ids=["within its limits", "beyond them"])
 async def test_quiet_runs_are_delivered_while_another_prints_without_end(limits: Limits) -> None:
     """Nothing is timed: the noise ends only when all others are delivered, so that a test without fairness hangs."""
-    world = World(settings=Settings(segment_seconds=0.05, drain_seconds=0.2, limits=limits))
+    world = World(settings=Settings(segment_seconds=0.05, events_wait=0.25, limits=limits))
     noise, kube = Endless(), world.kube
 
     def log(_namespace: str, pod: str, _name: str, **_: Any) -> Any:

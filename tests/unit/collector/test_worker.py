@@ -251,8 +251,11 @@ async def test_a_sidecar_that_goes_on_does_not_hold_the_end_up(monkeypatch: pyte
     world = World()
     world.kube.add_secret("clean-1", [])
     world.kube.plays[names.STAGE_OUT] = [Play(log("waiting"), hang=True)]
-    state = RunState(ended_run(attempts=[ATTEMPT], phase="Failed", result="Error", reason="ImagePullFailed"))
-    pod = raw_pod(container(names.STAGE_OUT, "running"), container(names.COMPONENT, "waiting"), phase="Pending")
+    state = RunState(ended_run(attempts=[ATTEMPT], phase="Failed", result="Error", reason="StageInFailed"))
+    failed = container(names.STAGE_IN, "terminated", exitCode=1)
+    waits = container(names.COMPONENT, "waiting")
+    pod = raw_pod(container(names.STAGE_OUT, "running"), failed, waits, phase="Pending")
+    world.kube.last_lines[names.STAGE_OUT] = Play(log("waiting"))
     world.kube.objects[PODS, "clean-1"] = pod
     state.pod_changed(pod_facts(pod))
     await world.work(state)

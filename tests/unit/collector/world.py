@@ -69,7 +69,7 @@ class World:
 
     kube: FakeKube = field(default_factory=FakeKube)
     stores: FakeStores = field(default_factory=FakeStores)
-    settings: Settings = field(default_factory=lambda: Settings(segment_seconds=0.05, drain_seconds=0.2))
+    settings: Settings = field(default_factory=lambda: Settings(segment_seconds=0.05, events_wait=0.25))
     metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:

@@ -41,6 +41,7 @@ from componentrun.controller.starting import Starter, StartSettings
 from componentrun.controller.statuswriter import StatusWriter
 from componentrun.controller.storegate import StoreGate
 from componentrun.controller.stores import OpenStorage, Stores
+from componentrun.controller.unreadpods import DEFAULT_MOST, UnreadPods
 from componentrun.controller.workqueue import WorkQueue
 from componentrun.core.observed import Limits
 from componentrun.core.podsettings import PodSettings
@@ -361,6 +362,7 @@ class World:
         """That the component leaves besides."""
         self.failing_inputs = 0
         """So many attempts, from the first, end before their component starts."""
+        self.unread_pods = DEFAULT_MOST
         self.limits = Limits(events_wait=3, start_retry=10, publish_retry=15)
         self.max_running: int | None = None
         self.storage: dict[str, Any] = {}
@@ -489,6 +491,7 @@ class FakeOperator:
         self.queue: WorkQueue[Key] = WorkQueue(flow_of=Flows(self.caches.runs).of, workers=workers)
         self.queues = Queues(self.caches, self.queue.add, world.max_running)
         self.metrics = Metrics()
+        self.unread = UnreadPods(self.queue.add, world.unread_pods)
         kube = cast("Kube", world.kube)
         self.opens = opens = FakeStores(world.store, world.storage)
         if self.world.scope.means is Means.NONE and world.storage:
@@ -519,6 +522,7 @@ class FakeOperator:
             writer,
             world.limits,
             self._clock,
+            self.unread,
         )
         self._unheard: tuple[str, ...] = ()
         self._busy = False

@@ -15,12 +15,15 @@ from componentrun.core.actions import (
     Plan,
     Publish,
     StartAttempt,
+    UnreadPod,
     WriteStatus,
 )
 from componentrun.core.plan import plan
+from componentrun.core.podview import read_pod
 from componentrun.core.redaction import needs_redaction
 from componentrun.core.removing import KILL_GRACE_SECONDS
 from componentrun.core.status import held_up
+from componentrun.core.waiting import occupies
 from componentrun.errors import TransientError
 from tests.unit.core.make import (
     LIMITS,
@@ -542,7 +545,51 @@ class TestAfterTheEnd:
         return make_pod(stage_in=done_in(), component=ended(1), stage_out=done_out(), phase="Failed")
 
     def test_the_pod_stays_until_its_events_are_delivered(self) -> None:
-        assert plan(observe(make_run(status=self.final()), self.pod(), seconds=31)) == Plan((), at(90))
+        found = plan(observe(make_run(status=self.final()), self.pod(), seconds=31))
+        assert found == Plan((), at(90), (UnreadPod("pod-uid", "node-a", at(30)),))
+
+    def test_a_late_collector_is_waited_for_aloud(self) -> None:
+        found = plan(observe(make_run(status=self.final()), self.pod(), seconds=90))
+        assert condition(written(found), "EventsDelivered") == ("Unknown", "WaitingForCollector")
+        (told,) = (item.message for item in written(found).conditions if item.type == "EventsDelivered")
+        assert "Pod `daily-1` on node `node-a` is kept until 12:15:30 UTC" in told
+        assert (others(found), found.wake_at, len(found.unread)) == ([], at(930), 1)
+        again = observe(make_run(status=written(found).to_dict()), self.pod(), seconds=500)
+        assert plan(again) == replace(found, actions=())
+
+    def test_a_late_collector_may_deliver_all_the_same(self) -> None:
+        late = written(plan(observe(make_run(status=self.final()), self.pod(), seconds=90))).to_dict()
+        status = late | {"events": {"count": 3, "delivered": True}}
+        found = plan(observe(make_run(status=status), self.pod(), seconds=91))
+        assert condition(written(found), "EventsDelivered") == ("True", "Delivered")
+        assert (others(found), found.unread) == ([KILL], ())
+
+    def test_of_too_many_on_a_node_those_go_that_ended_first_but_none_before_a_collector_could_have_read_it(
+        self,
+    ) -> None:
+        run, crowded = make_run(status=self.final()), frozenset({"pod-uid"})
+        early = plan(replace(observe(run, self.pod(), seconds=31), crowded=crowded))
+        assert (early.actions, early.wake_at) == ((), at(90))
+        found = plan(replace(observe(run, self.pod(), seconds=90), crowded=crowded))
+        assert condition(written(found), "EventsDelivered") == ("False", "TooManyUnreadPods")
+        assert (others(found), found.unread) == ([KILL], ())
+
+    def test_a_pod_in_which_a_sidecar_still_runs_is_not_kept_for_long(self) -> None:
+        """It takes resources, and places of a quota."""
+        pod = make_pod(stage_in=ended(1), component=waiting(), stage_out=running())
+        found = plan(observe(make_run(status=self.final()), pod, seconds=90))
+        assert condition(written(found), "EventsDelivered") == ("False", "WaitEnded")
+        assert (others(found), found.unread) == ([KILL], ())
+
+    def test_the_lines_of_a_lost_node_are_waited_for_as_long_as_others(self) -> None:
+        """It may come back; its pod was told to end, and is in nobody's way."""
+        pod = make_pod(stage_in=done_in(), component=running(), stage_out=running(), deleted=(20, 1))
+        found = plan(observe(make_run(status=self.final(reason="NodeLost")), pod, seconds=90))
+        assert condition(written(found), "EventsDelivered") == ("Unknown", "WaitingForCollector")
+        assert (others(found), found.wake_at, found.unread) == ([], at(930), ())
+
+    def test_an_ended_pod_keeps_no_place_in_the_queue(self) -> None:
+        assert not occupies(read_pod(self.pod()))
 
     def test_then_it_goes(self) -> None:
         status = self.final(events={"count": 3, "delivered": True})
@@ -571,7 +618,7 @@ class TestAfterTheEnd:
         assert after.last_words == known.get("lastWords")
 
     def test_it_goes_too_when_the_wait_is_over_and_the_condition_says_so(self) -> None:
-        found = plan(observe(make_run(status=self.final()), self.pod(), seconds=90))
+        found = plan(observe(make_run(status=self.final()), self.pod(), seconds=930))
         assert condition(written(found), "EventsDelivered") == ("False", "WaitEnded")
         assert others(found) == [KILL]
 
