@@ -98,7 +98,7 @@ class Masks:
         self._sealed: dict[str, str] | None = None
 
     def join(self, pod_uid: str, key: bytes, redactor: Redactor) -> None:
-        """A pod of the run is followed: its redactor learns all values, and the checkpoint can be opened with its key."""
+        """A pod of the run is followed: its redactor learns all values, and its key opens and closes the checkpoint."""
         self._keys[pod_uid], self._redactors[pod_uid] = key, redactor
         self._sealed = None
         values = _opened(self.locked.get(pod_uid, ""), key)

@@ -46,6 +46,18 @@ async def test_values_that_are_not_hidden_are_told_once_for_each_cause() -> None
     assert world.reported()["message"] == ""
 
 
+async def test_a_structured_line_may_ask_as_well() -> None:
+    world = World()
+    lines = (
+        json.dumps({"message": f"::add-mask::{VALUE}", "level": "info"}),
+        json.dumps({"message": "m", "is": VALUE}),
+    )
+    await world.work(with_pod(world, Play(log(*lines))))
+    found = [event for event in await world.events() if event.source == names.COMPONENT]
+    assert [event.message for event in found] == [f"::add-mask::{MARK}", "m"]
+    assert found[1].params == {"is": MARK}
+
+
 async def interrupted(world: World, *lines: str) -> RunState:
     """A collector has written these lines, and was killed then."""
     world.kube.add_secret("clean-1", [])

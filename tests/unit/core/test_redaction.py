@@ -42,6 +42,19 @@ def test_every_form_is_hidden(form: str) -> None:
     assert MARK in text
 
 
+def test_last_words_hide_what_they_ask_to_have_hidden() -> None:
+    words = "::add-mask::correct-horse\nit is correct-horse"
+    assert redact_text(words, []) == f"::add-mask::{MARK}\nit is {MARK}"
+
+
+def test_a_value_that_the_last_words_ask_to_hide_is_hidden_in_the_message_too() -> None:
+    status_before = started_status().model_copy(
+        update={"last_words": "::add-mask::correct-horse", "message": "It said: correct-horse"}
+    )
+    after = redact_status(status_before, ())
+    assert "correct-horse" not in after.model_dump_json()
+
+
 def test_the_longer_of_two_values_leaves_no_rest() -> None:
     assert redact_text("abcdef", ["abc", "abcdef"]) == MARK
 
