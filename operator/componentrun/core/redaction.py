@@ -1,7 +1,7 @@
 """Secrets never appear in a status: the component's last words come from its log, which nobody has redacted.
 
-What is looked for is the same as in events (`core.redactor`), and besides what is left of a value where a text was cut, and
-values that the text itself asks to have hidden (`core.masks`).
+What is looked for is the same as in events (`core.redactor`), and besides what is left of a value where a text was cut,
+and values that the text itself asks to have hidden (`core.masks`).
 """
 
 from __future__ import annotations

@@ -36,8 +36,10 @@ _URL: Final = re.compile(r"""://|:\\/\\/""")
 _KEY_WORD: Final = re.compile(r"secret[_-]?(?:access[_-]?)?key")
 """In small letters."""
 
-KEY_BEGIN: Final = re.compile(r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----")
-KEY_END: Final = re.compile(r"-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_NAME: Final = r" (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+KEY_BEGIN: Final = re.compile(f"-----BEGIN{_KEY_NAME}")
+KEY_END: Final = re.compile(f"-----END{_KEY_NAME}")
+_KEY_MARKER: Final = re.compile(f"-----(BEGIN|END){_KEY_NAME}")
 _KEY_BODY: Final = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}|(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{2,}={1,2}(?![A-Za-z0-9+/=])")
 """What the lines between begin and end of a key are made of, behind whatever a logger puts before them."""
 
@@ -87,7 +89,7 @@ def may_hold_secret(text: str, lowered: str) -> bool:
             return True
     if "@" in text and _URL.search(text) is not None:
         return True
-    if "-----" in text and (KEY_BEGIN.search(text) or KEY_END.search(text)):
+    if "-----" in text and _KEY_MARKER.search(text) is not None:
         return True
     return "secret" in lowered and _KEY_WORD.search(lowered) is not None
 
@@ -119,21 +121,17 @@ def key_spans(text: str, begin: int = 0, end: int | None = None) -> Iterator[tup
 
 def _whole_keys(text: str) -> Iterator[tuple[int, int]]:
     """Private keys; without an end or a begin, what looks like a piece of one behind or before it."""
-    at = 0
-    while True:
-        begin, end = KEY_BEGIN.search(text, at), KEY_END.search(text, at)
-        if end is not None and (begin is None or end.start() < begin.start()):
-            yield from key_spans(text, at, end.start())
-            at = end.end()
-        elif begin is None:
-            return
-        elif end is None:
-            yield from key_spans(text, begin.end())
-            return
-        else:
-            if end.start() > begin.end():
-                yield begin.end(), end.start()
-            at = end.end()
+    at, begun = 0, False
+    for marker in _KEY_MARKER.finditer(text):
+        is_end = marker[1] == "END"
+        if is_end and begun:
+            if at < marker.start():
+                yield at, marker.start()
+        elif is_end or begun:
+            yield from key_spans(text, at, marker.start())
+        at, begun = marker.end(), not is_end
+    if begun:
+        yield from key_spans(text, at)
 
 
 def _is_header(part: str) -> bool:

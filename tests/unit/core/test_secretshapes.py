@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -59,6 +60,27 @@ def test_a_status_shows_no_form_of_a_secret(name: str) -> None:
 def test_what_is_certainly_untouched_is_untouched(text: str) -> None:
     if Redactor().untouched(text):
         assert Redactor().text(text) == text
+
+
+HOSTILE = {
+    "ends of keys": end() * 8_000,
+    "begins of keys": begin() * 8_000,
+    "tokens that are none": "xoxb-a " * 30_000,
+    "headers of tokens": "eyJhbGciOiJI." * 18_000,
+    "URLs": "://a:b" * 40_000,
+    "a URL that goes on": "https://a:" + "b" * 250_000,
+    "words beside keys": "secret_key=" * 22_000,
+    "signatures": "?sig=" + "A%2F" * 60_000,
+    "base64": "A" * 250_000,
+    "dashes": "-----BEGIN " + "A " * 120_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_text_holds_up_the_collector(name: str) -> None:
+    started = time.process_time()
+    LineRedactor(Redactor()).text(HOSTILE[name])
+    assert time.process_time() - started < 4
 
 
 PREFIXES = ["", "    ", "2026-01-01 10:00:00 INFO ", "[worker-1] ", "+ "]
