@@ -32,8 +32,6 @@ _TRIES_TOGETHER: Final = 4
 """Requests with several events that must fail before the batch is halved."""
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
-_REFUSES_ALL: Final = 8
-"""Single events refused in a row, without one accepted: the receiver refuses everything, and halving finds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +73,6 @@ class Delivery:
         """Nothing is sent yet."""
         self._outlook = outlook
         self._triage = Triage()
-        self._refused = 0
-        """Single events refused since one was accepted."""
         self._pieces: deque[list[Message]] = deque()
         self._dead: list[DeadLetter] = []
         self._ahead: set[str] = set()
@@ -103,8 +99,11 @@ class Delivery:
         answer = await self._post(piece)
         if answer.taken:
             return
-        if answer.refused:
-            self._handle_refusal(piece, answer)
+        if answer.refused and len(piece) > 1:
+            self._halve(piece)
+        elif answer.refused:
+            self._triage.accepted()  # the receiver is not down
+            self._bury(piece[0], "refused", answer)
         elif not answer.about_content:
             await self._wait(piece, answer)
         elif len(piece) > 1:
@@ -127,15 +126,6 @@ class Delivery:
             self._pieces.appendleft(piece)  # at once: only if it fails behind that one, it is poisonous
         else:
             await self._wait(piece, answer)
-
-    def _handle_refusal(self, piece: list[Message], answer: Answer) -> None:
-        if len(piece) > 1 and (answer.too_large or self._refused < _REFUSES_ALL):
-            self._halve(piece)
-            return
-        self._refused += 1
-        self._triage.accepted()
-        for message in piece:
-            self._bury(message, "refused", answer)
 
     async def _accepts_another(self, message: Message) -> bool:
         """Whether the receiver accepts another event: each time the next one that there is."""
@@ -169,7 +159,6 @@ class Delivery:
         answer = await receiver.sender.post(*receiver.request(messages, time.time()))
         if answer.taken:
             self._triage.accepted()
-            self._refused = 0
             self._recovered()
             rejected = min(receiver.rejected(answer.body), len(messages))
             self._outlook.count("refused", rejected)

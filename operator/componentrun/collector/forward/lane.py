@@ -243,11 +243,12 @@ class Lane:
         """Write down what the receiver does not accept, before it is marked as done."""
         by_run = sorted(letters, key=lambda letter: letter.message.event.run)
         for run, found in groupby(by_run, key=lambda letter: letter.message.event.run):
-            listed = [_document(letter) for letter in found]
-            await add_dead_letters(self.store, self._name, run, listed)
+            await add_dead_letters(self.store, self._name, run, [_document(letter) for letter in found])
+        if letters:
+            first = letters[0]
             log.error(
-                "Storage %s, %s: events of run %s are left out as dead letters: %s, the first one %s: %s",
-                self._title, self._kind, run, counted(len(listed), "event"), listed[0]["id"], listed[0]["answer"],
+                "Storage %s, %s: %s left out as dead letters, the first one %s: %s",
+                self._title, self._kind, counted(len(letters), "event"), first.message.event.id, first.answer,
             )  # fmt: skip
 
     # --- what a delivery asks and reports
