@@ -32,6 +32,7 @@ Modules, lowest first:
     forward     events from Storage to others, a package of its own
     sink        lines of one container to its run's journal
     follower    one container's log, over the API
+    authority   whom the collector takes for a log server
     nodelogs    the way to the log servers of the nodes
     filefollower   one container's log, from the node's files
     ways        which of the two ways a log is read

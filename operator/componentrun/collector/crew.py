@@ -103,9 +103,10 @@ class Crew:
         if reader.redactor is not None:
             self.redactor = reader.redactor
             self._join(pod, reader)
+            waits = self._wait_for_others()
             if not self._inbox.journal.masks.locked:
                 self._start(key, pod, container, reader.redactor)
-            elif not self._unlocks():
+            elif not waits:
                 self._withhold(key, pod, container, _LOCKED)
         elif reader.given_up:
             self._withhold(key, pod, container, reader.given_up)
@@ -115,15 +116,15 @@ class Crew:
             self._joined.add(pod.uid)
             self._inbox.journal.masks.join(pod.uid, reader.key, reader.redactor)
 
-    def _unlocks(self) -> bool:
-        """Whether the Secret of another pod, which is being read, may open what the checkpoint holds."""
+    def _wait_for_others(self) -> bool:
+        """Whether the Secret of another pod is being read that may open what the checkpoint holds."""
         waits = False
         for uid in list(self._inbox.journal.masks.locked):
             pod = self._state.pods.get(uid)
             if pod is not None and uid not in self._joined:
                 reader = self._reader(pod)
                 self._join(pod, reader)
-                waits = waits or not reader.given_up
+                waits = waits or not (reader.redactor or reader.given_up)
         return waits
 
     def _reader(self, pod: PodFacts) -> SecretReader:

@@ -86,6 +86,24 @@ async def test_the_next_collector_hides_the_value_though_it_never_read_the_line_
     assert not any(VALUE in message for message in messages)
 
 
+async def test_a_later_attempt_waits_for_the_secret_of_the_one_that_asked() -> None:
+    """The collector was killed between two attempts: only the first pod's Secret opens the checkpoint."""
+    world = World()
+    await interrupted(world, "before", f"::add-mask::{VALUE}", "quiet")
+    first = ATTEMPT | {"completionTime": "2026-11-24T07:00:09Z", "reason": "Evicted", "message": "The node ran short."}
+    second = ATTEMPT | {"number": 2, "pod": "clean-2", "podUID": "pod-2"}
+    world.kube.add_secret("clean-2", ["another"])
+    world.kube.plays[names.COMPONENT] = [Play(log(f"it is {VALUE}", begin=1_000_000_000))]
+    state = RunState(ended_run(attempts=[first, second]))
+    late = raw_pod(COMPONENT_RAN, phase="Succeeded", uid="pod-2")
+    late["metadata"]["name"] = "clean-2"
+    state.pod_changed(pod_facts(late))
+    state.pod_changed(pod_facts(raw_pod(COMPONENT_RAN, phase="Failed")))
+    await world.work(state)
+    assert f"it is {MARK}" in await world.messages()
+    assert not any(VALUE in message for message in await world.messages())
+
+
 async def test_lines_are_withheld_where_the_values_to_hide_cannot_be_known_any_more() -> None:
     world = World()
     await interrupted(world, "before", f"::add-mask::{VALUE}", "quiet")
