@@ -111,7 +111,7 @@ async def test_secrets_never_appear(lab: Lab, collector: Collector) -> None:
 SECRETIVE = """
 import sys, time
 value, begin, end, *lines = sys.argv[1:]
-print(f"::add-mask::{value}", begin, *lines[:3], "half", sep="\\n", flush=True)
+print(f"::add-mask::{value}", begin, *lines[:3], "half way", sep="\\n", flush=True)
 time.sleep(12)
 print(f"it is {value}", *lines[3:], end, "all", sep="\\n", flush=True)
 """
@@ -130,7 +130,7 @@ async def test_masked_values_and_a_private_key_stay_hidden_across_the_death_of_t
     reader = EventReader(lab.store, lab.uid("masks"))
     seen: list[str] = []
     async with asyncio.timeout(120):
-        while "half" not in seen:
+        while "half way" not in seen:
             seen += [event.message async for event in reader.read()]
             await asyncio.sleep(0.05)
     collector.end(signal.SIGKILL)
@@ -142,7 +142,7 @@ async def test_masked_values_and_a_private_key_stay_hidden_across_the_death_of_t
     assert status["message"] == ""
     hidden = "[redacted]"
     assert [event.message for event in events if event.source == "component"] == [
-        f"::add-mask::{hidden}", begin, *[hidden] * 3, "half", f"it is {hidden}", *[hidden] * 4, end, "all",
+        f"::add-mask::{hidden}", begin, *[hidden] * 3, "half way", f"it is {hidden}", *[hidden] * 4, end, "all",
     ]  # fmt: skip
     stored = [
         (await lab.store.get(info.key)).data
