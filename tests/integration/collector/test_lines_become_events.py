@@ -142,7 +142,8 @@ async def test_masked_values_and_a_private_key_stay_hidden_across_the_death_of_t
     assert status["message"] == ""
     hidden = "[redacted]"
     assert [event.message for event in events if event.source == "component"] == [
-        f"::add-mask::{hidden}", begin, *[hidden] * 3, "half way", f"it is {hidden}", *[hidden] * 4, end, "all",
+        f"::add-mask::{hidden}", begin, *[hidden] * 3, "half way",
+        f"it is {hidden}", *[hidden] * 3, f"ghp_{hidden}", end, "all",
     ]  # fmt: skip
     stored = [
         (await lab.store.get(info.key)).data
