@@ -48,7 +48,8 @@ class Order:
     """Make events of the lines (grouped, redacted, encoded as segments that are thrown away), not only count them."""
     server: dict[str, Any] | None = None
     """The pod of a log server; None: over the API."""
-    token_file: str = ""
+    folder: str = ""
+    """Where the token for it is, and below `tls` its certificate."""
 
 
 class Counter:
@@ -86,7 +87,7 @@ class Counter:
 async def _read(order: Order) -> int:
     """Read all of them at the same time; the number of lines."""
     metrics = Metrics()
-    settings = NodeLogSettings("n", order.token_file)
+    settings = NodeLogSettings("n", f"{order.folder}/token", f"{order.folder}/tls/ca.crt")
     async with await connect(metrics) as kube, NodeLogs(settings) as nodes:
         if order.server is not None:
             nodes.changed(order.server)

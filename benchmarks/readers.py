@@ -25,6 +25,7 @@ from componentrun.api import names
 from componentrun.process import nodelogs
 from e2e.cluster import own, ports, processes, waiting
 from e2e.cluster.errors import ClusterError
+from e2e.tenant.certificates import make_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,7 +58,7 @@ class _Scene:
     pods: list[dict[str, Any]]
     server: dict[str, Any]
     server_pid: int
-    token_file: str
+    folder: str
 
 
 def readers(lab: Lab, repeats: int) -> list[Figure]:
@@ -84,7 +85,7 @@ def _measure(scene: _Scene, way: str, *, pipeline: bool) -> dict[str, float]:
     before = {name: cpu_seconds(pid) for name, pid in watched.items()}
     order: dict[str, Any] = {"pods": scene.pods, "pipeline": pipeline}
     if way == "node":
-        order |= {"server": scene.server, "token_file": scene.token_file}
+        order |= {"server": scene.server, "folder": scene.folder}
     command = [sys.executable, "-m", "benchmarks.readerprobe"]
     done = subprocess.run(
         command,
@@ -122,13 +123,14 @@ def _scene(lab: Lab, tenant: Tenant) -> Iterator[_Scene]:
             "COMPONENTRUN_HOST": "127.0.0.1",
             "COMPONENTRUN_PORT": str(health),
             "COMPONENTRUN_NODELOGS_PORT": str(port),
+            "COMPONENTRUN_NODELOGS_TLS_FOLDER": str(make_certificate(Path(folder) / "tls")),
             "COMPONENTRUN_NODELOGS_READER": f"system:serviceaccount:{tenant.namespace}:{_ACCOUNT}",
         }
         with subprocess.Popen([sys.executable, "-m", "componentrun.nodelogs"], env=environment) as server:
             try:
                 ready = partial(waiting.http_problem, f"http://127.0.0.1:{health}/readyz")
                 waiting.until(ready, what="the log server", timeout=30)
-                yield _Scene(tenant, pods, _server_pod(pods[0]["spec"]["nodeName"], port), server.pid, str(token))
+                yield _Scene(tenant, pods, _server_pod(pods[0]["spec"]["nodeName"], port), server.pid, folder)
             finally:
                 server.send_signal(signal.SIGTERM)
                 server.wait(30)

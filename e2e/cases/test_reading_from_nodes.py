@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import http.client
 import json
+import socket
+import ssl
 import time
-import urllib.error
-import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
@@ -146,22 +148,30 @@ class TestStrangers:
 
         path = f"/v1/logs/{tenant.namespace}/nobody/00000000-0000-4000-8000-000000000000/component"
         collector, operator = "componentrun-collector", "componentrun-operator"
-        assert ask(server, path, "") == 401
-        assert ask(server, path, token(operator, nodelogs.AUDIENCE)) == 401
-        assert ask(server, path, token(collector, "https://kubernetes.default.svc")) == 401
+        done = tenant.kubectl(
+            "get", "secret", f"--namespace={NAMESPACE}", "componentrun-node-logs-tls", "--output=json"
+        )
+        ask = Asking(server, base64.b64decode(json.loads(done.stdout)["data"]["ca.crt"]).decode())
+        assert ask(path, "") == 401
+        assert ask(path, token(operator, nodelogs.AUDIENCE)) == 401
+        assert ask(path, token(collector, "https://kubernetes.default.svc")) == 401
         good = token(collector, nodelogs.AUDIENCE)
-        assert ask(server, path, good) == 404
-        assert ask(server, path.replace("nobody", "%2e%2e%2f%2e%2e"), good) == 400
-        assert ask(server, path.replace("component", "kube-apiserver"), good) == 403
+        assert ask(path, good) == 404
+        assert ask(path.replace("nobody", "%2e%2e%2f%2e%2e"), good) == 400
+        assert ask(path.replace("component", "kube-apiserver"), good) == 403
 
 
-def ask(server: str, path: str, token: str) -> int:
-    request = urllib.request.Request(
-        f"http://{server}:{nodelogs.PORT}{path}", headers={"Authorization": f"Bearer {token}"}
-    )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=10) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
+class Asking:
+    """A stranger who trusts the chart's authority."""
+
+    def __init__(self, server: str, authority: str) -> None:
+        self._server = server
+        self._context = ssl.create_default_context(cadata=authority)
+
+    def __call__(self, path: str, token: str) -> int:
+        """The status of the answer."""
+        with socket.create_connection((self._server, nodelogs.PORT), timeout=10) as plain:
+            connection = http.client.HTTPConnection(nodelogs.SERVER_NAME)
+            connection.sock = self._context.wrap_socket(plain, server_hostname=nodelogs.SERVER_NAME)
+            connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+            return connection.getresponse().status

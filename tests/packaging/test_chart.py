@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,11 @@ import pytest
 import yaml
 
 from componentrun.collector import settings as collector_settings
+from componentrun.collector.authority import Authority
 from componentrun.controller import settings as operator_settings
 from componentrun.maintenance import settings as maintenance_settings
 from componentrun.nodelogs import settings as nodelogs_settings
+from componentrun.nodelogs.certificate import Certificate
 from componentrun.process import nodelogs
 from e2e.cluster import builds
 from e2e.install import chart
@@ -326,6 +330,22 @@ class TestSettings:
         assert (settings.shard, settings.shards) == (0, 1)
 
 
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> str | None:
+    """The protocol that both agree on."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = client.wrap_bio(to_client, to_server, server_hostname=name)
+    theirs = server.wrap_bio(to_server, to_client, server_side=True)
+    while True:
+        done = True
+        for side in (ours, theirs):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                done = False
+        if done:
+            return ours.version()
+
+
 class TestNodeLogs:
     """`collector.reader: node`."""
 
@@ -387,6 +407,40 @@ class TestNodeLogs:
         assert source["serviceAccountToken"]["audience"] == nodelogs.AUDIENCE
         (mount,) = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "token"]
         assert f"{mount['mountPath']}/{source['serviceAccountToken']['path']}" == nodelogs.TOKEN_FILE
+
+    def test_its_certificate_is_believed_by_the_collector_and_by_nobody_else(
+        self, with_node: list[dict[str, Any]], tmp_path: Path
+    ) -> None:
+        (secret,) = of_kind(with_node, "Secret")
+        assert secret["type"] == "kubernetes.io/tls"
+        assert set(secret["data"]) == {"ca.crt", nodelogs.CERTIFICATE, nodelogs.KEY}, "the authority's key is nowhere"
+        for name, data in secret["data"].items():
+            (tmp_path / name).write_bytes(base64.b64decode(data))
+        server, client = Certificate(str(tmp_path)).context, Authority(str(tmp_path / "ca.crt")).context()
+        assert handshake(server, client, nodelogs.SERVER_NAME) == "TLSv1.3"
+        with pytest.raises(ssl.SSLCertVerificationError):
+            handshake(server, client, "another.componentrun.dev")
+        with pytest.raises(ssl.SSLCertVerificationError):
+            handshake(server, ssl.create_default_context(), nodelogs.SERVER_NAME)
+
+    @pytest.mark.parametrize("own", ["", "from-cert-manager"])
+    def test_each_side_has_its_own_part_of_the_certificate(self, rendered: Chart, own: str) -> None:
+        documents = rendered.render("collector.reader=node", f"nodeLogs.tls.secretName={own}")
+        assert len(of_kind(documents, "Secret")) == (0 if own else 1)
+        (server,) = of_kind(documents, "DaemonSet")
+        (collector,) = [
+            item for item in of_kind(documents, "Deployment") if item["metadata"]["name"].endswith("-collector")
+        ]
+        expected = {nodelogs.TLS_FOLDER: (server, [nodelogs.CERTIFICATE, nodelogs.KEY])}
+        folder, _, file = nodelogs.AUTHORITY_FILE.rpartition("/")
+        expected[folder] = (collector, [file])
+        for path, (workload, keys) in expected.items():
+            spec = workload["spec"]["template"]["spec"]
+            (volume,) = [volume for volume in spec["volumes"] if volume["name"] == "certificates"]
+            assert volume["secret"]["secretName"] == (own or "release-componentrun-node-logs-tls")
+            assert volume["secret"]["items"] == [{"key": key, "path": key} for key in keys]
+            (mount,) = [item for item in spec["containers"][0]["volumeMounts"] if item["name"] == "certificates"]
+            assert mount == {"name": "certificates", "mountPath": path, "readOnly": True}
 
     def test_its_pods_are_found_by_the_label_that_the_collector_looks_for(
         self, with_node: list[dict[str, Any]]

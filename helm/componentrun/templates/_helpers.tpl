@@ -69,6 +69,7 @@ What operator, collector and log servers share; takes a dict with root, part ("o
   shards    more than 1: a StatefulSet of so many, each of which is told its number
   everyNode true: a DaemonSet
   token     audience and path of a token of its own, as a dict
+  certificates  some keys of a Secret as files, as a dict with secret, path and keys
   hostPath  a folder of the node, read-only, as a dict with path, user and group
 */}}
 {{- define "componentrun.workload" -}}
@@ -220,6 +221,11 @@ spec:
               mountPath: {{ dir .path }}
               readOnly: true
             {{- end }}
+            {{- with .certificates }}
+            - name: certificates
+              mountPath: {{ .path }}
+              readOnly: true
+            {{- end }}
             {{- with .hostPath }}
             - name: logs
               mountPath: {{ .path }}
@@ -237,6 +243,16 @@ spec:
                   audience: {{ .audience }}
                   path: {{ base .path }}
                   expirationSeconds: 3600
+        {{- end }}
+        {{- with .certificates }}
+        - name: certificates
+          secret:
+            secretName: {{ .secret }}
+            items:
+              {{- range .keys }}
+              - key: {{ . }}
+                path: {{ . }}
+              {{- end }}
         {{- end }}
         {{- with .hostPath }}
         - name: logs

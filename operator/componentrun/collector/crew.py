@@ -35,6 +35,11 @@ many seconds, the end of its log is looked at."""
 _SECRET_PATIENCE: Final = 20.0
 """Seconds after a run's end until lines are withheld for a Secret that can't be read."""
 
+_LOCKED: Final = (
+    "the run asked to hide values before this collector was started, and they can be read with the Secret of an "
+    "earlier pod only, which is gone"
+)
+
 
 class Crew:
     """Starts followers, and knows when they are through.
@@ -53,6 +58,8 @@ class Crew:
         self._ended_at: dict[str, float] = {}
         self._not_started: set[str] = set()
         """Uids of pods whose component's start is not waited for any longer."""
+        self._joined: set[str] = set()
+        """Uids of pods whose values the run's masks know."""
         self.redactor = Redactor()
 
     @property
@@ -117,9 +124,30 @@ class Crew:
         reader = self._reader(pod)
         if reader.redactor is not None:
             self.redactor = reader.redactor
-            self._start(key, pod, container, reader.redactor)
+            self._join(pod, reader)
+            waits = self._wait_for_others()
+            if not self._inbox.journal.masks.locked:
+                self._start(key, pod, container, reader.redactor)
+            elif not waits:
+                self._withhold(key, pod, container, _LOCKED)
         elif reader.given_up:
             self._withhold(key, pod, container, reader.given_up)
+
+    def _join(self, pod: PodFacts, reader: SecretReader) -> None:
+        if pod.uid not in self._joined and reader.redactor is not None:
+            self._joined.add(pod.uid)
+            self._inbox.journal.masks.join(pod.uid, reader.key, reader.redactor)
+
+    def _wait_for_others(self) -> bool:
+        """Whether the Secret of another pod is being read that may open what the checkpoint holds."""
+        waits = False
+        for uid in list(self._inbox.journal.masks.locked):
+            pod = self._state.pods.get(uid)
+            if pod is not None and uid not in self._joined:
+                reader = self._reader(pod)
+                self._join(pod, reader)
+                waits = waits or not (reader.redactor or reader.given_up)
+        return waits
 
     def _reader(self, pod: PodFacts) -> SecretReader:
         if pod.uid not in self._readers:

@@ -21,6 +21,8 @@ from componentrun.collector.lifecycle import SOURCE, Told
 from componentrun.collector.position import Position
 from componentrun.collector.structure import Said, cut, limited, said_by_all
 from componentrun.collector.waiting import Entry, Plain, Waiting
+from componentrun.core.lineredactor import LineRedactor
+from componentrun.core.masks import REFUSALS, Masks
 from componentrun.core.results import counted
 from componentrun.storage.eventsegments import MAX_SEGMENT_EVENTS
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from componentrun.collector.facts import RunFacts
     from componentrun.collector.lines import Line
-    from componentrun.core.redactor import Redactor
+    from componentrun.core.lineredactor import AnyRedactor
 
 __all__ = ["SEGMENT_BYTES", "Journal", "Limits", "container_key"]
 
@@ -68,6 +70,7 @@ class Journal:
         room: bytes that may wait; whoever gives the memory sets it.
         finished: the last event was said.
         problems: what could not be delivered, in sentences; what weighs most stands first.
+        masks: values that lines of the run asked to have hidden.
     """
 
     def __init__(self, run: RunFacts, limits: Limits = _DEFAULT_LIMITS) -> None:
@@ -84,6 +87,9 @@ class Journal:
         self._positions: dict[str, Position | FilePosition] = {}
         self._done: set[str] = set()
         self._told: set[str] = set()
+        self.masks = Masks()
+        self._key_lines: dict[str, int] = {}
+        """Of each container in the middle of a private key, how many lines of it may still follow."""
         self._words = LastWords()
         self._printed = 0
         """Bytes of the component's lines that became events."""
@@ -131,7 +137,7 @@ class Journal:
         key: str,
         groups: Sequence[Group | Block],
         lines: Sequence[Line],
-        redactor: Redactor,
+        redactor: AnyRedactor,
         *,
         source: str,
         attempt: int | None = None,
@@ -155,12 +161,28 @@ class Journal:
         else:
             told = said_by_all(groups, redactor)
             self._append_all(groups, told, source, attempt)
+            if isinstance(redactor, LineRedactor):
+                self._note_lines(key, redactor, groups[-1].time, attempt)
             if source == names.COMPONENT:
                 self._words.extend(key, _messages(told))
             self._printed += size
             oldest = min([group.oldest for group in groups])
             self._oldest = min(self._oldest or oldest, oldest)
         (self._positions.get(key) or self.position(key)).add(lines)
+
+    def key_lines(self, key: str) -> int:
+        """See `LineRedactor.key_lines`: how it was when the last line of the container was taken."""
+        return self._key_lines.get(key, 0)
+
+    def _note_lines(self, key: str, redactor: LineRedactor, time: int, attempt: int | None) -> None:
+        """What the lines that were just taken mean for later ones."""
+        if redactor.key_lines:
+            self._key_lines[key] = redactor.key_lines
+        else:
+            self._key_lines.pop(key, None)
+        for why in redactor.refused():
+            message = f"a value that a line `::add-mask::` asks to hide is not hidden: {REFUSALS[why]}"
+            self.told(Told(f"mask {why}", time, "warn", message, {}, attempt), redactor)
 
     def is_at_limits(self, lines: Sequence[Line], held: tuple[int, int]) -> bool:
         """Whether the last event or byte that the run may have is among these lines, or those of which it is held."""
@@ -206,7 +228,7 @@ class Journal:
         """
         return self._words.of(container_key(pod_uid or "", names.COMPONENT))
 
-    def told(self, told: Told, redactor: Redactor, *, last: bool = False) -> bool:
+    def told(self, told: Told, redactor: AnyRedactor, *, last: bool = False) -> bool:
         """Something about the run becomes an event, unless it was said before. Returns whether it was new."""
         if told.key in self._told:
             return False
@@ -229,9 +251,10 @@ class Journal:
     def finish_container(self, key: str) -> None:
         """All of a container's lines are in; its position is of no use any more."""
         self._done.add(key)
+        self._key_lines.pop(key, None)
         self._positions.pop(key, None)
 
-    def finish(self, told: Told, redactor: Redactor) -> None:
+    def finish(self, told: Told, redactor: AnyRedactor) -> None:
         """The run's last event, and before it what was left out."""
         if self._left_lines:
             size = f"{counted(self._left_lines, 'line')} of {self._left_bytes:,} bytes"
@@ -259,6 +282,8 @@ class Journal:
             "finished": self.finished,
             "printed": self._printed,
             "left": [self._left_lines, self._left_bytes],
+            "masks": self.masks.to_json(),
+            "keys": dict(sorted(self._key_lines.items())),
         }
 
     @classmethod
@@ -281,6 +306,8 @@ class Journal:
         # Checkpoints of earlier releases know of no limits.
         self._printed = int(checkpoint.get("printed", 0))
         self._left_lines, self._left_bytes = (int(value) for value in checkpoint.get("left", (0, 0)))
+        self.masks = Masks(checkpoint.get("masks"))
+        self._key_lines = {key: int(lines) for key, lines in checkpoint.get("keys", {}).items()}
         return self
 
     def _append(self, time: int, what: Said, source: str, attempt: int | None, *, last: bool = False) -> None:

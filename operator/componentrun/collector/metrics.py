@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from componentrun.collector.forward.receivers import KINDS
 from componentrun.process.metrics import ProcessMetrics
 
-__all__ = ["SINK_OUTCOMES", "Metrics"]
+__all__ = ["SINK_OUTCOMES", "Metrics", "SinkOutcome"]
 
-SINK_OUTCOMES: Final = ("delivered", "refused", "expired")
-"""The receiver has it; it said that it will never take it; it could not be reached for too long."""
+SinkOutcome = Literal["delivered", "refused", "failed", "expired"]
+"""The receiver has it; it said that it will never take it; it fails on it and takes others; it could not be reached for
+too long."""
+SINK_OUTCOMES: Final = get_args(SinkOutcome)
 _LAGS: Final = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
 _CAUSES: Final = (
     "eof", "jump", "no_watcher", "silent", "unreadable", "error", "not_found", "refused",

@@ -1,7 +1,7 @@
 """The way to the log servers of the nodes: where they are, and requests to them.
 
-Their pods are watched, so a server that is replaced is found at its new address. Whoever asks shows the collector's
-token for this purpose, which the kubelet renews.
+Their pods are watched, so a server that is replaced is found at its new address. A server proves by its certificate
+that it is one, before it is shown the collector's token for this purpose, which the kubelet renews.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from urllib.parse import quote, urlencode
 
 import aiohttp
 
+from componentrun.collector.authority import Authority
 from componentrun.errors import PlatformError
 from componentrun.process import nodelogs
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Mapping
     from collections.abc import Set as AbstractSet
 
@@ -87,6 +89,7 @@ class NodeLogs:
         self._chosen = chosen
         self._servers: dict[str, tuple[str, str]] = {}
         """By the uid of its pod: a server's node and address."""
+        self._authority = Authority(chosen.authority_file)
         self._token, self._token_at = "", float("-inf")
         self._session: aiohttp.ClientSession | None = None
 
@@ -109,7 +112,7 @@ class NodeLogs:
         uid, node, address = raw["metadata"]["uid"], spec.get("nodeName"), status.get("podIP")
         if ready and node and address and "deletionTimestamp" not in raw["metadata"]:
             host = f"[{address}]" if ":" in address else address
-            self._servers[uid] = (node, f"http://{host}:{_port(spec)}")
+            self._servers[uid] = (node, f"https://{host}:{_port(spec)}")
         else:
             self._servers.pop(uid, None)
 
@@ -147,10 +150,19 @@ class NodeLogs:
             raise NodeLogError("the way to the log servers is closed", "cut")
         headers = {"Authorization": f"Bearer {self._bearer()}"}
         try:
-            async with self._session.get(f"{url}?{query}", headers=headers, timeout=limits) as response:
+            async with self._session.get(
+                f"{url}?{query}", headers=headers, timeout=limits, ssl=self._tls(), server_hostname=nodelogs.SERVER_NAME
+            ) as response:
                 if response.status != _OK:
                     raise await self._refusal(response, node)
                 yield Part(response)
+        except aiohttp.ClientConnectorCertificateError as error:
+            self._authority.doubt()
+            raise NodeLogError(
+                f"what answers in place of the log server of node {node} has no certificate of ours: "
+                f"{error.certificate_error}",
+                "refused",
+            ) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             message = f"the log server of node {node} does not answer: {type(error).__name__}: {error}"
             raise NodeLogError(message, "cut") from error
@@ -164,6 +176,14 @@ class NodeLogs:
             f"{nodelogs.SELECTOR} in namespace {self._chosen.namespace}",
             "nowhere",
         )
+
+    def _tls(self) -> ssl.SSLContext:
+        try:
+            return self._authority.context()
+        except (OSError, ValueError) as error:
+            told = getattr(error, "strerror", None) or error
+            message = f"can't tell log servers from others without {self._chosen.authority_file}: {told}"
+            raise NodeLogError(message, "refused") from error
 
     def _bearer(self) -> str:
         if time.monotonic() - self._token_at > _TOKEN_KEPT:

@@ -12,6 +12,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from componentrun.core.masks import key_of_secret
 from componentrun.core.redactor import Redactor
 from componentrun.exchange import REDACT_KEY
 from componentrun.process.kubeerrors import KubeError
@@ -34,6 +35,7 @@ class SecretReader:
 
     Attributes:
         redactor: set when the Secret was read.
+        key: encrypts what the checkpoint must not show; set with the redactor.
         given_up: why it can't be read; empty while it is tried.
     """
 
@@ -41,6 +43,7 @@ class SecretReader:
         """Read the Secret that is called like the pod; `hopeless` says when to stop trying."""
         self._kube, self._pod, self._hopeless = kube, pod, hopeless
         self.redactor: Redactor | None = None
+        self.key = b""
         self.given_up = ""
 
     async def run(self) -> None:
@@ -49,8 +52,8 @@ class SecretReader:
         while True:
             hopeless = self._hopeless()
             try:
-                secret = await self._kube.get(SECRETS, self._pod.namespace, self._pod.name)
-                self.redactor = redactor_of(_of_pod(secret, self._pod))
+                secret = _of_pod(await self._kube.get(SECRETS, self._pod.namespace, self._pod.name), self._pod)
+                self.redactor, self.key = redactor_of(secret), key_of_secret(secret)
             except (KubeError, ValueError) as error:
                 if hopeless:
                     self.given_up = str(error)

@@ -28,6 +28,8 @@ class NodeLogSettings:
     namespace: str
     """Where their pods are."""
     token_file: str = nodelogs.TOKEN_FILE
+    authority_file: str = nodelogs.AUTHORITY_FILE
+    """Who signs their certificates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def _node_logs(reader: Reader) -> NodeLogSettings | None:
     return NodeLogSettings(
         namespace=reader.read("COLLECTOR_NODELOGS_NAMESPACE", _namespace, None),
         token_file=reader.read("COLLECTOR_NODELOGS_TOKEN_FILE", str, nodelogs.TOKEN_FILE),
+        authority_file=reader.read("COLLECTOR_NODELOGS_CA_FILE", str, nodelogs.AUTHORITY_FILE),
     )
 
 

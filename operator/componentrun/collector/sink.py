@@ -15,6 +15,7 @@ from componentrun.collector.grouping import Grouper
 from componentrun.collector.journal import container_key
 from componentrun.collector.lifecycle import Told
 from componentrun.collector.shares import Shares
+from componentrun.core.lineredactor import LineRedactor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,10 +109,13 @@ class ContainerSink:
 
     def __init__(self, inbox: Inbox, pod: PodFacts, container: str, redactor: Redactor) -> None:
         """For one container."""
-        self._inbox, self._source, self._redactor = inbox, source_of(container), redactor
+        self._inbox, self._source = inbox, source_of(container)
         self._key, self._attempt = container_key(pod.uid, container), pod.attempt
         self._lines = inbox.metrics.lines.labels(container)
         self._limited = container in {names.COMPONENT, names.GELF}
+        masks = inbox.journal.masks if self._limited else None
+        self._plain_redactor = redactor
+        self._redactor = LineRedactor(redactor, masks, inbox.journal.key_lines(self._key))
         self._grouper = Grouper()
         self._heard = 0.0
 
@@ -151,7 +155,7 @@ class ContainerSink:
     def lost(self, key: str, message: str) -> None:
         """Lines are missing, or may be."""
         self.settle()
-        self._inbox.problem(key, self._redactor.text(message))  # it may quote what stands where a line should
+        self._inbox.problem(key, self._plain_redactor.text(message))  # it may quote what stands where a line should
 
     def _release(self, groups: Sequence[Group | Block], lines: Sequence[Line]) -> None:
         self._inbox.journal.take(

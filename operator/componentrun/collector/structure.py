@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from componentrun.collector.grouping import Group
-    from componentrun.core.redactor import Redactor
+    from componentrun.core.lineredactor import AnyRedactor
     from componentrun.storage.events import EventType
 
 __all__ = ["CUT_MARK", "PARAMS_LIMIT", "Said", "cut", "limited", "said", "said_by_all"]
@@ -82,7 +82,7 @@ class Said(NamedTuple):
     params: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
 
 
-def said(text: str, redactor: Redactor, *, cut_off: bool = False, missing: int = 0, clean: bool = False) -> Said:
+def said(text: str, redactor: AnyRedactor, *, cut_off: bool = False, missing: int = 0, clean: bool = False) -> Said:
     """Read one text, as `text.readable` has made it of a line or of several that belong together.
 
     Args:
@@ -107,7 +107,7 @@ def said(text: str, redactor: Redactor, *, cut_off: bool = False, missing: int =
     return Said("info", _message(text, redactor, cut_off=cut_off, missing=missing))
 
 
-def said_by_all(groups: Sequence[Group | Block], redactor: Redactor) -> list[Said | Block]:
+def said_by_all(groups: Sequence[Group | Block], redactor: AnyRedactor) -> list[Said | Block]:
     """What each says. Most lines hold no secret, and are looked at together."""
     clean = redactor.untouched("\n".join([group.text for group in groups]))
     return [
@@ -116,11 +116,11 @@ def said_by_all(groups: Sequence[Group | Block], redactor: Redactor) -> list[Sai
     ]
 
 
-def _block(block: Block, redactor: Redactor, *, clean: bool) -> Block:
+def _block(block: Block, redactor: AnyRedactor, *, clean: bool) -> Block:
     return block if clean else block._replace(texts=[_message(text, redactor) for text in block.texts])
 
 
-def _said_by(group: Group, redactor: Redactor, *, clean: bool) -> Said:
+def _said_by(group: Group, redactor: AnyRedactor, *, clean: bool) -> Said:
     if group.texts is not None:
         return said(group.message, redactor)
     text = group.text
@@ -174,7 +174,7 @@ def _lifted(document: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     return document, None
 
 
-def _structured(document: dict[str, Any], name: str, redactor: Redactor, size: int, *, clean: bool) -> Said:
+def _structured(document: dict[str, Any], name: str, redactor: AnyRedactor, size: int, *, clean: bool) -> Said:
     level = next((field for field in _LEVEL_FIELDS if _is_level(document.get(field))), None)
     kind: EventType = "info"
     if level is not None:
@@ -190,7 +190,7 @@ def _structured(document: dict[str, Any], name: str, redactor: Redactor, size: i
     return Said(kind, message, params if size * _WORST_ESCAPING <= PARAMS_LIMIT else limited(params))
 
 
-def _params(document: dict[str, Any], redactor: Redactor, *, clean: bool) -> dict[str, Any]:
+def _params(document: dict[str, Any], redactor: AnyRedactor, *, clean: bool) -> dict[str, Any]:
     """The fields without secrets. A fraction may be shown with other digits than it was printed with."""
     if clean:
         return {name: value if type(value) in _PLAIN else redactor.value(value) for name, value in document.items()}
@@ -241,7 +241,7 @@ def _named(sizes: dict[str, int], kept: set[str]) -> Iterator[str]:
         yield f"{len(left) - _MOST_NAMES} more fields"
 
 
-def _message(text: str, redactor: Redactor, *, cut_off: bool = False, missing: int = 0) -> str:
+def _message(text: str, redactor: AnyRedactor, *, cut_off: bool = False, missing: int = 0) -> str:
     """Of a very long text not all is looked at: a run that prints such would cost the others their time."""
     head = text[:_LOOKED_AT]
     more = len(text) - len(head)

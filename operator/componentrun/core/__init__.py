@@ -27,6 +27,8 @@ Publishing (action `Publish`)
     status.publish_failed(run, error, limits=..., now=..., journal_written=...) -> ComponentRunStatus   as start_failed
 
 Around every status write
+    redactor.Redactor(values), lineredactor.LineRedactor(redactor, masks): takes secrets out of texts, and of the lines
+        of one container; masks.Masks: values that lines ask to have hidden; secretshapes: secrets known by their form
     redaction.needs_redaction(before, after) -> bool
     redaction.redact_status(status, values) -> ComponentRunStatus; redaction.redact_action(action, values) -> Action
         values = the Secret's `redact` list; None where it can't be read: the component's own words are withheld then

@@ -1,6 +1,7 @@
 """Secrets never appear in a status: the component's last words come from its log, which nobody has redacted.
 
-What is looked for is the same as in events (`core.redactor`), and besides what is left of a value where a text was cut.
+What is looked for is the same as in events (`core.redactor`), and besides what is left of a value where a text was cut,
+and values that the text itself asks to have hidden (`core.masks`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from componentrun.core.actions import KubernetesEvent, WriteStatus
+from componentrun.core.masks import refusal, values_in
 from componentrun.core.redactor import Redactor
 from componentrun.core.results import CUT_MARK
 from componentrun.errors import Reason
@@ -54,6 +56,8 @@ def redact_status(status: ComponentRunStatus, values: Sequence[str] | None) -> C
         values: what must not appear; None where that is not known any more, so that the component's words are left out.
     """
     redactor = Redactor(values or ())
+    for words in (status.last_words, status.result_message, status.message):
+        _learn(words or "", redactor)
 
     def clean(text: str, reason: str | None) -> str:
         """A user error's sentence is the component's own."""
@@ -79,8 +83,15 @@ def redact_status(status: ComponentRunStatus, values: Sequence[str] | None) -> C
 
 
 def redact_text(text: str, values: Sequence[str]) -> str:
-    """The text with every form of every value, and every signature of a URL, replaced by a mark."""
-    return _hide(text, Redactor(values))
+    """The text with every form of every value, and all that is secret by its form, replaced by a mark."""
+    redactor = Redactor(values)
+    _learn(text, redactor)
+    return _hide(text, redactor)
+
+
+def _learn(text: str, redactor: Redactor) -> None:
+    """A component's last words may ask to have a value hidden."""
+    redactor.learn(value for value in values_in(text) if refusal(value) is None)
 
 
 def _hide(text: str, redactor: Redactor) -> str:

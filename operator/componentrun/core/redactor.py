@@ -2,8 +2,9 @@ r"""Takes a run's secret values out of what goes into events and statuses. Pure.
 
 Found are a value as it is, in hexadecimal, and in base64 (alone, in lines, or inside a longer text, e.g.
 `user:password`); each of them also in whatever way a program has escaped it, and one escape within another (`escapes`:
-JSON, URLs, HTML, shells, source text). Besides, what makes a signed URL a capability. Of a value with several lines,
-each line is a value too: a component prints a private key line by line.
+JSON, URLs, HTML, shells, source text). Besides, what makes a signed URL a capability, and secrets that are known by
+their form (`secretshapes`). Of a value with several lines, each line is a value too: a component prints a private key
+line by line.
 
 Values shorter than `SHORTEST` characters are not redacted: `1`, `no` or `dev` as a "secret" would make every event
 unreadable and hide nothing, as the gaps would show the value.
@@ -19,13 +20,14 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.core.escapes import readings, spells
+from componentrun.core.secretshapes import may_hold_secret, secret_spans, shows_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from componentrun.core.escapes import Reading
 
-__all__ = ["MARK", "SHORTEST", "Redactor"]
+__all__ = ["MARK", "SHORTEST", "Redactor", "marked"]
 
 MARK: Final = "[redacted]"
 SHORTEST: Final = 4
@@ -57,10 +59,17 @@ class Redactor:
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         """Learn the values."""
+        self._values: set[str] = set()
         self._forms: set[str] = set()
         self._forms_with: dict[str, set[str]] = {}
         """The forms that each probe stands in."""
-        for value in set(values):
+        self.learn(values)
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Hide these values, too."""
+        new = set(values) - self._values
+        self._values |= new
+        for value in new:
             for part, encoded in _parts(value):
                 forms = {form for form in (_forms(part) if encoded else _quoted(part)) if len(form) >= SHORTEST}
                 self._forms |= forms
@@ -85,13 +94,17 @@ class Redactor:
             cut_before: something is missing before the text, so it may begin with the end of a secret.
             cut_behind: something is missing behind it, so it may end with the begin of one.
         """
-        if "amz" in text.lower() and _SIGNED.search(text):
+        lowered = text.lower()
+        if "amz" in lowered and _SIGNED.search(text):
             text = _SIGNED.sub(rf"\1{MARK}", text)
+        found = list(secret_spans(text)) if may_hold_secret(text, lowered) else []
         if not self._probes:
-            return text
+            return marked(text, sorted(found)) if found else text
         if not cut_before and not cut_behind and not self._may_escape(text):
-            return text if self._clean(text) else _marked(text, sorted(self._found_in(text)))
-        found, whole = [], list(readings(text))
+            if not self._clean(text):
+                found += self._found_in(text)
+            return marked(text, sorted(found)) if found else text
+        whole = list(readings(text))
         for reading in whole:
             spans = [] if self._clean(reading.text) else list(self._found_in(reading.text))
             if cut_before:
@@ -99,7 +112,7 @@ class Redactor:
             found += [reading.original(*span) for span in spans]
         if cut_behind:
             found += [(begin, len(text)) for begin in self._tails(text, whole)]
-        return _marked(text, sorted(found)) if found else text
+        return marked(text, sorted(found)) if found else text
 
     def _tails(self, text: str, whole: list[Reading]) -> Iterator[int]:
         """Where a form begins that goes on behind the end of the text, which may be in the middle of an escape."""
@@ -119,7 +132,10 @@ class Redactor:
         return not self._probes_or_signs(text)
 
     def _probes_or_signs(self, text: str) -> bool:
-        return "amz" in text.lower() or (bool(self._probes) and (self._may_escape(text) or not self._clean(text)))
+        lowered = text.lower()
+        if "amz" in lowered or may_hold_secret(text, lowered):
+            return True
+        return bool(self._probes) and (self._may_escape(text) or not self._clean(text))
 
     def _may_escape(self, text: str) -> bool:
         """Whether the text may hold a form that is escaped: as a rule, letters and digits of it stand as they are."""
@@ -170,9 +186,14 @@ class Redactor:
         if isinstance(value, list):
             return [self.value(item, depth + 1) for item in value]
         return {
-            self.text(str(key)): MARK if str(key).lower() in _SIGNATURES else self.value(item, depth + 1)
+            self.text(str(key)): MARK if _names_secret(str(key), item) else self.value(item, depth + 1)
             for key, item in value.items()
         }
+
+
+def _names_secret(name: str, value: Any) -> bool:
+    """Whether a field of this name holds a secret, whatever its value looks like."""
+    return name.lower() in _SIGNATURES or (isinstance(value, str) and shows_secret(name, value))
 
 
 def _parts(value: str) -> Iterator[tuple[str, bool]]:
@@ -280,7 +301,8 @@ def _overlap(first: str, second: str) -> int:
     return 0
 
 
-def _marked(text: str, spans: list[tuple[int, int]]) -> str:
+def marked(text: str, spans: list[tuple[int, int]]) -> str:
+    """The text with one mark in place of all spans, which are sorted, that overlap or touch."""
     parts, at = [], 0
     for begin, end in _merged(spans):
         parts += [text[at:begin], MARK]

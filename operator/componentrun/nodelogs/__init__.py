@@ -10,6 +10,7 @@ Modules, lowest first:
     container   the files of one container, in their order, across rotation
     folders     which containers are read: finds them, looks after them while they are
     guard       who may read
+    certificate what it is encrypted with
     settings, metrics
     app         the process
 """

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from componentrun.api import names
 from componentrun.errors import ComponentRunError, PlatformError
+from componentrun.nodelogs.certificate import Certificate
 from componentrun.nodelogs.files import NoLogError
 from componentrun.nodelogs.folders import Folders, Where
 from componentrun.nodelogs.guard import BusyError, Guard
@@ -41,7 +42,7 @@ async def serve(chosen: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        PlatformError: no Kubernetes API server is known, or a port is taken.
+        PlatformError: no Kubernetes API server is known, there is no certificate, or a port is taken.
     """
     told_to_end = asyncio.Event()
     listen_to_signals(told_to_end)
@@ -49,21 +50,21 @@ async def serve(chosen: Settings) -> None:
     metrics = Metrics()
     process = chosen.process
     async with await connect(metrics) as kube:
-        folders = Folders(chosen.folder, metrics)
-        server = LogServer(chosen, folders, Guard(kube, chosen.reader), metrics)
+        folders, certificate = Folders(chosen.folder, metrics), Certificate(chosen.tls_folder)
+        server = LogServer(chosen, folders, Guard(kube, chosen.reader), metrics, certificate)
         health = HealthServer(process.host, process.port, folders.unready, metrics.render)
         await health.start()
         await server.start()
-        tending = asyncio.create_task(folders.tend())
+        tending = {asyncio.create_task(folders.tend()), asyncio.create_task(certificate.tend())}
         ended = asyncio.create_task(told_to_end.wait())
         log.info("serving the logs of runs below %s to %s", chosen.folder, chosen.reader)
         try:
-            done, _ = await asyncio.wait([tending, ended], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({*tending, ended}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 await task
         finally:
-            tending.cancel()
-            ended.cancel()
+            for task in (*tending, ended):
+                task.cancel()
             await server.stop()
             await health.stop()
             folders.close()
@@ -79,8 +80,11 @@ def _have_many_files() -> None:
 class LogServer:
     """Answers requests for logs."""
 
-    def __init__(self, chosen: Settings, folders: Folders, guard: Guard, metrics: Metrics) -> None:
+    def __init__(
+        self, chosen: Settings, folders: Folders, guard: Guard, metrics: Metrics, certificate: Certificate
+    ) -> None:
         """Nothing is listened on yet."""
+        self._certificate = certificate
         self._chosen, self._folders, self._guard, self._metrics = chosen, folders, guard, metrics
         application = web.Application()
         application.add_routes([web.get(nodelogs.PATH, self._answer)])
@@ -98,7 +102,7 @@ class LogServer:
         host, port = self._chosen.process.host, self._chosen.port
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, host, port).start()
+            await web.TCPSite(self._runner, host, port, ssl_context=self._certificate.context).start()
         except OSError as error:
             raise PlatformError(
                 f"can't serve logs on {host}:{port}: {error.strerror or error}; "

@@ -27,6 +27,8 @@ class Settings:
     """What every process is told; where namespaces are listed, only their logs are served."""
     folder: str = FOLDER
     """Where the node keeps its logs."""
+    tls_folder: str = nodelogs.TLS_FOLDER
+    """Where its certificate and key are."""
     port: int = nodelogs.PORT
     """Port that logs are served on; health and metrics are on another one."""
 
@@ -42,6 +44,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         reader=reader.read("NODELOGS_READER", _account, None),
         process=read_process(reader),
         folder=reader.read("NODELOGS_FOLDER", _absolute, FOLDER),
+        tls_folder=reader.read("NODELOGS_TLS_FOLDER", _absolute, nodelogs.TLS_FOLDER),
         port=reader.read("NODELOGS_PORT", PORT_NUMBER, nodelogs.PORT),
     )
     if settings.port == settings.process.port:

@@ -1,8 +1,9 @@
 """What the collector and the log server of a node (`componentrun.nodelogs`) say to each other. One place for each word.
 
-`GET /v1/logs/<namespace>/<pod>/<pod uid>/<container>?file=&offset=&wait=` answers bytes of the container's log as the
-runtime writes it (CRI: time, stream, `F` or `P`, text), whole lines only, from that offset of that file. Behind the end
-of a file that was rotated, the next one is answered. Nothing new within `wait` seconds: an empty answer.
+`GET /v1/logs/<namespace>/<pod>/<pod uid>/<container>?file=&offset=&wait=` (TLS 1.3) answers bytes of the container's
+log as the runtime writes it (CRI: time, stream, `F` or `P`, text), whole lines only, from that offset of that file.
+Behind the end of a file that was rotated, the next one is answered. Nothing new within `wait` seconds: an empty
+answer.
 
 A file is called by the number of the container's start and the time of its first line: `0-2026-11-24T07:46:33.8662Z`.
 That name stays when the file is renamed, compressed, or another one gets its inode.
@@ -16,8 +17,11 @@ from typing import Final
 __all__ = [
     "ANSWER_BYTES",
     "AUDIENCE",
+    "AUTHORITY_FILE",
+    "CERTIFICATE",
     "FILE",
     "FILE_ID",
+    "KEY",
     "LATER",
     "LONGEST_WAIT",
     "MISSING",
@@ -26,6 +30,8 @@ __all__ = [
     "PORT",
     "REMOVED",
     "SELECTOR",
+    "SERVER_NAME",
+    "TLS_FOLDER",
     "TOKEN_FILE",
     "order_of",
     "start_of",
@@ -38,6 +44,15 @@ SELECTOR: Final = "app.kubernetes.io/component=node-logs"
 AUDIENCE: Final = "componentrun-nodelogs"
 """Of the collector's token: it is good for nothing else."""
 TOKEN_FILE: Final = "/var/run/secrets/componentrun.dev/nodelogs/token"  # noqa: S105 - where it is
+
+SERVER_NAME: Final = "node-logs.componentrun.dev"
+"""Whom the certificate of a log server is made out to. Not an address: their pods come and go, and all are the same."""
+TLS_FOLDER: Final = "/var/run/secrets/componentrun.dev/nodelogs-tls"
+"""Where a log server has its certificate and key."""
+CERTIFICATE: Final = "tls.crt"
+KEY: Final = "tls.key"
+AUTHORITY_FILE: Final = "/var/run/secrets/componentrun.dev/nodelogs-ca/ca.crt"
+"""Where the collector has the certificates of whoever signs those of log servers."""
 
 FILE: Final = "X-Log-File"
 """The file that the answer's bytes are of; empty while the container has printed nothing."""

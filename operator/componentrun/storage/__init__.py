@@ -28,6 +28,7 @@ Modules, lowest first:
     events        what an event is; eventlines: many of them as text; eventsegments: storing them; eventruns: whose
     eventreader   the events of a run; eventfeed: those that fit; eventquery: of many runs; eventexport: as Parquet
     unsent        which events a receiver has not got yet
+    deadletters   which events a receiver does not accept
     upload, download, export   tables from and to local files, without a pod
     fileupload    local files as files of Storage, without a pod
     compaction    which segments of a table are to become one, and the table then; pure

@@ -5,6 +5,7 @@
     ended/component/<component>/<entry>
     ended/configuration/<component>/<configuration>/<entry>
     unsent/<receiver>/<run uid>                      runs whose events a receiver has not got all
+    dead-letters/<receiver>/<run uid>                events of these that it does not accept
 
 An entry is `<end>-<begin>-<info>.<success>.<warn>.<error>-<run uid>`: the place in time of the run's last event
 (counted from the other end, so that a listing, which goes one way only, begins with the newest run) and of its first
@@ -124,6 +125,10 @@ class EventIndex:
     def unsent(self, receiver: str | None = None) -> str:
         """Prefix of the runs whose events a receiver has not got all; None: of the folders of all receivers."""
         return f"{self.root}unsent/" if receiver is None else f"{self.root}unsent/{_word(receiver)}/"
+
+    def dead_letters(self, receiver: str | None = None) -> str:
+        """Prefix of the runs with events that a receiver does not accept; None: of the folders of all receivers."""
+        return f"{self.root}dead-letters/" if receiver is None else f"{self.root}dead-letters/{_word(receiver)}/"
 
     def components(self) -> str:
         """Prefix of the folders of all components that have complete runs."""

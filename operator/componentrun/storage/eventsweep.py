@@ -70,7 +70,7 @@ async def sweep_events(
         return total
     index = store.layout.event_index
     own = {index.ended(name): retention.of(name) for name in retention.components}
-    receivers = await store.folders(index.unsent())
+    receivers = [*await store.folders(index.unsent()), *await store.folders(index.dead_letters())]
     for prefix in await store.folders(index.components()):
         keep = own.get(prefix, retention.of(""))
         if keep is not None:
@@ -120,7 +120,7 @@ async def _remove_ended(store: Store, key: str, receivers: Sequence[str], *, dry
     Args:
         store: the Storage.
         key: that one.
-        receivers: prefixes of marks of those who may not have got its events yet; now they never will.
+        receivers: prefixes of marks of those who have not got all of its events, and now never will.
         dry_run: delete nothing.
     """
     run = EndedRun.of_key(key)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from componentrun.process import nodelogs
+from e2e.tenant.certificates import make_certificate
 
 if TYPE_CHECKING:
     from tests.integration.collector.lab import Lab
@@ -34,6 +35,7 @@ class LogServer:
         self._process: subprocess.Popen[bytes] | None = None
         lab.core.create_namespaced_service_account(lab.namespace, {"metadata": {"name": ACCOUNT}})
         self._token.write_text(self.token(ACCOUNT, nodelogs.AUDIENCE))
+        self._tls = make_certificate(folder / "tls")
 
     @property
     def collector_environment(self) -> dict[str, str]:
@@ -42,6 +44,7 @@ class LogServer:
             "COMPONENTRUN_COLLECTOR_READER": "node",
             "COMPONENTRUN_COLLECTOR_NODELOGS_NAMESPACE": self._lab.namespace,
             "COMPONENTRUN_COLLECTOR_NODELOGS_TOKEN_FILE": str(self._token),
+            "COMPONENTRUN_COLLECTOR_NODELOGS_CA_FILE": str(self._tls / "ca.crt"),
         }
 
     def token(self, account: str, audience: str) -> str:
@@ -58,6 +61,7 @@ class LogServer:
             "COMPONENTRUN_LOG_FORMAT": "text",
             "COMPONENTRUN_NAMESPACES": self._lab.namespace,
             "COMPONENTRUN_NODELOGS_PORT": str(self.port),
+            "COMPONENTRUN_NODELOGS_TLS_FOLDER": str(self._tls),
             "COMPONENTRUN_NODELOGS_READER": f"system:serviceaccount:{self._lab.namespace}:{ACCOUNT}",
         }
         environment["NO_PROXY"] = environment["no_proxy"] = "*"

@@ -108,6 +108,51 @@ async def test_secrets_never_appear(lab: Lab, collector: Collector) -> None:
     assert "word" not in repr(events)
 
 
+SECRETIVE = """
+import sys, time
+value, begin, end, *lines = sys.argv[1:]
+print(f"::add-mask::{value}", begin, *lines[:3], "half way", sep="\\n", flush=True)
+time.sleep(12)
+print(f"it is {value}", *lines[3:], end, "all", sep="\\n", flush=True)
+"""
+
+
+@BOTH_WAYS
+async def test_masked_values_and_a_private_key_stay_hidden_across_the_death_of_the_collector(
+    lab: Lab, collector: Collector
+) -> None:
+    collector.start()
+    lab.run("masks")
+    value, token = "correct-horse-battery", "ghp_" + "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xYaB3d"
+    key = ["kqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC" + str(number) * 27 for number in range(6)]
+    begin, end = (f"-----{word} PRIVATE KEY-----" for word in ("BEGIN", "END"))
+    lab.start("masks", "python3", "-c", SECRETIVE, value, begin, end, *key, token, secrets=[])
+    reader = EventReader(lab.store, lab.uid("masks"))
+    seen: list[str] = []
+    async with asyncio.timeout(120):
+        while "half way" not in seen:
+            seen += [event.message async for event in reader.read()]
+            await asyncio.sleep(0.05)
+    collector.end(signal.SIGKILL)
+    collector.start()
+    wait("pod ended", lambda: lab.pod_phase("masks") == "Succeeded")
+    lab.end("masks")
+    status = wait("delivered", lambda: lab.delivered("masks"))
+    events = await lab.events("masks")
+    assert status["message"] == ""
+    hidden = "[redacted]"
+    assert [event.message for event in events if event.source == "component"] == [
+        f"::add-mask::{hidden}", begin, *[hidden] * 3, "half way",
+        f"it is {hidden}", *[hidden] * 3, f"ghp_{hidden}", end, "all",
+    ]  # fmt: skip
+    stored = [
+        (await lab.store.get(info.key)).data
+        async for info in lab.store.objects(lab.store.layout.events(lab.uid("masks")))
+    ]
+    assert len(stored) > 1
+    assert not any(text.encode() in data for text in (value, token, *key) for data in stored)
+
+
 async def test_lines_are_withheld_where_the_secret_values_are_not_known(lab: Lab, collector: Collector) -> None:
     collector.start()
     lab.run("unknown")

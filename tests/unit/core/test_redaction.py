@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from componentrun.api.componentrun import ComponentRunStatus
 from componentrun.core import status
 from componentrun.core.actions import KubernetesEvent, StartAttempt, WriteStatus
 from componentrun.core.diagnosis import diagnose
@@ -17,9 +17,6 @@ from componentrun.core.podview import read_pod
 from componentrun.core.redaction import needs_redaction, redact_action, redact_status, redact_text
 from componentrun.core.redactor import MARK
 from tests.unit.core.make import at, done_in, done_out, ended, make_pod, make_run, started_status
-
-if TYPE_CHECKING:
-    from componentrun.api.componentrun import ComponentRunStatus
 
 SECRET = 'hu"sh-1234567890'
 
@@ -40,6 +37,17 @@ def test_every_form_is_hidden(form: str) -> None:
     assert text.startswith("before ")
     assert text.endswith(" after")
     assert MARK in text
+
+
+def test_last_words_hide_what_they_ask_to_have_hidden() -> None:
+    words = "::add-mask::correct-horse\nit is correct-horse"
+    assert redact_text(words, []) == f"::add-mask::{MARK}\nit is {MARK}"
+
+
+def test_a_value_that_the_last_words_ask_to_hide_is_hidden_in_the_message_too() -> None:
+    words = {"lastWords": "::add-mask::correct-horse", "message": "It said: correct-horse"}
+    after = redact_status(ComponentRunStatus.model_validate(started_status() | words), ())
+    assert "correct-horse" not in after.model_dump_json()
 
 
 def test_the_longer_of_two_values_leaves_no_rest() -> None:

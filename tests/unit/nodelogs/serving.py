@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from componentrun.collector.nodelogs import NodeLogs
 from componentrun.collector.settings import NodeLogSettings
 from componentrun.nodelogs.app import LogServer
+from componentrun.nodelogs.certificate import Certificate
 from componentrun.nodelogs.folders import Folders
 from componentrun.nodelogs.guard import Guard
 from componentrun.nodelogs.metrics import Metrics
 from componentrun.nodelogs.settings import Settings
 from componentrun.process.nodelogs import AUDIENCE
 from componentrun.process.settings import ProcessSettings
+from e2e.tenant.certificates import make_certificate
 from tests.unit.nodelogs.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from componentrun.process.kubeerrors import KubeError
 
@@ -28,6 +33,12 @@ READER = "system:serviceaccount:componentrun-system:collector"
 WHERE = ("team", "clean-1", "0a1b2c3d-0000-4000-8000-000000000001", "component")
 NODE = "node-1"
 TOKEN = "the.collector.s"
+
+
+@cache
+def a_certificate() -> Path:
+    """One for all log servers of the tests that do not care: keys take a while."""
+    return make_certificate(Path(tempfile.mkdtemp()))
 
 
 def granted(user: str, *audiences: str) -> dict[str, Any]:
@@ -62,10 +73,19 @@ class Served:
     reviewer: Reviewer
     folders: Folders
     server: LogServer
+    certificates: Path
+    certificate: Certificate
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.port}"
+        return f"https://127.0.0.1:{self.server.port}"
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """What a client that trusts it connects with, whatever name it asks for."""
+        context = ssl.create_default_context(cafile=str(self.certificates / "ca.crt"))
+        context.check_hostname = False
+        return context
 
     def runtime(self, container: str = WHERE[3]) -> Runtime:
         return Runtime(self.root / "_".join(WHERE[:3]) / container)
@@ -88,7 +108,11 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    root: Path, reviewer: Reviewer | None = None, *, namespaces: tuple[str, ...] = ()
+    root: Path,
+    reviewer: Reviewer | None = None,
+    *,
+    namespaces: tuple[str, ...] = (),
+    certificates: Path | None = None,
 ) -> AsyncIterator[Served]:
     reviewer = reviewer or Reviewer()
     metrics, kube = Metrics(), reviewer
@@ -96,11 +120,13 @@ async def serving(
     chosen = Settings(reader=READER, process=process, folder=str(root), port=0)
     folders = Folders(str(root), metrics)
     any_kube: Any = kube
-    server = LogServer(chosen, folders, Guard(any_kube, READER), metrics)
+    certificates = certificates or a_certificate()
+    certificate = Certificate(str(certificates))
+    server = LogServer(chosen, folders, Guard(any_kube, READER), metrics, certificate)
     await server.start()
     tending = asyncio.create_task(folders.tend())
     try:
-        yield Served(root, reviewer, folders, server)
+        yield Served(root, reviewer, folders, server, certificates, certificate)
     finally:
         tending.cancel()
         await asyncio.gather(tending, return_exceptions=True)
@@ -113,7 +139,8 @@ async def the_way(served: Served, tmp_path: Path) -> AsyncIterator[NodeLogs]:
     """The collector's way to that server."""
     token = tmp_path / "token"
     token.write_text(TOKEN)
-    async with NodeLogs(NodeLogSettings("componentrun-system", str(token))) as nodes:
+    authority = str(served.certificates / "ca.crt")
+    async with NodeLogs(NodeLogSettings("componentrun-system", str(token), authority)) as nodes:
         nodes.changed(served.pod())
         yield nodes
 

@@ -39,12 +39,12 @@ class Client:
     async def raw(self, path: str, *, token: str = TOKEN, method: str = "GET") -> tuple[int, bytes, dict[str, str]]:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         url = self.served.url + path
-        async with self.session.request(method, url, headers=headers) as response:
+        async with self.session.request(method, url, headers=headers, ssl=self.served.tls) as response:
             return response.status, await response.read(), dict(response.headers)
 
     async def as_it_is(self, path: str) -> tuple[int, bytes]:
         """A request whose path no client makes sense of first."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.served.server.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.served.server.port, ssl=self.served.tls)
         head = f"GET {path} HTTP/1.1\r\nHost: node\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n"
         writer.write(head.encode())
         answer = await reader.read()

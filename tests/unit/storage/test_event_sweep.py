@@ -14,6 +14,7 @@ from componentrun.api.component import Component
 from componentrun.api.storage import Storage
 from componentrun.errors import PlatformError
 from componentrun.storage.connection import Store
+from componentrun.storage.deadletters import add_dead_letters, read_dead_letters
 from componentrun.storage.eventquery import EventQuery, last_events
 from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open, open_runs
 from componentrun.storage.eventsweep import SweptEvents, sweep_events
@@ -145,9 +146,11 @@ async def test_whoever_has_not_got_the_events_yet_does_not_wait_for_them_any_mor
         await write(store, one(run, 0 if run == "r1" else 9))
         for receiver in ("team/main/webhook", "team/main/otlp"):
             await write_mark(store, receiver, run, 1)
+            await add_dead_letters(store, receiver, run, [{"id": f"{run}-1"}])
     await sweep_events(store, Retention(SINCE_START - timedelta(seconds=5)), now=LATER)
     for receiver in ("team/main/webhook", "team/main/otlp"):
         assert [run async for run in marked_runs(store, receiver)] == ["r2"]
+        assert [len((await read_dead_letters(store, receiver, run))["letters"]) for run in ("r1", "r2")] == [0, 1]
 
 
 async def test_a_collector_that_says_again_that_a_run_has_ended_brings_nothing_back(store: Store) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from componentrun.storage.events import Event
 
-__all__ = ["Backlog", "Room", "Taken"]
+__all__ = ["Backlog", "Room", "Share", "Taken"]
 
 _ROOM_BYTES: Final = 8 * 2**20
 
@@ -30,6 +30,10 @@ class Room:
         self._size = size
         self.used = 0
 
+    def share(self) -> Share:
+        """What one receiver uses of it."""
+        return Share(self)
+
     def take(self, size: int) -> bool:
         """Use some of it; False: there is not so much."""
         if self.used + size > self._size:
@@ -40,6 +44,39 @@ class Room:
     def give(self, size: int) -> None:
         """Give some of it back."""
         self.used -= size
+
+
+class Share:
+    """What one receiver uses of the room. It ends with the receiver, whoever still knows its backlogs.
+
+    Attributes:
+        used: bytes.
+        closed: nothing is used any more, nor will be.
+    """
+
+    def __init__(self, room: Room) -> None:
+        """Nothing is used yet."""
+        self._room = room
+        self.used = 0
+        self.closed = False
+
+    def take(self, size: int) -> bool:
+        """Use some more; False: there is not so much."""
+        if self.closed or not self._room.take(size):
+            return False
+        self.used += size
+        return True
+
+    def give(self, size: int) -> None:
+        """Give some of it back."""
+        if not self.closed:
+            self.used -= size
+            self._room.give(size)
+
+    def close(self) -> None:
+        """Give everything back, for good."""
+        self.give(self.used)
+        self.closed = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +96,7 @@ class Backlog:
     """One run."""
 
     run: str
-    room: Room
+    room: Share
     sent: int | None = None
     """Up to which number events were sent, or are none that the receiver gets; None: the mark in Storage says it."""
     held: deque[Event] | None = None

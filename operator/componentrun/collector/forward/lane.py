@@ -1,33 +1,38 @@
-"""One receiver of one Storage: takes what is to be sent, sends it, tries again, and marks in Storage how far it got.
+"""One receiver of one Storage: takes what is to be sent, has it sent, and marks in Storage how far it got.
 
-Events of one run are sent in their order, those of several runs side by side in a request. What can't be sent is tried
-again for a day, and then left out and counted. Nothing here is waited for by whoever writes events, but for the mark.
+Events of one run are sent in their order, those of several runs side by side in a request (`delivery`). What the
+receiver does not accept is written down in Storage. Nothing here is waited for by whoever writes events, but for the
+mark.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections import deque
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.collector.forward.backlog import Backlog, Taken
+from componentrun.collector.forward.delivery import Delivery
 from componentrun.collector.forward.message import Message, size_of
 from componentrun.collector.forward.receivers import WANTS
+from componentrun.core.results import counted
 from componentrun.errors import ComponentRunError, TransientError
+from componentrun.storage.deadletters import add_dead_letters
 from componentrun.storage.eventreader import EventReader
 from componentrun.storage.failures import MissingError
 from componentrun.storage.unsent import marked_runs, read_mark, remove_mark, write_mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from componentrun.collector.forward.backlog import Room
+    from componentrun.collector.forward.delivery import DeadLetter
     from componentrun.collector.forward.receivers import Kind, Receiver
-    from componentrun.collector.metrics import Metrics
+    from componentrun.collector.metrics import Metrics, SinkOutcome
     from componentrun.storage.connection import Store
     from componentrun.storage.events import Event
 
@@ -35,8 +40,6 @@ __all__ = ["Lane"]
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = timedelta(hours=24)
-"""From when an event was said until it is left out."""
 _MOST_RUNS: Final = 20_000
 """That are known at a time; further ones are found in Storage later."""
 _MOST_BYTES: Final = 512 * 1024
@@ -63,7 +66,9 @@ class Lane:
         self.receiver: Receiver | None = None
         self._namespace, self._title, self._kind = namespace, f"{namespace}/{storage}", kind
         self._name = f"{namespace}/{storage}/{kind}"
-        self._room, self._metrics, self.wants = room, metrics, WANTS[kind]
+        self._room, self._metrics, self.wants = room.share(), metrics, WANTS[kind]
+        self._delivery = Delivery(self)
+        self._sending: list[Taken] = []
         self._runs: dict[str, Backlog] = {}
         self._ready: dict[str, Backlog] = {}
         self._news = asyncio.Event()
@@ -76,12 +81,12 @@ class Lane:
         Raises:
             ComponentRunError: the Storage did not take the mark.
         """
-        if run in self._runs:
+        if run in self._runs or self._room.closed:
             return
         sent = await read_mark(self.store, self._name, run)
         if sent is None:
             await write_mark(self.store, self._name, run, first_seq - 1)
-        if len(self._runs) < _MOST_RUNS and run not in self._runs:
+        if len(self._runs) < _MOST_RUNS and run not in self._runs and not self._room.closed:
             backlog = Backlog(run, self._room, sent=first_seq - 1 if sent is None else sent, written=first_seq - 1)
             if sent is None or sent == first_seq - 1:
                 backlog.held = deque()
@@ -119,7 +124,7 @@ class Lane:
             ComponentRunError: the Storage did not tell.
         """
         async for run in marked_runs(self.store, self._name):
-            if len(self._runs) >= _MOST_RUNS:
+            if len(self._runs) >= _MOST_RUNS or self._room.closed:
                 return
             if run not in self._runs and is_ours(run):
                 self._runs[run] = Backlog(run, self._room)
@@ -135,8 +140,10 @@ class Lane:
         while True:
             await self._wait()
             try:
-                parts = await self._gather()
-                await self._deliver([message for part in parts for message in self._messages(part)])
+                self._sending = parts = await self._gather()
+                await self._keep(
+                    await self._delivery.deliver([item for part in parts for item in self._messages(part)])
+                )
                 await self._settle(parts)
             except ComponentRunError as error:
                 self._complain(f"events wait in Storage: {error.message}")
@@ -146,9 +153,12 @@ class Lane:
                 pause = _FIRST_PAUSE
 
     async def close(self) -> None:
-        """Mark how far it got, and close the connection. Not while it runs."""
+        """Mark how far it got, give back all room, and close the connection. Not while it runs."""
+        runs, self._runs = list(self._runs.values()), {}
+        self._ready.clear()
+        self._room.close()
         try:
-            for backlog in self._runs.values():
+            for backlog in runs:
                 await self._mark(backlog)
         finally:
             if self.receiver is not None:
@@ -168,7 +178,7 @@ class Lane:
     async def _gather(self) -> list[Taken]:
         """What the next request holds, of as many runs as it has room for."""
         parts: list[Taken] = []
-        most, size = (await self._current_receiver()).most, _MOST_BYTES
+        most, size = (await self.current_receiver()).most, _MOST_BYTES
         for backlog in list(self._ready.values()):
             if most <= 0 or size <= 0:
                 break
@@ -229,47 +239,53 @@ class Lane:
         name = part.backlog.name or part.backlog.run
         return [Message(event, self._namespace, name) for event in part.events]
 
-    async def _deliver(self, messages: list[Message]) -> None:
-        """Send them; what can't be sent is counted."""
-        pause = _FIRST_PAUSE
-        while messages := self._without_old(messages):
-            receiver = await self._current_receiver()
-            answer = await receiver.sender.post(*receiver.request(messages, time.time()))
-            if answer.taken:
-                self._taken(messages, receiver.rejected(answer.body))
-                return
-            if answer.too_large and len(messages) > 1:
-                half = len(messages) // 2
-                await self._deliver(messages[:half])
-                messages = messages[half:]
-            elif answer.refused:
-                self._count("refused", len(messages))
-                log.error("Storage %s, %s: %d events refused: %s", self._title, self._kind, len(messages), answer.told)
-                return
-            else:
-                self._metrics.sink_retries.labels(self._kind).inc()
-                self._complain(f"trying again: {answer.told}")
-                await asyncio.sleep(max(answer.after, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads, keeps no secret
-                pause = min(pause * 2, _LONGEST_PAUSE)
+    async def _keep(self, letters: Sequence[DeadLetter]) -> None:
+        """Write down what the receiver does not accept, before it is marked as done."""
+        by_run = sorted(letters, key=lambda letter: letter.message.event.run)
+        for run, found in groupby(by_run, key=lambda letter: letter.message.event.run):
+            await add_dead_letters(self.store, self._name, run, [_document(letter) for letter in found])
+        if letters:
+            first = letters[0]
+            log.error(
+                "Storage %s, %s: %s left out as dead letters, the first one %s: %s",
+                self._title, self._kind, counted(len(letters), "event"), first.message.event.id, first.answer,
+            )  # fmt: skip
 
-    def _taken(self, messages: Sequence[Message], rejected: int) -> None:
-        self._count("refused", min(rejected, len(messages)))
-        self._count("delivered", max(len(messages) - rejected, 0))
-        oldest = min(datetime.fromisoformat(message.event.time) for message in messages)
-        delay = max((datetime.now(UTC) - oldest).total_seconds(), 0.0)
-        self._metrics.sink_delay.labels(self._kind).observe(delay)
+    # --- what a delivery asks and reports
 
-    async def _current_receiver(self) -> Receiver:
+    async def current_receiver(self) -> Receiver:
+        """Where to send to; waits while nothing is configured."""
         while self.receiver is None:
             self._news.clear()
             await self._news.wait()
         return self.receiver
 
-    def _without_old(self, messages: list[Message]) -> list[Message]:
-        oldest = (datetime.now(UTC) - PATIENCE).isoformat()
-        fresh = [message for message in messages if message.event.time >= oldest]
-        self._count("expired", len(messages) - len(fresh))
-        return fresh
+    def others(self, besides: Collection[str]) -> list[Message]:
+        """Of each run the next event that is not being sent, as far as it is held, and whose id is none of these."""
+        upto = {part.backlog.run: part.upto for part in self._sending}
+        found = []
+        for backlog in self._ready.values():
+            behind = upto.get(backlog.run, 0)
+            held = (event for event in backlog.held or () if event.seq > behind and event.id not in besides)
+            if (event := next(held, None)) is not None:
+                found.append(Message(event, self._namespace, backlog.name or backlog.run))
+        return found
+
+    def count(self, outcome: SinkOutcome, number: int) -> None:
+        """So many events came to this."""
+        if number:
+            self._metrics.sink_events.labels(self._kind, outcome).inc(number)
+
+    def delayed(self, seconds: float) -> None:
+        """An event was accepted so long after it happened."""
+        self._metrics.sink_delay.labels(self._kind).observe(seconds)
+
+    def failing(self, why: str) -> None:
+        """A request failed and is made again."""
+        self._metrics.sink_retries.labels(self._kind).inc()
+        self._complain(f"trying again: {why}")
+
+    # --- what was sent
 
     async def _settle(self, parts: Sequence[Taken]) -> None:
         """The parts were sent, or left out. Who was looked at comes last the next time."""
@@ -303,13 +319,17 @@ class Lane:
         self._runs.pop(backlog.run, None)
         self._ready.pop(backlog.run, None)
 
-    def _count(self, outcome: str, number: int) -> None:
-        if number:
-            self._metrics.sink_events.labels(self._kind, outcome).inc(number)
-
     def _complain(self, message: str) -> None:
         """Once in a while: what is away stays away for a while."""
         now = time.monotonic()
         if not self._complained or now - self._complained > _COMPLAINTS_EVERY:
             self._complained = now
             log.warning("Storage %s, %s: %s", self._title, self._kind, message)
+
+
+def _document(letter: DeadLetter) -> dict[str, Any]:
+    event = letter.message.event
+    return {
+        "id": event.id, "seq": event.seq, "time": event.time, "outcome": letter.outcome, "answer": letter.answer,
+        "tries": letter.tries, "given_up": datetime.now(UTC).isoformat(),
+    }  # fmt: skip

@@ -22,6 +22,7 @@ _ANSWER_BYTES: Final = 64 * 1024
 _LONGEST_WISH: Final = 300.0
 """Seconds that a receiver can have us wait."""
 _TOO_LARGE: Final = 413
+_SERVER_ERROR: Final = 500
 _REFUSALS: Final = frozenset({400, _TOO_LARGE, 415, 422})
 """The same request will never be taken."""
 
@@ -35,6 +36,8 @@ class Answer:
     """It won't be taken however often it is sent."""
     too_large: bool = False
     """Less of it may be taken."""
+    about_content: bool = False
+    """The receiver failed, perhaps on what was sent: other events may be taken."""
     told: str = ""
     """What went wrong, without the URL: that may hold a token."""
     after: float = 0.0
@@ -82,7 +85,10 @@ class Sender:
             ) as response:
                 return _answer(response, await response.content.read(_ANSWER_BYTES))
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            return Answer(taken=False, told=f"{type(error).__name__} when sending to {self.host}")
+            # Without a connection the receiver has seen nothing of what was sent.
+            connected = not isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+            told = f"{type(error).__name__} when sending to {self.host}"
+            return Answer(taken=False, about_content=connected, told=told)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -99,6 +105,7 @@ def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:
         taken=False,
         refused=status in _REFUSALS,
         too_large=status == _TOO_LARGE,
+        about_content=status >= _SERVER_ERROR,
         told=f"{response.url.host} answered {status}",
         after=_wish(response.headers),
     )

@@ -15,6 +15,7 @@ from obstore.store import MemoryStore
 
 from componentrun.api.storage import Storage
 from componentrun.collector import stores as stores_module
+from componentrun.collector.forward import delivery as delivery_module
 from componentrun.collector.forward import forwarder as module
 from componentrun.collector.forward import lane as lane_module
 from componentrun.collector.forward.forwarder import Forwarder
@@ -46,6 +47,7 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, receiver: Answering) -> None:
         monkeypatch.setattr(lane_module, "_LINGER", 0.0)
         monkeypatch.setattr(lane_module, "_FIRST_PAUSE", 0.001)
+        monkeypatch.setattr(delivery_module, "_FIRST_PAUSE", 0.001)
         self.store = Store(StoreSettings("a-bucket", name="main"), MemoryStore())
         monkeypatch.setattr(stores_module, "open_store", lambda _settings, **_: self.store)
         monkeypatch.setattr(stores_module, "_TRIED_SECONDS", -1.0)
@@ -99,7 +101,7 @@ class World:
 
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch, receiver: Answering) -> AsyncIterator[World]:
-    monkeypatch.setattr(lane_module, "PATIENCE", lane_module.PATIENCE * 10_000)  # the events are of a fixed day
+    monkeypatch.setattr(delivery_module, "PATIENCE", delivery_module.PATIENCE * 10_000)  # the events are of a fixed day
     made = World(monkeypatch, receiver)
     yield made
     await made.forwarder.stop()

@@ -15,6 +15,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from componentrun.api.storage import StorageOtlp, StorageWebhook
+from componentrun.collector.forward import delivery
 from componentrun.collector.forward import lane as module
 from componentrun.collector.forward.backlog import Room
 from componentrun.collector.forward.lane import Lane
@@ -37,8 +38,9 @@ NAME = "team/main/webhook"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LINGER", 0.0)
-    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.01)
+    for each in (module, delivery):
+        monkeypatch.setattr(each, "_FIRST_PAUSE", 0.001)
+        monkeypatch.setattr(each, "_LONGEST_PAUSE", 0.01)
 
 
 class Writer:
@@ -150,11 +152,11 @@ async def test_a_receiver_can_say_how_long_to_wait(receiver: Answering) -> None:
 
 async def test_what_is_refused_is_left_out_and_counted(receiver: Answering) -> None:
     store, metrics = in_memory(), Metrics()
-    receiver.script = [400]
+    receiver.script = [400, 400, 400]
     async with at_work(store, receiver, metrics=metrics) as lane:
         writer = Writer(store, lane)
         await writer.write("r1", "oo")
-        await receiver.until(lambda: len(receiver.requests) == 1)
+        await receiver.until(lambda: len(receiver.requests) == 3)
         sent = await writer.write("r1", "o", finished=True)
         await until_unmarked(store)
     assert got(receiver) == sent

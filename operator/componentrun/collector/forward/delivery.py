@@ -1,0 +1,192 @@
+"""Sends events to a receiver until it has accepted each of them, or is known never to accept it.
+
+A batch that the receiver refuses, or fails on again and again, is halved until the events are found that it cannot
+process. These become dead letters; all others are sent, in their order within a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+from componentrun.collector.forward.triage import Triage
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from componentrun.collector.forward.message import Message
+    from componentrun.collector.forward.receivers import Receiver
+    from componentrun.collector.forward.sender import Answer
+    from componentrun.collector.metrics import SinkOutcome
+
+__all__ = ["DeadLetter", "Delivery", "Outlook"]
+
+PATIENCE: Final = timedelta(hours=24)
+"""From an event's time until it is left out."""
+_TRIES_TOGETHER: Final = 4
+"""Requests with several events that must fail before the batch is halved."""
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that the receiver will never accept."""
+
+    message: Message
+    outcome: SinkOutcome
+    """`refused`: it says so. `failed`: it fails on this event and accepts others."""
+    answer: str
+    """Its last answer, in words."""
+    tries: int
+    """Requests that held this event alone."""
+
+
+class Outlook(Protocol):
+    """What a delivery asks and reports."""
+
+    async def current_receiver(self) -> Receiver:
+        """Where to send to; waits while nothing is configured."""
+
+    def others(self, besides: Collection[str]) -> Sequence[Message]:
+        """Of each run the next event that is not being sent, and whose id is none of these."""
+
+    def count(self, outcome: SinkOutcome, number: int) -> None:
+        """So many events came to this."""
+
+    def delayed(self, seconds: float) -> None:
+        """An event was accepted so long after it happened."""
+
+    def failing(self, why: str) -> None:
+        """A request failed and is made again."""
+
+
+class Delivery:
+    """The requests to one receiver, one at a time."""
+
+    def __init__(self, outlook: Outlook) -> None:
+        """Nothing is sent yet."""
+        self._outlook = outlook
+        self._triage = Triage()
+        self._pieces: deque[list[Message]] = deque()
+        self._dead: list[DeadLetter] = []
+        self._ahead: set[str] = set()
+        """Ids of events that were accepted before it was their turn."""
+        self._compared = 0
+        self._tries = 0
+        self._pause = _FIRST_PAUSE
+
+    async def deliver(self, messages: list[Message]) -> list[DeadLetter]:
+        """Send them all. Returns those that the receiver does not accept."""
+        ids = {message.event.id for message in messages}
+        self._pieces = deque([[message for message in messages if message.event.id not in self._ahead]])
+        self._ahead -= ids
+        self._dead, self._compared = [], 0
+        self._recovered()
+        self._triage.forget()
+        while self._pieces:
+            piece = self._without_old(self._pieces.popleft())
+            if piece:
+                await self._send(piece)
+        return self._dead
+
+    async def _send(self, piece: list[Message]) -> None:
+        answer = await self._post(piece)
+        if answer.taken:
+            return
+        if answer.refused and len(piece) > 1:
+            self._halve(piece)
+        elif answer.refused:
+            self._triage.accepted()  # the receiver is not down
+            self._bury(piece[0], "refused", answer)
+        elif not answer.about_content:
+            await self._wait(piece, answer)
+        elif len(piece) > 1:
+            self._tries += 1
+            if self._dead or self._tries >= _TRIES_TOGETHER:
+                self._halve(piece)
+            else:
+                await self._wait(piece, answer)
+        else:
+            await self._judge(piece, answer)
+
+    async def _judge(self, piece: list[Message], answer: Answer) -> None:
+        """The receiver failed on one event alone."""
+        (message,) = piece
+        verdict = self._triage.failed(message)
+        if verdict == "poisonous":
+            self._bury(message, "failed", answer)
+            self._recovered()
+        elif verdict == "compare" and await self._accepts_another(message):
+            self._pieces.appendleft(piece)  # at once: only if it fails behind that one, it is poisonous
+        else:
+            await self._wait(piece, answer)
+
+    async def _accepts_another(self, message: Message) -> bool:
+        """Whether the receiver accepts another event: each time the next one that there is."""
+        candidates = self._candidates(message)
+        if not candidates:
+            return False
+        chosen = candidates[self._compared % len(candidates)]
+        self._compared += 1
+        answer = await self._post([chosen])
+        if answer.taken:
+            count = sum(map(len, self._pieces))
+            self._pieces = deque([item for item in piece if item is not chosen] for piece in self._pieces)
+            if sum(map(len, self._pieces)) == count:
+                self._ahead.add(chosen.event.id)
+        elif answer.refused:
+            self._triage.accepted()  # it will be refused again when it is its turn
+        return answer.taken or answer.refused
+
+    def _candidates(self, message: Message) -> list[Message]:
+        """The next event of each run, those of the event's own run last: its order would change."""
+        first: dict[str, Message] = {}
+        for piece in self._pieces:
+            for item in piece:
+                first.setdefault(item.event.run, item)
+        for item in self._outlook.others(self._ahead):
+            first.setdefault(item.event.run, item)
+        return sorted(first.values(), key=lambda item: item.event.run == message.event.run)
+
+    async def _post(self, messages: Sequence[Message]) -> Answer:
+        receiver = await self._outlook.current_receiver()
+        answer = await receiver.sender.post(*receiver.request(messages, time.time()))
+        if answer.taken:
+            self._triage.accepted()
+            self._recovered()
+            rejected = min(receiver.rejected(answer.body), len(messages))
+            self._outlook.count("refused", rejected)
+            self._outlook.count("delivered", len(messages) - rejected)
+            oldest = min(datetime.fromisoformat(message.event.time) for message in messages)
+            self._outlook.delayed(max((datetime.now(UTC) - oldest).total_seconds(), 0.0))
+        return answer
+
+    def _recovered(self) -> None:
+        self._tries, self._pause = 0, _FIRST_PAUSE
+
+    async def _wait(self, piece: list[Message], answer: Answer) -> None:
+        """Send it again later."""
+        self._pieces.appendleft(piece)
+        self._outlook.failing(answer.told)
+        await asyncio.sleep(max(answer.after, self._pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads, keeps no secret
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+    def _halve(self, piece: list[Message]) -> None:
+        half = len(piece) // 2
+        self._pieces.extendleft((piece[half:], piece[:half]))
+
+    def _bury(self, message: Message, outcome: SinkOutcome, answer: Answer) -> None:
+        self._outlook.count(outcome, 1)
+        self._dead.append(DeadLetter(message, outcome, answer.told, max(self._triage.tries(message), 1)))
+
+    def _without_old(self, messages: list[Message]) -> list[Message]:
+        oldest = (datetime.now(UTC) - PATIENCE).isoformat()
+        fresh = [message for message in messages if message.event.time >= oldest]
+        self._outlook.count("expired", len(messages) - len(fresh))
+        return fresh

@@ -1,0 +1,170 @@
+"""Values that a component asks to have hidden: `::add-mask::VALUE`, the convention of GitHub Actions. Pure.
+
+They are hidden in all later lines of the run. A collector that takes over has not read the line that said so. Thus the
+values are part of the checkpoint, encrypted with a key that follows from the Secret of the run's pod: who reads the
+Storage learns nothing, and a collector that may read the Secret knows the values again.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from componentrun.core.redactor import Redactor
+
+__all__ = ["COMMAND", "MOST_MASKS", "REFUSALS", "SHORTEST_MASK", "Masks", "key_of_secret", "refusal", "values_in"]
+
+COMMAND: Final = "::add-mask::"
+SHORTEST_MASK: Final = 6
+LONGEST_MASK: Final = 2_048
+MOST_MASKS: Final = 100
+_MOST_CHARACTERS: Final = 8_192
+"""Of all values of a run: each checkpoint holds them."""
+_PADDING: Final = 256
+"""The length of what is encrypted is a multiple of this, so that it tells little."""
+_LINE: Final = re.compile(rf"^[ \t]*{COMMAND}(.+)$", re.MULTILINE)
+_ESCAPES: Final = (("%0D", "\r"), ("%0A", "\n"), ("%25", "%"))
+_COMMON: Final = frozenset(
+    {
+        "active", "applications", "attempt", "boolean", "bucket", "column", "columns", "component",
+        "componentrun", "config", "configuration", "container", "customer", "customers", "database", "debug",
+        "default", "disabled", "docker", "enabled", "endpoint", "error", "errors", "events", "example",
+        "exception", "extract", "failed", "failure", "false", "finished", "function", "github", "google",
+        "import", "inactive", "information", "input", "kubernetes", "loading", "localhost", "logger",
+        "manifest", "message", "messages", "minutes", "missing", "number", "object", "orders", "output",
+        "parameter", "parameters", "password", "pending", "process", "production", "project", "public",
+        "python", "records", "request", "requests", "response", "result", "results", "retry", "running",
+        "schema", "script", "seconds", "secret", "server", "service", "settings", "source", "stage-in",
+        "stage-out", "staging", "started", "starting", "status", "stderr", "stdout", "storage", "string",
+        "success", "succeeded", "system", "table", "tables", "target", "testing", "timeout", "traceback",
+        "undefined", "unknown", "update", "upload", "username", "users", "values", "version", "warning",
+        "warnings", "warnung",
+    }
+)  # fmt: skip
+"""Words that are in every log: without them no event could be read."""
+
+Refusal = Literal["short", "long", "common", "many"]
+REFUSALS: Final[dict[Refusal, str]] = {
+    "short": f"it has fewer than {SHORTEST_MASK} characters",
+    "long": f"it has more than {LONGEST_MASK:,} characters",
+    "common": "it is a word that is in every log, or is made of one or two characters",
+    "many": f"the run has {MOST_MASKS} such values, or {_MOST_CHARACTERS:,} characters of them, which is the most",
+}
+
+
+def values_in(text: str) -> list[str]:
+    """The values that a printed text asks to have hidden."""
+    if COMMAND not in text:
+        return []
+    found = []
+    for value in _LINE.findall(text):
+        for escape, character in _ESCAPES:
+            value = value.replace(escape, character)  # noqa: PLW2901 - step by step
+        found.append(value.strip())
+    return found
+
+
+def refusal(value: str) -> Refusal | None:
+    """Why a value is not hidden; None: it is."""
+    if len(value) < SHORTEST_MASK:
+        return "short"
+    if len(value) > LONGEST_MASK:
+        return "long"
+    is_plain = value.lower() in _COMMON or len(set(value)) < 3  # noqa: PLR2004 - a line of dashes
+    return "common" if is_plain else None
+
+
+class Masks:
+    """The values of one run, and the redactors that hide them.
+
+    Attributes:
+        locked: the values of a checkpoint, by the uid of the pod whose key opens them; empty once they are known.
+    """
+
+    def __init__(self, locked: Mapping[str, str] | None = None) -> None:
+        """Begin with what `to_json` has returned."""
+        self.locked = dict(locked or {})
+        self._values: dict[str, None] = {}
+        self._keys: dict[str, bytes] = {}
+        self._redactors: dict[str, Redactor] = {}
+        self._sealed: dict[str, str] | None = None
+
+    def join(self, pod_uid: str, key: bytes, redactor: Redactor) -> None:
+        """A pod of the run is followed: its redactor learns all values, and its key opens and closes the checkpoint."""
+        self._keys[pod_uid], self._redactors[pod_uid] = key, redactor
+        self._sealed = None
+        values = _opened(self.locked.get(pod_uid, ""), key)
+        if values is not None:
+            self.locked = {}
+            self._values |= dict.fromkeys(values)
+            for known in self._redactors.values():
+                known.learn(values)
+        redactor.learn(self._values)
+
+    def add(self, value: str) -> Refusal | None:
+        """Hide this value from now on; why not, where it is not hidden."""
+        if value in self._values:
+            return None
+        why = refusal(value)
+        if why is None and (
+            len(self._values) >= MOST_MASKS or sum(map(len, self._values)) + len(value) > _MOST_CHARACTERS
+        ):
+            why = "many"
+        if why is None:
+            self._values[value] = None
+            self._sealed = None
+            for redactor in self._redactors.values():
+                redactor.learn((value,))
+        return why
+
+    def to_json(self) -> dict[str, str]:
+        """For the checkpoint: nothing in it can be read without the Secret of a pod."""
+        if not self._values:
+            return self.locked
+        if self._sealed is None:
+            self._sealed = {uid: _closed(list(self._values), key) for uid, key in self._keys.items()}
+        return self._sealed
+
+
+def key_of_secret(secret: Mapping[str, Any]) -> bytes:
+    """The key that follows from a pod's Secret: it holds signatures, which nobody can guess."""
+    data = json.dumps(secret.get("data") or {}, sort_keys=True).encode()
+    return hmac.digest(b"componentrun masks", data, hashlib.sha256)
+
+
+def _closed(values: list[str], key: bytes) -> str:
+    """Encrypted and authenticated, as SIV has it: the tag of the text is where the key stream begins."""
+    text = json.dumps(values).encode()
+    text += b" " * (-len(text) % _PADDING)
+    tag = hmac.digest(key, b"tag" + text, hashlib.sha256)
+    return base64.b64encode(tag + _mixed(text, key, tag)).decode("ascii")
+
+
+def _opened(sealed: str, key: bytes) -> list[str] | None:
+    """The values; None where the key is another one."""
+    try:
+        data = base64.b64decode(sealed, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    size = hashlib.sha256().digest_size
+    tag, text = data[:size], _mixed(data[size:], key, data[:size])
+    if not text or not hmac.compare_digest(tag, hmac.digest(key, b"tag" + text, hashlib.sha256)):
+        return None
+    return [str(value) for value in json.loads(text)]
+
+
+def _mixed(text: bytes, key: bytes, begin: bytes) -> bytes:
+    """With the key stream that begins there."""
+    blocks = -(-len(text) // hashlib.sha256().digest_size)
+    stream = b"".join(
+        hmac.digest(key, b"stream" + begin + number.to_bytes(4), hashlib.sha256) for number in range(blocks)
+    )
+    return bytes(a ^ b for a, b in zip(text, stream, strict=False))
