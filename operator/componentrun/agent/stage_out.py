@@ -20,7 +20,8 @@ from componentrun.agent.fileupload import upload_files
 from componentrun.agent.folder import FILE, Folder
 from componentrun.agent.form import Form
 from componentrun.agent.kept import keep
-from componentrun.agent.manifest import NO_TEXT, Manifest, is_text, parse_manifest
+from componentrun.agent.manifest import Manifest, parse_manifest
+from componentrun.agent.manifestvalues import NO_TEXT, is_text
 from componentrun.agent.memory import keep_blocks
 from componentrun.agent.outputs import Decision, decide
 from componentrun.agent.plan import fetch_plan

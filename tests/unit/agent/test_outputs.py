@@ -309,7 +309,7 @@ def test_both_forms_of_a_manifest(raw: dict[str, Any], manifest: Manifest) -> No
     ("text", "problem"),
     [
         ("{", "it is no JSON: line 1, column 2"),
-        ("[]", "it is a list, expected an object"),
+        ("[1]", "it is a list, expected an object"),
         ('"x"', "it is a text, expected an object"),
         ("null", "it is null, expected an object"),
         ('{"columns": "a,b"}', "`columns` is a text, expected a list of names"),
@@ -343,7 +343,7 @@ def test_both_forms_of_a_manifest(raw: dict[str, Any], manifest: Manifest) -> No
         ('{"schema": [{"name": "a"}, {"name": "a"}]}', "column `a` is there twice"),
         ('{"delete_where": [{"where_filters": []}]}', "`delete_where` is not one filter"),
         ('{"delete_where": [{}, {}]}', "`delete_where` is not one filter"),
-        ('{"delete_where_column": "id"}', "`delete_where_values` is null, expected a list of values"),
+        ('{"delete_where_column": "id"}', "`delete_where_values` is not; expected a list of values"),
         ('{"delete_where_column": "id", "delete_where_values": []}', "`eq` needs at least one value"),
         (
             '{"delete_where_column": "id", "delete_where_values": ["1", true]}',
