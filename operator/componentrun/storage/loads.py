@@ -55,6 +55,7 @@ def _load(written: TableWritten, own_prefix: str) -> TableLoad:
         delete_where=_condition(written),
         described=_described(written),
         metadata=written.metadata,
+        insert=written.insert,
     )
 
 
