@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["COMPRESSIONS", "DEFAULT_COMPRESSION", "GZIP", "NONE", "ZSTD", "Packer", "Unpacker", "pack", "suffix"]
+__all__ = [
+    "COMPRESSIONS",
+    "DEFAULT_COMPRESSION",
+    "GZIP",
+    "NONE",
+    "ZSTD",
+    "ZSTD_WINDOW",
+    "Packer",
+    "Unpacker",
+    "pack",
+    "suffix",
+]
 
 NONE: Final = "none"
 GZIP: Final = "gzip"
@@ -33,7 +44,7 @@ _ZSTD_LEVEL: Final = 1
 _ZSTD_WINDOW_WRITTEN: Final = 17
 """How far back rows are looked for, as a power of 2. The level's own 19 takes a seventh to a quarter more time,
 for objects between 2 % larger and 7 % smaller."""
-_ZSTD_WINDOW: Final = 23
+ZSTD_WINDOW: Final = 23
 """No object makes a reader hold more than 2**23 bytes; what is written here needs a sixty-fourth of it."""
 
 
@@ -142,7 +153,7 @@ class _Unzstd:
     def __init__(self) -> None:
         zstd = _zstd()
         self._error: type[Exception] = zstd.ZstdError
-        self._engine = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW})
+        self._engine = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW})
 
     @property
     def ended(self) -> bool:
