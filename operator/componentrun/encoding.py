@@ -23,6 +23,7 @@ __all__ = [
     "Unpacker",
     "pack",
     "suffix",
+    "zstd_decoder",
 ]
 
 NONE: Final = "none"
@@ -151,9 +152,7 @@ class _Gunzip:
 
 class _Unzstd:
     def __init__(self) -> None:
-        zstd = _zstd()
-        self._error: type[Exception] = zstd.ZstdError
-        self._engine = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW})
+        self._engine, self._error = zstd_decoder()
 
     @property
     def ended(self) -> bool:
@@ -172,6 +171,13 @@ class _Unzstd:
 
     def more(self, most: int) -> bytes:
         return b"" if self._engine.needs_input else self.decompress(b"", most)
+
+
+def zstd_decoder() -> tuple[Any, type[Exception]]:
+    """What reads one frame of zstd, and what it raises. A frame may make it hold `2**ZSTD_WINDOW` bytes, no more."""
+    zstd = _zstd()
+    options = {zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW}
+    return zstd.ZstdDecompressor(options=options), zstd.ZstdError
 
 
 def _zstd_packer() -> _Engine:

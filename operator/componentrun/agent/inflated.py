@@ -11,7 +11,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from componentrun.agent.folder import shown
-from componentrun.encoding import GZIP, ZSTD, ZSTD_WINDOW
+from componentrun.encoding import GZIP, ZSTD, ZSTD_WINDOW, zstd_decoder
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:
@@ -193,10 +193,7 @@ def _gunzip() -> _Frame:
 
 
 def _unzstd() -> _Frame:
-    from backports import zstd  # noqa: PLC0415 - few components write it
-
-    options = {zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW}
-    return _Frame(zstd.ZstdDecompressor(options=options), zstd.ZstdError)
+    return _Frame(*zstd_decoder())
 
 
 def _explained(error: Exception) -> str:

@@ -29,7 +29,7 @@ from componentrun.agent.progress import WORTH_A_LINE, amount, say
 from componentrun.agent.transfer import Client, Patience
 from componentrun.agent.upload import SMALL_BYTES, Uploaded, upload
 from componentrun.documents import parse_portable
-from componentrun.errors import Reason, UserError
+from componentrun.errors import Reason, UserError, together
 from componentrun.exchange import STAGE_OUT_RESULT, GrantOut, StageOutPlan, StageOutResult, to_json
 
 if TYPE_CHECKING:
@@ -187,18 +187,17 @@ def _result(
     warnings: tuple[str, ...],
     seconds: float,
 ) -> StageOutResult:
-    first = errors[0] if errors else None
-    more = f" (and {len(errors) - 1} more, see the events)" if len(errors) > 1 else ""
+    error = together(errors) if errors else None
     return StageOutResult(
-        ok=first is None,
+        ok=error is None,
         tables=uploaded.tables,
         state=state,
         warnings=warnings,
         rows=sum(table.rows for table in uploaded.tables),
         size=sum(table.size for table in uploaded.tables) + sum(file.size for file in files),
         seconds=round(seconds, 3),
-        reason=first.reason if first else None,
-        message=first.message + more if first else None,
+        reason=error.reason if error else None,
+        message=error.message if error else None,
         files=files,
         always=sum(table.write_always for table in uploaded.tables),
     )

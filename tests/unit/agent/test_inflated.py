@@ -96,7 +96,10 @@ def test_a_bomb_ends_where_the_run_may_store_no_more_and_takes_no_memory(kind: s
 
 
 def test_a_window_that_would_take_too_much_memory_is_refused() -> None:
-    options = {zstd.CompressionParameter.window_log: 25, zstd.CompressionParameter.content_size_flag: 0}
+    options: dict[int, int] = {
+        zstd.CompressionParameter.window_log: 25,
+        zstd.CompressionParameter.content_size_flag: 0,
+    }
     engine = zstd.ZstdCompressor(options=options)
     packed = engine.compress(b"x" * 1000) + engine.flush()
     with pytest.raises(UserError, match=r"a window of more than 8 MiB \(zstd up to level 19 has less\)"):

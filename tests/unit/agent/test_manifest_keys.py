@@ -143,14 +143,15 @@ def test_the_manifest_of_an_input_table_may_be_copied_and_a_warning_names_what_s
 
 def test_an_empty_list_of_php_is_an_empty_object() -> None:
     assert parsed([]) == Manifest()
-    column = {"name": "a", "data_type": {"base": []}, "metadata": []}
-    for raw in (
+    column: dict[str, Any] = {"name": "a", "data_type": {"base": []}, "metadata": []}
+    documents: tuple[dict[str, Any], ...] = (
         {"metadata": [], "table_metadata": [], "column_metadata": [], "delete_where": [], "schema": []},
         {"columns": ["a"], "column_metadata": {"a": []}},
         {"schema": [column]},
         {"schema": [{"name": "a", "data_type": []}]},
         {"schema": [{"name": "a", "data_type": {"base": {"type": "STRING"}, "snowflake": []}}]},
-    ):
+    )
+    for raw in documents:
         assert parsed(raw).metadata == {}
     assert parse_file_manifest(b"[]", "out/files/a.manifest").tags is None
 
