@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
 from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError, StaleError
-from componentrun.storage.files import FileRecord, create_file, records_of
+from componentrun.storage.files import FileRecord, create_files, records_of
 from componentrun.storage.history import change_table
 from componentrun.storage.layout import TableId
 from componentrun.storage.loads import by_table, loads_of
@@ -143,7 +143,7 @@ async def publish(
         own_prefix = store.layout.data(run, attempt)
         loads = loads_of(result.tables, own_prefix, write_always_only=write_always_only)
         files = () if write_always_only else records_of(result.files, own_prefix, commit)
-        seen, versions = await check_uploaded(store, loads, files)
+        seen, versions = await check_uploaded(store, loads, files, own_prefix)
     except ComponentRunError:
         # What was decided before is carried out, even where it could not be decided again.
         decided = await _read_decision(store, run)
@@ -303,7 +303,7 @@ async def _carry_out(store: Store, decided: _Decision, seen: dict[str, Versioned
             await change_table(store, TableId.parse(table), journal.commit.run, merge, seen=seen.get(table))
 
         await gather_bounded(change, by_table(journal.loads).items())
-        await gather_bounded(lambda record: create_file(store, record), journal.files)
+        await create_files(store, journal.files)
         await _mark_done(store, decided)
     return Published(
         attempt=journal.commit.attempt,

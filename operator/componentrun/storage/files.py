@@ -7,6 +7,8 @@ or whose bytes are swept:
 
     made      keys, record
     deleted   keys by name and tag, record, key by data, key by expiry
+
+Many files that one commit makes have most of these keys in common (`filegroups`), which the last of them takes along.
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ from componentrun.filenames import MOST_SYSTEM_TAGS, MOST_TAGS, name_problem, ta
 from componentrun.storage.connection import quoted_etag
 from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError, StaleError
-from componentrun.storage.fileindex import file_id, is_file_id
+from componentrun.storage.filegroups import common_tags, data_folder, drop_group, group_members, put_group
+from componentrun.storage.fileindex import file_id, group_of, is_file_id
 from componentrun.storage.layout import check_own
 from componentrun.storage.tables import gather_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 
     from componentrun.exchange import FileWritten
     from componentrun.storage.connection import Store
@@ -34,11 +37,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILE_KEEP",
+    "MANY_FILES",
     "Expired",
     "FilePart",
     "FileRecord",
     "change_file",
     "create_file",
+    "create_files",
     "delete_expired",
     "delete_file",
     "named_data",
@@ -51,6 +56,8 @@ __all__ = [
 FILE_FORMAT: Final = 1
 FILE_KEEP: Final = timedelta(days=FILE_KEEP_DAYS)
 """How long a file is kept that is not permanent."""
+MANY_FILES: Final = 100
+"""From so many on, files of one commit are a group. Finding them by tag costs a listing for each group."""
 _SWAP_ATTEMPTS: Final = 20
 
 
@@ -85,6 +92,8 @@ class FileRecord(StorageModel):
     attempt: int
     expires: datetime | None = None
     """When it is not there any more; None: it is permanent."""
+    grouped: bool = False
+    """Whether it has keys in common with other files of its commit, see `filegroups`."""
 
     @property
     def permanent(self) -> bool:
@@ -111,10 +120,11 @@ def records_of(written: Iterable[FileWritten], own_prefix: str, commit: Commit) 
         UserError: (OutputInvalid) a name or a tag can't be one.
         PlatformError: (PublishFailed) a part lies outside `own_prefix`.
     """
-    return tuple(_record(file, own_prefix, commit) for file in written)
+    files = tuple(written)
+    return tuple(_record(file, own_prefix, commit, grouped=len(files) >= MANY_FILES) for file in files)
 
 
-def _record(written: FileWritten, own_prefix: str, commit: Commit) -> FileRecord:
+def _record(written: FileWritten, own_prefix: str, commit: Commit, *, grouped: bool) -> FileRecord:
     problem = name_problem(written.name) or tags_problem(written.tags, MOST_TAGS + MOST_SYSTEM_TAGS)
     if problem is not None:
         raise UserError(f"the file `{written.name}` {problem}", Reason.OUTPUT_INVALID)
@@ -130,13 +140,34 @@ def _record(written: FileWritten, own_prefix: str, commit: Commit) -> FileRecord
         run=commit.run,
         attempt=commit.attempt,
         expires=None if written.permanent else commit.time + FILE_KEEP,
+        grouped=grouped,
     )
 
 
-async def create_file(store: Store, record: FileRecord) -> None:
-    """Have a file. Repeating it changes nothing, also after its tags were changed."""
-    keys = [*_finding(store, record, record.tags), _by_data(store, record)]
-    if record.expires is not None:
+async def create_files(store: Store, records: Sequence[FileRecord]) -> None:
+    """Have the files of one commit. Repeating it changes nothing, also after their tags were changed."""
+    grouped = [record for record in records if record.grouped]
+    tags = common_tags(grouped) if grouped else frozenset()
+    if grouped:
+        await put_group(store, grouped)
+    await gather_bounded(lambda record: create_file(store, record, tags), records)
+    if grouped:
+        # Somebody who deleted all that were there yet has taken the keys of the others along.
+        await put_group(store, grouped)
+
+
+async def create_file(store: Store, record: FileRecord, grouped_tags: Collection[str] = ()) -> None:
+    """Have a file. Repeating it changes nothing, also after its tags were changed.
+
+    Args:
+        store: the Storage.
+        record: of the file.
+        grouped_tags: for which its group has keys.
+    """
+    keys = _finding(store, record, [tag for tag in record.tags if tag not in grouped_tags])
+    if not record.grouped:
+        keys.append(_by_data(store, record))
+    if record.expires is not None and not record.grouped:
         keys.append(_by_expiry(store, record, record.expires))
     await _put_keys(store, record, keys)
     try:
@@ -216,13 +247,21 @@ async def _keep_tags(store: Store, file: str, tags: set[str]) -> None:
 
 async def delete_file(store: Store, record: FileRecord, now: datetime | None = None) -> None:
     """Delete a file; its bytes are swept later. Repeating it is no error."""
+    await _delete(store, record, now, last=True)
+
+
+async def _delete(store: Store, record: FileRecord, now: datetime | None = None, *, last: bool) -> None:
+    """Delete a file. `last`: whether it may be the last one of its group, and takes what they had in common along."""
     expiry = _by_expiry(store, record, record.expires or now or datetime.now(UTC))
     if record.permanent:
         # Whoever is killed behind the next line leaves this, and the sweeper goes on from it.
         await _put_keys(store, record, [expiry])
     await store.delete(_finding(store, record, record.tags))
     await store.delete([store.layout.file_index.record(record.id)])
-    await store.delete([_by_data(store, record)])
+    if not record.grouped:
+        await store.delete([_by_data(store, record)])
+    elif last:
+        await drop_group(store, group_of(record.id), data_folder(record))
     await store.delete([expiry])
 
 
@@ -242,19 +281,41 @@ async def delete_expired(store: Store, *, dry_run: bool = False, now: datetime |
             break
         due.append((info.key, found[1]))
 
-    async def expire(item: tuple[str, str]) -> str | None:
+    async def expire(item: tuple[str, str]) -> list[str]:
         key, file = item
+        if not is_file_id(file):
+            return await _expire_group(store, key, file, now, dry_run=dry_run)
         record = await read_file(store, file)
         if record is not None and not record.is_there(now):
             if not dry_run:
                 await delete_file(store, record)
-            return file
+            return [file]
         if not dry_run and (record is None or key != _own_expiry(store, record)):
             # Its record went before somebody was killed, or it was made permanent since.
             await _drop_expiry(store, key, file, gone=record is None)
-        return None
+        return []
 
-    return Expired(tuple(file for file in await gather_bounded(expire, due) if file is not None))
+    return Expired(tuple(file for found in await gather_bounded(expire, due) for file in found))
+
+
+async def _expire_group(store: Store, key: str, group: str, now: datetime, *, dry_run: bool) -> list[str]:
+    """Delete the files of a group that have expired, and what they had in common where none is left; their ids."""
+
+    async def expire(file: str) -> str | None:
+        record = await read_file(store, file)
+        if record is None or record.is_there(now):
+            return None
+        if not dry_run:
+            await _delete(store, record, last=False)
+        return file
+
+    members = [file async for file in group_members(store, group)]
+    found = [file for file in await gather_bounded(expire, members) if file is not None]
+    stored = None if dry_run else await store.find(key)
+    if stored is not None:
+        await drop_group(store, group, stored.data.decode())
+        await store.delete([key])
+    return found
 
 
 async def named_data(store: Store) -> set[str]:
@@ -298,12 +359,13 @@ async def _drop_expiry(store: Store, key: str, file: str, *, gone: bool) -> None
     if stored is not None and stored.data:
         index = store.layout.file_index
         await store.delete([index.below(index.data(stored.data.decode()), file)])
+        await drop_group(store, group_of(file), stored.data.decode())
     await store.delete([key])
 
 
 async def _put_keys(store: Store, record: FileRecord, keys: Iterable[str]) -> None:
     """Put keys of the index. They hold the data folder, for who finds one whose record is gone."""
-    data = _data_folder(record).encode()
+    data = data_folder(record).encode()
     await gather_bounded(lambda key: store.put(key, data), keys)
 
 
@@ -324,12 +386,8 @@ def _own_expiry(store: Store, record: FileRecord) -> str | None:
 
 def _by_data(store: Store, record: FileRecord) -> str:
     index = store.layout.file_index
-    return index.below(index.data(_data_folder(record)), record.id)
+    return index.below(index.data(data_folder(record)), record.id)
 
 
 def _by_expiry(store: Store, record: FileRecord, expires: datetime) -> str:
     return store.layout.file_index.expiry(expires, record.id)
-
-
-def _data_folder(record: FileRecord) -> str:
-    return f"{record.run}-{record.attempt}"
