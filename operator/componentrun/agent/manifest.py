@@ -135,7 +135,7 @@ def _metadata(raw: dict[str, Any], name: str) -> dict[str, str]:
     told: dict[str, str] = {}
     try:
         # PHP writes an empty object as an empty list.
-        told |= read_metadata(raw.get("metadata") or [])
+        told |= read_metadata(without_gaps(raw.get("metadata")) or [])
         table = raw.get("table_metadata") or {}
         if not isinstance(table, dict):
             raise wrong(name, f"`table_metadata` is {kind_of(table)}, expected an object")
@@ -214,7 +214,7 @@ def _old_form(raw: dict[str, Any], name: str) -> _Told:
     facts = []
     for column, told in _column_metadata(raw, columns, name).items():
         try:
-            facts.append(from_metadata(column, told or []))
+            facts.append(from_metadata(column, without_gaps(told) or []))
         except ValueError as error:
             raise wrong(name, f"`column_metadata` of `{column}`: {error}") from error
     return columns, _primary_key(raw, name), facts
@@ -224,7 +224,7 @@ def _column_metadata(raw: dict[str, Any], columns: tuple[str, ...] | None, name:
     """What is told of columns, by their names."""
     metadata = raw.get("column_metadata") or {}
     if isinstance(metadata, dict):
-        return metadata
+        return _by_name(metadata, columns or ())
     # PHP writes an object whose keys are 0, 1, 2, ... as a list; others write the lists in the order of the columns.
     if not isinstance(metadata, list) or not all(isinstance(item, list) for item in metadata):
         raise wrong(name, f"`column_metadata` is {kind_of(metadata)}, expected an object of lists, or a list of lists")
@@ -239,6 +239,13 @@ def _column_metadata(raw: dict[str, Any], columns: tuple[str, ...] | None, name:
             name, f"`column_metadata` is a list of {len(metadata)}, `columns` has {len(columns)}; expected no more"
         )
     return dict(zip(columns, metadata, strict=False))
+
+
+def _by_name(metadata: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+    """The same with the names of columns instead of their places: so PHP writes a list with gaps."""
+    if all(key.isdecimal() and key not in columns and int(key) < len(columns) for key in metadata):
+        return {columns[int(key)]: told for key, told in metadata.items()}
+    return metadata
 
 
 def _schema(raw: dict[str, Any], name: str) -> _Told:

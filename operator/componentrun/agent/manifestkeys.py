@@ -56,7 +56,7 @@ def check_table_keys(raw: dict[str, Any], name: str) -> None:
     for column, metadata in _items(raw.get("column_metadata")):
         for where, entry in _entries(metadata, "`[{}]`"):
             _check(entry, _ENTRY, f"{name}: `column_metadata` of `{column}`: {where}", _INPUT_ENTRY)
-    for where, column in _entries(without_gaps(raw.get("schema")), "`schema[{}]`"):
+    for where, column in _entries(raw.get("schema"), "`schema[{}]`"):
         _check_column(column, f"{name}: {where} (`{column.get('name')}`)")
     for where, part in _entries(raw.get("delete_where"), "`delete_where[{}]`"):
         _check(part, _DELETE, f"{name}: {where}")
@@ -136,6 +136,7 @@ def _letters(key: str) -> str:
 
 def _entries(value: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Objects in a list with their places."""
+    value = without_gaps(value)
     for number, item in enumerate(value if isinstance(value, list) else ()):
         if isinstance(item, dict):
             yield where.format(number), item

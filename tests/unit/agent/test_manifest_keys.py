@@ -162,6 +162,16 @@ def test_column_metadata_may_be_a_list_in_the_order_of_the_columns() -> None:
     manifest = parsed({"columns": ["a", "b", "c"], "column_metadata": [[], entries]})
     assert [(item.name, item.type) for item in manifest.facts] == [("b", "DATE")]
     assert [item.name for item in parsed({"columns": [0, 1], "column_metadata": [[], entries]}).facts] == ["1"]
+    gaps = parsed({"columns": ["a", "b", "c"], "column_metadata": {"0": [], "2": entries}})
+    assert [item.name for item in gaps.facts] == ["c"]
+    assert [item.name for item in parsed({"columns": [0, 2], "column_metadata": {"2": entries}}).facts] == ["2"]
+
+
+def test_metadata_may_have_gaps_as_any_list_of_php() -> None:
+    entry = {"key": "KBC.description", "value": "x"}
+    assert parsed({"metadata": {"1": entry}}).metadata == {"KBC.description": "x"}
+    assert parsed({"column_metadata": {"a": {"0": entry, "3": entry}}}).facts[0].description == "x"
+    assert "unknown key `val`" in refusal({"metadata": {"1": {"key": "a", "val": "b"}}})
 
 
 @pytest.mark.parametrize(
