@@ -243,7 +243,8 @@ def _column_metadata(raw: dict[str, Any], columns: tuple[str, ...] | None, name:
 
 def _by_name(metadata: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
     """The same with the names of columns instead of their places: so PHP writes a list with gaps."""
-    if all(key.isdecimal() and key not in columns and int(key) < len(columns) for key in metadata):
+    places = [str(place) for place in range(len(columns))]
+    if set(metadata) <= set(places) and not set(metadata) & set(columns):
         return {columns[int(key)]: told for key, told in metadata.items()}
     return metadata
 
