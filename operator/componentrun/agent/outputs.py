@@ -79,7 +79,7 @@ def decide(entries: Sequence[Entry], manifests: Mapping[str, Manifest | UserErro
     written = {entry.name: entry for entry in entries if not entry.name.endswith(MANIFEST_SUFFIX)}
     traps = [entry for entry in written.values() if entry.kind not in {FILE, FOLDER}]
     errors = [refused(f"{OUT_TABLES}/{entry.name}", entry.kind) for entry in traps]
-    errors += [_orphan(name) for name in manifests if name not in written]
+    errors += [_orphan(name, written) for name in manifests if name not in written]
     for entry, mapped in _candidates(written, plan, errors):
         manifest = manifests.get(entry.name, Manifest())
         try:
@@ -224,9 +224,11 @@ def _missing(mapped: OutputTable, written: dict[str, Entry]) -> UserError:
     )
 
 
-def _orphan(name: str) -> UserError:
+def _orphan(name: str, written: dict[str, Entry]) -> UserError:
+    packed = next((shown(other) for other in written if other != name and without_suffix(other) == name), None)
+    hint = f"; the manifest of `{packed}` is called `{packed}{MANIFEST_SUFFIX}`" if packed else ""
     return UserError(
-        f"{OUT_TABLES}/{shown(name)}{MANIFEST_SUFFIX}: there is no file or folder `{shown(name)}` beside it",
+        f"{OUT_TABLES}/{shown(name)}{MANIFEST_SUFFIX}: there is no file or folder `{shown(name)}` beside it{hint}",
         Reason.OUTPUT_INVALID,
     )
 
