@@ -60,7 +60,9 @@ async def drop_group(store: Store, group: str, folder: str) -> None:
     index = store.layout.file_index
     key = index.below(index.data(folder), group)
     stored = await store.find(key)
-    if stored is None or [file async for file in group_members(store, group)]:
+    if stored is None:
+        return
+    async for _ in group_members(store, group):
         return
     await store.delete([index.below(index.tag(tag), group) for tag in json.loads(stored.data)])
     await store.delete([key])
