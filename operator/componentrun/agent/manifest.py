@@ -254,9 +254,11 @@ def _schema(raw: dict[str, Any], name: str) -> _Told:
     if not isinstance(schema, list):
         raise wrong(name, f"`schema` is {kind_of(schema)}, expected a list of columns")
     facts, key = [], []
-    for i, column in enumerate(schema):
-        if not isinstance(column, dict) or not isinstance(column.get("name"), str):
+    for i, item in enumerate(schema):
+        told = item.get("name") if isinstance(item, dict) else None
+        if not isinstance(told, str | int) or isinstance(told, bool):
             raise wrong(name, f"`schema[{i}]` is no column; expected an object with a `name`")
+        column = item | {"name": str(told)}
         try:
             facts.append(from_schema(column))
         except ValueError as error:
