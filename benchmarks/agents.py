@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,8 @@ from benchmarks import local
 from benchmarks.lab import s5cmd_environment, sweep
 from benchmarks.tables import folder
 from componentrun.encoding import DEFAULT_COMPRESSION
-from componentrun.exchange import GRANT_FILE, OutputTable, to_json
+from componentrun.exchange import GRANT_FILE, OutputTable, StageOutResult, from_json, to_json
+from componentrun.storage.commit import publish
 from componentrun.storage.connection import StoreSettings, open_store
 from componentrun.storage.grants import Signer
 from componentrun.storage.layout import TableId
@@ -39,6 +41,8 @@ __all__ = ["Bench", "bench"]
 
 _AN_HOUR: Final = timedelta(hours=1)
 _BUCKET: Final = "in.c-main"
+_FILE_TAGS: Final = ("componentId: benchmark", "runId: benchmark", "configurationId: benchmark")
+"""As many as a run of a configuration has."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,29 @@ class Bench:
         sweep(self.store, self.store.layout.data(run, 1))
         return ended
 
+    def store_files(self, count: int) -> tuple[float, float]:
+        """Seconds that stage-out and then publishing take for so many small files."""
+        data = self.work / "files"
+        if not data.is_dir():
+            target = data / "out" / "files"
+            target.mkdir(parents=True)
+            for number in range(count):
+                (target / f"{number:05d}.txt").write_text(f"{number}\n", encoding="utf-8")
+        run = uuid.uuid4().hex
+        ended = self._agent("stage-out", data, self._grants(run, file_tags=_FILE_TAGS)[1])
+
+        async def publish_result() -> None:
+            stored = await self.store.get(self.store.layout.result(run, 1))
+            done = await publish(self.store, run, 1, from_json(StageOutResult, stored.data))
+            assert len(done.files) == count
+
+        started = time.monotonic()
+        asyncio.run(publish_result())
+        seconds = time.monotonic() - started
+        sweep(self.store, self.store.layout.file_index.root)
+        sweep(self.store, self.store.layout.data(run, 1))
+        return ended.seconds, seconds
+
     def s5cmd_down(self) -> local.Ended:
         """Plain objects into a folder."""
         target = self._data("s5cmd") / "in" / "tables"
@@ -135,7 +162,12 @@ class Bench:
             shutil.copy2(file, target)
 
     def _grants(
-        self, run: str, *, inputs: Sequence[InputSource] = (), outputs: Sequence[OutputTable] = ()
+        self,
+        run: str,
+        *,
+        inputs: Sequence[InputSource] = (),
+        outputs: Sequence[OutputTable] = (),
+        file_tags: tuple[str, ...] = (),
     ) -> tuple[GrantIn, GrantOut]:
         request = AttemptRequest(
             run=run,
@@ -145,6 +177,7 @@ class Bench:
             expires_out=_AN_HOUR,
             inputs=inputs,
             outputs=outputs,
+            file_tags=file_tags,
         )
         plan = asyncio.run(prepare_attempt(self.store, self.signer, request))
         return plan.grant_in, plan.grant_out

@@ -155,6 +155,7 @@ GOALS: Final = (
         "s",
         "The collector makes events of 200,000 lines a second on one core, read from the node: CPU for a million lines",
     ),
+    Goal("transfer.files", None, 5.0, "s", "2,000 small output files are stored and published in at most 5 s"),
     Goal("start.agent.in", None, 0.25, "s", "stage-in sends its first request at most 0.25 s after its start"),
     Goal("start.agent.out", None, 0.25, "s", "stage-out sends its first request at most 0.25 s after its start"),
     Goal(

@@ -48,7 +48,8 @@ agents store tables compressed, as is the default: how well a table compresses d
 becomes a sixth. The store is on the same processors and there is no network to speak of between them, which is where
 compressing gains least; `link`: the large table over a link of 2 Gbit/s. `stored`: the demo's flights (256 MiB), stored
 as they are, as gzip and as zstd: the time that the agents take, and the size in
-the store.""",
+the store. `files`: 2,000 output files of a few bytes with three tags each, stored by stage-out and published as the
+operator does it.""",
     ),
     "mapped": (
         "Bringing some columns and rows of a table",

@@ -33,6 +33,7 @@ BENCHMARKS: Final = (
     Benchmark("transfer.agent.down", transfer.down, 9),
     Benchmark("transfer.agent.up", transfer.up, 9),
     Benchmark("transfer.agent.small", transfer.small, 9),
+    Benchmark("transfer.files", transfer.files, 5),
     Benchmark("transfer.link", transfer.over_a_link, 5),
     Benchmark("transfer.stored", transfer.compression, 5),
     Benchmark("mapped", mapped.some, 9),

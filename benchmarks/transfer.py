@@ -12,7 +12,7 @@ from benchmarks.turns import figures, in_turns
 from componentrun.encoding import COMPRESSIONS, NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from benchmarks import local
     from benchmarks.agents import Bench
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from benchmarks.record import Figure
     from benchmarks.turns import Measure
 
-__all__ = ["compression", "down", "over_a_link", "small", "up"]
+__all__ = ["compression", "down", "files", "over_a_link", "small", "up"]
 
 AGENT: Final = "transfer.agent"
 S5CMD: Final = "transfer.s5cmd"
 STORED: Final = "transfer.stored"
 LINK: Final = "transfer.link"
+FILES: Final = "transfer.files"
+_FILES: Final = 2_000
 LINK_RATE: Final = "2gbit"
 """As `tc` writes it: 250 MB a second."""
 
@@ -50,6 +52,19 @@ def small(lab: Lab, repeats: int) -> list[Figure]:
     """1,000 tables of 4 KiB, both ways."""
     with bench(lab, sorted(tables.small().iterdir())) as made:
         return _both_ways(made, repeats, f"{AGENT}.small", f"{S5CMD}.small")
+
+
+def files(lab: Lab, repeats: int) -> list[Figure]:
+    """2,000 small files, stored and published."""
+    count = max(1, int(_FILES * lab.scale))
+    with bench(lab, sorted(tables.small().iterdir())[:1]) as made:
+
+        def store() -> Mapping[str, float]:
+            stored, published = made.store_files(count)
+            return {FILES: stored + published, f"{FILES}.store": stored, f"{FILES}.publish": published}
+
+        values = in_turns([store], repeats)
+    return figures(values, "s")
 
 
 def over_a_link(lab: Lab, repeats: int) -> list[Figure]:

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["PLAIN", "Dialect", "Read"]
+__all__ = ["DELIMITER_NAMES", "PLAIN", "Dialect", "Read"]
 
 Read = Callable[[int, int], bytes]
 """`read(length, offset)`: the bytes there; fewer only at the end of the file."""
 
-_NAMES: Final = {",": "a comma", "\t": "a tab", " ": "a space", ";": "a semicolon", "|": "a pipe"}
+DELIMITER_NAMES: Final = {",": "a comma", "\t": "a tab", " ": "a space", ";": "a semicolon", "|": "a pipe"}
 _NOTHING: Final = "\0"
 """Plays the enclosure where there is none; a file that holds one is refused."""
 _LAST_ASCII: Final = 127
@@ -54,7 +54,7 @@ class Dialect:
     @property
     def delimiter_name(self) -> str:
         """The delimiter in a sentence."""
-        return _NAMES.get(self.delimiter, f"`{self.delimiter}`")
+        return DELIMITER_NAMES.get(self.delimiter, f"`{self.delimiter}`")
 
     @property
     def enclosure_name(self) -> str:

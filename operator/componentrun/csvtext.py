@@ -38,6 +38,7 @@ __all__ = [
     "cut",
     "encode_header",
     "next_border",
+    "read_first_row",
     "read_header",
     "start_of_text",
 ]
@@ -118,10 +119,21 @@ def start_of_text(read: Read) -> int:
 
 
 def read_header(read: Read, size: int, file: str, dialect: Dialect = PLAIN) -> Header:
-    """Parse the first row of a file of `size` bytes; `read` is its view where it has a dialect.
+    """Parse the first row of a file of `size` bytes as its header; `read` is its view where it has a dialect.
 
     Raises:
         CsvError: the file is empty, the row is malformed or no UTF-8, a column is empty or repeated.
+    """
+    header = read_first_row(read, size, file, dialect)
+    check_columns(header.columns, file, 1)
+    return header
+
+
+def read_first_row(read: Read, size: int, file: str, dialect: Dialect = PLAIN) -> Header:
+    """Parse the first row of a file, whatever it is. Arguments are those of `read_header`.
+
+    Raises:
+        CsvError: the file is empty, the row is malformed or no UTF-8.
     """
     start = start_of_text(read)
     if size <= start:
@@ -141,7 +153,6 @@ def read_header(read: Read, size: int, file: str, dialect: Dialect = PLAIN) -> H
         if after > valid:
             explain(valid, not_text(text[valid]))
         columns.append(dialect.value(_unquoted(field.decode())))
-    check_columns(columns, file, 1)
     return Header(tuple(columns), end)
 
 

@@ -1,10 +1,10 @@
 """Whether values are of the type that was said of their column. Only where a component's types are to be relied on.
 
 Values stay text and stay as they are; this only looks at them. An empty value is a missing one, which every column may
-have unless it is not nullable. The rules are those that the words have in databases in general, so that what passes
-here can be loaded anywhere:
+have unless it is not nullable: a column of texts, too. The rules are those that the words have in databases in general,
+so that what passes here can be loaded anywhere:
 
-    STRING     anything
+    STRING     anything (but an empty value is a missing one)
     INTEGER    digits with an optional sign
     NUMERIC    digits with an optional sign and an optional decimal point
     FLOAT      the same, with an optional exponent
@@ -44,6 +44,7 @@ _FORMS: Final = {
     "DATE": _DATE,
     "TIMESTAMP": rf"{_DATE}([T ]{_TIME} ?(Z|[-+][0-9]{{2}}:?[0-9]{{2}}|[-+][0-9]{{2}})?)?",
 }
+_TEXT: Final = "STRING"
 _SHOWN: Final = 80
 
 TypedColumn = tuple[int, str, bool]
@@ -56,7 +57,7 @@ def typed_columns(columns: Sequence[str], facts: Iterable[ColumnFacts]) -> tuple
     return tuple(
         (places[item.name], item.type, item.nullable is not False)
         for item in facts
-        if item.type in _FORMS and item.name in places
+        if item.name in places and (item.type in _FORMS or (item.type == _TEXT and item.nullable is False))
     )
 
 
@@ -91,7 +92,7 @@ def check_values(
         CsvError: names the line on which the first row begins that has a value of another type, column, value and type.
     """
     csv.field_size_limit(MAX_ROW_BYTES)
-    forms = [(place, kind, nullable, re.compile(_FORMS[kind]).fullmatch) for place, kind, nullable in typed]
+    forms = [(place, kind, nullable, _matcher(kind)) for place, kind, nullable in typed]
     # Lines end with LF, here as in all messages: a lone CR in quotes begins none.
     reader = csv.reader(io.StringIO(rows.decode(), newline="\n"), strict=True)
     begins = 1
@@ -105,6 +106,11 @@ def check_values(
             found = f"found `{value[:_SHOWN]}`" if value else "found an empty value"
             raise CsvError(file, lines_before() + begins, f"{found}, expected {kind}", columns[place])
         begins = reader.line_num + 1
+
+
+def _matcher(kind: str) -> Callable[[str], object]:
+    """Tells of a value that is not empty whether it has the form of a type."""
+    return bool if kind == _TEXT else re.compile(_FORMS[kind]).fullmatch
 
 
 def _is_real(value: str, kind: str) -> bool:

@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["COMPRESSIONS", "DEFAULT_COMPRESSION", "GZIP", "NONE", "ZSTD", "Packer", "Unpacker", "pack", "suffix"]
+__all__ = [
+    "COMPRESSIONS",
+    "DEFAULT_COMPRESSION",
+    "GZIP",
+    "NONE",
+    "ZSTD",
+    "ZSTD_WINDOW",
+    "Packer",
+    "Unpacker",
+    "pack",
+    "suffix",
+    "zstd_decoder",
+]
 
 NONE: Final = "none"
 GZIP: Final = "gzip"
@@ -33,7 +45,7 @@ _ZSTD_LEVEL: Final = 1
 _ZSTD_WINDOW_WRITTEN: Final = 17
 """How far back rows are looked for, as a power of 2. The level's own 19 takes a seventh to a quarter more time,
 for objects between 2 % larger and 7 % smaller."""
-_ZSTD_WINDOW: Final = 23
+ZSTD_WINDOW: Final = 23
 """No object makes a reader hold more than 2**23 bytes; what is written here needs a sixty-fourth of it."""
 
 
@@ -140,9 +152,7 @@ class _Gunzip:
 
 class _Unzstd:
     def __init__(self) -> None:
-        zstd = _zstd()
-        self._error: type[Exception] = zstd.ZstdError
-        self._engine = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW})
+        self._engine, self._error = zstd_decoder()
 
     @property
     def ended(self) -> bool:
@@ -161,6 +171,13 @@ class _Unzstd:
 
     def more(self, most: int) -> bytes:
         return b"" if self._engine.needs_input else self.decompress(b"", most)
+
+
+def zstd_decoder() -> tuple[Any, type[Exception]]:
+    """What reads one frame of zstd, and what it raises. A frame may make it hold `2**ZSTD_WINDOW` bytes, no more."""
+    zstd = _zstd()
+    options = {zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW}
+    return zstd.ZstdDecompressor(options=options), zstd.ZstdError
 
 
 def _zstd_packer() -> _Engine:

@@ -15,7 +15,10 @@ thing, what was found, what was expected and what to do.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "AWAY_STATUSES",
@@ -27,6 +30,7 @@ __all__ = [
     "TransientError",
     "UnsupportedError",
     "UserError",
+    "together",
 ]
 
 
@@ -171,6 +175,25 @@ class ComponentRunError(Exception):
 
 class UserError(ComponentRunError):
     """The person who wrote the run, the configuration or the component can mend it. Trying again changes nothing."""
+
+
+MOST_TOLD: Final = 10
+"""Errors that one message names: whoever mends something should see all of it, and a status has an end."""
+
+
+def together(errors: Sequence[UserError]) -> UserError:
+    """Several errors, at least one, as one error, with the reason of the first."""
+    first, *others = errors
+    if not others:
+        return first
+    told = [_sentence(first.message), *(f"Also: {_sentence(error.message)}" for error in others[: MOST_TOLD - 1])]
+    if len(errors) > MOST_TOLD:
+        told.append(f"And {len(errors) - MOST_TOLD} more.")
+    return UserError(" ".join(told), first.reason)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!", "…")) else f"{text}."
 
 
 class PlatformError(ComponentRunError):

@@ -130,6 +130,8 @@ class Step:
     """Rows of all steps before that meet this are not there any more; then the step adds none."""
     skip: int = 0
     """So many of its first rows are left out: they are older than what is asked for. Fewer than its first slice has."""
+    insert: bool = False
+    """Whether its rows replace none that agree in the primary key, neither of steps before nor of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class Mapping:
     select: tuple[str, ...] | None = None
     """Columns to deliver, in this order; None: all."""
     primary_key: tuple[str, ...] = ()
-    """Of several rows that agree in these, the last one counts."""
+    """A row replaces those before it that agree in these, unless its step only inserts."""
     where: Where | None = None
     """Only rows that meet this are delivered."""
     limit: int | None = None
@@ -343,6 +345,8 @@ class TableWritten:
     """Columns of which something is said."""
     metadata: dict[str, str] = field(default_factory=dict)
     """What is said of the table as a whole."""
+    insert: bool = False
+    """Whether its rows replace none that agree in the primary key."""
 
 
 @dataclass(frozen=True, slots=True)

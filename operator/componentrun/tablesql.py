@@ -4,7 +4,8 @@ Every value is text and stays as it is, byte for byte; an empty value and a miss
 Columns are called `c0`, `c1`, ... inside, because DuckDB takes `id` and `ID` for one name.
 
 The order of the rows is that of the slices, one after the other. Of several rows that agree in the primary key the last
-one counts, wherever the others are: so a row is there unless a later one has its key, or a later step deletes it.
+one counts, wherever the others are: so a row is there unless a later one has its key, or a later step deletes it. Rows
+of a step that inserts replace none.
 """
 
 from __future__ import annotations
@@ -107,16 +108,18 @@ def _rows_of_step(mapping: Mapping, number: int, files: Sequence[str]) -> str:
 
 
 def keep_statement(mapping: Mapping, rows: str) -> str | None:
-    """Makes a table that says of each row, in their order, whether it is the last one of its key; None: no key.
+    """Makes a table that says of each row, in their order, whether no later one replaces it; None: no key.
 
     Only keys and positions are sorted, never whole rows, so this needs little memory and spills what it has.
     """
     if not mapping.primary_key:
         return None
     key = ", ".join(f"c{(mapping.columns or ()).index(name)}" for name in mapping.primary_key)
+    inserting = ", ".join(str(number) for number, step in enumerate(mapping.steps) if step.insert)
+    number = f"CASE WHEN step NOT IN ({inserting}) THEN n END" if inserting else "n"
     return (
-        "CREATE OR REPLACE TEMP TABLE kept AS SELECT n = last AS keep FROM "  # noqa: S608 - made here
-        f"(SELECT n, max(n) OVER (PARTITION BY {key}) AS last FROM "
+        "CREATE OR REPLACE TEMP TABLE kept AS SELECT n >= last AS keep FROM "  # noqa: S608 - made here
+        f"(SELECT n, coalesce(max({number}) OVER (PARTITION BY {key}), 0) AS last FROM "
         f"(SELECT *, row_number() OVER () AS n FROM ({rows}))) ORDER BY n"
     )
 

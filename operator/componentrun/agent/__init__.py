@@ -10,6 +10,7 @@ Modules, lowest first:
     transfer      HTTP to the object store: connections, patience, what an answer means
     parallel      a few threads that share one stream of work
     folder        the data folder, where nothing is trusted: no link is followed
+    inflated      compressed files, read as what they hold
     plan          what an agent is to do, by its grant
     download      objects into files, several ranges at a time
     sliced        tables as folders of slices
@@ -18,10 +19,11 @@ Modules, lowest first:
     mapping       tables to which a mapping, a primary key or deletions are to be applied, by DuckDB
     secrets       secrets into config.json
     stage_in      the init container
-    manifest      what a component says about a table it wrote
-    outputs       which file becomes which table (pure)
+    manifest      what a component says about a table it wrote; manifestkeys: which keys it may have; manifestvalues:
+                  reading values of all languages
+    outputs       which file becomes which table (pure); outputsizes: how much there is to store
     fileoutputs   which files below out/files are stored, and as what
-    layout        where a file's rows begin and what its columns are
+    layout        where a file's rows begin and what its columns are; firstline: what its first line warns of
     checking      the full check of CSV in processes beside the upload
     kept          result.json, usage.json and artifacts
     form          the body of a POST, read from a file while it is sent

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from componentrun.agent.folder import FILE, FOLDER, refused, shown
-from componentrun.agent.manifest import manifest_flag, manifest_names, manifest_object
+from componentrun.agent.manifestkeys import check_file_keys, input_keys
+from componentrun.agent.manifestvalues import manifest_flag, manifest_names, manifest_object
 from componentrun.contract import MANIFEST_SUFFIX, OUT_FILES
 from componentrun.errors import Reason, UserError
 from componentrun.filenames import name_problem, tags_problem
@@ -33,6 +34,8 @@ class FileManifest:
     tags: tuple[str, ...] | None = None
     permanent: bool | None = None
     public: bool = False
+    warning: str | None = None
+    """What of it was passed over that may matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,11 @@ def parse_file_manifest(text: bytes, file: str) -> FileManifest:
     """Read the manifest of a file. Keys that change nothing here (`is_encrypted`, `notify`) are accepted and not used.
 
     Raises:
-        UserError: (OutputInvalid) it is no JSON object, or a value is of the wrong kind.
+        UserError: (OutputInvalid) it is no JSON object, a key is unknown, or a value is of the wrong kind.
     """
     name = shown(file)
     raw = manifest_object(text, name)
+    check_file_keys(raw, name)
     tags = manifest_names(raw, "tags", name)
     problem = tags_problem(tags or ())
     if problem is not None:
@@ -94,6 +98,7 @@ def parse_file_manifest(text: bytes, file: str) -> FileManifest:
         tags=tags,
         permanent=manifest_flag(raw, "is_permanent", name),
         public=bool(manifest_flag(raw, "is_public", name)),
+        warning=input_keys(raw, name, "file"),
     )
 
 
@@ -127,6 +132,8 @@ def decide_files(
             errors.append(error)
             continue
         sources.append(source)
+        if isinstance(manifest, FileManifest) and manifest.warning is not None:
+            warnings.append(manifest.warning)
         if isinstance(manifest, FileManifest) and manifest.public:
             warnings.append(
                 f"{_path(entry.name)}: its manifest says `is_public`; it was stored, but nothing here is public."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.agent.folder import FILE, FOLDER, refused, shown
 from componentrun.agent.form import Form
-from componentrun.agent.manifest import NO_TEXT, is_text
+from componentrun.agent.manifestvalues import NO_TEXT, is_text
 from componentrun.agent.parallel import CONNECTIONS, in_parallel
 from componentrun.agent.progress import say
 from componentrun.contract import OUT_ARTIFACTS, OUT_FILES, OUT_RESULT, OUT_STATE, OUT_TABLES, OUT_USAGE

@@ -3,28 +3,34 @@
     old   {"columns": [...], "primary_key": [...], "metadata": [...], "column_metadata": {...}, ...}
     new   {"manifest_type": "out", "has_header", "schema": [{"name", "data_type", ...}], "table_metadata": {...}, ...}
 
-Both may say `destination`, `incremental`, `write_always`, `delimiter`, `enclosure`, `description` and which rows to
-delete. Keys that nobody knows are passed over; what would change the table and can't be done is refused.
+Both may say `destination`, `incremental`, `deduplication_strategy`, `write_always`, `delimiter`, `enclosure`,
+`description` and which rows to delete. Keys that nobody knows are refused (`manifestkeys`), and so is what would change
+the table and can't be done, or is said twice in different ways.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from componentrun.agent.folder import shown
+from componentrun.agent.manifestkeys import check_table_keys, input_keys
+from componentrun.agent.manifestvalues import (
+    kind_of,
+    manifest_flag,
+    manifest_names,
+    manifest_object,
+    without_gaps,
+    wrong,
+)
 from componentrun.columnfacts import DESCRIPTION_KEY, ColumnFacts, from_metadata, from_schema, read_metadata, texts
+from componentrun.columnnames import listed
 from componentrun.csvdialect import Dialect
 from componentrun.csvtext import check_columns
-from componentrun.errors import Reason, UserError
 from componentrun.exchange import Where
 from componentrun.tablesql import check_where
 
-__all__ = ["NO_TEXT", "Manifest", "is_text", "manifest_flag", "manifest_names", "manifest_object", "parse_manifest"]
-
-NO_TEXT: Final = "it holds half of a surrogate pair (an escape such as `\\ud800` alone), which is no text"
-"""What is wrong with a document that is not `is_text`."""
+__all__ = ["Manifest", "parse_manifest"]
 
 _FILTER: Final = frozenset({"where_filters", "column", "operator", "values_from_set"})
 _NO_SINGLE_FILTER: Final = (
@@ -53,6 +59,8 @@ class Manifest:
     """What it says of the table as a whole."""
     warning: str | None = None
     """What of it was passed over that may matter."""
+    insert: bool | None = None
+    """Whether its rows replace none that agree in the primary key."""
 
 
 def parse_manifest(text: bytes, file: str) -> Manifest:
@@ -67,13 +75,14 @@ def parse_manifest(text: bytes, file: str) -> Manifest:
     """
     name = shown(file)
     raw = manifest_object(text, name)
+    check_table_keys(raw, name)
     delimiter, enclosure = _dialect(raw, name)
     columns, primary_key, facts = _schema(raw, name) if raw.get("schema") else _old_form(raw, name)
     if columns is not None:
         check_columns(columns, name)
     destination = raw.get("destination") or None
     if destination is not None and not isinstance(destination, str):
-        raise _wrong(name, f"`destination` is {_kind(destination)}, expected a text")
+        raise wrong(name, f"`destination` is {kind_of(destination)}, expected a text")
     return Manifest(
         destination=destination,
         columns=columns,
@@ -87,26 +96,38 @@ def parse_manifest(text: bytes, file: str) -> Manifest:
         facts=tuple(item for item in facts if item.says_something),
         metadata=_metadata(raw, name),
         warning=_passed_over(raw, name),
+        insert=_insert(raw, name),
     )
+
+
+def _insert(raw: dict[str, Any], name: str) -> bool | None:
+    strategy = raw.get("deduplication_strategy") or None
+    if strategy not in (None, "insert", "upsert"):
+        raise wrong(name, f"`deduplication_strategy` is {strategy!r}; expected 'insert' or 'upsert'")
+    return None if strategy is None else strategy == "insert"
 
 
 def _dialect(raw: dict[str, Any], name: str) -> tuple[str | None, str | None]:
     delimiter, enclosure = raw.get("delimiter") or None, raw.get("enclosure")
     for key, value in (("delimiter", delimiter), ("enclosure", enclosure)):
         if value is not None and not isinstance(value, str):
-            raise _wrong(name, f"`{key}` is {_kind(value)}, expected a text")
+            raise wrong(name, f"`{key}` is {kind_of(value)}, expected a text")
     try:
         Dialect(delimiter or ",", '"' if enclosure is None else enclosure).check()
     except ValueError as error:
-        raise _wrong(name, str(error)) from error
+        raise wrong(name, str(error)) from error
     return delimiter, enclosure
 
 
 def _passed_over(raw: dict[str, Any], name: str) -> str | None:
     """Manifests of the first years may say `escaped_by`; many of their files hold nothing that is escaped."""
-    if not raw.get("escaped_by"):
-        return None
-    return f"{name}: its `escaped_by` was passed over: nothing is escaped here; an enclosure inside a value is doubled."
+    warnings = [input_keys(raw, name, "table")]
+    if raw.get("escaped_by"):
+        warnings.append(
+            f"{name}: its `escaped_by` was passed over: nothing is escaped here; an enclosure inside a value is "
+            "doubled."
+        )
+    return " ".join(warning for warning in warnings if warning) or None
 
 
 def _metadata(raw: dict[str, Any], name: str) -> dict[str, str]:
@@ -114,40 +135,49 @@ def _metadata(raw: dict[str, Any], name: str) -> dict[str, str]:
     told: dict[str, str] = {}
     try:
         # PHP writes an empty object as an empty list.
-        told |= read_metadata(raw.get("metadata") or [])
+        told |= read_metadata(without_gaps(raw.get("metadata")) or [])
         table = raw.get("table_metadata") or {}
         if not isinstance(table, dict):
-            raise _wrong(name, f"`table_metadata` is {_kind(table)}, expected an object")
+            raise wrong(name, f"`table_metadata` is {kind_of(table)}, expected an object")
         told |= texts(table, "table_metadata")
         told |= texts({DESCRIPTION_KEY: raw.get("description") or None}, "description")
     except ValueError as error:
-        raise _wrong(name, f"`metadata`: {error}") from error
+        raise wrong(name, f"`metadata`: {error}") from error
     return told
 
 
 def _delete_where(raw: dict[str, Any], name: str) -> Where | None:
+    if raw.get("delete_where_column") and raw.get("delete_where"):
+        raise wrong(
+            name, "both `delete_where_column` and `delete_where` say which rows to delete; expected one of them"
+        )
     raw = _single_filter(raw, name)
     column = raw.get("delete_where_column")
     if not column:
         return None
-    values = _without_gaps(raw.get("delete_where_values"))
+    if raw.get("delete_where_values") is None:
+        raise wrong(
+            name,
+            "`delete_where_column` is there, but `delete_where_values` is not; expected a list of values to delete",
+        )
+    values = without_gaps(raw.get("delete_where_values"))
     if not isinstance(column, str):
-        raise _wrong(name, f"`delete_where_column` is {_kind(column)}, expected the name of a column")
+        raise wrong(name, f"`delete_where_column` is {kind_of(column)}, expected the name of a column")
     if not isinstance(values, list):
-        raise _wrong(name, f"`delete_where_values` is {_kind(values)}, expected a list of values")
+        raise wrong(name, f"`delete_where_values` is {kind_of(values)}, expected a list of values")
     for i, value in enumerate(values):
         # What true is as text depends on who wrote the table: `true`, `True` or `1`.
         if not isinstance(value, str | int | float) or isinstance(value, bool):
-            raise _wrong(name, f"`delete_where_values[{i}]` is {_kind(value)}, expected a text or a number")
+            raise wrong(name, f"`delete_where_values[{i}]` is {kind_of(value)}, expected a text or a number")
     operator = raw.get("delete_where_operator") or "eq"
     # What stands there may be a list, for which no set can be asked.
     if operator not in ("eq", "ne"):
-        raise _wrong(name, f"`delete_where_operator` is {operator!r}; expected 'eq' or 'ne'")
+        raise wrong(name, f"`delete_where_operator` is {operator!r}; expected 'eq' or 'ne'")
     where = Where(column, operator, tuple(str(item) for item in values))
     try:
         check_where(where)
     except ValueError as error:
-        raise _wrong(name, f"`delete_where_values`: {error}") from error
+        raise wrong(name, f"`delete_where_values`: {error}") from error
     return where
 
 
@@ -162,42 +192,14 @@ def _single_filter(raw: dict[str, Any], name: str) -> dict[str, Any]:
         # Whatever else is said (`changed_since`, `values_from_workspace`) names fewer rows, so it can't be passed over.
         further = sorted(key for key in {**whole, **only} if (whole | only)[key] and key not in _FILTER)
     except (TypeError, KeyError, ValueError) as error:
-        raise _wrong(name, _NO_SINGLE_FILTER) from error
+        raise wrong(name, _NO_SINGLE_FILTER) from error
     if further:
-        raise _wrong(name, f"{_NO_SINGLE_FILTER}: found `{further[0]}`")
+        raise wrong(name, f"{_NO_SINGLE_FILTER}: found `{further[0]}`")
     return {
         "delete_where_column": column,
         "delete_where_values": values,
         "delete_where_operator": only.get("operator"),
     }
-
-
-def manifest_object(text: bytes, name: str) -> dict[str, Any]:
-    """The JSON object in a manifest. Raises as `parse_manifest` does."""
-    try:
-        raw = json.loads(text.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise _wrong(name, "it is not UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise _wrong(name, f"it is no JSON: line {error.lineno}, column {error.colno}: {error.msg}") from error
-    except ValueError as error:
-        raise _wrong(name, "it holds a number of thousands of digits") from error
-    except RecursionError as error:
-        raise _wrong(name, "its JSON is nested too deeply") from error
-    if not isinstance(raw, dict):
-        raise _wrong(name, f"it is {_kind(raw)}, expected an object")
-    if not is_text(raw):
-        raise _wrong(name, NO_TEXT)
-    return raw
-
-
-def is_text(document: Any) -> bool:
-    """Whether JSON that was read can be written as UTF-8. Escapes can say what no text can hold: half a pair."""
-    try:
-        json.dumps(document, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 _Told = tuple[tuple[str, ...] | None, tuple[str, ...] | None, list[ColumnFacts]]
@@ -206,80 +208,84 @@ _Told = tuple[tuple[str, ...] | None, tuple[str, ...] | None, list[ColumnFacts]]
 
 def _old_form(raw: dict[str, Any], name: str) -> _Told:
     columns = manifest_names(raw, "columns", name)
-    metadata = raw.get("column_metadata") or {}
-    if not isinstance(metadata, dict):
-        raise _wrong(name, f"`column_metadata` is {_kind(metadata)}, expected an object of lists")
-    facts = []
-    for column, told in metadata.items():
-        try:
-            facts.append(from_metadata(column, told or []))
-        except ValueError as error:
-            raise _wrong(name, f"`column_metadata` of `{column}`: {error}") from error
     # `[""]` and `[]` are how old components say "none"; for columns that means the file brings its header.
     if columns in {(), ("",)}:
         columns = None
+    facts = []
+    for column, told in _column_metadata(raw, columns, name).items():
+        try:
+            facts.append(from_metadata(column, without_gaps(told) or []))
+        except ValueError as error:
+            raise wrong(name, f"`column_metadata` of `{column}`: {error}") from error
     return columns, _primary_key(raw, name), facts
 
 
+def _column_metadata(raw: dict[str, Any], columns: tuple[str, ...] | None, name: str) -> dict[str, Any]:
+    """What is told of columns, by their names."""
+    metadata = raw.get("column_metadata") or {}
+    if isinstance(metadata, dict):
+        return _by_name(metadata, columns or ())
+    # PHP writes an object whose keys are 0, 1, 2, ... as a list; others write the lists in the order of the columns.
+    if not isinstance(metadata, list) or not all(isinstance(item, list) for item in metadata):
+        raise wrong(name, f"`column_metadata` is {kind_of(metadata)}, expected an object of lists, or a list of lists")
+    if columns is None:
+        raise wrong(
+            name,
+            "`column_metadata` is a list, in the order of `columns`, which are not there; expected an object of lists, "
+            "or `columns`",
+        )
+    if len(metadata) > len(columns):
+        raise wrong(
+            name, f"`column_metadata` is a list of {len(metadata)}, `columns` has {len(columns)}; expected no more"
+        )
+    return dict(zip(columns, metadata, strict=False))
+
+
+def _by_name(metadata: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+    """The same with the names of columns instead of their places: so PHP writes a list with gaps."""
+    places = [str(place) for place in range(len(columns))]
+    if set(metadata) <= set(places) and not set(metadata) & set(columns):
+        return {columns[int(key)]: told for key, told in metadata.items()}
+    return metadata
+
+
 def _schema(raw: dict[str, Any], name: str) -> _Told:
-    schema = _without_gaps(raw["schema"])
+    schema = without_gaps(raw["schema"])
     if not isinstance(schema, list):
-        raise _wrong(name, f"`schema` is {_kind(schema)}, expected a list of columns")
+        raise wrong(name, f"`schema` is {kind_of(schema)}, expected a list of columns")
     facts, key = [], []
-    for i, column in enumerate(schema):
-        if not isinstance(column, dict) or not isinstance(column.get("name"), str):
-            raise _wrong(name, f"`schema[{i}]` is no column; expected an object with a `name`")
+    for i, item in enumerate(schema):
+        told = item.get("name") if isinstance(item, dict) else None
+        if not isinstance(told, str | int) or isinstance(told, bool):
+            raise wrong(name, f"`schema[{i}]` is no column; expected an object with a `name`")
+        column = item | {"name": str(told)}
         try:
             facts.append(from_schema(column))
         except ValueError as error:
-            raise _wrong(name, f"`schema[{i}]` (`{column['name']}`): {error}") from error
+            raise wrong(name, f"`schema[{i}]` (`{column['name']}`): {error}") from error
         if manifest_flag(column, "primary_key", f"{name}: `schema[{i}]`"):
             key.append(column["name"])
-    return tuple(item.name for item in facts), tuple(key) or _primary_key(raw, name), facts
+    names = tuple(item.name for item in facts)
+    _check_agreed(raw, name, names, tuple(key))
+    return names, tuple(key) or _primary_key(raw, name), facts
+
+
+def _check_agreed(raw: dict[str, Any], name: str, columns: tuple[str, ...], key: tuple[str, ...]) -> None:
+    """Refuse keys of the old form that say something else than the schema."""
+    if raw.get("column_metadata"):
+        raise wrong(name, "both `schema` and `column_metadata` tell of columns; expected one of them")
+    old = manifest_names(raw, "columns", name)
+    if old not in {None, (), ("",), columns}:
+        raise wrong(
+            name, f"`schema` has the columns {listed(columns)}, `columns` says {listed(old or ())}; expected one"
+        )
+    old_key = _primary_key(raw, name)
+    if key and old_key and set(old_key) != set(key):
+        raise wrong(
+            name, f"`schema` has the primary key {listed(key)}, `primary_key` says {listed(old_key)}; expected one"
+        )
 
 
 def _primary_key(raw: dict[str, Any], name: str) -> tuple[str, ...] | None:
     names = manifest_names(raw, "primary_key", name)
     return None if names is None else tuple(dict.fromkeys(key for key in names if key))
-
-
-def manifest_names(raw: dict[str, Any], key: str, name: str) -> tuple[str, ...] | None:
-    """Names in a manifest; None where it does not say. Raises as `parse_manifest` does.
-
-    A whole number is a name, too: so PHP writes the keys of an array, and pandas the columns of a frame without names.
-    """
-    value = _without_gaps(raw.get(key))
-    if value is None:
-        return None
-    if not isinstance(value, list):
-        raise _wrong(name, f"`{key}` is {_kind(value)}, expected a list of names")
-    for i, item in enumerate(value):
-        if not isinstance(item, str | int) or isinstance(item, bool):
-            raise _wrong(name, f"`{key}[{i}]` is {_kind(item)}, expected a name")
-    return tuple(str(item) for item in value)
-
-
-def _without_gaps(value: Any) -> Any:
-    """The value, as a list where it is one with gaps: PHP writes that as an object with numbers as keys."""
-    if isinstance(value, dict) and all(key.isdecimal() for key in value):
-        return list(value.values())
-    return value
-
-
-def manifest_flag(raw: dict[str, Any], key: str, name: str) -> bool | None:
-    """True or false in a manifest; None where it does not say. Raises as `parse_manifest` does."""
-    value = raw.get(key)
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool | int) and value in {0, 1}:
-        return bool(value)
-    raise _wrong(name, f"`{key}` is {_kind(value)}, expected true or false")
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _wrong(name: str, problem: str) -> UserError:
-    return UserError(f"{name}: {problem}", Reason.OUTPUT_INVALID)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from componentrun.agent.folder import FILE, FOLDER, refused, shown
+from componentrun.agent.inflated import without_suffix
 from componentrun.agent.manifest import Manifest
 from componentrun.columnnames import listed
 from componentrun.contract import MANIFEST_SUFFIX, OUT_TABLES
@@ -45,10 +46,14 @@ class Source:
     """None: the header line says."""
     has_header: bool | None = None
     """None: not said, so there is none where `columns` are given."""
+    replaces_header: bool = False
+    """Whether `columns` take the place of the header's names: the manifest says that there is a header line."""
     facts: tuple[ColumnFacts, ...] = ()
     """Columns of which something is said."""
     metadata: dict[str, str] = field(default_factory=dict)
     """What is said of the table as a whole."""
+    insert: bool = False
+    """Whether its rows replace none that agree in the primary key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ def decide(entries: Sequence[Entry], manifests: Mapping[str, Manifest | UserErro
     written = {entry.name: entry for entry in entries if not entry.name.endswith(MANIFEST_SUFFIX)}
     traps = [entry for entry in written.values() if entry.kind not in {FILE, FOLDER}]
     errors = [refused(f"{OUT_TABLES}/{entry.name}", entry.kind) for entry in traps]
-    errors += [_orphan(name) for name in manifests if name not in written]
+    errors += [_orphan(name, written) for name in manifests if name not in written]
     for entry, mapped in _candidates(written, plan, errors):
         manifest = manifests.get(entry.name, Manifest())
         try:
@@ -129,8 +134,10 @@ def _source(entry: Entry, mapped: OutputTable | None, manifest: Manifest, defaul
         dialect=_dialect(entry.name, mapped, manifest),
         columns=columns,
         has_header=has_header,
+        replaces_header=manifest.has_header is True,
         facts=manifest.facts if mapped is None or mapped.schema is None else mapped.schema,
         metadata=manifest.metadata,
+        insert=bool(manifest.insert),
     )
 
 
@@ -181,7 +188,7 @@ def _destination(
         bare = "." not in manifest.destination and default_bucket is not None
         text = f"{default_bucket}.{manifest.destination}" if bare else manifest.destination
         return _parse(text, f"{name}: its manifest's destination")
-    stem = name.removesuffix(".csv")
+    stem = without_suffix(name).removesuffix(".csv")
     if name.startswith("."):
         return None
     try:
@@ -217,9 +224,11 @@ def _missing(mapped: OutputTable, written: dict[str, Entry]) -> UserError:
     )
 
 
-def _orphan(name: str) -> UserError:
+def _orphan(name: str, written: dict[str, Entry]) -> UserError:
+    packed = next((shown(other) for other in written if other != name and without_suffix(other) == name), None)
+    hint = f"; the manifest of `{packed}` is called `{packed}{MANIFEST_SUFFIX}`" if packed else ""
     return UserError(
-        f"{OUT_TABLES}/{shown(name)}{MANIFEST_SUFFIX}: there is no file or folder `{shown(name)}` beside it",
+        f"{OUT_TABLES}/{shown(name)}{MANIFEST_SUFFIX}: there is no file or folder `{shown(name)}` beside it{hint}",
         Reason.OUTPUT_INVALID,
     )
 

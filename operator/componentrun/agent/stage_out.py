@@ -7,7 +7,6 @@ stored.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import time
@@ -17,18 +16,20 @@ from componentrun import contract
 from componentrun.agent.checking import Checkers
 from componentrun.agent.fileoutputs import file_outputs
 from componentrun.agent.fileupload import upload_files
-from componentrun.agent.folder import FILE, Folder
+from componentrun.agent.folder import Folder
 from componentrun.agent.form import Form
 from componentrun.agent.kept import keep
-from componentrun.agent.manifest import NO_TEXT, Manifest, is_text, parse_manifest
+from componentrun.agent.manifest import Manifest, parse_manifest
+from componentrun.agent.manifestvalues import NO_TEXT, is_text
 from componentrun.agent.memory import keep_blocks
-from componentrun.agent.outputs import Decision, decide
+from componentrun.agent.outputs import decide
+from componentrun.agent.outputsizes import output_sizes
 from componentrun.agent.plan import fetch_plan
 from componentrun.agent.progress import WORTH_A_LINE, amount, say
 from componentrun.agent.transfer import Client, Patience
 from componentrun.agent.upload import SMALL_BYTES, Uploaded, upload
 from componentrun.documents import parse_portable
-from componentrun.errors import Reason, UserError
+from componentrun.errors import Reason, UserError, together
 from componentrun.exchange import STAGE_OUT_RESULT, GrantOut, StageOutPlan, StageOutResult, to_json
 
 if TYPE_CHECKING:
@@ -77,8 +78,9 @@ def _stage(
     errors += decision.errors
     files = file_outputs(folder, plan)
     errors += files.errors
-    sizes = _sizes(folder, entries, decision)
-    size = sum(sizes) + files.size
+    sizes = output_sizes(folder, entries, decision, None if plan.max_bytes is None else plan.max_bytes - files.size)
+    errors += sizes.errors
+    size = sizes.total + files.size
     uploaded = Uploaded((), (), ())
     written: tuple[FileWritten, ...] = ()
     if plan.max_bytes is not None and size > plan.max_bytes:
@@ -87,8 +89,8 @@ def _stage(
     else:
         if size >= WORTH_A_LINE:
             say("info", f"Uploading the output: {amount(len(decision.sources), size, len(files.sources))}.")
-        with Checkers(folder, None if max(sizes, default=0) > SMALL_BYTES else 0) as checkers:
-            uploaded = bounded(upload(client, folder, post, decision.sources, checkers, plan))
+        with Checkers(folder, None if sizes.largest > SMALL_BYTES else 0) as checkers:
+            uploaded = bounded(upload(client, folder, post, sizes.sources, checkers, plan, sizes.held))
     errors += uploaded.errors
     if not errors:
         # A run that fails publishes no files, so they need not travel.
@@ -145,20 +147,6 @@ def _manifests(folder: Folder, entries: Sequence[Entry]) -> dict[str, Manifest |
     return found
 
 
-def _sizes(folder: Folder, entries: Sequence[Entry], decision: Decision) -> list[int]:
-    """Bytes of all files to store. A folder that is a trap counts nothing here; storing it is what fails."""
-    found = {entry.name: entry.size for entry in entries if entry.kind == FILE}
-    sizes = []
-    for source in decision.sources:
-        if not source.sliced:
-            sizes.append(found.get(source.name, 0))
-            continue
-        with contextlib.suppress(UserError):
-            below = folder.entries(f"{contract.OUT_TABLES}/{source.name}")
-            sizes += [entry.size for entry in below if entry.kind == FILE and not entry.hidden]
-    return sizes
-
-
 def _state(folder: Folder, errors: list[UserError]) -> dict[str, Any] | None:
     path = contract.OUT_STATE
     try:
@@ -199,18 +187,17 @@ def _result(
     warnings: tuple[str, ...],
     seconds: float,
 ) -> StageOutResult:
-    first = errors[0] if errors else None
-    more = f" (and {len(errors) - 1} more, see the events)" if len(errors) > 1 else ""
+    error = together(errors) if errors else None
     return StageOutResult(
-        ok=first is None,
+        ok=error is None,
         tables=uploaded.tables,
         state=state,
         warnings=warnings,
         rows=sum(table.rows for table in uploaded.tables),
         size=sum(table.size for table in uploaded.tables) + sum(file.size for file in files),
         seconds=round(seconds, 3),
-        reason=first.reason if first else None,
-        message=first.message + more if first else None,
+        reason=error.reason if error else None,
+        message=error.message if error else None,
         files=files,
         always=sum(table.write_always for table in uploaded.tables),
     )

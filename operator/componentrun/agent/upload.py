@@ -16,22 +16,24 @@ from typing import TYPE_CHECKING, Final
 from componentrun.agent.checking import Task, check
 from componentrun.agent.folder import FILE, refused, shown
 from componentrun.agent.form import Form
-from componentrun.agent.layout import columns_of, header_of, known_facts, primary_key_of
+from componentrun.agent.inflated import Inflated, encoding_of
+from componentrun.agent.layout import columns_of, header_of, known_facts, primary_key_of, rows_of_slice
 from componentrun.agent.packing import PACKED_SLICE_BYTES, WORTH_PACKING, packed
 from componentrun.agent.parallel import CONNECTIONS, LARGE_AT_A_TIME, LARGE_BYTES, in_parallel
 from componentrun.contract import OUT_TABLES
 from componentrun.csvconvert import converted
-from componentrun.csvtext import MAX_ROW_BYTES, cut, start_of_text
+from componentrun.csvtext import MAX_ROW_BYTES, cut
 from componentrun.encoding import NONE, suffix
 from componentrun.errors import UserError
 from componentrun.exchange import SliceWritten, TableWritten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from componentrun.agent.checking import Checkers
-    from componentrun.agent.folder import Folder, Opened
+    from componentrun.agent.folder import Folder
+    from componentrun.agent.inflated import Content
     from componentrun.agent.outputs import Source
     from componentrun.agent.packing import Packed
     from componentrun.agent.transfer import Client
@@ -141,6 +143,7 @@ class _Table:
             delete_where=self.source.delete_where,
             schema=facts,
             metadata=self.source.metadata,
+            insert=self.source.insert,
         )
 
     def _slice(self, number: int) -> SliceWritten:
@@ -165,6 +168,7 @@ def upload(
     sources: Sequence[Source],
     checkers: Checkers,
     plan: StageOutPlan,
+    held: Mapping[str, int] | None = None,
 ) -> Uploaded:
     """Store all tables.
 
@@ -175,6 +179,7 @@ def upload(
         sources: the tables.
         checkers: look at large slices meanwhile.
         plan: whether values must be of their columns' types, and how slices are stored.
+        held: bytes that compressed files hold, by their paths; None: none is compressed.
 
     Raises:
         PlatformError: the store refused or was away (see `Client.send`), or a check could not be done.
@@ -194,7 +199,7 @@ def upload(
         except UserError as error:
             job.table.fail(error, job.number)
 
-    in_parallel(_jobs(folder, tables, checkers), store, CONNECTIONS, client.stop)
+    in_parallel(_jobs(folder, tables, checkers, held or {}), store, CONNECTIONS, client.stop)
     return _outcome(tables)
 
 
@@ -223,11 +228,11 @@ def _prefixes(sources: Sequence[Source], root: str) -> Iterator[tuple[Source, st
         yield source, f"{base}{count}-" if count else base
 
 
-def _jobs(folder: Folder, tables: Sequence[_Table], checkers: Checkers) -> Iterator[_Job]:
+def _jobs(folder: Folder, tables: Sequence[_Table], checkers: Checkers, held: Mapping[str, int]) -> Iterator[_Job]:
     """All objects to store, made one after the other: a file is cut while its first slices already travel."""
     for table in tables:
         try:
-            for job in _sliced(folder, table) if table.source.sliced else _single(folder, table):
+            for job in (_sliced if table.source.sliced else _single)(folder, table, held):
                 if job.piece is None and job.size > SMALL_BYTES:
                     future = checkers.submit(table.task(job))
                     table.checks[job.number] = future
@@ -237,17 +242,25 @@ def _jobs(folder: Folder, tables: Sequence[_Table], checkers: Checkers) -> Itera
             table.fail(error)
 
 
-def _single(folder: Folder, table: _Table) -> Iterator[_Job]:
-    with folder.open(table.path) as file:
+def _content(file: Content, path: str, held: Mapping[str, int]) -> Content:
+    """What a file holds, where it is compressed."""
+    encoding = encoding_of(file.read) if path in held else None
+    return file if encoding is None else Inflated(file, encoding, path, held[path])
+
+
+def _single(folder: Folder, table: _Table, held: Mapping[str, int]) -> Iterator[_Job]:
+    with folder.open(table.path) as opened:
+        file = _content(opened, table.path, held)
         header, warning = header_of(file, table.source, table.path)
         table.warn(warning)
         table.columns = header.columns
         yield from _of_file(table, 0, table.path, file, header.data_offset)
 
 
-def _sliced(folder: Folder, table: _Table) -> Iterator[_Job]:
+def _sliced(folder: Folder, table: _Table, held: Mapping[str, int]) -> Iterator[_Job]:
     table.columns = columns_of(table.source, table.path)
     number = 0
+    doubts: list[str] = []
     entries = folder.entries(table.path)
     table.warn(_not_stored(table.path, [entry.name for entry in entries if entry.hidden]))
     for entry in entries:
@@ -256,10 +269,21 @@ def _sliced(folder: Folder, table: _Table) -> Iterator[_Job]:
         path = f"{table.path}/{entry.name}"
         if entry.kind != FILE:
             raise refused(path, entry.kind)
-        with folder.open(path) as file:
-            for job in _of_file(table, number, path, file, start_of_text(file.read)):
+        with folder.open(path) as opened:
+            file = _content(opened, path, held)
+            start, doubt = rows_of_slice(file, table.source, table.columns, path)
+            doubts += [doubt] if doubt is not None else []
+            for job in _of_file(table, number, path, file, start):
                 yield job
                 number += 1
+    table.warn(_first_of(doubts))
+
+
+def _first_of(doubts: Sequence[str]) -> str | None:
+    """One warning for all slices of a table: what is wrong with one is mostly wrong with each."""
+    if len(doubts) < 2:  # noqa: PLR2004 - a single one
+        return doubts[0] if doubts else None
+    return f"{doubts[0]} So it is with {len(doubts) - 1} more of its slices."
 
 
 def _not_stored(path: str, hidden: Sequence[str]) -> str | None:
@@ -269,10 +293,10 @@ def _not_stored(path: str, hidden: Sequence[str]) -> str | None:
     return f"{shown(path)}: hidden files are no slices and were not stored: `{shown(hidden[0])}`{more}."
 
 
-def _of_file(table: _Table, number: int, path: str, file: Opened, start: int) -> Iterator[_Job]:
+def _of_file(table: _Table, number: int, path: str, file: Content, start: int) -> Iterator[_Job]:
     """The jobs of one file, whose rows begin at `start`; their numbers begin at `number`."""
     dialect = table.source.dialect
-    if dialect.is_plain:
+    if dialect.is_plain and not isinstance(file, Inflated):
         for i, rows in enumerate(_cut(file, start, table.compression), number):
             yield _job(table, i, path, file, rows)
     else:
@@ -282,7 +306,7 @@ def _of_file(table: _Table, number: int, path: str, file: Opened, start: int) ->
             yield _Job(table, i, path, 0, len(piece.content), b"", piece)
 
 
-def _cut(file: Opened, start: int, compression: str) -> Iterator[Slice]:
+def _cut(file: Content, start: int, compression: str) -> Iterator[Slice]:
     size = file.size - start
     longest = _longest(compression)
     length = longest if compression != NONE else min(max(size // _SLICES, _SMALLEST_SLICE_BYTES), longest)
@@ -294,7 +318,7 @@ def _longest(compression: str) -> int:
     return _SLICE_BYTES if compression == NONE else PACKED_SLICE_BYTES
 
 
-def _job(table: _Table, number: int, path: str, file: Opened, piece: Slice) -> _Job:
+def _job(table: _Table, number: int, path: str, file: Content, piece: Slice) -> _Job:
     end = piece.offset + piece.size
     complete = end < file.size or file.read(1, end - 1) == b"\n"
     return _Job(table, number, path, piece.offset, piece.size, b"" if complete else b"\n")

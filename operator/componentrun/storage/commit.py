@@ -23,22 +23,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
-from componentrun.storage.connection import plain_etag
 from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError, StaleError
-from componentrun.storage.files import FileRecord, create_file, records_of
+from componentrun.storage.files import FileRecord, create_files, records_of
 from componentrun.storage.history import change_table
 from componentrun.storage.layout import TableId
 from componentrun.storage.loads import by_table, loads_of
-from componentrun.storage.pointer import Commit, Pointer, Slice, TableLoad, check_load, merge_load
+from componentrun.storage.pointer import Commit, Pointer, TableLoad, merge_load
 from componentrun.storage.tables import gather_bounded, read_pointer
+from componentrun.storage.uploaded import check_uploaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from componentrun.exchange import StageOutResult
     from componentrun.storage.connection import Store
-    from componentrun.storage.files import FilePart
     from componentrun.storage.tables import VersionedPointer
 
 __all__ = [
@@ -135,7 +134,7 @@ async def publish(
         deciding: called before the journal is sent or carried out: until then this call has certainly changed nothing.
 
     Raises:
-        UserError: (OutputInvalid) a load does not fit its table; nothing was changed.
+        UserError: (OutputInvalid) loads do not fit their tables; names all of them, and nothing was changed.
         FencedError: (PublishFailed) another attempt is published; nothing was changed by this call.
         PlatformError: (PublishFailed) a slice is not what stage-out says, or not its own; nothing was changed.
         TransientError: the store is away; call again.
@@ -146,7 +145,7 @@ async def publish(
         own_prefix = store.layout.data(run, attempt)
         loads = loads_of(result.tables, own_prefix, write_always_only=write_always_only)
         files = () if write_always_only else records_of(result.files, own_prefix, commit)
-        seen, versions = await _check(store, loads, files)
+        seen, versions = await check_uploaded(store, loads, files, own_prefix)
     except ComponentRunError:
         # What was decided before is carried out, even where it could not be decided again.
         decided = await _read_decision(store, run)
@@ -201,50 +200,23 @@ async def _read_decision(store: Store, run: str) -> _Decision | None:
     return _Decision(parse_document(Journal, stored.data, where, JOURNAL_FORMAT), stored.etag)
 
 
-def apply_all(pointer: Pointer | None, loads: Iterable[TableLoad], commit: Commit, *, checked: bool) -> Pointer | None:
-    """A table after all loads that one run brings for it, which count as one change.
+def apply_all(pointer: Pointer | None, loads: Iterable[TableLoad], commit: Commit) -> Pointer | None:
+    """A table after all loads that one run brings for it, which count as one change; merged as well as can be.
 
     Args:
         pointer: the table before; None: there never was one.
         loads: in the order of the output mapping.
         commit: who loads.
-        checked: whether a load that does not fit is refused (`UserError`) or merged as well as can be.
     """
     version = pointer.version + 1 if pointer is not None else 1
     changes = []
     for load in loads:
-        if checked:
-            check_load(pointer, load)
         pointer = merge_load(pointer, load, commit, version)
         changes.append(pointer.change)
     if pointer is None or not changes:
         return pointer
     # Only the first of several loads may replace the rows.
     return pointer.model_copy(update={"change": changes[0]})
-
-
-async def _check(
-    store: Store, loads: tuple[TableLoad, ...], files: tuple[FileRecord, ...]
-) -> tuple[dict[str, VersionedPointer | None], dict[str, str | None]]:
-    """Refuse, before anything is decided, what can't be published.
-
-    Returns:
-        The tables as they were seen, and by its key the version of each object.
-    """
-    of_table = by_table(loads)
-    seen: dict[str, VersionedPointer | None] = {}
-    versions: dict[str, str | None] = {}
-
-    async def check(item: Slice | FilePart | str) -> None:
-        if isinstance(item, str):
-            seen[item] = await _check_table(store, item, of_table[item])
-        else:
-            versions[item.key] = await _check_object(store, item)
-
-    items: list[Slice | FilePart | str] = [*of_table, *(part for load in loads for part in load.slices)]
-    items += [part for file in files for part in file.parts]
-    await gather_bounded(check, items)
-    return seen, versions
 
 
 def _pinned(load: TableLoad, versions: Mapping[str, str | None]) -> TableLoad:
@@ -255,27 +227,6 @@ def _pinned(load: TableLoad, versions: Mapping[str, str | None]) -> TableLoad:
 def _pinned_file(record: FileRecord, versions: Mapping[str, str | None]) -> FileRecord:
     parts = tuple(part.model_copy(update={"version": versions[part.key]}) for part in record.parts)
     return record.model_copy(update={"parts": parts})
-
-
-async def _check_object(store: Store, part: Slice | FilePart) -> str | None:
-    """The version of the object that was uploaded."""
-    found = await store.head(part.key)
-    size = part.stored_size if isinstance(part, Slice) else part.size
-    if found is None or found.size != size or plain_etag(found.etag) != plain_etag(part.etag):
-        there = f"{found.size} bytes, ETag {found.etag}" if found is not None else "no object"
-        raise PlatformError(
-            f"{store.settings.where(part.key)} is not what stage-out uploaded: found {there}; "
-            f"expected {size} bytes, ETag {part.etag}. Nothing was published",
-            Reason.PUBLISH_FAILED,
-        )
-    return found.version
-
-
-async def _check_table(store: Store, table: str, loads: list[TableLoad]) -> VersionedPointer | None:
-    found = await read_pointer(store, TableId.parse(table))
-    trial = Commit(run="check", attempt=1, time=datetime.now(UTC))
-    apply_all(found.pointer if found is not None else None, loads, trial, checked=True)
-    return found
 
 
 async def _decide(store: Store, wanted: Journal) -> _Decision:
@@ -352,11 +303,11 @@ async def _carry_out(store: Store, decided: _Decision, seen: dict[str, Versioned
 
         async def change(item: tuple[str, list[TableLoad]]) -> None:
             table, loads = item
-            merge = partial(apply_all, loads=loads, commit=journal.commit, checked=False)
+            merge = partial(apply_all, loads=loads, commit=journal.commit)
             await change_table(store, TableId.parse(table), journal.commit.run, merge, seen=seen.get(table))
 
         await gather_bounded(change, by_table(journal.loads).items())
-        await gather_bounded(lambda record: create_file(store, record), journal.files)
+        await create_files(store, journal.files)
         await _mark_done(store, decided)
     return Published(
         attempt=journal.commit.attempt,

@@ -6,6 +6,9 @@
     data/<attempt>/<id>      every file, by the data prefix that holds its bytes
     expiry/<time>-<id>       files that are not kept for ever, by when they go
 
+Many files of one commit have the last three in common: instead of an id a *group* stands there, which is what the ids
+of one commit begin with, so a listing of the records says which files it has.
+
 All but the records are found by listing and hold nothing worth reading, so 100,000 files are 100 requests and not
 100,000. An id says when its file was made; in keys its digits are counted from the other end, so that a listing, which
 goes one way only, begins with the newest file. Names and tags are base64: any text is one part of a key, and names that
@@ -25,15 +28,19 @@ from componentrun.errors import PlatformError
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["FILE_ID", "FileIndex", "file_id", "file_of_key", "is_file_id"]
+__all__ = ["FILE_ID", "FileIndex", "file_id", "file_of_key", "group_of", "group_of_key", "is_file_id"]
 
 FILE_ID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
-"""As a ULID: 48 bits of time, 80 that tell files of the same millisecond apart."""
+"""As a ULID: 48 bits of time, 80 that tell files of the same millisecond apart: 30 their commits, 50 those of one."""
 
 _DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TURNED: Final = str.maketrans(_DIGITS, _DIGITS[::-1])
 _ID_LENGTH: Final = 26
-_OWN_BYTES: Final = 10
+_GROUP_LENGTH: Final = 16
+_GROUP_BITS: Final = 30
+_OWN_BITS: Final = 50
+_HASH_BYTES: Final = 8
+_GROUP: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{15}")
 _TIME_DIGITS: Final = 12
 _RECORD: Final = ".json"
 
@@ -43,11 +50,27 @@ def file_id(time: datetime, *owner: str) -> str:
 
     Args:
         time: when the file was made; milliseconds count.
-        owner: who made which file; tells those of one moment apart.
+        owner: who made which file; tells those of one moment apart. All but the last are the same for a commit.
     """
-    own = hashlib.sha256("\0".join(owner).encode()).digest()[:_OWN_BYTES]
-    number = int(time.timestamp() * 1000) << (8 * _OWN_BYTES) | int.from_bytes(own)
+    group, own = _hash(_GROUP_BITS, *owner[:-1]), _hash(_OWN_BITS, *owner)
+    number = (int(time.timestamp() * 1000) << _GROUP_BITS | group) << _OWN_BITS | own
     return "".join(_DIGITS[number >> 5 * place & 31] for place in reversed(range(_ID_LENGTH)))
+
+
+def _hash(bits: int, *texts: str) -> int:
+    digest = hashlib.sha256("\0".join(texts).encode()).digest()[:_HASH_BYTES]
+    return int.from_bytes(digest) >> (8 * _HASH_BYTES - bits)
+
+
+def group_of(file: str) -> str:
+    """What the ids of all files of one commit begin with."""
+    return file[:_GROUP_LENGTH]
+
+
+def group_of_key(key: str) -> str | None:
+    """The group at the end of a key of the index; None where there is none."""
+    group = key.rpartition("/")[2].translate(_TURNED)
+    return group if _GROUP.fullmatch(group) else None
 
 
 def is_file_id(text: str) -> bool:
@@ -74,6 +97,10 @@ class FileIndex:
     def record(self, file: str) -> str:
         """Key of a file's record."""
         return f"{self.records()}{_turned(file)}{_RECORD}"
+
+    def records_of_group(self, group: str) -> str:
+        """What the keys of the records of a group begin with."""
+        return self.records() + _turned(group)
 
     def names(self) -> str:
         """Prefix of all files by their names."""
@@ -114,20 +141,20 @@ class FileIndex:
         return f"{self.expiries()}{int(time.timestamp()):0{_TIME_DIGITS}d}-{_turned(file)}"
 
     def expiry_of(self, key: str) -> tuple[int, str] | None:
-        """When the file of a key below `expiries` goes, in seconds since 1970, and its id; None: another key."""
+        """When what a key below `expiries` names goes, in seconds since 1970, and its id or group; else None."""
         time, _, turned = key.removeprefix(self.expiries()).partition("-")
-        file = file_of_key(turned)
+        file = file_of_key(turned) or group_of_key(turned)
         return (int(time), file) if file and len(time) == _TIME_DIGITS and time.isdecimal() else None
 
     @staticmethod
     def below(prefix: str, file: str) -> str:
-        """Key of a file below one of the prefixes by name, tag or data."""
+        """Key of a file (or of a group of files) below one of the prefixes by name, tag or data."""
         return prefix + _turned(file)
 
 
 def _turned(file: str) -> str:
-    """An id as keys hold it, and back."""
-    if not is_file_id(file):
+    """An id, or a group, as keys hold it, and back."""
+    if not is_file_id(file) and not _GROUP.fullmatch(file):
         raise PlatformError(f"{file!r} is no id of a file: expected 26 digits and capital letters")
     return file.translate(_TURNED)
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from componentrun.storage.fileindex import file_of_key, is_file_id
+from componentrun.storage.filegroups import group_members
+from componentrun.storage.fileindex import file_of_key, group_of, group_of_key, is_file_id
 from componentrun.storage.files import read_file
 from componentrun.storage.tables import CONCURRENCY, gather_bounded
 
@@ -118,10 +119,18 @@ async def _one(file: str) -> AsyncIterator[str]:
 
 
 async def _ids(store: Store, prefix: str) -> AsyncIterator[str]:
+    expanded = None
     async for info in store.objects(prefix):
-        file = file_of_key(info.key)
-        if file is not None:
-            yield file
+        group = group_of_key(info.key)
+        if group is not None:
+            expanded = group
+            async for file in group_members(store, group):
+                yield file
+            continue
+        single = file_of_key(info.key)
+        # A file whose tags were changed may have a key of its own beside its group's.
+        if single is not None and group_of(single) != expanded:
+            yield single
 
 
 async def _matching(store: Store, glob: str) -> AsyncIterator[str]:

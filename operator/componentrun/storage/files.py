@@ -7,11 +7,12 @@ or whose bytes are swept:
 
     made      keys, record
     deleted   keys by name and tag, record, key by data, key by expiry
+
+Many files that one commit makes have most of these keys in common (`filegroups`), which the last of them takes along.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -21,26 +22,29 @@ from componentrun.filenames import MOST_SYSTEM_TAGS, MOST_TAGS, name_problem, ta
 from componentrun.storage.connection import quoted_etag
 from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError, StaleError
-from componentrun.storage.fileindex import file_id, is_file_id
+from componentrun.storage.filegroups import common_tags, data_folder, drop_group, put_group
+from componentrun.storage.fileindex import file_id, group_of, is_file_id
 from componentrun.storage.layout import check_own
 from componentrun.storage.tables import gather_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 
     from componentrun.exchange import FileWritten
-    from componentrun.storage.connection import ObjectInfo, Store
+    from componentrun.storage.connection import Store
     from componentrun.storage.pointer import Commit
 
 __all__ = [
     "FILE_KEEP",
+    "MANY_FILES",
     "FilePart",
     "FileRecord",
     "change_file",
     "create_file",
-    "delete_expired",
+    "create_files",
     "delete_file",
-    "named_data",
+    "delete_files",
+    "expiry_key",
     "need_file",
     "read_content",
     "read_file",
@@ -50,6 +54,8 @@ __all__ = [
 FILE_FORMAT: Final = 1
 FILE_KEEP: Final = timedelta(days=FILE_KEEP_DAYS)
 """How long a file is kept that is not permanent."""
+MANY_FILES: Final = 100
+"""From so many on, files of one commit are a group. Finding them by tag costs a listing for each group."""
 _SWAP_ATTEMPTS: Final = 20
 
 
@@ -84,6 +90,8 @@ class FileRecord(StorageModel):
     attempt: int
     expires: datetime | None = None
     """When it is not there any more; None: it is permanent."""
+    grouped: bool = False
+    """Whether it has keys in common with other files of its commit, see `filegroups`."""
 
     @property
     def permanent(self) -> bool:
@@ -102,10 +110,11 @@ def records_of(written: Iterable[FileWritten], own_prefix: str, commit: Commit) 
         UserError: (OutputInvalid) a name or a tag can't be one.
         PlatformError: (PublishFailed) a part lies outside `own_prefix`.
     """
-    return tuple(_record(file, own_prefix, commit) for file in written)
+    files = tuple(written)
+    return tuple(_record(file, own_prefix, commit, grouped=len(files) >= MANY_FILES) for file in files)
 
 
-def _record(written: FileWritten, own_prefix: str, commit: Commit) -> FileRecord:
+def _record(written: FileWritten, own_prefix: str, commit: Commit, *, grouped: bool) -> FileRecord:
     problem = name_problem(written.name) or tags_problem(written.tags, MOST_TAGS + MOST_SYSTEM_TAGS)
     if problem is not None:
         raise UserError(f"the file `{written.name}` {problem}", Reason.OUTPUT_INVALID)
@@ -121,14 +130,35 @@ def _record(written: FileWritten, own_prefix: str, commit: Commit) -> FileRecord
         run=commit.run,
         attempt=commit.attempt,
         expires=None if written.permanent else commit.time + FILE_KEEP,
+        grouped=grouped,
     )
 
 
-async def create_file(store: Store, record: FileRecord) -> None:
-    """Have a file. Repeating it changes nothing, also after its tags were changed."""
-    keys = [*_finding(store, record, record.tags), _by_data(store, record)]
-    if record.expires is not None:
-        keys.append(_by_expiry(store, record, record.expires))
+async def create_files(store: Store, records: Sequence[FileRecord]) -> None:
+    """Have the files of one commit. Repeating it changes nothing, also after their tags were changed."""
+    grouped = [record for record in records if record.grouped]
+    tags = common_tags(grouped) if grouped else frozenset()
+    if grouped:
+        await put_group(store, grouped)
+    await gather_bounded(lambda record: create_file(store, record, tags), records)
+    if grouped:
+        # Somebody who deleted all that were there yet has taken the keys of the others along.
+        await put_group(store, grouped)
+
+
+async def create_file(store: Store, record: FileRecord, grouped_tags: Collection[str] = ()) -> None:
+    """Have a file. Repeating it changes nothing, also after its tags were changed.
+
+    Args:
+        store: the Storage.
+        record: of the file.
+        grouped_tags: for which its group has keys.
+    """
+    keys = _finding(store, record, [tag for tag in record.tags if tag not in grouped_tags])
+    if not record.grouped:
+        keys.append(_by_data(store, record))
+    if record.expires is not None and not record.grouped:
+        keys.append(expiry_key(store, record, record.expires))
     await _put_keys(store, record, keys)
     try:
         await store.create(store.layout.file_index.record(record.id), record.to_bytes())
@@ -207,84 +237,30 @@ async def _keep_tags(store: Store, file: str, tags: set[str]) -> None:
 
 async def delete_file(store: Store, record: FileRecord, now: datetime | None = None) -> None:
     """Delete a file; its bytes are swept later. Repeating it is no error."""
-    await _delete_files(store, [record], now or datetime.now(UTC))
+    await delete_files(store, [record], now or datetime.now(UTC))
 
 
-async def _delete_files(store: Store, records: Sequence[FileRecord], now: datetime) -> None:
-    """Delete files, step by step for all of them; see the module for the order."""
-    expiries = {record.id: _by_expiry(store, record, record.expires or now) for record in records}
+async def delete_files(store: Store, records: Sequence[FileRecord], now: datetime, *, last: bool = True) -> None:
+    """Delete files, step by step for all of them; see the module for the order.
+
+    Args:
+        store: the Storage.
+        records: of the files.
+        now: the time.
+        last: whether they may be the last ones of their groups, and take what these have in common along.
+    """
+    expiries = {record.id: expiry_key(store, record, record.expires or now) for record in records}
     for record in records:
         if record.permanent:
             # Whoever is killed behind the next line leaves this, and the sweeper goes on from it.
             await _put_keys(store, record, [expiries[record.id]])
     await store.delete([key for record in records for key in _finding(store, record, record.tags)])
     await store.delete([store.layout.file_index.record(record.id) for record in records])
-    await store.delete([_by_data(store, record) for record in records])
+    await store.delete([_by_data(store, record) for record in records if not record.grouped])
+    if last:
+        for group, folder in {(group_of(record.id), data_folder(record)) for record in records if record.grouped}:
+            await drop_group(store, group, folder)
     await store.delete(list(expiries.values()))
-
-
-async def delete_expired(store: Store, *, dry_run: bool = False, now: datetime | None = None) -> int:
-    """Delete all files that have expired, and finish what somebody began to delete; how many. For the sweeper.
-
-    Costs a listing of what has expired, not of what is there, and holds no more of it than one request lists.
-    """
-    now = now or datetime.now(UTC)
-    count, last, is_over = 0, None, False
-    while not is_over and (page := await store.page(store.layout.file_index.expiries(), after=last)):
-        found = [(info.key, store.layout.file_index.expiry_of(info.key)) for info in page]
-        due = [(key, own[1]) for key, own in found if own is not None and own[0] <= now.timestamp()]
-        count += await _expire(store, due, now, dry_run=dry_run)
-        last = page[-1].key
-        is_over = any(own is not None and own[0] > now.timestamp() for _, own in found)
-    return count
-
-
-async def _expire(store: Store, due: Sequence[tuple[str, str]], now: datetime, *, dry_run: bool) -> int:
-    """Delete those of the files that have expired indeed; how many.
-
-    Args:
-        store: the Storage.
-        due: keys by expiry, and the ids in them.
-        now: the time.
-        dry_run: delete nothing.
-    """
-    records = await gather_bounded(lambda item: read_file(store, item[1]), due)
-    expired = {record.id: record for record in records if record is not None and not record.is_there(now)}
-    if dry_run:
-        return len(expired)
-    await _delete_files(store, list(expired.values()), now)
-    # Its record went before somebody was killed, or it was made permanent since.
-    left = [
-        (key, file, record is None)
-        for (key, file), record in zip(due, records, strict=True)
-        if record is None or (file not in expired and key != _own_expiry(store, record))
-    ]
-    await gather_bounded(lambda item: _drop_expiry(store, item[0], item[1], gone=item[2]), left)
-    return len(expired)
-
-
-async def named_data(store: Store, among: Iterable[str]) -> set[str]:
-    """Those of the data prefixes (with a slash at their ends) that hold bytes of files. For the sweeper.
-
-    A prefix is in here from before a file's record is there until after it is gone. The listing goes on at the next
-    prefix as soon as one is known to hold something, so it takes no more requests than there are prefixes, nor than
-    there are thousands of files.
-    """
-    root, data = store.layout.file_index.data(), store.layout.data_root()
-    wanted = sorted(root + prefix.removeprefix(data) for prefix in among)  # in the order of the keys
-    found: set[str] = set()
-    page: list[ObjectInfo] = []
-    last, is_over = "", False
-    for prefix in wanted:
-        while not is_over and (not page or page[-1].key < prefix):
-            # Clients take a slash at the end away, and `!` sorts before all ids.
-            page = await store.page(root, after=max(last, f"{prefix}!"))
-            is_over = not page
-            last = page[-1].key if page else last
-        at = bisect_left(page, prefix, key=lambda info: info.key)
-        if at < len(page) and page[at].key.startswith(prefix):
-            found.add(data + prefix.removeprefix(root))
-    return found
 
 
 async def _read(store: Store, file: str) -> tuple[FileRecord, str] | None:
@@ -311,18 +287,9 @@ async def _need(store: Store, file: str, now: datetime) -> tuple[FileRecord, str
     return found
 
 
-async def _drop_expiry(store: Store, key: str, file: str, *, gone: bool) -> None:
-    """Take a key by expiry away, and the key by data that it knows of where the file's record is gone."""
-    stored = await store.find(key) if gone else None
-    if stored is not None and stored.data:
-        index = store.layout.file_index
-        await store.delete([index.below(index.data(stored.data.decode()), file)])
-    await store.delete([key])
-
-
 async def _put_keys(store: Store, record: FileRecord, keys: Iterable[str]) -> None:
     """Put keys of the index. They hold the data folder, for who finds one whose record is gone."""
-    data = _data_folder(record).encode()
+    data = data_folder(record).encode()
     await gather_bounded(lambda key: store.put(key, data), keys)
 
 
@@ -337,18 +304,11 @@ def _by_tags(store: Store, file: str, tags: Iterable[str]) -> list[str]:
     return [index.below(index.tag(tag), file) for tag in tags]
 
 
-def _own_expiry(store: Store, record: FileRecord) -> str | None:
-    return None if record.expires is None else _by_expiry(store, record, record.expires)
-
-
 def _by_data(store: Store, record: FileRecord) -> str:
     index = store.layout.file_index
-    return index.below(index.data(_data_folder(record)), record.id)
+    return index.below(index.data(data_folder(record)), record.id)
 
 
-def _by_expiry(store: Store, record: FileRecord, expires: datetime) -> str:
+def expiry_key(store: Store, record: FileRecord, expires: datetime) -> str:
+    """The key by which a file is found that goes at this time."""
     return store.layout.file_index.expiry(expires, record.id)
-
-
-def _data_folder(record: FileRecord) -> str:
-    return f"{record.run}-{record.attempt}"

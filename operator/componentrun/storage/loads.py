@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from componentrun.columnfacts import BASE_TYPES
-from componentrun.errors import Reason, UserError
+from componentrun.errors import Reason, UserError, together
 from componentrun.storage.columns import Column
 from componentrun.storage.layout import TableId, check_own
 from componentrun.storage.pointer import Condition, TableLoad
@@ -23,19 +23,30 @@ def loads_of(tables: Iterable[TableWritten], own_prefix: str, *, write_always_on
     """The loads that an attempt's result asks for.
 
     Raises:
-        UserError: (OutputInvalid) a destination is no table id, or one file would replace another.
+        UserError: (OutputInvalid) destinations are no table ids, or files would replace others; names all of them.
         PlatformError: (PublishFailed) a slice lies outside `own_prefix`.
     """
-    loads = tuple(_load(table, own_prefix) for table in tables if table.write_always or not write_always_only)
-    for table, several in by_table(loads).items():
-        for load in several[1:]:
-            if not load.incremental:
-                raise UserError(
-                    f"`{several[0].source}` and `{load.source}` both become `{table}`, where the latter would replace "
-                    f"the former; give `{load.source}` another destination, or make it incremental",
-                    Reason.OUTPUT_INVALID,
-                )
-    return loads
+    loads: list[TableLoad] = []
+    errors: list[UserError] = []
+    for written in tables:
+        if written.write_always or not write_always_only:
+            try:
+                loads.append(_load(written, own_prefix))
+            except UserError as error:
+                errors.append(error)
+    errors += [
+        UserError(
+            f"`{several[0].source}` and `{load.source}` both become `{table}`, where the latter would replace "
+            f"the former; give `{load.source}` another destination, or make it incremental",
+            Reason.OUTPUT_INVALID,
+        )
+        for table, several in by_table(loads).items()
+        for load in several[1:]
+        if not load.incremental
+    ]
+    if errors:
+        raise together(errors)
+    return tuple(loads)
 
 
 def _load(written: TableWritten, own_prefix: str) -> TableLoad:
@@ -55,6 +66,7 @@ def _load(written: TableWritten, own_prefix: str) -> TableLoad:
         delete_where=_condition(written),
         described=_described(written),
         metadata=written.metadata,
+        insert=written.insert,
     )
 
 

@@ -107,11 +107,18 @@ class Segment(StorageModel):
     delete: Condition | None = None
     origins: tuple[Origin, ...] = ()
     """Of a compacted segment: when its rows came, in their order. Empty: with this run."""
+    insert: bool = False
+    """Whether its rows replace none that agree in the primary key."""
 
     @property
     def rows(self) -> int:
         """Rows in its slices."""
         return sum(part.rows for part in self.slices)
+
+    @property
+    def replaces_none(self) -> bool:
+        """Whether no row of it replaces another one: they were inserted, or it was resolved when it was compacted."""
+        return self.insert or bool(self.origins)
 
     def brought_anew(self, time: datetime, version: int) -> Segment:
         """The same, as if all of it had come then; it stays compacted where it was."""
@@ -153,6 +160,8 @@ class TableLoad(StorageModel):
     """Columns of which the load says something."""
     metadata: dict[str, str] = Field(default_factory=dict)
     """What the load says of the table as a whole."""
+    insert: bool = False
+    """Whether its rows replace none that agree in the primary key."""
 
     @property
     def rows(self) -> int:
@@ -175,7 +184,7 @@ class Pointer(StorageModel):
     """1 for the first load, one more for each after it."""
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
-    """A later row replaces an earlier one that agrees in these; resolved when the table is read."""
+    """A later row replaces earlier ones that agree in these, unless it was inserted. Resolved by readers."""
     segments: tuple[Segment, ...] = ()
     rows: int
     """Rows in the slices: where there is a primary key, or rows were deleted, an upper bound of what a reader sees."""
@@ -315,7 +324,7 @@ def _added(load: TableLoad, commit: Commit, time: datetime, version: int, *, emp
     if load.delete_where is not None and not empty:
         found.append(Segment(kind="delete", delete=load.delete_where, **who))
     if load.slices:
-        found.append(Segment(columns=load.columns, slices=load.slices, **who))
+        found.append(Segment(columns=load.columns, slices=load.slices, insert=load.insert, **who))
     return tuple(found)
 
 

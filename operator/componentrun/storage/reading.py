@@ -83,8 +83,7 @@ def plan_read(pointer: Pointer, wish: Wish) -> Reading:
     # What is deleted before the first rows is not there.
     while segments and not segments[0].slices:
         segments = segments[1:]
-    # A compacted segment alone has each key once.
-    key = () if len(segments) == 1 and segments[0].origins else pointer.primary_key
+    key = () if all(segment.replaces_none or not segment.slices for segment in segments) else pointer.primary_key
     plain = all(not segment.delete and segment.columns == names for segment in segments) and not key and not skip
     if plain and wish.limit is not None and wish.where is None:
         segments = _first(segments, wish.limit)
@@ -150,5 +149,5 @@ def _first(segments: Sequence[Segment], rows: int) -> list[Segment]:
 
 def _step(segment: Segment, skip: int) -> Step:
     if segment.delete is None:
-        return Step(segment.columns, len(segment.slices), skip=skip)
+        return Step(segment.columns, len(segment.slices), skip=skip, insert=segment.replaces_none)
     return Step(None, 0, Where(segment.delete.column, segment.delete.operator, segment.delete.values))

@@ -25,7 +25,7 @@ from componentrun.errors import PlatformError
 from componentrun.storage.commit import claim, has_begun, read_journal, resume, withdraw
 from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError, StaleError
-from componentrun.storage.files import delete_expired, named_data
+from componentrun.storage.fileexpiry import delete_expired, named_data
 from componentrun.storage.hidden import delete_hidden
 from componentrun.storage.leftovers import delete_below, held_folders, outlived_documents
 from componentrun.storage.multipart import end_uploads

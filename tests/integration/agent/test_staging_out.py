@@ -243,3 +243,15 @@ async def test_the_sidecars_command_waits_for_sigterm_and_bears_a_second_one(pla
     assert await asyncio.to_thread(wait_and_become, place, grant) == 0
     assert (await place.result()).ok
     assert json.loads((place.folder / "term").read_text())["ok"] is True
+
+
+async def test_all_that_is_wrong_is_named(place: Place) -> None:
+    place.write("out/tables/a.csv", "a,b\n1\n")
+    place.write("out/tables/b.csv", "a,a\n")
+    place.write("out/tables/c.csv", "a\n1\n")
+    ended = place.run("stage-out", await place.grant_out(bucket="out.c-main"))
+    assert ended.code == 1
+    assert ended.term["message"] == (
+        "out/tables/a.csv, line 2: found 1 field, expected 2 (`a`, `b`). "
+        "Also: out/tables/b.csv, line 1: column `a` is there twice; expected every name once."
+    )

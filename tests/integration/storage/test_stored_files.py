@@ -12,13 +12,12 @@ import pytest
 from componentrun.exchange import FileWritten
 from componentrun.storage.commit import publish, read_journal, resume
 from componentrun.storage.failures import StaleError
+from componentrun.storage.fileexpiry import delete_expired, named_data
 from componentrun.storage.filelookup import FileQuery, find_files
 from componentrun.storage.files import (
     FILE_KEEP,
     change_file,
     create_file,
-    delete_expired,
-    named_data,
     read_content,
     records_of,
 )

@@ -122,7 +122,7 @@ def test_a_manifest_without_a_file_is_an_error() -> None:
         ({"tags": [2026, "b"]}, FileManifest(("2026", "b"))),
         ({"tags": {"0": "a", "2": "c"}}, FileManifest(("a", "c"))),
         ({"tags": [], "is_permanent": False, "is_public": False}, FileManifest((), permanent=False)),
-        ({"is_public": True, "is_encrypted": True, "notify": True, "new": 1}, FileManifest(public=True)),
+        ({"is_public": True, "is_encrypted": True, "notify": True}, FileManifest(public=True)),
     ],
 )
 def test_a_manifest_is_read(document: dict[str, Any], wanted: FileManifest) -> None:
@@ -133,7 +133,7 @@ def test_a_manifest_is_read(document: dict[str, Any], wanted: FileManifest) -> N
     ("text", "told"),
     [
         ("{", "a.manifest: it is no JSON"),
-        ("[]", "a.manifest: it is a list, expected an object"),
+        ('["x"]', "a.manifest: it is a list, expected an object"),
         ('{"tags": "x"}', "a.manifest: `tags` is a text, expected a list of names"),
         ('{"tags": ["a", null]}', "a.manifest: `tags[1]` is null, expected a name"),
         ('{"tags": [""]}', "a.manifest: it has the tag '', which is empty"),

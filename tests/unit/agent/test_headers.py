@@ -8,7 +8,14 @@ import pytest
 
 from componentrun.agent import stage_out
 from componentrun.agent.folder import FOLDER, Folder
-from componentrun.agent.layout import MOST_COLUMNS, columns_of, header_of, known_facts, primary_key_of
+from componentrun.agent.layout import (
+    MOST_COLUMNS,
+    columns_of,
+    header_of,
+    known_facts,
+    primary_key_of,
+    rows_of_slice,
+)
 from componentrun.agent.manifest import Manifest
 from componentrun.agent.outputs import Source
 from componentrun.agent.stage_out import bounded
@@ -37,6 +44,7 @@ def source(manifest: Manifest, *key: str, kind: str = "") -> Source:
         dialect=Dialect(manifest.delimiter or ","),
         columns=manifest.columns,
         has_header=manifest.has_header,
+        replaces_header=manifest.has_header is True,
         facts=manifest.facts,
     )
 
@@ -53,8 +61,25 @@ def source(manifest: Manifest, *key: str, kind: str = "") -> Source:
         (b"b,a\n1,2\n", AB, True, ("b", "a"), b"1,2\n", False),
         # Both, although the interface says that there is no header then.
         (b'"a","b"\r\n1,2\n', AB, None, AB, b"1,2\n", True),
-        (b"a,b\n1,2\n", AB, False, AB, b"a,b\n1,2\n", False),
-        (b"b,a\n1,2\n", AB, None, AB, b"b,a\n1,2\n", False),
+        # What reads like a header is a row, as the manifest says; but hardly anybody means that.
+        (b"a,b\n1,2\n", AB, False, AB, b"a,b\n1,2\n", True),
+        (b"b,a\n1,2\n", AB, None, AB, b"b,a\n1,2\n", True),
+        (b"A, b\n1,2\n", AB, None, AB, b"A, b\n1,2\n", True),
+        (b"a,a\n1,2\n", AB, None, AB, b"a,a\n1,2\n", False),
+        # The manifest's names count where it says that there is a header line, whatever that says.
+        (b"x,y\n1,2\n", AB, True, AB, b"1,2\n", True),
+        (b"x,x\n1,2\n", AB, True, AB, b"1,2\n", True),
+        (b",\n1,2\n", AB, True, AB, b"1,2\n", True),
+        (b"A,B\r\n", AB, True, AB, b"", True),
+        # Well-formed, and hardly what was meant.
+        (b"a;b\n1;2\n", None, None, ("a;b",), b"1;2\n", True),
+        (b"a\tb\n1\t2\n", None, None, ("a\tb",), b"1\t2\n", True),
+        (b"a|b\n", None, None, ("a|b",), b"", True),
+        (b"<!DOCTYPE html>\n<p>Bad gateway</p>\n", None, None, ("<!DOCTYPE html>",), b"<p>Bad gateway</p>\n", True),
+        (b"\xef\xbb\xbf \n<HTML>\n", ("a",), None, ("a",), b" \n<HTML>\n", True),
+        (b"<?xml version='1.0'?>\n", None, None, ("<?xml version='1.0'?>",), b"", True),
+        (b"htmlpage\n<html>\n", None, None, ("htmlpage",), b"<html>\n", False),
+        (b"text\na;b\n", None, None, ("text",), b"a;b\n", False),
         (b"x,x\n", AB, None, AB, b"x,x\n", False),
         (b"", AB, None, AB, b"", False),
         (b"", AB, True, AB, b"", False),
@@ -73,7 +98,7 @@ def test_where_the_rows_begin(
     (tmp_path / "x.csv").write_bytes(content)
     manifest = Manifest(columns=columns, has_header=has_header)
     with Folder(str(tmp_path)).open("x.csv") as file:
-        header, warning = header_of(file, source(manifest, "a"), "x.csv")
+        header, warning = header_of(file, source(manifest, wanted[0]), "x.csv")
     assert header.columns == wanted
     assert content[header.data_offset :] == rows
     assert (warning is not None) == warned
@@ -85,10 +110,10 @@ def test_where_the_rows_begin(
         (b"", Manifest(), (), "x.csv: the file is empty"),
         (b"a,b\n", Manifest(has_header=False), (), "it has no header, and gives no columns"),
         (
-            b"a,c\n",
+            b"a,b,c\n",
             Manifest(columns=AB, has_header=True),
             (),
-            "x.csv, line 1: its header has the columns `a`, `c`; its manifest or the output mapping says `a`, `b`",
+            "x.csv, line 1: its header has 3 columns, `a`, `b`, `c`; its manifest or the output mapping says 2, ",
         ),
         (b"a,b\n", Manifest(), ("c",), "x.csv, line 1: the primary key column `c` is not there; it has `a`, `b`"),
         (b"1,2\n", Manifest(columns=AB), ("c",), "x.csv: the primary key column `c` is not there; it has `a`, `b`"),
@@ -130,7 +155,6 @@ def test_a_column_that_looks_like_the_one_that_is_missing_is_pointed_at(
     ("manifest", "key", "problem"),
     [
         (Manifest(), (), "needs `columns` in its manifest"),
-        (Manifest(columns=AB, has_header=True), (), "slices with a header line are not supported"),
         (Manifest(columns=AB), ("c",), "the primary key column `c` is not there"),
     ],
 )
@@ -138,6 +162,48 @@ def test_slices_need_columns(manifest: Manifest, key: tuple[str, ...], problem: 
     with pytest.raises(UserError) as caught:
         columns_of(source(manifest, *key, kind=FOLDER), "x.csv")
     assert problem in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "has_header", "rows", "told"),
+    [
+        (b"1,2\n", None, b"1,2\n", None),
+        (b"\xef\xbb\xbf1,2\n", None, b"1,2\n", None),
+        (b"", None, b"", None),
+        (b"a,b\n1,2\n", None, b"a,b\n1,2\n", "part-0, line 1: `a`, `b` is exactly the columns"),
+        (
+            b"b,a\n1,2\n",
+            False,
+            b"b,a\n1,2\n",
+            "part-0, line 1: `b`, `a` holds the names of the columns in another order",
+        ),
+        (b"<html>\n", None, b"<html>\n", "part-0, line 1: it begins like a web page or XML: `<html>`"),
+        (b"a,b\n1,2\n", True, b"1,2\n", None),
+        (b"x,y\n1,2\n", True, b"1,2\n", "part-0, line 1: its header says `x`, `y`; the names of its manifest or the"),
+        (b"", True, b"", None),
+    ],
+)
+def test_where_the_rows_of_a_slice_begin(
+    tmp_path: Path, content: bytes, has_header: bool | None, rows: bytes, told: str | None
+) -> None:
+    (tmp_path / "part-0").write_bytes(content)
+    manifest = Manifest(columns=AB, has_header=has_header)
+    with Folder(str(tmp_path)).open("part-0") as file:
+        start, warning = rows_of_slice(file, source(manifest, kind=FOLDER), AB, "part-0")
+    assert content[start:] == rows
+    assert (warning or "").startswith(told or "")
+    assert (warning is None) == (told is None)
+
+
+@pytest.mark.parametrize("header", [b"b,a\n", b"a\n", b"a,b,c\n"])
+def test_a_slice_whose_header_does_not_fit_is_refused(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "part-0").write_bytes(header)
+    manifest = Manifest(columns=AB, has_header=True)
+    with (
+        Folder(str(tmp_path)).open("part-0") as file,
+        pytest.raises(UserError, match=r"part-0, line 1: its header has"),
+    ):
+        rows_of_slice(file, source(manifest, kind=FOLDER), AB, "part-0")
 
 
 def test_slices_with_columns() -> None:

@@ -71,6 +71,7 @@ def test_a_primary_key_that_is_no_truth_value_is_not_left_out() -> None:
         ({"columns": {}, "primary_key": {}}, None, ()),
         ({"columns": ["a"], "primary_key": ["a", "", "a"]}, ("a",), ("a",)),
         ({"schema": {"1": {"name": "a"}}, "primary_key": [""]}, ("a",), ()),
+        ({"schema": [{"name": 2025, "primary_key": True}, {"name": "b"}]}, ("2025", "b"), ("2025",)),
     ],
 )
 def test_names_as_other_languages_write_them(

@@ -40,6 +40,9 @@ def decided(
         ("out.c-d.bar.csv", None, "out.c-b.two", None, "out.c-b.two"),
         ("bar.csv", None, None, "out.c-c", "out.c-c.bar"),
         ("bar", None, None, "out.c-c", "out.c-c.bar"),
+        ("bar.csv.gz", None, None, "out.c-c", "out.c-c.bar"),
+        ("bar.zst", None, None, "out.c-c", "out.c-c.bar"),
+        ("out.c-d.bar.csv.gz", None, None, None, "out.c-d.bar"),
         ("bar.csv", None, None, None, None),
         (".gitkeep", None, None, "out.c-c", None),
     ],
@@ -140,6 +143,14 @@ def test_the_mapping_says_key_and_deletions_before_the_manifest_does() -> None:
         (("n",), other),
         ((), manifest.delete_where),
     ]
+
+
+def test_a_manifest_that_is_called_as_the_file_was_before_it_was_compressed_is_told_its_name() -> None:
+    (error,) = decided(files("a.csv.gz", "a.csv.manifest"), bucket="out.c-a", manifests={"a.csv": Manifest()}).errors
+    assert error.message == (
+        "out/tables/a.csv.manifest: there is no file or folder `a.csv` beside it; the manifest of `a.csv.gz` is called "
+        "`a.csv.gz.manifest`"
+    )
 
 
 def test_an_optional_output_may_be_missing_and_an_orphan_manifest_may_not() -> None:
@@ -309,7 +320,7 @@ def test_both_forms_of_a_manifest(raw: dict[str, Any], manifest: Manifest) -> No
     ("text", "problem"),
     [
         ("{", "it is no JSON: line 1, column 2"),
-        ("[]", "it is a list, expected an object"),
+        ("[1]", "it is a list, expected an object"),
         ('"x"', "it is a text, expected an object"),
         ("null", "it is null, expected an object"),
         ('{"columns": "a,b"}', "`columns` is a text, expected a list of names"),
@@ -343,7 +354,7 @@ def test_both_forms_of_a_manifest(raw: dict[str, Any], manifest: Manifest) -> No
         ('{"schema": [{"name": "a"}, {"name": "a"}]}', "column `a` is there twice"),
         ('{"delete_where": [{"where_filters": []}]}', "`delete_where` is not one filter"),
         ('{"delete_where": [{}, {}]}', "`delete_where` is not one filter"),
-        ('{"delete_where_column": "id"}', "`delete_where_values` is null, expected a list of values"),
+        ('{"delete_where_column": "id"}', "`delete_where_values` is not; expected a list of values"),
         ('{"delete_where_column": "id", "delete_where_values": []}', "`eq` needs at least one value"),
         (
             '{"delete_where_column": "id", "delete_where_values": ["1", true]}',

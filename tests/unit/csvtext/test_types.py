@@ -55,7 +55,7 @@ def test_a_value_of_another_type_is_named(kind: str, value: str) -> None:
     assert caught.value.message == f"x.csv, line 11, column `b`: found `{value}`, expected {kind}"
 
 
-@pytest.mark.parametrize("kind", sorted(BAD))
+@pytest.mark.parametrize("kind", sorted(GOOD))
 def test_a_value_may_be_missing_unless_it_is_said_otherwise(kind: str) -> None:
     look(kind, "")
     look(kind, "", nullable=True)

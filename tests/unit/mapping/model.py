@@ -38,8 +38,19 @@ class ModelTable:
     key: tuple[str, ...] = ()
     rows: list[dict[str, str]] = field(default_factory=list)
 
-    def load(self, columns: Sequence[str], rows: Iterable[Row], *, incremental: bool, key: tuple[str, ...]) -> None:
-        """A full load replaces everything, an incremental one adds rows and perhaps columns."""
+    def load(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Row],
+        *,
+        incremental: bool,
+        key: tuple[str, ...],
+        insert: bool = False,
+    ) -> None:
+        """A full load replaces everything, an incremental one adds rows and perhaps columns.
+
+        Rows that are inserted replace none of the same key.
+        """
         if not incremental or not self.columns:
             self.columns, self.rows, self.key = list(columns), [], key
         self.columns += [name for name in columns if name not in self.columns]
@@ -47,10 +58,10 @@ class ModelTable:
             for name in self.columns:
                 row.setdefault(name, "")
         for values in rows:
-            self._put(dict.fromkeys(self.columns, "") | dict(zip(columns, values, strict=True)))
+            self._put(dict.fromkeys(self.columns, "") | dict(zip(columns, values, strict=True)), insert=insert)
 
-    def _put(self, row: dict[str, str]) -> None:
-        if self.key:
+    def _put(self, row: dict[str, str], *, insert: bool) -> None:
+        if self.key and not insert:
             self.rows = [old for old in self.rows if any(old[name] != row[name] for name in self.key)]
         self.rows.append(row)
 

@@ -215,9 +215,9 @@ CHANGES = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(CHANGES, st.sampled_from([(), ("a",), ("b", "a")]), st.integers(1, 3))
+@given(CHANGES, st.sampled_from([(), ("a",), ("b", "a")]), st.integers(1, 3), st.sets(st.integers(0, 5), max_size=3))
 def test_any_history_is_what_the_model_says(
-    changes: Sequence[list[tuple[str, str, str]] | Where], key: tuple[str, ...], first: int
+    changes: Sequence[list[tuple[str, str, str]] | Where], key: tuple[str, ...], first: int, inserted: set[int]
 ) -> None:
     model = ModelTable(["a", "b", "c"], key)
     steps, files = [], []
@@ -230,8 +230,8 @@ def test_any_history_is_what_the_model_says(
         columns = ("a", "b", "c")[: 3 if number >= first else 2]
         columns = columns[::-1] if number % 2 else columns
         rows = [row[: len(columns)] for row in change]
-        model.load(columns, rows, incremental=True, key=key)
-        steps.append(Step(columns, 1))
+        model.load(columns, rows, incremental=True, key=key, insert=number in inserted)
+        steps.append(Step(columns, 1, insert=number in inserted))
         files.append(encode(rows))
     mapping = Mapping(("a", "b", "c"), tuple(steps), primary_key=key)
     assert asked(mapping, *files) == model.content()

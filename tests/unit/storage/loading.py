@@ -34,6 +34,7 @@ class Load:
     wide: bool = False
     key: tuple[str, ...] = ()
     delete: Where | None = None
+    insert: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -56,7 +57,7 @@ async def written(store: Store, run: str, load: Load) -> TableWritten:
         key = f"{store.layout.data(run, 1)}{number:04d}.csv"
         slices.append(SliceWritten(key, len(content), 1, await store.put(key, content)))
     return TableWritten("foo.csv", str(FOO), load.columns, load.key, load.incremental, False, tuple(slices),
-                        len(slices), sum(part.size for part in slices), load.delete)  # fmt: skip
+                        len(slices), sum(part.size for part in slices), load.delete, insert=load.insert)  # fmt: skip
 
 
 async def take(store: Store, number: int, load: Load) -> None:

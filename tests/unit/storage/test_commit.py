@@ -177,6 +177,38 @@ async def test_a_load_that_does_not_fit_leaves_all_tables_as_they_were(store: St
     assert await read_journal(store, "r1") is None
 
 
+async def test_all_loads_that_do_not_fit_are_named(store: Store) -> None:
+    before = [await uploaded(store, "r0", 1, name, ["1"], columns=("a", "b")) for name in (FOO, BAR)]
+    await publish(store, "r0", 1, result(*before))
+    tables = [await uploaded(store, "r1", 1, name, ["1"], columns=("a",)) for name in (FOO, BAR)]
+    with pytest.raises(UserError) as refusal:
+        await publish(store, "r1", 1, result(*tables))
+    assert refusal.value.message.count("lacks the column `b` of the table") == 2
+    assert refusal.value.message.startswith(f"{FOO}: ")
+    assert f" Also: {BAR}: " in refusal.value.message
+    assert await versions(store) == {FOO: 1, BAR: 1}
+
+
+async def test_no_more_than_ten_loads_that_do_not_fit_are_named(store: Store) -> None:
+    names = [f"out.c-main.t{number:02d}" for number in range(13)]
+    await publish(
+        store, "r0", 1, result(*[await uploaded(store, "r0", 1, n, ["1"], columns=("a", "b")) for n in names])
+    )
+    tables = [await uploaded(store, "r1", 1, name, ["1"], columns=("a",)) for name in names]
+    with pytest.raises(UserError) as refusal:
+        await publish(store, "r1", 1, result(*tables))
+    assert refusal.value.message.count("lacks the column `b` of the table") == 10
+    assert refusal.value.message.endswith(" And 3 more.")
+
+
+async def test_all_files_that_would_replace_another_are_named(store: Store) -> None:
+    names = (FOO, FOO, BAR, BAR)
+    tables = [await uploaded(store, "r1", 1, name, ["1"]) for name in names]
+    with pytest.raises(UserError) as refusal:
+        await publish(store, "r1", 1, result(*tables))
+    assert refusal.value.message.count(" both become ") == 2
+
+
 @pytest.mark.parametrize(
     "key",
     [

@@ -36,8 +36,8 @@ class TimedTable(ModelTable):
 
     load_number = 0
 
-    def _put(self, row: dict[str, str]) -> None:
-        super()._put(row | {"\0": str(self.load_number)})
+    def _put(self, row: dict[str, str], *, insert: bool) -> None:
+        super()._put(row | {"\0": str(self.load_number)}, insert=insert)
 
     def since(self, number: int) -> list[Row]:
         kept = [row for row in self.rows if int(row["\0"]) >= number]
@@ -82,7 +82,8 @@ class Scene:
             self.model.delete(load.delete.column, load.delete.operator, load.delete.values)
         self.model.load_number = number
         short = [row[: len(load.columns)] for row in load.rows]
-        self.model.load(load.columns, short, incremental=load.incremental and self.there, key=load.key)
+        incremental = load.incremental and self.there
+        self.model.load(load.columns, short, incremental=incremental, key=load.key, insert=load.insert)
         self.there = True
 
     async def compact(self, step: Compaction) -> None:
@@ -104,7 +105,7 @@ class Scene:
 
 
 LOAD = st.builds(Load, ROWS, st.sampled_from([True] * 5 + [False]), st.booleans(),
-                 st.sampled_from([(), (), ("a",), ("a", "b")]), DELETES)  # fmt: skip
+                 st.sampled_from([(), (), ("a",), ("a", "b")]), DELETES, st.booleans())  # fmt: skip
 STEPS = st.lists(LOAD | st.builds(Compaction, st.none() | LOAD), min_size=2, max_size=9)
 
 

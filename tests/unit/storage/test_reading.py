@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LOADS = st.lists(
     st.builds(Load, ROWS, st.sampled_from([True, True, True, False]), st.booleans(),
-              st.sampled_from([(), ("a",), ("a", "b")]), DELETES),
+              st.sampled_from([(), ("a",), ("a", "b")]), DELETES, st.booleans()),
     min_size=1, max_size=6,
 )  # fmt: skip
 
@@ -45,7 +45,8 @@ async def test_any_sequence_of_loads_is_what_the_model_says(loads: Sequence[Load
         if load.delete is not None and load.incremental and there:
             model.delete(load.delete.column, load.delete.operator, load.delete.values)
         rows = [row[: len(load.columns)] for row in load.rows]
-        model.load(load.columns, rows, incremental=load.incremental and there, key=load.key)
+        incremental = load.incremental and there
+        model.load(load.columns, rows, incremental=incremental, key=load.key, insert=load.insert)
         there = True
     if there:
         assert await content(store) == model.content()
@@ -96,6 +97,23 @@ async def test_a_primary_key_is_resolved_after_deletions_and_before_conditions()
     assert (await content(store))[1:] == [("2", "old"), ("3", "x")], "the row that was replaced does not come back"
     await take(store, 2, Load([("1", "again", "")]))
     assert (await content(store))[1:] == [("2", "old"), ("3", "x"), ("1", "again")]
+
+
+async def test_rows_that_are_inserted_replace_none_of_the_same_key_and_are_replaced_by_later_ones() -> None:
+    store = new_store()
+    await take(store, 0, Load([("1", "old", ""), ("2", "old", "")], key=("a",)))
+    await take(store, 1, Load([("1", "new", ""), ("1", "newer", "")], insert=True))
+    assert (await content(store))[1:] == [("1", "old"), ("2", "old"), ("1", "new"), ("1", "newer")]
+    await take(store, 2, Load([("1", "last", "")]))
+    assert (await content(store))[1:] == [("2", "old"), ("1", "last")]
+
+
+async def test_nobody_parses_a_table_with_a_key_into_which_rows_were_only_inserted() -> None:
+    store = new_store()
+    await take(store, 0, Load([("1", "x", ""), ("1", "x", "")], key=("a",), insert=True))
+    await take(store, 1, Load([("1", "x", "")], insert=True))
+    assert plan_read((await need_table(store, FOO)).pointer, Wish()).mapping is None
+    assert (await content(store))[1:] == [("1", "x")] * 3
 
 
 async def test_a_full_load_forgets_what_was_deleted() -> None:

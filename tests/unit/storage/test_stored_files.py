@@ -12,14 +12,13 @@ from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.exchange import FilePart, StageOutResult
 from componentrun.storage import fileupload
 from componentrun.storage.commit import publish, read_journal, resume
+from componentrun.storage.fileexpiry import delete_expired, named_data
 from componentrun.storage.fileindex import file_id, file_of_key, is_file_id
 from componentrun.storage.filelookup import FileQuery, find_files
 from componentrun.storage.files import (
     FILE_KEEP,
     change_file,
-    delete_expired,
     delete_file,
-    named_data,
     need_file,
     read_content,
     read_file,

@@ -20,8 +20,9 @@ from obstore.store import MemoryStore
 from componentrun.errors import PlatformError
 from componentrun.storage import connection
 from componentrun.storage.connection import Store, open_store
+from componentrun.storage.fileexpiry import delete_expired, named_data
 from componentrun.storage.fileindex import file_id
-from componentrun.storage.files import FileRecord, create_file, delete_expired, named_data
+from componentrun.storage.files import FileRecord, create_file
 from componentrun.storage.leftovers import delete_below, held_folders
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.versions import ObjectVersion, Versions
