@@ -79,6 +79,19 @@ _BACKOFF: Final[Rule] = {
     "message": "spec.retry.backoff: initial must be at least 1s and at most max, and max at most 1h",
 }
 
+_GIVEN: Final = (
+    "[has(self.parameters) ? 'parameters' : '', has(self.parametersText) ? 'parametersText' : '',"
+    " has(self.parametersFrom) ? 'parametersFrom' : ''].filter(name, name != '')"
+)
+_ONE_FORM_OF_PARAMETERS: Final[Rule] = {
+    "rule": f"{_GIVEN}.size() <= 1",
+    "messageExpression": (
+        f"'spec.configuration: found ' + {_GIVEN}.join(' and ')"
+        " + '; expected at most one of parameters, parametersText and parametersFrom'"
+    ),
+    "message": "spec.configuration: expected at most one of parameters, parametersText and parametersFrom",
+}
+
 _OF_RUNS: Final[ByPath] = {
     (): (
         {
@@ -123,6 +136,7 @@ _OF_RUNS: Final[ByPath] = {
         },
         _fixed_rule([alias for alias in _FIXED if alias not in MUTABLE_SPEC_FIELDS]),
     ),
+    ("spec", "configuration"): (_ONE_FORM_OF_PARAMETERS,),
     ("spec", "timeout"): (
         {
             "rule": "duration(self) <= duration('24h') && duration(self) > duration('0s')",

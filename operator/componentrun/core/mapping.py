@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.columnfacts import ColumnFacts
-from componentrun.documents import MAX_DEPTH, is_too_deep
+from componentrun.core.parameters import check_depth
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import OutputTable, Where
 from componentrun.tablesql import ORDERED, check_where
@@ -65,21 +65,12 @@ def reads_adaptively(spec: ComponentRunSpec) -> bool:
 
 
 def check_configuration(spec: ComponentRunSpec) -> None:
-    """Refuse parameters that are nested too deep, and to look for what came since the last run of nobody.
+    """Refuse image parameters that are nested too deep, and to look for what came since the last run of nobody.
 
     Raises:
         UserError: (InvalidSpec) naming the field.
     """
-    for name, value in (
-        ("parameters", spec.configuration.parameters),
-        ("imageParameters", spec.configuration.image_parameters),
-    ):
-        if is_too_deep(value):
-            raise UserError(
-                f"spec.configuration.{name}: nested more than {MAX_DEPTH} levels deep, which not every reader of JSON"
-                " bears: give deep structures as text",
-                Reason.INVALID_SPEC,
-            )
+    check_depth(spec.configuration.image_parameters, "imageParameters")
     if spec.configuration.id is not None:
         return
     for i, table in enumerate(spec.input.tables):
