@@ -95,7 +95,8 @@ def _check_positions(tree: Tree, size: int, way: tuple[str, ...]) -> None:
         places = f" (0 to {size - 1})" if size else ""
         path, where = _path(way, {key: tree[key]}), ".".join(way) or "parameters"
         raise UserError(
-            f"the secret at `{path}` has no place: `{where}` is {found}, and `{key}` is none of their positions{places}",
+            f"the secret at `{path}` has no place: `{where}` is {found}, and `{key}` is none of their "
+            f"positions{places}",
             Reason.INVALID_SPEC,
         )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from componentrun.api.problems import problems
+
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
@@ -12,4 +14,4 @@ __all__ = ["what_is_wrong"]
 
 def what_is_wrong(error: ValidationError) -> str:
     """The fields by their paths, each with what was expected of it."""
-    return "; ".join(".".join(str(part) for part in item["loc"]) + ": " + item["msg"] for item in error.errors())
+    return "; ".join(problems(error))

@@ -858,7 +858,9 @@ class TestGivingUp:
         await FakeOperator(world).live()
         status = world.run()["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "InvalidSpec"), status
-        assert f"Component `cleaner` can't be read by this release of the operator: {path}" in status["message"]
+        assert (
+            f"Component `cleaner` can't be read by this release of the operator: `{path}`: found" in status["message"]
+        )
 
     async def test_a_run_that_can_not_be_brought_further_ends_as_internal(self) -> None:
         world = World()
