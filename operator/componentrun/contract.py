@@ -89,7 +89,10 @@ quote of the text takes a second character."""
 MAX_PARAMETERS_BYTES: Final = 4 * 2**20
 """Of parameters from a ConfigMap, decompressed."""
 MAX_COLUMNS: Final = 50_000
-"""Of a table, and of a choice of its columns."""
+"""Of a table, and of every list of its columns. The operator keeps each as an object while it publishes: a million take
+more memory than it has."""
+MAX_COLUMN_PATTERNS: Final = 100
+"""Of a choice of columns: each is compared with every column."""
 SECRET_KEY_PREFIX: Final = "#"  # noqa: S105 - a mark on keys, not a password
 EVENT_MESSAGE_LIMIT: Final = 4_000
 """Characters of a message; a longer one is cut with a mark."""

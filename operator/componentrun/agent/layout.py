@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.agent.folder import shown
 from componentrun.columnnames import listed, resembling
+from componentrun.contract import MAX_COLUMNS
 from componentrun.csvtext import CsvError, Header, read_header, start_of_text
 
 if TYPE_CHECKING:
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_COLUMNS", "columns_of", "header_of", "known_facts", "primary_key_of"]
 
 _HEADER_LINE: Final = 1
-MOST_COLUMNS: Final = 50_000
-"""Of a table. The operator keeps each as an object while it publishes: a million take more memory than it has."""
+MOST_COLUMNS: Final = MAX_COLUMNS
 
 
 def header_of(file: Opened, source: Source, path: str) -> tuple[Header, str | None]:

@@ -470,6 +470,12 @@ REFUSED: list[tuple[str, dict[str, Any] | None, dict[str, Any], str]] = [
         "spec.configuration.secrets[0].path",
     ),
     ("a column twice", None, of_input(columns=["a", "a"]), "spec.input.tables[0].columns: `a` is there twice"),
+    (
+        "more patterns than are compared",
+        None,
+        of_input(columns=[f"a{i}*" for i in range(101)]),
+        "spec.input.tables[0].columns: found 101 names with `*`, expected at most 100; leave `columns` out",
+    ),
     ("no number", None, of_input(where=where("gt", "x")), "spec.input.tables[0].where: `x` is no number"),
     ("two numbers", None, of_input(where=where("gt", "1", "2")), "takes one value; found 2"),
     ("no time", None, of_input(where=where("lt", "soon", type="timestamp")), "`soon` is no time"),
