@@ -157,7 +157,8 @@ def _selected(source: str, mapping: Mapping, columns: tuple[str, ...]) -> tuple[
         unknown = mapping.where.column
     if unknown is not None:
         raise UserError(
-            f"{source}: the input mapping names the column `{unknown}`, which is not there; {missing(unknown, columns)}",
+            f"{source}: the input mapping names the column `{unknown}`, which is not there; "
+            f"{missing(unknown, columns)}",
             Reason.INPUT_INVALID,
         )
     return select

@@ -29,8 +29,8 @@ KUBERNETES_VARIABLES: Final = (
     "KUBERNETES_SERVICE_PORT_HTTPS",
 )
 """What a kubelet tells each container of the service `kubernetes`, whatever `enableServiceLinks` says. A variable of
-the container's own wins; none can be taken away. The API server makes that service with one port, 443, named `https`: of
-further ports that somebody gave it, nothing is known here."""
+the container's own wins; none can be taken away. The API server makes that service with one port, 443, named `https`;
+of further ports that somebody gave it, nothing is known here."""
 _EPHEMERAL: Final = "ephemeral-storage"
 _PREFIXES: Final = (contract.ENV_PREFIX, contract.ENV_TWIN_PREFIX)
 _AGENT_SCRATCH_BYTES: Final = 2 * 2**30
