@@ -11,7 +11,7 @@ from componentrun.cli.render import Cell, Format, Output, document
 __all__ = ["register"]
 
 _EPILOG = """Exit code: 0 all of it is in the runs, 1 the file is no export, 3 something is not: each line on stderr
-that begins with `left out:` says what. Lines that begin with `to do:` say what has to be made before the runs can start."""
+that begins with `left out:` says what. Lines that begin with `to do:` say what has to be made before the runs start."""
 
 
 def register(app: typer.Typer) -> None:

@@ -20,7 +20,7 @@ from componentrun.jsontext import parse_object
 from tests.unit.core.make import make_component
 
 if TYPE_CHECKING:
-    from click.testing import Result
+    from typer.testing import Result
 
     from tests.unit.cli.world import World
 
