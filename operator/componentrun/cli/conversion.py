@@ -1,8 +1,8 @@
 """Configurations that Keboola's API exported, as ComponentRuns: one for each row that is enabled. Pure.
 
 An export is one configuration with its rows, a list of such, or components with their configurations; or what a
-configuration holds by itself (`parameters`, `storage`, ...). Rows are laid over their configuration key by key, as the
-original's runner does. Keys keep their order, and numbers the form in which they were written.
+configuration holds by itself (`parameters`, `storage`, ...). Rows are laid over their configuration key by key, and their
+lists replace its lists. Keys keep their order, and numbers the form in which they were written.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ class _Source:
 
     @property
     def title(self) -> str:
-        named = [str(self.about[key]) for key in ("id",) if key in self.about]
-        named += [f"row {self.row['id']}"] if self.row and "id" in self.row else []
-        return ", ".join(named) or "configuration"
+        """What messages call it."""
+        configuration, row = _scalar(self.about.get("id")), _scalar((self.row or {}).get("id"))
+        return ", ".join([configuration or "configuration", *([f"row {row}"] if row else [])])
 
 
 def convert(text: str, component: str | None) -> Converted:

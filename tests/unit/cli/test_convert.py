@@ -125,6 +125,13 @@ def test_the_image_tag_and_the_backends_size_are_the_runs(world: World) -> None:
     assert runs(converted(world, "keboola.python-transformation-v2"))[0]["spec"]["size"] == "medium"
 
 
+def test_identifiers_may_be_numbers(world: World) -> None:
+    export = {"id": 12, "configuration": {"runtime": {"x": 1}}, "rows": [{"id": 3, "configuration": {}}]}
+    result = world.run("convert", "-", "--component", "a", text=json.dumps(export))
+    assert [run["spec"]["configuration"] for run in runs(result)] == [{"id": "12", "row": "3"}]
+    assert lines(result) == ["left out: 12, row 3: runtime.x: a run has nothing of the kind"]
+
+
 def test_the_storage_may_be_named_and_stdin_be_read(world: World) -> None:
     text = (DATA / "bare.json").read_text()
     result = world.run("convert", "-", "--component", "a", "--storage", "lake", text=text)
