@@ -1,8 +1,8 @@
 """Configurations that Keboola's API exported, as ComponentRuns: one for each row that is enabled. Pure.
 
 An export is one configuration with its rows, a list of such, or components with their configurations; or what a
-configuration holds by itself (`parameters`, `storage`, ...). Rows are laid over their configuration key by key, and their
-lists replace its lists. Keys keep their order, and numbers the form in which they were written.
+configuration holds by itself (`parameters`, `storage`, ...). Rows are laid over their configuration key by key, and
+their lists replace its lists. Keys keep their order, and numbers the form in which they were written.
 """
 
 from __future__ import annotations
