@@ -212,7 +212,8 @@ def spec_of(folder: Path) -> dict[str, Any]:
 def ended(tenant: Tenant, name: str, spec: dict[str, Any], parameters: dict[str, Any] | None = None) -> dict[str, Any]:
     """Status of a run with this spec, and with these parameters in place of its own."""
     configuration = dict(spec["configuration"])
-    configuration["parameters"] = configuration["parameters"] | (parameters or {})
+    own = json.loads(configuration["parametersText"])
+    configuration["parametersText"] = json.dumps(own | (parameters or {}))
     tenant.apply("ComponentRun", name, spec | {"configuration": configuration})
     status: dict[str, Any] = tenant.wait(name)["status"]
     return status

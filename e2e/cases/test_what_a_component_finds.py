@@ -18,6 +18,7 @@ data = pathlib.Path("/data")
 status = pathlib.Path("/proc/self/status").read_text()
 found = {
     "environment": {k: v for k, v in os.environ.items() if k.startswith(("KBC_", "COMPONENTRUN_"))},
+    "of_kubernetes": {k: v for k, v in os.environ.items() if k.startswith("KUBERNETES_")},
     "user": [os.getuid(), os.getgid()],
     "capabilities": [line.split()[1] for line in status.splitlines() if line.startswith(("CapPrm", "CapEff"))],
     "config": json.loads((data / "config.json").read_text()),
@@ -78,6 +79,7 @@ def test_it_is_what_the_contract_says_and_nothing_else(tenant: Tenant, component
     assert found["environment"] == {
         prefix + name: value for prefix in ("KBC_", "COMPONENTRUN_") for name, value in values.items()
     }
+    assert set(found["of_kubernetes"].values()) <= {""}
     assert found["user"][0] == 1000
     assert {int(capability, 16) for capability in found["capabilities"]} == {0}
     assert found["config"] == {

@@ -88,6 +88,16 @@ FILE_KEEP_DAYS: Final = 15
 """How long a file is kept that is not permanent."""
 DEFAULT_FILE_LIMIT: Final = 100
 """Files that a choice by tags or by a pattern delivers where it does not say how many: the newest ones."""
+MAX_PARAMETERS_TEXT: Final = 1_048_576
+"""Characters of `configuration.parametersText`. etcd refuses requests of more than 1.5 MiB, and in the run's JSON each
+quote of the text takes a second character."""
+MAX_PARAMETERS_BYTES: Final = 4 * 2**20
+"""Of parameters from a ConfigMap, decompressed."""
+MAX_COLUMNS: Final = 50_000
+"""Of a table, and of every list of its columns. The operator keeps each as an object while it publishes: a million take
+more memory than it has."""
+MAX_COLUMN_PATTERNS: Final = 100
+"""Of a choice of columns: each is compared with every column."""
 SECRET_KEY_PREFIX: Final = "#"  # noqa: S105 - a mark on keys, not a password
 EVENT_MESSAGE_LIMIT: Final = 4_000
 """Characters of a message; a longer one is cut with a mark."""

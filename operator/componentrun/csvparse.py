@@ -84,6 +84,9 @@ def parse_rows(
                 explain(valid, not_text(chunk[valid]))
             fields += 1
         if fields != len(columns):
+            if not chunk[position:after].strip(b"\r\n"):
+                expected = f"expected {len(columns)} fields ({listed(columns)})"
+                fail(read, offset + position, file, f"the line is empty, {expected}; leave empty lines out")
             found = f"found {fields} field{'' if fields == 1 else 's'}"
             by = "" if dialect.is_plain else f" separated by {dialect.delimiter_name}"
             expected = f"expected {len(columns)} ({listed(columns)})"

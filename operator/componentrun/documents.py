@@ -46,15 +46,20 @@ def from_json(kind: type[Document], text: str | bytes) -> Document:
     return typing.cast("Document", _build(kind, raw, kind.__name__))
 
 
-def parse_portable(text: str | bytes) -> Any:
+def parse_portable(text: str | bytes, *, refuse_twice: bool = False) -> Any:
     """JSON that people and components write, and that every reader understands in the same way.
+
+    Args:
+        text: the JSON.
+        refuse_twice: whether an object that has a key twice is an error; else the last one counts.
 
     Raises:
         ValueError: it is no JSON, says a number that is none or is too large for others to read, or is too deep or too
             full.
     """
+    pairs = _each_key_once if refuse_twice else None
     try:
-        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=pairs)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     if is_too_deep(document):
@@ -84,6 +89,15 @@ def _values(document: Any) -> int:
         item = left.pop()
         found += len(item)
         left += [part for part in (item.values() if isinstance(item, dict) else item) if isinstance(part, dict | list)]
+    return found
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it has the key `{twice[:100]}` twice in one object; expected each key once")
     return found
 
 

@@ -111,6 +111,8 @@ class Reason(StrEnum):
     """`spec.storage` names no Storage of the namespace, or the namespace has no default one."""
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a word, not a password
     """A Secret that the run or its Storage names, or a key of it, is not there."""
+    CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
+    """A ConfigMap that the run names, or a key of it, is not there."""
     INPUT_NOT_FOUND = "InputNotFound"
     """An input table or object is not in Storage."""
     INPUT_INVALID = "InputInvalid"

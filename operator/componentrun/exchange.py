@@ -199,6 +199,8 @@ class StageInPlan:
     state: dict[str, Any] = field(default_factory=dict)
     """Content of in/state.json."""
     files: tuple[FileRead, ...] = ()
+    parameters_text: str | None = None
+    """JSON that stands in config.json as it is, as its `parameters`; None: `config` has them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ USED: Final[dict[str, Rights]] = {
         ("pods", "delete"): ("controller/removal.py", "self._kube.delete(PODS, "),
         ("secrets", "get"): _STORAGE_KEYS,
         ("secrets", "create"): ("controller/starting.py", "self._kube.create(SECRETS, "),
+        ("configmaps", "get"): ("controller/parametersfrom.py", "kube.get(CONFIG_MAPS, namespace, ref.name)"),
         ("networkpolicies", "get"): ("controller/policies.py", "self._kube.get(NETWORK_POLICIES, "),
         ("networkpolicies", "create"): ("controller/policies.py", "self._kube.create(NETWORK_POLICIES, "),
         ("networkpolicies", "patch"): ("controller/policies.py", "self._kube.patch(NETWORK_POLICIES, "),

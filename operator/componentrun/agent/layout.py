@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.agent.firstline import doubtful_content, header_as_row, other_names
 from componentrun.agent.folder import shown
 from componentrun.columnnames import listed, resembling
+from componentrun.contract import MAX_COLUMNS
 from componentrun.csvtext import CsvError, Header, read_first_row, read_header, start_of_text
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_COLUMNS", "columns_of", "header_of", "known_facts", "primary_key_of", "rows_of_slice"]
 
 _HEADER_LINE: Final = 1
-MOST_COLUMNS: Final = 50_000
-"""Of a table. The operator keeps each as an object while it publishes: a million take more memory than it has."""
+MOST_COLUMNS: Final = MAX_COLUMNS
 
 
 def header_of(file: Content, source: Source, path: str) -> tuple[Header, str | None]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.agent.download import download, table_size
 from componentrun.agent.pieces import AT_A_TIME, bring_pieces, comes_in_pieces, groups
 from componentrun.agent.sliced import prepare, slice_path
-from componentrun.columnnames import listed, resembling
+from componentrun.columnnames import chosen, missing
 from componentrun.contract import MANIFEST_SUFFIX
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Mapping, Step, TableRead
@@ -134,9 +134,9 @@ def _ready(table: TableRead, files: Sequence[Sequence[str]]) -> Mapping:
     mapping = table.mapping or Mapping(table.columns, ())
     if mapping.columns is None:
         columns = _columns_of_object(table, files[0][0])
-        _check_names(table.source, mapping, columns)
+        select = _selected(table.source, mapping, columns)
         steps = tuple(Step(columns, step.slices, step.delete) for step in mapping.steps)
-        return dataclasses.replace(mapping, columns=columns, steps=steps)
+        return dataclasses.replace(mapping, columns=columns, steps=steps, select=select)
     for step in files:
         for file in step:
             make_ready(file)
@@ -150,15 +150,18 @@ def _columns_of_object(table: TableRead, file: str) -> tuple[str, ...]:
         raise UserError(error.message, Reason.INPUT_INVALID) from error
 
 
-def _check_names(source: str, mapping: Mapping, columns: tuple[str, ...]) -> None:
-    wanted = [*(mapping.select or ()), *([mapping.where.column] if mapping.where is not None else [])]
-    missing = [name for name in wanted if name not in columns]
-    if missing:
+def _selected(source: str, mapping: Mapping, columns: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The columns to deliver by their names; None: all."""
+    select, unknown = (None, None) if mapping.select is None else chosen(mapping.select, columns)
+    if unknown is None and mapping.where is not None and mapping.where.column not in columns:
+        unknown = mapping.where.column
+    if unknown is not None:
         raise UserError(
-            f"{source}: the input mapping names the column `{missing[0]}`, which is not there; it has "
-            f"{listed(columns)}{resembling(missing[0], columns)}",
+            f"{source}: the input mapping names the column `{unknown}`, which is not there; "
+            f"{missing(unknown, columns)}",
             Reason.INPUT_INVALID,
         )
+    return select
 
 
 def _remove(files: Sequence[Sequence[str]]) -> None:

@@ -22,7 +22,7 @@ from componentrun.exchange import GrantIn, StageInPlan, StageInResult, TableRead
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["stage_in"]
+__all__ = ["config_content", "stage_in"]
 
 _FOLDERS: Final = (
     contract.IN_TABLES,
@@ -63,7 +63,7 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
         for path in _FOLDERS:
             folder.make(path)
         _check_space(folder, size + (_scratch(mapped) if mapped else 0))
-        folder.write(contract.CONFIG_FILE, _encode(with_secrets(plan.config, grant.secrets)), _CONFIG_MODE)
+        folder.write(contract.CONFIG_FILE, config_content(plan, grant.secrets), _CONFIG_MODE)
         folder.write(contract.IN_STATE, _encode(plan.state))
         download(client, folder, [*(part for table in plain for part in files_of(table)), *files])
         for table in plain:
@@ -141,5 +141,19 @@ def _check_space(folder: Folder, size: int) -> None:
         )
 
 
+def config_content(plan: StageInPlan, secrets: dict[str, str]) -> bytes:
+    """Content of config.json: the parameters as they were written, or as Kubernetes keeps objects."""
+    config: dict[str, Any] = {"parameters": {}} | plan.config
+    texts = {key: _text(value).replace("\n", "\n  ") for key, value in config.items()}
+    parameters = texts["parameters"] if plan.parameters_text is None else plan.parameters_text
+    texts["parameters"] = with_secrets(parameters, secrets)
+    members = ",\n".join(f'  "{key}": {text}' for key, text in texts.items())
+    return f"{{\n{members}\n}}\n".encode()
+
+
 def _encode(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
+    return f"{_text(document)}\n".encode()
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=2)

@@ -31,10 +31,12 @@ __all__ = [
     "ComponentRunSpec",
     "ComponentRunStatus",
     "Concurrency",
+    "ConfigMapKeyRef",
     "Configuration",
     "EventsStatus",
     "Input",
     "Output",
+    "ParametersFrom",
     "Phase",
     "PodTemplate",
     "QueueStatus",
@@ -64,6 +66,22 @@ class SecretValue(ApiModel):
     """Where the value is."""
 
 
+class ConfigMapKeyRef(ApiModel):
+    """One key of a ConfigMap of the same namespace."""
+
+    name: LocalName
+    """Name of the ConfigMap."""
+    key: Annotated[str, Field(min_length=1, max_length=253)]
+    """Key in its `data` or `binaryData`."""
+
+
+class ParametersFrom(ApiModel):
+    """Where parameters are kept that are not written into the run."""
+
+    config_map_key_ref: ConfigMapKeyRef
+    """Key of a ConfigMap whose value is a JSON object as text; in `binaryData` also compressed with gzip."""
+
+
 class Configuration(ApiModel):
     """What the component is told to do."""
 
@@ -76,7 +94,15 @@ class Configuration(ApiModel):
     branch: Identifier | None = None
     """Branch of the configuration; `default` where not given."""
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """Any JSON object; the component finds it as `parameters` in config.json."""
+    """Any JSON object; the component finds it as `parameters` in config.json. Kubernetes sorts its keys and rewrites
+    its numbers: use `parametersText` to keep them. At most one of `parameters`, `parametersText` and `parametersFrom`
+    may be given."""
+    parameters_text: Annotated[str, Field(min_length=2, max_length=contract.MAX_PARAMETERS_TEXT)] | None = None
+    """A JSON object as text. It becomes `parameters` in config.json as it is: the order of keys, the form of numbers
+    and white space are kept."""
+    parameters_from: ParametersFrom | None = None
+    """Reads the text of `parameters` from a ConfigMap when an attempt starts, for parameters that are too large for the
+    run."""
     secrets: Annotated[tuple[SecretValue, ...], Field(max_length=64)] = ()
     """Values from Secrets to put among the parameters."""
     image_parameters: dict[str, Any] = Field(default_factory=dict)

@@ -79,6 +79,19 @@ _BACKOFF: Final[Rule] = {
     "message": "spec.retry.backoff: initial must be at least 1s and at most max, and max at most 1h",
 }
 
+_FORMS: Final = ("parameters", "parametersText", "parametersFrom")
+_FORMS_GIVEN: Final = " + ".join(f"(has(self.{name}) ? 1 : 0)" for name in _FORMS)
+_ONE_FORM_OF_PARAMETERS: Final[Rule] = {
+    "rule": f"{_FORMS_GIVEN} <= 1",
+    # Of two, the third is the one that is not there. Joining a list would cost more than the API server allows.
+    "messageExpression": (
+        f"'spec.configuration: found ' + ({_FORMS_GIVEN} == 3 ? 'parameters, parametersText and parametersFrom'"
+        " : !has(self.parametersFrom) ? 'parameters and parametersText'"
+        " : !has(self.parametersText) ? 'parameters and parametersFrom' : 'parametersText and parametersFrom')"
+        f" + '; expected at most one of {', '.join(_FORMS)}'"
+    ),
+}
+
 _OF_RUNS: Final[ByPath] = {
     (): (
         {
@@ -123,6 +136,7 @@ _OF_RUNS: Final[ByPath] = {
         },
         _fixed_rule([alias for alias in _FIXED if alias not in MUTABLE_SPEC_FIELDS]),
     ),
+    ("spec", "configuration"): (_ONE_FORM_OF_PARAMETERS,),
     ("spec", "timeout"): (
         {
             "rule": "duration(self) <= duration('24h') && duration(self) > duration('0s')",

@@ -9,6 +9,7 @@ from pydantic import Field
 from componentrun.api.changedsince import CHANGED_SINCE
 from componentrun.api.common import ApiModel
 from componentrun.columnfacts import BaseType
+from componentrun.contract import MAX_COLUMNS
 
 __all__ = ["ColumnSchema", "DeleteWhere", "InputTable", "OutputTableMapping", "Where"]
 
@@ -53,8 +54,9 @@ class InputTable(ApiModel):
     """Instead of a table: key of a CSV object with a header line, below the Storage's prefix."""
     destination: FileName | None = None
     """File name below /data/in/tables; the table's (or object's) own name with `.csv` where not given."""
-    columns: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=1000)] | None = None
-    """Columns to deliver, in this order; all where not given."""
+    columns: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=MAX_COLUMNS)] | None = None
+    """Columns to deliver, in this order. In a name, `*` stands for any characters: `price_*` is all columns that begin
+    so, and a column that is called `price_*` is meant by itself. Defaults to all columns."""
     where: Where | None = None
     """Rows to deliver; all where not given."""
     changed_since: ChangedSince | None = None
@@ -110,9 +112,9 @@ class OutputTableMapping(ApiModel):
     enclosure: Annotated[str, Field(pattern=f"{_SIGN}|^$", max_length=1)] | None = None
     """What the fields of the file are enclosed in: one ASCII character, or nothing where empty. The file's manifest
     decides where not given, else it is a double quote."""
-    columns: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=1000)] | None = None
+    columns: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=MAX_COLUMNS)] | None = None
     """Columns of a file (or of slices) without a header line; the file's manifest or its header say where not given."""
-    schema_: Annotated[tuple[ColumnSchema, ...], Field(min_length=1, max_length=1000)] | None = Field(
+    schema_: Annotated[tuple[ColumnSchema, ...], Field(min_length=1, max_length=MAX_COLUMNS)] | None = Field(
         None, alias="schema"
     )
     """All columns, with what is known of them; the file's manifest says where not given."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from componentrun.api.problems import problems
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -23,7 +25,7 @@ _UNKNOWN = "extra_forbidden"
 
 def what_is_wrong(error: ValidationError) -> str:
     """The fields by their paths, each with what was expected of it."""
-    return "; ".join(f"{_path(item)}: {item['msg']}" for item in error.errors())
+    return "; ".join(problems(error))
 
 
 def unknown_fields(spec: type[BaseModel], document: Mapping[str, Any]) -> tuple[str, ...]:

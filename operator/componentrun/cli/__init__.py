@@ -14,11 +14,13 @@ Modules, lowest first:
     session     what one invocation works with: cluster, store, output
     asking      whether somebody is sure; progress: how far a transfer is; saving: files that are never half
     interrupts  Ctrl-C that is heard
+    parameters  parameters on their way into the text that a run holds
     sources     where manifests, tables and files come from: a file, stdin, another run
     manifest    flags and files to a ComponentRun, validated
     follow      waiting for runs and following them, exit codes
     describe    a run in people's words
-    submit, runs, artifacts, table, versions, file, state, events, upkeep, doctor   a file for each group of commands
+    conversion  exported configurations to ComponentRuns; conversionmapping: their input and output
+    submit, convert, runs, artifacts, table, versions, file, state, events, upkeep, doctor   each a group of commands
     app         the commands put together, and the one place where an error becomes a message and an exit code
     reference   docs/reference/cli.md from the commands themselves
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.cli.cluster import GROUP
 from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
+from componentrun.cli.parameters import USE_A_CONFIG_MAP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,10 @@ _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 _INVALID: Final = frozenset({400, 422})
+_TOO_LARGE: Final = 413
+_INTERNAL: Final = 500
+_TOO_LARGE_WORDS: Final = ("request is too large", "ResourceExhausted", "larger than max")
+"""How etcd, and the API server's client of it, say that an object is too large; the API server passes it on as 500."""
 _STRICT: Final = re.compile(r'unknown field "([^"]+)"')
 _DUMP: Final = re.compile(r'^(Invalid value: )?("object": |\{.*?\}: )?')
 INSTALL: Final = "install the chart, which brings the CRDs: helm/componentrun/README.md has the commands"
@@ -67,6 +72,11 @@ def explain(status: int, text: bytes, asked: Asked) -> ComponentRunError:
         return _not_found(answer, asked)
     if status in _INVALID:
         return _invalid(answer, said, asked)
+    if status == _TOO_LARGE or (status == _INTERNAL and any(words in said for words in _TOO_LARGE_WORDS)):
+        return BadRequestError(
+            f"the cluster refused {asked.thing}: it is larger than Kubernetes stores (etcd takes 1.5 MiB): {said}",
+            f"if its parameters are large, {USE_A_CONFIG_MAP}",
+        )
     return EnvironmentFault(
         f"the cluster at {asked.server} could not {asked.verb} {asked.thing}{asked.place}: "
         f"HTTP {status}: {said or 'no message'}",

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from componentrun import __version__
-from componentrun.cli import artifacts, doctor, events, file, runs, state, submit, table, upkeep, versions
+from componentrun.cli import artifacts, convert, doctor, events, file, runs, state, submit, table, upkeep, versions
 from componentrun.cli.errors import EXIT_FAULT, EXIT_INTERRUPTED, EnvironmentFault, exit_code_of, hint_of
 from componentrun.cli.render import Cell, Output
 from componentrun.errors import ComponentRunError
@@ -80,6 +80,7 @@ app.add_typer(table.app, name="table")
 app.add_typer(file.app, name="file")
 app.add_typer(upkeep.app, name="storage")
 app.add_typer(state.app, name="state")
+convert.register(app)
 doctor.register(app)
 
 

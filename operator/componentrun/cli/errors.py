@@ -16,6 +16,7 @@ from componentrun.errors import ComponentRunError, PlatformError, Reason, UserEr
 __all__ = [
     "EXIT_FAULT",
     "EXIT_INTERRUPTED",
+    "EXIT_LEFT_OUT",
     "EXIT_OK",
     "EXIT_TIMEOUT",
     "EXIT_USER",
@@ -28,6 +29,8 @@ EXIT_USER: Final = 1
 """The person who typed the command, or wrote the run, can mend it."""
 EXIT_FAULT: Final = 2
 """Anything else: the component, the platform, the network."""
+EXIT_LEFT_OUT: Final = 3
+"""`convert` made runs, and something of the export is not in them."""
 EXIT_TIMEOUT: Final = 124
 """Waiting took longer than `--wait-timeout`; as with `timeout(1)`."""
 EXIT_INTERRUPTED: Final = 130

@@ -9,7 +9,7 @@ from typing import Any, Final
 from componentrun.cli.errors import BadRequestError
 from componentrun.contract import SECRET_KEY_PREFIX
 
-__all__ = ["input_table", "output_table", "pair", "secret", "set_parameter"]
+__all__ = ["input_table", "output_table", "pair", "parameters_from", "secret", "set_parameter"]
 
 _TABLE: Final = re.compile(r"(in|out)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _DOT: Final = re.compile(r"(?<!\\)\.")
@@ -82,6 +82,17 @@ def secret(text: str) -> dict[str, Any]:
             "for example `--secret 'db.#password=db-login/password'`: where it goes, the Secret's name, the key in it",
         )
     return {"path": path, "secretKeyRef": {"name": name, "key": key}}
+
+
+def parameters_from(text: str) -> dict[str, Any]:
+    """`CONFIGMAP/KEY`."""
+    name, mark, key = text.partition("/")
+    if not (mark and name and key):
+        raise BadRequestError(
+            f"`--parameters-from {text}`: expected `CONFIGMAP/KEY`",
+            "for example `--parameters-from big/parameters.json`",
+        )
+    return {"configMapKeyRef": {"name": name, "key": key}}
 
 
 def input_table(text: str) -> dict[str, Any]:

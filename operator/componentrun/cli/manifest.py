@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -13,13 +12,20 @@ from componentrun.api.common import API_VERSION
 from componentrun.api.names import MAX_RUN_NAME
 from componentrun.cli import flags
 from componentrun.cli.errors import BadRequestError
+from componentrun.cli.parameters import (
+    check_size,
+    json_text,
+    problems_of_numbers,
+    problems_of_text,
+    with_parameters,
+    written,
+)
 from componentrun.cli.yamltext import documents
 from componentrun.documents import MAX_DEPTH, is_too_deep
+from componentrun.jsontext import parse_object, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from pydantic import ValidationError
 
     from componentrun.cli.cluster import JsonObject
 
@@ -29,24 +35,26 @@ _SUFFIX_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 """As Kubernetes generates names: no vowels, so no words; no letters that look like others."""
 _SUFFIX_LENGTH: Final = 5
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-EXPECTED: Final = {
-    r"^(\d+(?:\.\d+)?)(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$": "a quantity such as `500m`, `2` or `256Mi`",
-    r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$": "a duration such as `90s`, `15m` or `1h30m`",
-    r"^(in|out)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$": "a table id such as `in.c-main.customers`",
-    r"^(in|out)\.[A-Za-z0-9_-]+$": "a bucket such as `out.c-main`",
-    r"^[A-Za-z0-9_][A-Za-z0-9_. -]*$": "a file name such as `customers.csv`",
-    r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": "a name of small letters, digits, `-` and `.`",
-}
-"""The models' patterns, for people. A pattern that is not here is shown as it is."""
 _CREATE_HINT: Final = "`componentrun submit --dry-run` prints the manifest without creating it"
 _METADATA: Final = frozenset(
     {"name", "generateName", "namespace", "labels", "annotations", "finalizers", "ownerReferences"}
 )  # fmt: skip
 _SHOWN: Final = 80
 """Characters of what was found; a line's worth."""
-_LEAST: Final = -(2**63)
-_MOST: Final = 2**63 - 1
-"""Whole numbers beyond these become floating point ones in the API server."""
+_WHERE: Final = "where: {column: COLUMN, operator: eq, values: [VALUE]}"
+_DELETE_WHERE: Final = "deleteWhere: {column: COLUMN, operator: eq, values: [VALUE]}"
+_ORIGINALS: Final = {
+    **{f"where_{part}": ("where", _WHERE) for part in ("column", "operator", "values", "type")},
+    **{f"delete_where_{part}": ("deleteWhere", _DELETE_WHERE) for part in ("column", "operator", "values")},
+    "changed_since": ("changedSince", ""),
+    "days": ("changedSince", "changedSince: -3 days"),
+    "default_bucket": ("defaultBucket", ""),
+    "image_parameters": ("imageParameters", ""),
+    "is_permanent": ("permanent", ""),
+    "primary_key": ("primaryKey", ""),
+    "write_always": ("writeAlways", ""),
+}
+"""Fields of a configuration as Keboola's API has them: what they are called here, and an example if that is not all."""
 _TOP: Final = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
 
 
@@ -60,8 +68,9 @@ class RunFlags:
     action: str | None = None
     configuration: str | None = None
     params: Sequence[str] = ()
-    parameters: Mapping[str, Any] | None = None
-    """Content of `--parameters FILE`."""
+    parameters: str | None = None
+    """Content of `--parameters FILE`, as JSON text."""
+    parameters_from: str | None = None
     secrets: Sequence[str] = ()
     inputs: Sequence[str] = ()
     outputs: Sequence[str] = ()
@@ -188,15 +197,35 @@ def _configuration(flags_: RunFlags, configuration: JsonObject) -> JsonObject:
     if flags_.configuration:
         configuration["id"] = flags_.configuration
     if flags_.parameters is not None:
-        configuration["parameters"] = dict(flags_.parameters)
-    if flags_.params:
-        parameters = _object(configuration.get("parameters"), "spec.configuration.parameters")
-        for text in flags_.params:
-            flags.set_parameter(parameters, text)
-        configuration["parameters"] = parameters
+        configuration = with_parameters(configuration, parametersText=flags_.parameters)
+    if flags_.parameters_from is not None:
+        configuration = with_parameters(configuration, parametersFrom=flags.parameters_from(flags_.parameters_from))
+    configuration = _changed(written(configuration, "spec.configuration"), flags_.params)
     if flags_.secrets:
         configuration["secrets"] = [*(configuration.get("secrets") or []), *map(flags.secret, flags_.secrets)]
     return configuration
+
+
+def _changed(configuration: JsonObject, params: Sequence[str]) -> JsonObject:
+    """The configuration with single parameters set; their place among the others, if they have one, stays."""
+    if not params:
+        return configuration
+    if configuration.get("parametersFrom") is not None:
+        raise BadRequestError(
+            "`--param` changes parameters that are in the run, and these are in a ConfigMap",
+            "change the ConfigMap, or pass all parameters with `--parameters FILE`",
+        )
+    text = configuration.get("parametersText")
+    if text is None:
+        parameters = _object(configuration.get("parameters"), "spec.configuration.parameters")
+    else:
+        try:
+            parameters = parse_object(trimmed(str(text)))
+        except ValueError as error:
+            raise BadRequestError(f"`spec.configuration.parametersText`: {error}", _CREATE_HINT) from error
+    for param in params:
+        flags.set_parameter(parameters, param)
+    return with_parameters(configuration, parametersText=json_text(parameters, "spec.configuration.parameters"))
 
 
 def _object(value: Any, path: str) -> JsonObject:
@@ -231,6 +260,7 @@ def check(manifest: JsonObject) -> None:
     from pydantic import ValidationError  # noqa: PLC0415 - the models take a while to load
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunSpec  # noqa: PLC0415 - likewise
+    from componentrun.api.problems import problems as sentences  # noqa: PLC0415 - likewise
 
     problems = [*_unknown(manifest, _TOP, ""), *_unknown(manifest["metadata"], _METADATA, "metadata.")]
     schema = ComponentRunSpec.model_json_schema(by_alias=True)
@@ -238,12 +268,13 @@ def check(manifest: JsonObject) -> None:
     try:
         ComponentRun.model_validate(manifest)
     except ValidationError as error:
-        problems += _sentences(error)
+        problems += sentences(error)
     problems += _combinations(manifest)
     if problems:
         raise BadRequestError(
             f"ComponentRun `{manifest['metadata'].get('name', '')}` is not valid: {'; '.join(problems)}", _CREATE_HINT
         )
+    check_size(manifest)
 
 
 def _combinations(manifest: JsonObject) -> Iterator[str]:
@@ -263,32 +294,31 @@ def _combinations(manifest: JsonObject) -> Iterator[str]:
     if spec.get("command") and spec.get("component"):
         yield "`spec.command`: only for an `image`; the Component says what it starts"
     configuration = spec.get("configuration") or {}
-    for name in ("parameters", "imageParameters"):
-        if is_too_deep(configuration.get(name)):
-            yield f"`spec.configuration.{name}`: nested more than {MAX_DEPTH} levels deep: give it as text"
-        else:
-            yield from _numbers(configuration.get(name), f"spec.configuration.{name}")
-
-
-def _numbers(value: Any, path: str) -> Iterator[str]:
-    """Numbers that Kubernetes would change without a word, or not take."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _numbers(item, f"{path}.{key}")
-    elif isinstance(value, list):
-        for i, item in enumerate(value):
-            yield from _numbers(item, f"{path}[{i}]")
-    elif isinstance(value, int) and not _LEAST <= value <= _MOST:
-        yield f"`{path}`: {value} has more than 64 bits, and Kubernetes would round it: write it in quotes"
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield f"`{path}`: {value} is no number that JSON knows: write it in quotes"
+    image_parameters = configuration.get("imageParameters")
+    if is_too_deep(image_parameters):
+        yield f"`spec.configuration.imageParameters`: nested more than {MAX_DEPTH} levels deep: give it as text"
+    else:
+        yield from problems_of_numbers(image_parameters, "spec.configuration.imageParameters")
+    if isinstance(text := configuration.get("parametersText"), str):
+        yield from problems_of_text(text, "spec.configuration.parametersText")
+    forms = [name for name in ("parameters", "parametersText", "parametersFrom") if configuration.get(name) is not None]
+    if len(forms) > 1:
+        yield f"`spec.configuration`: found {' and '.join(f'`{name}`' for name in forms)}, expected at most one of them"
 
 
 def _unknown(value: Any, known: frozenset[str], path: str) -> Iterator[str]:
     for key in value if isinstance(value, dict) else ():
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, 1)
-            yield f"`{path}{key}`: there is no such field{f'; did you mean `{close[0]}`?' if close else ''}"
+            yield f"`{path}{key}`: there is no such field{_instead(str(key), known)}"
+
+
+def _instead(key: str, known: frozenset[str]) -> str:
+    """What to write in place of an unknown key: what it is called here if it is the original's, else the nearest."""
+    here, example = _ORIGINALS.get(key, ("", ""))
+    if here in known:
+        return f"; write `{example or here}`"
+    close = difflib.get_close_matches(key, known, 1)
+    return f"; did you mean `{close[0]}`?" if close else ""
 
 
 def _unknown_below(value: Any, schema: Mapping[str, Any], definitions: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -311,23 +341,6 @@ def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mappi
             return _resolve(option, definitions)
     reference = schema.get("$ref")
     return _resolve(definitions[reference.rpartition("/")[2]], definitions) if reference else schema
-
-
-def _sentences(error: ValidationError) -> list[str]:
-    return [f"`{_path(item['loc'])}`: {_problem(item)}" for item in error.errors(include_url=False)]
-
-
-def _path(location: Sequence[str | int]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return text.removeprefix(".")
-
-
-def _problem(item: Mapping[str, Any]) -> str:
-    found = repr(item["input"])
-    shown = f", found {found}" if len(found) <= _SHOWN and item["type"] != "missing" else ""
-    expected = EXPECTED.get((item.get("ctx") or {}).get("pattern", ""))
-    message = str(item["msg"])
-    return f"expected {expected}{shown}" if expected else f"{message[:1].lower()}{message[1:]}{shown}"
 
 
 def _one_line(text: str) -> str:

@@ -35,6 +35,7 @@ turns colour off. Times of day are in UTC.
 | 0 | it worked; with `--wait`, `--follow` or `wait`: the run succeeded |
 | 1 | you can mend it: the command, the manifest, the configuration, or what the component said to its user |
 | 2 | anything else: the component broke, the platform or the network failed; also an unknown option |
+| 3 | `convert`: runs were made, and something of the export is not in them |
 | 124 | waiting took longer than `--wait-timeout`; the run goes on |
 | 130 | Ctrl-C; a run that was followed goes on |
 

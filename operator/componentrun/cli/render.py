@@ -155,8 +155,15 @@ def document(value: Any, form: Format | ListFormat) -> str:
         return json_text(value, indent=2) + "\n"
     import yaml  # noqa: PLC0415 - takes a while to load and is rarely needed
 
-    text = str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
-    return str(yaml.safe_dump(value, sort_keys=False)) if _OBEYED.search(text) else text
+    class Dumper(yaml.SafeDumper):
+        """Texts of several lines are blocks, which a person can read and change."""
+
+        def represent_text(self, text: str) -> Any:
+            return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+    Dumper.add_representer(str, Dumper.represent_text)
+    text = str(yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True))
+    return str(yaml.dump(value, Dumper=Dumper, sort_keys=False)) if _OBEYED.search(text) else text
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:

@@ -11,7 +11,9 @@ from typing import Any
 
 from componentrun.cli.cluster import JsonObject
 from componentrun.cli.errors import BadRequestError
+from componentrun.cli.parameters import json_text
 from componentrun.cli.yamltext import documents
+from componentrun.jsontext import trimmed
 
 __all__ = ["again", "local_file", "parameters", "read"]
 
@@ -85,27 +87,31 @@ def _text(path: Path) -> str:
         raise BadRequestError(f"`{path}` is not text in UTF-8", "save it in UTF-8") from error
 
 
-def parameters(path: Path | None) -> dict[str, Any] | None:
-    """The object in a JSON or YAML file."""
+def parameters(path: Path | None) -> str | None:
+    """The object in a JSON file as it is; of a YAML file as JSON, its keys in their order."""
     if path is None:
         return None
-    text = _text(path)
+    text = trimmed(_text(path))
     try:
         found = _read(text, path)
     except RecursionError as error:
         raise BadRequestError(f"`{path}` is nested too deep to be read", "give deep structures as text") from error
+    if isinstance(found, str):
+        return found
     if not isinstance(found, dict):
         raise BadRequestError(
             f"`{path}` holds a {type(found).__name__}; expected an object of parameters", '`{"limit": 10}` is one'
         )
-    return found
+    return json_text(found, "spec.configuration.parameters")
 
 
 def _read(text: str, path: Path) -> Any:
+    """The text itself if it is an object in JSON, else what it holds."""
     try:
-        return json.loads(text)
+        found = json.loads(text)
     except ValueError:
         return _yaml(text, path)
+    return text if isinstance(found, dict) else found
 
 
 def _yaml(text: str, path: Path) -> Any:

@@ -59,7 +59,15 @@ def submit(
         ),
     ] = None,
     parameters: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="All parameters from a JSON or YAML file.")
+        Path | None,
+        typer.Option(metavar="FILE", help="All parameters from a JSON or YAML file; keys keep their order."),
+    ] = None,
+    parameters_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONFIGMAP/KEY",
+            help="All parameters from a key of a ConfigMap (JSON, or JSON compressed with gzip), for large ones.",
+        ),
     ] = None,
     secret: Annotated[
         list[str] | None,
@@ -127,6 +135,8 @@ def submit(
     limit = parse_duration("--wait-timeout", wait_timeout)
     if file is not None and from_run is not None:
         raise BadRequestError("found both `--file` and `--from`", "leave one of the two out")
+    if parameters is not None and parameters_from is not None:
+        raise BadRequestError("found both `--parameters` and `--parameters-from`", "leave one of the two out")
     base = parse(*sources.read(file)) if file is not None else None
     space = namespace or (base or {}).get("metadata", {}).get("namespace")
     session = Session.of(ctx, context=context, namespace=space)
@@ -134,7 +144,8 @@ def submit(
         base = sources.again(session.raw_run(from_run))
     flags = RunFlags(
         component=component, image=image, tag=tag, action=action, configuration=configuration, params=param or (),
-        parameters=sources.parameters(parameters), secrets=secret or (), inputs=input_ or (), outputs=output or (),
+        parameters=sources.parameters(parameters), parameters_from=parameters_from, secrets=secret or (),
+        inputs=input_ or (), outputs=output or (),
         default_bucket=default_bucket, storage=storage, timeout=timeout, cpu=cpu, memory=memory, size=size,
         network=network, ttl=ttl, labels=label or (), name=name, command=command or (),
     )  # fmt: skip

@@ -21,7 +21,8 @@ Modules, in the order in which an event passes them:
     references        from a run to its Component and its Storage; stores: from a Storage to an open store
     storegate         how many steps use a Storage at a time, and none while its store does not respond; storeid: which
     scopes            what is known of each Storage's store, and the Storage's status
-    starting          the action StartAttempt; secretvalues: Secrets that a run names; policies: its network policy
+    starting          the action StartAttempt; secretvalues, parametersfrom: Secrets and the ConfigMap that a run names;
+                      policies: its network policy
     publishing        the action Publish; removal: deleting pods; unreadpods: those that wait for the collector
     statuswriter      writing a run's status; hiding: without the values that must not appear
     metrics, logs     what people see of it, besides what every process shows

@@ -1,6 +1,6 @@
 """The action StartAttempt: everything that must be there for a pod to run, in an order that is safe to repeat.
 
-    1. decide     Component, Storage (and whether it keeps grants apart), secrets -> `core.effective.resolve`
+    1. decide     Component, Storage (and whether it keeps grants apart), ConfigMap, secrets -> `core.effective.resolve`
     2. plan       inputs are looked up, plans are written to the store, grants are signed
     3. policy     the class's NetworkPolicy is in force
     4. pod        owned by the run; a pod of this name that is there already must be ours, and a Secret that pod's
@@ -22,6 +22,7 @@ from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.api.common import quantity_value
 from componentrun.api.componentrun import TableStatus
 from componentrun.api.files import FileStatus
+from componentrun.controller.parametersfrom import referenced_parameters
 from componentrun.controller.secretvalues import forwarded_token, parameter_values
 from componentrun.core import status as core_status
 from componentrun.core.configfile import state_secrets
@@ -140,7 +141,8 @@ class Starter:
         need_scope(opened.storage, scope)
         opened = replace(opened, by_session=scope.means is Means.SESSION)
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True)
-        effective = resolve(run, component, opened.storage.metadata.name)
+        referenced = await referenced_parameters(self._kube, run)
+        effective = resolve(run, component, opened.storage.metadata.name, referenced)
         self._references.check_keys(run)
         secrets = await parameter_values(self._kube, run)
         token = await forwarded_token(self._kube, run, effective)
@@ -216,6 +218,7 @@ class Starter:
             max_output_bytes=round(quantity_value(effective.data_size)),
             type_support=effective.type_support,
             config=effective.config,
+            parameters_text=effective.parameters_text,
             state=memory.state,
             state_number=memory.number,
             secrets=secrets,

@@ -8,7 +8,7 @@ Seeing and deciding
         a plan of one `LookAtPod` asks for an answer first: read the pod by its name, then plan with `looked=True`
 
 Starting an attempt (action `StartAttempt`), in this order; the first error ends it (`status.start_failed`)
-    effective.resolve(run, component, storage_name) -> EffectiveRun      raises UserError
+    effective.resolve(run, component, storage_name, referenced) -> EffectiveRun      raises UserError
         .inputs/.outputs/.config/.plain_secrets/.network/... are what plan object, grants and pod are made of
     networkpolicy.network_class(network, storage_name) -> str
     networkpolicy.build_policy(network, storage, store_addresses=..., dns_cidrs=...) -> dict   owned by the Storage

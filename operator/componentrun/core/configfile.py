@@ -15,9 +15,10 @@ from componentrun.secretpaths import keys_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from componentrun.api.componentrun import ComponentRun, Configuration, Output
+    from componentrun.api.componentrun import ComponentRun, Output, SecretValue
     from componentrun.core.effective import EffectiveInput
     from componentrun.core.files import EffectiveFiles
+    from componentrun.core.parameters import Parameters
 
 __all__ = ["check_secret_paths", "config_json", "environment", "plain_secrets", "state_secrets"]
 
@@ -26,18 +27,26 @@ _STAGING_PROVIDER: Final = "aws"
 _RUN_MODE: Final = "run"
 _FEATURES: Final = "queuev2"
 """Without it, keboola-component takes the platform for its predecessor and leaves `write_always` out of manifests."""
+_MOST_PLAIN_SECRET_BYTES: Final = 512 * 2**10
+"""Of what the run's author wrote below `#` keys: half of what a Secret holds."""
 _MOST_STATE_SECRETS: Final = 100
 _MOST_STATE_SECRET_BYTES: Final = 64 * 2**10
 """Of a state, all together. A component writes it, and the Secret that holds them for the collector has 1 MiB."""
 
 
 def config_json(
-    run: ComponentRun, inputs: Sequence[EffectiveInput], files: Sequence[EffectiveFiles], output: Output
+    run: ComponentRun,
+    parameters: Parameters,
+    inputs: Sequence[EffectiveInput],
+    files: Sequence[EffectiveFiles],
+    output: Output,
 ) -> dict[str, Any]:
-    """Content of config.json: exactly these five keys, so that `runtime`, `processors` and the like never get in."""
-    configuration = run.spec.configuration
+    """Content of config.json: exactly these five keys, so that `runtime`, `processors` and the like never get in.
+
+    Where the parameters are a text, stage-in puts it in as it is; without it there are four.
+    """
     return {
-        "parameters": configuration.parameters,
+        **({"parameters": parameters.value} if parameters.text is None else {}),
         "storage": {
             "input": {
                 "tables": [input_entry(item) for item in inputs],
@@ -45,7 +54,7 @@ def config_json(
             },
             "output": _output_mapping(output),
         },
-        "image_parameters": configuration.image_parameters,
+        "image_parameters": run.spec.configuration.image_parameters,
         "authorization": {},
         "action": run.spec.action,
     }
@@ -95,13 +104,27 @@ def environment(run: ComponentRun, component_id: str, type_support: str, *, logg
     }
 
 
-def plain_secrets(configuration: Configuration) -> tuple[str, ...]:
-    """Texts below `#` keys that stand in the run in plain text; each once."""
-    found = [
-        *_secret_texts(configuration.parameters, secret=False),
-        *_secret_texts(configuration.image_parameters, secret=False),
-    ]
-    return tuple(dict.fromkeys(found))
+def plain_secrets(parameters: Parameters, image_parameters: dict[str, Any]) -> tuple[str, ...]:
+    """Texts below `#` keys that the run's author wrote in plain text; each once.
+
+    Raises:
+        UserError: (InvalidSpec) they have more bytes than the pod's Secret has room for.
+    """
+    found = tuple(
+        dict.fromkeys(
+            [
+                *_secret_texts(parameters.value, secret=False),
+                *_secret_texts(image_parameters, secret=False),
+            ]
+        )
+    )
+    if (size := sum(len(text.encode(errors="surrogatepass")) for text in found)) > _MOST_PLAIN_SECRET_BYTES:
+        raise UserError(
+            f"spec.configuration: the values of keys that start with `#` have {size} bytes; expected at most "
+            f"{_MOST_PLAIN_SECRET_BYTES}, as all of them are looked for in events; rename keys that hold no secret",
+            Reason.INVALID_SPEC,
+        )
+    return found
 
 
 def state_secrets(state: dict[str, Any]) -> tuple[str, ...]:
@@ -136,14 +159,14 @@ def _secret_texts(value: Any, *, secret: bool) -> Iterator[str]:
         yield value
 
 
-def check_secret_paths(configuration: Configuration) -> None:
+def check_secret_paths(secrets: Sequence[SecretValue], parameters: Parameters) -> None:
     """Every secret's path must lead to a place in `parameters`, and to its own.
 
     Raises:
         UserError: INVALID_SPEC naming the secret.
     """
     seen: dict[str, int] = {}
-    for i, secret in enumerate(configuration.secrets):
+    for i, secret in enumerate(secrets):
         where = f"spec.configuration.secrets[{i}].path"
         if secret.path in seen:
             raise UserError(
@@ -151,7 +174,7 @@ def check_secret_paths(configuration: Configuration) -> None:
                 Reason.INVALID_SPEC,
             )
         seen[secret.path] = i
-        _check_path(configuration.parameters, secret.path, where)
+        _check_path(parameters.value, secret.path, where)
 
 
 def _check_path(parameters: dict[str, Any], path: str, where: str) -> None:

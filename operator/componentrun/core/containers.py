@@ -16,9 +16,23 @@ if TYPE_CHECKING:
     from componentrun.core.effective import EffectiveRun
     from componentrun.core.podsettings import PodSettings
 
-__all__ = ["component", "gelf", "stage_in", "stage_out"]
+__all__ = ["KUBERNETES_VARIABLES", "component", "gelf", "stage_in", "stage_out"]
 
+KUBERNETES_VARIABLES: Final = (
+    "KUBERNETES_PORT",
+    "KUBERNETES_PORT_443_TCP",
+    "KUBERNETES_PORT_443_TCP_ADDR",
+    "KUBERNETES_PORT_443_TCP_PORT",
+    "KUBERNETES_PORT_443_TCP_PROTO",
+    "KUBERNETES_SERVICE_HOST",
+    "KUBERNETES_SERVICE_PORT",
+    "KUBERNETES_SERVICE_PORT_HTTPS",
+)
+"""What a kubelet tells each container of the service `kubernetes`, whatever `enableServiceLinks` says. A variable of
+the container's own wins; none can be taken away. The API server makes that service with one port, 443, named `https`;
+of further ports that somebody gave it, nothing is known here."""
 _EPHEMERAL: Final = "ephemeral-storage"
+_PREFIXES: Final = (contract.ENV_PREFIX, contract.ENV_TWIN_PREFIX)
 _AGENT_SCRATCH_BYTES: Final = 2 * 2**30
 """What the agents may use beside the data folder: a /tmp each."""
 _AGENT_EPHEMERAL_REQUEST: Final = "16Mi"
@@ -72,8 +86,10 @@ def component(effective: EffectiveRun, settings: PodSettings, secret: str) -> di
         settings: what holds for every pod.
         secret: name of the attempt's Secret, which holds the token where one is forwarded.
     """
-    env = effective.env | {
-        prefix + contract.ENV_STACK_ID: settings.stack_id for prefix in (contract.ENV_PREFIX, contract.ENV_TWIN_PREFIX)
+    env = {
+        **effective.env,
+        **dict.fromkeys(KUBERNETES_VARIABLES, ""),
+        **{prefix + contract.ENV_STACK_ID: settings.stack_id for prefix in _PREFIXES},
     }
     plain = [{"name": name, "value": _literal(value)} for name, value in env.items()]
     container: dict[str, Any] = {
@@ -102,7 +118,7 @@ def _forwarded(effective: EffectiveRun, secret: str) -> list[dict[str, Any]]:
     ref = {"secretKeyRef": {"name": secret, "key": exchange.TOKEN_KEY}}
     return [
         {"name": prefix + name, **value}
-        for prefix in (contract.ENV_PREFIX, contract.ENV_TWIN_PREFIX)
+        for prefix in _PREFIXES
         for name, value in (
             (contract.ENV_TOKEN, {"valueFrom": ref}),
             (contract.ENV_URL, {"value": _literal(forward.url)}),

@@ -14,6 +14,7 @@ from componentrun.core.files import EffectiveFiles, input_files, output_files, s
 from componentrun.core.image import component_id, image_reference
 from componentrun.core.mapping import check_configuration, check_input, output_of, where_of_input
 from componentrun.core.network import effective_network
+from componentrun.core.parameters import parameters_of
 from componentrun.core.resources import container_resources
 from componentrun.errors import Reason, UserError
 
@@ -84,9 +85,12 @@ class EffectiveRun:
     outputs: tuple[OutputTable, ...]
     default_bucket: str | None
     config: dict[str, Any]
-    """Content of config.json, without the values of `configuration.secrets`: stage-in puts them in."""
+    """Content of config.json, without what stage-in puts in: values of `configuration.secrets`, and parameters that are
+    a text."""
     env: dict[str, str]
     """The contract's variables, KBC_ and COMPONENTRUN_."""
+    parameters_text: str | None = field(default=None, repr=False)
+    """The parameters as their author wrote them; None: they are in `config`."""
     type_support: str = contract.DEFAULT_TYPE_SUPPORT
     """`none`, `hints` or `authoritative`."""
     forward_token: ForwardToken | None = None
@@ -108,20 +112,24 @@ class EffectiveRun:
     """Values of `#` keys that the author wrote in plain text: to be redacted like those from Secrets."""
 
 
-def resolve(run: ComponentRun, component: Component | None, storage_name: str) -> EffectiveRun:
+def resolve(
+    run: ComponentRun, component: Component | None, storage_name: str, referenced: str | None = None
+) -> EffectiveRun:
     """Decide everything about a run that does not depend on the cluster.
 
     Args:
         run: the run.
         component: what `spec.component` names; None where the run names none, or where there is none of that name.
         storage_name: the Storage that the run names, or the namespace's default one.
+        referenced: the text that `configuration.parametersFrom` refers to.
 
     Raises:
         UserError: INVALID_SPEC naming the field's path, or COMPONENT_NOT_FOUND.
     """
     spec = run.spec
     _check_kind(spec, component)
-    check_secret_paths(spec.configuration)
+    parameters = parameters_of(spec.configuration, referenced)
+    check_secret_paths(spec.configuration.secrets, parameters)
     check_configuration(spec)
     image = image_reference(spec, component)
     identifier = component_id(image, component)
@@ -149,8 +157,9 @@ def resolve(run: ComponentRun, component: Component | None, storage_name: str) -
         inputs=inputs,
         outputs=_outputs(spec),
         default_bucket=spec.output.default_bucket,
-        config=config_json(run, inputs, files, spec.output),
+        config=config_json(run, parameters, inputs, files, spec.output),
         env=environment(run, identifier, type_support, logger=gelf is not None),
+        parameters_text=parameters.text,
         type_support=type_support,
         forward_token=component.spec.forward_token if component else None,
         gelf=gelf,
@@ -162,7 +171,7 @@ def resolve(run: ComponentRun, component: Component | None, storage_name: str) -
         file_tags=system_tags(run, identifier),
         retry=spec.retry or (component.spec.retry if component else None),
         queue_labels=_queue_labels(run),
-        plain_secrets=plain_secrets(spec.configuration),
+        plain_secrets=plain_secrets(parameters, spec.configuration.image_parameters),
     )
 
 

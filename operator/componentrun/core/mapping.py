@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.columnfacts import ColumnFacts
-from componentrun.documents import MAX_DEPTH, is_too_deep
+from componentrun.columnnames import is_pattern
+from componentrun.contract import MAX_COLUMN_PATTERNS
+from componentrun.core.parameters import check_depth
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import OutputTable, Where
 from componentrun.tablesql import ORDERED, check_where
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from componentrun.api.componentrun import ComponentRunSpec
     from componentrun.api.tables import ColumnSchema, DeleteWhere, InputTable, OutputTableMapping
     from componentrun.core.effective import EffectiveInput
@@ -36,9 +41,7 @@ def check_input(table: InputTable, path: str) -> None:
     Raises:
         UserError: (InvalidSpec) naming the field.
     """
-    if table.columns is not None and len(set(table.columns)) < len(table.columns):
-        twice = next(name for name in table.columns if table.columns.count(name) > 1)
-        raise UserError(f"{path}.columns: `{twice}` is there twice: name each once", Reason.INVALID_SPEC)
+    _check_choice(table.columns or (), f"{path}.columns")
     where_of_input(table, path)
     if table.sliced and table.source is None:
         raise UserError(
@@ -59,27 +62,31 @@ def check_input(table: InputTable, path: str) -> None:
         raise UserError(f"{path}.changedSince: {error}", Reason.INVALID_SPEC) from error
 
 
+def _check_choice(columns: Sequence[str], path: str) -> None:
+    if len(set(columns)) < len(columns):
+        twice = next(name for name, count in Counter(columns).items() if count > 1)
+        raise UserError(f"{path}: `{twice}` is there twice: name each once", Reason.INVALID_SPEC)
+    patterns = sum(map(is_pattern, columns))
+    if patterns > MAX_COLUMN_PATTERNS:
+        raise UserError(
+            f"{path}: found {patterns} names with `*`, expected at most {MAX_COLUMN_PATTERNS}; leave `columns` out to "
+            "get all columns",
+            Reason.INVALID_SPEC,
+        )
+
+
 def reads_adaptively(spec: ComponentRunSpec) -> bool:
     """Whether the run asks what came since its configuration's last one."""
     return any(table.changed_since == ADAPTIVE for table in spec.input.tables)
 
 
 def check_configuration(spec: ComponentRunSpec) -> None:
-    """Refuse parameters that are nested too deep, and to look for what came since the last run of nobody.
+    """Refuse image parameters that are nested too deep, and to look for what came since the last run of nobody.
 
     Raises:
         UserError: (InvalidSpec) naming the field.
     """
-    for name, value in (
-        ("parameters", spec.configuration.parameters),
-        ("imageParameters", spec.configuration.image_parameters),
-    ):
-        if is_too_deep(value):
-            raise UserError(
-                f"spec.configuration.{name}: nested more than {MAX_DEPTH} levels deep, which not every reader of JSON"
-                " bears: give deep structures as text",
-                Reason.INVALID_SPEC,
-            )
+    check_depth(spec.configuration.image_parameters, "imageParameters")
     if spec.configuration.id is not None:
         return
     for i, table in enumerate(spec.input.tables):
@@ -197,7 +204,7 @@ def _columns(table: OutputTableMapping, path: str) -> tuple[str, ...] | None:
         raise UserError(f"{path}.enclosure: it is the delimiter, too: give another", Reason.INVALID_SPEC)
     described = None if table.schema_ is None else tuple(column.name for column in table.schema_)
     for name, columns in (("columns", table.columns), ("schema", described)):
-        twice = next((column for column in columns or () if (columns or ()).count(column) > 1), None)
+        twice = next((column for column, count in Counter(columns or ()).items() if count > 1), None)
         if twice is not None:
             raise UserError(f"{path}.{name}: `{twice}` is there twice: name each once", Reason.INVALID_SPEC)
     if table.columns is not None and described is not None and set(table.columns) != set(described):

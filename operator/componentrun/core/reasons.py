@@ -55,6 +55,7 @@ WHO_ACTS: Final[dict[Reason, str]] = {
     Reason.COMPONENT_NOT_FOUND: f"{_AUTHOR}: name another, or have it created",
     Reason.STORAGE_NOT_FOUND: f"{_PLATFORM}: create it, or mark one `default: true`",
     Reason.SECRET_NOT_FOUND: f"{_AUTHOR} for a secret of the configuration, {_PLATFORM} for that of the Storage",
+    Reason.CONFIG_MAP_NOT_FOUND: f"{_AUTHOR}: create it, or correct `configuration.parametersFrom`",
     Reason.INPUT_NOT_FOUND: f"{_AUTHOR}: correct the mapping, or run what makes the table first",
     Reason.INPUT_INVALID: f"{_AUTHOR}: correct the mapping",
     Reason.STORAGE_BUCKET_NOT_FOUND: f"{_PLATFORM}: create the bucket, or correct the Storage",

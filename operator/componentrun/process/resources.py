@@ -10,6 +10,7 @@ from componentrun.api.common import GROUP, VERSION
 
 __all__ = [
     "COMPONENTS",
+    "CONFIG_MAPS",
     "EVENTS",
     "LEASES",
     "NETWORK_POLICIES",
@@ -44,6 +45,7 @@ RUNS: Final = Resource(GROUP, VERSION, "componentruns")
 COMPONENTS: Final = Resource(GROUP, VERSION, "components")
 STORAGES: Final = Resource(GROUP, VERSION, "storages")
 PODS: Final = Resource("", "v1", "pods")
+CONFIG_MAPS: Final = Resource("", "v1", "configmaps")
 SECRETS: Final = Resource("", "v1", "secrets")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events")

@@ -116,6 +116,8 @@ class AttemptRequest:
     """What the component knows of column types."""
     config: dict[str, Any] = field(default_factory=dict)
     """Content of config.json, without secrets."""
+    parameters_text: str | None = None
+    """JSON that becomes its `parameters` as it is; None: `config` has them."""
     state: dict[str, Any] = field(default_factory=dict)
     """Content of in/state.json."""
     state_number: int = 0
@@ -179,7 +181,7 @@ async def prepare_attempt(store: Store, signer: Signer, request: AttemptRequest)
         ),
         sum(len(item.what.slices) if isinstance(item.what, Pointer) else 1 for item in found) + len(files),
     )
-    plan_in = StageInPlan(request.title, reads, request.config, request.state, file_reads)
+    plan_in = StageInPlan(request.title, reads, request.config, request.state, file_reads, request.parameters_text)
     plan_out = _stage_out_plan(request, store.settings.compression)
     key_in = store.layout.stage_in_plan(request.run, request.attempt)
     key_out = store.layout.stage_out_plan(request.run, request.attempt)

@@ -5,10 +5,10 @@ Where nothing has to be applied, the slices one after the other are the table, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from componentrun.columnnames import listed, resembling
+from componentrun.columnnames import chosen, missing
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Mapping, Step, Where
 from componentrun.storage.adaptive import is_new
@@ -28,6 +28,7 @@ class Wish:
     """What a reader asks for. Nothing: the whole table."""
 
     columns: tuple[str, ...] | None = None
+    """By their names, or by patterns of these."""
     where: Where | None = None
     changed_since: datetime | None = None
     """Only rows of loads that were committed then or later."""
@@ -77,7 +78,7 @@ def plan_read(pointer: Pointer, wish: Wish) -> Reading:
     Raises:
         UserError: (InputInvalid) the wish names a column that the table does not have.
     """
-    _check(pointer, wish)
+    wish = _checked(pointer, wish)
     names = pointer.column_names
     segments, skip = _wanted(pointer, wish)
     # What is deleted before the first rows is not there.
@@ -96,16 +97,18 @@ def plan_read(pointer: Pointer, wish: Wish) -> Reading:
     return Reading(wish.columns or names, slices, wish.mapping(names, steps, key))
 
 
-def _check(pointer: Pointer, wish: Wish) -> None:
-    wanted = [*(wish.columns or ()), *([wish.where.column] if wish.where is not None else [])]
-    there = frozenset(pointer.column_names)
-    missing = [name for name in wanted if name not in there]
-    if missing:
+def _checked(pointer: Pointer, wish: Wish) -> Wish:
+    """The wish with its columns by their names."""
+    there = pointer.column_names
+    columns, unknown = (None, None) if wish.columns is None else chosen(wish.columns, there)
+    if unknown is None and wish.where is not None and wish.where.column not in there:
+        unknown = wish.where.column
+    if unknown is not None:
         raise UserError(
-            f"`{pointer.id}` has no column `{missing[0]}`, which the input mapping names; it has "
-            f"{listed(pointer.column_names)}{resembling(missing[0], pointer.column_names)}",
+            f"`{pointer.id}` has no column `{unknown}`, which the input mapping names; {missing(unknown, there)}",
             Reason.INPUT_INVALID,
         )
+    return replace(wish, columns=columns)
 
 
 def _wanted(pointer: Pointer, wish: Wish) -> tuple[list[Segment], int]:

@@ -84,8 +84,9 @@ async def test_threads_that_bring_pieces_keep_their_connections(place: Place, mo
     assert len(connected) <= 1 + pieces.AT_A_TIME, "one for the plan, a few for all pieces"
 
 
-async def test_an_object_is_mapped_by_the_header_it_brings(place: Place) -> None:
-    mapping = Mapping(None, (Step(None, 1),), ("b",), (), Where("a", "ne", ("1",)))
+@pytest.mark.parametrize("select", ["b", "*b", "b*"])
+async def test_an_object_is_mapped_by_the_header_it_brings(place: Place, select: str) -> None:
+    mapping = Mapping(None, (Step(None, 1),), (select,), (), Where("a", "ne", ("1",)))
     part = await place.slice("x.csv", b'\xef\xbb\xbfa,b\r\n1,2\r\n3,"4\r\n"')
     ended = await brought(place, TableRead("files/x.csv", "in/tables/x.csv", None, (part,), None, mapping=mapping))
     assert ended.code == 0, ended.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import subprocess
 import uuid
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from componentrun.contract import MAX_COLUMNS, MAX_PARAMETERS_TEXT
 from e2e.cluster import connection as cluster_connection
 
 if TYPE_CHECKING:
@@ -156,6 +158,12 @@ def with_input(**more: Any) -> dict[str, Any]:
         (with_changes(resources={"limits": {"memory": "lots"}}), "spec.resources.limits.memory"),
         (with_changes(network={"mode": "host"}), 'spec.network.mode: Unsupported value: "host"'),
         (with_changes(colour="red"), 'unknown field "spec.colour"'),
+        (with_changes(configuration={"parameters": {"a": 1}, "parametersText": "{}"}),
+         "spec.configuration: found parameters and parametersText; expected at most one of parameters, parametersText"),
+        (with_changes(configuration={"parametersFrom": {"configMapKeyRef": {"name": "a"}}}),
+         "spec.configuration.parametersFrom.configMapKeyRef.key: Required value"),
+        (with_changes(configuration={"parametersText": "x" * (MAX_PARAMETERS_TEXT + 1)}),
+         "spec.configuration.parametersText: Too long"),
         (with_changes(configuration={"secrets": [{"path": "#a"}]}), "spec.configuration.secrets[0].secretKeyRef"),
     ],
 )  # fmt: skip
@@ -175,6 +183,25 @@ def test_a_good_run_is_accepted_and_its_parameters_are_kept(connection: Connecti
     )
     assert stored["spec"]["configuration"]["parameters"] == GOOD["configuration"]["parameters"]
     assert stored["spec"]["action"] == "run"
+
+
+TEXT = '{"zip": 1.0,\n "city": 12345678901234567890123, "a": {"z": 1e2}}'
+
+
+def test_a_text_of_parameters_is_kept_byte_for_byte_and_is_fixed(connection: Connection, namespace: str) -> None:
+    wanted = run(namespace, with_changes(configuration={"parametersText": TEXT}))
+    name = wanted["metadata"]["name"]
+    kubectl(connection, "create", "-f", "-", document=wanted)
+    stored = json.loads(kubectl(connection, "get", "crun", name, "-n", namespace, "-o", "json"))
+    assert stored["spec"]["configuration"]["parametersText"] == TEXT
+    patch = '{"spec": {"configuration": {"parametersText": "{}"}}}'
+    with pytest.raises(AssertionError, match=r"spec.configuration can't be changed once the run is created|any more"):
+        kubectl(connection, "patch", "crun", name, "-n", namespace, "--type=merge", "-p", patch)
+
+
+def test_all_columns_of_the_widest_table_may_be_chosen(connection: Connection, namespace: str) -> None:
+    wanted = run(namespace, with_input(columns=[f"column_{number}" for number in range(MAX_COLUMNS)]))
+    kubectl(connection, "create", "-f", "-", document=wanted)
 
 
 def test_a_name_too_long_for_a_label_is_refused(connection: Connection, namespace: str) -> None:

@@ -349,7 +349,11 @@ def test_submit_from_a_run_makes_a_new_one_of_the_same(world: World) -> None:
     (manifest,) = world.cluster.dry_runs
     assert re.fullmatch("nightly-[a-z0-9]{5}", manifest["metadata"].pop("name"))
     assert manifest["metadata"] == {"labels": {"team": "sales"}}
-    assert manifest["spec"] == {"component": "cleaner", "tag": "1", "configuration": {"parameters": {"a": 1, "b": 2}}}
+    assert manifest["spec"] == {
+        "component": "cleaner",
+        "tag": "1",
+        "configuration": {"parametersText": '{"a": 1, "b": 2}'},
+    }
     assert "status" not in manifest
 
 

@@ -11,34 +11,36 @@ import yaml
 from typer.testing import CliRunner
 
 from componentrun.api.componentrun import ComponentRunSpec
+from componentrun.api.problems import EXPECTED
 from componentrun.cli.app import app
-from componentrun.cli.manifest import EXPECTED, generated_name
+from componentrun.cli.manifest import generated_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.unit.cli.world import World
 
+HEAD = "apiVersion: componentrun.dev/v1alpha1\nkind: ComponentRun\n"
 FLAGS: list[tuple[list[str], dict[str, Any]]] = [
     (["--component", "cleaner"], {"component": "cleaner"}),
     (["--component", "cleaner", "--tag", "1.2"], {"component": "cleaner", "tag": "1.2"}),
     (["--image", "alpine:3", "--", "sh", "-c", "echo 1"], {"image": "alpine:3", "command": ["sh", "-c", "echo 1"]}),
     (["--image", "a", "--action", "check"], {"image": "a", "action": "check"}),
-    (["--image", "a", "--param", "limit=10"], {"image": "a", "configuration": {"parameters": {"limit": 10}}}),
-    (["--image", "a", "--param", "x=word"], {"image": "a", "configuration": {"parameters": {"x": "word"}}}),
-    (["--image", "a", "--param", "x="], {"image": "a", "configuration": {"parameters": {"x": ""}}}),
-    (["--image", "a", "--param", "x=NaN"], {"image": "a", "configuration": {"parameters": {"x": "NaN"}}}),
-    (["--image", "a", "--param", 'x="10"'], {"image": "a", "configuration": {"parameters": {"x": "10"}}}),
+    (["--image", "a", "--param", "limit=10"], {"image": "a", "configuration": {"parametersText": '{"limit": 10}'}}),
+    (["--image", "a", "--param", "x=word"], {"image": "a", "configuration": {"parametersText": '{"x": "word"}'}}),
+    (["--image", "a", "--param", "x="], {"image": "a", "configuration": {"parametersText": '{"x": ""}'}}),
+    (["--image", "a", "--param", "x=NaN"], {"image": "a", "configuration": {"parametersText": '{"x": "NaN"}'}}),
+    (["--image", "a", "--param", 'x="10"'], {"image": "a", "configuration": {"parametersText": '{"x": "10"}'}}),
     (
         ["--image", "a", "--param", 'x={"b":[1,null]}'],
-        {"image": "a", "configuration": {"parameters": {"x": {"b": [1, None]}}}},
+        {"image": "a", "configuration": {"parametersText": '{"x": {"b": [1, null]}}'}},
     ),
     (
         ["--image", "a", "--param", "db.host=h", "--param", "db.port=5432"],
-        {"image": "a", "configuration": {"parameters": {"db": {"host": "h", "port": 5432}}}},
+        {"image": "a", "configuration": {"parametersText": '{"db": {"host": "h", "port": 5432}}'}},
     ),
-    (["--image", "a", "--param", r"a\.b=1"], {"image": "a", "configuration": {"parameters": {"a.b": 1}}}),
-    (["--image", "a", "--param", "x=a=b"], {"image": "a", "configuration": {"parameters": {"x": "a=b"}}}),
+    (["--image", "a", "--param", r"a\.b=1"], {"image": "a", "configuration": {"parametersText": '{"a.b": 1}'}}),
+    (["--image", "a", "--param", "x=a=b"], {"image": "a", "configuration": {"parametersText": '{"x": "a=b"}'}}),
     (
         ["--image", "a", "--secret", "db.#password=login/password"],
         {
@@ -101,9 +103,12 @@ REFUSED = [
     (["--component", "a", "--", "sh"], "`spec.command`: only for an `image`"),
     (["--image", "a", "--tag", "1"], "`spec.tag`: only for a `component`"),
     (["--image", "a", "--size", "small", "--cpu", "1"], "`--size` does not go together"),
-    (["--image", "a", "--size", "huge"], "`spec.size`: input should be 'xsmall'"),
-    (["--image", "a", "--timeout", "10"], "`spec.timeout`: expected a duration such as `90s`"),
-    (["--image", "a", "--memory", "lots"], "`spec.resources.limits.memory`: expected a quantity"),
+    (
+        ["--image", "a", "--size", "huge"],
+        "`spec.size`: found `huge`, expected one of `xsmall`, `small`, `medium`, `large`",
+    ),
+    (["--image", "a", "--timeout", "10"], "`spec.timeout`: found `10`, expected a duration such as `90s`"),
+    (["--image", "a", "--memory", "lots"], "`spec.resources.limits.memory`: found `lots`, expected a quantity"),
     (["--image", "a", "--network", "all"], "`spec.network.mode`"),
     (["--image", "a", "--param", "x"], "expected `KEY=VALUE`"),
     (["--image", "a", "--param", "a..b=1"], "has an empty part"),
@@ -144,7 +149,10 @@ def test_a_run_comes_from_a_file(world: World, tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text(yaml.safe_dump(RUN))
     assert world.run("submit", "-f", str(file)).stdout == "one\n"
-    assert world.created()["spec"] == RUN["spec"]
+    assert world.created()["spec"] == {
+        "component": "cleaner",
+        "configuration": {"parametersText": '{"a": {"b": 1}, "c": 2}'},
+    }
 
 
 def test_a_run_comes_from_stdin(world: World) -> None:
@@ -156,7 +164,10 @@ def test_flags_win_over_the_file_and_leave_the_rest(world: World) -> None:
     assert world.run("submit", "-f", "-", *flags, "--dry-run", text=json.dumps(RUN)).exit_code == 0
     (manifest,) = world.cluster.dry_runs
     assert manifest["metadata"] == {"name": "two", "labels": {"team": "sales", "tier": "test"}}
-    assert manifest["spec"] == {"image": "alpine", "configuration": {"parameters": {"a": {"b": 3}, "c": 2}}}
+    assert manifest["spec"] == {
+        "image": "alpine",
+        "configuration": {"parametersText": '{"a": {"b": 3}, "c": 2}'},
+    }
 
 
 FILES = [
@@ -196,7 +207,7 @@ def test_parameters_come_from_a_file_and_single_ones_win(world: World, tmp_path:
     file = tmp_path / "parameters.yaml"
     file.write_text("limit: 5\ndb: {host: h}\n")
     world.run("submit", "--image", "a", "--parameters", str(file), "--param", "limit=6")
-    assert world.created()["spec"]["configuration"]["parameters"] == {"limit": 6, "db": {"host": "h"}}
+    assert world.created()["spec"]["configuration"] == {"parametersText": '{"limit": 6, "db": {"host": "h"}}'}
 
 
 YAML = """
@@ -221,7 +232,8 @@ def test_yaml_means_what_it_means_to_kubectl(world: World, tmp_path: Path) -> No
     run = json.dumps(RUN | {"metadata": {"name": "two"}, "spec": {"image": "a", "configuration": {"parameters": 0}}})
     world.run("submit", "-f", "-", text=run.replace('"parameters": 0', f'"parameters": {{{_in_flow(YAML)}}}'))
     assert [
-        each["spec"]["configuration"]["parameters"] for each in world.cluster.objects["componentruns"].values()
+        json.loads(each["spec"]["configuration"]["parametersText"])
+        for each in world.cluster.objects["componentruns"].values()
     ] == [
         READ,
         READ,
@@ -235,15 +247,27 @@ def _in_flow(block: str) -> str:
 @pytest.mark.parametrize(
     ("parameters", "told"),
     [
-        ("n: [{id: 12345678901234567890}]", "parameters.n[0].id`: 12345678901234567890 has more than 64 bits"),
+        ("n: [{id: 12345678901234567890}]", "imageParameters.n[0].id`: 12345678901234567890 has more than 64 bits"),
         ("n: -9223372036854775809", "and Kubernetes would round it: write it in quotes"),
-        ("n: .nan", "`spec.configuration.parameters.n`: nan is no number that JSON knows"),
-        ('{"n": Infinity}', "`spec.configuration.parameters.n`: inf is no number that JSON knows"),
     ],
 )
-def test_numbers_that_kubernetes_would_change_are_refused(
-    world: World, tmp_path: Path, parameters: str, told: str
+def test_numbers_that_kubernetes_would_change_are_refused_in_image_parameters(
+    world: World, parameters: str, told: str
 ) -> None:
+    text = f"{HEAD}spec: {{image: a, configuration: {{imageParameters: {{{parameters}}}}}}}\n"
+    result = world.run("submit", "-f", "-", text=text)
+    assert (result.exit_code, world.cluster.objects["componentruns"]) == (1, {})
+    assert told in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ("n: .nan", "`spec.configuration.parameters.n`: nan is no number that JSON knows"),
+        ('{"n": Infinity}', "`spec.configuration.parametersText`: it holds `Infinity`, which JSON does not know"),
+    ],
+)
+def test_numbers_that_json_does_not_know_are_refused(world: World, tmp_path: Path, parameters: str, told: str) -> None:
     file = tmp_path / "parameters"
     file.write_text(parameters)
     result = world.run("submit", "--image", "a", "--parameters", str(file))
@@ -293,9 +317,6 @@ def test_generate_name_of_a_file_is_kept(world: World) -> None:
 def test_the_patterns_that_have_words_are_those_of_the_models() -> None:
     schema = json.dumps(ComponentRunSpec.model_json_schema(by_alias=True))
     assert [pattern for pattern in EXPECTED if json.dumps(pattern) not in schema] == []
-
-
-HEAD = "apiVersion: componentrun.dev/v1alpha1\nkind: ComponentRun\n"
 
 
 class TestFilesOfAnotherShape:

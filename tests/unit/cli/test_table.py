@@ -94,7 +94,7 @@ def test_another_storage_that_this_release_does_not_understand_is_in_nobodys_way
     result = world.run("table", "ls", "--storage", "pasted")
     assert result.exit_code == 2
     assert "Storage `pasted` has a `spec.endpoint` that this release does not understand" in result.stderr
-    with pytest.raises(UserError, match=r"Storage `pasted` can't be read by this release: spec\.endpoint"):
+    with pytest.raises(UserError, match=r"Storage `pasted` can't be read by this release: `spec\.endpoint`"):
         open_storage(world.cluster, pasted, None)  # what `doctor` does with each
 
 

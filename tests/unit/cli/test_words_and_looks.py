@@ -16,9 +16,9 @@ import pytest
 
 from componentrun.api import common
 from componentrun.api.componentrun import Phase
+from componentrun.api.problems import EXPECTED
 from componentrun.cli import cluster, eventoptions, flags, follow, runs, table
 from componentrun.cli.errors import BadRequestError
-from componentrun.cli.manifest import EXPECTED
 from componentrun.cli.reference import FILE, render
 from componentrun.cli.render import Cell, Output, styled
 from componentrun.cli.words import age, clean, clock, count, duration, size

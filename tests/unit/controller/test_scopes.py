@@ -169,7 +169,7 @@ async def test_one_that_can_not_be_read_is_told_once_and_without_a_trace(
     world.storages.seen(world.object)
     await world.settle()
     (told,) = caplog.records
-    assert "Storage team/main can't be read by this release of the operator: spec.endpoint: " in told.message
+    assert "Storage team/main can't be read by this release of the operator: `spec.endpoint`: " in told.message
     assert (told.exc_info, world.asked) == (None, 0)
 
 

@@ -138,6 +138,19 @@ class TestConfig:
             "action": "check",
         }
 
+    @pytest.mark.parametrize("text", ['{"zip": 1.0, "city": 2e0}', ' \n{"zip":1.0,"city":2e0}\t', '\ufeff{"zip":1}'])
+    def test_leaves_parameters_that_are_a_text_as_they_are(self, text: str) -> None:
+        found = of_image(configuration={"parametersText": text})
+        assert found.parameters_text == text.strip(" \n\t\ufeff")
+        assert "parameters" not in found.config
+        assert "zip" not in repr(found.config)
+
+    def test_takes_parameters_from_what_the_run_refers_to(self) -> None:
+        run = make_run(configuration={"parametersFrom": FROM})
+        found = resolve(run, None, "lake", '{"zip": 1.0, "#k": "hush"}')
+        assert found.parameters_text == '{"zip": 1.0, "#k": "hush"}'
+        assert found.plain_secrets == ("hush",)
+
     def test_tells_the_mapping_in_snake_case(self) -> None:
         found = of_image(
             input={"tables": [{"source": "in.c-main.foo"}, {"object": "exports/a~b.csv", "destination": "x.csv"}]},
@@ -381,6 +394,7 @@ def where(operator: str, *values: str, **more: Any) -> dict[str, Any]:
     return {"column": "a", "operator": operator, "values": list(values), **more}
 
 
+FROM = {"configMapKeyRef": {"name": "big", "key": "parameters.json"}}
 SECRET = {"secretKeyRef": {"name": "s", "key": "k"}}
 A = {"name": "a"}
 
@@ -456,6 +470,12 @@ REFUSED: list[tuple[str, dict[str, Any] | None, dict[str, Any], str]] = [
         "spec.configuration.secrets[0].path",
     ),
     ("a column twice", None, of_input(columns=["a", "a"]), "spec.input.tables[0].columns: `a` is there twice"),
+    (
+        "more patterns than are compared",
+        None,
+        of_input(columns=[f"a{i}*" for i in range(101)]),
+        "spec.input.tables[0].columns: found 101 names with `*`, expected at most 100; leave `columns` out",
+    ),
     ("no number", None, of_input(where=where("gt", "x")), "spec.input.tables[0].where: `x` is no number"),
     ("two numbers", None, of_input(where=where("gt", "1", "2")), "takes one value; found 2"),
     ("no time", None, of_input(where=where("lt", "soon", type="timestamp")), "`soon` is no time"),
@@ -499,6 +519,42 @@ REFUSED: list[tuple[str, dict[str, Any] | None, dict[str, Any], str]] = [
         None,
         of_output(primaryKey=["b"], schema=[A | {"primaryKey": True}, {"name": "b"}]),
         "spec.output.tables[0].primaryKey: found b, but its schema says a",
+    ),
+    (
+        "two forms of parameters",
+        None,
+        {"configuration": {"parameters": {"a": 1}, "parametersText": "{}"}},
+        "spec.configuration: found parameters and parametersText; expected at most one of parameters, parametersText,",
+    ),
+    (
+        "no JSON",
+        None,
+        {"configuration": {"parametersText": "{'a': 1}"}},
+        "spec.configuration.parametersText: it is not JSON: Expecting property name enclosed in double quotes",
+    ),
+    (
+        "a list for parameters",
+        None,
+        {"configuration": {"parametersText": "[1]"}},
+        "spec.configuration.parametersText: it holds a list; expected a JSON object",
+    ),
+    (
+        "a key twice",
+        None,
+        {"configuration": {"parametersText": '{"a": {"b": 1, "b": 2}}'}},
+        "spec.configuration.parametersText: it has the key `b` twice in one object; expected each key once",
+    ),
+    (
+        "a secret below a plain value of a text",
+        None,
+        {"configuration": {"parametersText": '{"a": 1}', "secrets": [{"path": "a.#b", **SECRET}]}},
+        "spec.configuration.secrets[0].path",
+    ),
+    (
+        "more secrets in plain text than can be looked for",
+        None,
+        {"configuration": {"parameters": {"#a": "x" * 600_000}}},
+        "the values of keys that start with `#` have 600000 bytes; expected at most 524288",
     ),
     ("no room for data", {"dataSize": "0"}, {}, "spec.dataSize"),
 ]

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from componentrun import exchange
 from componentrun.agent.outcome import TERMINATION_BYTES
+from componentrun.core.containers import KUBERNETES_VARIABLES
 from componentrun.core.effective import resolve
 from componentrun.core.podbuilder import PodSettings, build_pod, build_secret
 from componentrun.core.podmeta import hostname, label_value
@@ -108,6 +109,15 @@ def test_what_an_agent_leaves_is_kept_whole_also_beside_containers_that_others_p
     _, pod = PODS[name]()
     injected = 2
     assert 12 * 1024 // (len(all_containers(pod)) + injected) >= TERMINATION_BYTES
+
+
+def test_the_component_is_not_told_where_kubernetes_is_and_the_agents_hold_no_variables() -> None:
+    """A kubelet adds these to each container, unless the container has variables of these names."""
+    _, pod = everything()
+    for name, container in all_containers(pod).items():
+        env = {item["name"]: item.get("value") for item in container.get("env", ())}
+        found = {key: value for key, value in env.items() if key.startswith("KUBERNETES_")}
+        assert found == (dict.fromkeys(KUBERNETES_VARIABLES, "") if name == "component" else {}), name
 
 
 def test_a_forwarded_token_is_in_the_components_environment_and_nowhere_else() -> None:

@@ -62,7 +62,11 @@ def test_a_malformed_header_is_refused_with_a_reason(data: bytes, message: str) 
     [
         (b"a,b\n1,2\n3\n", "t.csv, line 3: found 1 field, expected 2 (`a`, `b`)"),
         (b"a,b\n1,2,3\n", "t.csv, line 2: found 3 fields, expected 2 (`a`, `b`)"),
-        (b"a,b\n1,2\n\n", "t.csv, line 3: found 1 field, expected 2 (`a`, `b`)"),
+        (b"a,b\n1,2\n\n", "t.csv, line 3: the line is empty, expected 2 fields (`a`, `b`); leave empty lines out"),
+        (
+            b"a,b\r\n\r\n1,2\r\n",
+            "t.csv, line 2: the line is empty, expected 2 fields (`a`, `b`); leave empty lines out",
+        ),
         (b'a,b\n"1\n1",2\n3\n', "t.csv, line 4: found 1 field, expected 2 (`a`, `b`)"),
         (b"a,b\r\n1,2\r\n3\r\n", "t.csv, line 3: found 1 field, expected 2 (`a`, `b`)"),
         (b'a,b\n1,"2\n3,4\n', "t.csv, line 2, column `b`: a quoted field begins here and is never closed"),

@@ -150,6 +150,8 @@ async def test_what_names_no_column_or_operator_changes_nothing(load: Load, told
         (Wish(), 3, False),
         (Wish(columns=("a", "b")), 3, False),
         (Wish(columns=("b", "a")), 3, True),
+        (Wish(columns=("*",)), 3, False),
+        (Wish(columns=("b", "*")), 3, True),
         (Wish(where=Where("a", "eq", ("1",))), 3, True),
         (Wish(limit=1), 1, True),
         (Wish(limit=5), 1, False),
@@ -179,10 +181,19 @@ def test_a_pointer_of_an_earlier_release_reads_on() -> None:
 
 
 def test_a_column_that_is_not_there_is_named() -> None:
+    with pytest.raises(UserError, match=r"has no column `z\*`.*it has `a`, `b`"):
+        plan_read(pointer(rows("r1", 1)), Wish(columns=("a", "z*")))
     for wish in (Wish(columns=("a", "z")), Wish(where=Where("z", "eq", ("1",)))):
         with pytest.raises(UserError, match=r"has no column `z`.*it has `a`, `b`") as refusal:
             plan_read(pointer(rows("r1", 5)), wish)
         assert refusal.value.reason is Reason.INPUT_INVALID
+
+
+def test_a_pattern_is_resolved_before_stage_in_reads() -> None:
+    found = plan_read(pointer(rows("r1", 1)), Wish(columns=("b", "*")))
+    assert found.columns == ("b", "a")
+    assert found.mapping is not None
+    assert found.mapping.select == ("b", "a")
 
 
 def test_a_deletion_is_a_step() -> None:

@@ -56,7 +56,9 @@ def test_one_that_can_not_be_read_keeps_nobody_from_another_one() -> None:
     there = [parse(pasted("a")), storage("b", default=True)]
     assert choose(there, "b", "team").metadata.name == choose(there, None, "team").metadata.name == "b"
     for wanted in ("a", None):
-        with pytest.raises(UserError, match=r"Storage `a` can't be read by this release: spec\.endpoint: ") as refused:
+        with pytest.raises(
+            UserError, match=r"Storage `a` can't be read by this release: `spec\.endpoint`: "
+        ) as refused:
             choose([parse(pasted("a", default=True)), storage("b")], wanted, "team")
         assert refused.value.reason == Reason.INVALID_SPEC
 

@@ -1,0 +1,324 @@
+"""Configurations that Keboola's API exported, as ComponentRuns: one for each row that is enabled. Pure.
+
+An export is one configuration with its rows, a list of such, or components with their configurations; or what a
+configuration holds by itself (`parameters`, `storage`, ...). Rows are laid over their configuration key by key, and
+their lists replace its lists. Keys keep their order, and numbers the form in which they were written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api.common import API_VERSION
+from componentrun.api.names import MAX_RUN_NAME
+from componentrun.cli.conversionmapping import input_of, output_of
+from componentrun.cli.errors import BadRequestError
+from componentrun.contract import SECRET_KEY_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from componentrun.cli.cluster import JsonObject
+    from componentrun.cli.conversionmapping import Tell
+
+__all__ = ["Converted", "convert"]
+
+_CONTENT: Final = frozenset({"parameters", "storage", "processors", "runtime", "authorization", "image_parameters"})
+"""Keys of a configuration's content."""
+_ABOUT: Final = frozenset({
+    "changeDescription", "componentId", "configuration", "created", "creatorToken", "currentVersion", "description",
+    "id", "isDeleted", "isDisabled", "name", "rowVersion", "rows", "rowsSortOrder", "state", "version",
+})  # fmt: skip
+"""Keys beside the content that are used, or say nothing of how a run works."""
+_SIZES: Final = frozenset({"xsmall", "small", "medium", "large"})
+_ENCRYPTED: Final = "KBC::"
+_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {}, False)
+
+
+class _Number:
+    """A number by its text, so that `1.0` and long ones stay what they are."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+@dataclass(slots=True)
+class Converted:
+    """What became of one export."""
+
+    runs: list[JsonObject] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """What has no place in a run, with its path."""
+    to_do: list[str] = field(default_factory=list)
+    """What has to be made before the runs can start."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One configuration, or one of its rows, that becomes a run."""
+
+    component: str | None
+    about: JsonObject
+    content: JsonObject
+    row: JsonObject | None = None
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        configuration, row = _scalar(self.about.get("id")), _scalar((self.row or {}).get("id"))
+        return ", ".join([configuration or "configuration", *([f"row {row}"] if row else [])])
+
+
+def convert(text: str, component: str | None) -> Converted:
+    """The runs of an export.
+
+    Args:
+        text: JSON.
+        component: what runs the configurations; None: the export says it.
+
+    Raises:
+        BadRequestError: it is no export, or does not say which component.
+    """
+    try:
+        document = json.loads(text, parse_float=_Number, parse_int=_Number)
+    except ValueError as error:
+        raise BadRequestError(f"the export is not JSON: {error}", "export the configuration again") from error
+    except RecursionError as error:
+        raise BadRequestError("the export is nested too deep to be read", "export the configuration again") from error
+    converted = Converted()
+    taken: set[str] = set()
+    for source in _sources(document, component, converted):
+        name = component or source.component
+        if name is None:
+            raise BadRequestError(
+                f"{source.title}: the export does not say which component it belongs to",
+                "pass `--component NAME`, e.g. `--component keboola.ex-aws-s3`",
+            )
+        converted.runs.append(_run(source, name, converted, taken))
+    return converted
+
+
+def _sources(document: Any, component: str | None, converted: Converted) -> Iterator[_Source]:
+    if isinstance(document, list):
+        for item in document:
+            yield from _sources(item, component, converted)
+        return
+    if not isinstance(document, dict) or not document.keys() & (_CONTENT | {"configuration", "configurations", "rows"}):
+        raise BadRequestError(
+            "the export holds no configuration: none of `configuration`, `configurations`, `parameters`, `storage`",
+            "export it with the API's call `components/{component}/configs/{configuration}`",
+        )
+    if "configurations" in document:
+        for item in document["configurations"] or ():
+            yield from _sources(item, component or str(document.get("id")), converted)
+        return
+    yield from _of_configuration(document, component, converted)
+
+
+def _of_configuration(document: JsonObject, component: str | None, converted: Converted) -> Iterator[_Source]:
+    is_bare = "configuration" not in document and "rows" not in document
+    content = document if is_bare else _object(document.get("configuration"))
+    about = {} if is_bare else document
+    source = _Source(component or about.get("componentId"), about, content)
+    for word in ("isDisabled", "isDeleted"):
+        if about.get(word) is True:
+            converted.left_out.append(f"{source.title}: it is {word[2:].lower()}, so no run is made of it")
+            return
+    rows = _list(about.get("rows"))
+    if not rows:
+        yield source
+    for row in rows:
+        yield from _of_row(source, _object(row), converted)
+
+
+def _of_row(source: _Source, row: JsonObject, converted: Converted) -> Iterator[_Source]:
+    content = _merged(source.content, _object(row.get("configuration")))
+    found = _Source(source.component, source.about, content, row)
+    if row.get("isDisabled") is True or row.get("isDeleted") is True:
+        converted.left_out.append(f"{found.title}: the row is disabled, so no run is made of it")
+    else:
+        yield found
+
+
+def _merged(base: Any, over: Any) -> Any:
+    """Objects are joined key by key; anything else is replaced."""
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return over
+    return base | {key: _merged(base[key], value) if key in base else value for key, value in over.items()}
+
+
+def _run(source: _Source, component: str, converted: Converted, taken: set[str]) -> JsonObject:
+    def tell(path: str, why: str) -> None:
+        line = f"{source.title}: {path}: {why}"
+        if line not in converted.left_out:
+            converted.left_out.append(line)
+
+    content = source.content
+    name = _name(source, component, taken)
+    configuration = _identity(source, tell)
+    parameters, secrets = _secrets(_object(content.get("parameters")), name)
+    if parameters:
+        configuration["parametersText"] = _json(parameters)
+    if secrets:
+        configuration["secrets"] = secrets
+        keys = " ".join(f"--from-literal={item['secretKeyRef']['key']}=VALUE" for item in secrets)
+        converted.to_do.append(
+            f"{source.title}: kubectl create secret generic {secrets[0]['secretKeyRef']['name']} {keys}"
+        )
+    if image_parameters := _object(content.get("image_parameters")):
+        configuration["imageParameters"] = _plain(image_parameters)
+    storage = _plain(_object(content.get("storage")))
+    for key in storage:
+        if key not in {"input", "output"} and storage[key] not in _EMPTY:
+            tell(f"storage.{key}", "a run has nothing of the kind")
+    parts = {
+        "component": component.lower(),
+        **_runtime(_object(content.get("runtime")), tell),
+        "configuration": configuration,
+        "input": input_of(storage, tell),
+        "output": output_of(storage, tell),
+    }
+    _tell_of_the_rest(source, tell)
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ComponentRun",
+        "metadata": {"name": name},
+        "spec": {key: value for key, value in parts.items() if value not in _EMPTY},
+    }
+
+
+def _identity(source: _Source, tell: Tell) -> JsonObject:
+    found: JsonObject = {}
+    values = {"id": source.about.get("id"), "row": (source.row or {}).get("id")}
+    for key, value in values.items():
+        text = _scalar(value)
+        if text and _IDENTIFIER.fullmatch(text):
+            found[key] = text
+        elif text:
+            tell(key, f"`{text}` is no identifier here (letters, digits, `_`, `.` and `-`, at most 63)")
+    version = _scalar((source.row or {}).get("version") or source.about.get("version"))
+    return found | ({"version": version} if version else {})
+
+
+def _runtime(runtime: JsonObject, tell: Tell) -> JsonObject:
+    found: JsonObject = {}
+    for key, value in _plain(runtime).items():
+        if key in {"tag", "image_tag"} and value:
+            found["tag"] = str(value)
+        elif key == "backend":
+            for part, item in _object(value).items():
+                if part == "type" and item in _SIZES:
+                    found["size"] = item
+                elif item not in _EMPTY:
+                    tell(
+                        f"runtime.backend.{part}", "a run has nothing of the kind; `size` or `resources` are near to it"
+                    )
+        elif key == "parallelism" and value:
+            tell("runtime.parallelism", "it belongs to the Component: set its `parallelism`")
+        elif value not in _EMPTY:
+            tell(f"runtime.{key}", "a run has nothing of the kind")
+    return found
+
+
+def _tell_of_the_rest(source: _Source, tell: Tell) -> None:
+    content = source.content
+    processors = _object(content.get("processors"))
+    for when in processors:
+        for number, processor in enumerate(_list(processors[when])):
+            which = _object(_object(processor).get("definition")).get("component", "?")
+            tell(f"processors.{when}[{number}]", f"`{which}` is not run: a run has no processors")
+    for key, value in _object(content.get("authorization")).items():
+        if value not in _EMPTY:
+            tell(
+                f"authorization.{key}", "a run has no authorization; pass what the component needs as secret parameters"
+            )
+    for owner, what in ((source.about, "state"), (source.row or {}, "row.state")):
+        if owner.get("state") not in _EMPTY:
+            tell(what, "a state is no part of a run; set it with `componentrun state set`")
+    beside = source.about.keys() - _ABOUT if source.content is not source.about else set()
+    unknown = [(key, content[key]) for key in content if key not in _CONTENT]
+    for key, value in [*unknown, *((key, source.about[key]) for key in sorted(beside))]:
+        if value not in _EMPTY:
+            tell(key, "a run has nothing of the kind")
+
+
+def _secrets(parameters: JsonObject, name: str) -> tuple[JsonObject, list[JsonObject]]:
+    """The parameters with an empty text for each secret, so that its key keeps its place; and the references."""
+    found: list[JsonObject] = []
+    keys: set[str] = set()
+
+    def walk(value: Any, way: tuple[str, ...]) -> Any:
+        if isinstance(value, list):
+            return [walk(item, (*way, str(number))) for number, item in enumerate(value)]
+        if isinstance(value, dict):
+            return {key: walk(item, (*way, key)) for key, item in value.items()}
+        is_marked = any(key.startswith(SECRET_KEY_PREFIX) for key in way)
+        if isinstance(value, str) and (value.startswith(_ENCRYPTED) or (is_marked and value)):
+            path = ".".join(re.sub(r"([.\\])", r"\\\1", key) for key in way)
+            found.append({"path": path, "secretKeyRef": {"name": f"{name}-secrets", "key": _secret_key(way, keys)}})
+            return ""
+        return value
+
+    return walk(parameters, ()), found
+
+
+def _secret_key(way: tuple[str, ...], taken: set[str]) -> str:
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", ".".join(way).replace(SECRET_KEY_PREFIX, "")).strip("-.") or "secret"
+    key, number = stem, 2
+    while key in taken:
+        key, number = f"{stem}-{number}", number + 1
+    taken.add(key)
+    return key
+
+
+def _name(source: _Source, component: str, taken: set[str]) -> str:
+    parts = [component, _scalar(source.about.get("id")), _scalar((source.row or {}).get("id"))]
+    stem = re.sub(r"[^a-z0-9-]+", "-", "-".join(part for part in parts if part).lower()).strip("-")
+    # The end tells configurations and rows apart.
+    stem = stem[-MAX_RUN_NAME + 4 :].strip("-") or "run"
+    name, number = stem, 2
+    while name in taken:
+        name, number = f"{stem}-{number}", number + 1
+    taken.add(name)
+    return name
+
+
+def _json(value: Any, indent: str = "") -> str:
+    """JSON with two spaces a level, numbers as they were written."""
+    if isinstance(value, _Number):
+        return value.text
+    deeper = f"{indent}  "
+    if isinstance(value, dict) and value:
+        items = [f"{deeper}{json.dumps(key, ensure_ascii=False)}: {_json(item, deeper)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(items) + f"\n{indent}}}"
+    if isinstance(value, list) and value:
+        return "[\n" + ",\n".join(f"{deeper}{_json(item, deeper)}" for item in value) + f"\n{indent}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """The value with ordinary numbers."""
+    if isinstance(value, _Number):
+        return json.loads(value.text)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, _Number):
+        return value.text
+    return value if isinstance(value, str) else ""
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """An object; PHP writes an empty one as a list."""
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
