@@ -41,6 +41,10 @@ _log = logging.getLogger(__name__)
 _ANSWERS: Final = frozenset({Reason.STORAGE_UNAVAILABLE, Reason.STORAGE_BUCKET_NOT_FOUND})
 """Reasons of errors, besides NoAnswerError, that a store's answer was the cause of."""
 
+_TOLD_AT_ONCE: Final = 20
+_TELL_EVERY_SECONDS: Final = 0.25
+"""A thousand status writes at once would take the event loop from everybody for seconds."""
+
 
 class PutBackError(Exception):
     """The step was not taken, and nothing failed. The key comes again without anybody asking for it."""
@@ -270,8 +274,7 @@ class StoreGate:
         self._metrics.storage_responds(*door.store.key, responds=not down)
         if down:
             _log.warning("Storage %s does not respond: %s", door.store.key, door.cause)
-            for key in door.waiting:  # they keep their places, and say in their status what they wait for
-                self._queue.add(key)
+            self._tell(door, list(door.waiting))
         else:
             _log.info("Storage %s responds again", door.store.key)
         self.on_change(door.store.key)
@@ -292,6 +295,14 @@ class StoreGate:
         except ValidationError:
             return False  # the next look says what is wrong with it
         return run is None or run.spec.cancel or run.metadata.deletion_timestamp is not None
+
+    def _tell(self, door: _Door, waiting: list[Key]) -> None:
+        """Have those looked at that wait, so that their status says what for. They keep their places."""
+        for key in waiting[:_TOLD_AT_ONCE]:
+            self._queue.add(key)
+        rest = waiting[_TOLD_AT_ONCE:]
+        if rest and door.breaker.is_open:
+            asyncio.get_running_loop().call_later(_TELL_EVERY_SECONDS, self._tell, door, rest)
 
     @staticmethod
     def _now() -> float:
