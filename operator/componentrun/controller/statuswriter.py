@@ -112,11 +112,10 @@ class StatusWriter:
         except UnavailableError:
             raise error from None
         written, waiting = ComponentRun.model_validate(answer), self._unconfirmed[key]
-        if waiting.is_open(written):
-            raise error  # not done by now; a request that is on its way still may be
-        del self._unconfirmed[key]
-        if not waiting.was_done(written):
+        if not waiting.is_last(written):
+            # A request that is on its way may still be done, or an earlier one was: `settle` finds out.
             raise error
+        del self._unconfirmed[key]
         self._caches.runs.seen(answer)
         _logger(written).info("the status was written, though its answer was lost: %s", error.message)
         self._count(waiting.before, written)
@@ -193,10 +192,15 @@ class _Unconfirmed:
 
     def was_done(self, run: ComponentRun) -> bool:
         """Whether the run holds what one of the writes was to make of it; the collector may have written since."""
-        if run.metadata.uid != self.before.metadata.uid:
-            return False
-        there = _compared(core_status.without_events(run.status))
-        return any(_compared(document) == there for document in self.wanted)
+        return any(self._is(run, document) for document in self.wanted)
+
+    def is_last(self, run: ComponentRun) -> bool:
+        """Whether the run holds what the last of the writes was to make of it."""
+        return not self.is_open(run) and self._is(run, self.wanted[-1])
+
+    def _is(self, run: ComponentRun, document: dict[str, Any]) -> bool:
+        is_same = run.metadata.uid == self.before.metadata.uid
+        return is_same and _compared(core_status.without_events(run.status)) == _compared(document)
 
 
 def _compared(document: dict[str, Any]) -> dict[str, Any]:

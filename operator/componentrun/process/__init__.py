@@ -8,7 +8,8 @@ each other. Nothing here knows what a process is for.
     logs              one event, one line, in JSON or for people
     server, metrics   what probes and Prometheus ask for; the metrics that every process has
     resources, kube, kubeerrors   the one border to the Kubernetes API
-    clock             the time as the API server has it
+    connections       to the API server: which one an answer came over, the proxy, dead peers
+    clock             the time as the API servers have it
     depths            objects that are nested deeper than can be read
     watch             list and watch: keeps somebody up to date with all objects of a kind
     storages          from a Storage object to how its store is reached

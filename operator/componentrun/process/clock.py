@@ -106,7 +106,8 @@ class ApiClock:
     def _tell(self, agreement: Agreement) -> None:
         """Say what has changed."""
         ahead = self.ahead
-        if abs(ahead - self._told_ahead) > TOLERATED:
+        # While it goes forward slowly, not at every step.
+        if abs(ahead - self._told_ahead) > max(TOLERATED, abs(self._told_ahead) / 2):
             self._told_ahead = ahead
             _log.warning(
                 "the clock of this machine is %.0f s ahead of the API servers' (negative: behind); "

@@ -285,9 +285,8 @@ class Kube:
             told = "it was cut off" if code else "no answer"
             code = code or type(error).__name__
             lost = UnavailableError(f"{what}: {told}: {type(error).__name__}: {error}")
-            lost.may_be_done = not isinstance(
-                error, aiohttp.ClientConnectorError
-            )  # without a connection nothing was sent
+            # Without a connection nothing was sent.
+            lost.may_be_done = not isinstance(error, aiohttp.ClientConnectorError)
             raise lost from error
         finally:
             self._observer.request_done(method, code or "cancelled", urlsplit(self.host).netloc)

@@ -25,12 +25,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LOST = -1
+
+
 @dataclass(frozen=True)
 class Rule:
     """What happens to requests whose method is one of `methods` and whose path contains `path`.
 
     Attributes:
-        status: the answer that is given instead of passing it on; 0: none while the rule holds, then 504.
+        status: the answer that is given instead of passing it on; 0: none while the rule holds, then 504; `LOST`: it is
+            passed on, and its answer is lost.
         headers: of that answer.
         reason: of the Status object in it.
     """
@@ -127,7 +131,7 @@ class ApiFront:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         rule = next((rule for rule in self._rules if rule.fits(request)), None)
-        if rule is not None:
+        if rule is not None and rule.status != LOST:
             return await self._follow(rule)
         if request.query.get("watch") == "true":
             return await self._watch(request)
@@ -137,7 +141,12 @@ class ApiFront:
             data=await request.read() or None,
             headers=_kept(request.headers),
         ) as answer:
-            return web.Response(status=answer.status, headers=_kept(answer.headers), body=await answer.read())
+            body = await answer.read()
+            if rule is not None:
+                self.refused += 1
+                assert request.transport is not None
+                request.transport.abort()
+            return web.Response(status=answer.status, headers=_kept(answer.headers), body=body)
 
     async def _follow(self, rule: Rule) -> web.StreamResponse:
         self.refused += 1

@@ -11,7 +11,7 @@ import pytest
 from e2e.cluster import waiting
 from tests.integration.collector.front import kubeconfig
 from tests.integration.controller import killing
-from tests.integration.controller.apifront import ApiFront, Rule
+from tests.integration.controller.apifront import LOST, ApiFront, Rule
 from tests.integration.controller.conftest import has_been
 from tests.integration.controller.seen import PodsSeen
 
@@ -91,6 +91,31 @@ def test_a_status_that_is_written_without_an_answer_is_written_again(
         name = submit("copy", **COPY)
         waiting.until(lambda: None if front.refused >= 2 else "first", what="a second try", timeout=90)
     ended_right(tenant, seen, name)
+
+
+def test_writes_whose_answers_are_lost_are_known_for_its_own(
+    tenant: Tenant, front: ApiFront, operator: OperatorProcess, submit: Any
+) -> None:
+    """The client repeats them and gets 409: the holder of the Lease goes on, and how a run ends is told and counted."""
+    operator.start(COMPONENTRUN_LEASE=f"{tenant.namespace}/operator")
+    operator.wait_ready()
+    for path in ("/leases/", "/status"):
+        with front.rule(Rule(LOST, "PATCH", path)):
+            before = front.refused
+            name = submit("sh", "-c", "exit 1")
+            tenant.wait(name)
+            assert front.refused > before
+    counted = 'componentrun_results_total{component="image",reason="UserError"} 2.0'
+    waiting.until(lambda: None if counted in operator.ask("/metrics")[1] else "no", what="both ends", timeout=30)
+    waiting.until(lambda: None if _told(tenant, name) else "no", what="the Kubernetes Event", timeout=30)
+    assert operator.process is not None
+    assert operator.process.poll() is None, "it holds the Lease still"
+
+
+def _told(tenant: Tenant, run: str) -> bool:
+    """Whether a Kubernetes Event tells of the run's end."""
+    found = tenant.kubectl("get", "events.events.k8s.io", "-o=name")
+    return run in found
 
 
 @pytest.mark.parametrize("expired", [False, True], ids=["dropped", "410 Gone"])

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun.controller.statuswriter import _event, merge_patch
+from componentrun.core import status as core_status
 from componentrun.core.actions import KubernetesEvent
-from componentrun.process.kubeerrors import KubeError, UnavailableError
+from componentrun.errors import PlatformError, Reason
+from componentrun.process.kubeerrors import ConflictError, KubeError, UnavailableError
 from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World, merge
 from tests.unit.core.make import make_run
 
@@ -114,3 +116,29 @@ async def test_a_run_that_is_gone_is_waited_for_no_longer() -> None:
     world.kube.remove("componentruns", NAMESPACE, "load")
     await operator.work()
     assert not operator.reconciler._writer._unconfirmed
+
+
+async def test_an_earlier_write_that_was_done_is_not_taken_for_a_later_one() -> None:
+    """What was decided since goes into the status before anything else is done about it."""
+    world = World()
+    key = world.add_run()
+    operator = FakeOperator(world)
+    await operator.start()
+    writer, run = operator.reconciler._writer, operator.caches.runs.get(key)
+    assert run is not None
+    first = core_status.suspended(run, world.now)
+    second = core_status.start_failed(run, PlatformError("no", Reason.INTERNAL), limits=world.limits, now=world.now)
+    world.kube.unread = (UnavailableError("away"),)
+    world.writes.lose_at = world.writes.count + 1
+    with pytest.raises(UnavailableError):
+        await writer.write(run, first)
+    conflict = ConflictError("changed", 409)
+    conflict.may_be_done = True
+    world.kube.refusals["patch", "componentruns"] = [conflict]
+    with pytest.raises(ConflictError):
+        await writer.write(run, second)
+    await operator.reconciler.refresh(key)
+    await writer.settle(key, operator.caches.runs.get(key))
+    assert not writer._unconfirmed
+    assert world.phase() == "Suspended"
+    assert "componentrun_results_total{" not in operator.metrics.render().decode()
