@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from json.decoder import scanstring
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from componentrun.documents import parse_portable
@@ -71,7 +70,7 @@ def entries(text: str, place: int) -> Iterator[Entry]:
     while text[place] not in "}]":
         key = str(number)
         if is_object:
-            key, place = scanstring(text, place + 1, True)
+            key, place = _DECODER.raw_decode(text, place)
             place = _next(text, _next(text, place) + 1)
         end = _DECODER.raw_decode(text, place)[1]
         yield Entry(key, place, end)

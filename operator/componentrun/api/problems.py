@@ -61,6 +61,7 @@ _KINDS: Final = {
     "tuple_type": "a list", "list_type": "a list", "dict_type": "an object", "model_type": "an object",
     "model_attributes_type": "an object", "dataclass_type": "an object",
 }  # fmt: skip
+_EMPTY_KINDS: Final[dict[type, str]] = {str: "an empty text", list: "an empty list", dict: "an object"}
 _BOUNDS: Final = {
     "greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most"),
     "greater_than": ("gt", "more than"), "less_than": ("lt", "less than"),
@@ -89,7 +90,7 @@ def found(value: Any) -> str:
         return f"`{value[:_SHOWN]}`{' (cut)' if len(value) > _SHOWN else ''}"
     if isinstance(value, list | tuple) and value:
         return f"a list of {len(value)}"
-    return {str: "an empty text", list: "an empty list", dict: "an object"}.get(type(value), "nothing")
+    return _EMPTY_KINDS.get(type(value), "nothing")
 
 
 def path_of(location: Sequence[str | int]) -> str:
