@@ -46,7 +46,7 @@ class Front:
         self._watchers: list[asyncio.Queue[dict[str, Any] | None]] = []
         self._idle: list[asyncio.Queue[dict[str, Any] | None]] = []
         self._logs: list[web.Request] = []
-        self._muted: set[web.Request] = set()
+        self._muted: list[web.Request] = []
         self._log_server: dict[str, Any] | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -146,7 +146,7 @@ class Front:
                 request.transport.abort()
 
     async def _mute(self) -> None:
-        self._muted.update(self._logs)
+        self._muted += self._logs
 
     async def _forget(self) -> None:
         self._version += 100
@@ -204,7 +204,7 @@ class Front:
             finally:
                 if is_log:
                     self._logs.remove(request)
-                    self._muted.discard(request)
+                    self._muted = [each for each in self._muted if each is not request]
             return response
 
     async def _log_servers(self, request: web.Request, pod: dict[str, Any]) -> web.StreamResponse:
