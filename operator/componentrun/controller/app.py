@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
 from componentrun.controller.caches import Caches, Key, RunCache
+from componentrun.controller.clockwatch import ClockWatch
 from componentrun.controller.fairqueue import Flow
 from componentrun.controller.flows import Flows
 from componentrun.controller.kopfwatch import STOP_SECONDS, KopfWatch, make_registry
@@ -139,6 +140,7 @@ class Operator:
             if self._lease is not None:
                 self._leading = group.create_task(self._lead(self._lease), name="lease")
             group.create_task(self._resync_now_and_then(), name="resync")
+            group.create_task(ClockWatch(self._kube, self._caches.runs, self._look).run(), name="clock")
             group.create_task(self._list_those_refused(), name="listing of namespaces that were refused")
 
     async def _lead(self, lease: Lease) -> None:
