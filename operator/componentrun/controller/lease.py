@@ -1,8 +1,8 @@
 """Which of several operators works: the holder of a Lease, as `leader-election` of client-go has it.
 
 The others stand by. One of them takes the Lease when its record has not changed for its whole duration on the
-candidate's own clock, as when the holder's node is lost. It does not wait for that if the holder's process has certainly
-ended: its pod is deleted, or its container has ended (`core.leaseholder`).
+candidate's own clock, as when the holder's node is lost. It does not wait for that if the process of the holder has
+certainly ended: its pod is deleted, or its container has ended (`core.leaseholder`).
 
 Two that both believe to hold the Lease for a moment do no harm: every write names the version it was decided on, and a
 run's journal is created once. The Lease only keeps them from doing the same work twice.
