@@ -250,8 +250,8 @@ class TestBetweenAttempts:
         waits = plan(Observed(run, new, at(30), Limits(), (old,)))
         assert KILL not in waits.actions
         assert [item.uid for item in waits.unread] == ["pod-uid"]
-        assert KILL not in plan(Observed(run, new, at(909), Limits(), (old,))).actions
-        assert KILL in plan(Observed(run, new, at(910), Limits(), (old,))).actions
+        assert KILL not in plan(Observed(run, new, at(909), Limits(), (old,), looked=True)).actions
+        assert KILL in plan(Observed(run, new, at(910), Limits(), (old,), looked=True)).actions
         crowded = Observed(run, new, at(70), Limits(), (old,), crowded=frozenset({"pod-uid"}))
         assert KILL in plan(crowded).actions
 
