@@ -92,7 +92,7 @@ def test_after_a_clean_stop_the_other_one_goes_on_and_nothing_was_done_by_halves
 
 
 class TestAHolderThatHasCertainlyEnded:
-    """The Lease lasts ten minutes here, which no test waits for."""
+    """The Lease lasts five minutes here, which no test waits for."""
 
     @pytest.fixture
     def pods(self, tenant: Tenant) -> Iterator[list[Any]]:
@@ -162,7 +162,7 @@ class TestAHolderThatHasCertainlyEnded:
         tenant.core.delete_namespaced_pod("operator-a", tenant.namespace, grace_period_seconds=0)
         _wait_until_it_leads(other)
         assert first.process is not None
-        assert first.process.wait(timeout=60) == FAILED
+        assert first.process.wait(timeout=100) == FAILED
         assert "the operator starts again" in first.log.read_text()
         _ended_once(tenant, seen, names)
 
@@ -170,7 +170,7 @@ class TestAHolderThatHasCertainlyEnded:
 def _start_in(operator: OperatorProcess, tenant: Tenant, pod: Any) -> None:
     operator.start(
         COMPONENTRUN_LEASE=f"{tenant.namespace}/operator",
-        COMPONENTRUN_LEASE_SECONDS="600",
+        COMPONENTRUN_LEASE_SECONDS="300",
         COMPONENTRUN_POD_NAME=pod.metadata.name,
         COMPONENTRUN_POD_UID=pod.metadata.uid,
     )
