@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,8 @@ LONGEST_SECONDS: Final = 2.0
 """The 99th percentile from a run's creation to its pod must be shorter."""
 AFTER_A_KILL_SECONDS: Final = 5.0
 """Runs created within this time after a kill are left out of the second set of figures."""
+_END_SECONDS: Final = 600.0
+"""For all runs to end and have their events, from the end of the disturbances."""
 _FEWEST: Final = 100
 """Runs without which a 99th percentile says nothing."""
 
@@ -54,8 +57,9 @@ class Report:
 def look_at(report: Report, tenant: Tenant, submitted: list[Submitted]) -> None:
     """Wait for the end of all runs of the tenant, and add what is wrong with them to the report."""
     report.runs = len(submitted)
+    deadline = time.monotonic() + _END_SECONDS
     for item in submitted:
-        status = _last_status(tenant, item.name)
+        status = _last_status(tenant, item.name, deadline)
         problem = problem_of(status)
         if problem:
             report.problems.append(f"{item.name}: {problem}")
@@ -74,14 +78,18 @@ def problem_of(status: Mapping[str, Any]) -> str:
     return "" if (status.get("events") or {}).get("delivered") else "its events were not delivered in full"
 
 
-def _last_status(tenant: Tenant, name: str) -> dict[str, Any]:
-    """The run's status once all of its events are delivered, or what it was when that took too long."""
+def _last_status(tenant: Tenant, name: str, deadline: float) -> dict[str, Any]:
+    """The run's status once it has ended and all of its events are delivered, or what it was at the deadline."""
     try:
-        run = tenant.wait(name, lambda run: "delivered" in (run.get("status", {}).get("events") or {}), timeout=300)
-        run = tenant.wait(name, timeout=300)
+        run = tenant.wait(name, _has_all_events, timeout=deadline - time.monotonic())
     except TimeoutError:
         run = tenant.get(name)
     return dict(run.get("status") or {})
+
+
+def _has_all_events(run: Mapping[str, Any]) -> bool:
+    """Whether nothing more is to come; `delivered` is written after the run's end."""
+    return "delivered" in ((run.get("status") or {}).get("events") or {})
 
 
 def _lines_missing(tenant: Tenant, name: str) -> list[str]:
