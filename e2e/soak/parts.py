@@ -90,8 +90,8 @@ def holder_among(pods: list[str], holders: str) -> str:
 def kill(tenant: Tenant, part: str, pod: Any) -> None:
     """SIGKILL the process, on a machine of ours, and delete the pod by force.
 
-    Without SIGKILL it would have some seconds to end in order. Without the deletion the kubelet would wait longer before each
-    restart of the container, up to five minutes, and the soak would measure that.
+    Without SIGKILL it would have some seconds to end in order. Without the deletion the kubelet would wait longer
+    before each restart of the container, up to five minutes, and the soak would measure that.
     """
     if tenant.connection.own and process.processes_of(pod, part):
         process.kill(pod, part)

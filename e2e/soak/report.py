@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from e2e.soak.tenants import LINES, ROWS, TABLE
+from e2e.tenant.tenant import TERMINAL, phase_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,8 +89,8 @@ def _last_status(tenant: Tenant, name: str, deadline: float) -> dict[str, Any]:
 
 
 def _has_all_events(run: Mapping[str, Any]) -> bool:
-    """Whether nothing more is to come; `delivered` is written after the run's end."""
-    return "delivered" in ((run.get("status") or {}).get("events") or {})
+    """Whether the run has ended and nothing more is to come."""
+    return phase_of(run) in TERMINAL and bool((run["status"].get("events") or {}).get("delivered"))
 
 
 def _lines_missing(tenant: Tenant, name: str) -> list[str]:
