@@ -69,5 +69,6 @@ LEASE: Final[Rights] = {
     ("leases", "create"): ("controller/lease.py", "self._kube.create(LEASES, "),
     ("leases", "get"): ("controller/lease.py", "self._kube.get(LEASES, "),
     ("leases", "patch"): ("controller/lease.py", "self._kube.patch(LEASES, "),
+    ("pods", "get"): ("controller/lease.py", "self._kube.get(PODS, "),
 }
 """Of an operator that is one of several, in its own namespace."""

@@ -8,16 +8,16 @@ Modules, in the order in which an event passes them:
 
     app               what is made of what; start, stop, readiness
     settings          environment variables
-    lease             which of several operators works
+    lease             which of several operators works; clockwatch: keeps its clock right while it is idle
     kopfwatch         kopf, which tells of Components and Storages; targets: the watches of runs and pods, without kopf
     handlers          an event updates a cache and puts a key on the queue, nothing else
     caches, resync    what was seen last; a listing now and then mends what a watch missed; podcache: pods by their run;
-                      cachekeys: what the caches share
+                      cachekeys, bynamespace: what the caches share
     workqueue         never the same run twice at once; fairqueue, flows: namespaces and Storages in turn; workers: take
                       keys from it
     queues            whose turn it is among runs that wait for each other
     reconciler        observed state -> core.plan -> actions; planning: the first arrow; podreader: one pod, past the
-                      caches, before a conclusion that rests on silence
+                      caches, before a conclusion that rests on silence; runmemory: kept between two looks
     references        from a run to its Component and its Storage; stores: from a Storage to an open store
     storegate         how many steps use a Storage at a time, and none while its store does not respond; storeid: which
     scopes            what is known of each Storage's store, and the Storage's status

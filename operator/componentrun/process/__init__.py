@@ -11,7 +11,8 @@ each other. Nothing here knows what a process is for.
     connections       to the API server: which one an answer came over, the proxy, dead peers
     clock             the time as the API servers have it
     depths            objects that are nested deeper than can be read
-    watch             list and watch: keeps somebody up to date with all objects of a kind
+    watch             list and watch: keeps somebody up to date with all objects of a kind; eventerrors: objects that
+                      could not be taken in
     storages          from a Storage object to how its store is reached
     nodelogs          what the collector and a log server say to each other
 """

@@ -18,6 +18,7 @@ Modules, lowest first:
     history       versions of tables; restore: an earlier one becomes the newest
     reading       how a table is read; pure
     files         records of files: making, reading, changing, deleting them; filegroups: keys that many share
+    fileexpiry    files that have expired, and which prefixes hold bytes of files
     filelookup    finding files by id, name, pattern, tags
     commit        publishing: journal, then compare-and-swap; uploaded: what is looked at before
     grants        the one module that signs; scope: whether the store keeps grants apart; probing: requests for that
