@@ -130,18 +130,18 @@ class Output(ApiModel):
 
 
 class Toleration(ApiModel):
-    """A taint that the pod accepts."""
+    """Toleration: a taint that the pod tolerates."""
 
     key: Annotated[str, Field(max_length=316)] | None = None
-    """Taint key; every key where not given."""
+    """Taint key. Defaults to every key."""
     operator: Literal["Exists", "Equal"] | None = None
     """How to compare; Equal where not given."""
     value: Annotated[str, Field(max_length=63)] | None = None
     """Taint value to match."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Effect to match; every effect where not given."""
+    """Taint effect to match. Defaults to every effect."""
     toleration_seconds: int | None = None
-    """How long a NoExecute taint is borne."""
+    """How long, in seconds, a NoExecute taint is tolerated. Defaults to no limit."""
 
 
 class LocalObjectReference(ApiModel):

@@ -68,7 +68,7 @@ def put(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Have a configuration remember something else; its next run finds it as `in/state.json`.
+    """Replace a configuration's saved state; its next run finds it as `in/state.json`.
 
     A run that is going on leaves no state then: it was given the one before.
     """
@@ -92,7 +92,7 @@ def rm(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Have a configuration forget; its next run starts as its first one did. It can't be brought back.
+    """Delete a configuration's saved state, so that its next run starts like its first one. This can't be undone.
 
     It finds an empty state, and gets whole what it reads with `adaptive`. A run that is going on leaves no state then.
     """

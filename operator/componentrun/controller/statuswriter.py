@@ -151,7 +151,7 @@ class StatusWriter:
         await self.tell(run, KubernetesEvent("Warning", Reason.UNSUPPORTED_VALUE, problem))
 
     async def tell(self, run: ComponentRun, event: KubernetesEvent) -> None:
-        """Write a Kubernetes Event. It is a courtesy: where it fails, the log says so and the run goes on."""
+        """Write a Kubernetes Event. Best effort: failures are logged and do not affect the run."""
         try:
             await self._kube.create(EVENTS, run.metadata.namespace, _event(run, event, self._instance))
         except AlreadyExistsError:

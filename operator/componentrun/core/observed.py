@@ -62,8 +62,8 @@ class PodView:
     disruption_said: str = ""
     """Its message."""
     disrupted_at: datetime | None = None
-    """Since when it is said. Of a kubelet's own this is no begin: it sets the time anew when all containers have ended
-    (Kubernetes, status_manager.go, mergePodStatus)."""
+    """When the condition was set. The kubelet's own disruption does not start the timer: it sets this time
+    anew when all containers have ended (Kubernetes, status_manager.go, mergePodStatus)."""
     deleted_at: datetime | None = None
     """metadata.deletionTimestamp: when the grace period ends."""
     deletion_grace_seconds: int | None = None

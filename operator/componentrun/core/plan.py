@@ -2,15 +2,15 @@
 
 Level-triggered: it may be asked at any time, and its actions repeated. Rules that hold in every branch:
 
-- a terminal phase is never left, and of a run whose object is being deleted only the pods are told to go;
+- a terminal phase is never left; if the run is being deleted, only its pods are deleted;
 - a decision is in the status before anything is done about it: a termination before a deletion, phase Publishing
   (with the attempt's outcome) before publishing, the final status before the pod goes;
 - nothing is published once `spec.cancel` was seen, unless phase Publishing was in the status before that;
-- what rests on silence is concluded only after the pod was read anew by its name (`certainty`);
-- a pod gets its Secret, without which it can't start, when the status knows it: what was made and not written down has
-  never run;
+- a conclusion from a missing pod or an overdue event is drawn only after reading the pod by name (`certainty`);
+- a pod gets its Secret, without which it can't start, only after the status records the pod. So a pod that is not
+  recorded in the status cannot have run;
 - there is one pod for an attempt. Whether another attempt follows is decided in `retry`, when the one before has ended.
-- a run is started when it is its turn (`core.queue`), and one whose place another took ends like a cancelled one.
+- a run starts when the admission queue says so (`core.queue`); a run that another one replaced ends like a cancelled one.
 """
 
 from __future__ import annotations
