@@ -72,14 +72,14 @@ class ConfigMapKeyRef(ApiModel):
     name: LocalName
     """Name of the ConfigMap."""
     key: Annotated[str, Field(min_length=1, max_length=253)]
-    """Key in its `data` or `binaryData`."""
+    """Key in `data` or `binaryData`."""
 
 
 class ParametersFrom(ApiModel):
-    """Where parameters are kept that are not written into the run."""
+    """Source of parameters that are not part of the run."""
 
     config_map_key_ref: ConfigMapKeyRef
-    """Key of a ConfigMap whose value is a JSON object as text; in `binaryData` also compressed with gzip."""
+    """Key of a ConfigMap. Its value is a JSON object as text; in `binaryData` it may be compressed with gzip."""
 
 
 class Configuration(ApiModel):
@@ -94,14 +94,14 @@ class Configuration(ApiModel):
     branch: Identifier | None = None
     """Branch of the configuration; `default` where not given."""
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """Any JSON object; the component finds it as `parameters` in config.json. Kubernetes sorts its keys and rewrites
-    its numbers: use `parametersText` to keep them. At most one of `parameters`, `parametersText` and `parametersFrom`
+    """Any JSON object; the component reads it as `parameters` in config.json. Kubernetes sorts its keys and rewrites
+    its numbers; use `parametersText` to keep both. At most one of `parameters`, `parametersText` and `parametersFrom`
     may be given."""
     parameters_text: Annotated[str, Field(min_length=2, max_length=contract.MAX_PARAMETERS_TEXT)] | None = None
-    """A JSON object as text. It becomes `parameters` in config.json as it is: the order of keys, the form of numbers
-    and white space are kept."""
+    """A JSON object as text. It becomes `parameters` in config.json unchanged: key order, number format and white space
+    are kept."""
     parameters_from: ParametersFrom | None = None
-    """Reads the text of `parameters` from a ConfigMap when an attempt starts, for parameters that are too large for the
+    """Source of the text of `parameters`, read when an attempt starts. Use it for parameters that are too large for the
     run."""
     secrets: Annotated[tuple[SecretValue, ...], Field(max_length=64)] = ()
     """Values from Secrets to put among the parameters."""
