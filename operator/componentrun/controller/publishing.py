@@ -71,7 +71,7 @@ class Publisher:
         still, and these are to be published then.
 
         Raises:
-            PutBackError: the Storage has no room for it now.
+            RequeuedError: the Storage has no room for it now.
             UserError: a table does not fit what is there; nothing was changed.
             PlatformError: what was uploaded is not what stage-out said; nothing was changed.
             TransientError: the store is away; try again.
@@ -127,7 +127,7 @@ class Publisher:
         """Complete what the run's journal says; the tables, none where nothing was decided.
 
         Raises:
-            PutBackError: the Storage has no room for it now.
+            RequeuedError: the Storage has no room for it now.
             PlatformError: the store refused.
             TransientError: the store is away.
         """

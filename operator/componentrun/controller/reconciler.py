@@ -108,7 +108,7 @@ class Reconciler:
 
         Raises:
             ConflictError: the run has changed; look again at once.
-            PutBackError: it waits for its Storage; look again when it is added.
+            RequeuedError: it waits for its Storage; look again when it is added.
             RetryError, TransientError: look again after a pause.
             ComponentRunError: something that more tries will hardly change.
         """

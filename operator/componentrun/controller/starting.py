@@ -125,7 +125,7 @@ class Starter:
         """Have the attempt's pod; what to write, and to give it, then.
 
         Raises:
-            PutBackError: the Storage has no room for it now, or the run was cancelled meanwhile.
+            RequeuedError: the Storage has no room for it now, or the run was cancelled meanwhile.
             UserError: what the run asks for can't be.
             PlatformError: a store or the API server refused.
             TransientError: something is away, or a quota is used up; try again.

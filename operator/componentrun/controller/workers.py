@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from componentrun.controller.reconciler import RetryError
-from componentrun.controller.storegate import PutBackError, StoreDownError
+from componentrun.controller.storegate import RequeuedError, StoreDownError
 from componentrun.controller.workqueue import ShutDownError, WorkQueue
 from componentrun.errors import TransientError
 from componentrun.process.kubeerrors import ConflictError
@@ -110,7 +110,7 @@ class Workers:
             result = await self._process(key)
         finally:
             self._queue.done(key)
-            self._gate.passed(key)
+            self._gate.release(key)
             self._metrics.reconciled(result, time.monotonic() - started)
 
     async def _process(self, key: Key) -> str:
@@ -130,7 +130,7 @@ class Workers:
         """Plan the next turn of a key that could not be brought further; what to count it as."""
         result = "requeue_after"
         match error:
-            case PutBackError():
+            case RequeuedError():
                 result = "requeue"  # it is added again by whoever put it back
             case ConflictError():
                 self._queue.add(key)

@@ -10,7 +10,7 @@ Level-triggered: it may be asked at any time, and its actions repeated. Rules th
 - a pod gets its Secret, without which it can't start, only after the status records the pod. So a pod that is not
   recorded in the status cannot have run;
 - there is one pod for an attempt. Whether another attempt follows is decided in `retry`, when the one before has ended.
-- a run starts when the admission queue says so (`core.queue`); a run that another one replaced ends like a cancelled one.
+- a run starts when the admission queue allows it (`core.queue`); a run that was replaced ends like a cancelled one.
 """
 
 from __future__ import annotations

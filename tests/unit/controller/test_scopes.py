@@ -109,7 +109,7 @@ async def test_a_storage_that_is_edited_or_deleted_is_not_taken_for_one_that_doe
     await goes_down(world)
     world.storages.drop(KEY)
     await world.settle()
-    assert world.gate._doors == {}
+    assert world.gate._states == {}
     assert "unresponsive{" not in world.metrics.render().decode()
 
 
