@@ -9,7 +9,7 @@ from typing import Final
 
 __all__ = ["Authority"]
 
-_KEPT: Final = 30.0
+_MAX_AGE_SECONDS: Final = 30.0
 
 
 class Authority:
@@ -28,7 +28,7 @@ class Authority:
         Raises:
             OSError: the file can't be read; (ssl.SSLError) it holds no certificate.
         """
-        if self._context is None or time.monotonic() - self._read_at > _KEPT:
+        if self._context is None or time.monotonic() - self._read_at > _MAX_AGE_SECONDS:
             text = self._file.read_text(encoding="ascii")
             if self._context is None or text != self._read:
                 context = ssl.create_default_context(cadata=text)
@@ -37,6 +37,6 @@ class Authority:
             self._read_at = time.monotonic()
         return self._context
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         """A server had another certificate: look at the file before the next connection."""
         self._read_at = float("-inf")

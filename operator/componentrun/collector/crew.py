@@ -126,7 +126,7 @@ class Crew:
             self.redactor = reader.redactor
             self._join(pod, reader)
             waits = self._wait_for_others()
-            if not self._inbox.journal.masks.locked:
+            if not self._inbox.journal.masks.encrypted:
                 self._start(key, pod, container, reader.redactor)
             elif not waits:
                 self._withhold(key, pod, container, _LOCKED)
@@ -136,12 +136,12 @@ class Crew:
     def _join(self, pod: PodFacts, reader: SecretReader) -> None:
         if pod.uid not in self._joined and reader.redactor is not None:
             self._joined.add(pod.uid)
-            self._inbox.journal.masks.join(pod.uid, reader.key, reader.redactor)
+            self._inbox.journal.masks.add_pod(pod.uid, reader.key, reader.redactor)
 
     def _wait_for_others(self) -> bool:
         """Whether the Secret of another pod is being read that may open what the checkpoint holds."""
         waits = False
-        for uid in list(self._inbox.journal.masks.locked):
+        for uid in list(self._inbox.journal.masks.encrypted):
             pod = self._state.pods.get(uid)
             if pod is not None and uid not in self._joined:
                 reader = self._reader(pod)

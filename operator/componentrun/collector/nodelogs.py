@@ -157,7 +157,7 @@ class NodeLogs:
                     raise await self._refusal(response, node)
                 yield Part(response)
         except aiohttp.ClientConnectorCertificateError as error:
-            self._authority.doubt()
+            self._authority.invalidate()
             raise NodeLogError(
                 f"what answers in place of the log server of node {node} has no certificate of ours: "
                 f"{error.certificate_error}",

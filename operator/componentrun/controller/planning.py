@@ -59,10 +59,10 @@ class Planner:
         if look is None:
             return made
         before = self._caches.runs.document(key)
-        await self._look(key, run, look)
+        await self._read_pod(key, run, look)
         if self._caches.runs.document(key) is not before:
             return None
-        return core_plan.plan(replace(self._observe(key, run), looked=True))
+        return core_plan.plan(replace(self._observe(key, run), pod_was_read=True))
 
     def _observe(self, key: Key, run: ComponentRun) -> Observed:
         """What is known of the run and its pods."""
@@ -79,12 +79,12 @@ class Planner:
             self._limits,
             earlier=self._caches.pods.earlier(key, run.metadata.uid, pod),
             turn=self._queues.turn(key),
-            crowded=self._unread.crowded(key),
+            over_unread_limit=self._unread.over_limit(key),
             granted=pod is not None and self._is_granted(run, pod.uid),
             acting_since=self._acting_since,
         )
 
-    async def _look(self, key: Key, run: ComponentRun, look: LookAtPod) -> None:
+    async def _read_pod(self, key: Key, run: ComponentRun, look: LookAtPod) -> None:
         """Read a pod anew; a plan follows that may rest on what is found."""
         numbers = {attempt.pod_uid: attempt.number for attempt in run.status.attempts}
         pod = self._caches.pods.current(key, run.metadata.uid, look.uid)

@@ -37,7 +37,7 @@ class PodCache:
         """Nothing was seen yet."""
         self._pods: ByNamespace[dict[str, _CachedPod]] = ByNamespace()
         self._gone = Gone()
-        self._dismissed: set[str] = set()
+        self._expected: set[str] = set()
         self.on_pod: Callable[[Key, str, str, PodView], object] = nobody
         """Called with the run, its uid, the uid and the state of each pod that is new, has changed or is gone."""
 
@@ -62,11 +62,11 @@ class PodCache:
         self._change(key, uid, known, view)
         return True
 
-    def dismissed(self, uid: str) -> None:
+    def expect_deletion(self, uid: str) -> None:
         """The operator has deleted this pod: that it goes is no surprise."""
-        self._dismissed.add(uid)
+        self._expected.add(uid)
 
-    def doubtful(self, run: Key, run_uid: str, *, is_over: bool) -> list[tuple[str, PodView]]:
+    def unconfirmed(self, run: Key, run_uid: str, *, is_over: bool) -> list[tuple[str, PodView]]:
         """Pods that are said to be gone, of which no plan asks any more, each with the uid of its run.
 
         Those that may still run keep a place. Those of a run that has ended would be left behind: only the operator
@@ -77,13 +77,13 @@ class PodCache:
             run_uid: of the run that has the name now; empty: none has.
             is_over: whether that one has ended.
         """
-        doubtful = []
+        unconfirmed = []
         for uid, pod in self._pods.get(run, {}).items():
             if not pod.view.gone or pod.view.confirmed or (pod.run_uid == run_uid and not is_over):
                 continue
-            if occupies(pod.view) or (pod.run_uid == run_uid and uid not in self._dismissed):
-                doubtful.append((pod.run_uid, pod.view))
-        return doubtful
+            if occupies(pod.view) or (pod.run_uid == run_uid and uid not in self._expected):
+                unconfirmed.append((pod.run_uid, pod.view))
+        return unconfirmed
 
     def deleted(self, obj: Mapping[str, Any]) -> bool:
         """Remember a pod that was deleted, in its last state. False where that was known already."""
@@ -134,7 +134,7 @@ class PodCache:
         for uid, pod in pods.items():
             if pod.view.gone:
                 self._gone.add(uid)
-                self._dismissed.discard(uid)
+                self._expected.discard(uid)
                 if occupies(pod.view):
                     self.on_pod(run, pod.run_uid, uid, replace(pod.view, confirmed=True))
 

@@ -54,14 +54,14 @@ class PodReader:
         self._caches.pods.found(found, identity)
 
     async def confirm(self, run: Key, run_uid: str, *, is_over: bool) -> None:
-        """Ask for pods of which a watch said that they are gone, and no plan asks; see `PodCache.doubtful`.
+        """Ask for pods of which a watch said that they are gone, and no plan asks; see `PodCache.unconfirmed`.
 
         Raises:
             KubeError: the API server refused or is away.
         """
         if self._caches.runs.is_anothers(run):
             return
-        for owner, pod in self._caches.pods.doubtful(run, run_uid, is_over=is_over):
+        for owner, pod in self._caches.pods.unconfirmed(run, run_uid, is_over=is_over):
             await self.read(run, pod.name, pod.uid, PodIdentity(run.name, owner, pod.attempt))
 
     async def _with_labels(self, run: Key, pod: dict[str, Any], identity: PodIdentity) -> dict[str, Any]:

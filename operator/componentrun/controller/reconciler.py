@@ -161,7 +161,7 @@ class Reconciler:
         plan = await self._planner.plan(key, run)
         if plan is None:
             return _AT_ONCE
-        self._unread.note(key, plan.unread)
+        self._unread.note(key, plan.unread_pods)
         self._queues.claim(key, starts=any(isinstance(action, StartAttempt) for action in plan.actions))
         for action in await self._hider.actions(run, plan.actions):
             run = await self._carry_out(run, action)

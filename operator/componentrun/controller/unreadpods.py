@@ -32,14 +32,14 @@ class _Kept(NamedTuple):
 class UnreadPods:
     """See the module."""
 
-    def __init__(self, look: Callable[[Key], object], most: int = DEFAULT_MOST) -> None:
+    def __init__(self, look: Callable[[Key], object], limit: int = DEFAULT_MOST) -> None:
         """None is known.
 
         Args:
             look: called with each run that is to be looked at again, as its pod is one too many.
-            most: how many a node keeps.
+            limit: how many a node keeps.
         """
-        self._look, self._most = look, most
+        self._look, self._limit = look, limit
         self._runs: dict[Key, tuple[UnreadPod, ...]] = {}
         self._nodes: dict[str, list[_Kept]] = {}
         """In the order in which they ended."""
@@ -53,9 +53,9 @@ class UnreadPods:
         """When the first of them ended; None where there is none."""
         return min((kept[0].ended for kept in self._nodes.values()), default=None)
 
-    def crowded(self, run: Key) -> frozenset[str]:
+    def over_limit(self, run: Key) -> frozenset[str]:
         """Uids of those of this run that are too many on their node."""
-        return frozenset(pod.uid for pod in self._runs.get(run, ()) if self._is_crowded(_kept(run, pod), pod.node))
+        return frozenset(pod.uid for pod in self._runs.get(run, ()) if self._is_over_limit(_kept(run, pod), pod.node))
 
     def note(self, run: Key, pods: Sequence[UnreadPod]) -> None:
         """These are the run's pods that are kept, and no others."""
@@ -70,22 +70,22 @@ class UnreadPods:
                 self._add(_kept(run, pod), pod.node)
 
     def _add(self, kept: _Kept, node: str) -> None:
-        there = self._nodes.setdefault(node, [])
-        insort(there, kept)
-        crowded = len(there) - self._most
-        if crowded > 0:
+        on_node = self._nodes.setdefault(node, [])
+        insort(on_node, kept)
+        excess = len(on_node) - self._limit
+        if excess > 0:
             # One more is too many: this one, if it ended before one that was already.
-            self._look(there[min(bisect_left(there, kept), crowded - 1)].run)
+            self._look(on_node[min(bisect_left(on_node, kept), excess - 1)].run)
 
     def _remove(self, kept: _Kept, node: str) -> None:
-        there = self._nodes[node]
-        del there[bisect_left(there, kept)]
-        if not there:
+        on_node = self._nodes[node]
+        del on_node[bisect_left(on_node, kept)]
+        if not on_node:
             del self._nodes[node]
 
-    def _is_crowded(self, kept: _Kept, node: str) -> bool:
-        there = self._nodes[node]
-        return bisect_left(there, kept) < len(there) - self._most
+    def _is_over_limit(self, kept: _Kept, node: str) -> bool:
+        on_node = self._nodes[node]
+        return bisect_left(on_node, kept) < len(on_node) - self._limit
 
 
 def _kept(run: Key, pod: UnreadPod) -> _Kept:

@@ -5,7 +5,7 @@ What the controller calls (every function is pure and total; times are injected;
 Seeing and deciding
     podview.read_pod(obj, *, gone=False) -> PodView           raw pod JSON, sorted once
     plan.plan(observed) -> Plan                               what to do, and when to look again
-        a plan of one `LookAtPod` asks for an answer first: read the pod by its name, then plan with `looked=True`
+        a plan of one `LookAtPod` asks for an answer first: read the pod by its name, then plan with `pod_was_read=True`
 
 Starting an attempt (action `StartAttempt`), in this order; the first error ends it (`status.start_failed`)
     effective.resolve(run, component, storage_name, referenced) -> EffectiveRun      raises UserError

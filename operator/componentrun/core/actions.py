@@ -115,5 +115,5 @@ class Plan:
 
     actions: tuple[Action, ...] = ()
     wake_at: datetime | None = None
-    unread: tuple[UnreadPod, ...] = ()
+    unread_pods: tuple[UnreadPod, ...] = ()
     """Pods that nothing is done about but to keep them."""

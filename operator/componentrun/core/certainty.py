@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import Attempt
     from componentrun.core.observed import Observed, PodView
 
-__all__ = ["pod_of", "to_look_at"]
+__all__ = ["pod_of", "pod_to_read"]
 
 
-def to_look_at(o: Observed) -> LookAtPod | None:
+def pod_to_read(o: Observed) -> LookAtPod | None:
     """The pod that is to be read before the plan is made; None where what was seen is enough."""
-    if o.looked:
+    if o.pod_was_read:
         return None
     if o.pod is not None and o.pod.mislabelled and not o.pod.gone:
         return LookAtPod(o.pod.name, o.pod.uid)

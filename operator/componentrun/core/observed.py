@@ -147,9 +147,9 @@ class Observed:
     """Whether it may start, where it has not; whether another one takes its place."""
     granted: bool = True
     """The pod's Secret is known to be there."""
-    looked: bool = False
+    pod_was_read: bool = False
     """The pod was read from the API server just now, by its name: what is missing is not there."""
-    crowded: frozenset[str] = frozenset()
+    over_unread_limit: frozenset[str] = frozenset()
     """Uids of pods whose node keeps too many pods that have ended and were not read; these ended first."""
     acting_since: datetime | None = None
     """When this operator began to act: what the collector is given to read a log begins no earlier, as both may have

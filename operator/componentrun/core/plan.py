@@ -23,7 +23,7 @@ from componentrun.api.componentrun import Termination
 from componentrun.contract import DEFAULT_TIMEOUT_SECONDS
 from componentrun.core import conditions, queued, retry, status
 from componentrun.core.actions import DeletePod, DeleteRun, GiveGrants, Plan, Publish, StartAttempt, WriteStatus
-from componentrun.core.certainty import pod_of, to_look_at
+from componentrun.core.certainty import pod_of, pod_to_read
 from componentrun.core.diagnosis import Diagnosis, diagnose, not_taken_back
 from componentrun.core.podfacts import saved_always
 from componentrun.core.removing import (
@@ -32,11 +32,11 @@ from componentrun.core.removing import (
     earliest,
     events_late_at,
     events_waited_for,
-    is_crowded,
+    is_over_unread_limit,
     kept_until,
     kill,
     leftovers,
-    unread,
+    unread_pod,
 )
 from componentrun.core.results import agent_reason
 from componentrun.core.waiting import (
@@ -74,14 +74,14 @@ def plan(observed: Observed) -> Plan:
     if refused is not None and refused.status == "False" and not status.is_terminal(observed.run.status):
         # It stands in line again from there on.
         return _write(observed, status.accepted(observed.run, observed.now), wake_at=observed.now)
-    look = to_look_at(observed)
+    look = pod_to_read(observed)
     if look is not None:
         return Plan((look,), observed.now)
     # First, as what follows may have to be tried again.
     removals, look_again, unread_before = leftovers(observed)
     step = _next_step(observed)
     wake_at = earliest(step.wake_at, look_again, _labels_again(observed))
-    return Plan((*removals, *step.actions), wake_at, (*unread_before, *step.unread))
+    return Plan((*removals, *step.actions), wake_at, (*unread_before, *step.unread_pods))
 
 
 def _labels_again(o: Observed) -> datetime | None:
@@ -324,11 +324,11 @@ def _after_the_end(o: Observed) -> Plan:
     if run.status.events is not None and run.status.events.delivered:
         return _write(o, status.events_delivered(run, o.now), *_clean_up(o, pod, end).actions, wake_at=o.now)
     if o.now >= wait_ends:
-        given_up = status.events_given_up(run, o.now, crowded=is_crowded(o, pod))
+        given_up = status.events_given_up(run, o.now, over_limit=is_over_unread_limit(o, pod))
         return _write(o, given_up, *_clean_up(o, pod, end).actions, wake_at=o.now)
     # A pod that has not ended must not start its component after all, now that the run is said to have failed.
     early = kill(pod) if pod is not None and not has_ended(pod, o.limits, o.now) else ()
-    kept = unread(pod, end)
+    kept = unread_pod(pod, end)
     if o.now < late_at:
         return Plan(early, min(late_at, wait_ends), kept)
     said = _write(o, status.events_late(run, pod, wait_ends, o.now), *early, wake_at=wait_ends)

@@ -212,7 +212,7 @@ class Queue:
         if quota is not None and quota.position > 1:
             return replace(
                 turn, verdict="wait", waiting_for="ResourceQuota", position=quota.position,
-                ahead=self._list([quota.first]), quota=quota.said,
+                ahead=self._list([quota.first]), quota=quota.message,
             )  # fmt: skip
         position = self._room.rank(entry) + 1
         if self._room.is_over_limit(entry):

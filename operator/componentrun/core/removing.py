@@ -2,7 +2,7 @@
 
 A pod that has ended is cheap: neither the scheduler nor the kubelet's limit of pods nor a ResourceQuota of `pods`
 counts it. What it takes is disk for its logs and a place in the kubelet's lists. So it is kept for long while its lines
-were not read, but only so many on a node (`Observed.crowded`); a collector that works needs seconds.
+were not read, but only so many on a node (`Observed.over_unread_limit`); a collector that works needs seconds.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ __all__ = [
     "earliest",
     "events_late_at",
     "events_waited_for",
-    "is_crowded",
+    "is_over_unread_limit",
     "kept_until",
     "kill",
     "leftovers",
-    "unread",
+    "unread_pod",
 ]
 
 KILL_GRACE_SECONDS: Final = 1
@@ -70,14 +70,14 @@ def events_waited_for(o: Observed, pod: PodView | None, end: datetime) -> dateti
     by itself: to give it up early, as its node does not answer, would gain nothing.
     """
     runs_on = pod is not None and not (pod.gone or pod.ended or pod.deleted_at is not None)
-    if runs_on or is_crowded(o, pod):
+    if runs_on or is_over_unread_limit(o, pod):
         return events_late_at(o, end)
     return _waits_since(o, end) + timedelta(seconds=o.limits.events_wait)
 
 
-def is_crowded(o: Observed, pod: PodView | None) -> bool:
+def is_over_unread_limit(o: Observed, pod: PodView | None) -> bool:
     """Whether the pod can't be kept for long, as its node keeps too many."""
-    return pod is not None and pod.uid in o.crowded
+    return pod is not None and pod.uid in o.over_unread_limit
 
 
 def events_late_at(o: Observed, end: datetime) -> datetime:
@@ -89,7 +89,7 @@ def _waits_since(o: Observed, end: datetime) -> datetime:
     return max(end, o.acting_since or end)
 
 
-def unread(pod: PodView | None, end: datetime) -> tuple[UnreadPod, ...]:
+def unread_pod(pod: PodView | None, end: datetime) -> tuple[UnreadPod, ...]:
     """The pod, where it has ended and is there for its lines alone."""
     if pod is None or pod.gone or not pod.ended or pod.deleted_at is not None:
         return ()
@@ -122,7 +122,7 @@ def leftovers(o: Observed) -> tuple[tuple[DeletePod, ...], datetime | None, tupl
             actions += kill(pod)
         else:
             times.append(due)
-            kept += unread(pod, end)
+            kept += unread_pod(pod, end)
     return actions, earliest(*times), kept
 
 

@@ -28,10 +28,10 @@ class _Class(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Full:
+class _FullClass:
     """A class that a quota has refused a pod."""
 
-    said: str
+    message: str
     """The API server's words."""
     line: list[Order]
     """All runs of the class that wait for room or are being started, in order."""
@@ -45,7 +45,7 @@ class QuotaWait:
     """1 for the run that may try."""
     first: Order
     """The run that may try."""
-    said: str
+    message: str
     """What the API server said of the quota."""
 
 
@@ -56,11 +56,11 @@ class Room:
         """Nobody waits, and there is no limit."""
         self.limit: int | None = None
         self._running = 0
-        self._standing: dict[Order, Entry] = {}
+        self._pending: dict[Order, Entry] = {}
         """Runs that wait for room, or are being started."""
         self._lines: dict[bool, list[Order]] = {True: [], False: []}
         """Runs that wait for room and whose class is not full, by whether they are counted."""
-        self._full: dict[_Class, _Full] = {}
+        self._full: dict[_Class, _FullClass] = {}
 
     def add(self, entry: Entry) -> None:
         """A run has a place, or waits for nothing but room."""
@@ -68,7 +68,7 @@ class Room:
             self._running += entry.counted
             if not entry.claimed:
                 return
-        self._standing[entry.order] = entry
+        self._pending[entry.order] = entry
         full = self._full.get(_class_of(entry))
         if full is not None:
             insort(full.line, entry.order)
@@ -79,7 +79,7 @@ class Room:
         """Undo `add`. A run that waits was perhaps never added."""
         if entry.placed:
             self._running -= entry.counted
-        if self._standing.pop(entry.order, None) is None:
+        if self._pending.pop(entry.order, None) is None:
             return
         full = self._full.get(_class_of(entry))
         discard(self._lines[entry.counted] if full is None else full.line, entry.order)
@@ -94,22 +94,22 @@ class Room:
             del self._full[key]
         return self.heads() - heads
 
-    def refuse(self, entry: Entry, said: str) -> None:
+    def refuse(self, entry: Entry, message: str) -> None:
         """A quota refused the pod of this run: its class is full."""
         key = _class_of(entry)
         if key in self._full:
-            self._full[key].said = said
+            self._full[key].message = message
             return
-        line = sorted(order for order, other in self._standing.items() if _class_of(other) == key)
+        line = sorted(order for order, other in self._pending.items() if _class_of(other) == key)
         if line:
-            self._full[key] = _Full(said, line)
+            self._full[key] = _FullClass(message, line)
             waiting = self._lines[entry.counted]
-            waiting[:] = [order for order in waiting if _class_of(self._standing[order]) != key]
+            waiting[:] = [order for order in waiting if _class_of(self._pending[order]) != key]
 
     def quota_wait(self, entry: Entry) -> QuotaWait | None:
         """The place of a run in its class, where that is full."""
         full = self._full.get(_class_of(entry))
-        return None if full is None else QuotaWait(bisect_left(full.line, entry.order) + 1, full.line[0], full.said)
+        return None if full is None else QuotaWait(bisect_left(full.line, entry.order) + 1, full.line[0], full.message)
 
     def rank(self, entry: Entry) -> int:
         """How many that are admitted before this run wait for the same room; those of full classes take none."""
@@ -125,11 +125,11 @@ class Room:
 
     def waiting_heads(self) -> list[Order]:
         """Of each full class the run that may try, unless that is being tried."""
-        return [order for order in self.heads() if not self._standing[order].claimed]
+        return [order for order in self.heads() if not self._pending[order].claimed]
 
     def counts(self) -> tuple[int, int]:
         """How many runs wait for the limit, and how many for a quota."""
-        waiting = sum(not entry.placed for entry in self._standing.values())
+        waiting = sum(not entry.placed for entry in self._pending.values())
         for_limit = sum(len(line) for line in self._lines.values())
         return for_limit, waiting - for_limit
 
