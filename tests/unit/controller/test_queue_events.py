@@ -81,6 +81,8 @@ class Events:
         pod = self.pods.pop(uid)
         pod["metadata"] |= self.metadata(pod["metadata"]["name"], pod["metadata"]["uid"])
         self.caches.pods.deleted(pod)
+        name = pod["metadata"]["labels"][names.RUN_LABEL]
+        self.caches.pods.absent(Key("team", name), pod["metadata"]["uid"])  # the reconciler asks by name
 
     def say(self, kind: str, name: str, spec: dict[str, Any] | None) -> None:
         """A Component or a Storage says something else, or is deleted."""
