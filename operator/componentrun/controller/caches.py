@@ -183,7 +183,7 @@ class RunCache(ObjectCache):
             return
         fields = unknown_fields(ComponentRunSpec, from_json(document)["spec"])
         if fields:
-            raise UnsupportedError(f"{', '.join(fields)}: not known")
+            raise UnsupportedError(f"{', '.join(fields)}: unknown to this release")
         self._checked[key] = checked
 
     def is_anothers(self, key: Key) -> bool:

@@ -186,4 +186,6 @@ async def _remember_state(
         uid, run.metadata.creation_timestamp or done.time, await read_state_given(opened.store, uid, done.attempt)
     )
     if not await write_state(opened.store, owner, result.state, inputs=inputs, author=author):
-        log.warning("run %s leaves no state: that of a later run, or what somebody set by hand since, stays", uid)
+        log.warning(
+            "run %s stores no state: a later run, or `componentrun state`, has replaced the one that it was given", uid
+        )

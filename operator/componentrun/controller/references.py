@@ -195,4 +195,4 @@ def _storage(document: bytes) -> Storage | Unreadable:
 
 def _unknown(spec: type[BaseModel], raw: Mapping[str, Any]) -> str:
     fields = unknown_fields(spec, raw.get("spec") or {})
-    return f"{', '.join(fields)}: not known" if fields else ""
+    return f"{', '.join(fields)}: unknown to this release" if fields else ""

@@ -97,7 +97,7 @@ class Scopes:
                 return await self._find(opened.store, opened.signer)
         except TimeoutError:
             where = opened.store.settings.where()
-            told = f"what the store can do was not found out within {_ASK_SECONDS:.0f} s"
+            told = f"the capabilities of the store were not determined within {_ASK_SECONDS:.0f} s"
             raise NoAnswerError(f"{told}, at {where}", told) from None
 
     def fresh(self, storage: Storage) -> Scope | None:

@@ -296,7 +296,7 @@ def conditions_delivered(
 
 def events_late(run: ComponentRun, pod: PodView | None, until: datetime, now: datetime) -> ComponentRunStatus:
     """The collector is later than it should be: the pod, if there is one, is kept for it until then."""
-    kept = f"Pod `{pod.name}` on node `{pod.node}` is kept" if pod is not None else "They are waited for"
+    kept = f"Pod `{pod.name}` on node `{pod.node}` is kept" if pod is not None else "The operator waits for them"
     message = (
         f"The collector has not delivered the last events yet. {kept} until {until:%H:%M:%S} UTC. "
         "Look whether the collector runs and whether it reaches the node and the object store."
