@@ -1,8 +1,8 @@
-"""Values that a component asks to have hidden: `::add-mask::VALUE`, the convention of GitHub Actions. Pure.
+"""Values that a component masks with `::add-mask::VALUE`, the convention of GitHub Actions. Pure.
 
-They are hidden in all later lines of the run. A collector that takes over has not read the line that said so. Thus the
-values are part of the checkpoint, encrypted with a key that follows from the Secret of the run's pod: who reads the
-Storage learns nothing, and a collector that may read the Secret knows the values again.
+They are redacted in all later lines of the run. A collector that takes over has not read the line with the value.
+Therefore the values are part of the checkpoint, encrypted with a key derived from the Secret of the run's pod: readers
+of the Storage learn nothing, and a collector that can read the Secret can decrypt them.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ MIN_LENGTH: Final = 6
 MAX_LENGTH: Final = 2_048
 MAX_MASKS: Final = 100
 _MAX_TOTAL_LENGTH: Final = 8_192
-"""Of all values of a run: each checkpoint holds them."""
+"""For all values of a run together, because each checkpoint contains them."""
 _PADDING: Final = 256
-"""The length of what is encrypted is a multiple of this, so that it tells little."""
+"""The plaintext is padded to a multiple of this, to hide its length."""
 _LINE: Final = re.compile(rf"^[ \t]*{COMMAND}(.+)$", re.MULTILINE)
 _ESCAPES: Final = (("%0D", "\r"), ("%0A", "\n"), ("%25", "%"))
 _COMMON: Final = frozenset(
@@ -49,7 +49,7 @@ _COMMON: Final = frozenset(
         "warnings", "warnung",
     }
 )  # fmt: skip
-"""Words that are in every log: without them no event could be read."""
+"""Words that occur in every log. Masking them would make events unreadable."""
 
 Refusal = Literal["short", "long", "common", "many"]
 REFUSALS: Final[dict[Refusal, str]] = {
@@ -61,7 +61,7 @@ REFUSALS: Final[dict[Refusal, str]] = {
 
 
 def values_in(text: str) -> list[str]:
-    """The values that a printed text asks to have hidden."""
+    """The values that the `::add-mask::` lines of a text contain."""
     if COMMAND not in text:
         return []
     found = []
@@ -73,7 +73,7 @@ def values_in(text: str) -> list[str]:
 
 
 def refusal(value: str) -> Refusal | None:
-    """Why a value is not hidden; None: it is."""
+    """Why a value is not accepted as a mask; None if it is accepted."""
     if len(value) < MIN_LENGTH:
         return "short"
     if len(value) > MAX_LENGTH:
@@ -83,14 +83,14 @@ def refusal(value: str) -> Refusal | None:
 
 
 class Masks:
-    """The values of one run, and the redactors that hide them.
+    """The masked values of one run, and the redactors that hide them.
 
     Attributes:
-        encrypted: the values of a checkpoint, by the uid of the pod whose key opens them; empty once they are known.
+        encrypted: values from a checkpoint, by the uid of the pod whose key decrypts them; empty once decrypted.
     """
 
     def __init__(self, encrypted: Mapping[str, str] | None = None) -> None:
-        """Begin with what `to_json` has returned."""
+        """Start with the values that `to_json` returned."""
         self.encrypted = dict(encrypted or {})
         self._values: dict[str, None] = {}
         self._keys: dict[str, bytes] = {}
@@ -98,7 +98,7 @@ class Masks:
         self._encrypted_cache: dict[str, str] | None = None
 
     def add_pod(self, pod_uid: str, key: bytes, redactor: Redactor) -> None:
-        """A pod of the run is followed: its redactor learns all values, and its key opens and closes the checkpoint."""
+        """Add a pod of the run: its redactor gets all values, and its key decrypts and encrypts the checkpoint."""
         self._keys[pod_uid], self._redactors[pod_uid] = key, redactor
         self._encrypted_cache = None
         values = _decrypt(self.encrypted.get(pod_uid, ""), key)
@@ -110,7 +110,7 @@ class Masks:
         redactor.learn(self._values)
 
     def add(self, value: str) -> Refusal | None:
-        """Hide this value from now on; why not, where it is not hidden."""
+        """Mask a value from now on. Returns why it is not accepted, or None."""
         if value in self._values:
             return None
         why = refusal(value)
@@ -126,7 +126,7 @@ class Masks:
         return why
 
     def to_json(self) -> dict[str, str]:
-        """For the checkpoint: nothing in it can be read without the Secret of a pod."""
+        """The encrypted values for the checkpoint, by pod."""
         if not self._values:
             return self.encrypted
         if self._encrypted_cache is None:
@@ -135,13 +135,13 @@ class Masks:
 
 
 def key_of_secret(secret: Mapping[str, Any]) -> bytes:
-    """The key that follows from a pod's Secret: it holds signatures, which nobody can guess."""
+    """Derive the key from a pod's Secret, which contains unguessable signatures."""
     data = json.dumps(secret.get("data") or {}, sort_keys=True).encode()
     return hmac.digest(b"componentrun masks", data, hashlib.sha256)
 
 
 def _encrypt(values: list[str], key: bytes) -> str:
-    """Encrypted and authenticated, as SIV has it: the tag of the text is where the key stream begins."""
+    """Encrypt and authenticate values (SIV): the tag of the plaintext seeds the key stream."""
     text = json.dumps(values).encode()
     text += b" " * (-len(text) % _PADDING)
     tag = hmac.digest(key, b"tag" + text, hashlib.sha256)
@@ -149,7 +149,7 @@ def _encrypt(values: list[str], key: bytes) -> str:
 
 
 def _decrypt(sealed: str, key: bytes) -> list[str] | None:
-    """The values; None where the key is another one."""
+    """Decrypt values; None if the key does not match."""
     try:
         data = base64.b64decode(sealed, validate=True)
     except (binascii.Error, ValueError):
@@ -162,7 +162,7 @@ def _decrypt(sealed: str, key: bytes) -> list[str] | None:
 
 
 def _xor_keystream(text: bytes, key: bytes, begin: bytes) -> bytes:
-    """With the key stream that begins there."""
+    """XOR the text with the key stream that starts at `begin`."""
     blocks = -(-len(text) // hashlib.sha256().digest_size)
     stream = b"".join(
         hmac.digest(key, b"stream" + begin + number.to_bytes(4), hashlib.sha256) for number in range(blocks)

@@ -1,7 +1,7 @@
-"""Sends events to a receiver until it has accepted each of them, or is known never to accept it.
+"""Sends events to a receiver until each is accepted or has become a dead letter.
 
-A batch that the receiver refuses, or fails on again and again, is halved until the events are found that it cannot
-process. These become dead letters; all others are sent, in their order within a run.
+A batch that the receiver refuses, or fails on repeatedly, is halved until the events that it can't process are found.
+These become dead letters; all others are delivered, in order within a run.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["DeadLetter", "Delivery", "DeliveryContext"]
 
 PATIENCE: Final = timedelta(hours=24)
-"""From an event's time until it is left out."""
+"""Events older than this are not sent any more."""
 _TRIES_TOGETHER: Final = 4
-"""Requests with several events that must fail before the batch is halved."""
+"""Number of failed requests with several events before the batch is halved."""
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
 
@@ -40,49 +40,49 @@ class DeadLetter:
 
     message: Message
     outcome: SinkOutcome
-    """`refused`: it says so. `failed`: it fails on this event and accepts others."""
+    """`refused`: the receiver refused the event. `failed`: it fails on this event and accepts others."""
     answer: str
-    """Its last answer, in words."""
+    """The receiver's last answer, as text."""
     tries: int
-    """Requests that held this event alone."""
+    """Number of requests with this event alone."""
 
 
 class DeliveryContext(Protocol):
-    """What a delivery asks and reports."""
+    """What a delivery needs from its owner: the receiver, other events, and metrics."""
 
     async def current_receiver(self) -> Receiver:
-        """Where to send to; waits while nothing is configured."""
+        """The current receiver; waits while none is configured."""
 
     def others(self, besides: Collection[str]) -> Sequence[Message]:
-        """Of each run the next event that is not being sent, and whose id is none of these."""
+        """The next event of each run that is not being sent and whose id is not in `besides`."""
 
     def count(self, outcome: SinkOutcome, number: int) -> None:
-        """So many events came to this."""
+        """Count events with this outcome."""
 
     def delayed(self, seconds: float) -> None:
-        """An event was accepted so long after it happened."""
+        """Record how long after its time an event was accepted."""
 
     def failing(self, why: str) -> None:
-        """A request failed and is made again."""
+        """Report that a request failed and will be retried."""
 
 
 class Delivery:
     """The requests to one receiver, one at a time."""
 
     def __init__(self, context: DeliveryContext) -> None:
-        """Nothing is sent yet."""
+        """Start without any state."""
         self._context = context
         self._triage = Triage()
         self._batches: deque[list[Message]] = deque()
         self._dead_letters: list[DeadLetter] = []
         self._accepted_early: set[str] = set()
-        """Ids of events that were accepted before it was their turn."""
+        """Ids of events that were accepted out of order, for a comparison."""
         self._comparisons = 0
         self._tries = 0
         self._pause = _FIRST_PAUSE
 
     async def deliver(self, messages: list[Message]) -> list[DeadLetter]:
-        """Send them all. Returns those that the receiver does not accept."""
+        """Deliver all events. Returns those that the receiver does not accept."""
         ids = {message.event.id for message in messages}
         self._batches = deque([[message for message in messages if message.event.id not in self._accepted_early]])
         self._accepted_early -= ids
@@ -116,19 +116,19 @@ class Delivery:
             await self._single_event_failed(batch, answer)
 
     async def _single_event_failed(self, batch: list[Message], answer: Answer) -> None:
-        """The receiver failed on one event alone."""
+        """Decide about an event on which the receiver failed alone."""
         (message,) = batch
         verdict = self._triage.failed(message)
         if verdict == "poisonous":
             self._add_dead_letter(message, "failed", answer)
             self._recovered()
         elif verdict == "compare" and await self._accepts_another(message):
-            self._batches.appendleft(batch)  # at once: only if it fails behind that one, it is poisonous
+            self._batches.appendleft(batch)  # retry at once: only if it fails after that, it is poisonous
         else:
             await self._wait(batch, answer)
 
     async def _accepts_another(self, message: Message) -> bool:
-        """Whether the receiver accepts another event: each time the next one that there is."""
+        """Whether the receiver accepts another event; a different one at each call."""
         candidates = self._candidates(message)
         if not candidates:
             return False
@@ -141,11 +141,11 @@ class Delivery:
             if sum(map(len, self._batches)) == count:
                 self._accepted_early.add(chosen.event.id)
         elif answer.refused:
-            self._triage.accepted()  # it will be refused again when it is its turn
+            self._triage.accepted()  # it will be refused again in its own turn
         return answer.taken or answer.refused
 
     def _candidates(self, message: Message) -> list[Message]:
-        """The next event of each run, those of the event's own run last: its order would change."""
+        """The next event of each run. The event's own run comes last, because its order would change."""
         first: dict[str, Message] = {}
         for batch in self._batches:
             for item in batch:
@@ -171,7 +171,7 @@ class Delivery:
         self._tries, self._pause = 0, _FIRST_PAUSE
 
     async def _wait(self, batch: list[Message], answer: Answer) -> None:
-        """Send it again later."""
+        """Retry the batch after a pause."""
         self._batches.appendleft(batch)
         self._context.failing(answer.told)
         await asyncio.sleep(max(answer.after, self._pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads, keeps no secret
