@@ -44,16 +44,16 @@ class Publisher:
     """Publishes attempts."""
 
     def __init__(self, stores: Stores, clock: Callable[[], datetime], gate: StoreGate) -> None:
-        """The clock gives the time that goes into the status; the gate says when the store may be used."""
+        """`clock` returns the time for the status; `gate` limits the use of the store."""
         self._stores = stores
         self._clock = clock
         self._gate = gate
         self._undecided: dict[Key, str] = {}
-        """Names and uids of runs that this process brought into phase Publishing and for which it never sent a journal.
-        As no other process publishes before that phase is written, it is certain that there is none."""
+        """Names and uids of runs that this process moved to phase Publishing and for which it never sent a journal. No
+        other process publishes before that phase is written, so these runs have no journal."""
 
     def status_written(self, before: ComponentRun, after: ComponentRun) -> None:
-        """A status was written that may have begun, or ended, the phase Publishing."""
+        """Handle a status write that may have begun or ended the phase Publishing."""
         key = Key(after.metadata.namespace, after.metadata.name)
         if after.status.phase != "Publishing":
             self.forget(key)
@@ -61,7 +61,7 @@ class Publisher:
             self._undecided[key] = after.metadata.uid
 
     def forget(self, key: Key) -> None:
-        """The run is published, or a journal may be there from now on, or the run is gone."""
+        """Forget a run that is published or deleted, or that may have a journal from now on."""
         self._undecided.pop(key, None)
 
     async def publish(self, run: ComponentRun, attempt: int, *, write_always_only: bool) -> ComponentRunStatus:
@@ -103,9 +103,9 @@ class Publisher:
         return core_status.published(run, tables=tables, files=files, warnings=warnings, now=self._clock())
 
     async def may_have_begun(self, run: ComponentRun, error: ComponentRunError) -> bool:
-        """Whether it was, or may have been, decided that the run is published, so that its tables change for certain.
+        """Whether the run's journal exists or may exist, so that its tables may still change.
 
-        A store that has just not answered is not asked once more.
+        If the store has just failed to answer, it is not asked again.
 
         Args:
             run: in phase Publishing.

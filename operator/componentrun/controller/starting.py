@@ -110,7 +110,7 @@ class Starter:
         clock: Callable[[], datetime],
         gate: StoreGate,
     ) -> None:
-        """The clock gives the time that goes into the status; the gate says when the store may be used."""
+        """`clock` returns the time for the status; `gate` limits the use of the store."""
         self._kube = kube
         self._caches = caches
         self._references = references
