@@ -44,7 +44,7 @@ class Publisher:
     """Publishes attempts."""
 
     def __init__(self, stores: Stores, clock: Callable[[], datetime], gate: StoreGate) -> None:
-        """The clock gives the time that goes into the status; the gate says when the store may be used."""
+        """`clock` returns the time for the status; `gate` limits the use of the store."""
         self._stores = stores
         self._clock = clock
         self._gate = gate
@@ -70,7 +70,7 @@ class Publisher:
                 self._undecided[key] = phases
 
     def forget(self, key: Key) -> None:
-        """The run is published, or gone."""
+        """Forget a run that is published or deleted, or that may have a journal from now on."""
         self._entered.pop(key, None)
         self._undecided.pop(key, None)
 
@@ -81,7 +81,7 @@ class Publisher:
         still, and these are to be published then.
 
         Raises:
-            PutBackError: the Storage has no room for it now.
+            RequeuedError: the Storage has no room for it now.
             UserError: a table does not fit what is there; nothing was changed.
             PlatformError: what was uploaded is not what stage-out said; nothing was changed.
             TransientError: the store is away; try again.
@@ -113,9 +113,9 @@ class Publisher:
         return core_status.published(run, tables=tables, files=files, warnings=warnings, now=self._clock())
 
     async def may_have_begun(self, run: ComponentRun, error: ComponentRunError) -> bool:
-        """Whether it was, or may have been, decided that the run is published, so that its tables change for certain.
+        """Whether the run's journal exists or may exist, so that its tables may still change.
 
-        A store that has just not answered is not asked once more.
+        If the store has just failed to answer, it is not asked again.
 
         Args:
             run: in phase Publishing.
@@ -138,7 +138,7 @@ class Publisher:
         """Complete what the run's journal says; the tables, none where nothing was decided.
 
         Raises:
-            PutBackError: the Storage has no room for it now.
+            RequeuedError: the Storage has no room for it now.
             PlatformError: the store refused.
             TransientError: the store is away.
         """
@@ -197,4 +197,6 @@ async def _remember_state(
         uid, run.metadata.creation_timestamp or done.time, await read_state_given(opened.store, uid, done.attempt)
     )
     if not await write_state(opened.store, owner, result.state, inputs=inputs, author=author):
-        log.warning("run %s leaves no state: that of a later run, or what somebody set by hand since, stays", uid)
+        log.warning(
+            "run %s stores no state: a later run, or `componentrun state`, has replaced the one that it was given", uid
+        )

@@ -63,7 +63,7 @@ class Settings:
     store_timeouts: StoreTimeouts = OPERATOR_TIMEOUTS
     """How long to wait for an object store."""
     resync_seconds: float = 300
-    """How often everything is listed, to mend what a watch missed."""
+    """Full resync interval, to recover from missed watch events."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:

@@ -304,7 +304,7 @@ def conditions_delivered(
 
 def events_late(run: ComponentRun, pod: PodView | None, until: datetime, now: datetime) -> ComponentRunStatus:
     """The collector is later than it should be: the pod, if there is one, is kept for it until then."""
-    kept = f"Pod `{pod.name}` on node `{pod.node}` is kept" if pod is not None else "They are waited for"
+    kept = f"Pod `{pod.name}` on node `{pod.node}` is kept" if pod is not None else "The operator waits for them"
     message = (
         f"The collector has not delivered the last events yet. {kept} until {until:%H:%M:%S} UTC. "
         "Look whether the collector runs and whether it reaches the node and the object store."
@@ -312,12 +312,12 @@ def events_late(run: ComponentRun, pod: PodView | None, until: datetime, now: da
     return _told(run, "Unknown", "WaitingForCollector", message, now)
 
 
-def events_given_up(run: ComponentRun, now: datetime, *, crowded: bool = False) -> ComponentRunStatus:
+def events_given_up(run: ComponentRun, now: datetime, *, over_limit: bool = False) -> ComponentRunStatus:
     """The operator does not wait any longer; the pod, and with it what is left of its log, goes."""
     said = run.status.events.message if run.status.events else ""
-    why = "while its node kept too many pods that were not read" if crowded else "in time"
+    why = "while its node kept too many pods that were not read" if over_limit else "in time"
     message = f"The collector did not deliver the last events {why}; the end of the log may be missing."
-    reason = EVENTS_GIVEN_UP[crowded]
+    reason = EVENTS_GIVEN_UP[over_limit]
     return _told(run, "False", reason, f"{message} It said: {said}" if said else message, now)
 
 

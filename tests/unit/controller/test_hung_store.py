@@ -79,7 +79,7 @@ def test_the_tenants_own_runs_are_cancelled_within_a_second_whatever_they_wait_f
         world, operator, hanging = await crowded()
         starting = [key for key in hanging if world.status(key).get("phase") != "Publishing"]
         for key in starting[:3]:
-            assert key in operator.gate._sections, "it is not one whose operation runs"
+            assert key in operator.gate._operations, "it is not one whose operation runs"
         for chosen in (starting[:3], starting[-3:]):
             for key in chosen:
                 world.cancel(key)
