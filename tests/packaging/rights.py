@@ -23,7 +23,7 @@ USED: Final[dict[str, Rights]] = {
         ("componentruns", "list"): _RESYNC,
         ("componentruns", "watch"): _WATCH,
         ("componentruns", "delete"): ("controller/reconciler.py", "self._kube.delete(RUNS, "),
-        ("componentruns/status", "patch"): ("controller/statuswriter.py", 'metadata.name, body, "status")'),
+        ("componentruns/status", "patch"): ("controller/statuswriter.py", 'patch(RUNS, *key, body, "status")'),
         ("components", "get"): ("controller/references.py", "self._kube.get(COMPONENTS, "),
         ("components", "list"): _RESYNC,
         ("components", "watch"): _KOPF,
