@@ -368,7 +368,7 @@ class ComponentRunStatus(StatusModel):
     warnings: tuple[str, ...] | None = None
     """What a person should see though the run succeeded."""
     phases: tuple[PhaseTime, ...] = ()
-    """When each phase began."""
+    """When each phase began. Another operator that goes on with the publishing adds the phase Publishing again."""
     events: EventsStatus | None = None
     """What the collector has delivered."""
 

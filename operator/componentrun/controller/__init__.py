@@ -8,7 +8,7 @@ Modules, in the order in which an event passes them:
 
     app               what is made of what; start, stop, readiness
     settings          environment variables
-    lease             which of several operators works
+    lease             which of several operators works; clockwatch: keeps its clock right while it is idle
     kopfwatch         kopf, which tells of Components and Storages; targets: the watches of runs and pods, without kopf
     handlers          an event updates a cache and puts a key on the queue, nothing else
     caches, resync    latest known objects; a full listing recovers from missed watch events; podcache: pods by run;

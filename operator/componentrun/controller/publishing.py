@@ -48,20 +48,30 @@ class Publisher:
         self._stores = stores
         self._clock = clock
         self._gate = gate
-        self._undecided: dict[Key, str] = {}
-        """Names and uids of runs that this process moved to phase Publishing and for which it never sent a journal. No
-        other process publishes before that phase is written, so these runs have no journal."""
+        self._entered: dict[Key, str] = {}
+        """Names and uids of runs in whose status this process has written that it publishes them."""
+        self._undecided: dict[Key, int] = {}
+        """Those of them that this process brought into phase Publishing and for which it never sent a journal, with
+        the number of phases in their status since then. No process publishes before it has added a phase of its own.
+        So while the number is the same, it is certain that there is no journal."""
+
+    def has_entered(self, run: ComponentRun) -> bool:
+        """Whether this process has written into the run's status that it publishes the run."""
+        return self._entered.get(Key(run.metadata.namespace, run.metadata.name)) == run.metadata.uid
 
     def status_written(self, before: ComponentRun, after: ComponentRun) -> None:
-        """Handle a status write that may have begun or ended the phase Publishing."""
-        key = Key(after.metadata.namespace, after.metadata.name)
+        """A status was written that may have begun, or ended, the phase Publishing."""
+        key, phases = Key(after.metadata.namespace, after.metadata.name), len(after.status.phases)
         if after.status.phase != "Publishing":
             self.forget(key)
-        elif before.status.phase != "Publishing":
-            self._undecided[key] = after.metadata.uid
+        elif phases > len(before.status.phases):
+            self._entered[key] = after.metadata.uid
+            if before.status.phase != "Publishing":
+                self._undecided[key] = phases
 
     def forget(self, key: Key) -> None:
         """Forget a run that is published or deleted, or that may have a journal from now on."""
+        self._entered.pop(key, None)
         self._undecided.pop(key, None)
 
     async def publish(self, run: ComponentRun, attempt: int, *, write_always_only: bool) -> ComponentRunStatus:
@@ -90,7 +100,7 @@ class Publisher:
                 attempt,
                 result,
                 write_always_only=write_always_only,
-                deciding=lambda: self.forget(Key(run.metadata.namespace, run.metadata.name)),
+                deciding=lambda: self._undecided.pop(Key(run.metadata.namespace, run.metadata.name), None),
             )
         except UserError as error:
             if write_always_only or not any(table.write_always for table in result.tables):
@@ -111,7 +121,8 @@ class Publisher:
             run: in phase Publishing.
             error: why it could not be published.
         """
-        if self._undecided.get(Key(run.metadata.namespace, run.metadata.name)) == run.metadata.uid:
+        phases = self._undecided.get(Key(run.metadata.namespace, run.metadata.name))
+        if self.has_entered(run) and phases == len(run.status.phases):
             return False
         if isinstance(error, NoAnswerError | StoreDownError):
             return True

@@ -333,6 +333,10 @@ class Reconciler:
         return replace(limits, start_retry=limits.start_retry + waited, publish_retry=limits.publish_retry + waited)
 
     async def _publish(self, run: ComponentRun, action: Publish) -> ComponentRun:
+        if not self._publisher.has_entered(run):
+            # The operator that brought it here may still run and know that it sent no journal. From now on, what it
+            # concludes from that is refused.
+            run = await self._write(run, core_status.publishing_again(run, self._clock()))
         try:
             status = await self._publisher.publish(run, action.attempt, write_always_only=action.write_always_only)
         except ComponentRunError as error:

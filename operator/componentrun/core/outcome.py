@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from componentrun.api.componentrun import PhaseTime
 from componentrun.core import conditions
 from componentrun.core.diagnosis import Diagnosis
 from componentrun.core.files import files_status
@@ -35,6 +36,7 @@ __all__ = [
     "publish_failed",
     "published",
     "publishing",
+    "publishing_again",
     "refused",
     "seen_again",
     "start_failed",
@@ -110,6 +112,12 @@ def publishing(run: ComponentRun, diagnosis: Diagnosis, now: datetime) -> Compon
             "last_words": diagnosis.last_words,
         }
     )
+
+
+def publishing_again(run: ComponentRun, now: datetime) -> ComponentRunStatus:
+    """Another operator goes on with the publishing: one phase more, so that each knows of the other."""
+    again = PhaseTime(phase="Publishing", start_time=now)
+    return run.status.model_copy(update={"phases": (*run.status.phases, again)})
 
 
 def published(
