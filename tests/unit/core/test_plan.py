@@ -548,7 +548,7 @@ class TestAfterTheEnd:
         found = plan(observe(make_run(status=self.final()), self.pod(), seconds=31))
         assert found == Plan((), at(90), (UnreadPod("pod-uid", "node-a", at(30)),))
 
-    def test_a_late_collector_is_waited_for_aloud(self) -> None:
+    def test_a_late_collector_is_waited_for_and_the_status_says_so(self) -> None:
         found = plan(observe(make_run(status=self.final()), self.pod(), seconds=90))
         assert condition(written(found), "EventsDelivered") == ("Unknown", "WaitingForCollector")
         (told,) = (item.message for item in written(found).conditions if item.type == "EventsDelivered")
