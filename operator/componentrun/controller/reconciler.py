@@ -17,7 +17,6 @@ from componentrun.controller.podreader import PodReader
 from componentrun.controller.removal import Remover
 from componentrun.controller.runmemory import RunMemories
 from componentrun.controller.storegate import StoreDownError
-from componentrun.core import conditions
 from componentrun.core import status as core_status
 from componentrun.core.actions import (
     DeletePod,
@@ -368,18 +367,8 @@ class Reconciler:
             _logger(run).warning("whether its tables are complete can't be looked up: %s", error.message)
             return
         if done:
-            message = f"The store answers again, and the tables are complete: {', '.join(done)}."
-            changed = conditions.with_condition(
-                run.status.conditions,
-                conditions.PUBLISHED,
-                "True",
-                "Completed",
-                message,
-                generation=run.metadata.generation,
-                now=self._clock(),
-            )
-            await self._writer.write(run, run.status.model_copy(update={"conditions": changed}))
-            _logger(run).info("%s", message)
+            await self._writer.write(run, core_status.completed(run, done, self._clock()))
+            _logger(run).info("published in the end: %s", ", ".join(done))
         self._memories.of(run).is_complete = True
 
     async def _failed(self, run: ComponentRun, status: ComponentRunStatus, error: ComponentRunError) -> ComponentRun:
