@@ -40,7 +40,10 @@ def specs(result: Result) -> list[dict[str, Any]]:
             configured(storage={"input": {"tables": [{"source": "in.c-a.b", "columns": "a"}]}}),
             "1: storage.input.tables[0].columns: found a text, expected a list",
         ),
-        (configured(storage={"input": {"tables": [None]}}), "1: storage.input.tables[0]: found null, expected an object"),
+        (
+            configured(storage={"input": {"tables": [None]}}),
+            "1: storage.input.tables[0]: found null, expected an object",
+        ),
         (
             configured(storage={"input": {"files": {"tags": ["a"]}}}),
             "1: storage.input.files: found an object, expected a list",
