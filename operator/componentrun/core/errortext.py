@@ -33,6 +33,7 @@ _IN_FILE: Final = re.compile(r" in /[^ ]*:\d+$| in [A-Z]:\\[^ ]*:\d+$")
 _PHP_PLAIN: Final = re.compile(r"(?:PHP )?(?:Fatal|Parse|Recoverable fatal) error: +(?P<text>.*) in [^ ]+ on line \d+$")
 _JAVA_FRAME: Final = re.compile(r"\tat |\t\.\.\. \d+ |Caused by: |\tSuppressed: ")
 _JAVA_THREAD: Final = re.compile(r'Exception in thread "[^"]*" ')
+_NODE_ERROR: Final = re.compile(r"(?:Uncaught )?[\w.$]*(?:Error|Exception)(?: \[\w+\])?: ")
 _GO_TIME: Final = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d+)? ")
 _RUST: Final = re.compile(r"thread '[^']*'(?: \(\d+\))? panicked at ")
 _RUBY: Final = re.compile(r"\S+:\d+:in .+$")
@@ -54,11 +55,12 @@ def user_error_message(words: str | None) -> str:
     Args:
         words: the end of what the component printed; None if it printed nothing.
     """
-    if not words:
+    words = (words or "").removeprefix(f"{CUT_MARK}\n")
+    if not words.strip():
         return (
             "The component ended with exit code 1 and printed nothing. Its developer should have it say what is wrong."
         )
-    text = error_sentence(words.removeprefix(f"{CUT_MARK}\n"))
+    text = error_sentence(words)
     shown = text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + CUT_MARK
     return f"The component ended with exit code 1: {shown}"
 
@@ -198,7 +200,11 @@ def _node(lines: Sequence[str]) -> _Error | None:
     first = last
     while first and lines[first - 1].startswith(("    at ", "    ... ")):
         first -= 1
-    head = _above(lines, first, _KIND_AND_TEXT.match)
+    before = max((number for number in range(first) if lines[number].startswith("    at ")), default=-1) + 1
+    # The lines of a message may look like errors, so the nearest line that names a class of errors counts first.
+    head = _above(lines[:first], first, _NODE_ERROR.match)
+    if head is None or head < before:
+        head = _above(lines, first, _KIND_AND_TEXT.match)
     if head is None or ": " not in lines[head]:
         return None
     version = _last(lines, lambda line: line.startswith("Node.js v"))

@@ -39,6 +39,6 @@ def test_the_mark_of_what_was_cut_is_not_shown() -> None:
     assert user_error_message("…\nThe password is wrong.").endswith("exit code 1: The password is wrong.")
 
 
-@pytest.mark.parametrize("words", [None, ""])
+@pytest.mark.parametrize("words", [None, "", " \n\n", "…\n  "])
 def test_a_component_that_printed_nothing(words: str | None) -> None:
     assert "printed nothing" in user_error_message(words)
