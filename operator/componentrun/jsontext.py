@@ -15,7 +15,7 @@ from componentrun.documents import parse_portable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Entry", "Kind", "entries", "insertion", "kind_at", "parse_object", "trimmed"]
+__all__ = ["Entry", "Kind", "entries", "insertion", "kind_at", "kind_of", "parse_object", "trimmed"]
 
 Kind = Literal["object", "list", "text", "true or false", "null", "number"]
 _KINDS: Final[dict[str, Kind]] = {
@@ -53,8 +53,13 @@ def parse_object(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise ValueError(f"it is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
     if not isinstance(found, dict):
-        raise ValueError(f"it holds {_FOUND.get(type(found), 'a number')}; expected a JSON object")  # noqa: TRY004 - wrong data
+        raise ValueError(f"it holds {kind_of(found)}; expected a JSON object")  # noqa: TRY004 - wrong data
     return found
+
+
+def kind_of(value: Any) -> str:
+    """What a value of JSON is, in words."""
+    return _FOUND.get(type(value), "a number")
 
 
 def kind_at(text: str, place: int) -> Kind:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun.api.common import API_VERSION
 from componentrun.api.names import MAX_RUN_NAME
 from componentrun.cli.conversionmapping import input_of, output_of
-from componentrun.cli.conversionvalues import EMPTY, kind_of, list_at, object_at
+from componentrun.cli.conversionvalues import EMPTY, list_at, object_at
 from componentrun.cli.errors import BadRequestError
 from componentrun.contract import SECRET_KEY_PREFIX
+from componentrun.jsontext import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.cli.conversionvalues import EMPTY, flag_at, kind_of, list_at, object_at, whole_number
+from componentrun.cli.conversionvalues import EMPTY, flag_at, list_at, object_at, whole_number
+from componentrun.jsontext import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-__all__ = ["EMPTY", "Tell", "flag_at", "kind_of", "list_at", "object_at", "whole_number"]
+from componentrun.jsontext import kind_of
+
+__all__ = ["EMPTY", "Tell", "flag_at", "list_at", "object_at", "whole_number"]
 
 Tell = Callable[[str, str], None]
 """Takes a path and why what is there is left out."""
 
 EMPTY: Final[tuple[Any, ...]] = (None, "", [], {}, False)
 """Values that say nothing."""
-_KINDS: Final = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 _MOST_DIGITS: Final = 18
 _FLAGS: Final = {"1": True, "true": True, "0": False, "false": False}
 
@@ -55,8 +56,3 @@ def whole_number(value: Any) -> Any:
     """The number in a text of digits; any other value as it is."""
     is_whole = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS
     return int(value) if is_whole else value
-
-
-def kind_of(value: Any) -> str:
-    """What a value is, in words."""
-    return _KINDS.get(type(value), "a number")

@@ -20,7 +20,7 @@ from componentrun.cli.parameters import (
     with_parameters,
     written,
 )
-from componentrun.cli.yamltext import documents
+from componentrun.cli.yamltext import RepeatedKeyError, documents
 from componentrun.documents import MAX_DEPTH, is_too_deep
 from componentrun.jsontext import parse_object, trimmed
 
@@ -39,6 +39,7 @@ _CREATE_HINT: Final = "`componentrun submit --dry-run` prints the manifest witho
 _METADATA: Final = frozenset(
     {"name", "generateName", "namespace", "labels", "annotations", "finalizers", "ownerReferences"}
 )  # fmt: skip
+_TEXT: Final = "`spec.configuration.parametersText`"
 _SHOWN: Final = 80
 """Characters of what was found; a line's worth."""
 _WHERE: Final = "where: {column: COLUMN, operator: eq, values: [VALUE]}"
@@ -98,6 +99,8 @@ def parse(text: str, where: str) -> JsonObject:
 
     try:
         found = [document for document in documents(text) if document is not None]
+    except RepeatedKeyError as error:
+        raise BadRequestError(f"{where}, {error}", "remove one of them") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a number and is none
         raise BadRequestError(
             f"{where} is not YAML: {_one_line(str(error))}",
@@ -269,7 +272,11 @@ def check(manifest: JsonObject) -> None:
         ComponentRun.model_validate(manifest)
     except ValidationError as error:
         problems += sentences(error)
-    problems += _combinations(manifest)
+    combined = list(_combinations(manifest))
+    if any(problem.startswith(_TEXT) for problem in combined):
+        # These say more of the text than its lengths do.
+        problems = [problem for problem in problems if not problem.startswith(_TEXT)]
+    problems += combined
     if problems:
         raise BadRequestError(
             f"ComponentRun `{manifest['metadata'].get('name', '')}` is not valid: {'; '.join(problems)}", _CREATE_HINT
@@ -300,7 +307,7 @@ def _combinations(manifest: JsonObject) -> Iterator[str]:
     else:
         yield from problems_of_numbers(image_parameters, "spec.configuration.imageParameters")
     if isinstance(text := configuration.get("parametersText"), str):
-        yield from problems_of_text(text, "spec.configuration.parametersText")
+        yield from problems_of_text(text, _TEXT.strip("`"))
     forms = [name for name in ("parameters", "parametersText", "parametersFrom") if configuration.get(name) is not None]
     if len(forms) > 1:
         yield f"`spec.configuration`: found {' and '.join(f'`{name}`' for name in forms)}, expected at most one of them"

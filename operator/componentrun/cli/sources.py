@@ -12,8 +12,8 @@ from typing import Any
 from componentrun.cli.cluster import JsonObject
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.parameters import json_text
-from componentrun.cli.yamltext import documents
-from componentrun.jsontext import trimmed
+from componentrun.cli.yamltext import RepeatedKeyError, documents
+from componentrun.jsontext import kind_of, trimmed
 
 __all__ = ["again", "local_file", "parameters", "read"]
 
@@ -93,25 +93,23 @@ def parameters(path: Path | None) -> str | None:
         return None
     text = trimmed(_text(path))
     try:
-        found = _read(text, path)
+        found, is_json = _read(text, path)
     except RecursionError as error:
         raise BadRequestError(f"`{path}` is nested too deep to be read", "give deep structures as text") from error
-    if isinstance(found, str):
-        return found
     if not isinstance(found, dict):
         raise BadRequestError(
-            f"`{path}` holds a {type(found).__name__}; expected an object of parameters", '`{"limit": 10}` is one'
+            f"`{path}` holds {kind_of(found) if text else 'nothing'}; expected an object of parameters",
+            '`{"limit": 10}` is one',
         )
-    return json_text(found, "spec.configuration.parameters")
+    return text if is_json else json_text(found, "spec.configuration.parameters")
 
 
-def _read(text: str, path: Path) -> Any:
-    """The text itself if it is an object in JSON, else what it holds."""
+def _read(text: str, path: Path) -> tuple[Any, bool]:
+    """What a text holds, and whether it is JSON."""
     try:
-        found = json.loads(text)
+        return json.loads(text), True
     except ValueError:
-        return _yaml(text, path)
-    return text if isinstance(found, dict) else found
+        return _yaml(text, path), False
 
 
 def _yaml(text: str, path: Path) -> Any:
@@ -119,6 +117,8 @@ def _yaml(text: str, path: Path) -> Any:
 
     try:
         return next(documents(text), None)
+    except RepeatedKeyError as error:
+        raise BadRequestError(f"`{path}`, {error}", "remove one of them") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a number and is none
         raise BadRequestError(
             f"`{path}` is neither JSON nor YAML: {' '.join(str(error).split())}", "check its syntax"

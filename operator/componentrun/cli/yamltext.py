@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["documents"]
+__all__ = ["RepeatedKeyError", "documents"]
+
+
+class RepeatedKeyError(ValueError):
+    """An object has a key twice."""
+
 
 _TAG: Final = "tag:yaml.org,2002:"
 _INTEGER: Final = re.compile(r"[-+]?(0b[0-1_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)\Z")
@@ -27,6 +32,7 @@ def documents(text: str) -> Iterator[Any]:
 
     Raises:
         yaml.YAMLError: it is no YAML.
+        RepeatedKeyError: an object has a key twice, of which one would be lost.
     """
     import yaml  # noqa: PLC0415 - takes a while to load and only files need it
 
@@ -38,7 +44,12 @@ def _loader() -> Any:
     import yaml  # noqa: PLC0415 - likewise
 
     class Loader(yaml.SafeLoader):
-        """Dates stay text."""
+        """Dates stay text, and every key of an object is kept."""
+
+        def construct_mapping(self, node: Any, *, deep: bool = False) -> Any:
+            """The object; called by PyYAML."""
+            _check_keys(node)
+            return super().construct_mapping(node, deep=deep)
 
     replaced = {f"{_TAG}{kind}" for kind in ("timestamp", "int", "float")}
     Loader.yaml_implicit_resolvers = {
@@ -48,3 +59,16 @@ def _loader() -> Any:
     Loader.add_implicit_resolver(f"{_TAG}int", _INTEGER, list("-+0123456789"))
     Loader.add_implicit_resolver(f"{_TAG}float", _NUMBER, list("-+0123456789."))
     return Loader
+
+
+def _check_keys(node: Any) -> None:
+    seen = set()
+    for key, _ in node.value:
+        name = (key.tag, key.value) if isinstance(key.value, str) else None
+        if name in seen:
+            raise RepeatedKeyError(
+                f"line {key.start_mark.line + 1}: it has the key `{key.value[:100]}` twice in one object; expected "
+                "each key once"
+            )
+        if name is not None:
+            seen.add(name)

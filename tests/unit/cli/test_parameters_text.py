@@ -76,6 +76,11 @@ WHOLE = '{"parameters": {"a": 1}, "storage": {"input": {}}}'
     [
         ('{"a": 1, "a": 2}', [], "`spec.configuration.parametersText`: it has the key `a` twice in one object"),
         ("[1]", [], "holds a list; expected an object of parameters"),
+        ("", [], "holds nothing; expected an object of parameters"),
+        ("null", [], "holds null; expected an object of parameters"),
+        ('"a text"', [], "holds a text; expected an object of parameters"),
+        ("5", [], "holds a number; expected an object of parameters"),
+        ("a: 1\nb:\n  c: 1\n  c: 2\n", [], "line 4: it has the key `c` twice in one object; expected each key once"),
         (
             WHOLE,
             [],
@@ -100,6 +105,12 @@ def test_what_can_not_be_the_parameters_is_refused(
     done = world.run("submit", "--image", "a", "--parameters", str(tmp_path / "p.json"), *flags)
     assert (done.exit_code, world.cluster.objects["componentruns"]) == (1, {})
     assert told in done.stderr
+
+
+def test_what_is_wrong_with_a_large_text_is_told_once(world: World, tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text(json.dumps({"a": "x" * 1_048_576}))
+    done = world.run("submit", "--image", "a", "--parameters", str(tmp_path / "p.json"))
+    assert done.stderr.count("`spec.configuration.parametersText`") == 1
 
 
 @pytest.mark.parametrize(
