@@ -28,6 +28,7 @@ from componentrun.core.podfacts import (
 )
 from componentrun.core.results import (
     LOST,
+    MAX_RESULT_MESSAGE,
     START_ERRORS,
     agent_reason,
     ending,
@@ -331,9 +332,9 @@ def _staged_out_badly(pod: PodView) -> Diagnosis | None:
     result = stage_out_result(container)
     if result is not None and not result.ok:
         reason = agent_reason(result.reason, Reason.STAGE_OUT_FAILED)
-        return Diagnosis(
-            reason, f"The output was refused: {excerpt(result.message or 'no reason given')}.", names.STAGE_OUT
-        )
+        # All that is wrong is in there, up to ten errors, so that its author can mend it in one go.
+        said = excerpt(result.message or "no reason given", MAX_RESULT_MESSAGE)
+        return Diagnosis(reason, f"The output was refused: {said}.", names.STAGE_OUT)
     if container is None or container.state != "terminated":
         how = "was still not through when its time was over"
     else:

@@ -133,10 +133,10 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def excerpt(text: str) -> str:
+def excerpt(text: str, limit: int = MAX_EXCERPT) -> str:
     """Somebody else's message as part of a sentence: one line, not too long, without its own full stop."""
     line = " ".join(text.split())
-    line = line if len(line) <= MAX_EXCERPT else line[: MAX_EXCERPT - 1] + CUT_MARK
+    line = line if len(line) <= limit else line[: limit - 1] + CUT_MARK
     return line.rstrip(".")
 
 

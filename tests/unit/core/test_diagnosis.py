@@ -766,3 +766,14 @@ class TestLastWords:
         assert found.last_words is not None
         assert found.last_words.startswith("…x")
         assert found.last_words in found.message
+
+
+def test_all_that_is_wrong_with_the_output_is_told() -> None:
+    wrong = " Also: ".join(
+        f"out/tables/t{number}.csv, line 3: found 4 fields, expected 5." + "x" * 80 for number in range(10)
+    )
+    refused = to_json(StageOutResult(ok=False, reason="OutputInvalid", message=wrong))
+    pod = make_pod(stage_in=done_in(), component=ended(0), stage_out=ended(1, message=refused))
+    found = diagnose(read_pod(pod))
+    assert found.reason is Reason.OUTPUT_INVALID
+    assert found.message == f"The output was refused: {wrong}."
