@@ -14,12 +14,15 @@ import types
 import typing
 from typing import Any, Final, NoReturn, TypeVar
 
-__all__ = ["MAX_DEPTH", "from_json", "is_too_deep", "parse_portable", "to_json"]
+__all__ = ["MAX_DEPTH", "NO_TEXT", "from_json", "is_text", "is_too_deep", "parse_portable", "to_json"]
 
 MAX_DEPTH: Final = 150
 """Levels of lists and objects in what people and components write. pydantic reads 200 and writes 255, and what is kept
 stands some levels deeper: a document that can be written and not be read would be lost to everybody."""
 _TOO_DEEP: Final = f"it is nested too deeply; expected at most {MAX_DEPTH} lists and objects in each other"
+
+NO_TEXT: Final = "it holds half of a surrogate pair (an escape such as `\\ud800` alone), which is no text"
+"""What is wrong with a document that is not `is_text`."""
 
 MAX_VALUES: Final = 500_000
 """In such a document. Each takes its reader up to 200 bytes of memory however short it is, and the operator reads what
@@ -67,6 +70,15 @@ def parse_portable(text: str | bytes, *, refuse_twice: bool = False) -> Any:
     if (found := _values(document)) > MAX_VALUES:
         raise ValueError(f"it holds {found} values; expected at most {MAX_VALUES}")
     return document
+
+
+def is_text(document: Any) -> bool:
+    """Whether JSON that was read can be written as UTF-8. Escapes can say what no text can hold: half a pair."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_too_deep(document: Any) -> bool:

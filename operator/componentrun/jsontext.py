@@ -7,10 +7,11 @@ out of the text and put in, and nothing else is written anew.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from componentrun.documents import parse_portable
+from componentrun.documents import NO_TEXT, is_text, parse_portable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,7 @@ _KINDS: Final[dict[str, Kind]] = {
     "{": "object", "[": "list", '"': "text", "t": "true or false", "f": "true or false", "n": "null",
 }  # fmt: skip
 _SPACES: Final = " \t\r\n"
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _BOM: Final = "\ufeff"
 _FOUND: Final = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 _DECODER: Final = json.JSONDecoder()
@@ -46,7 +48,7 @@ def parse_object(text: str) -> dict[str, Any]:
     """The object that a text holds.
 
     Raises:
-        ValueError: it holds something else, a key twice, or what `parse_portable` refuses.
+        ValueError: it holds something else, a key twice, half of a surrogate pair, or what `parse_portable` refuses.
     """
     try:
         found = parse_portable(text, refuse_twice=True)
@@ -54,6 +56,8 @@ def parse_object(text: str) -> dict[str, Any]:
         raise ValueError(f"it is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
     if not isinstance(found, dict):
         raise ValueError(f"it holds {kind_of(found)}; expected a JSON object")  # noqa: TRY004 - wrong data
+    if _SURROGATE.search(text) and not is_text(found):
+        raise ValueError(NO_TEXT)
     return found
 
 

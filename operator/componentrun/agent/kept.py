@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.agent.folder import FILE, FOLDER, refused, shown
 from componentrun.agent.form import Form
-from componentrun.agent.manifestvalues import NO_TEXT, is_text
 from componentrun.agent.parallel import CONNECTIONS, in_parallel
 from componentrun.agent.progress import say
 from componentrun.contract import OUT_ARTIFACTS, OUT_FILES, OUT_RESULT, OUT_STATE, OUT_TABLES, OUT_USAGE
+from componentrun.documents import NO_TEXT, is_text
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import STAGE_OUT_KEPT
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any
 
+from componentrun.documents import NO_TEXT, is_text
 from componentrun.errors import Reason, UserError
 
 __all__ = [
-    "NO_TEXT",
-    "is_text",
     "kind_of",
     "manifest_flag",
     "manifest_names",
@@ -17,9 +16,6 @@ __all__ = [
     "without_gaps",
     "wrong",
 ]
-
-NO_TEXT: Final = "it holds half of a surrogate pair (an escape such as `\\ud800` alone), which is no text"
-"""What is wrong with a document that is not `is_text`."""
 
 
 def manifest_object(text: bytes, name: str) -> dict[str, Any]:
@@ -46,15 +42,6 @@ def manifest_object(text: bytes, name: str) -> dict[str, Any]:
     if not is_text(raw):
         raise wrong(name, NO_TEXT)
     return raw
-
-
-def is_text(document: Any) -> bool:
-    """Whether JSON that was read can be written as UTF-8. Escapes can say what no text can hold: half a pair."""
-    try:
-        json.dumps(document, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def manifest_names(raw: dict[str, Any], key: str, name: str) -> tuple[str, ...] | None:

@@ -20,7 +20,6 @@ from componentrun.agent.folder import Folder
 from componentrun.agent.form import Form
 from componentrun.agent.kept import keep
 from componentrun.agent.manifest import Manifest, parse_manifest
-from componentrun.agent.manifestvalues import NO_TEXT, is_text
 from componentrun.agent.memory import keep_blocks
 from componentrun.agent.outputs import decide
 from componentrun.agent.outputsizes import output_sizes
@@ -28,7 +27,7 @@ from componentrun.agent.plan import fetch_plan
 from componentrun.agent.progress import WORTH_A_LINE, amount, say
 from componentrun.agent.transfer import Client, Patience
 from componentrun.agent.upload import SMALL_BYTES, Uploaded, upload
-from componentrun.documents import parse_portable
+from componentrun.documents import NO_TEXT, is_text, parse_portable
 from componentrun.errors import Reason, UserError, together
 from componentrun.exchange import STAGE_OUT_RESULT, GrantOut, StageOutPlan, StageOutResult, to_json
 

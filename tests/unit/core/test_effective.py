@@ -10,6 +10,7 @@ from componentrun.columnfacts import ColumnFacts
 from componentrun.core.configfile import state_secrets
 from componentrun.core.effective import EffectiveRun, resolve
 from componentrun.core.image import pull_policy
+from componentrun.core.parameters import parameters_of
 from componentrun.documents import MAX_DEPTH
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Where
@@ -612,3 +613,15 @@ def test_a_component_that_is_not_there_is_a_reason_of_its_own() -> None:
     with pytest.raises(UserError, match="no Component `cleaner`") as caught:
         resolve(make_run(component="cleaner"), None, "lake")
     assert caught.value.reason is Reason.COMPONENT_NOT_FOUND
+
+
+@pytest.mark.parametrize("text", [r'{"#a": "\ud800abc"}', r'{"a": ["\uDFFF"]}', r'{"\ud83d": 1}'])
+def test_parameters_with_half_of_a_surrogate_pair_are_refused(text: str) -> None:
+    run = make_run(configuration={"parametersText": text})
+    with pytest.raises(UserError, match="half of a surrogate pair"):
+        parameters_of(run.spec.configuration)
+
+
+def test_a_whole_surrogate_pair_is_a_character() -> None:
+    run = make_run(configuration={"parametersText": r'{"a": "\ud83d\ude00 \\ud800"}'})
+    assert parameters_of(run.spec.configuration).value == {"a": "\U0001f600 \\ud800"}
