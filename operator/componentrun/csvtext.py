@@ -125,6 +125,8 @@ def read_header(read: Read, size: int, file: str, dialect: Dialect = PLAIN) -> H
         CsvError: the file is empty, the row is malformed or no UTF-8, a column is empty or repeated.
     """
     header = read_first_row(read, size, file, dialect)
+    if header.columns == ("",) and read(1, start_of_text(read)) in {b"\n", b"\r"}:
+        raise CsvError(file, 1, "the line is empty; expected the header line, without empty lines before it")
     check_columns(header.columns, file, 1)
     return header
 

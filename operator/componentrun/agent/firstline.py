@@ -69,7 +69,7 @@ def header_as_row(row: Sequence[str], columns: Sequence[str], path: str) -> str 
     elif sorted(row) == sorted(columns):
         how = "the names of the columns in another order"
     else:
-        how = "the names of the columns in a different case"
+        how = "the names of the columns in a different case or with other blanks"
     return (
         f"{shown(path)}, line 1: {listed(row)} was stored as a row, but it holds {how} that the manifest or the output "
         f"mapping gives ({listed(columns)}). If it is a header line, remove it, or set `has_header` in the manifest."

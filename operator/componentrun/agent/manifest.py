@@ -133,6 +133,9 @@ def _passed_over(raw: dict[str, Any], name: str) -> str | None:
 def _metadata(raw: dict[str, Any], name: str) -> dict[str, str]:
     """Of the table: a list of `key` and `value`, an object, a description, or several of these."""
     told: dict[str, str] = {}
+    description = raw.get("description") or None
+    if isinstance(description, dict | list):
+        raise wrong(name, f"`description` is {kind_of(description)}, expected a text")
     try:
         # PHP writes an empty object as an empty list.
         told |= read_metadata(without_gaps(raw.get("metadata")) or [])
@@ -140,7 +143,7 @@ def _metadata(raw: dict[str, Any], name: str) -> dict[str, str]:
         if not isinstance(table, dict):
             raise wrong(name, f"`table_metadata` is {kind_of(table)}, expected an object")
         told |= texts(table, "table_metadata")
-        told |= texts({DESCRIPTION_KEY: raw.get("description") or None}, "description")
+        told |= texts({DESCRIPTION_KEY: description}, "description")
     except ValueError as error:
         raise wrong(name, f"`metadata`: {error}") from error
     return told

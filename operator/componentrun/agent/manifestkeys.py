@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from componentrun.agent.folder import shown
 from componentrun.agent.manifestvalues import without_gaps, wrong
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ _DELETE: Final = ("where_filters", "changed_since", "changed_until")
 _FILTER: Final = ("column", "operator", "values_from_set", "values_from_workspace", "values_from_storage")
 
 _MOST_TOLD: Final = 10
+_LONGEST: Final = 80
+"""Characters of a key or a name in a message."""
 _LIKE_BASE: Final = 0.75
 _LONGEST_LIKE_BASE: Final = 5
 """`sybase` is a database."""
@@ -57,7 +60,7 @@ def check_table_keys(raw: dict[str, Any], name: str) -> None:
         for where, entry in _entries(metadata, "`[{}]`"):
             _check(entry, _ENTRY, f"{name}: `column_metadata` of `{column}`: {where}", _INPUT_ENTRY)
     for where, column in _entries(raw.get("schema"), "`schema[{}]`"):
-        _check_column(column, f"{name}: {where} (`{column.get('name')}`)")
+        _check_column(column, f"{name}: {where} (`{_cut(str(column.get('name')))}`)")
     for where, part in _entries(raw.get("delete_where"), "`delete_where[{}]`"):
         _check(part, _DELETE, f"{name}: {where}")
         for inner, item in _entries(part.get("where_filters"), f"{where[:-1]}.where_filters[{{}}]`"):
@@ -81,9 +84,10 @@ def input_keys(raw: dict[str, Any], name: str, what: str) -> str | None:
     if not found:
         return None
     told = ", ".join(f"`{key}`" for key in found[:_MOST_TOLD])
+    describe, were = ("describes", "was") if len(found) == 1 else ("describe", "were")
     return (
-        f"{name}: {told} describe an input {what} and were ignored. Remove them from the manifest of an output: "
-        "the output's own name and the output mapping say where it goes."
+        f"{name}: {told} {describe} an input {what} and {were} ignored. Remove them from the manifest of an "
+        "output: the output's own name and the output mapping say where it goes."
     )
 
 
@@ -108,12 +112,17 @@ def _check(raw: dict[str, Any], known: Collection[str], where: str, also: Collec
 
 
 def _told(strange: list[str], known: Collection[str]) -> str:
-    nearest = {key: _nearest(key, known) for key in strange[:_MOST_TOLD]}
-    told = ", ".join(f"`{key}`" + (f" (did you mean `{near}`?)" if near else "") for key, near in nearest.items())
+    nearest = {key: _nearest(key[:_LONGEST], known) for key in strange[:_MOST_TOLD]}
+    told = ", ".join(f"`{_cut(key)}`" + (f" (did you mean `{near}`?)" if near else "") for key, near in nearest.items())
     more = f" and {len(strange) - _MOST_TOLD} more" if len(strange) > _MOST_TOLD else ""
     # If each has a suggestion, the list of known keys is not needed.
     expected = "" if all(nearest.values()) else f"; expected {', '.join(f'`{key}`' for key in known)}"
     return f"unknown key{'s' if len(strange) > 1 else ''} {told}{more}{expected}"
+
+
+def _cut(text: str) -> str:
+    """Text of a manifest as a message may hold it."""
+    return shown(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
 
 
 def _nearest(key: str, known: Collection[str]) -> str | None:

@@ -266,3 +266,22 @@ def test_whatever_the_library_writes_of_a_file_is_accepted(
     manifest = parse_file_manifest(json.dumps(file.get_manifest_dictionary(kind)).encode(), "out/files/a.manifest")
     assert (manifest.permanent or False) == permanent
     assert (manifest.warning is not None) == (kind == "in")
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        ({"k" * 3000: 1}, f"unknown key `{'k' * 80}…`;"),
+        ({"primary_key\n\x07s": ["id"]}, r"unknown key `primary_key\n\x07s` (did you mean `primary_key`?)"),
+        ({"schema": [{"name": "c" * 3000, "x": 1}]}, f"`schema[0]` (`{'c' * 80}…`): unknown key `x`"),
+        ({"description": ["x"]}, f"{FILE}: `description` is a list, expected a text"),
+    ],
+)
+def test_a_message_holds_no_more_of_a_manifest_than_a_person_reads(raw: Any, told: str) -> None:
+    assert told in refusal(raw)
+
+
+def test_one_key_of_an_input_describes_it() -> None:
+    warning = parse_manifest(json.dumps({"id": "in.c-a.b"}).encode(), FILE).warning
+    assert warning is not None
+    assert "`id` describes an input table and was ignored" in warning

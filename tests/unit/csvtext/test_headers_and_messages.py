@@ -38,8 +38,10 @@ def test_a_header_is_read_with_the_place_where_the_data_begins(
     ("data", "message"),
     [
         (b"", "t.csv: the file is empty; expected a header line"),
+        (b"\na,b\n", "t.csv, line 1: the line is empty; expected the header line, without empty lines before it"),
+        (b"\xef\xbb\xbf\r\na,b\r\n", "t.csv, line 1: the line is empty; expected the header line"),
         (b"\xef\xbb\xbf", "t.csv: the file is empty"),
-        (b"\n1\n", "t.csv, line 1: the name of column 1 is empty"),
+        (b"\n1\n", "t.csv, line 1: the line is empty; expected the header line"),
         (b"a,,c\n", "t.csv, line 1: the name of column 2 is empty"),
         (b"a,b,\n", "t.csv, line 1: the name of column 3 is empty"),
         (b"a,b,a\n", "t.csv, line 1: column `a` is there twice"),
