@@ -66,20 +66,21 @@ class PodCache:
         """The operator has deleted this pod: that it goes is no surprise."""
         self._dismissed.add(uid)
 
-    def doubtful(self, run: Key, run_uid: str, *, is_over: bool) -> list[tuple[str, PodView]]:
-        """Pods that are said to be gone, of which no plan asks any more, each with the uid of its run.
+    def doubtful(self, run: Key, run_uid: str, *, before_attempt: int) -> list[tuple[str, PodView]]:
+        """Pods that are said to be gone and that no plan asks about, each with the uid of its run.
 
-        Those that may still run keep a place. Those of a run that has ended would be left behind: only the operator
-        deletes them.
+        Those that may still run keep a place. Those of earlier attempts, or of a run that has ended, would be left
+        behind: only the operator deletes them.
 
         Args:
             run: its name.
             run_uid: of the run that has the name now; empty: none has.
-            is_over: whether that one has ended.
+            before_attempt: plans ask about pods of this attempt of that run, and of later ones.
         """
         doubtful = []
         for uid, pod in self._pods.get(run, {}).items():
-            if not pod.view.gone or pod.view.confirmed or (pod.run_uid == run_uid and not is_over):
+            is_asked_about = pod.run_uid == run_uid and pod.view.attempt >= before_attempt
+            if not pod.view.gone or pod.view.confirmed or is_asked_about:
                 continue
             if occupies(pod.view) or (pod.run_uid == run_uid and uid not in self._dismissed):
                 doubtful.append((pod.run_uid, pod.view))

@@ -6,6 +6,7 @@ Nothing is decided here. Every action may be repeated, so after any error, and a
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -141,7 +142,7 @@ class Reconciler:
     async def _without_run(self, key: Key) -> float | None:
         """There is no run of the name, or none of ours: its pods go, and nothing of it is kept."""
         if self.active:
-            await self._pods.confirm(key, "", is_over=False)
+            await self._pods.confirm(key, "")
             await self._remover.sweep(key)
         self._memories.forget(key)
         self._publisher.forget(key)
@@ -152,7 +153,8 @@ class Reconciler:
     async def _bring_further(self, key: Key, run: ComponentRun) -> float | None:
         """Plan and act; seconds until the next look."""
         was_over = core_status.is_terminal(run.status)
-        await self._pods.confirm(key, run.metadata.uid, is_over=was_over)
+        last = run.status.attempts[-1].number if run.status.attempts else 0
+        await self._pods.confirm(key, run.metadata.uid, before_attempt=sys.maxsize if was_over else last)
         await self._remover.sweep(key, but=run.metadata.uid)  # of an earlier run of the name
         known = await self._with_references(key, run)
         if known is None:
