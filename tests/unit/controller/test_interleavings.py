@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from componentrun.api.names import MANAGED_BY, MANAGED_BY_LABEL
+import pytest
+
+from componentrun.api.names import MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_LABEL
+from componentrun.controller.caches import Key
 from tests.unit.controller.fakes import NAMESPACE, FakeKube, FakeOperator, World, Writes
+from tests.unit.controller.watched import CONFIGURATION, Watched
 
 
 class PodThatGoesWhenItIsRead(FakeKube):
@@ -63,3 +67,46 @@ class TestAPodOfAnEarlierAttemptThatLosesItsLabels:
         assert world.kube.objects["pods", NAMESPACE, "a-1"]["metadata"].get("labels", {}).items() >= {
             (MANAGED_BY_LABEL, MANAGED_BY)
         }
+
+
+async def restarted_behind_a_deletion(world: Watched, *, made_anew: bool, kind: str) -> FakeOperator:
+    """An operator that starts when the run `a` is deleted and its component still runs."""
+    spec: dict[str, Any] = {"configuration": CONFIGURATION} if kind == "group" else {}
+    world.max_running = 1 if kind == "limit" else None
+    world.add_run("a", **spec)
+    operator = FakeOperator(world)
+    await operator.live(1)
+    assert world.phase("a") == "Running"
+    del world.kube.objects["componentruns", NAMESPACE, "a"]
+    world.add_run("b", **spec)
+    if made_anew:
+        world.add_run("a", **spec)
+    later = FakeOperator(world)
+    await later.start()
+    return later
+
+
+class TestAnOperatorThatStartsBehindTheDeletionOfARun:
+    @pytest.mark.parametrize("made_anew", [False, True])
+    @pytest.mark.parametrize("kind", ["group", "limit"])
+    async def test_keeps_the_place_of_its_pod_that_still_runs(self, kind: str, made_anew: bool) -> None:  # noqa: FBT001
+        world = Watched()
+        later = await restarted_behind_a_deletion(world, made_anew=made_anew, kind=kind)
+        assert later.queues.turn(Key(NAMESPACE, "b")).verdict == "wait"
+        await later.live(30)
+        assert world.most == 1, "two components at once"
+        assert world.phase("b") == "Succeeded"
+        assert world.kube.of("pods") == []
+
+    async def test_keeps_none_for_the_pod_of_another_operators_run(self) -> None:
+        world = Watched()
+        world.max_running = 1
+        world.add_run("a")
+        await FakeOperator(world).live(1)
+        world.kube.change("componentruns", "a", {"metadata": {"labels": {OPERATOR_LABEL: "another"}}})
+        world.add_run("b")
+        later = FakeOperator(world)
+        await later.start()
+        assert later.queues.turn(Key(NAMESPACE, "b")).verdict == "start"
+        await later.live(1)
+        assert world.phase("b") == "Running"

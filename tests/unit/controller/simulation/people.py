@@ -85,7 +85,7 @@ class People:
                 "backoff": {"initial": "1s", "max": "4s"},
                 "afterStart": list(plan.after_start),
             },
-            "suspend": plan.suspend,
+            "suspend": plan.suspend and self._server.now() < self._schedule.ends,
         }
         spec |= {"timeout": plan.timeout} if plan.timeout else {}
         spec |= {"ttlAfterFinished": plan.ttl} if plan.ttl else {}
