@@ -15,8 +15,9 @@ from e2e.cluster import connection as cluster
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import say
 from e2e.faults.wire import Wire
-from e2e.install import NAMESPACE, install
-from e2e.soak.report import Report, look_at
+from e2e.install import install
+from e2e.soak.parts import Restarts, kill_parts, look
+from e2e.soak.report import Report, add_times, look_at
 from e2e.soak.tenants import Edited, Hanging, Steady
 from e2e.soak.watching import FirstPods
 from e2e.tenant.tenant import TERMINAL, phase_of
@@ -61,48 +62,44 @@ def soak(connection: Connection, image: str, minutes: float, kill_every: float) 
     edited.quota(3)
     pods = FirstPods(steady.tenant)
     pods.start()
+    restarts = Restarts()
+    restarts.start(look(steady.tenant))
     workers = (steady, hanging, edited)
     for worker in workers:
         worker.start()
-    kills = _kill_now_and_then(steady.tenant, minutes * 60, kill_every)
+    kills = _kill_now_and_then(steady.tenant, restarts, minutes * 60, kill_every)
     for worker in workers:
         worker.stop()
-    report = Report(minutes, kills)
-    look_at(report, steady.tenant, steady.submitted, pods.seen)
-    for worker in (hanging, edited):
-        ended = [run for run in worker.runs() if phase_of(run) in TERMINAL]
-        report.others[worker.tenant.namespace] = dict(Counter(run["status"].get("reason", "") for run in ended))
+    report = Report(minutes, len(kills), skipped=steady.skipped)
+    look_at(report, steady.tenant, steady.submitted)
+    add_times(report, steady.submitted, pods.seen, kills)
+    restarts.note(look(steady.tenant))
+    report.unexpected_restarts, report.problems = restarts.counts, report.problems + restarts.problems
+    for other in (hanging, edited):
+        ended = [run for run in other.runs() if phase_of(run) in TERMINAL]
+        report.others[other.tenant.namespace] = dict(Counter(run["status"].get("reason", "") for run in ended))
+    report.disturbances = {"hangs": hanging.hangs, "edits": edited.edits}
     report.problems += [f"{steady.tenant.namespace}: {refused}" for refused in steady.refused]
+    report.problems += [
+        f"{worker.tenant.namespace} ended early: {worker.broken}" for worker in workers if worker.broken
+    ]
+    report.problems += [f"there were no {what}" for what, count in report.disturbances.items() if not count]
     for worker in workers:
         worker.tenant.delete()
     return report
 
 
-def _kill_now_and_then(tenant: Tenant, seconds: float, every: float) -> int:
-    """Kill the operator that works and the collector each time; how often."""
-    kills, end = 0, time.monotonic() + seconds
+def _kill_now_and_then(tenant: Tenant, restarts: Restarts, seconds: float, every: float) -> list[float]:
+    """Kill the operator that works and the collector each time; when, in seconds of the monotonic clock."""
+    kills: list[float] = []
+    end = time.monotonic() + seconds
     while time.monotonic() + every < end:
         time.sleep(every)  # the soak's own rhythm, no condition to wait for
-        for pod in (_working_operator(tenant), *_pods(tenant, "collector")):
-            tenant.kubectl("delete", "pod", pod, "-n", NAMESPACE, "--grace-period=0", "--force", "--wait=false")
-        kills += 1
-        say(f"kill {kills}: operator and collector; {end - time.monotonic():.0f} s to go")
+        kills.append(time.monotonic())
+        kill_parts(tenant, restarts)
+        say(f"kill {len(kills)}: operator and collector; {end - time.monotonic():.0f} s to go")
     time.sleep(max(end - time.monotonic(), 0))
     return kills
-
-
-def _working_operator(tenant: Tenant) -> str:
-    """The pod that holds the Lease; where there is none, the only one."""
-    pods = _pods(tenant, "operator")
-    path = "jsonpath={.items[*].spec.holderIdentity}"
-    holders = tenant.kubectl("get", "leases", "-n", NAMESPACE, f"--output={path}").stdout
-    return next((pod for pod in pods if pod in holders), pods[0])
-
-
-def _pods(tenant: Tenant, part: str) -> list[str]:
-    selector = f"app.kubernetes.io/component={part}"
-    listed = tenant.kubectl("get", "pods", "-n", NAMESPACE, "-l", selector, "--output=name").stdout
-    return [line.removeprefix("pod/") for line in listed.splitlines()]
 
 
 if __name__ == "__main__":

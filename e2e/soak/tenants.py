@@ -16,6 +16,8 @@ from componentrun.api.names import KUEUE_QUEUE_LABEL, MANAGED_BY_LABEL, RUN_LABE
 from e2e.tenant.tenant import TERMINAL, phase_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from e2e.faults.wire import Wire
     from e2e.tenant import Tenant
 
@@ -25,8 +27,9 @@ LINES: Final = 40
 LINES_A_SECOND: Final = 10
 ROWS: Final = 25
 TABLE: Final = "out.c-soak.rows"
-_MOST_UNFINISHED: Final = 8
-"""Runs of the steady tenant at a time: a small node must never be the reason why a pod waits."""
+_MOST_PODS: Final = 8
+"""Runs of the steady tenant that have a pod at a time: a small node must never be the reason why a pod waits. Those
+that still wait for a pod don't count: a tenant that stops to create runs while none starts would not notice it."""
 
 
 @dataclass
@@ -47,6 +50,8 @@ class _Worker:
     stopped: threading.Event = field(default_factory=threading.Event)
     refused: list[str] = field(default_factory=list)
     """Requests that the API server refused, and why."""
+    broken: str = ""
+    """Error that ended the thread early."""
 
     def start(self) -> None:
         """Begin."""
@@ -68,6 +73,9 @@ class _Worker:
                 self.step()
             except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError) as error:
                 self.refused.append(str(error).splitlines()[0])
+            except Exception as error:  # noqa: BLE001 - the top of a thread: the report says that it ended
+                self.broken = repr(error)
+                return
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs of the tenant."""
@@ -81,16 +89,24 @@ class _Worker:
         return sum(phase_of(run) not in TERMINAL for run in self.runs())
 
 
+def has_pod(run: Mapping[str, Any]) -> bool:
+    """Whether the run has started and not ended."""
+    return bool((run.get("status") or {}).get("attempts")) and phase_of(run) not in TERMINAL
+
+
 @dataclass
 class Steady(_Worker):
     """Creates runs that print lines and runs that write a table, in turn."""
 
     image: str = ""
     submitted: list[Submitted] = field(default_factory=list)
+    skipped: int = 0
+    """Steps in which no run was created."""
 
     def step(self) -> None:
-        """Create one run, unless enough of them are under way."""
-        if self.unfinished() >= _MOST_UNFINISHED:
+        """Create one run, unless enough of them have a pod."""
+        if sum(has_pod(run) for run in self.runs()) >= _MOST_PODS:
+            self.skipped += 1
             return
         kind = "rows" if len(self.submitted) % 2 else "chatty"
         output = {"tables": [{"source": "result.csv", "destination": TABLE, "incremental": True}]}
@@ -110,6 +126,8 @@ class Hanging(_Worker):
     most: int = 60
     answers_for: float = 15
     hangs_for: float = 75
+    hangs: int = 0
+    """How often the store began to hang."""
     _since: float = field(default_factory=time.monotonic)
     _hangs: bool = False
 
@@ -118,6 +136,7 @@ class Hanging(_Worker):
         assert self.wire is not None
         if time.monotonic() - self._since > (self.hangs_for if self._hangs else self.answers_for):
             self._hangs, self._since = not self._hangs, time.monotonic()
+            self.hangs += self._hangs
             (self.wire.hang if self._hangs else self.wire.mend)()
         for _ in range(self.most - self.unfinished()):
             output = {"tables": [{"source": "result.csv", "destination": TABLE}]}
@@ -136,6 +155,8 @@ class Edited(_Worker):
 
     image: str = ""
     most: int = 12
+    edits: int = 0
+    """How many labels were edited."""
     moments: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - a test's choice
 
     def quota(self, pods: int) -> None:
@@ -152,6 +173,7 @@ class Edited(_Worker):
             self.tenant.run(self.image, "sleep-for", "3", ttlAfterFinished="30s")
         if open_runs:
             self._edit(self.moments.choice(open_runs))
+            self.edits += 1
 
     def _edit(self, name: str) -> None:
         edit = self.moments.choice(("queue", "no queue", "managed-by", "run"))

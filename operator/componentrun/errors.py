@@ -60,8 +60,8 @@ class Reason(StrEnum):
     TERMINATING = "Terminating"
     """It was decided to stop the component (timeout or cancel); it may still end by itself within its grace."""
     UNSUPPORTED_VALUE = "UnsupportedValue"
-    """The run, or what it names, holds a value or a field that this release of the operator does not know. It is left
-    as it is until a release that knows it goes on."""
+    """The run, its Component or its Storage holds a value or a field that this release of the operator does not know.
+    The operator leaves the run unchanged until a release that knows the value is installed."""
 
     # The end
     SUCCEEDED = "Succeeded"

@@ -23,7 +23,7 @@ USED: Final[dict[str, Rights]] = {
         ("componentruns", "list"): _RESYNC,
         ("componentruns", "watch"): _WATCH,
         ("componentruns", "delete"): ("controller/reconciler.py", "self._kube.delete(RUNS, "),
-        ("componentruns/status", "patch"): ("controller/statuswriter.py", 'metadata.name, body, "status")'),
+        ("componentruns/status", "patch"): ("controller/statuswriter.py", 'kube.patch(RUNS, *key, body, "status")'),
         ("components", "get"): ("controller/references.py", "self._kube.get(COMPONENTS, "),
         ("components", "list"): _RESYNC,
         ("components", "watch"): _KOPF,
@@ -69,5 +69,6 @@ LEASE: Final[Rights] = {
     ("leases", "create"): ("controller/lease.py", "self._kube.create(LEASES, "),
     ("leases", "get"): ("controller/lease.py", "self._kube.get(LEASES, "),
     ("leases", "patch"): ("controller/lease.py", "self._kube.patch(LEASES, "),
+    ("pods", "get"): ("controller/lease.py", "self._kube.get(PODS, "),
 }
 """Of an operator that is one of several, in its own namespace."""

@@ -17,6 +17,7 @@ import yaml
 from componentrun.collector import settings as collector_settings
 from componentrun.collector.authority import Authority
 from componentrun.controller import settings as operator_settings
+from componentrun.core import leaseholder
 from componentrun.maintenance import settings as maintenance_settings
 from componentrun.nodelogs import settings as nodelogs_settings
 from componentrun.nodelogs.certificate import Certificate
@@ -265,6 +266,15 @@ class TestSettings:
         (role,) = of_kind(documents, "Role")
         assert role["metadata"]["namespace"] == lease.namespace
         assert role["rules"][1]["resourceNames"] == [lease.name]
+
+    def test_several_operators_know_each_others_pods(self, rendered: Chart) -> None:
+        container = operator_container(rendered.render("operator.replicas=2"))
+        fields = {
+            item["name"]: item.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath") for item in container["env"]
+        }
+        assert fields["COMPONENTRUN_POD_NAME"] == "metadata.name"
+        assert fields["COMPONENTRUN_POD_UID"] == "metadata.uid"
+        assert container["name"] == leaseholder.CONTAINER, "the others look for its status by this name"
 
     def test_agents_log_in_where_the_operator_does(self, rendered: Chart) -> None:
         documents = rendered.render("imagePullSecrets[0].name=one", "imagePullSecrets[1].name=two")

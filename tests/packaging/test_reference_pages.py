@@ -1,4 +1,4 @@
-"""The pages of docs/reference that name tests: each must be there, or a line of theirs is held by nothing."""
+"""Pages that name other things: tests named in docs/reference exist, and the list of decision records is complete."""
 
 from __future__ import annotations
 
@@ -38,3 +38,9 @@ def test_every_line_names_a_test_or_says_why_not(page: str) -> None:
     silent = [row for row in rows if not NAMED.search(row)]
     assert all(row.rstrip(" |").rpartition("| ")[2] for row in silent)
     assert len(silent) < 5, silent
+
+
+def test_the_list_of_decision_records_has_each_of_them_and_nothing_else() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", (folder / "README.md").read_text())
+    assert listed == sorted(path.name for path in folder.glob("0*.md"))

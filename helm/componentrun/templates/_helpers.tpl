@@ -170,6 +170,16 @@ spec:
               valueFrom:
                 fieldRef:
                   fieldPath: status.podIPs
+            {{- if .replicas }}
+            - name: COMPONENTRUN_POD_NAME
+              valueFrom:
+                fieldRef:
+                  fieldPath: metadata.name
+            - name: COMPONENTRUN_POD_UID
+              valueFrom:
+                fieldRef:
+                  fieldPath: metadata.uid
+            {{- end }}
             {{- if gt $shards 1 }}
             - name: COMPONENTRUN_COLLECTOR_SHARD
               valueFrom:

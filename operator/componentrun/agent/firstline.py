@@ -1,6 +1,6 @@
-"""What the first line of a well-formed file says about it that its writer probably did not mean. Pure.
+"""Warnings about the first line of a well-formed output file that is probably not what its author meant. Pure.
 
-Nothing is refused here: each of these may be right. It is stored, and a warning shows the line.
+Nothing is refused, because each of these may be right: the file is stored, and a warning shows the line.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SHOWN: Final = 80
 
 
 def doubtful_content(read: Read, columns: Sequence[str], delimiter: str, path: str) -> str | None:
-    """A warning where a file looks like a web page, or like a table with another delimiter.
+    """Return a warning if a file looks like a web page, or like a table with another delimiter.
 
     Args:
         read: the file, as it is.
@@ -39,8 +39,8 @@ def doubtful_content(read: Read, columns: Sequence[str], delimiter: str, path: s
     line = _shown(begins.removeprefix(_BOM.encode()).lstrip().partition(b"\n")[0].decode("utf-8", "replace"))
     if _PAGE.match(begins.removeprefix(_BOM.encode())):
         return (
-            f"{shown(path)}, line 1: it begins like a web page or XML: `{line}`. It was stored as a table all the "
-            "same. Did the component save the error page of a server?"
+            f"{shown(path)}, line 1: it begins like a web page or XML: `{line}`. It was stored as a table "
+            "anyway. Did the component save the error page of a server?"
         )
     if len(columns) != 1:
         return None
@@ -49,13 +49,13 @@ def doubtful_content(read: Read, columns: Sequence[str], delimiter: str, path: s
         return None
     return (
         f"{shown(path)}, line 1: the table has the single column `{_shown(columns[0])}`, which holds "
-        f"{DELIMITER_NAMES[other]}. If that separates the columns, say `delimiter` in the manifest or the output "
+        f"{DELIMITER_NAMES[other]}. If that separates the columns, set `delimiter` in the manifest or the output "
         "mapping."
     )
 
 
 def header_as_row(row: Sequence[str], columns: Sequence[str], path: str) -> str | None:
-    """A warning where the first row is kept as data and reads like a header line.
+    """Return a warning if the first row looks like a header line although it is stored as data.
 
     Args:
         row: values of the first row.
@@ -65,29 +65,28 @@ def header_as_row(row: Sequence[str], columns: Sequence[str], path: str) -> str 
     if len(row) != len(columns) or sorted(map(_plain, row)) != sorted(map(_plain, columns)):
         return None
     if list(row) == list(columns):
-        how = "is exactly the columns"
+        how = "exactly the columns"
     elif sorted(row) == sorted(columns):
-        how = "holds the names of the columns in another order"
+        how = "the names of the columns in another order"
     else:
-        how = "holds the names of the columns in other letters"
+        how = "the names of the columns in a different case"
     return (
-        f"{shown(path)}, line 1: {listed(row)} {how} that its manifest or the output mapping gives "
-        f"({listed(columns)}), and was stored as a row. If it is a header line, leave it out, or say `has_header` in "
-        "the manifest."
+        f"{shown(path)}, line 1: {listed(row)} was stored as a row, but it holds {how} that the manifest or the output "
+        f"mapping gives ({listed(columns)}). If it is a header line, remove it, or set `has_header` in the manifest."
     )
 
 
 def other_names(header: Sequence[str], columns: Sequence[str], path: str) -> str:
-    """A warning that a header's names were not taken.
+    """Return a warning that the names in a header line were not used.
 
     Args:
         header: names in the header line.
-        columns: names that were taken, as many.
+        columns: names that are used instead, equally many.
         path: for messages.
     """
     return (
-        f"{shown(path)}, line 1: its header says {listed(header)}; the names of its manifest or the output mapping "
-        f"were taken, {listed(columns)}, because the manifest says `has_header`. Write the same names in both."
+        f"{shown(path)}, line 1: the header names {listed(header)}; the table got the names of the manifest or the "
+        f"output mapping, {listed(columns)}, because the manifest has `has_header`. Use the same names in both."
     )
 
 

@@ -1,8 +1,8 @@
-"""Files that a component has compressed, read as what they hold: gzip or zstd, known by their first bytes.
+"""Decompresses output files as a stream: gzip or zstd, detected by their first bytes.
 
-No CSV begins with these bytes, because they are no UTF-8; so names say nothing, and a file may be compressed or not
-under any. Nothing is unpacked to the disk. A file is read once to learn how much it holds, within what the run may
-store, and once more while its rows are uploaded; little of it is in memory at a time.
+No CSV begins with these bytes, because they are not valid UTF-8, so the name of a file does not matter. Nothing is
+written to disk. A file is decompressed once to determine its size, up to the limit of the run, and once more while its
+rows are uploaded; only a small part is in memory at a time.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _GZIP_WINDOW: Final = 31
 
 
 class Content(Protocol):
-    """Bytes of a file, as they are or as they were before they were compressed."""
+    """Content of a file, raw or decompressed."""
 
     @property
     def size(self) -> int:
-        """How many there are."""
+        """Size in bytes."""
 
     def read(self, length: int, offset: int) -> bytes:
-        """Some of them; fewer than `length` only at the end."""
+        """Read bytes; returns fewer than `length` only at the end."""
 
 
 def encoding_of(read: Read) -> str | None:
-    """How a file is compressed; None: it is not."""
+    """The compression of a file; None if it is not compressed."""
     begins = read(_LONGEST_MARK, 0)
     return next((encoding for mark, encoding in _MARKS.items() if begins.startswith(mark)), None)
 
@@ -54,13 +54,13 @@ def without_suffix(name: str) -> str:
 
 
 def inflated_size(file: Content, encoding: str, path: str, most: int | None) -> int:
-    """How many bytes a compressed file holds.
+    """The decompressed size of a file, in bytes.
 
     Args:
-        file: as it is.
+        file: the compressed file.
         encoding: see `encoding_of`.
         path: for messages.
-        most: bytes that it may hold; None: any number.
+        most: maximum size; None: no limit.
 
     Raises:
         UserError: (OutputInvalid) it holds more, or is broken.
@@ -78,12 +78,12 @@ def inflated_size(file: Content, encoding: str, path: str, most: int | None) -> 
 
 
 class Inflated:
-    """What a compressed file holds, for readers that go from its begin to its end.
+    """Decompressed content of a file, for sequential reading.
 
-    Who goes back further than to the last place that was asked for has the file unpacked anew.
+    Reading before the last offset decompresses the file again from its start.
 
     Args:
-        file: as it is.
+        file: the compressed file.
         encoding: see `encoding_of`.
         path: for messages.
         size: see `inflated_size`.
@@ -98,7 +98,7 @@ class Inflated:
         self._restart()
 
     def read(self, length: int, offset: int) -> bytes:
-        """Bytes of it; fewer than `length` only at its end.
+        """Read bytes; returns fewer than `length` only at the end.
 
         Raises:
             UserError: (OutputInvalid) it is broken.
@@ -106,7 +106,7 @@ class Inflated:
         if offset < self._offset:
             self._restart()
         while self._offset + len(self._window) < offset + length:
-            # What is before the place that is asked for is not kept.
+            # Content before the requested offset is dropped.
             gone = min(offset - self._offset, len(self._window))
             del self._window[:gone]
             self._offset += gone
@@ -124,14 +124,14 @@ class Inflated:
 
 
 def _blocks(file: Content, encoding: str, path: str) -> Iterator[bytes]:
-    """What the file holds, a little at a time. Several compressed files one after the other are one."""
+    """Yield the decompressed content in blocks. Several compressed files one after the other count as one."""
     frame: _Frame | None = None
     begun = False
     for place in range(0, file.size, _CHUNK_BYTES):
         data = file.read(_CHUNK_BYTES, place)
         while data:
             if frame is None:
-                # Behind the last one, zeros fill a block of a tape.
+                # Zeros after the last part are padding, as gzip accepts them.
                 data = data.lstrip(b"\0") if begun else data
                 if not data:
                     break
@@ -156,13 +156,13 @@ def _broken(path: str, encoding: str, problem: str) -> UserError:
 
 
 class _Frame:
-    """One compressed file, or part of one."""
+    """One gzip member or zstd frame."""
 
     def __init__(self, engine: Any, error: type[Exception]) -> None:
         self._engine = engine
         self._error = error
         self.behind = b""
-        """What was given and is not part of it."""
+        """Input that follows the end of this frame."""
 
     @property
     def ended(self) -> bool:
@@ -170,7 +170,7 @@ class _Frame:
         return bool(self._engine.eof)
 
     def add(self, data: bytes) -> Iterator[bytes]:
-        """Take some of it; gives what that holds."""
+        """Decompress more input."""
         self.behind = b""
         while True:
             try:
@@ -182,7 +182,7 @@ class _Frame:
             if self.ended:
                 self.behind = self._engine.unused_data
                 return
-            # zlib hands back what it had no room for, zstd keeps it.
+            # zlib returns input that it did not process, zstd keeps it.
             data = getattr(self._engine, "unconsumed_tail", b"")
             if not data and len(block) < _BLOCK_BYTES:
                 return

@@ -1,6 +1,6 @@
-"""Which keys manifests may have, and what is said of others: refused with the nearest known one. Pure.
+"""Checks the keys of manifests: unknown keys are refused, and the message suggests the nearest known one. Pure.
 
-A key that is not known would change nothing, and nobody would notice: `primary_keys` makes no primary key.
+Otherwise a misspelt key would have no effect and nobody would notice: `primary_keys` sets no primary key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _INPUT: Final = frozenset({
     "id", "uri", "name", "created", "last_change_date", "last_import_date", "rows_count", "data_size_bytes", "is_alias",
     "attributes", "indexed_columns", "source_table", "size_bytes", "max_age_days", "is_sliced", "s3", "abs", "gcs",
 })  # fmt: skip
-"""Keys of the manifests of inputs, which components copy to their outputs; they say nothing of an output."""
+"""Keys of input manifests, which components copy to their outputs. They have no meaning for an output."""
 _COLUMN: Final = ("name", "data_type", "nullable", "primary_key", "distribution_key", "description", "metadata")
 _TYPE: Final = ("type", "length", "default")
 _BASE: Final = ("base",)
@@ -41,14 +41,14 @@ _LONGEST_LIKE_BASE: Final = 5
 
 
 def check_table_keys(raw: dict[str, Any], name: str) -> None:
-    """Refuse keys of a table's manifest that nobody knows, at any depth.
+    """Refuse unknown keys of a table's manifest, at any depth.
 
     Args:
-        raw: the manifest. Values of the wrong kind are passed over here.
+        raw: the manifest. Values of the wrong type are ignored here.
         name: the file, as messages call it.
 
     Raises:
-        UserError: (OutputInvalid) names each such key and the known one that is nearest.
+        UserError: (OutputInvalid) names each unknown key and the nearest known one.
     """
     _check(raw, _TABLE, name, _INPUT)
     for where, entry in _entries(raw.get("metadata"), "`metadata[{}]`"):
@@ -65,12 +65,12 @@ def check_table_keys(raw: dict[str, Any], name: str) -> None:
 
 
 def check_file_keys(raw: dict[str, Any], name: str) -> None:
-    """Refuse keys of a file's manifest that nobody knows. Arguments and errors are those of `check_table_keys`."""
+    """Refuse unknown keys of a file's manifest. Arguments and errors are those of `check_table_keys`."""
     _check(raw, _FILE, name, _INPUT)
 
 
 def input_keys(raw: dict[str, Any], name: str, what: str) -> str | None:
-    """A warning that names the keys that tell of an input; None: there are none.
+    """Return a warning that names the keys of an input manifest; None if there are none.
 
     Args:
         raw: the manifest.
@@ -82,7 +82,7 @@ def input_keys(raw: dict[str, Any], name: str, what: str) -> str | None:
         return None
     told = ", ".join(f"`{key}`" for key in found[:_MOST_TOLD])
     return (
-        f"{name}: {told} tell of an input {what} and were passed over. Leave them out of the manifest of an output: "
+        f"{name}: {told} describe an input {what} and were ignored. Remove them from the manifest of an output: "
         "the output's own name and the output mapping say where it goes."
     )
 
@@ -92,7 +92,7 @@ def _check_column(column: dict[str, Any], where: str) -> None:
     types = column.get("data_type")
     if not isinstance(types, dict):
         return
-    # Of any other database a type may be told.
+    # Types of any other database are accepted.
     strange = [key for key in types if key != "base" and (key in _TYPE or _is_like_base(key))]
     if strange:
         raise wrong(f"{where}: `data_type`", _told(strange, _BASE))
@@ -111,7 +111,7 @@ def _told(strange: list[str], known: Collection[str]) -> str:
     nearest = {key: _nearest(key, known) for key in strange[:_MOST_TOLD]}
     told = ", ".join(f"`{key}`" + (f" (did you mean `{near}`?)" if near else "") for key, near in nearest.items())
     more = f" and {len(strange) - _MOST_TOLD} more" if len(strange) > _MOST_TOLD else ""
-    # Where each has a near one, that is enough.
+    # If each has a suggestion, the list of known keys is not needed.
     expected = "" if all(nearest.values()) else f"; expected {', '.join(f'`{key}`' for key in known)}"
     return f"unknown key{'s' if len(strange) > 1 else ''} {told}{more}{expected}"
 

@@ -1,8 +1,8 @@
 """Which file becomes which table. Pure: names and manifests in, tables to store, warnings and errors out.
 
 A file's table is named by, in this order: the output mapping, its manifest, its own name where that is a whole table
-id (`out.c-main.bar.csv`), its own name in the default bucket. A file that nothing places is not stored, and a warning
-says so.
+id (`out.c-main.bar.csv`), its own name in the default bucket. Files without a destination are
+skipped, with a warning.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much there is to store, known before anything travels. What compressed files hold counts, not what they take."""
+"""Sizes of all output, determined before the upload begins. Compressed files count with their decompressed size."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ __all__ = ["OutputSizes", "output_sizes"]
 
 @dataclass(frozen=True, slots=True)
 class OutputSizes:
-    """What is to be stored."""
+    """Tables to store, and their sizes."""
 
     sources: tuple[Source, ...]
-    """Tables of which all files can be read."""
+    """Tables whose files can all be read."""
     total: int
-    """Bytes of all their files, unpacked."""
+    """Bytes of all their files, decompressed."""
     largest: int
     """Bytes of the largest file."""
     held: dict[str, int]
-    """Bytes that compressed files hold, by their paths."""
+    """Decompressed size of compressed files, by path."""
     errors: tuple[UserError, ...]
-    """What is wrong with the other tables."""
+    """Errors of the other tables."""
 
 
 def output_sizes(folder: Folder, entries: Sequence[Entry], decision: Decision, most: int | None) -> OutputSizes:
-    """Look at all files that become tables.
+    """Determine the sizes of all files that become tables.
 
-    A folder that is a trap counts nothing here; storing it is what fails.
+    A folder that can't be read counts as empty here; storing it fails later.
 
     Args:
         folder: the data folder.
         entries: names below out/tables.
         decision: which of them become tables.
-        most: bytes that they may hold together; None: any number. Compressed files are unpacked no further.
+        most: maximum total size; None: no limit. Decompression stops there.
     """
     found = {entry.name: entry.size for entry in entries if entry.kind == FILE}
     sources: list[Source] = []
@@ -79,7 +79,7 @@ def _files(folder: Folder, source: Source, found: dict[str, int]) -> Iterator[tu
 
 
 def _unpacked(folder: Folder, path: str, most: int | None) -> int | None:
-    """Bytes that a compressed file holds; None: it is not compressed, or can't be read, which storing it tells."""
+    """Decompressed size; None if the file is not compressed, or can't be read, which fails when it is stored."""
     with contextlib.suppress(FileNotFoundError), folder.open(path) as file:
         encoding = encoding_of(file.read)
         return None if encoding is None else inflated_size(file, encoding, path, most)

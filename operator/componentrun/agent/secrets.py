@@ -52,7 +52,7 @@ def _tree(secrets: Mapping[str, str]) -> Tree:
                 raise _wrong(path, way[: number + 1], "a text")
         if isinstance(place.get(last), dict):
             raise UserError(
-                f"the secret at `{path}` has no place: other secrets go below it, so it is an object",
+                f"the secret at `{path}` can't be inserted: other secrets go below it, so it is an object",
                 Reason.INVALID_SPEC,
             )
         place[last] = value
@@ -95,7 +95,7 @@ def _check_positions(tree: Tree, size: int, way: tuple[str, ...]) -> None:
         places = f" (0 to {size - 1})" if size else ""
         path, where = _path(way, {key: tree[key]}), ".".join(way) or "parameters"
         raise UserError(
-            f"the secret at `{path}` has no place: `{where}` is {found}, and `{key}` is none of their "
+            f"the secret at `{path}` can't be inserted: `{where}` is {found}, and `{key}` is none of their "
             f"positions{places}",
             Reason.INVALID_SPEC,
         )
@@ -115,5 +115,6 @@ def _path(way: tuple[str, ...], tree: Tree) -> str:
 def _wrong(path: str, way: Any, found: str) -> UserError:
     where = ".".join(way) or "parameters"
     return UserError(
-        f"the secret at `{path}` has no place: `{where}` is {found}, expected an object or a list", Reason.INVALID_SPEC
+        f"the secret at `{path}` can't be inserted: `{where}` is {found}, expected an object or a list",
+        Reason.INVALID_SPEC,
     )

@@ -65,13 +65,13 @@ class ApiModel(BaseModel):
 
 
 class StatusModel(ApiModel):
-    """Base of what a status is made of. What this release does not know is kept: a newer one wrote it."""
+    """Base of all parts of a status. Unknown fields are kept, because a newer release wrote them."""
 
     model_config = ConfigDict(extra="allow")
 
 
 def _any_number(value: Any, check: ValidatorFunctionWrapHandler) -> str:
-    """Numbers as they are, as the API server takes them: its pattern holds for texts. What is wrong is said later."""
+    """Accept any number, as the API server does: its pattern applies to strings only. The value is checked later."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{Decimal(str(value)):f}"
     return str(check(value))

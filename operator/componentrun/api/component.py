@@ -121,7 +121,7 @@ class ComponentSpec(ApiModel):
     network: Network | None = None
     """What it may reach; where not given, nothing but DNS and the store. A run may ask for less, never for more."""
     timeout: Duration | None = None
-    """How long it may run; one hour where not given, at most 24 hours."""
+    """Timeout of a run. Defaults to `1h`; maximum `24h`."""
     retry: Retry | None = None
     """When another attempt follows one that failed; a run that has its own `retry` goes by that alone."""
     run_as_user: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None

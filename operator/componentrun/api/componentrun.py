@@ -72,14 +72,14 @@ class ConfigMapKeyRef(ApiModel):
     name: LocalName
     """Name of the ConfigMap."""
     key: Annotated[str, Field(min_length=1, max_length=253)]
-    """Key in its `data` or `binaryData`."""
+    """Key in `data` or `binaryData`."""
 
 
 class ParametersFrom(ApiModel):
-    """Where parameters are kept that are not written into the run."""
+    """Source of parameters that are not part of the run."""
 
     config_map_key_ref: ConfigMapKeyRef
-    """Key of a ConfigMap whose value is a JSON object as text; in `binaryData` also compressed with gzip."""
+    """Key of a ConfigMap. Its value is a JSON object as text; in `binaryData` it may be compressed with gzip."""
 
 
 class Configuration(ApiModel):
@@ -94,14 +94,14 @@ class Configuration(ApiModel):
     branch: Identifier | None = None
     """Branch of the configuration; `default` where not given."""
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """Any JSON object; the component finds it as `parameters` in config.json. Kubernetes sorts its keys and rewrites
-    its numbers: use `parametersText` to keep them. At most one of `parameters`, `parametersText` and `parametersFrom`
+    """Any JSON object; the component reads it as `parameters` in config.json. Kubernetes sorts its keys and rewrites
+    its numbers; use `parametersText` to keep both. At most one of `parameters`, `parametersText` and `parametersFrom`
     may be given."""
     parameters_text: Annotated[str, Field(min_length=2, max_length=contract.MAX_PARAMETERS_TEXT)] | None = None
-    """A JSON object as text. It becomes `parameters` in config.json as it is: the order of keys, the form of numbers
-    and white space are kept."""
+    """A JSON object as text. It becomes `parameters` in config.json unchanged: key order, number format and white space
+    are kept."""
     parameters_from: ParametersFrom | None = None
-    """Reads the text of `parameters` from a ConfigMap when an attempt starts, for parameters that are too large for the
+    """Source of the text of `parameters`, read when an attempt starts. Use it for parameters that are too large for the
     run."""
     secrets: Annotated[tuple[SecretValue, ...], Field(max_length=64)] = ()
     """Values from Secrets to put among the parameters."""
@@ -130,18 +130,18 @@ class Output(ApiModel):
 
 
 class Toleration(ApiModel):
-    """A taint that the pod accepts."""
+    """Toleration: a taint that the pod tolerates."""
 
     key: Annotated[str, Field(max_length=316)] | None = None
-    """Taint key; every key where not given."""
+    """Taint key. Defaults to every key."""
     operator: Literal["Exists", "Equal"] | None = None
     """How to compare; Equal where not given."""
     value: Annotated[str, Field(max_length=63)] | None = None
     """Taint value to match."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Effect to match; every effect where not given."""
+    """Taint effect to match. Defaults to every effect."""
     toleration_seconds: int | None = None
-    """How long a NoExecute taint is borne."""
+    """How long, in seconds, a NoExecute taint is tolerated. Defaults to no limit."""
 
 
 class LocalObjectReference(ApiModel):
@@ -368,7 +368,7 @@ class ComponentRunStatus(StatusModel):
     warnings: tuple[str, ...] | None = None
     """What a person should see though the run succeeded."""
     phases: tuple[PhaseTime, ...] = ()
-    """When each phase began."""
+    """When each phase began. Another operator that goes on with the publishing adds the phase Publishing again."""
     events: EventsStatus | None = None
     """What the collector has delivered."""
 

@@ -55,8 +55,8 @@ class InputTable(ApiModel):
     destination: FileName | None = None
     """File name below /data/in/tables; the table's (or object's) own name with `.csv` where not given."""
     columns: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=MAX_COLUMNS)] | None = None
-    """Columns to deliver, in this order. In a name, `*` stands for any characters: `price_*` is all columns that begin
-    so, and a column that is called `price_*` is meant by itself. Defaults to all columns."""
+    """Columns to deliver, in this order. `*` matches any characters: `price_*` selects all columns that begin with
+    `price_`, unless a column is named exactly `price_*`. Defaults to all columns."""
     where: Where | None = None
     """Rows to deliver; all where not given."""
     changed_since: ChangedSince | None = None

@@ -174,7 +174,7 @@ def _run(source: _Source, component: str, converted: Converted, taken: set[str])
     storage = _plain(_object(content.get("storage")))
     for key in storage:
         if key not in {"input", "output"} and storage[key] not in _EMPTY:
-            tell(f"storage.{key}", "a run has nothing of the kind")
+            tell(f"storage.{key}", "a run has no such setting")
     parts = {
         "component": component.lower(),
         **_runtime(_object(content.get("runtime")), tell),
@@ -214,13 +214,11 @@ def _runtime(runtime: JsonObject, tell: Tell) -> JsonObject:
                 if part == "type" and item in _SIZES:
                     found["size"] = item
                 elif item not in _EMPTY:
-                    tell(
-                        f"runtime.backend.{part}", "a run has nothing of the kind; `size` or `resources` are near to it"
-                    )
+                    tell(f"runtime.backend.{part}", "a run has no such setting; use `size` or `resources` instead")
         elif key == "parallelism" and value:
             tell("runtime.parallelism", "it belongs to the Component: set its `parallelism`")
         elif value not in _EMPTY:
-            tell(f"runtime.{key}", "a run has nothing of the kind")
+            tell(f"runtime.{key}", "a run has no such setting")
     return found
 
 
@@ -238,12 +236,12 @@ def _tell_of_the_rest(source: _Source, tell: Tell) -> None:
             )
     for owner, what in ((source.about, "state"), (source.row or {}, "row.state")):
         if owner.get("state") not in _EMPTY:
-            tell(what, "a state is no part of a run; set it with `componentrun state set`")
+            tell(what, "a run holds no state; set it with `componentrun state put`")
     beside = source.about.keys() - _ABOUT if source.content is not source.about else set()
     unknown = [(key, content[key]) for key in content if key not in _CONTENT]
     for key, value in [*unknown, *((key, source.about[key]) for key in sorted(beside))]:
         if value not in _EMPTY:
-            tell(key, "a run has nothing of the kind")
+            tell(key, "a run has no such setting")
 
 
 def _secrets(parameters: JsonObject, name: str) -> tuple[JsonObject, list[JsonObject]]:

@@ -174,7 +174,7 @@ def _others(value: Mapping[str, Any], known: frozenset[str], path: str, tell: Te
     """Tell of every key that is not known and says something."""
     for key, item in value.items():
         if key not in known | _NO_EFFECT and item not in _EMPTY:
-            tell(f"{path}.{key}", "a run has nothing of the kind")
+            tell(f"{path}.{key}", "a run has no such setting")
 
 
 def _filled(value: dict[str, Any]) -> dict[str, Any]:

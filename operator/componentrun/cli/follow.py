@@ -165,7 +165,7 @@ class Follower:
         if told is not None and told.status == "False":
             return self._without_last_events(told.message)
         if waited >= LONGEST_WAIT or (self.deadline is not None and now >= self.deadline):
-            return self._without_last_events(f"they were waited for for {waited.seconds}s behind its end.")
+            return self._without_last_events(f"they did not arrive within {waited.seconds}s after its end.")
         if waited >= QUIET_WAIT:
             self._tell_wait(told.message if told is not None and told.status == "Unknown" else "")
         return False
@@ -175,8 +175,8 @@ class Follower:
         name = self.run.metadata.name
         self.session.output.note(
             Cell("warning: ", "yellow"),
-            f"the last events of `{name}` are not delivered: {why} `componentrun doctor` tells whether the collector "
-            f"runs; `componentrun events {name}` shows what has come since",
+            f"the last events of `{name}` are not delivered: {why} `componentrun doctor` shows whether the collector "
+            f"runs; `componentrun events {name}` shows those that arrived since",
         )
         return True
 
@@ -186,7 +186,7 @@ class Follower:
         if said != self._waiting_told:
             self._waiting_told = said
             self.session.output.note(
-                f"the run is over; waiting for its last events: {said} Ctrl-C stops waiting, and changes nothing"
+                f"the run has ended; waiting for its last events: {said} Ctrl-C stops waiting, and does not affect it"
             )
 
     def _tell_phases(self) -> None:
@@ -275,7 +275,7 @@ def follow_or_leave(follower: Follower) -> ComponentRun:
         session.output.note()
         if is_over(follower.run):
             print_outcome(session, follower.run)
-            session.output.note(f"its last events were not there yet; `componentrun events {name}{there}` shows them")
+            session.output.note(f"its last events had not arrived yet; `componentrun events {name}{there}` shows them")
             raise typer.Exit(EXIT_INTERRUPTED) from error
         session.output.note(f"ComponentRun `{name}` goes on; `componentrun cancel {name}{there}` stops it")
         raise typer.Exit(EXIT_INTERRUPTED) from error

@@ -185,11 +185,11 @@ class ObjectStore:
         return {table: seen.model_dump(mode="json") for table, seen in memory.inputs.items()}
 
     def put_state(self, owner: StateOwner, state: dict[str, Any]) -> None:
-        """Have a configuration remember something else."""
+        """Replace a configuration's saved state."""
         self._runner.run(write_state(self._store, owner, state))
 
     def remove_state(self, owner: StateOwner) -> bool:
-        """Have a configuration forget; whether it remembered anything."""
+        """Delete a configuration's saved state; return whether there was any."""
         return self._runner.run(remove_state(self._store, owner))
 
     def kept(self, run: str, attempt: int) -> list[KeptFile]:

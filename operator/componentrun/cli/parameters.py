@@ -126,7 +126,7 @@ def check_size(manifest: JsonObject) -> None:
     size = len(json.dumps(manifest, ensure_ascii=False).encode(errors="surrogatepass"))
     if size > MAX_RUN_BYTES:
         raise BadRequestError(
-            f"the run has {size} bytes as JSON; Kubernetes stores at most {MAX_RUN_BYTES} (etcd takes 1.5 MiB, with "
+            f"the run has {size} bytes as JSON; expected at most {MAX_RUN_BYTES} (etcd stores 1.5 MiB, with "
             "the run's status)",
             f"if its parameters are large, {USE_A_CONFIG_MAP}",
         )

@@ -68,9 +68,9 @@ def put(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Have a configuration remember something else; its next run finds it as `in/state.json`.
+    """Replace a configuration's saved state; its next run finds it as `in/state.json`.
 
-    A run that is going on leaves no state then: it was given the one before.
+    A run that is in progress at that time stores no state, because it was given the previous one.
     """
     owner = _owner(component, configuration, row, branch)
     state = _object(file)
@@ -92,9 +92,9 @@ def rm(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Have a configuration forget; its next run starts as its first one did. It can't be brought back.
+    """Delete a configuration's saved state, so that its next run starts like its first one. This can't be undone.
 
-    It finds an empty state, and gets whole what it reads with `adaptive`. A run that is going on leaves no state then.
+    That run finds an empty state, and `adaptive` inputs deliver all rows. A run that is in progress stores no state.
     """
     owner = _owner(component, configuration, row, branch)
     session = Session.of(ctx, context=context, namespace=namespace)

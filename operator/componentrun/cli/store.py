@@ -205,10 +205,10 @@ class Store(Protocol):
         """How far a configuration has read the tables that it reads by `adaptive`: version and creation, by id."""
 
     def put_state(self, owner: StateOwner, state: dict[str, Any]) -> None:
-        """Have a configuration remember something else."""
+        """Replace a configuration's saved state."""
 
     def remove_state(self, owner: StateOwner) -> bool:
-        """Have a configuration forget; whether it remembered anything."""
+        """Delete a configuration's saved state; return whether there was any."""
 
     def kept(self, run: str, attempt: int) -> list[KeptFile]:
         """What an attempt of a run (by its uid) left beside its tables."""

@@ -1,4 +1,4 @@
-"""Whom the collector takes for a log server: who has a certificate of this authority. Read again as it changes."""
+"""TLS context that accepts log servers with a certificate of the chart's authority; reloads when the file changes."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Final
 
 __all__ = ["Authority"]
 
-_KEPT: Final = 30.0
+_MAX_AGE_SECONDS: Final = 30.0
 
 
 class Authority:
-    """Certificates of the authority in a file."""
+    """The authority's certificates, read from a file."""
 
     def __init__(self, file: str) -> None:
-        """Nothing is read yet."""
+        """The file is read at the first use."""
         self._file = Path(file)
         self._read = ""
         self._read_at = float("-inf")
         self._context: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext:
-        """What to connect with: the same one as long as the file does not change, so that connections are kept.
+        """The context for connections. It stays the same until the file changes, so that connections are reused.
 
         Raises:
             OSError: the file can't be read; (ssl.SSLError) it holds no certificate.
         """
-        if self._context is None or time.monotonic() - self._read_at > _KEPT:
+        if self._context is None or time.monotonic() - self._read_at > _MAX_AGE_SECONDS:
             text = self._file.read_text(encoding="ascii")
             if self._context is None or text != self._read:
                 context = ssl.create_default_context(cadata=text)
@@ -37,6 +37,6 @@ class Authority:
             self._read_at = time.monotonic()
         return self._context
 
-    def doubt(self) -> None:
-        """A server had another certificate: look at the file before the next connection."""
+    def invalidate(self) -> None:
+        """Read the file again before the next connection, because a server's certificate was not accepted."""
         self._read_at = float("-inf")

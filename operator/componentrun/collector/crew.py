@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Crew"]
 
 _QUIET: Final = 3.0
-"""A sidecar goes on after the run's end until the pod is deleted, which waits for its lines: when it was silent for so
-many seconds, the end of its log is looked at."""
+"""Seconds of silence after which the end of a sidecar's log is checked. A sidecar runs until its pod is
+deleted, and the pod is deleted only after its lines were read."""
 _SECRET_PATIENCE: Final = 20.0
 """Seconds after a run's end until lines are withheld for a Secret that can't be read."""
 
@@ -57,9 +57,9 @@ class Crew:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ended_at: dict[str, float] = {}
         self._not_started: set[str] = set()
-        """Uids of pods whose component's start is not waited for any longer."""
+        """Uids of pods for whose component's start the collector has stopped waiting."""
         self._joined: set[str] = set()
-        """Uids of pods whose values the run's masks know."""
+        """Uids of pods that were added to the run's masks."""
         self.redactor = Redactor()
 
     @property
@@ -81,7 +81,7 @@ class Crew:
         return all(self.done_with(uid) for uid in self._state.pods)
 
     def done_with(self, pod_uid: str) -> bool:
-        """Whether all that this pod has printed so far is in, and none of its containers goes on, or may still start.
+        """Whether everything that this pod has printed was read, and none of its containers runs or may still start.
 
         An operator that ends a run before its component has started deletes the pod; the kubelet may be faster.
         """
@@ -126,7 +126,7 @@ class Crew:
             self.redactor = reader.redactor
             self._join(pod, reader)
             waits = self._wait_for_others()
-            if not self._inbox.journal.masks.locked:
+            if not self._inbox.journal.masks.encrypted:
                 self._start(key, pod, container, reader.redactor)
             elif not waits:
                 self._withhold(key, pod, container, _LOCKED)
@@ -136,12 +136,12 @@ class Crew:
     def _join(self, pod: PodFacts, reader: SecretReader) -> None:
         if pod.uid not in self._joined and reader.redactor is not None:
             self._joined.add(pod.uid)
-            self._inbox.journal.masks.join(pod.uid, reader.key, reader.redactor)
+            self._inbox.journal.masks.add_pod(pod.uid, reader.key, reader.redactor)
 
     def _wait_for_others(self) -> bool:
-        """Whether the Secret of another pod is being read that may open what the checkpoint holds."""
+        """Whether the Secret of another pod is being read that may decrypt the masks of the checkpoint."""
         waits = False
-        for uid in list(self._inbox.journal.masks.locked):
+        for uid in list(self._inbox.journal.masks.encrypted):
             pod = self._state.pods.get(uid)
             if pod is not None and uid not in self._joined:
                 reader = self._reader(pod)
@@ -208,19 +208,19 @@ class Crew:
         self._inbox.journal.finish_container(key)
 
     def _is_quiet(self, follower: LogFollower, pod: PodFacts) -> bool:
-        """Whether nothing has come since the run's end, and nothing that came is held."""
+        """Whether nothing has arrived since the run's end, and nothing that arrived is still buffered."""
         quiet = min(self._state.over_for or 0.0, time.monotonic() - follower.heard)
         return quiet > _QUIET and follower.open and not pod.deleting
 
     def _outlasts(self, follower: LogFollower, pod: PodFacts, container: ContainerFacts) -> bool:
-        """Whether a sidecar goes on after the run's end, and its log holds nothing more."""
+        """Whether a sidecar still runs after the run's end, and its log was read completely."""
         over_for = self._state.over_for
         if over_for is None or not container.sidecar or not self._is_quiet(follower, pod):
             return False
         return follower.has_read_all(time.monotonic() - over_for)
 
     def _why_missing(self, follower: LogFollower, pod: PodFacts) -> str:
-        """Why a container that is not said to have ended is not waited for any longer; empty: it is."""
+        """Why the collector stops waiting for a container that has not ended; empty if it still waits."""
         if not self._is_quiet(follower, pod):
             return ""
         if self._state.run.status.reason == Reason.NODE_LOST:

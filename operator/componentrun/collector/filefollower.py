@@ -87,9 +87,9 @@ class FileFollower:
         self.heard = time.monotonic()
         """When the last byte came."""
         self._empty_since = float("-inf")
-        """When a request was made that brought nothing."""
+        """Start of the last request that returned nothing."""
         self._asked = False
-        """Somebody wants to know whether everything is read."""
+        """Set when a check for completeness is requested."""
 
     def tick(self, ended_for: float) -> None:
         """Called now and then. There is nothing to do: no request is silent for long."""

@@ -49,8 +49,8 @@ _MUCH: Final = 1000
 """Lines."""
 _A_WHILE: Final = 5.0
 _SILENCE: Final = 10.0
-"""A container that has terminated for so many seconds, and an open stream that was silent as long: the stream is dead,
-or its kubelet is slow, so that the next one is given twice as long."""
+"""Seconds after a container's end without a byte, after which a stream counts as dead. If the kubelet is only slow, the
+next stream gets twice as long."""
 _UNREADABLE_TRIES: Final = 4
 _FRESH_END: Final = 5.0
 """Seconds between the end of an answer and the news that the log is gone: within it, that end was the container's."""
@@ -133,9 +133,9 @@ class Follower:
         self._patience = _SILENCE
         self._log_end = LogEnd(kube, where, lambda: self._sink.position, pace)
         self._giving = False
-        """Lines that have come are being given to the sink, which may have no room for them."""
+        """Whether received lines are being passed to the sink, which may have no room for them."""
         self._stale = False
-        """The open answer was closed because it lacks lines that the log has."""
+        """Whether the stream was closed because it lacks lines of the log."""
         self._restarts: int | None = None
         self._tail: Line | None = None
         """Unfinished line at the end of the last answer, delivered if nothing can come behind it."""
@@ -152,7 +152,7 @@ class Follower:
 
     @property
     def open(self) -> bool:
-        """Whether a stream is open, and all that came is given on."""
+        """Whether a stream is open and all received lines were passed on."""
         return self._response is not None and not self._giving
 
     def has_read_all(self, since: float) -> bool:
@@ -270,7 +270,7 @@ class Follower:
                 return
 
     async def _close_stale(self, response: aiohttp.ClientResponse) -> None:
-        """Close the answer when it is found to lack lines that the log has."""
+        """Close the stream when it is found to lack lines of the log."""
         await self._log_end.stale(lambda: None if self._giving else max(self.heard, self._opened))
         self._stale = True
         response.close()

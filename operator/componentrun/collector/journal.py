@@ -181,7 +181,7 @@ class Journal:
         else:
             self._key_lines.pop(key, None)
         for why in redactor.refused():
-            message = f"a value that a line `::add-mask::` asks to hide is not hidden: {REFUSALS[why]}"
+            message = f"a value in an `::add-mask::` line is not hidden: {REFUSALS[why]}"
             self.told(Told(f"mask {why}", time, "warn", message, {}, attempt), redactor)
 
     def is_at_limits(self, lines: Sequence[Line], held: tuple[int, int]) -> bool:

@@ -1,8 +1,8 @@
-"""Looks at the last line of a container's log, to find out whether everything before it was read.
+"""Requests the last line of a container's log, to find out whether the whole log was read.
 
-A follow that is silent proves nothing: the container may have nothing to say, the kubelet may follow a file that was
-rotated away (kubernetes issue 126564), or the connection may be dead. The last line of the log, asked for by itself,
-says which: it was read, or it was not. The kubelet reads it from the end of the file, so this costs little.
+A silent log stream proves nothing: the container may print nothing, the kubelet may follow a rotated file (Kubernetes
+issue 126564), or the connection may be dead. If the last line of the log was read, the stream is complete. The kubelet
+reads that line from the end of the file, so the request is cheap.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ log = logging.getLogger(__name__)
 
 _LOOKS_PER_SECOND: Final = 10.0
 _SILENCE: Final = (45.0, 75.0)
-"""Seconds without a byte behind which the last line is looked at: a random time, so that containers that were started
-together are not looked at together."""
+"""Range of seconds without a byte before the last line is requested. The time is random, so that containers that
+started together are not checked together."""
 _GRACE: Final = 10.0
-"""Seconds that a stream has to bring what a look has found: a kubelet that reads a file from its beginning for a stream
-is slower than one that reads its last line. Twice as long after each stream that did not bring it."""
+"""Seconds that a stream has to deliver a line that a check has found: the kubelet reads a file for a stream from its
+beginning, which is slower than reading its last line. Doubled after each stream that did not deliver it."""
 _LOOK_SECONDS: Final = 10.0
 
 
 class Pace:
-    """Spreads the looks at silent containers, of which there may be thousands."""
+    """Rate limit for checks of silent containers, of which there may be thousands."""
 
     def __init__(self, per_second: float = _LOOKS_PER_SECOND) -> None:
-        """All containers together are looked at at most so often."""
+        """Allow this many checks per second in total."""
         self._between = 1 / per_second
         self._next = 0.0
 
     async def turn(self) -> None:
-        """Wait for the next turn."""
+        """Wait until the next check is allowed."""
         now = time.monotonic()
         at = max(now, self._next)
         self._next = at + self._between
@@ -58,32 +58,32 @@ class LogEnd:
     def __init__(
         self, kube: Kube, where: tuple[str, str, str], position: Callable[[], Position], pace: Pace | None
     ) -> None:
-        """Look at this container's log.
+        """Prepare checks of this container's log.
 
         Args:
-            kube: where its log is.
+            kube: client of the API server.
             where: namespace, pod, container.
-            position: how far it was read.
-            pace: when silent containers are looked at; None: at any time.
+            position: returns how far the log was read.
+            pace: rate limit for checks; None: no shared limit.
         """
         self._kube, self._where, self._position, self._pace = kube, where, position, pace or Pace()
         self._asked = asyncio.Event()
         self._read_at = float("-inf")
-        """When a look began that found everything read."""
+        """Start of the last check that found everything read."""
         self._grace = _GRACE
 
     def was_read(self, since: float) -> bool:
-        """Whether a look that began after this time found that everything was read. If not, a look begins."""
+        """Whether a check that began after this time found everything read. If not, a check is started."""
         if self._read_at > since:
             return True
         self._asked.set()
         return False
 
     async def stale(self, idle_since: Callable[[], float | None]) -> None:
-        """Return when the stream has been found to miss lines that the log has.
+        """Return when the log has lines that the stream did not deliver in time.
 
         Args:
-            idle_since: since when nothing has come; None: lines that came wait for room.
+            idle_since: returns since when the stream is silent; None while received lines wait to be processed.
         """
         while True:
             await self._due(idle_since)
@@ -102,7 +102,7 @@ class LogEnd:
                 return
 
     async def _due(self, idle_since: Callable[[], float | None]) -> None:
-        """Wait until somebody asks, or until nothing has come for a while."""
+        """Wait until a check is requested, or until the stream has been silent for a while."""
         looked = time.monotonic()
         patience = random.uniform(*_SILENCE)  # noqa: S311 - spreads, keeps no secret
         while True:
@@ -133,7 +133,7 @@ class LogEnd:
             log.debug("can't look at the last line of %s/%s, container %s: %s", *self._where, error)
             return None
         if not lines:
-            # Nothing is there yet, or behind a rotation; a line without its end is looked at when it has one.
+            # The log is empty, or was just rotated. A line without its end is checked when it is complete.
             return None if splitter.tail() is not None else False
         line = parse(lines[-1])
         return None if line is None else not self._position().has_read(line)

@@ -157,9 +157,9 @@ class NodeLogs:
                     raise await self._refusal(response, node)
                 yield Part(response)
         except aiohttp.ClientConnectorCertificateError as error:
-            self._authority.doubt()
+            self._authority.invalidate()
             raise NodeLogError(
-                f"what answers in place of the log server of node {node} has no certificate of ours: "
+                f"the server at the address of the log server of node {node} has no valid certificate: "
                 f"{error.certificate_error}",
                 "refused",
             ) from error
@@ -182,7 +182,7 @@ class NodeLogs:
             return self._authority.context()
         except (OSError, ValueError) as error:
             told = getattr(error, "strerror", None) or error
-            message = f"can't tell log servers from others without {self._chosen.authority_file}: {told}"
+            message = f"can't verify log servers without the certificates in {self._chosen.authority_file}: {told}"
             raise NodeLogError(message, "refused") from error
 
     def _bearer(self) -> str:

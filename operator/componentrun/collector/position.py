@@ -69,7 +69,7 @@ class _Fragments:
 
 
 class _Stretch:
-    """Digests of a few lines of one second, one behind the other as they were read."""
+    """Digests of a few consecutive lines of one second, in the order of reading."""
 
     __slots__ = ("digests", "newest")
 
@@ -91,7 +91,7 @@ class _Recent:
         self._count = 0
 
     def add(self, lines: Sequence[Line]) -> None:
-        """These lines were read."""
+        """Add lines that were read."""
         for second, some in groupby(lines, key=_second):
             together = list(some)
             self._add(second, [line.time for line in together], b"".join([line.digest for line in together]))
@@ -110,12 +110,12 @@ class _Recent:
             self._stretches.append(_Stretch(newest, digests[begin:end]))
 
     def drop_before(self, floor: int) -> None:
-        """Forget the oldest lines whose second lies before this one."""
+        """Forget lines older than this second."""
         while self._stretches and self._stretches[0].newest < floor:
             self._count -= len(self._stretches.popleft())
 
     def fold(self, most: int) -> tuple[int, int]:
-        """Forget the oldest of more than so many lines: how many these are, and the newest of their times."""
+        """Forget the oldest lines beyond a maximum; returns their number and their newest time."""
         folded, until = 0, 0
         while self._count - len(self._stretches[0] if self._stretches else ()) >= max(most, 1):
             stretch = self._stretches.popleft()
@@ -187,7 +187,7 @@ class Position:
         self.newest = time
 
     def has_read(self, line: Line) -> bool:
-        """Whether this line, the last one of the log, was read. Of a long one it may be the last part."""
+        """Whether this line, the last one of the log, was read. It may be the last part of a long line."""
         if self._fragments is not None and digest(line.text) in self._fragments.marks:
             return True
         return self._recent.holds(line.digest) or line.time <= self._folded_until

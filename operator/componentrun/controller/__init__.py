@@ -8,22 +8,22 @@ Modules, in the order in which an event passes them:
 
     app               what is made of what; start, stop, readiness
     settings          environment variables
-    lease             which of several operators works
+    lease             which of several operators works; clockwatch: keeps its clock right while it is idle
     kopfwatch         kopf, which tells of Components and Storages; targets: the watches of runs and pods, without kopf
     handlers          an event updates a cache and puts a key on the queue, nothing else
-    caches, resync    what was seen last; a listing now and then mends what a watch missed; podcache: pods by their run;
-                      cachekeys: what the caches share
+    caches, resync    latest known objects; a full listing recovers from missed watch events; podcache: pods by run;
+                      bynamespace: objects by namespace; cachekeys: what the caches share
     workqueue         never the same run twice at once; fairqueue, flows: namespaces and Storages in turn; workers: take
                       keys from it
-    queues            whose turn it is among runs that wait for each other
-    reconciler        observed state -> core.plan -> actions; planning: the first arrow; podreader: one pod, past the
-                      caches, before a conclusion that rests on silence
+    queues            admission queues of namespaces: which queued runs may start
+    reconciler        observed state -> core.plan -> actions; planning: makes the plan; podreader: reads one pod by name
+                      before a missing or overdue one is interpreted; runmemory: in-memory state for each run
     references        from a run to its Component and its Storage; stores: from a Storage to an open store
-    storegate         how many steps use a Storage at a time, and none while its store does not respond; storeid: which
+    storegate         slots and circuit breaker of each Storage; storeid: the version of a Storage that they belong to
     scopes            what is known of each Storage's store, and the Storage's status
     starting          the action StartAttempt; secretvalues, parametersfrom: Secrets and the ConfigMap that a run names;
                       policies: its network policy
-    publishing        the action Publish; removal: deleting pods; unreadpods: those that wait for the collector
+    publishing        the action Publish; removal: deleting pods; unreadpods: finished pods kept for the collector
     statuswriter      writing a run's status; hiding: without the values that must not appear
     metrics, logs     what people see of it, besides what every process shows
 

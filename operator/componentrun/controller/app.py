@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
 from componentrun.controller.caches import Caches, Key, RunCache
+from componentrun.controller.clockwatch import ClockWatch
 from componentrun.controller.fairqueue import Flow
 from componentrun.controller.flows import Flows
 from componentrun.controller.kopfwatch import STOP_SECONDS, KopfWatch, make_registry
@@ -83,7 +84,8 @@ class Operator:
         self._resync = Resync(kube, caches, self._queue, metrics, settings.process.namespaces)
         registry = partial(make_registry, caches, self._queue, metrics, kube)
         self._kopf = KopfWatch(registry, settings.process.namespaces, self._resync, self._stopping)
-        identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        unique = uuid.uuid4().hex[:8]
+        identity = f"{socket.gethostname()}-{os.getpid()}-{unique}"
         references, scopes = References(kube, caches), Scopes(kube.clock.now)
         stores = Stores(kube, references, metrics, settings.store_timeouts)
         # As many as one namespace may have workers: none of its Storages could use more.
@@ -94,7 +96,10 @@ class Operator:
         )
         self._storages = StorageWatch(kube, caches.storages, stores, scopes, storages, kube.clock.now, gate)
         self._workers = Workers(self._queue, self._reconciler, metrics, gate)
-        self._lease = Lease(kube, settings.lease, identity) if settings.lease is not None else None
+        self._lease: Lease | None = None
+        if settings.lease is not None:
+            pod = settings.lease.pod
+            self._lease = Lease(kube, settings.lease, pod.identity(unique) if pod is not None else identity)
         self._leading: asyncio.Task[None] | None = None
         self._health = HealthServer(settings.process.host, settings.process.port, self._unready, self._render)
 
@@ -139,6 +144,7 @@ class Operator:
             if self._lease is not None:
                 self._leading = group.create_task(self._lead(self._lease), name="lease")
             group.create_task(self._resync_now_and_then(), name="resync")
+            group.create_task(ClockWatch(self._kube, self._caches.runs, self._look).run(), name="clock")
             group.create_task(self._list_those_refused(), name="listing of namespaces that were refused")
 
     async def _lead(self, lease: Lease) -> None:

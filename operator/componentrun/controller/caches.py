@@ -122,7 +122,7 @@ class RunCache(ObjectCache):
         self._phases: dict[Key, str] = {}
         self._checked: dict[Key, tuple[str, int]] = {}
         self.unsupported: set[Key] = set()
-        """Those that have not ended, and could not be read when they were looked at last."""
+        """Runs that have not ended and whose last version could not be read."""
         self.by_phase: Counter[str] = Counter()
         self.on_run: Callable[[Key, Mapping[str, Any] | None], object] = nobody
         """Called with each run that is new or has changed, and with None in its place where one is gone."""
@@ -180,13 +180,13 @@ class RunCache(ObjectCache):
         return run
 
     def _check_fields(self, run: ComponentRun, document: bytes) -> None:
-        """Refuse a spec with fields that this release does not know; each generation of it is looked at once."""
+        """Refuse a spec with unknown fields; each generation is checked once."""
         key, checked = Key(run.metadata.namespace, run.metadata.name), (run.metadata.uid, run.metadata.generation)
         if self._checked.get(key) == checked:
             return
         fields = unknown_fields(ComponentRunSpec, from_json(document)["spec"])
         if fields:
-            raise UnsupportedError(f"{', '.join(fields)}: not known")
+            raise UnsupportedError(f"{', '.join(fields)}: unknown to this release")
         self._checked[key] = checked
 
     def is_anothers(self, key: Key) -> bool:

@@ -1,8 +1,8 @@
-"""Keys that wait, served in turn: one namespace after the other, and within each one Storage after the other.
+"""A fair queue of keys: serves namespaces in turn, and within each namespace its Storages in turn.
 
-A namespace is passed over while it holds as many workers as are free. So one namespace gets half of the workers at
-most, a second one half of the rest, and so on: as long as a worker is free, a namespace that holds none gets it. Which
-share is right depends on who else works, so none is configured (decision 0037).
+A namespace is skipped while it holds as many workers as are free. So one namespace gets at most half of the workers, a
+second one half of the rest, and so on. As long as a worker is free, a namespace that holds none gets it. The fair share
+depends on the other namespaces, so it is not configurable (decision 0037).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Key = TypeVar("Key", bound="Hashable")
 
 
 class Flow(NamedTuple):
-    """What a key belongs to: keys of one flow come in the order in which they were put in."""
+    """The namespace and Storage of a key. Keys of one flow are served first in, first out."""
 
     namespace: str
     storage: str = ""
@@ -29,24 +29,24 @@ _ONE_FLOW = Flow("")
 
 
 def one_flow(_: object) -> Flow:
-    """All keys belong together: first in, first out."""
+    """Put all keys into one flow: first in, first out."""
     return _ONE_FLOW
 
 
 class FairQueue(Generic[Key]):
-    """See the module. Knows nothing of time and waits for nothing."""
+    """Fair queue of keys. It never blocks and has no clock."""
 
     def __init__(self, flow_of: Callable[[Key], Flow] = one_flow, workers: int | None = None) -> None:
-        """Empty.
+        """Create an empty queue.
 
         Args:
-            flow_of: the flow of a key, asked once each time that it is put in.
-            workers: how many keys may be held at a time; None: any number.
+            flow_of: returns the flow of a key; called at each push.
+            workers: maximum number of keys that are popped and not released; None: no limit.
         """
         self._flow_of = flow_of
         self._workers = workers
         self._waiting: OrderedDict[str, OrderedDict[str, deque[Key]]] = OrderedDict()
-        """By namespace and Storage, each in the order of its turn. None of them is empty."""
+        """Keys by namespace and Storage, in the order in which these are served. None of them is empty."""
         self._holders: dict[Key, str] = {}
         self._held: dict[str, int] = {}
         self._length = 0
@@ -56,7 +56,7 @@ class FairQueue(Generic[Key]):
         return self._length
 
     def push(self, key: Key) -> None:
-        """Put in a key that does not wait yet."""
+        """Append a key that is not in the queue."""
         namespace, storage = self._flow_of(key)
         flows = self._waiting.get(namespace)
         if flows is None:
@@ -68,7 +68,7 @@ class FairQueue(Generic[Key]):
         self._length += 1
 
     def pop(self) -> Key | None:
-        """The next key, whose namespace holds a worker from now on; None if none waits that may have one."""
+        """Remove and return the next key, whose namespace then holds a worker; None if no key may have a worker."""
         namespace = self._next_namespace()
         if namespace is None:
             return None
@@ -89,7 +89,7 @@ class FairQueue(Generic[Key]):
         return key
 
     def release(self, key: Key) -> None:
-        """This key holds no worker any more. Nothing changes if it holds none."""
+        """Release the worker of a key, if it holds one."""
         namespace = self._holders.pop(key, None)
         if namespace is None:
             return

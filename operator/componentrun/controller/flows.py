@@ -14,13 +14,13 @@ __all__ = ["Flows"]
 
 
 class Flows:
-    """Reads the name of a run's Storage once, when the run is seen first: it can't be changed later.
+    """Maps runs to flows. A run's Storage is read when the run is first seen, because it is immutable.
 
-    Runs that name none share a flow, as they mean the namespace's default Storage.
+    Runs that name no Storage use the namespace's default one and share a flow.
     """
 
     def __init__(self, runs: RunCache) -> None:
-        """Listen to an empty cache."""
+        """Subscribe to a cache that is still empty."""
         self._runs = runs
         self._storages: dict[Key, str] = {}
         runs.listen(self._run_changed)

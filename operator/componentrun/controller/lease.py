@@ -1,11 +1,13 @@
 """Which of several operators works: the holder of a Lease, as `leader-election` of client-go has it.
 
-The others watch, so that one of them goes on within seconds when the holder's node is lost. Two that both believe to
-hold it for a moment do no harm (every write names the version it was decided on, and a run's journal is created once);
-the Lease only keeps them from doing the same work twice.
+The others stand by. One of them takes the Lease when its record has not changed for its whole duration on the
+candidate's own clock, as when the holder's node is lost. It does not wait for that if the process of the holder has
+certainly ended: its pod is deleted, or its container has ended (`core.leaseholder`).
 
-Clocks of different machines are never compared: a Lease counts as abandoned when its record has not changed for its
-whole duration on the watcher's own clock.
+Two that both believe to hold the Lease for a moment do no harm: every write names the version it was decided on, and a
+run's journal is created once. The Lease only keeps them from doing the same work twice.
+
+Clocks of different machines are never compared.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from componentrun.core.leaseholder import HolderPod, has_ended
 from componentrun.errors import PlatformError
 from componentrun.process.kubeerrors import AlreadyExistsError, ConflictError, KubeError, NotFoundError
-from componentrun.process.resources import LEASES
+from componentrun.process.resources import LEASES, PODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +34,8 @@ __all__ = ["DEFAULT_SECONDS", "Lease", "LeaseSettings", "LostError"]
 _log = logging.getLogger(__name__)
 
 DEFAULT_SECONDS: Final = 10.0
-"""With two looks of those that wait, less than the 15 s within which one of them is to go on."""
+"""With two looks of those that wait, less than the 15 s within which one of them is to go on if nobody can say whether
+the holder has ended."""
 _LOOK_SECONDS: Final = 1.0
 _LOOKS: Final = 3
 """How often the Lease is read before a look is given up, where each write conflicts."""
@@ -50,6 +54,8 @@ class LeaseSettings:
     name: str
     seconds: float = DEFAULT_SECONDS
     """How long the others wait after the last renewal."""
+    pod: HolderPod | None = None
+    """The pod of this candidate, in the Lease's namespace; None if it is not known, so that the others always wait."""
 
     @property
     def renew_every(self) -> float:
@@ -73,7 +79,7 @@ class Lease:
     def __init__(
         self, kube: Kube, settings: LeaseSettings, identity: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`identity` tells candidates apart, also across restarts."""
+        """`identity` tells candidates apart, also across restarts; it may name the pod (`HolderPod.identity`)."""
         self._kube = kube
         self._settings = settings
         self._identity = identity
@@ -153,7 +159,7 @@ class Lease:
                     return self._identity
                 continue
             holder = self._holder(there)
-            if holder not in {"", self._identity}:
+            if holder not in {"", self._identity} and not await self._has_ended(holder, there["spec"]):
                 return holder
             if await self._write(there, self._claim(there["spec"])):
                 return self._identity
@@ -168,6 +174,27 @@ class Lease:
             self._seen, self._seen_at = record, self._clock()
         duration = float(spec.get("leaseDurationSeconds") or self._settings.seconds)
         return holder if holder == self._identity or self._clock() - self._seen_at < duration else ""
+
+    async def _has_ended(self, holder: str, spec: dict[str, Any]) -> bool:
+        """Whether another candidate's process has certainly ended; if nothing can be found out, it has not."""
+        pod = HolderPod.of(holder)
+        if pod is None:
+            return False
+        if pod == HolderPod.of(self._identity):
+            # A container runs one process, so ours took the place of the holder's.
+            _log.info("takes the lease over: its holder was the process before this one in the same container")
+            return True
+        try:
+            found: dict[str, Any] | None = await self._kube.get(PODS, self._settings.namespace, pod.name)
+        except NotFoundError:
+            found = None
+        except KubeError as error:
+            _log.warning("can't look up the pod of the lease's holder, so its lease has to run out: %s", error.message)
+            return False
+        if not has_ended(pod, str(spec.get("acquireTime") or ""), found):
+            return False
+        _log.info("takes the lease over: pod %s, its holder's, %s", pod.name, "has ended" if found else "is deleted")
+        return True
 
     def _claim(self, spec: dict[str, Any]) -> dict[str, Any]:
         """What to write to hold the Lease from now on."""

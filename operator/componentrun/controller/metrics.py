@@ -166,7 +166,7 @@ class Metrics(ProcessMetrics):
             self._runs.labels(phase).set(by_phase.get(phase, 0))
 
     def set_unsupported(self, runs: int) -> None:
-        """How many runs are left alone now, as this release does not understand them."""
+        """Set the number of runs with values that this release does not support."""
         self._unsupported.set(runs)
 
     def set_waiting(self, by_cause: Mapping[WaitingFor, int]) -> None:
@@ -175,12 +175,12 @@ class Metrics(ProcessMetrics):
             self._waiting.labels(cause).set(by_cause.get(cause, 0))
 
     def set_unread(self, count: int, oldest_seconds: float) -> None:
-        """How many pods are kept for their last lines, now, and how long ago the first of them ended."""
+        """Set the number of finished pods that are kept unread, and the age of the oldest."""
         self._unread.set(count)
         self._unread_age.set(oldest_seconds)
 
     def events_given_up(self, reason: str) -> None:
-        """A run's last events are not waited for any longer."""
+        """Count a run whose last events are not waited for any longer."""
         self._deleted_unread.labels(reason).inc()
 
     def run_started(self, waited: float) -> None:
@@ -215,14 +215,14 @@ class Metrics(ProcessMetrics):
         self._leader.set(int(leads))
 
     def storage_responds(self, namespace: str, storage: str, *, responds: bool) -> None:
-        """A Storage's store has stopped or begun to respond."""
+        """Set whether a Storage's store responds."""
         if responds:
             self._unresponsive.remove(namespace, storage)
         else:
             self._unresponsive.labels(namespace, storage).set(1)
 
     def set_store_waiting(self, count: int) -> None:
-        """So many runs wait for their Storage, now."""
+        """Set the number of runs that wait for their Storage."""
         self._store_waiting.set(count)
 
     def watch_event(self, resource: str) -> None:

@@ -1,4 +1,4 @@
-"""From the caches to a plan: what is known of a run is observed, and what the plan asks for is looked at before."""
+"""Makes plans from the caches. If the plan needs a pod to be read first, reads it and plans again."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Planner:
         limits: Limits,
         clock: Callable[[], datetime],
     ) -> None:
-        """`is_granted` says of a run and the uid of its pod whether that is known to have its Secret."""
+        """`is_granted` returns whether a run's pod, given by uid, is known to have its Secret."""
         self._caches = caches
         self._queues = queues
         self._pods = pods
@@ -49,7 +49,7 @@ class Planner:
         self._acting_since: datetime | None = None
 
     async def plan(self, key: Key, run: ComponentRun) -> Plan | None:
-        """What to do about the run now; None where it changed while its pod was looked at.
+        """The plan for a run; None if the run changed while its pod was being read.
 
         Raises:
             KubeError: its pod has to be looked at, and the API server refused or is away: nothing is concluded.
@@ -59,15 +59,15 @@ class Planner:
         if look is None:
             return made
         before = self._caches.runs.document(key)
-        await self._look(key, run, look)
+        await self._read_pod(key, run, look)
         if self._caches.runs.document(key) is not before:
             return None
-        return core_plan.plan(replace(self._observe(key, run), looked=True))
+        return core_plan.plan(replace(self._observe(key, run), pod_was_read=True))
 
     def _observe(self, key: Key, run: ComponentRun) -> Observed:
-        """What is known of the run and its pods."""
+        """Collect the current state of the run and its pods."""
         status = run.status
-        # Between two attempts the pod of the next one may be there.
+        # Between two attempts, the pod of the next attempt may already exist.
         recorded = status.attempts[-1].pod_uid if status.attempts and status.next_attempt_time is None else None
         pod = self._caches.pods.current(key, run.metadata.uid, recorded or "")
         now = self._clock()
@@ -79,13 +79,13 @@ class Planner:
             self._limits,
             earlier=self._caches.pods.earlier(key, run.metadata.uid, pod),
             turn=self._queues.turn(key),
-            crowded=self._unread.crowded(key),
+            over_unread_limit=self._unread.over_limit(key),
             granted=pod is not None and self._is_granted(run, pod.uid),
             acting_since=self._acting_since,
         )
 
-    async def _look(self, key: Key, run: ComponentRun, look: LookAtPod) -> None:
-        """Read a pod anew; a plan follows that may rest on what is found."""
+    async def _read_pod(self, key: Key, run: ComponentRun, look: LookAtPod) -> None:
+        """Read the pod that the plan asks for, by name."""
         numbers = {attempt.pod_uid: attempt.number for attempt in run.status.attempts}
         pod = self._caches.pods.current(key, run.metadata.uid, look.uid)
         number = numbers.get(look.uid) or (pod.attempt if pod is not None else 0)

@@ -1,4 +1,4 @@
-"""Pods by their run, as watches, listings and requests have told of them."""
+"""Cache of pods by run, fed by watches, listings and single requests."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class _CachedPod:
 class PodCache:
     """Pods by their run. A pod that was deleted is kept as `gone` until its run has no more use for it.
 
-    A watch says DELETED, too, of a pod that lost a label by which it is selected: such a pod comes back.
+    A watch also reports DELETED if a pod loses a label that selects it; such a pod may reappear.
     """
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
         self._pods: ByNamespace[dict[str, _CachedPod]] = ByNamespace()
         self._gone = Gone()
-        self._dismissed: set[str] = set()
+        self._expected: set[str] = set()
         self.on_pod: Callable[[Key, str, str, PodView], object] = nobody
         """Called with the run, its uid, the uid and the state of each pod that is new, has changed or is gone."""
 
@@ -50,11 +50,11 @@ class PodCache:
         return self._remember(obj, identity_of(obj), gone=False)
 
     def found(self, obj: Mapping[str, Any], identity: PodIdentity) -> bool:
-        """Remember a pod that the API server knows now, whatever a watch said of it, and whatever it bears by now."""
+        """Store a pod that was just read by name, whatever a watch reported and whatever its labels are."""
         return self._remember(obj, identity, gone=False, asked=True)
 
     def absent(self, key: Key, uid: str) -> bool:
-        """The API server, asked by name, does not know the pod (any more). False where that changes nothing."""
+        """Store that a request by name did not find the pod. Returns False if that was known."""
         known = self._pods.get(key, {}).get(uid)
         if known is None or known.view.confirmed:
             return False
@@ -62,29 +62,29 @@ class PodCache:
         self._change(key, uid, known, view)
         return True
 
-    def dismissed(self, uid: str) -> None:
-        """The operator has deleted this pod: that it goes is no surprise."""
-        self._dismissed.add(uid)
+    def expect_deletion(self, uid: str) -> None:
+        """The operator deletes this pod, so its disappearance needs no confirmation."""
+        self._expected.add(uid)
 
-    def doubtful(self, run: Key, run_uid: str, *, before_attempt: int) -> list[tuple[str, PodView]]:
-        """Pods that are said to be gone and that no plan asks about, each with the uid of its run.
+    def unconfirmed(self, run: Key, run_uid: str, *, before_attempt: int) -> list[tuple[str, PodView]]:
+        """Pods reported as deleted without confirmation, which no plan reads, each with the uid of its run.
 
-        Those that may still run keep a place. Those of earlier attempts, or of a run that has ended, would be left
-        behind: only the operator deletes them.
+        Pods that may still run keep their run's place. Pods of earlier attempts and of a finished run would be left
+        behind, because only the operator deletes them.
 
         Args:
             run: its name.
             run_uid: of the run that has the name now; empty: none has.
-            before_attempt: plans ask about pods of this attempt of that run, and of later ones.
+            before_attempt: number of an attempt of that run; plans read the pods of this attempt and of later ones.
         """
-        doubtful = []
+        unconfirmed = []
         for uid, pod in self._pods.get(run, {}).items():
-            is_asked_about = pod.run_uid == run_uid and pod.view.attempt >= before_attempt
-            if not pod.view.gone or pod.view.confirmed or is_asked_about:
+            is_read_by_plans = pod.run_uid == run_uid and pod.view.attempt >= before_attempt
+            if not pod.view.gone or pod.view.confirmed or is_read_by_plans:
                 continue
-            if occupies(pod.view) or (pod.run_uid == run_uid and uid not in self._dismissed):
-                doubtful.append((pod.run_uid, pod.view))
-        return doubtful
+            if occupies(pod.view) or (pod.run_uid == run_uid and uid not in self._expected):
+                unconfirmed.append((pod.run_uid, pod.view))
+        return unconfirmed
 
     def deleted(self, obj: Mapping[str, Any]) -> bool:
         """Remember a pod that was deleted, in its last state. False where that was known already."""
@@ -135,7 +135,7 @@ class PodCache:
         for uid, pod in pods.items():
             if pod.view.gone:
                 self._gone.add(uid)
-                self._dismissed.discard(uid)
+                self._expected.discard(uid)
                 if occupies(pod.view):
                     self.on_pod(run, pod.run_uid, uid, replace(pod.view, confirmed=True))
 

@@ -1,6 +1,6 @@
-"""Reading one pod from the API server, past the caches: before a conclusion that rests on its absence, or on silence.
+"""Reads one pod by name from the API server, before its absence or silence is interpreted (decision 0040).
 
-A pod that is there and whose labels were taken away or changed gets them back, as no watch tells of it without them.
+If the labels of an existing pod were removed or changed, they are restored, because watches select pods by labels.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _log = logging.getLogger(__name__)
 
 
 class PodReader:
-    """Asks for pods by their names."""
+    """Reads pods by name into the cache."""
 
     def __init__(self, kube: Kube, caches: Caches) -> None:
-        """What is found goes into the caches."""
+        """Results are stored in the caches."""
         self._kube = kube
         self._caches = caches
 
     async def read(self, run: Key, name: str, uid: str, identity: PodIdentity) -> None:
-        """Find out whether this pod is there, and have the caches know.
+        """Read a pod and update the cache with its state or its absence.
 
         Args:
-            run: whose it is.
-            name: of the pod.
-            uid: of the pod; another one of its name is not it.
-            identity: what it was made for.
+            run: the run that owns it.
+            name: name of the pod.
+            uid: uid of the pod; one of the same name with another uid counts as absent.
+            identity: run and attempt that the pod was created for.
 
         Raises:
             KubeError: the API server refused or is away: nothing is known then.
@@ -54,18 +54,18 @@ class PodReader:
         self._caches.pods.found(found, identity)
 
     async def confirm(self, run: Key, run_uid: str, *, before_attempt: int = 0) -> None:
-        """Ask for pods of which a watch said that they are gone, and no plan asks; see `PodCache.doubtful`.
+        """Read pods whose deletion was only reported by a watch and that no plan reads; see `PodCache.unconfirmed`.
 
         Raises:
             KubeError: the API server refused or is away.
         """
         if self._caches.runs.is_anothers(run):
             return
-        for owner, pod in self._caches.pods.doubtful(run, run_uid, before_attempt=before_attempt):
+        for owner, pod in self._caches.pods.unconfirmed(run, run_uid, before_attempt=before_attempt):
             await self.read(run, pod.name, pod.uid, PodIdentity(run.name, owner, pod.attempt))
 
     async def _with_labels(self, run: Key, pod: dict[str, Any], identity: PodIdentity) -> dict[str, Any]:
-        """The pod with its labels; as it was where that is refused.
+        """Restore the pod's labels and return it; return it unchanged if the API server refuses.
 
         Raises:
             ConflictError: it has changed; look again at once.
@@ -80,7 +80,7 @@ class PodReader:
         except NotFoundError:
             return pod  # it went just then, which the next look finds
         except KubeError as error:
-            RunLogger(_log, *run).warning("pod %s can't be given its labels: %s", metadata["name"], error.message)
+            RunLogger(_log, *run).warning("can't restore the labels of pod %s: %s", metadata["name"], error.message)
             return pod
-        RunLogger(_log, *run).warning("pod %s was given its labels back, which somebody had changed", metadata["name"])
+        RunLogger(_log, *run).warning("labels of pod %s had been changed and were restored", metadata["name"])
         return labelled

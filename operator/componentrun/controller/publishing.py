@@ -44,24 +44,34 @@ class Publisher:
     """Publishes attempts."""
 
     def __init__(self, stores: Stores, clock: Callable[[], datetime], gate: StoreGate) -> None:
-        """The clock gives the time that goes into the status; the gate says when the store may be used."""
+        """`clock` returns the time for the status; `gate` limits the use of the store."""
         self._stores = stores
         self._clock = clock
         self._gate = gate
-        self._undecided: dict[Key, str] = {}
-        """Names and uids of runs that this process brought into phase Publishing and for which it never sent a journal.
-        As no other process publishes before that phase is written, it is certain that there is none."""
+        self._entered: dict[Key, str] = {}
+        """Names and uids of runs in whose status this process has written that it publishes them."""
+        self._undecided: dict[Key, int] = {}
+        """Those of them that this process brought into phase Publishing and for which it never sent a journal, with
+        the number of phases in their status since then. No process publishes before it has added a phase of its own.
+        So while the number is the same, it is certain that there is no journal."""
+
+    def has_entered(self, run: ComponentRun) -> bool:
+        """Whether this process has written into the run's status that it publishes the run."""
+        return self._entered.get(Key(run.metadata.namespace, run.metadata.name)) == run.metadata.uid
 
     def status_written(self, before: ComponentRun, after: ComponentRun) -> None:
         """A status was written that may have begun, or ended, the phase Publishing."""
-        key = Key(after.metadata.namespace, after.metadata.name)
+        key, phases = Key(after.metadata.namespace, after.metadata.name), len(after.status.phases)
         if after.status.phase != "Publishing":
             self.forget(key)
-        elif before.status.phase != "Publishing":
-            self._undecided[key] = after.metadata.uid
+        elif phases > len(before.status.phases):
+            self._entered[key] = after.metadata.uid
+            if before.status.phase != "Publishing":
+                self._undecided[key] = phases
 
     def forget(self, key: Key) -> None:
-        """The run is published, or a journal may be there from now on, or the run is gone."""
+        """Forget a run that is published or deleted, or that may have a journal from now on."""
+        self._entered.pop(key, None)
         self._undecided.pop(key, None)
 
     async def publish(self, run: ComponentRun, attempt: int, *, write_always_only: bool) -> ComponentRunStatus:
@@ -71,7 +81,7 @@ class Publisher:
         still, and these are to be published then.
 
         Raises:
-            PutBackError: the Storage has no room for it now.
+            RequeuedError: the Storage has no room for it now.
             UserError: a table does not fit what is there; nothing was changed.
             PlatformError: what was uploaded is not what stage-out said; nothing was changed.
             TransientError: the store is away; try again.
@@ -90,7 +100,7 @@ class Publisher:
                 attempt,
                 result,
                 write_always_only=write_always_only,
-                deciding=lambda: self.forget(Key(run.metadata.namespace, run.metadata.name)),
+                deciding=lambda: self._undecided.pop(Key(run.metadata.namespace, run.metadata.name), None),
             )
         except UserError as error:
             if write_always_only or not any(table.write_always for table in result.tables):
@@ -103,15 +113,16 @@ class Publisher:
         return core_status.published(run, tables=tables, files=files, warnings=warnings, now=self._clock())
 
     async def may_have_begun(self, run: ComponentRun, error: ComponentRunError) -> bool:
-        """Whether it was, or may have been, decided that the run is published, so that its tables change for certain.
+        """Whether the run's journal exists or may exist, so that its tables may still change.
 
-        A store that has just not answered is not asked once more.
+        If the store has just failed to answer, it is not asked again.
 
         Args:
             run: in phase Publishing.
             error: why it could not be published.
         """
-        if self._undecided.get(Key(run.metadata.namespace, run.metadata.name)) == run.metadata.uid:
+        phases = self._undecided.get(Key(run.metadata.namespace, run.metadata.name))
+        if self.has_entered(run) and phases == len(run.status.phases):
             return False
         if isinstance(error, NoAnswerError | StoreDownError):
             return True
@@ -127,7 +138,7 @@ class Publisher:
         """Complete what the run's journal says; the tables, none where nothing was decided.
 
         Raises:
-            PutBackError: the Storage has no room for it now.
+            RequeuedError: the Storage has no room for it now.
             PlatformError: the store refused.
             TransientError: the store is away.
         """
@@ -186,4 +197,6 @@ async def _remember_state(
         uid, run.metadata.creation_timestamp or done.time, await read_state_given(opened.store, uid, done.attempt)
     )
     if not await write_state(opened.store, owner, result.state, inputs=inputs, author=author):
-        log.warning("run %s leaves no state: that of a later run, or what somebody set by hand since, stays", uid)
+        log.warning(
+            "run %s stores no state: a later run, or `componentrun state`, has replaced the one that it was given", uid
+        )

@@ -49,13 +49,13 @@ class _Namespace:
     """Names of runs that are being started; each is in `facts`."""
     pods: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     """Of each run, by its name and uid, the pods that keep its place."""
-    left: dict[tuple[str, str], Entry] = field(default_factory=dict)
-    """Runs whose pods still run though they are not known, or another run has their name; each is in `pods`."""
+    superseded: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    """Runs that do not exist, or whose name another run has, and whose pods still run; each is in `pods`."""
     defaults: dict[str, Defaults] = field(default_factory=dict)
     """Of Components that say something."""
     is_stale: bool = False
     """Whether the queue was left in the middle of a change."""
-    unplaced: set[str] = field(default_factory=set)
+    rejected: set[str] = field(default_factory=set)
     """Names of runs that the queue could not take: an error that is theirs alone."""
 
     @property
@@ -67,7 +67,7 @@ class _Namespace:
         """A run counts no more."""
         self.facts.pop(name, None)
         self.claims.discard(name)
-        self.unplaced.discard(name)
+        self.rejected.discard(name)
 
     def is_running(self, facts: RunFacts) -> bool:
         """Whether a run has a place, by its status or by its pods."""
@@ -89,18 +89,18 @@ class _Namespace:
         entry = None if facts is None else self.entry(facts)
         if entry is not None:
             moved = self.queue.put(entry)
-            self.unplaced.discard(name)
+            self.rejected.discard(name)
             return moved
         if facts is not None and facts.stage == "ended":
             self.forget(name)
         return self.queue.remove(name)
 
-    def behind_unplaced(self, name: str) -> Turn | None:
+    def behind_rejected(self, name: str) -> Turn | None:
         """The answer for a run that waits where the queue lacks one of its group: that one may be running."""
         facts = self.facts.get(name)
-        if not self.unplaced or facts is None or facts.group is None or self.is_running(facts):
+        if not self.rejected or facts is None or facts.group is None or self.is_running(facts):
             return None
-        ahead = sorted(other for other in self.unplaced if self.facts[other].group == facts.group)
+        ahead = sorted(other for other in self.rejected if self.facts[other].group == facts.group)
         return Turn("wait", "ConcurrencyGroup", 1, facts.group, tuple(ahead)) if ahead else None
 
     def derive(self) -> None:
@@ -109,14 +109,14 @@ class _Namespace:
         while self.is_stale:
             self.queue, self.is_stale = Queue(), False
             self.queue.limit = limit
-            for entry in self.left.values():
+            for entry in self.superseded.values():
                 self.queue.put(entry)
-            for name in [name for name in self.facts if name not in self.unplaced]:
+            for name in [name for name in self.facts if name not in self.rejected]:
                 try:
                     self.place(name)
                 except Exception:  # noqa: BLE001 - a defect that one run brings about stays with it
                     _log.exception("run %s/%s can't be put in the queue; the others are", self.name, name)
-                    self.unplaced.add(name)
+                    self.rejected.add(name)
                     self.is_stale = True
                     break
 
@@ -151,9 +151,9 @@ class Queues:
         if key.namespace not in self._namespaces:
             return START
         with self._change(key.namespace) as space:
-            if key.name in space.unplaced:
+            if key.name in space.rejected:
                 self._wake(key.namespace, space.place(key.name))
-            return space.behind_unplaced(key.name) or space.queue.turn(key.name)
+            return space.behind_rejected(key.name) or space.queue.turn(key.name)
 
     def claim(self, key: Key, *, starts: bool) -> None:
         """This run is about to be started, or is not after all. One that is deleted meanwhile claims nothing."""
@@ -224,7 +224,7 @@ class Queues:
     def _last_pod_gone(self, space: _Namespace, key: Key, run_uid: str) -> set[str]:
         """No pod keeps the place of this run any more. Which others to look at again."""
         del space.pods[key.name, run_uid]
-        left = space.left.pop((key.name, run_uid), None)
+        left = space.superseded.pop((key.name, run_uid), None)
         if left is not None:
             return space.queue.remove(left.name)
         known = space.facts.get(key.name)
@@ -287,15 +287,15 @@ class Queues:
 def _keep_place(space: _Namespace, name: str, run_uid: str, pod: PodView) -> set[str]:
     """Have a pod keep a place whose run is not known: it was deleted before this operator began, or is listed later."""
     known, who = space.facts.get(name), (name, run_uid)
-    if who in space.left or (known is not None and known.order.uid == run_uid):
+    if who in space.superseded or (known is not None and known.order.uid == run_uid):
         return set()
-    space.left[who] = entry = entry_of_pod(pod, name, run_uid)
+    space.superseded[who] = entry = entry_of_pod(pod, name, run_uid)
     return space.queue.put(entry)
 
 
 def _return(space: _Namespace, name: str, run_uid: str) -> set[str]:
     """A run is there, and says itself whether it has a place. Whom to look at again."""
-    left = space.left.pop((name, run_uid), None)
+    left = space.superseded.pop((name, run_uid), None)
     return set() if left is None else space.queue.remove(left.name)
 
 
@@ -307,5 +307,5 @@ def _leave(space: _Namespace, facts: RunFacts) -> set[str]:
         return moved
     defaults = space.defaults.get(facts.component or "", DEFAULTS)
     name = f"{facts.name} (deleted, {facts.order.uid})"
-    space.left[who] = entry = replace(entry_of(facts, defaults, placed=True), name=name)
+    space.superseded[who] = entry = replace(entry_of(facts, defaults, placed=True), name=name)
     return moved | space.queue.put(entry)

@@ -18,7 +18,6 @@ from componentrun.controller.podreader import PodReader
 from componentrun.controller.removal import Remover
 from componentrun.controller.runmemory import RunMemories
 from componentrun.controller.storegate import StoreDownError
-from componentrun.core import conditions
 from componentrun.core import status as core_status
 from componentrun.core.actions import (
     DeletePod,
@@ -109,7 +108,7 @@ class Reconciler:
 
         Raises:
             ConflictError: the run has changed; look again at once.
-            PutBackError: it waits for its Storage; look again when it is added.
+            RequeuedError: it waits for its Storage; look again when it is added.
             RetryError, TransientError: look again after a pause.
             ComponentRunError: something that more tries will hardly change.
         """
@@ -140,7 +139,7 @@ class Reconciler:
             return _AT_ONCE
 
     async def _without_run(self, key: Key) -> float | None:
-        """There is no run of the name, or none of ours: its pods go, and nothing of it is kept."""
+        """Clean up after a run that does not exist or belongs to another operator."""
         if self.active:
             await self._pods.confirm(key, "")
             await self._remover.sweep(key)
@@ -163,7 +162,7 @@ class Reconciler:
         plan = await self._planner.plan(key, run)
         if plan is None:
             return _AT_ONCE
-        self._unread.note(key, plan.unread)
+        self._unread.note(key, plan.unread_pods)
         self._queues.claim(key, starts=any(isinstance(action, StartAttempt) for action in plan.actions))
         for action in await self._hider.actions(run, plan.actions):
             run = await self._carry_out(run, action)
@@ -175,17 +174,17 @@ class Reconciler:
             if core_status.may_be_half(run.status):
                 await self._complete(run)
         if ended or plan.wake_at is None:
-            # What is left of it has times of its own, and its own writes are no news to an operator.
+            # Once more: clean-up has deadlines of its own, and the operator's own writes trigger no reconcile.
             return _AT_ONCE if ended else None
         # Where nothing was done and the time has come all the same, asking again at once would only turn in circles.
         soonest = _AT_ONCE if plan.actions else _NOT_AT_ONCE
         return max((plan.wake_at - self._clock()).total_seconds(), soonest)
 
     async def _with_references(self, key: Key, run: ComponentRun) -> ComponentRun | None:
-        """The run, with what its turn depends on in the caches; None where it is gone by then.
+        """The run, once the caches hold its Component and Storage; None if it was deleted.
 
         Raises:
-            RetryError: this release does not understand what it names; it waits, out of line, and is looked at again.
+            RetryError: its Component or Storage has unsupported values; it waits outside the queue and is retried.
         """
         if run.status.attempts or core_status.is_terminal(run.status):
             return run
@@ -224,7 +223,7 @@ class Reconciler:
             await self._remover.delete(key, DeletePod(pod.name, pod.uid, _KILL_SECONDS))
 
     async def _leave(self, key: Key, error: UnsupportedError) -> None:
-        """Leave a run alone that this release does not understand, or what it names; its status says so.
+        """Leave a run alone that has, or whose Component or Storage has, unsupported values; its status reports it.
 
         Raises:
             ConflictError: it has changed, or is another one by now; look again at once.
@@ -335,6 +334,10 @@ class Reconciler:
         return replace(limits, start_retry=limits.start_retry + waited, publish_retry=limits.publish_retry + waited)
 
     async def _publish(self, run: ComponentRun, action: Publish) -> ComponentRun:
+        if not self._publisher.has_entered(run):
+            # The operator that brought it here may still run and know that it sent no journal. From now on, what it
+            # concludes from that is refused.
+            run = await self._write(run, core_status.publishing_again(run, self._clock()))
         try:
             status = await self._publisher.publish(run, action.attempt, write_always_only=action.write_always_only)
         except ComponentRunError as error:
@@ -366,18 +369,8 @@ class Reconciler:
             _logger(run).warning("whether its tables are complete can't be looked up: %s", error.message)
             return
         if done:
-            message = f"The store answers again, and the tables are complete: {', '.join(done)}."
-            changed = conditions.with_condition(
-                run.status.conditions,
-                conditions.PUBLISHED,
-                "True",
-                "Completed",
-                message,
-                generation=run.metadata.generation,
-                now=self._clock(),
-            )
-            await self._writer.write(run, run.status.model_copy(update={"conditions": changed}))
-            _logger(run).info("%s", message)
+            await self._writer.write(run, core_status.completed(run, done, self._clock()))
+            _logger(run).info("published in the end: %s", ", ".join(done))
         self._memories.of(run).is_complete = True
 
     async def _failed(self, run: ComponentRun, status: ComponentRunStatus, error: ComponentRunError) -> ComponentRun:
@@ -402,7 +395,7 @@ class Reconciler:
     async def _delete_run(self, run: ComponentRun) -> None:
         key = Key(run.metadata.namespace, run.metadata.name)
         try:
-            # Its time to live may have been raised, and the watch be behind.
+            # Its time to live may have been raised while the watch was behind.
             await self._kube.delete(RUNS, *key, run.metadata.uid, version=run.metadata.resource_version)
         except (NotFoundError, ConflictError):
             await self.refresh(key)

@@ -92,7 +92,7 @@ class References:
         return None if document is None else _component(document)
 
     def check(self, run: ComponentRun) -> None:
-        """Refuse a run that names what this release does not understand, as far as is known of it.
+        """Refuse a run whose cached Component or Storage has values that this release does not support.
 
         Raises:
             UnsupportedError: naming the object and the field.
@@ -162,7 +162,7 @@ class References:
 
 
 def _choose(storages: Iterable[Storage | Unreadable], wanted: str | None, namespace: str) -> Storage:
-    """The Storage that is meant, see `choose`; one that can't be read is another release's."""
+    """The Storage of the run, see `choose`. One that can't be read was written by another release."""
     try:
         return choose(storages, wanted, namespace)
     except UnreadableStorageError as error:
@@ -195,4 +195,4 @@ def _storage(document: bytes) -> Storage | Unreadable:
 
 def _unknown(spec: type[BaseModel], raw: Mapping[str, Any]) -> str:
     fields = unknown_fields(spec, raw.get("spec") or {})
-    return f"{', '.join(fields)}: not known" if fields else ""
+    return f"{', '.join(fields)}: unknown to this release" if fields else ""

@@ -46,7 +46,7 @@ class Remover:
             # Another pod of that name: ours is gone.
             self._caches.pods.absent(run, action.uid)
         else:
-            self._caches.pods.dismissed(action.uid)
+            self._caches.pods.expect_deletion(action.uid)
             if answer.get("kind") == "Pod":
                 # With its deletion time, so that it is not deleted again before its event comes.
                 self._caches.pods.seen(answer)

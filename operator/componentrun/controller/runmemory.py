@@ -1,7 +1,7 @@
-"""What the reconciler remembers of a run between two looks: no fact of its status, and lost with the process.
+"""In-memory state of the reconciler for each run. It is not part of the status, and lost when the process ends.
 
-It belongs to one run, by its name and uid. A run that has ended keeps only what is asked of ended runs, and one that is
-deleted, or whose name another run has, nothing.
+State belongs to one run, by name and uid. It is dropped when the run is deleted or another run takes its name; of a
+finished run only `is_complete` is kept.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ __all__ = ["RunMemories", "RunMemory"]
 
 @dataclass(slots=True)
 class RunMemory:
-    """Of one run."""
+    """State of one run."""
 
     uid: str
     failing_since: datetime | None = None
-    """Since when what is done now has failed, in each try."""
+    """Time of the first of the failures in a row of the current action."""
     granted: tuple[str, datetime] | None = None
-    """The uid of the pod that has its Secret, and since when that is known."""
+    """Uid of the pod that has its Secret, and when that was found out."""
     is_complete: bool = False
-    """Whether a run that has ended is known to have left no table half switched over."""
+    """Whether the finished run is known to have no partially published tables."""
 
 
 class RunMemories:
-    """Of all runs."""
+    """State of all runs."""
 
     def __init__(self) -> None:
-        """Nothing is remembered."""
+        """Start empty."""
         self._runs: dict[Key, RunMemory] = {}
 
     def __len__(self) -> int:
-        """Of how many runs something is remembered."""
+        """Number of runs with state."""
         return len(self._runs)
 
     def of(self, run: ComponentRun) -> RunMemory:
-        """What is remembered of a run; may be changed."""
+        """The mutable state of a run."""
         key = Key(run.metadata.namespace, run.metadata.name)
         memory = self._runs.get(key)
         if memory is None or memory.uid != run.metadata.uid:

@@ -45,7 +45,7 @@ _LONGEST_PAUSE: Final = 60.0
 was applied behind its Storage, a bucket) tells nobody."""
 
 _ASK_SECONDS: Final = 30.0
-"""For all the requests by which a store is tried, some twelve."""
+"""Timeout in seconds for all requests, about twelve, that probe what a store can do."""
 
 
 class Scopes:
@@ -75,18 +75,18 @@ class Scopes:
         return await self.ask(opened)
 
     async def ask(self, opened: OpenStorage) -> Scope:
-        """What the store says now. All who ask at the same time get the same answer. Raises as `of` does."""
+        """Probe the store now. Concurrent callers share one probe and its result. Raises as `of` does."""
         key = _key(opened.storage)
         asking = self._asking.get(key)
         if asking is None:
             asking = self._asking[key] = asyncio.create_task(self._find_in_time(opened))
             asking.add_done_callback(lambda task: self._asked(key, task))
-        # Whoever is cancelled must not take the answer from the others.
+        # Cancelling one caller must not cancel the probe for the others.
         self._known[key] = found = await asyncio.shield(asking)
         return found
 
     def _asked(self, key: tuple[str, int], task: asyncio.Task[Scope]) -> None:
-        """The answer is there. An error that nobody waits for any more is no news to anybody."""
+        """Forget the finished probe. Its error is retrieved, in case no caller waits for it any more."""
         self._asking.pop(key)
         if not task.cancelled():
             task.exception()
@@ -97,7 +97,7 @@ class Scopes:
                 return await self._find(opened.store, opened.signer)
         except TimeoutError:
             where = opened.store.settings.where()
-            told = f"what the store can do was not found out within {_ASK_SECONDS:.0f} s"
+            told = f"the capabilities of the store were not determined within {_ASK_SECONDS:.0f} s"
             raise NoAnswerError(f"{told}, at {where}", told) from None
 
     def fresh(self, storage: Storage) -> Scope | None:

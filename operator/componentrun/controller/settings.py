@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.api.common import quantity_value
 from componentrun.controller.lease import DEFAULT_SECONDS, LeaseSettings
 from componentrun.controller.unreadpods import DEFAULT_MOST
+from componentrun.core.leaseholder import HolderPod
 from componentrun.core.networkpolicy import IPV4_ONLY
 from componentrun.core.observed import Limits
 from componentrun.core.podsettings import PodSettings
@@ -62,7 +63,7 @@ class Settings:
     store_timeouts: StoreTimeouts = OPERATOR_TIMEOUTS
     """How long to wait for an object store."""
     resync_seconds: float = 300
-    """How often everything is listed, to mend what a watch missed."""
+    """Full resync interval, to recover from missed watch events."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -103,10 +104,12 @@ def _limits(reader: Reader) -> Limits:
 
 
 def _lease(reader: Reader) -> LeaseSettings | None:
-    """A Lease where COMPONENTRUN_LEASE names one, as `namespace/name`."""
+    """A Lease where COMPONENTRUN_LEASE names one, as `namespace/name`; the pod of this process is in that namespace."""
     namespace, _, name = reader.read("LEASE", _namespace_and_name, "").partition("/")
     duration = reader.read("LEASE_SECONDS", seconds(6, 600), DEFAULT_SECONDS)
-    return LeaseSettings(namespace, name, duration) if name else None
+    pod_name, pod_uid = (reader.read(variable, _pod_part, "") for variable in ("POD_NAME", "POD_UID"))
+    pod = HolderPod(pod_name, pod_uid) if pod_name and pod_uid else None
+    return LeaseSettings(namespace, name, duration, pod) if name else None
 
 
 def _store_timeouts(reader: Reader) -> StoreTimeouts:
@@ -143,6 +146,12 @@ def _quantity(text: str) -> str:
 def _name(text: str) -> str:
     if not DNS_LABEL.fullmatch(text):
         raise ValueError("a label value of lower case letters, digits and `-`, such as `canary`")
+    return text
+
+
+def _pod_part(text: str) -> str:
+    if "_" in text or any(character.isspace() for character in text):
+        raise ValueError("the name or the uid of the process's own pod")
     return text
 
 

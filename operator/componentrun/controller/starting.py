@@ -110,7 +110,7 @@ class Starter:
         clock: Callable[[], datetime],
         gate: StoreGate,
     ) -> None:
-        """The clock gives the time that goes into the status; the gate says when the store may be used."""
+        """`clock` returns the time for the status; `gate` limits the use of the store."""
         self._kube = kube
         self._caches = caches
         self._references = references
@@ -125,7 +125,7 @@ class Starter:
         """Have the attempt's pod; what to write, and to give it, then.
 
         Raises:
-            PutBackError: the Storage has no room for it now, or the run was cancelled meanwhile.
+            RequeuedError: the Storage has no room for it now, or the run was cancelled meanwhile.
             UserError: what the run asks for can't be.
             PlatformError: a store or the API server refused.
             TransientError: something is away, or a quota is used up; try again.

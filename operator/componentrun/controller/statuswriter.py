@@ -93,7 +93,7 @@ class StatusWriter:
         return written
 
     async def settle(self, key: Key, run: ComponentRun | None) -> None:
-        """Find out whether an earlier write without an answer was done, and what follows a write follows then.
+        """Find out whether an earlier write without an answer was done; if so, do what follows a write.
 
         Args:
             key: the run's.
@@ -111,14 +111,14 @@ class StatusWriter:
             await self.tell(run, event)
 
     async def _look_who_wrote(self, key: Key, error: KubeError) -> ComponentRun:
-        """The run, where it holds what was to be written; else what the write raised is raised."""
+        """The run, if it holds what was written; otherwise raise the error of the write."""
         try:
             answer = await self._kube.get(RUNS, *key)
         except UnavailableError:
             raise error from None
         written, waiting = ComponentRun.model_validate(answer), self._unconfirmed[key]
         if not waiting.is_last(written):
-            # A request that is on its way may still be done, or an earlier one was: `settle` finds out.
+            # This request, or an earlier one, may still be carried out: `settle` finds out later.
             raise error
         del self._unconfirmed[key]
         self._caches.runs.seen(answer)
@@ -127,7 +127,7 @@ class StatusWriter:
         return written
 
     async def write_unsupported(self, key: Key, problem: str) -> None:
-        """Say of a run that this release does not understand it; nothing else of it is changed, and it does not end.
+        """Set the condition `Accepted` to False for a run that this release does not support; change nothing else.
 
         Told once: nothing is sent where the run says so already. Where the API server refuses it, as the CRD is older
         than the status, a log line says so.
@@ -151,7 +151,7 @@ class StatusWriter:
         await self.tell(run, KubernetesEvent("Warning", Reason.UNSUPPORTED_VALUE, problem))
 
     async def tell(self, run: ComponentRun, event: KubernetesEvent) -> None:
-        """Write a Kubernetes Event. It is a courtesy: where it fails, the log says so and the run goes on."""
+        """Write a Kubernetes Event. Best effort: failures are logged and do not affect the run."""
         try:
             await self._kube.create(EVENTS, run.metadata.namespace, _event(run, event, self._instance))
         except AlreadyExistsError:
@@ -183,29 +183,29 @@ class StatusWriter:
 
 @dataclass(frozen=True, slots=True)
 class _Unconfirmed:
-    """Writes of one run, all onto the same version of it, of which nobody knows whether one was done."""
+    """Status writes of one run, all based on the same version, whose outcome is unknown."""
 
     before: ComponentRun
     wanted: tuple[dict[str, Any], ...]
-    """Status documents; the newest last."""
+    """Status documents, the newest last."""
 
     @classmethod
     def after(cls, earlier: _Unconfirmed | None, run: ComponentRun, status: ComponentRunStatus) -> _Unconfirmed:
-        """With one write more."""
+        """A copy with one more write."""
         known = earlier.wanted if earlier is not None and earlier.is_open(run) else ()
         return cls(run, (*known[1 - _MOST_UNCONFIRMED :], core_status.without_events(status)))
 
     def is_open(self, run: ComponentRun) -> bool:
-        """Whether the run is the one that was to be written, still of the version that the writes were for."""
+        """Whether the run still has the version that the writes are based on."""
         now, then = run.metadata, self.before.metadata
         return (now.uid, now.resource_version) == (then.uid, then.resource_version)
 
     def was_done(self, run: ComponentRun) -> bool:
-        """Whether the run holds what one of the writes was to make of it; the collector may have written since."""
+        """Whether the run holds the result of one of the writes; the collector may have written since."""
         return any(self._is(run, document) for document in self.wanted)
 
     def is_last(self, run: ComponentRun) -> bool:
-        """Whether the run holds what the last of the writes was to make of it."""
+        """Whether the run holds the result of the last write."""
         return not self.is_open(run) and self._is(run, self.wanted[-1])
 
     def _is(self, run: ComponentRun, document: dict[str, Any]) -> bool:

@@ -1,10 +1,10 @@
-"""Operations on stores: how many run at a time for each Storage, and none while its store does not respond.
+"""Limits operations on object stores: a number of slots for each Storage, and a circuit breaker.
 
-An operation is everything that one step of a run asks a store: starting an attempt, publishing it, finding out what the
-store can do. While it runs, the run's key holds no worker, so a store that hangs takes none from anybody. A key that
-may not begin its operation is put back and added to the work queue again when it may.
+An operation is all requests that one step of a run makes to a store: to start an attempt, to publish it, or to find out
+what the store can do. While it runs, the run's key holds no worker, so a store that hangs does not use up the workers.
+If no slot is free, the key waits here and is added to the work queue again when one is reserved for it.
 
-Each Storage has slots and a circuit breaker of its own (decision 0038), until its spec is changed: then new ones.
+Slots and breaker belong to one version of a Storage (decision 0038); after a change of its spec, new ones are used.
 """
 
 from __future__ import annotations
@@ -34,46 +34,46 @@ if TYPE_CHECKING:
     from componentrun.controller.storeid import StoreId
     from componentrun.controller.workqueue import WorkQueue
 
-__all__ = ["PutBackError", "StoreDownError", "StoreGate"]
+__all__ = ["RequeuedError", "StoreDownError", "StoreGate"]
 
 _log = logging.getLogger(__name__)
 
-_ANSWERS: Final = frozenset({Reason.STORAGE_UNAVAILABLE, Reason.STORAGE_BUCKET_NOT_FOUND})
-"""Reasons of errors, besides NoAnswerError, that a store's answer was the cause of."""
+_ANSWERED_REASONS: Final = frozenset({Reason.STORAGE_UNAVAILABLE, Reason.STORAGE_BUCKET_NOT_FOUND})
+"""Reasons of errors that show that the store has answered."""
 
-_TOLD_AT_ONCE: Final = 20
-_TELL_EVERY_SECONDS: Final = 0.25
-"""A thousand status writes at once would take the event loop from everybody for seconds."""
+_REPORT_BATCH: Final = 20
+_REPORT_INTERVAL_SECONDS: Final = 0.25
+"""Waiting runs report an outage in batches: a thousand status writes at once would block the event loop for seconds."""
 
 
-class PutBackError(Exception):
-    """The step was not taken, and nothing failed. The key comes again without anybody asking for it."""
+class RequeuedError(Exception):
+    """The step was not taken, and nothing failed. The gate adds the key to the work queue again."""
 
 
 class StoreDownError(TransientError):
-    """The store does not respond, and is not asked now."""
+    """The store does not respond, so no request was made."""
 
 
 @dataclass(slots=True)
-class _Door:
-    """What is known of one Storage while somebody uses it, or waits, or its store does not respond."""
+class _StoreState:
+    """State of one Storage that is in use, is waited for, or does not respond."""
 
     store: StoreId
     breaker: Breaker
     running: int = 0
     waiting: dict[Key, None] = field(default_factory=dict)
-    """Keys that were put back, in the order of their turn."""
-    called: int = 0
-    """Keys that were added to the queue again and have not been worked on yet; each keeps its room."""
+    """Keys that wait for a slot, in order."""
+    reserved: int = 0
+    """Slots reserved for keys that were added to the work queue again and have not been processed yet."""
     since: datetime | None = None
-    """When the first of the failures in a row came."""
+    """Time of the first failure in a row."""
     cause: str = ""
     timer: asyncio.TimerHandle | None = None
 
 
 @dataclass(slots=True)
-class _Section:
-    """The operation of a key that is running."""
+class _RunningOperation:
+    """An operation in progress, for one key."""
 
     task: asyncio.Task[object] | None
     interruptible: bool
@@ -81,7 +81,7 @@ class _Section:
 
 
 class StoreGate:
-    """See the module. Not thread-safe: all calls come from the loop's thread."""
+    """Slots and breakers of all Storages. Not thread-safe: call it only from the event loop's thread."""
 
     def __init__(
         self,
@@ -94,16 +94,16 @@ class StoreGate:
         slots: int = 32,
         settings: BreakerSettings | None = None,
     ) -> None:
-        """Nothing waits yet.
+        """Start without any state.
 
         Args:
-            queue: of runs.
-            caches: say whether a run was cancelled meanwhile.
-            references: say which Storage a run means.
-            metrics: are told which Storages don't respond.
-            clock: for messages.
-            slots: operations of one Storage at a time.
-            settings: of the breakers.
+            queue: the work queue of runs.
+            caches: used to see whether a run was cancelled or deleted.
+            references: resolves a run's Storage.
+            metrics: gauges of Storages that don't respond.
+            clock: current time for messages.
+            slots: maximum number of concurrent operations on one Storage.
+            settings: settings of the breakers.
         """
         self._queue = queue
         self._caches = caches
@@ -112,206 +112,211 @@ class StoreGate:
         self._clock = clock
         self._slots = slots
         self._settings = settings or BreakerSettings()
-        self._doors: dict[StoreId, _Door] = {}
-        self._called: dict[Key, _Door] = {}
-        self._sections: dict[Key, _Section] = {}
+        self._states: dict[StoreId, _StoreState] = {}
+        self._reservations: dict[Key, _StoreState] = {}
+        self._operations: dict[Key, _RunningOperation] = {}
         self.on_change: Callable[[Key], object] = lambda _: None
-        """Called with a Storage's key when its store has stopped or begun to respond."""
-        queue.on_overtaken = self._overtaken
+        """Called with a Storage's key when its breaker opens or closes."""
+        queue.on_added_while_detached = self._on_added_while_detached
 
     @property
     def waiting(self) -> int:
-        """How many keys were put back, and wait for a store."""
-        return sum(len(door.waiting) for door in self._doors.values())
+        """Number of keys that wait for a slot."""
+        return sum(len(state.waiting) for state in self._states.values())
 
     def is_down(self, store: StoreId) -> bool:
         """Whether this Storage's store does not respond."""
-        door = self._doors.get(store)
-        return door is not None and door.breaker.is_open
+        state = self._states.get(store)
+        return state is not None and state.breaker.is_open
 
     @asynccontextmanager
     async def using(self, run: ComponentRun, *, interruptible: bool = False) -> AsyncIterator[None]:
-        """While the run's Storage is used. Its key holds no worker from here until it is done.
+        """Hold a slot of the run's Storage instead of a worker, from here until the key is done.
 
         Args:
-            run: whose step this is.
-            interruptible: give up in the middle if the run is cancelled or deleted.
+            run: the run whose step uses the store.
+            interruptible: cancel the operation if the run is cancelled or deleted.
 
         Raises:
-            PutBackError: all slots are taken, or the operation was interrupted.
+            RequeuedError: all slots are in use, or the operation was interrupted.
             StoreDownError: the store does not respond.
         """
         key = Key(run.metadata.namespace, run.metadata.name)
-        door = self._door(self._references.store_id(key.namespace, run.status.storage or run.spec.storage))
-        self._answer_call(key, door)
-        if not door.breaker.admits(self._now()):
-            self._put_back(door, key)
-            raise _down(door)
-        if not door.breaker.is_open and door.running + door.called >= self._slots:
-            self._put_back(door, key)
-            raise PutBackError
-        door.waiting.pop(key, None)
+        state = self._state_of(self._references.store_id(key.namespace, run.status.storage or run.spec.storage))
+        self._use_reservation(key, state)
+        if not state.breaker.admits(self._now()):
+            self._wait_for_slot(state, key)
+            raise _down_error(state)
+        if not state.breaker.is_open and state.running + state.reserved >= self._slots:
+            self._wait_for_slot(state, key)
+            raise RequeuedError
+        state.waiting.pop(key, None)
         self._queue.detach(key)
-        section = self._sections[key] = _Section(asyncio.current_task(), interruptible)
+        operation = self._operations[key] = _RunningOperation(asyncio.current_task(), interruptible)
         try:
-            async with self._operation(door, key):
+            async with self._operation(state, key):
                 yield
         except asyncio.CancelledError:
-            if not section.interrupted or section.task is None:
+            if not operation.interrupted or operation.task is None:
                 raise
-            section.task.uncancel()
-            raise PutBackError from None
+            operation.task.uncancel()
+            raise RequeuedError from None
         finally:
-            del self._sections[key]
+            del self._operations[key]
 
     @asynccontextmanager
     async def asking(self, store: StoreId) -> AsyncIterator[None]:
-        """While a store is used for no run.
+        """Count an operation that belongs to no run; it needs no slot.
 
         Raises:
-            StoreDownError: it does not respond.
+            StoreDownError: the store does not respond.
         """
-        door = self._door(store)
-        if not door.breaker.admits(self._now()):
-            raise _down(door)
-        async with self._operation(door, None):
+        state = self._state_of(store)
+        if not state.breaker.admits(self._now()):
+            raise _down_error(state)
+        async with self._operation(state, None):
             yield
 
-    def passed(self, key: Key) -> None:
-        """Work on this key has ended. If it was called and did not use its room, that is the next one's."""
-        door = self._called.pop(key, None)
-        if door is not None:
-            door.called -= 1
-            self._call(door)
+    def release(self, key: Key) -> None:
+        """Give back the slot reserved for a key that was processed without using it; the next key gets it."""
+        state = self._reservations.pop(key, None)
+        if state is not None:
+            state.reserved -= 1
+            self._requeue_waiting(state)
 
     def forget(self, storage: Key, *, but: StoreId | None = None) -> None:
-        """The Storage is gone, or has another spec by now."""
-        for store, door in [item for item in self._doors.items() if item[0].key == storage and item[0] != but]:
-            del self._doors[store]
-            if door.timer is not None:
-                door.timer.cancel()
-            if door.breaker.is_open:
+        """Drop the state of a Storage that was deleted or changed; waiting keys are added to the work queue.
+
+        Args:
+            storage: namespace and name.
+            but: the version whose state is kept.
+        """
+        for store, state in [item for item in self._states.items() if item[0].key == storage and item[0] != but]:
+            del self._states[store]
+            if state.timer is not None:
+                state.timer.cancel()
+            if state.breaker.is_open:
                 self._metrics.storage_responds(*storage, responds=True)
-            waiting, door.waiting = door.waiting, {}
+            waiting, state.waiting = state.waiting, {}
             for key in waiting:
                 self._queue.add(key)
 
     @asynccontextmanager
-    async def _operation(self, door: _Door, key: Key | None) -> AsyncIterator[None]:
-        operation = door.breaker.begin(self._now())
-        door.running += 1
+    async def _operation(self, state: _StoreState, key: Key | None) -> AsyncIterator[None]:
+        operation = state.breaker.begin(self._now())
+        state.running += 1
         evidence = Evidence.NOTHING
         try:
             yield
             evidence = Evidence.ANSWERED
         except NoAnswerError as error:
             evidence = Evidence.NO_ANSWER
-            if door.breaker.is_fresh:
-                door.since = self._clock()
-            if not door.breaker.is_open:
-                door.cause = error.detail
+            if state.breaker.is_fresh:
+                state.since = self._clock()
+            if not state.breaker.is_open:
+                state.cause = error.detail
             raise
         except ComponentRunError as error:
-            evidence = Evidence.ANSWERED if error.reason in _ANSWERS else Evidence.NOTHING
+            evidence = Evidence.ANSWERED if error.reason in _ANSWERED_REASONS else Evidence.NOTHING
             raise
         finally:
-            door.running -= 1
-            if door.breaker.end(operation, evidence, self._now()):
-                self._changed(door)
-            if evidence is Evidence.NO_ANSWER and door.breaker.is_open and key is not None:
-                self._put_back(door, key)
-            self._call(door)
+            state.running -= 1
+            if state.breaker.end(operation, evidence, self._now()):
+                self._report_change(state)
+            if evidence is Evidence.NO_ANSWER and state.breaker.is_open and key is not None:
+                self._wait_for_slot(state, key)
+            self._requeue_waiting(state)
 
-    def _door(self, store: StoreId) -> _Door:
-        door = self._doors.get(store)
-        if door is None:
-            door = self._doors[store] = _Door(store, Breaker(self._settings))
-        return door
+    def _state_of(self, store: StoreId) -> _StoreState:
+        state = self._states.get(store)
+        if state is None:
+            state = self._states[store] = _StoreState(store, Breaker(self._settings))
+        return state
 
-    def _put_back(self, door: _Door, key: Key) -> None:
-        """Have a key called when there is room for it; it keeps its place if it waits already."""
-        door.waiting.setdefault(key)
-        self._call(door)
+    def _wait_for_slot(self, state: _StoreState, key: Key) -> None:
+        """Have the key wait for a slot; if it waits already, it keeps its position."""
+        state.waiting.setdefault(key)
+        self._requeue_waiting(state)
 
-    def _answer_call(self, key: Key, door: _Door) -> None:
-        """The key was called, and is here."""
-        if self._called.get(key) is door:
-            del self._called[key]
-            door.called -= 1
+    def _use_reservation(self, key: Key, state: _StoreState) -> None:
+        """The key is being processed, so its reservation is over."""
+        if self._reservations.get(key) is state:
+            del self._reservations[key]
+            state.reserved -= 1
 
-    def _call(self, door: _Door) -> None:
-        """Add as many keys to the queue again as there is room for."""
-        if self._doors.get(door.store) is not door:
+    def _requeue_waiting(self, state: _StoreState) -> None:
+        """Add as many waiting keys to the work queue as there are free slots."""
+        if self._states.get(state.store) is not state:
             return
-        for key in list(islice(door.waiting, self._room(door))):
-            del door.waiting[key]
-            earlier = self._called.get(key)
+        for key in list(islice(state.waiting, self._free_slots(state))):
+            del state.waiting[key]
+            earlier = self._reservations.get(key)
             if earlier is not None:
-                earlier.called -= 1
-            self._called[key] = door
-            door.called += 1
+                earlier.reserved -= 1
+            self._reservations[key] = state
+            state.reserved += 1
             self._queue.add(key)
-        retry_at = door.breaker.retry_at
-        if door.waiting and retry_at is not None and door.timer is None and retry_at > self._now():
-            door.timer = asyncio.get_running_loop().call_at(retry_at, self._probe_is_due, door)
-        if not (door.running or door.waiting or door.called) and door.breaker.is_fresh:
-            del self._doors[door.store]
+        retry_at = state.breaker.retry_at
+        if state.waiting and retry_at is not None and state.timer is None and retry_at > self._now():
+            state.timer = asyncio.get_running_loop().call_at(retry_at, self._probe_is_due, state)
+        if not (state.running or state.waiting or state.reserved) and state.breaker.is_fresh:
+            del self._states[state.store]
 
-    def _room(self, door: _Door) -> int:
-        if door.breaker.is_open:
-            return max(int(door.breaker.admits(self._now())) - door.called, 0)
-        return max(self._slots - door.running - door.called, 0)
+    def _free_slots(self, state: _StoreState) -> int:
+        if state.breaker.is_open:
+            return max(int(state.breaker.admits(self._now())) - state.reserved, 0)
+        return max(self._slots - state.running - state.reserved, 0)
 
-    def _probe_is_due(self, door: _Door) -> None:
-        door.timer = None
-        self._call(door)
+    def _probe_is_due(self, state: _StoreState) -> None:
+        state.timer = None
+        self._requeue_waiting(state)
 
-    def _changed(self, door: _Door) -> None:
-        """The breaker has opened or closed."""
-        if self._doors.get(door.store) is not door:
+    def _report_change(self, state: _StoreState) -> None:
+        """Log and count that the breaker has opened or closed, and let waiting runs report an outage."""
+        if self._states.get(state.store) is not state:
             return
-        down = door.breaker.is_open
-        self._metrics.storage_responds(*door.store.key, responds=not down)
+        down = state.breaker.is_open
+        self._metrics.storage_responds(*state.store.key, responds=not down)
         if down:
-            _log.warning("Storage %s does not respond: %s", door.store.key, door.cause)
-            self._tell(door, list(door.waiting))
+            _log.warning("Storage %s does not respond: %s", state.store.key, state.cause)
+            self._report_outage(state, list(state.waiting))
         else:
-            _log.info("Storage %s responds again", door.store.key)
-        self.on_change(door.store.key)
+            _log.info("Storage %s responds again", state.store.key)
+        self.on_change(state.store.key)
 
-    def _overtaken(self, key: Key) -> None:
-        """There is news of a run while its operation runs. If it is to be stopped, it does not wait for that."""
-        section = self._sections.get(key)
-        if section is None or section.task is None or not section.interruptible or section.interrupted:
+    def _on_added_while_detached(self, key: Key) -> None:
+        """The run changed during its operation. If it was cancelled or deleted, interrupt the operation."""
+        operation = self._operations.get(key)
+        if operation is None or operation.task is None or not operation.interruptible or operation.interrupted:
             return
-        # What the operation itself causes finds its task in the middle of a step, where it can't be interrupted.
-        if section.task is not asyncio.current_task() and self._is_stopped(key):
-            section.interrupted = True
-            section.task.cancel()
+        # The operation itself may cause the change; then its task is executing and can't be cancelled here.
+        if operation.task is not asyncio.current_task() and self._is_to_be_stopped(key):
+            operation.interrupted = True
+            operation.task.cancel()
 
-    def _is_stopped(self, key: Key) -> bool:
+    def _is_to_be_stopped(self, key: Key) -> bool:
         try:
             run = self._caches.runs.get(key)
         except ValidationError:
-            return False  # the next look says what is wrong with it
+            return False  # the next reconcile reports what is wrong with it
         return run is None or run.spec.cancel or run.metadata.deletion_timestamp is not None
 
-    def _tell(self, door: _Door, waiting: list[Key]) -> None:
-        """Have those looked at that wait, so that their status says what for. They keep their places."""
-        for key in waiting[:_TOLD_AT_ONCE]:
+    def _report_outage(self, state: _StoreState, waiting: list[Key]) -> None:
+        """Reconcile waiting runs, so that their status shows what they wait for. They keep their positions."""
+        for key in waiting[:_REPORT_BATCH]:
             self._queue.add(key)
-        rest = waiting[_TOLD_AT_ONCE:]
-        if rest and door.breaker.is_open:
-            asyncio.get_running_loop().call_later(_TELL_EVERY_SECONDS, self._tell, door, rest)
+        rest = waiting[_REPORT_BATCH:]
+        if rest and state.breaker.is_open:
+            asyncio.get_running_loop().call_later(_REPORT_INTERVAL_SECONDS, self._report_outage, state, rest)
 
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
 
 
-def _down(door: _Door) -> StoreDownError:
-    since = f" since {door.since:%Y-%m-%dT%H:%M:%SZ}" if door.since is not None else ""
+def _down_error(state: _StoreState) -> StoreDownError:
+    since = f" since {state.since:%Y-%m-%dT%H:%M:%SZ}" if state.since is not None else ""
     return StoreDownError(
-        f"Storage `{door.store.name}` has not responded{since} ({door.cause}). Check its store and its endpoint",
+        f"Storage `{state.store.name}` has not responded{since} ({state.cause}). Check its store and its endpoint",
         Reason.STORAGE_UNAVAILABLE,
     )

@@ -1,7 +1,7 @@
-"""Pods that have ended and are kept for the collector to read their last lines: how many there are on each node.
+"""Counts, for each node, the finished pods that are kept until the collector has read their last lines.
 
-What is kept follows from the plans of their runs (`Plan.unread`), so that after a restart the same comes out. A node
-keeps so many of them at most: when there is one more, the run whose pod ended first is looked at again.
+The pods come from the plans of their runs (`Plan.unread_pods`), so a restarted operator gets the same result. When a
+node exceeds the limit, the run whose pod ended first is reconciled again.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MOST", "UnreadPods"]
 
 DEFAULT_MOST: Final = 110
-"""As many as a kubelet runs at a time unless it is told otherwise: all pods of a full node may end while the collector
-is away, and the kubelet has at most twice as many pods to look after as it is made for."""
+"""The kubelet's default maximum of pods: all pods of a full node may end while the collector is away, and the kubelet
+then manages at most twice as many pods as it is made for."""
 
 
 class _Kept(NamedTuple):
@@ -30,19 +30,19 @@ class _Kept(NamedTuple):
 
 
 class UnreadPods:
-    """See the module."""
+    """Finished pods that are kept, by node."""
 
-    def __init__(self, look: Callable[[Key], object], most: int = DEFAULT_MOST) -> None:
-        """None is known.
+    def __init__(self, look: Callable[[Key], object], limit: int = DEFAULT_MOST) -> None:
+        """Start empty.
 
         Args:
-            look: called with each run that is to be looked at again, as its pod is one too many.
-            most: how many a node keeps.
+            look: called with each run that must be reconciled because its pod exceeds the limit.
+            limit: maximum number of kept pods on a node.
         """
-        self._look, self._most = look, most
+        self._look, self._limit = look, limit
         self._runs: dict[Key, tuple[UnreadPod, ...]] = {}
         self._nodes: dict[str, list[_Kept]] = {}
-        """In the order in which they ended."""
+        """By node, in the order in which they ended."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -50,15 +50,15 @@ class UnreadPods:
 
     @property
     def oldest(self) -> datetime | None:
-        """When the first of them ended; None where there is none."""
+        """End time of the oldest one; None if there is none."""
         return min((kept[0].ended for kept in self._nodes.values()), default=None)
 
-    def crowded(self, run: Key) -> frozenset[str]:
-        """Uids of those of this run that are too many on their node."""
-        return frozenset(pod.uid for pod in self._runs.get(run, ()) if self._is_crowded(_kept(run, pod), pod.node))
+    def over_limit(self, run: Key) -> frozenset[str]:
+        """Uids of this run's pods that exceed the limit of their node."""
+        return frozenset(pod.uid for pod in self._runs.get(run, ()) if self._is_over_limit(_kept(run, pod), pod.node))
 
     def note(self, run: Key, pods: Sequence[UnreadPod]) -> None:
-        """These are the run's pods that are kept, and no others."""
+        """Replace the list of kept pods of a run."""
         before = self._runs.pop(run, ())
         if pods:
             self._runs[run] = tuple(pods)
@@ -70,22 +70,22 @@ class UnreadPods:
                 self._add(_kept(run, pod), pod.node)
 
     def _add(self, kept: _Kept, node: str) -> None:
-        there = self._nodes.setdefault(node, [])
-        insort(there, kept)
-        crowded = len(there) - self._most
-        if crowded > 0:
-            # One more is too many: this one, if it ended before one that was already.
-            self._look(there[min(bisect_left(there, kept), crowded - 1)].run)
+        on_node = self._nodes.setdefault(node, [])
+        insort(on_node, kept)
+        excess = len(on_node) - self._limit
+        if excess > 0:
+            # One more pod exceeds the limit now: this one, if it ended before one that already did.
+            self._look(on_node[min(bisect_left(on_node, kept), excess - 1)].run)
 
     def _remove(self, kept: _Kept, node: str) -> None:
-        there = self._nodes[node]
-        del there[bisect_left(there, kept)]
-        if not there:
+        on_node = self._nodes[node]
+        del on_node[bisect_left(on_node, kept)]
+        if not on_node:
             del self._nodes[node]
 
-    def _is_crowded(self, kept: _Kept, node: str) -> bool:
-        there = self._nodes[node]
-        return bisect_left(there, kept) < len(there) - self._most
+    def _is_over_limit(self, kept: _Kept, node: str) -> bool:
+        on_node = self._nodes[node]
+        return bisect_left(on_node, kept) < len(on_node) - self._limit
 
 
 def _kept(run: Key, pod: UnreadPod) -> _Kept:

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from componentrun.controller.reconciler import RetryError
-from componentrun.controller.storegate import PutBackError, StoreDownError
+from componentrun.controller.storegate import RequeuedError, StoreDownError
 from componentrun.controller.workqueue import ShutDownError, WorkQueue
 from componentrun.errors import TransientError
 from componentrun.process.kubeerrors import ConflictError
@@ -30,7 +30,7 @@ MOST_FAILURES: Final = 10
 """Unexpected errors in a row after which a run is given up."""
 
 _DOWN_SECONDS: Final = 15.0
-"""After so long a run whose store does not respond is looked at, to end it in time; it is added earlier if it does."""
+"""Seconds after which a run whose store does not respond is reconciled, so that it ends in time."""
 
 
 class _Reconciles(Protocol):
@@ -40,7 +40,7 @@ class _Reconciles(Protocol):
 
 
 class Workers:
-    """Works on the keys of one queue, each in a task of its own; the queue says how many at a time."""
+    """Processes keys of one work queue, each in its own task; the queue limits the concurrency."""
 
     def __init__(self, queue: WorkQueue[Key], reconciler: _Reconciles, metrics: Metrics, gate: StoreGate) -> None:
         """Nothing is started yet."""
@@ -54,15 +54,15 @@ class Workers:
 
     @property
     def running(self) -> bool:
-        """Whether keys are taken, or waited for."""
+        """Whether keys are being processed."""
         return self._dispatcher is not None and not self._dispatcher.done()
 
     def start(self) -> None:
-        """Start to take keys."""
+        """Start to process keys."""
         self._dispatcher = asyncio.create_task(self._dispatch(), name="workers")
 
     async def watch(self) -> None:
-        """Until no keys are taken any more though nobody stopped that, which never should be.
+        """Wait until processing ends unexpectedly.
 
         Raises:
             RuntimeError: it came to that.
@@ -96,7 +96,7 @@ class Workers:
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A key was worked on. What comes to here is a defect of this module, after which nothing is certain."""
+        """Handle the end of a key's task. An exception here is a defect of this module, so processing stops."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None and self._dispatcher is not None:
@@ -110,7 +110,7 @@ class Workers:
             result = await self._process(key)
         finally:
             self._queue.done(key)
-            self._gate.passed(key)
+            self._gate.release(key)
             self._metrics.reconciled(result, time.monotonic() - started)
 
     async def _process(self, key: Key) -> str:
@@ -127,11 +127,11 @@ class Workers:
         return "requeue_after"
 
     async def _failed(self, key: Key, error: Exception) -> str:
-        """Plan the next turn of a key that could not be brought further; what to count it as."""
+        """Schedule the next attempt for a key that failed; returns the result to count."""
         result = "requeue_after"
         match error:
-            case PutBackError():
-                result = "requeue"  # it is added again by whoever put it back
+            case RequeuedError():
+                result = "requeue"  # the gate adds it again
             case ConflictError():
                 self._queue.add(key)
                 result = "requeue"

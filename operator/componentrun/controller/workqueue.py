@@ -1,4 +1,4 @@
-"""A queue of keys in the sense of client-go, with fair queueing: see `fairqueue` for whose turn it is.
+"""A work queue like that of client-go, with fair queueing: `fairqueue` decides which key is next.
 
 What is put in twice before it is taken comes out once, and nobody works on a key that somebody else is working on.
 A key may also be put in for later. There is at most one such wake-up for a key: an earlier one replaces a later one,
@@ -103,8 +103,8 @@ class WorkQueue(Generic[Key]):
             clock: None: the running loop.
             backoff: how long keys wait that failed.
             observer: for metrics.
-            flow_of: the flow of a key, between which turns are taken.
-            workers: how many keys may be worked on at a time, `detach`ed ones aside; None: as many as are taken.
+            flow_of: returns the flow of a key; flows are served in turn.
+            workers: maximum number of keys in process, not counting detached ones; None: no limit.
         """
         self._clock: Clock = clock if clock is not None else asyncio.get_running_loop()
         self._backoff = backoff or Backoff()
@@ -118,8 +118,8 @@ class WorkQueue(Generic[Key]):
         self._takers: deque[asyncio.Future[None]] = deque()
         self._detached: set[Key] = set()
         self._open = True
-        self.on_overtaken: Callable[[Key], object] = lambda _: None
-        """Called with a key that was added while it is detached: what it waits for may not be wanted any more."""
+        self.on_added_while_detached: Callable[[Key], object] = lambda _: None
+        """Called with a key that is added while it is detached: its work may have become unnecessary."""
 
     def __len__(self) -> int:
         """How many keys wait to be taken."""
@@ -145,7 +145,7 @@ class WorkQueue(Generic[Key]):
         if key not in self._taken:
             self._enqueue(key)
         elif key in self._detached:
-            self.on_overtaken(key)
+            self.on_added_while_detached(key)
 
     def add_after(self, key: Key, delay: float) -> None:
         """Have this key worked on in so many seconds, unless it is due before that anyway."""
@@ -192,9 +192,9 @@ class WorkQueue(Generic[Key]):
         raise ShutDownError
 
     def detach(self, key: Key) -> None:
-        """Give back the worker of a key that is taken, though work on it goes on: it waits for something else.
+        """Give back the worker of a key whose processing continues, but waits for something else.
 
-        The key stays taken until `done`.
+        The key counts as being processed until `done`.
         """
         self._waiting.release(key)
         self._detached.add(key)
@@ -234,7 +234,7 @@ class WorkQueue(Generic[Key]):
             raise
 
     def _wake_taker(self) -> None:
-        """Have one look that waits for a key. It waits on if none may have a worker."""
+        """Wake one waiter of `get`. It continues to wait if no key may have a worker."""
         while self._takers:
             taker = self._takers.popleft()
             if not taker.done():

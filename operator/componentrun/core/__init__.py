@@ -5,7 +5,7 @@ What the controller calls (every function is pure and total; times are injected;
 Seeing and deciding
     podview.read_pod(obj, *, gone=False) -> PodView           raw pod JSON, sorted once
     plan.plan(observed) -> Plan                               what to do, and when to look again
-        a plan of one `LookAtPod` asks for an answer first: read the pod by its name, then plan with `looked=True`
+        if the plan is one `LookAtPod`, read that pod by name, then plan again with `pod_was_read=True`
 
 Starting an attempt (action `StartAttempt`), in this order; the first error ends it (`status.start_failed`)
     effective.resolve(run, component, storage_name, referenced) -> EffectiveRun      raises UserError
@@ -28,7 +28,7 @@ Publishing (action `Publish`)
 
 Around every status write
     redactor.Redactor(values), lineredactor.LineRedactor(redactor, masks): takes secrets out of texts, and of the lines
-        of one container; masks.Masks: values that lines ask to have hidden; secretshapes: secrets known by their form
+        of one container; masks.Masks: values of `::add-mask::` lines; secretshapes: secrets known by their form
     redaction.needs_redaction(before, after) -> bool
     redaction.redact_status(status, values) -> ComponentRunStatus; redaction.redact_action(action, values) -> Action
         values = the Secret's `redact` list; None where it can't be read: the component's own words are withheld then

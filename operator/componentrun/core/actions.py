@@ -38,9 +38,9 @@ class WriteStatus:
 
 @dataclass(frozen=True, slots=True)
 class LookAtPod:
-    """Read this pod from the API server, by its name and not from the cache, then plan again.
+    """Read this pod by name from the API server instead of the cache, then plan again.
 
-    The only action of its plan. A pod that is there and whose labels were changed gets them back.
+    It is the only action of its plan. If the pod exists and its labels were changed, they are restored.
     """
 
     name: str
@@ -115,5 +115,5 @@ class Plan:
 
     actions: tuple[Action, ...] = ()
     wake_at: datetime | None = None
-    unread: tuple[UnreadPod, ...] = ()
-    """Pods that nothing is done about but to keep them."""
+    unread_pods: tuple[UnreadPod, ...] = ()
+    """Finished pods that are kept until the collector has read their last lines."""

@@ -1,9 +1,8 @@
-"""Which pod has to be read anew before anything is concluded about a run.
+"""Decides whether a pod must be read from the API server before anything is concluded about its run.
 
-What a watch does not say is no fact: it selects by labels, which anybody may edit, and it may be behind or stand still.
-So what rests on silence (a pod that is missing, or an end that is overdue) is concluded only from an answer of the API
-server to a request for that very pod. What was seen to end needs none, so that a run that ends as it should costs no
-request. The rules are listed in decision 0040.
+The absence of a watch event proves nothing: the watch selects by labels, which can be edited, and it may be behind or
+stand still. So a missing pod or an overdue event counts only after a request for that pod. If the end of the pod was
+observed, no request is needed, so a run that ends normally costs none. Decision 0040 lists the rules.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import Attempt
     from componentrun.core.observed import Observed, PodView
 
-__all__ = ["pod_of", "to_look_at"]
+__all__ = ["pod_of", "pod_to_read"]
 
 
-def to_look_at(o: Observed) -> LookAtPod | None:
-    """The pod that is to be read before the plan is made; None where what was seen is enough."""
-    if o.looked:
+def pod_to_read(o: Observed) -> LookAtPod | None:
+    """The pod to read before planning; None if the observations are sufficient."""
+    if o.pod_was_read:
         return None
     if o.pod is not None and o.pod.mislabelled and not o.pod.gone:
         return LookAtPod(o.pod.name, o.pod.uid)
@@ -44,12 +43,12 @@ def to_look_at(o: Observed) -> LookAtPod | None:
 
 
 def pod_of(pod: PodView | None, attempt: Attempt) -> PodView | None:
-    """The pod that was observed, where it is the attempt's and not another of the same name."""
+    """The observed pod, if it belongs to the attempt and is not another one of the same name."""
     return pod if pod is not None and pod.uid == attempt.pod_uid else None
 
 
 def _during(o: Observed, pod: PodView | None, attempt: Attempt) -> bool:
-    """Whether the end of the attempt, or a decision to stop it, would rest on silence."""
+    """Whether the attempt would be ended or stopped without an observed cause."""
     if pod is None:
         return o.now >= attempt.start_time + timedelta(seconds=o.limits.pod_missing)
     if pod.gone:
@@ -61,7 +60,7 @@ def _during(o: Observed, pod: PodView | None, attempt: Attempt) -> bool:
 
 
 def _before_the_next(o: Observed, pod: PodView | None, begins: datetime) -> bool:
-    """Whether another attempt would begin though nobody has seen the end of this one's containers."""
+    """Whether another attempt would begin although the end of this one's containers was not observed."""
     if o.run.spec.cancel or o.now < begins:
         return False
     if pod is None:

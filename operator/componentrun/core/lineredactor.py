@@ -1,7 +1,7 @@
-"""Takes secrets out of the lines of one container, and knows what earlier lines have said. Pure.
+"""Redacts the lines of one container, with state from its earlier lines. Pure.
 
-A private key that is printed line by line is recognised by its first line; what is hidden behind that is the lines that
-look like a part of a key. A line `::add-mask::VALUE` has a value hidden in all later lines of the run.
+A private key that is printed line by line is recognised by its first line; then all lines that look like part of a key
+are redacted. A line `::add-mask::VALUE` masks a value in all later lines of the run.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 __all__ = ["LineRedactor"]
 
 _MOST_KEY_LINES: Final = 256
-"""Of one private key; RSA keys of 16,384 bits have 210."""
+"""Maximum number of lines of one private key; RSA keys of 16,384 bits have 210."""
 _MOST_OTHER_LINES: Final = 16
-"""In a row, that do not look like a part of a key: it has ended without its last line, or was only mentioned."""
+"""Lines in a row that do not look like part of a key, after which it counts as ended or only mentioned."""
 
 
 class LineRedactor:
-    """One container's way to a redactor.
+    """Redactor of one container's lines.
 
     Attributes:
         key_lines: how many lines of a private key may still follow.
     """
 
     def __init__(self, redactor: Redactor, masks: Masks | None = None, key_lines: int = 0) -> None:
-        """Begin with the state that `key_lines` had.
+        """Start with the state in `key_lines`.
 
         Args:
-            redactor: knows the values.
-            masks: learns the values that lines ask to have hidden; None: lines can't ask for it.
+            redactor: redacts known values and forms.
+            masks: stores values of `::add-mask::` lines; None: such lines are not supported.
             key_lines: how many lines of a private key may still follow.
         """
         self._redactor, self._masks = redactor, masks
@@ -45,12 +45,12 @@ class LineRedactor:
         self._refused: list[Refusal] = []
 
     def refused(self) -> list[Refusal]:
-        """Why values are not hidden though lines since the last call asked for it."""
+        """Reasons why values of `::add-mask::` lines since the last call were not accepted."""
         refused, self._refused = self._refused, []
         return refused
 
     def untouched(self, text: str) -> bool:
-        """See `Redactor.untouched`; besides, nothing in the text matters to later lines."""
+        """See `Redactor.untouched`; also false if the text affects later lines."""
         return not self.key_lines and COMMAND not in text and self._redactor.untouched(text)
 
     def text(self, text: str, *, cut_before: bool = False, cut_behind: bool = False) -> str:

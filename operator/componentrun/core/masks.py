@@ -1,8 +1,8 @@
-"""Values that a component asks to have hidden: `::add-mask::VALUE`, the convention of GitHub Actions. Pure.
+"""Values that a component masks with `::add-mask::VALUE`, the convention of GitHub Actions. Pure.
 
-They are hidden in all later lines of the run. A collector that takes over has not read the line that said so. Thus the
-values are part of the checkpoint, encrypted with a key that follows from the Secret of the run's pod: who reads the
-Storage learns nothing, and a collector that may read the Secret knows the values again.
+They are redacted in all later lines of the run. A collector that takes over has not read the line with the value.
+Therefore the values are part of the checkpoint, encrypted with a key derived from the Secret of the run's pod: readers
+of the Storage learn nothing, and a collector that can read the Secret can decrypt them.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
     from componentrun.core.redactor import Redactor
 
-__all__ = ["COMMAND", "MOST_MASKS", "REFUSALS", "SHORTEST_MASK", "Masks", "key_of_secret", "refusal", "values_in"]
+__all__ = ["COMMAND", "MAX_MASKS", "MIN_LENGTH", "REFUSALS", "Masks", "key_of_secret", "refusal", "values_in"]
 
 COMMAND: Final = "::add-mask::"
-SHORTEST_MASK: Final = 6
-LONGEST_MASK: Final = 2_048
-MOST_MASKS: Final = 100
-_MOST_CHARACTERS: Final = 8_192
-"""Of all values of a run: each checkpoint holds them."""
+MIN_LENGTH: Final = 6
+MAX_LENGTH: Final = 2_048
+MAX_MASKS: Final = 100
+_MAX_TOTAL_LENGTH: Final = 8_192
+"""For all values of a run together, because each checkpoint contains them."""
 _PADDING: Final = 256
-"""The length of what is encrypted is a multiple of this, so that it tells little."""
+"""The plaintext is padded to a multiple of this, to hide its length."""
 _LINE: Final = re.compile(rf"^[ \t]*{COMMAND}(.+)$", re.MULTILINE)
 _ESCAPES: Final = (("%0D", "\r"), ("%0A", "\n"), ("%25", "%"))
 _COMMON: Final = frozenset(
@@ -49,19 +49,19 @@ _COMMON: Final = frozenset(
         "warnings", "warnung",
     }
 )  # fmt: skip
-"""Words that are in every log: without them no event could be read."""
+"""Words that occur in every log. Masking them would make events unreadable."""
 
 Refusal = Literal["short", "long", "common", "many"]
 REFUSALS: Final[dict[Refusal, str]] = {
-    "short": f"it has fewer than {SHORTEST_MASK} characters",
-    "long": f"it has more than {LONGEST_MASK:,} characters",
+    "short": f"it has fewer than {MIN_LENGTH} characters",
+    "long": f"it has more than {MAX_LENGTH:,} characters",
     "common": "it is a word that is in every log, or is made of one or two characters",
-    "many": f"the run has {MOST_MASKS} such values, or {_MOST_CHARACTERS:,} characters of them, which is the most",
+    "many": f"the run has {MAX_MASKS} such values, or {_MAX_TOTAL_LENGTH:,} characters of them, which is the most",
 }
 
 
 def values_in(text: str) -> list[str]:
-    """The values that a printed text asks to have hidden."""
+    """The values that the `::add-mask::` lines of a text contain."""
     if COMMAND not in text:
         return []
     found = []
@@ -73,96 +73,96 @@ def values_in(text: str) -> list[str]:
 
 
 def refusal(value: str) -> Refusal | None:
-    """Why a value is not hidden; None: it is."""
-    if len(value) < SHORTEST_MASK:
+    """Why a value is not accepted as a mask; None if it is accepted."""
+    if len(value) < MIN_LENGTH:
         return "short"
-    if len(value) > LONGEST_MASK:
+    if len(value) > MAX_LENGTH:
         return "long"
     is_plain = value.lower() in _COMMON or len(set(value)) < 3  # noqa: PLR2004 - a line of dashes
     return "common" if is_plain else None
 
 
 class Masks:
-    """The values of one run, and the redactors that hide them.
+    """The masked values of one run, and the redactors that hide them.
 
     Attributes:
-        locked: the values of a checkpoint, by the uid of the pod whose key opens them; empty once they are known.
+        encrypted: values from a checkpoint, by the uid of the pod whose key decrypts them; empty once decrypted.
     """
 
-    def __init__(self, locked: Mapping[str, str] | None = None) -> None:
-        """Begin with what `to_json` has returned."""
-        self.locked = dict(locked or {})
+    def __init__(self, encrypted: Mapping[str, str] | None = None) -> None:
+        """Start with the values that `to_json` returned."""
+        self.encrypted = dict(encrypted or {})
         self._values: dict[str, None] = {}
         self._keys: dict[str, bytes] = {}
         self._redactors: dict[str, Redactor] = {}
-        self._sealed: dict[str, str] | None = None
+        self._encrypted_cache: dict[str, str] | None = None
 
-    def join(self, pod_uid: str, key: bytes, redactor: Redactor) -> None:
-        """A pod of the run is followed: its redactor learns all values, and its key opens and closes the checkpoint."""
+    def add_pod(self, pod_uid: str, key: bytes, redactor: Redactor) -> None:
+        """Add a pod of the run: its redactor gets all values, and its key decrypts and encrypts the checkpoint."""
         self._keys[pod_uid], self._redactors[pod_uid] = key, redactor
-        self._sealed = None
-        values = _opened(self.locked.get(pod_uid, ""), key)
+        self._encrypted_cache = None
+        values = _decrypt(self.encrypted.get(pod_uid, ""), key)
         if values is not None:
-            self.locked = {}
+            self.encrypted = {}
             self._values |= dict.fromkeys(values)
             for known in self._redactors.values():
                 known.learn(values)
         redactor.learn(self._values)
 
     def add(self, value: str) -> Refusal | None:
-        """Hide this value from now on; why not, where it is not hidden."""
+        """Mask a value from now on. Returns why it is not accepted, or None."""
         if value in self._values:
             return None
         why = refusal(value)
         if why is None and (
-            len(self._values) >= MOST_MASKS or sum(map(len, self._values)) + len(value) > _MOST_CHARACTERS
+            len(self._values) >= MAX_MASKS or sum(map(len, self._values)) + len(value) > _MAX_TOTAL_LENGTH
         ):
             why = "many"
         if why is None:
             self._values[value] = None
-            self._sealed = None
+            self._encrypted_cache = None
             for redactor in self._redactors.values():
                 redactor.learn((value,))
         return why
 
     def to_json(self) -> dict[str, str]:
-        """For the checkpoint: nothing in it can be read without the Secret of a pod."""
+        """The encrypted values for the checkpoint, by pod."""
         if not self._values:
-            return self.locked
-        if self._sealed is None:
-            self._sealed = {uid: _closed(list(self._values), key) for uid, key in self._keys.items()}
-        return self._sealed
+            return self.encrypted
+        if self._encrypted_cache is None:
+            self._encrypted_cache = {uid: _encrypt(list(self._values), key) for uid, key in self._keys.items()}
+        return self._encrypted_cache
 
 
 def key_of_secret(secret: Mapping[str, Any]) -> bytes:
-    """The key that follows from a pod's Secret: it holds signatures, which nobody can guess."""
+    """Derive the key from a pod's Secret, which contains unguessable signatures."""
     data = json.dumps(secret.get("data") or {}, sort_keys=True).encode()
     return hmac.digest(b"componentrun masks", data, hashlib.sha256)
 
 
-def _closed(values: list[str], key: bytes) -> str:
-    """Encrypted and authenticated, as SIV has it: the tag of the text is where the key stream begins."""
+def _encrypt(values: list[str], key: bytes) -> str:
+    """Encrypt and authenticate values (SIV): the tag of the plaintext seeds the key stream."""
     text = json.dumps(values).encode()
     text += b" " * (-len(text) % _PADDING)
     tag = hmac.digest(key, b"tag" + text, hashlib.sha256)
-    return base64.b64encode(tag + _mixed(text, key, tag)).decode("ascii")
+    return base64.b64encode(tag + _xor_keystream(text, key, tag)).decode("ascii")
 
 
-def _opened(sealed: str, key: bytes) -> list[str] | None:
-    """The values; None where the key is another one."""
+def _decrypt(sealed: str, key: bytes) -> list[str] | None:
+    """Decrypt values; None if the key does not match."""
     try:
         data = base64.b64decode(sealed, validate=True)
     except (binascii.Error, ValueError):
         return None
     size = hashlib.sha256().digest_size
-    tag, text = data[:size], _mixed(data[size:], key, data[:size])
+    tag, text = data[:size], _xor_keystream(data[size:], key, data[:size])
     if not text or not hmac.compare_digest(tag, hmac.digest(key, b"tag" + text, hashlib.sha256)):
         return None
     return [str(value) for value in json.loads(text)]
 
 
-def _mixed(text: bytes, key: bytes, begin: bytes) -> bytes:
-    """With the key stream that begins there."""
+def _xor_keystream(text: bytes, key: bytes, begin: bytes) -> bytes:
+    """XOR the text with the key stream that starts at `begin`."""
     blocks = -(-len(text) // hashlib.sha256().digest_size)
     stream = b"".join(
         hmac.digest(key, b"stream" + begin + number.to_bytes(4), hashlib.sha256) for number in range(blocks)

@@ -62,8 +62,8 @@ class PodView:
     disruption_said: str = ""
     """Its message."""
     disrupted_at: datetime | None = None
-    """Since when it is said. Of a kubelet's own this is no begin: it sets the time anew when all containers have ended
-    (Kubernetes, status_manager.go, mergePodStatus)."""
+    """When the condition was set. The kubelet's own disruption does not start the timer: it sets this time
+    anew when all containers have ended (Kubernetes, status_manager.go, mergePodStatus)."""
     deleted_at: datetime | None = None
     """metadata.deletionTimestamp: when the grace period ends."""
     deletion_grace_seconds: int | None = None
@@ -72,12 +72,12 @@ class PodView:
     heard: bool = True
     """The kubelet knows of the deletion; so, too, where a kubelet tells no generation (Kubernetes before 1.34)."""
     gone: bool = False
-    """No watch and no listing has it any more; this is what was seen last. It may be there all the same: a watch that
-    selects by labels says DELETED of a pod that lost one."""
+    """Whether it disappeared from watch and listing; this is its last known state. It may still exist: a watch with a
+    label selector reports DELETED when a pod loses a label."""
     confirmed: bool = False
-    """The API server was asked for it by name after that, and has it no more."""
+    """Whether a request by name has confirmed that it does not exist."""
     mislabelled: bool = False
-    """It lacks a label by which it is found, or has it with another value; no watch may tell of its changes."""
+    """Whether one of the labels that select it is missing or changed, so that watches may not report its changes."""
     clock_ahead: timedelta = timedelta()
     """By how much its node's clock is ahead, at least: a container can't have begun after it was seen to have."""
     missed: bool = False
@@ -87,9 +87,9 @@ class PodView:
     counted: bool = True
     """Whether it counts towards the namespace's limit."""
     timeout_seconds: int = 0
-    """How long its component may run, as was fixed when it was made."""
+    """Timeout of its component, fixed when the pod was created."""
     upload_seconds: int = 0
-    """How long stage-out may take, likewise."""
+    """Timeout of stage-out, fixed when the pod was created."""
     stage_in: ContainerView | None = None
     stage_out: ContainerView | None = None
     component: ContainerView | None = None
@@ -151,10 +151,10 @@ class Observed:
     """Whether it may start, where it has not; whether another one takes its place."""
     granted: bool = True
     """The pod's Secret is known to be there."""
-    looked: bool = False
-    """The pod was read from the API server just now, by its name: what is missing is not there."""
-    crowded: frozenset[str] = frozenset()
-    """Uids of pods whose node keeps too many pods that have ended and were not read; these ended first."""
+    pod_was_read: bool = False
+    """Whether the pod was just read from the API server by name, so that a missing pod does not exist."""
+    over_unread_limit: frozenset[str] = frozenset()
+    """Uids of finished, unread pods that exceed the limit of their node, because they ended first."""
     acting_since: datetime | None = None
     """When this operator began to act: what the collector is given to read a log begins no earlier, as both may have
     been away. None: long ago."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from componentrun.api.componentrun import PhaseTime
 from componentrun.core import conditions
 from componentrun.core.diagnosis import Diagnosis
 from componentrun.core.files import files_status
@@ -35,6 +36,7 @@ __all__ = [
     "publish_failed",
     "published",
     "publishing",
+    "publishing_again",
     "refused",
     "seen_again",
     "start_failed",
@@ -110,6 +112,12 @@ def publishing(run: ComponentRun, diagnosis: Diagnosis, now: datetime) -> Compon
             "last_words": diagnosis.last_words,
         }
     )
+
+
+def publishing_again(run: ComponentRun, now: datetime) -> ComponentRunStatus:
+    """Another operator goes on with the publishing: one phase more, so that each knows of the other."""
+    again = PhaseTime(phase="Publishing", start_time=now)
+    return run.status.model_copy(update={"phases": (*run.status.phases, again)})
 
 
 def published(
@@ -296,7 +304,7 @@ def conditions_delivered(
 
 def events_late(run: ComponentRun, pod: PodView | None, until: datetime, now: datetime) -> ComponentRunStatus:
     """The collector is later than it should be: the pod, if there is one, is kept for it until then."""
-    kept = f"Pod `{pod.name}` on node `{pod.node}` is kept" if pod is not None else "They are waited for"
+    kept = f"Pod `{pod.name}` on node `{pod.node}` is kept" if pod is not None else "The operator waits for them"
     message = (
         f"The collector has not delivered the last events yet. {kept} until {until:%H:%M:%S} UTC. "
         "Look whether the collector runs and whether it reaches the node and the object store."
@@ -304,12 +312,12 @@ def events_late(run: ComponentRun, pod: PodView | None, until: datetime, now: da
     return _told(run, "Unknown", "WaitingForCollector", message, now)
 
 
-def events_given_up(run: ComponentRun, now: datetime, *, crowded: bool = False) -> ComponentRunStatus:
+def events_given_up(run: ComponentRun, now: datetime, *, over_limit: bool = False) -> ComponentRunStatus:
     """The operator does not wait any longer; the pod, and with it what is left of its log, goes."""
     said = run.status.events.message if run.status.events else ""
-    why = "while its node kept too many pods that were not read" if crowded else "in time"
+    why = "while its node kept too many pods that were not read" if over_limit else "in time"
     message = f"The collector did not deliver the last events {why}; the end of the log may be missing."
-    reason = EVENTS_GIVEN_UP[crowded]
+    reason = EVENTS_GIVEN_UP[over_limit]
     return _told(run, "False", reason, f"{message} It said: {said}" if said else message, now)
 
 

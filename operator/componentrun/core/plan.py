@@ -2,15 +2,15 @@
 
 Level-triggered: it may be asked at any time, and its actions repeated. Rules that hold in every branch:
 
-- a terminal phase is never left, and of a run whose object is being deleted only the pods are told to go;
+- a terminal phase is never left; if the run is being deleted, only its pods are deleted;
 - a decision is in the status before anything is done about it: a termination before a deletion, phase Publishing
   (with the attempt's outcome) before publishing, the final status before the pod goes;
 - nothing is published once `spec.cancel` was seen, unless phase Publishing was in the status before that;
-- what rests on silence is concluded only after the pod was read anew by its name (`certainty`);
-- a pod gets its Secret, without which it can't start, when the status knows it: what was made and not written down has
-  never run;
+- a conclusion from a missing pod or an overdue event is drawn only after reading the pod by name (`certainty`);
+- a pod gets its Secret, without which it can't start, only after the status records the pod. So a pod that is not
+  recorded in the status cannot have run;
 - there is one pod for an attempt. Whether another attempt follows is decided in `retry`, when the one before has ended.
-- a run is started when it is its turn (`core.queue`), and one whose place another took ends like a cancelled one.
+- a run starts when the admission queue allows it (`core.queue`); a run that was replaced ends like a cancelled one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from componentrun.api.componentrun import Termination
 from componentrun.contract import DEFAULT_TIMEOUT_SECONDS
 from componentrun.core import conditions, queued, retry, status
 from componentrun.core.actions import DeletePod, DeleteRun, GiveGrants, Plan, Publish, StartAttempt, WriteStatus
-from componentrun.core.certainty import pod_of, to_look_at
+from componentrun.core.certainty import pod_of, pod_to_read
 from componentrun.core.diagnosis import Diagnosis, diagnose, not_taken_back
 from componentrun.core.podfacts import saved_always
 from componentrun.core.removing import (
@@ -32,11 +32,11 @@ from componentrun.core.removing import (
     earliest,
     events_late_at,
     events_waited_for,
-    is_crowded,
+    is_over_unread_limit,
     kept_until,
     kill,
     leftovers,
-    unread,
+    unread_pod,
 )
 from componentrun.core.results import agent_reason
 from componentrun.core.waiting import (
@@ -74,14 +74,14 @@ def plan(observed: Observed) -> Plan:
     if refused is not None and refused.status == "False" and not status.is_terminal(observed.run.status):
         # It stands in line again from there on.
         return _write(observed, status.accepted(observed.run, observed.now), wake_at=observed.now)
-    look = to_look_at(observed)
+    look = pod_to_read(observed)
     if look is not None:
         return Plan((look,), observed.now)
     # First, as what follows may have to be tried again.
     removals, look_again, unread_before = leftovers(observed)
     step = _next_step(observed)
     wake_at = earliest(step.wake_at, look_again, _labels_again(observed))
-    return Plan((*removals, *step.actions), wake_at, (*unread_before, *step.unread))
+    return Plan((*removals, *step.actions), wake_at, (*unread_before, *step.unread_pods))
 
 
 def _labels_again(o: Observed) -> datetime | None:
@@ -324,11 +324,11 @@ def _after_the_end(o: Observed) -> Plan:
     if run.status.events is not None and run.status.events.delivered:
         return _write(o, status.events_delivered(run, o.now), *_clean_up(o, pod, end).actions, wake_at=o.now)
     if o.now >= wait_ends:
-        given_up = status.events_given_up(run, o.now, crowded=is_crowded(o, pod))
+        given_up = status.events_given_up(run, o.now, over_limit=is_over_unread_limit(o, pod))
         return _write(o, given_up, *_clean_up(o, pod, end).actions, wake_at=o.now)
     # A pod that has not ended must not start its component after all, now that the run is said to have failed.
     early = kill(pod) if pod is not None and not has_ended(pod, o.limits, o.now) else ()
-    kept = unread(pod, end)
+    kept = unread_pod(pod, end)
     if o.now < late_at:
         return Plan(early, min(late_at, wait_ends), kept)
     said = _write(o, status.events_late(run, pod, wait_ends, o.now), *early, wake_at=wait_ends)

@@ -1,10 +1,10 @@
 """Which run and attempt a pod belongs to.
 
-The owner reference says it, which names the run by its uid, together with the pod's name, which nobody can change.
-Labels only select: whoever edits one must not make a pod another run's, or nobody's. They are believed where there is
-no owner, as after `kubectl delete --cascade=orphan`.
+The owner reference identifies the run by uid, and the pod's name, which is immutable, the attempt. Labels are only used
+for selection, so that editing one does not change the identity. If there is no owner reference, as after
+`kubectl delete --cascade=orphan`, the labels count.
 
-Total: what is missing or of an unknown shape reads as not there.
+Never raises: fields that are missing or malformed count as absent.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class PodIdentity(NamedTuple):
 
     @property
     def labels(self) -> dict[str, str]:
-        """What the pod is labelled with."""
+        """The labels of the pod."""
         return identity_labels(*self)
 
 
 def identity_of(pod: Mapping[str, Any]) -> PodIdentity | None:
-    """Whose the pod is; None where it is no run's, as a copy that somebody made to look at it."""
+    """The run and attempt of a pod; None if it belongs to no run, like a debugging copy."""
     metadata = _dict(pod, "metadata")
     name = str(metadata.get("name", ""))
     owner = _owner(metadata)
@@ -52,12 +52,12 @@ def identity_of(pod: Mapping[str, Any]) -> PodIdentity | None:
 
 
 def has_its_labels(pod: Mapping[str, Any], identity: PodIdentity) -> bool:
-    """Whether the pod is found by its labels, and they say what is so."""
+    """Whether the pod has all labels of its identity."""
     return identity.labels.items() <= _dict(_dict(pod, "metadata"), "labels").items()
 
 
 def _owner(metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The reference to the run that owns the pod."""
+    """The owner reference to a run."""
     owners = metadata.get("ownerReferences")
     for owner in owners if isinstance(owners, list) else ():
         is_ours = isinstance(owner, dict) and owner.get("kind") == ComponentRun.KIND
@@ -67,7 +67,7 @@ def _owner(metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _attempt(pod: str, run: str) -> int | None:
-    """The number in the name of a run's pod; None where that is no such name."""
+    """The attempt in the name of a run's pod; None for any other name."""
     number = pod.removeprefix(f"{run}-")
     is_number = bool(run) and number != pod and number.isascii() and number.isdigit()
     return int(number) if is_number and pod == names.pod_name(run, int(number)) else None

@@ -25,7 +25,7 @@ __all__ = ["asked_before", "read_pod"]
 _UNKNOWN: Final = "ContainerStatusUnknown"
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)
-"""Times and spans beyond this are nobody's meaning, and adding them up would overflow."""
+"""Times and durations beyond these limits are ignored, so that every deadline stays a valid datetime."""
 _MOST_SECONDS: Final = 10 * 366 * 24 * 3600
 
 

@@ -1,4 +1,4 @@
-"""Whose turn it is: the runs of one namespace that wait for their start, and those that have a place.
+"""Admission queue of a namespace: which queued runs may start.
 
 A run has a place from the moment it is started until its component can't run any more. Rules:
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["FRONT", "START", "Entry", "Order", "Queue", "Turn"]
 
 FRONT: Final = 4
-"""So many at the front of a line are looked at when it moves: they start, or are told their new place."""
+"""Number of runs at the head of the queue to re-evaluate when it advances: they start, or report their new position."""
 _NAMED: Final = 3
-"""So many runs in the way are named."""
+"""Number of runs ahead that `status.queue` names."""
 
 
 class Order(NamedTuple):
@@ -142,8 +142,8 @@ class Queue:
             self._take_out(self._entries[entry.name])
         self._put_in(entry)
         moved |= self._settle(entry.group) | self._named(self._room.settle(heads))
-        # One that joined the end of a line has moved nobody, and one that is tried, or was in vain, nobody yet: if it
-        # had, two that are refused would bring each other back for ever.
+        # Appending to the queue, or a start that failed, changes no other run's position. If a failed start woke the
+        # others, two runs that a quota refuses would wake each other for ever.
         trying = entry.claimed or (before is not None and before.claimed and not entry.placed)
         if before is not None and not trying:
             moved |= self._front(entry.group)
@@ -212,7 +212,7 @@ class Queue:
         if quota is not None and quota.position > 1:
             return replace(
                 turn, verdict="wait", waiting_for="ResourceQuota", position=quota.position,
-                ahead=self._list([quota.first]), quota=quota.said,
+                ahead=self._list([quota.first]), quota=quota.message,
             )  # fmt: skip
         position = self._room.rank(entry) + 1
         if self._room.is_over_limit(entry):

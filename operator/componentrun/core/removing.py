@@ -1,8 +1,8 @@
 """When a pod goes: after its events are delivered, or when the wait for that is over, and never while it is of use.
 
-A pod that has ended is cheap: neither the scheduler nor the kubelet's limit of pods nor a ResourceQuota of `pods`
-counts it. What it takes is disk for its logs and a place in the kubelet's lists. So it is kept for long while its lines
-were not read, but only so many on a node (`Observed.crowded`); a collector that works needs seconds.
+A finished pod is cheap: the scheduler, the kubelet's pod limit and a ResourceQuota of `pods` do not count it. It only
+uses disk for its logs and a place in the kubelet's lists. So it is kept for a long time if its lines were not read, up
+to a limit for each node (`Observed.over_unread_limit`). A working collector needs seconds.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ __all__ = [
     "earliest",
     "events_late_at",
     "events_waited_for",
-    "is_crowded",
+    "is_over_unread_limit",
     "kept_until",
     "kill",
     "leftovers",
-    "unread",
+    "unread_pod",
 ]
 
 KILL_GRACE_SECONDS: Final = 1
 """Grace of a deletion that is to end it. Not 0: that removes the object before the containers have been stopped."""
 
 _LATE_SECONDS: Final = 60
-"""A collector that works has delivered the last lines by then. Before, nothing is said about the wait, and no pod goes
-because there are too many."""
+"""A working collector has delivered the last lines by then. Before that, the status does not mention the wait, and no
+pod is deleted because of the limit."""
 
 
 def kill(pod: PodView) -> tuple[DeletePod, ...]:
@@ -63,25 +63,25 @@ def dismiss(pod: PodView, limits: Limits) -> tuple[DeletePod, ...]:
 
 
 def events_waited_for(o: Observed, pod: PodView | None, end: datetime) -> datetime:
-    """Until when the collector may read what was printed before this time. Not over when an operator comes back.
+    """Until when to wait for the collector to read what was printed before this time.
 
-    Not for long where the pod's node keeps too many that were not read, nor where a container still runs (a sidecar
-    that nobody stops): that takes resources, and may be in the way of the next attempt. A pod that was told to end goes
-    by itself: to give it up early, as its node does not answer, would gain nothing.
+    The wait starts again when an operator restarts. It is short if the pod exceeds the limit of its node, or if a
+    container (a sidecar that nobody stops) still runs, because that uses resources and may delay the next attempt. A
+    pod with a deletion timestamp goes by itself, so a short wait would gain nothing.
     """
     runs_on = pod is not None and not (pod.gone or pod.ended or pod.deleted_at is not None)
-    if runs_on or is_crowded(o, pod):
+    if runs_on or is_over_unread_limit(o, pod):
         return events_late_at(o, end)
     return _waits_since(o, end) + timedelta(seconds=o.limits.events_wait)
 
 
-def is_crowded(o: Observed, pod: PodView | None) -> bool:
-    """Whether the pod can't be kept for long, as its node keeps too many."""
-    return pod is not None and pod.uid in o.crowded
+def is_over_unread_limit(o: Observed, pod: PodView | None) -> bool:
+    """Whether the pod exceeds the limit of unread pods on its node."""
+    return pod is not None and pod.uid in o.over_unread_limit
 
 
 def events_late_at(o: Observed, end: datetime) -> datetime:
-    """When the collector should have delivered what was printed before this time."""
+    """When a working collector has delivered what was printed before this time."""
     return _waits_since(o, end) + timedelta(seconds=min(_LATE_SECONDS, o.limits.events_wait))
 
 
@@ -89,8 +89,8 @@ def _waits_since(o: Observed, end: datetime) -> datetime:
     return max(end, o.acting_since or end)
 
 
-def unread(pod: PodView | None, end: datetime) -> tuple[UnreadPod, ...]:
-    """The pod, where it has ended and is there for its lines alone."""
+def unread_pod(pod: PodView | None, end: datetime) -> tuple[UnreadPod, ...]:
+    """The pod, if it has finished and is kept only for its last lines."""
     if pod is None or pod.gone or not pod.ended or pod.deleted_at is not None:
         return ()
     return (UnreadPod(pod.uid, pod.node, end),)
@@ -122,7 +122,7 @@ def leftovers(o: Observed) -> tuple[tuple[DeletePod, ...], datetime | None, tupl
             actions += kill(pod)
         else:
             times.append(due)
-            kept += unread(pod, end)
+            kept += unread_pod(pod, end)
     return actions, earliest(*times), kept
 
 

@@ -25,6 +25,7 @@ from componentrun.core.outcome import (
     publish_failed,
     published,
     publishing,
+    publishing_again,
     refused,
     seen_again,
     start_failed,
@@ -49,6 +50,7 @@ __all__ = [
     "accepted",
     "adopted",
     "attempt_started",
+    "completed",
     "events_delivered",
     "events_given_up",
     "events_late",
@@ -61,6 +63,7 @@ __all__ = [
     "publish_failed",
     "published",
     "publishing",
+    "publishing_again",
     "refused",
     "seen_again",
     "start_failed",
@@ -155,6 +158,19 @@ def accepted(run: ComponentRun, now: datetime) -> ComponentRunStatus:
         generation=run.metadata.generation, now=now,
     )  # fmt: skip
     return run.status.model_copy(update={"conditions": told})
+
+
+def completed(run: ComponentRun, tables: Sequence[str], now: datetime) -> ComponentRunStatus:
+    """A run that was given up while its tables were being switched over; by now all of them are.
+
+    Its end stays what it was.
+    """
+    changed = conditions.with_condition(
+        run.status.conditions, conditions.PUBLISHED, "True", "Completed",
+        f"The store answers again, and the tables are complete: {', '.join(tables)}.",
+        generation=run.metadata.generation, now=now,
+    )  # fmt: skip
+    return run.status.model_copy(update={"conditions": changed})
 
 
 def held_up(run: ComponentRun, error: TransientError, now: datetime) -> ComponentRunStatus:

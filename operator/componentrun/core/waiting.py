@@ -1,4 +1,4 @@
-"""A pod that is on its way: what keeps it, how long that is borne, and when to look again."""
+"""Pending pods: why a pod has not started, how long to wait, and when to check again."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def next_look(pod: PodView, limits: Limits) -> datetime:
 
 
 def has_ended(pod: PodView, limits: Limits, now: datetime) -> bool:
-    """Whether nothing more is to come from this pod: it ended, it is gone, or its node is.
+    """Whether the pod has finished: succeeded, failed, deleted, or lost with its node.
 
     A failed stage-in is enough: whether and when the kubelet then stops the sidecar differs between releases.
     """
@@ -237,8 +237,8 @@ def _progress_deadline(pod: PodView, limits: Limits) -> datetime:
 
 
 def _ours(pod: PodView, told: datetime | None) -> datetime:
-    """When something was, as its node told; not before its pod was made, where the node's clock is behind."""
-    # The smaller one is taken off: times that are nobody's meaning must not run out of the calendar.
+    """Event time reported by the node, clamped to the pod's creation time if the node's clock is behind."""
+    # Subtract the smaller of the two, so that an absurd time still gives a valid datetime.
     return pod.created if told is None else told - min(pod.clock_ahead, told - pod.created)
 
 

@@ -1,4 +1,4 @@
-"""The certificate that logs are served with. It is read again when its files change, and holds for new connections."""
+"""TLS certificate of the log server. It is reloaded when its files change, for new connections."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Certificate:
     """A certificate and its key in a folder.
 
     Attributes:
-        context: what a server encrypts with.
+        context: the TLS context of the server.
     """
 
     def __init__(self, folder: str) -> None:
-        """Read it.
+        """Read the files.
 
         Raises:
-            PlatformError: there is none, or the key is another one's.
+            PlatformError: there is no certificate, or the key does not match it.
         """
         self._folder = Path(folder)
         self._loaded = b""
@@ -40,17 +40,17 @@ class Certificate:
         self.load()
 
     def load(self) -> bool:
-        """Use what is in the folder now. Returns whether that is something else than before.
+        """Load the files again. Returns whether they changed.
 
         Raises:
-            PlatformError: there is no certificate, or the key is another one's.
+            PlatformError: there is no certificate, or the key does not match it.
         """
         files = self._folder / nodelogs.CERTIFICATE, self._folder / nodelogs.KEY
         try:
             found = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).digest()
             if found == self._loaded:
                 return False
-            # Open connections keep the certificate that they began with.
+            # Open connections keep their certificate.
             self.context.load_cert_chain(*files)
         except (OSError, ssl.SSLError) as error:
             raise PlatformError(

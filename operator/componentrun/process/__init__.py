@@ -8,10 +8,10 @@ each other. Nothing here knows what a process is for.
     logs              one event, one line, in JSON or for people
     server, metrics   what probes and Prometheus ask for; the metrics that every process has
     resources, kube, kubeerrors   the one border to the Kubernetes API
-    connections       to the API server: which one an answer came over, the proxy, dead peers
+    connections       connections to the API server: which one an answer came over, the proxy, dead peers
     clock             the time as the API servers have it
     depths            objects that are nested deeper than can be read
-    watch             list and watch: keeps somebody up to date with all objects of a kind
+    watch             list and watch all objects of a kind; eventerrors: errors about single objects
     storages          from a Storage object to how its store is reached
     nodelogs          what the collector and a log server say to each other
 """

@@ -17,9 +17,10 @@ Modules, lowest first:
     tables        reading, listing and deleting tables
     history       versions of tables; restore: an earlier one becomes the newest
     reading       how a table is read; pure
-    files         records of files: making, reading, changing, deleting them; filegroups: keys that many share
+    files         records of files: making, reading, changing, deleting them; filegroups: keys that many share;
+                  fileexpiry: deleting those that have expired
     filelookup    finding files by id, name, pattern, tags
-    commit        publishing: journal, then compare-and-swap; uploaded: what is looked at before
+    commit        publishing: journal, then compare-and-swap; uploaded: checks of uploaded objects before that
     grants        the one module that signs; scope: whether the store keeps grants apart; probing: requests for that
     versions      what else lies under the keys of a bucket that keeps versions; hidden: deleting it
     state         state of a configuration between runs; adaptive: how far it has read its tables

@@ -41,5 +41,7 @@ async def test_what_looks_wrong_is_stored_with_a_warning(place: Place) -> None:
     semicolons, page, slices = (await place.result()).warnings
     assert "out/tables/a.csv, line 1: the table has the single column `id;n`, which holds a semicolon" in semicolons
     assert "out/tables/b.csv, line 1: it begins like a web page or XML: `<!DOCTYPE html>`" in page
-    assert slices.startswith("out/tables/c.csv/1, line 1: `n`, `id` holds the names of the columns in another order")
+    assert slices.startswith(
+        "out/tables/c.csv/1, line 1: `n`, `id` was stored as a row, but it holds the names of the columns in another"
+    )
     assert slices.endswith("So it is with 1 more of its slices.")

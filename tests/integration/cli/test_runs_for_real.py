@@ -181,7 +181,7 @@ def test_latest_list_and_selectors(place: Place) -> None:
 
 REFUSED = [
     (["--timeout", "48h"], '`spec.timeout`: "48h": spec.timeout must be more than 0s and at most 24h'),
-    (["--memory", "lots"], "`spec.resources.limits.memory`: expected a quantity"),
+    (["--memory", "lots"], "`spec.resources.limits.memory`: found `lots`, expected a quantity"),
 ]
 
 

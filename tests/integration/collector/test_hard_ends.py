@@ -155,12 +155,12 @@ async def test_a_sidecar_that_runs_on_does_not_hold_up_the_end(lab: Lab, collect
     lab.run("stuck")
     sidecar = {
         "name": names.STAGE_OUT, "image": lab.image, "restartPolicy": "Always",
-        "command": ["sh", "-c", "echo waiting; sleep 900"],
+        "command": ["sh", "-c", "trap '' TERM; echo waiting; while true; do sleep 1; done"],
     }  # fmt: skip
-    stuck = {"name": names.COMPONENT, "image": "registry.invalid/none:1"}
-    lab.start("stuck", initContainers=[sidecar], containers=[stuck], terminationGracePeriodSeconds=0)
+    ended = {"name": names.COMPONENT, "image": lab.image, "command": ["true"]}
+    lab.start("stuck", initContainers=[sidecar], containers=[ended], terminationGracePeriodSeconds=600)
     wait("sidecar prints", lambda: collector.metric("componentrun_collector_lines_total"))
-    lab.end("stuck", phase="Failed", message="The image can't be pulled")
+    lab.end("stuck", phase="Failed", message="The upload takes too long")
     status = wait("delivered", lambda: lab.delivered("stuck"), seconds=180)
     assert status["message"] == ""
     assert "waiting" in {event.message for event in await lab.events("stuck")}

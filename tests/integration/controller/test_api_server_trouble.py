@@ -114,7 +114,7 @@ def test_writes_whose_answers_are_lost_are_known_for_its_own(
 
 def _told(tenant: Tenant, run: str) -> bool:
     """Whether a Kubernetes Event tells of the run's end."""
-    found = tenant.kubectl("get", "events.events.k8s.io", "-o=name")
+    found = tenant.kubectl("get", "events.events.k8s.io", "-o=name").stdout
     return run in found
 
 

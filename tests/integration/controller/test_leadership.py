@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import kubernetes.client
 import pytest
 
+from componentrun.core.leaseholder import CONTAINER
+from componentrun.process.launch import FAILED
 from e2e.cluster import waiting
-from tests.integration.controller.seen import PodsSeen
+from tests.integration.controller.seen import MARK, PodsSeen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +89,91 @@ def test_after_a_clean_stop_the_other_one_goes_on_and_nothing_was_done_by_halves
     assert first.process.wait(timeout=60) == 0
     assert "in the middle of a run" not in first.log.read_text()
     _ended_once(tenant, seen, names)
+
+
+class TestAHolderThatHasCertainlyEnded:
+    """The Lease lasts five minutes here, which no test waits for."""
+
+    @pytest.fixture
+    def pods(self, tenant: Tenant) -> Iterator[list[Any]]:
+        """Two pods that stand for those of the operators; no kubelet touches their status."""
+        names = ("operator-a", "operator-b")
+        core = tenant.core
+        yield [
+            core.create_namespaced_pod(tenant.namespace, {"metadata": {"name": name}, "spec": MARK}) for name in names
+        ]
+        for name in names:
+            with suppress(kubernetes.client.ApiException):  # a test has deleted it
+                core.delete_namespaced_pod(name, tenant.namespace, grace_period_seconds=0)
+
+    @pytest.fixture
+    def placed(
+        self, tenant: Tenant, operator: OperatorProcess, second: OperatorProcess, pods: list[Any]
+    ) -> tuple[OperatorProcess, OperatorProcess]:
+        """The one that works and the one that stands by, each of which takes one of the pods for its own."""
+        for process, pod in zip((operator, second), pods, strict=True):
+            _start_in(process, tenant, pod)
+            process.wait_ready()
+            if process is operator:
+                _wait_until_it_leads(operator)
+        assert not _leads(second)
+        return operator, second
+
+    @pytest.mark.parametrize("how", ["its pod is deleted", "its container has ended"])
+    def test_is_replaced_and_a_run_that_was_created_meanwhile_starts(
+        self, tenant: Tenant, placed: tuple[OperatorProcess, OperatorProcess], submit: Any, seen: PodsSeen, how: str
+    ) -> None:
+        first, other = placed
+        first.kill()
+        began = time.monotonic()
+        if how == "its pod is deleted":
+            tenant.core.delete_namespaced_pod("operator-a", tenant.namespace, grace_period_seconds=0)
+        else:
+            ended = {"finishedAt": datetime.now(UTC) + timedelta(seconds=1), "exitCode": 137}
+            status = {"name": CONTAINER, "image": "", "imageID": "", "ready": False, "restartCount": 0}
+            tenant.core.patch_namespaced_pod_status(
+                "operator-a",
+                tenant.namespace,
+                {"status": {"containerStatuses": [{**status, "state": {"terminated": ended}}]}},
+            )
+        name = submit("sleep-for", "0")
+        tenant.wait(name, lambda run: bool(run.get("status", {}).get("attempts")))
+        log.info("first pod after a kill, %s: %.2f s", how, time.monotonic() - began)
+        assert _leads(other)
+        assert tenant.wait(name)["status"]["phase"] == "Succeeded"
+        assert len(seen.of(name)) == 1
+
+    def test_is_replaced_by_the_next_process_of_its_container(
+        self, tenant: Tenant, placed: tuple[OperatorProcess, OperatorProcess], pods: list[Any]
+    ) -> None:
+        first, other = placed
+        first.kill()
+        _start_in(first, tenant, pods[0])
+        _wait_until_it_leads(first)
+        assert not _leads(other)
+
+    def test_that_lives_on_ends_when_another_one_has_taken_over(
+        self, tenant: Tenant, placed: tuple[OperatorProcess, OperatorProcess], submit: Any, seen: PodsSeen
+    ) -> None:
+        """A pod that is deleted by force is gone before its process."""
+        first, other = placed
+        tenant.put_table("in.c-main.words", WORDS)
+        names = [submit("copy", **COPY) for _ in range(3)]
+        tenant.core.delete_namespaced_pod("operator-a", tenant.namespace, grace_period_seconds=0)
+        _wait_until_it_leads(other)
+        assert first.process is not None
+        assert first.process.wait(timeout=100) == FAILED
+        assert "the operator starts again" in first.log.read_text()
+        _ended_once(tenant, seen, names)
+
+
+def _start_in(operator: OperatorProcess, tenant: Tenant, pod: Any) -> None:
+    operator.start(
+        COMPONENTRUN_LEASE=f"{tenant.namespace}/operator",
+        COMPONENTRUN_LEASE_SECONDS="300",
+        COMPONENTRUN_POD_NAME=pod.metadata.name,
+        COMPONENTRUN_POD_UID=pod.metadata.uid,
+    )
 
 
 def _ended_once(tenant: Tenant, seen: PodsSeen, names: list[str]) -> None:

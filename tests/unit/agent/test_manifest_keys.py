@@ -138,7 +138,7 @@ def test_the_manifest_of_an_input_table_may_be_copied_and_a_warning_names_what_s
     assert (manifest.columns, manifest.primary_key, manifest.metadata) == (("a",), ("a",), {"k": "v"})
     assert manifest.warning is not None
     assert "`id`, `uri`, `name`, `created`" in manifest.warning
-    assert "tell of an input" in manifest.warning
+    assert "describe an input" in manifest.warning
 
 
 def test_an_empty_list_of_php_is_an_empty_object() -> None:

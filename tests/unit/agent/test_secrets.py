@@ -66,8 +66,12 @@ def test_any_object_is_what_it_was_and_has_the_secret(
 @pytest.mark.parametrize(
     ("parameters", "path", "problem"),
     [
-        ('{"db": "text"}', "db.#p", "the secret at `db.#p` has no place: `db` is a text, expected an object or a list"),
-        ('{"db": 1}', "db.x.#p", "the secret at `db.x.#p` has no place: `db` is a number"),
+        (
+            '{"db": "text"}',
+            "db.#p",
+            "the secret at `db.#p` can't be inserted: `db` is a text, expected an object or a list",
+        ),
+        ('{"db": 1}', "db.x.#p", "the secret at `db.x.#p` can't be inserted: `db` is a number"),
         ('{"db": null}', "db.#p", "`db` is null"),
         ('{"db": true}', "db.#p", "`db` is true or false"),
         ('"text"', "#p", "`parameters` is a text"),
@@ -87,7 +91,7 @@ def test_a_path_without_a_place_is_told_without_the_value(parameters: str, path:
 
 @pytest.mark.parametrize("paths", [["db", "db.#p"], ["db.#p", "db"]])
 def test_two_secrets_of_which_one_is_in_the_other_have_no_place(paths: list[str]) -> None:
-    with pytest.raises(UserError, match="has no place") as caught:
+    with pytest.raises(UserError, match="can't be inserted") as caught:
         with_secrets("{}", dict.fromkeys(paths, "hunter2"))
     assert "hunter2" not in caught.value.message
 

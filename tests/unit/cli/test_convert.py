@@ -129,7 +129,7 @@ def test_identifiers_may_be_numbers(world: World) -> None:
     export = {"id": 12, "configuration": {"runtime": {"x": 1}}, "rows": [{"id": 3, "configuration": {}}]}
     result = world.run("convert", "-", "--component", "a", text=json.dumps(export))
     assert [run["spec"]["configuration"] for run in runs(result)] == [{"id": "12", "row": "3"}]
-    assert lines(result) == ["left out: 12, row 3: runtime.x: a run has nothing of the kind"]
+    assert lines(result) == ["left out: 12, row 3: runtime.x: a run has no such setting"]
 
 
 def test_the_storage_may_be_named_and_stdin_be_read(world: World) -> None:

@@ -126,7 +126,7 @@ def test_follow_says_what_it_waits_for_until_the_operator_waits_no_longer(world:
         ],
     )
     assert result.exit_code == 0
-    waits = [line for line in result.stderr.splitlines() if line.startswith("the run is over; waiting for")]
+    waits = [line for line in result.stderr.splitlines() if line.startswith("the run has ended; waiting for")]
     assert [line.partition("events: ")[2].partition(" Ctrl-C")[0] for line in waits] == [
         "the collector has not delivered them yet.",
         "Pod `one-1` is kept until 08:15:00 UTC.",
@@ -138,7 +138,7 @@ def test_without_collector_and_operator_follow_ends_a_minute_after_the_longest_w
     result = submit(world, "--follow", script=[lambda: world.ended("one")])
     assert result.exit_code == 0
     assert world.now == START + timedelta(seconds=EVENTS_WAIT_SECONDS + 60.5)
-    assert "the last events of `one` are not delivered: they were waited for for 960s" in result.stderr
+    assert "the last events of `one` are not delivered: they did not arrive within 960s" in result.stderr
 
 
 def test_a_run_that_is_over_in_time_is_over_though_its_events_are_late(world: World) -> None:

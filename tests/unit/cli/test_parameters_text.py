@@ -141,7 +141,7 @@ def test_a_run_that_is_larger_than_kubernetes_stores_is_refused_before_it_is_sen
     )
     done = world.run("submit", "-f", "-", text=text)
     assert (done.exit_code, world.cluster.objects["componentruns"]) == (1, {})
-    assert "bytes as JSON; Kubernetes stores at most 1400000 (etcd takes 1.5 MiB, with the run's status)" in done.stderr
+    assert "bytes as JSON; expected at most 1400000 (etcd stores 1.5 MiB, with the run's status)" in done.stderr
     assert "kubectl create configmap NAME --from-file=parameters.json.gz" in done.stderr
 
 

@@ -583,7 +583,7 @@ class FakeOperator:
                 self._busy = False
                 self.catch_up()
                 self.queue.done(key)
-                self.gate.passed(key)
+                self.gate.release(key)
         raise AssertionError("the queue does not come to rest")
 
     def _wake_up(self) -> bool:

@@ -9,7 +9,8 @@ import pytest
 
 from componentrun.controller import lease as lease_module
 from componentrun.controller.lease import Lease, LeaseSettings, LostError
-from componentrun.process.kubeerrors import ConflictError, UnavailableError
+from componentrun.core.leaseholder import CONTAINER, HolderPod
+from componentrun.process.kubeerrors import ConflictError, ForbiddenError, KubeError, UnavailableError
 from tests.unit.controller.fakes import NAMESPACE, FakeKube, Writes
 
 if TYPE_CHECKING:
@@ -34,8 +35,24 @@ def clock() -> Clock:
     return Clock()
 
 
-def candidate(kube: FakeKube, name: str, clock: Clock, seconds: float = 15) -> Lease:
-    return Lease(cast("Kube", kube), LeaseSettings(NAMESPACE, "operator", seconds), name, clock)
+def candidate(
+    kube: FakeKube, name: str, clock: Clock, seconds: float = 15, *, pod: dict[str, Any] | None = None
+) -> Lease:
+    own = HolderPod(pod["metadata"]["name"], pod["metadata"]["uid"]) if pod is not None else None
+    identity = own.identity(name) if own is not None else name
+    return Lease(cast("Kube", kube), LeaseSettings(NAMESPACE, "operator", seconds, own), identity, clock)
+
+
+def pod_of(kube: FakeKube, name: str) -> dict[str, Any]:
+    """A pod that an operator runs in."""
+    running = {"name": CONTAINER, "state": {"running": {"startedAt": "2020-01-01T00:00:00Z"}}}
+    kube.put("pods", {"metadata": {"name": name}, "status": {"phase": "Running", "containerStatuses": [running]}})
+    return kube.objects["pods", NAMESPACE, name]
+
+
+def holder_of(kube: FakeKube) -> str:
+    (lease,) = kube.of("leases")
+    return str(lease["spec"]["holderIdentity"])
 
 
 async def test_the_first_one_gets_it(kube: FakeKube, clock: Clock) -> None:
@@ -123,6 +140,88 @@ async def test_a_lease_that_changes_all_the_time_is_no_other_candidates(kube: Fa
     kube.refusals["patch", "leases"] = [ConflictError("changed", 409)] * 9
     with pytest.raises(ConflictError, match="changed by others"):
         await a.try_once()
+
+
+class TestAHolderThatHasCertainlyEnded:
+    """The clock stands still: nobody waits for the Lease's duration."""
+
+    async def test_is_replaced_at_the_next_look_when_its_pod_is_deleted(self, kube: FakeKube, clock: Clock) -> None:
+        a, b = (candidate(kube, name, clock, pod=pod_of(kube, f"pod-{name}")) for name in "ab")
+        await a.try_once()
+        assert (await b.try_once()).startswith("pod-a_")
+        kube.remove("pods", NAMESPACE, "pod-a")
+        await b.try_once()
+        assert holder_of(kube).startswith("pod-b_")
+        assert kube.of("leases")[0]["spec"]["leaseTransitions"] == 1
+
+    async def test_is_replaced_when_another_pod_has_its_name(self, kube: FakeKube, clock: Clock) -> None:
+        a, b = (candidate(kube, name, clock, pod=pod_of(kube, f"pod-{name}")) for name in "ab")
+        await a.try_once()
+        kube.remove("pods", NAMESPACE, "pod-a")
+        pod_of(kube, "pod-a")
+        await b.try_once()
+        assert holder_of(kube).startswith("pod-b_")
+
+    async def test_is_replaced_when_its_container_has_ended(self, kube: FakeKube, clock: Clock) -> None:
+        a, b = (candidate(kube, name, clock, pod=pod_of(kube, f"pod-{name}")) for name in "ab")
+        await a.try_once()
+        ended = {"name": CONTAINER, "state": {"terminated": {"finishedAt": "2999-01-01T00:00:00Z"}}}
+        kube.change("pods", "pod-a", {"status": {"containerStatuses": [ended]}})
+        await b.try_once()
+        assert holder_of(kube).startswith("pod-b_")
+
+    async def test_is_replaced_by_the_next_process_of_its_container(self, kube: FakeKube, clock: Clock) -> None:
+        pod = pod_of(kube, "pod-a")
+        await candidate(kube, "first", clock, pod=pod).try_once()
+        await candidate(kube, "next", clock, pod=pod).try_once()
+        assert holder_of(kube).endswith("_next")
+
+    async def test_is_replaced_by_one_candidate_of_several(self, kube: FakeKube, clock: Clock) -> None:
+        a, b, c = (candidate(kube, name, clock, pod=pod_of(kube, f"pod-{name}")) for name in "abc")
+        await a.try_once()
+        kube.remove("pods", NAMESPACE, "pod-a")
+        said = await asyncio.gather(b.try_once(), c.try_once())
+        assert set(said) == {holder_of(kube)}
+
+    async def test_does_not_take_the_lease_back(self, kube: FakeKube, clock: Clock) -> None:
+        """Its pod was deleted by force, and its container lives on for a moment."""
+        a, b = (candidate(kube, name, clock, pod=pod_of(kube, f"pod-{name}")) for name in "ab")
+        await a.try_once()
+        kube.remove("pods", NAMESPACE, "pod-a")
+        await b.try_once()
+        assert (await a.try_once()).startswith("pod-b_")
+        await a.release()
+        assert holder_of(kube).startswith("pod-b_")
+
+
+class TestAHolderThatMayWork:
+    @pytest.mark.parametrize("error", [ForbiddenError("pods is forbidden", 403), UnavailableError("away")])
+    async def test_keeps_the_lease_while_its_pod_can_not_be_read(
+        self, kube: FakeKube, clock: Clock, error: KubeError, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        a, b = (candidate(kube, name, clock, pod=pod_of(kube, f"pod-{name}")) for name in "ab")
+        await a.try_once()
+        kube.remove("pods", NAMESPACE, "pod-a")
+        kube.refusals["get", "pods"] = [error]
+        assert (await b.try_once()).startswith("pod-a_")
+        assert "has to run out" in caplog.text
+
+    async def test_of_an_earlier_release_keeps_it_for_its_duration(self, kube: FakeKube, clock: Clock) -> None:
+        """Its identity does not name its pod by uid."""
+        b = candidate(kube, "b", clock, pod=pod_of(kube, "pod-b"))
+        await candidate(kube, "pod-a-1-1a2b3c4d", clock).try_once()
+        assert await b.try_once() == "pod-a-1-1a2b3c4d"
+        assert "get pods" not in kube.asked
+
+    async def test_costs_one_request_more_for_each_look(self, kube: FakeKube, clock: Clock) -> None:
+        a, b = (candidate(kube, name, clock, pod=pod_of(kube, f"pod-{name}")) for name in "ab")
+        await a.try_once()
+        kube.asked.clear()
+        await a.try_once()
+        assert kube.asked == ["get leases", "patch leases"]
+        kube.asked.clear()
+        await b.try_once()
+        assert kube.asked == ["get leases", "get pods"]
 
 
 class TestHolding:

@@ -104,7 +104,7 @@ class TestWhatIsNotUnderstood:
         operator = FakeOperator(world)
         await operator.start()
         with pytest.raises(
-            UnsupportedError, match=r"can't be read by this release of the operator: spec\.network\.mode"
+            UnsupportedError, match=r"can't be read by this release of the operator: `spec\.network\.mode`"
         ):
             operator.caches.runs.get(key)
 

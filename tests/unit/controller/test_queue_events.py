@@ -81,6 +81,8 @@ class Events:
         pod = self.pods.pop(uid)
         pod["metadata"] |= self.metadata(pod["metadata"]["name"], pod["metadata"]["uid"])
         self.caches.pods.deleted(pod)
+        name = pod["metadata"]["labels"][names.RUN_LABEL]
+        self.caches.pods.absent(Key("team", name), pod["metadata"]["uid"])  # the reconciler asks by name
 
     def say(self, kind: str, name: str, spec: dict[str, Any] | None) -> None:
         """A Component or a Storage says something else, or is deleted."""
@@ -164,11 +166,11 @@ class AnyEvents(RuleBasedStateMachine):
         keeping = {(pod["metadata"]["labels"][names.RUN_LABEL], uid) for uid, pod in self.world.pods.items()}
         assert {(facts.name, facts.order.uid) for facts in space.facts.values()} <= runs | keeping
         assert space.claims <= space.facts.keys()
-        assert not space.unplaced
-        assert space.left.keys() <= space.pods.keys() <= keeping
+        assert not space.rejected
+        assert space.superseded.keys() <= space.pods.keys() <= keeping
         assert space.defaults.keys() <= {COMPONENT}
         known = {name for name, facts in space.facts.items() if space.entry(facts) is not None}
-        assert space.queue._entries.keys() == known | {entry.name for entry in space.left.values()}
+        assert space.queue._entries.keys() == known | {entry.name for entry in space.superseded.values()}
 
     @invariant()
     def the_queue_follows_from_what_is_known(self) -> None:

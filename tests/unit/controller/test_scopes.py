@@ -66,7 +66,7 @@ def test_a_store_that_never_comes_to_an_end_is_given_up() -> None:
         scopes = Scopes(lambda: NOW, cast("Any", drips))
         store = open_store(StoreSettings(bucket="bucket", endpoint="http://store.test"))
         opened = replace(await world.open(), store=store)
-        with pytest.raises(NoAnswerError, match="not found out within 30 s"):
+        with pytest.raises(NoAnswerError, match="not determined within 30 s"):
             await scopes.of(opened)
         return asyncio.get_running_loop().time()
 
@@ -109,7 +109,7 @@ async def test_a_storage_that_is_edited_or_deleted_is_not_taken_for_one_that_doe
     await goes_down(world)
     world.storages.drop(KEY)
     await world.settle()
-    assert world.gate._doors == {}
+    assert world.gate._states == {}
     assert "unresponsive{" not in world.metrics.render().decode()
 
 

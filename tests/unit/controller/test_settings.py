@@ -8,6 +8,7 @@ import pytest
 
 from componentrun.controller.lease import LeaseSettings
 from componentrun.controller.settings import Settings, from_environment
+from componentrun.core.leaseholder import HolderPod
 from componentrun.core.observed import Limits
 from componentrun.process.settings import SettingsError
 from componentrun.storage.settings import StoreTimeouts
@@ -67,6 +68,21 @@ def test_an_empty_variable_is_an_unset_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pod", "expected"),
+    [
+        ({"POD_NAME": "operator-0", "POD_UID": "5f0c"}, HolderPod("operator-0", "5f0c")),
+        ({"POD_NAME": "operator-0"}, None),
+        ({}, None),
+    ],
+)
+def test_the_lease_knows_the_own_pod_only_by_name_and_uid(pod: dict[str, str], expected: HolderPod | None) -> None:
+    given = {"COMPONENTRUN_LEASE": "system/operator", **{f"COMPONENTRUN_{name}": value for name, value in pod.items()}}
+    lease = from_environment(IMAGE | given).lease
+    assert lease is not None
+    assert lease.pod == expected
+
+
+@pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
         ("PORT", "0", "a whole number from 1 to 65535"),
@@ -79,6 +95,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("DNS_CIDRS", "10.0.0.1/8", "address blocks"),
         ("LEASE", "operator", "the Lease as `namespace/name`"),
         ("LEASE_SECONDS", "1", "seconds from 6"),
+        ("POD_NAME", "a_b", "the name or the uid of the process's own pod"),
         ("OPERATOR_NAME", "A b", "a label value"),
         ("LOG_LEVEL", "LOUD", "one of DEBUG, INFO, WARNING, ERROR"),
         ("LOG_FORMAT", "xml", "one of json, text"),

@@ -5,9 +5,11 @@ Patience in this world: 10 s for what has changed nothing, 15 s for what may hav
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from componentrun.api.componentrun import ComponentRun
+from componentrun.controller.caches import Key
 from componentrun.storage.failures import NoAnswerError
 from tests.unit.controller.fakes import NAMESPACE, TABLE, FakeOperator, World
 
@@ -95,3 +97,36 @@ async def test_nothing_is_remembered_of_a_run_that_is_deleted_in_the_middle() ->
     world.kube.remove("componentruns", NAMESPACE, "load")
     await operator.work()
     assert operator.reconciler._publisher._undecided == {}
+
+
+class TestAnotherOperatorThatPublishesMeanwhile:
+    """The pod of the first one is deleted by force, and its process works on for a moment."""
+
+    async def test_leaves_the_first_one_no_certainty_that_nothing_has_changed(self) -> None:
+        world, first = await world_whose_store_is_away_at_the_publish()
+        world.store.away, world.store.away_after = False, "journal.json"
+        await FakeOperator(world).live(0)
+        assert world.store.away, "the second one has sent the journal, and the store does not answer again"
+        await first.live(11)
+        assert world.phase() == "Publishing", "its tables will change, and it would be said to have failed"
+        world.store.away, world.store.away_after = False, None
+        await first.live(5)
+        assert (world.phase(), await world.rows(TABLE)) == ("Succeeded", 2)
+
+    async def test_has_a_verdict_refused_that_was_decided_before(self) -> None:
+        world, first = await world_whose_store_is_away_at_the_publish()
+        world.now += timedelta(seconds=11)
+        with first.unheard("componentruns"):
+            world.store.away, world.store.away_after = False, "journal.json"
+            await FakeOperator(world).live(0)
+            first.queue.add(Key(NAMESPACE, "load"))
+            await first.work()
+        assert world.phase() == "Publishing"
+
+    async def test_is_in_the_status_once_for_each_of_them(self) -> None:
+        world, _ = await world_whose_store_is_away_at_the_publish()
+        for _ in range(2):
+            second = FakeOperator(world)
+            await second.live(3)
+        begun = [item["phase"] for item in world.run()["status"]["phases"]].count("Publishing")
+        assert begun == 3

@@ -26,19 +26,19 @@ def key(number: int) -> Key:
 
 def test_of_too_many_the_one_that_ended_first_is_looked_at_again() -> None:
     looked: list[Key] = []
-    pods = UnreadPods(looked.append, most=2)
+    pods = UnreadPods(looked.append, limit=2)
     for number, ended in enumerate([30, 10, 20]):
         pods.note(key(number), [pod(number, ended)])
     assert looked == [key(1)]
-    assert [sorted(pods.crowded(key(number))) for number in range(3)] == [[], ["pod-1"], []]
+    assert [sorted(pods.over_limit(key(number))) for number in range(3)] == [[], ["pod-1"], []]
     pods.note(key(1), [])
     assert (len(pods), pods.oldest) == (2, BEGIN + timedelta(seconds=20))
-    assert not pods.crowded(key(2))
+    assert not pods.over_limit(key(2))
 
 
 def test_nodes_do_not_count_for_each_other() -> None:
     looked: list[Key] = []
-    pods = UnreadPods(looked.append, most=1)
+    pods = UnreadPods(looked.append, limit=1)
     for number in range(3):
         pods.note(key(number), [pod(number, number, f"node-{number}")])
     assert not looked
@@ -59,7 +59,7 @@ def test_whatever_comes_and_goes_the_oldest_beyond_the_bound_are_crowded_and_wer
         )
         order = sorted(model, key=lambda other: (model[other], f"pod-{other}"))
         crowded = {key(other) for other in order[: max(len(order) - most, 0)]}
-        assert {key(other) for other in model if pods.crowded(key(other))} == crowded
+        assert {key(other) for other in model if pods.over_limit(key(other))} == crowded
         assert crowded <= looked
         assert len(pods) == len(model)
 

@@ -270,7 +270,7 @@ class TestWorkers:
 
     async def test_whoever_waits_is_told_of_news_meanwhile_and_only_then(self, queue: WorkQueue[str]) -> None:
         told: list[str] = []
-        queue.on_overtaken = told.append
+        queue.on_added_while_detached = told.append
         queue.add("a1")
         await take(queue)
         queue.add("a1")

@@ -159,12 +159,12 @@ def observe(
     seconds: float = 10,
     gone: bool = False,
     turn: Turn = START,
-    looked: bool = True,
+    pod_was_read: bool = True,
     **limits: Any,
 ) -> Observed:
-    """Without `looked`, what is missing, or late, may be what a watch does not tell."""
+    """Without `pod_was_read`, what is missing, or late, may be what a watch does not tell."""
     view = read_pod(pod, gone=gone) if pod is not None else None
-    return Observed(run=run, pod=view, now=at(seconds), limits=Limits(**limits), turn=turn, looked=looked)
+    return Observed(run=run, pod=view, now=at(seconds), limits=Limits(**limits), turn=turn, pod_was_read=pod_was_read)
 
 
 def written(found: Plan) -> ComponentRunStatus:

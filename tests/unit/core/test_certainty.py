@@ -80,19 +80,21 @@ class TestDuringAnAttempt:
     ) -> None:
         raw = None if pod is None else make_pod(**pod)
         run = make_run(status=started_status(phase="Running" if pod else "Pending", **status))
-        before = observe(run, raw, gone=gone, seconds=seconds, looked=False)
+        before = observe(run, raw, gone=gone, seconds=seconds, pod_was_read=False)
         assert asked(plan(before)) == is_asked, what
-        assert not asked(plan(replace(before, looked=True))), "an answer is enough"
+        assert not asked(plan(replace(before, pod_was_read=True))), "an answer is enough"
 
     def test_a_pod_that_is_known_to_be_gone_is_asked_for_once(self) -> None:
-        before = observe(make_run(status=started_status(phase="Running")), make_pod(**ALIVE), gone=True, looked=False)
+        before = observe(
+            make_run(status=started_status(phase="Running")), make_pod(**ALIVE), gone=True, pod_was_read=False
+        )
         assert before.pod is not None
         assert not asked(plan(replace(before, pod=replace(before.pod, confirmed=True))))
 
     def test_what_is_being_published_needs_no_pod(self) -> None:
         status = started_status(phase="Publishing")
         status["attempts"][0]["reason"] = "Succeeded"
-        assert not asked(plan(observe(make_run(status=status), None, seconds=99, looked=False)))
+        assert not asked(plan(observe(make_run(status=status), None, seconds=99, pod_was_read=False)))
 
 
 class TestBetweenAttempts:
@@ -112,7 +114,7 @@ class TestBetweenAttempts:
         self, what: str, pod: dict[str, Any] | None, gone: bool, seconds: float, is_asked: bool
     ) -> None:
         raw = None if pod is None else make_pod(**pod)
-        found = plan(observe(make_run(status=RETRIED), raw, gone=gone, seconds=seconds, looked=False))
+        found = plan(observe(make_run(status=RETRIED), raw, gone=gone, seconds=seconds, pod_was_read=False))
         assert asked(found) == is_asked, what
 
 
@@ -121,7 +123,7 @@ class TestOtherwise:
         pod = make_pod(**ALIVE)
         pod["metadata"]["labels"].pop("componentrun.dev/run-uid")
         run = make_run(status=started_status(phase="Running"))
-        assert asked(plan(observe(run, pod, looked=False)))
+        assert asked(plan(observe(run, pod, pod_was_read=False)))
         assert plan(observe(run, pod, seconds=10)).wake_at == at(15)
 
     @pytest.mark.parametrize("gone", [True, False])
@@ -129,9 +131,9 @@ class TestOtherwise:
         """A pod that the status does not know never had its Secret."""
         pod = make_pod(**STARTING)
         for run in (make_run(), make_run(cancel=True)):
-            assert not asked(plan(observe(run, pod, gone=gone, looked=False, turn=Turn("wait", "MaxRunning", 1))))
+            assert not asked(plan(observe(run, pod, gone=gone, pod_was_read=False, turn=Turn("wait", "MaxRunning", 1))))
 
     def test_a_run_that_is_being_deleted_asks_for_nothing(self) -> None:
         run = make_run(status=started_status())
         deleted = run.model_copy(update={"metadata": run.metadata.model_copy(update={"deletion_timestamp": at(1)})})
-        assert not asked(plan(observe(deleted, None, seconds=99, looked=False)))
+        assert not asked(plan(observe(deleted, None, seconds=99, pod_was_read=False)))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun.core.lineredactor import LineRedactor
-from componentrun.core.masks import MOST_MASKS, SHORTEST_MASK, Masks, key_of_secret, refusal, values_in
+from componentrun.core.masks import MAX_MASKS, MIN_LENGTH, Masks, key_of_secret, refusal, values_in
 from componentrun.core.redactor import MARK, Redactor
 
 VALUE = "correct-horse-battery"
@@ -23,7 +23,7 @@ def secret(text: str = "a signature") -> dict[str, Any]:
 
 def joined(masks: Masks, uid: str = "pod-1", text: str = "a signature") -> Redactor:
     redactor = Redactor()
-    masks.join(uid, key_of_secret(secret(text)), redactor)
+    masks.add_pod(uid, key_of_secret(secret(text)), redactor)
     return redactor
 
 
@@ -81,7 +81,7 @@ def test_a_value_that_is_refused_is_not_shown_by_its_own_line_and_is_told(value:
 def test_a_run_may_hide_a_bounded_number_of_values() -> None:
     masks = Masks()
     redactor = joined(masks)
-    assert [masks.add(f"value-number-{number:03}") for number in range(MOST_MASKS + 2)] == [None] * MOST_MASKS + [
+    assert [masks.add(f"value-number-{number:03}") for number in range(MAX_MASKS + 2)] == [None] * MAX_MASKS + [
         "many"
     ] * 2
     assert redactor.text("value-number-099 value-number-100") == f"{MARK} value-number-100"
@@ -102,7 +102,7 @@ def test_containers_that_may_not_ask_are_not_heard() -> None:
     assert redactor.text(VALUE) == VALUE
 
 
-@given(st.lists(st.text(min_size=SHORTEST_MASK, max_size=40), max_size=8))
+@given(st.lists(st.text(min_size=MIN_LENGTH, max_size=40), max_size=8))
 def test_a_checkpoint_shows_nothing_and_the_pods_secret_opens_it(values: list[str]) -> None:
     masks = Masks()
     joined(masks)
@@ -111,7 +111,7 @@ def test_a_checkpoint_shows_nothing_and_the_pods_secret_opens_it(values: list[st
     assert not any(value in json.dumps(document, ensure_ascii=False) for value in kept)
     again = Masks(document)
     redactor = joined(again)
-    assert not again.locked
+    assert not again.encrypted
     assert all(value not in redactor.text(f"a {value} b") for value in kept if value not in MARK and value.strip())
 
 
@@ -121,13 +121,13 @@ def test_the_secret_of_another_pod_opens_nothing_and_loses_nothing() -> None:
     masks.add(VALUE)
     again = Masks(masks.to_json())
     assert joined(again, "pod-2", "another signature").text(VALUE) == VALUE
-    assert again.locked
+    assert again.encrypted
     assert again.to_json() == masks.to_json()
     assert joined(again, "pod-1", "a signature that was changed").text(VALUE) == VALUE
-    assert again.locked
+    assert again.encrypted
     late = joined(again)
     assert late.text(VALUE) == MARK
-    assert not again.locked
+    assert not again.encrypted
 
 
 def test_values_are_known_to_a_collector_that_knows_a_later_pod_alone() -> None:
@@ -142,4 +142,4 @@ def test_values_are_known_to_a_collector_that_knows_a_later_pod_alone() -> None:
 def test_a_checkpoint_that_was_changed_opens_nothing(document: dict[str, str]) -> None:
     masks = Masks(document)
     assert joined(masks).text(VALUE) == VALUE
-    assert masks.locked
+    assert masks.encrypted

@@ -548,12 +548,12 @@ class TestAfterTheEnd:
         found = plan(observe(make_run(status=self.final()), self.pod(), seconds=31))
         assert found == Plan((), at(90), (UnreadPod("pod-uid", "node-a", at(30)),))
 
-    def test_a_late_collector_is_waited_for_aloud(self) -> None:
+    def test_a_late_collector_is_waited_for_and_the_status_says_so(self) -> None:
         found = plan(observe(make_run(status=self.final()), self.pod(), seconds=90))
         assert condition(written(found), "EventsDelivered") == ("Unknown", "WaitingForCollector")
         (told,) = (item.message for item in written(found).conditions if item.type == "EventsDelivered")
         assert "Pod `daily-1` on node `node-a` is kept until 12:15:30 UTC" in told
-        assert (others(found), found.wake_at, len(found.unread)) == ([], at(930), 1)
+        assert (others(found), found.wake_at, len(found.unread_pods)) == ([], at(930), 1)
         again = observe(make_run(status=written(found).to_dict()), self.pod(), seconds=500)
         assert plan(again) == replace(found, actions=())
 
@@ -562,31 +562,31 @@ class TestAfterTheEnd:
         status = late | {"events": {"count": 3, "delivered": True}}
         found = plan(observe(make_run(status=status), self.pod(), seconds=91))
         assert condition(written(found), "EventsDelivered") == ("True", "Delivered")
-        assert (others(found), found.unread) == ([KILL], ())
+        assert (others(found), found.unread_pods) == ([KILL], ())
 
     def test_of_too_many_on_a_node_those_go_that_ended_first_but_none_before_a_collector_could_have_read_it(
         self,
     ) -> None:
         run, crowded = make_run(status=self.final()), frozenset({"pod-uid"})
-        early = plan(replace(observe(run, self.pod(), seconds=31), crowded=crowded))
+        early = plan(replace(observe(run, self.pod(), seconds=31), over_unread_limit=crowded))
         assert (early.actions, early.wake_at) == ((), at(90))
-        found = plan(replace(observe(run, self.pod(), seconds=90), crowded=crowded))
+        found = plan(replace(observe(run, self.pod(), seconds=90), over_unread_limit=crowded))
         assert condition(written(found), "EventsDelivered") == ("False", "TooManyUnreadPods")
-        assert (others(found), found.unread) == ([KILL], ())
+        assert (others(found), found.unread_pods) == ([KILL], ())
 
     def test_a_pod_in_which_a_sidecar_still_runs_is_not_kept_for_long(self) -> None:
         """It takes resources, and places of a quota."""
         pod = make_pod(stage_in=ended(1), component=waiting(), stage_out=running())
         found = plan(observe(make_run(status=self.final()), pod, seconds=90))
         assert condition(written(found), "EventsDelivered") == ("False", "WaitEnded")
-        assert (others(found), found.unread) == ([KILL], ())
+        assert (others(found), found.unread_pods) == ([KILL], ())
 
     def test_the_lines_of_a_lost_node_are_waited_for_as_long_as_others(self) -> None:
         """It may come back; its pod was told to end, and is in nobody's way."""
         pod = make_pod(stage_in=done_in(), component=running(), stage_out=running(), deleted=(20, 1))
         found = plan(observe(make_run(status=self.final(reason="NodeLost")), pod, seconds=90))
         assert condition(written(found), "EventsDelivered") == ("Unknown", "WaitingForCollector")
-        assert (others(found), found.wake_at, found.unread) == ([], at(930), ())
+        assert (others(found), found.wake_at, found.unread_pods) == ([], at(930), ())
 
     def test_an_ended_pod_keeps_no_place_in_the_queue(self) -> None:
         assert not occupies(read_pod(self.pod()))

@@ -249,10 +249,10 @@ class TestBetweenAttempts:
         old = read_pod(FAILED_IN)
         waits = plan(Observed(run, new, at(30), Limits(), (old,)))
         assert KILL not in waits.actions
-        assert [item.uid for item in waits.unread] == ["pod-uid"]
-        assert KILL not in plan(Observed(run, new, at(909), Limits(), (old,))).actions
-        assert KILL in plan(Observed(run, new, at(910), Limits(), (old,))).actions
-        crowded = Observed(run, new, at(70), Limits(), (old,), crowded=frozenset({"pod-uid"}))
+        assert [item.uid for item in waits.unread_pods] == ["pod-uid"]
+        assert KILL not in plan(Observed(run, new, at(909), Limits(), (old,), pod_was_read=True)).actions
+        assert KILL in plan(Observed(run, new, at(910), Limits(), (old,), pod_was_read=True)).actions
+        crowded = Observed(run, new, at(70), Limits(), (old,), over_unread_limit=frozenset({"pod-uid"}))
         assert KILL in plan(crowded).actions
 
     def test_a_pod_that_no_attempt_knows_goes_at_once(self) -> None:

@@ -293,7 +293,7 @@ class World:
             self.looks += 1
             self.hidden = False
             self.confirmed = self.pod is None
-            found = plan(replace(self._observed(old=False), looked=True))
+            found = plan(replace(self._observed(old=False), pod_was_read=True))
             assert not any(isinstance(action, LookAtPod) for action in found.actions), "once is enough"
         self.wake_at = found.wake_at
         assert found.actions or found.wake_at is None or found.wake_at > self.now, "or it would be asked without end"

@@ -1,7 +1,7 @@
-"""Sends events to a receiver until it has accepted each of them, or is known never to accept it.
+"""Sends events to a receiver until each is accepted or has become a dead letter.
 
-A batch that the receiver refuses, or fails on again and again, is halved until the events are found that it cannot
-process. These become dead letters; all others are sent, in their order within a run.
+A batch that the receiver refuses, or fails on repeatedly, is halved until the events that it can't process are found.
+These become dead letters; all others are delivered, in order within a run.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from componentrun.collector.forward.sender import Answer
     from componentrun.collector.metrics import SinkOutcome
 
-__all__ = ["DeadLetter", "Delivery", "Outlook"]
+__all__ = ["DeadLetter", "Delivery", "DeliveryContext"]
 
 PATIENCE: Final = timedelta(hours=24)
-"""From an event's time until it is left out."""
+"""Events older than this are not sent any more."""
 _TRIES_TOGETHER: Final = 4
-"""Requests with several events that must fail before the batch is halved."""
+"""Number of failed requests with several events before the batch is halved."""
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
 
@@ -40,153 +40,153 @@ class DeadLetter:
 
     message: Message
     outcome: SinkOutcome
-    """`refused`: it says so. `failed`: it fails on this event and accepts others."""
+    """`refused`: the receiver refused the event. `failed`: it fails on this event and accepts others."""
     answer: str
-    """Its last answer, in words."""
+    """The receiver's last answer, as text."""
     tries: int
-    """Requests that held this event alone."""
+    """Number of requests with this event alone."""
 
 
-class Outlook(Protocol):
-    """What a delivery asks and reports."""
+class DeliveryContext(Protocol):
+    """What a delivery needs from its owner: the receiver, other events, and metrics."""
 
     async def current_receiver(self) -> Receiver:
-        """Where to send to; waits while nothing is configured."""
+        """The current receiver; waits while none is configured."""
 
     def others(self, besides: Collection[str]) -> Sequence[Message]:
-        """Of each run the next event that is not being sent, and whose id is none of these."""
+        """The next event of each run that is not being sent and whose id is not in `besides`."""
 
     def count(self, outcome: SinkOutcome, number: int) -> None:
-        """So many events came to this."""
+        """Count events with this outcome."""
 
     def delayed(self, seconds: float) -> None:
-        """An event was accepted so long after it happened."""
+        """Record how long after its time an event was accepted."""
 
     def failing(self, why: str) -> None:
-        """A request failed and is made again."""
+        """Report that a request failed and will be retried."""
 
 
 class Delivery:
     """The requests to one receiver, one at a time."""
 
-    def __init__(self, outlook: Outlook) -> None:
-        """Nothing is sent yet."""
-        self._outlook = outlook
+    def __init__(self, context: DeliveryContext) -> None:
+        """Start without any state."""
+        self._context = context
         self._triage = Triage()
-        self._pieces: deque[list[Message]] = deque()
-        self._dead: list[DeadLetter] = []
-        self._ahead: set[str] = set()
-        """Ids of events that were accepted before it was their turn."""
-        self._compared = 0
+        self._batches: deque[list[Message]] = deque()
+        self._dead_letters: list[DeadLetter] = []
+        self._accepted_early: set[str] = set()
+        """Ids of events that were accepted out of order, for a comparison."""
+        self._comparisons = 0
         self._tries = 0
         self._pause = _FIRST_PAUSE
 
     async def deliver(self, messages: list[Message]) -> list[DeadLetter]:
-        """Send them all. Returns those that the receiver does not accept."""
+        """Deliver all events. Returns those that the receiver does not accept."""
         ids = {message.event.id for message in messages}
-        self._pieces = deque([[message for message in messages if message.event.id not in self._ahead]])
-        self._ahead -= ids
-        self._dead, self._compared = [], 0
+        self._batches = deque([[message for message in messages if message.event.id not in self._accepted_early]])
+        self._accepted_early -= ids
+        self._dead_letters, self._comparisons = [], 0
         self._recovered()
         self._triage.forget()
-        while self._pieces:
-            piece = self._without_old(self._pieces.popleft())
-            if piece:
-                await self._send(piece)
-        return self._dead
+        while self._batches:
+            batch = self._without_expired(self._batches.popleft())
+            if batch:
+                await self._send(batch)
+        return self._dead_letters
 
-    async def _send(self, piece: list[Message]) -> None:
-        answer = await self._post(piece)
+    async def _send(self, batch: list[Message]) -> None:
+        answer = await self._post(batch)
         if answer.taken:
             return
-        if answer.refused and len(piece) > 1:
-            self._halve(piece)
+        if answer.refused and len(batch) > 1:
+            self._halve(batch)
         elif answer.refused:
             self._triage.accepted()  # the receiver is not down
-            self._bury(piece[0], "refused", answer)
+            self._add_dead_letter(batch[0], "refused", answer)
         elif not answer.about_content:
-            await self._wait(piece, answer)
-        elif len(piece) > 1:
+            await self._wait(batch, answer)
+        elif len(batch) > 1:
             self._tries += 1
-            if self._dead or self._tries >= _TRIES_TOGETHER:
-                self._halve(piece)
+            if self._dead_letters or self._tries >= _TRIES_TOGETHER:
+                self._halve(batch)
             else:
-                await self._wait(piece, answer)
+                await self._wait(batch, answer)
         else:
-            await self._judge(piece, answer)
+            await self._single_event_failed(batch, answer)
 
-    async def _judge(self, piece: list[Message], answer: Answer) -> None:
-        """The receiver failed on one event alone."""
-        (message,) = piece
+    async def _single_event_failed(self, batch: list[Message], answer: Answer) -> None:
+        """Decide about an event on which the receiver failed alone."""
+        (message,) = batch
         verdict = self._triage.failed(message)
         if verdict == "poisonous":
-            self._bury(message, "failed", answer)
+            self._add_dead_letter(message, "failed", answer)
             self._recovered()
         elif verdict == "compare" and await self._accepts_another(message):
-            self._pieces.appendleft(piece)  # at once: only if it fails behind that one, it is poisonous
+            self._batches.appendleft(batch)  # retry at once: only if it fails after that, it is poisonous
         else:
-            await self._wait(piece, answer)
+            await self._wait(batch, answer)
 
     async def _accepts_another(self, message: Message) -> bool:
-        """Whether the receiver accepts another event: each time the next one that there is."""
+        """Whether the receiver accepts another event; a different one at each call."""
         candidates = self._candidates(message)
         if not candidates:
             return False
-        chosen = candidates[self._compared % len(candidates)]
-        self._compared += 1
+        chosen = candidates[self._comparisons % len(candidates)]
+        self._comparisons += 1
         answer = await self._post([chosen])
         if answer.taken:
-            count = sum(map(len, self._pieces))
-            self._pieces = deque([item for item in piece if item is not chosen] for piece in self._pieces)
-            if sum(map(len, self._pieces)) == count:
-                self._ahead.add(chosen.event.id)
+            count = sum(map(len, self._batches))
+            self._batches = deque([item for item in batch if item is not chosen] for batch in self._batches)
+            if sum(map(len, self._batches)) == count:
+                self._accepted_early.add(chosen.event.id)
         elif answer.refused:
-            self._triage.accepted()  # it will be refused again when it is its turn
+            self._triage.accepted()  # it will be refused again in its own turn
         return answer.taken or answer.refused
 
     def _candidates(self, message: Message) -> list[Message]:
-        """The next event of each run, those of the event's own run last: its order would change."""
+        """The next event of each run. The event's own run comes last, because its order would change."""
         first: dict[str, Message] = {}
-        for piece in self._pieces:
-            for item in piece:
+        for batch in self._batches:
+            for item in batch:
                 first.setdefault(item.event.run, item)
-        for item in self._outlook.others(self._ahead):
+        for item in self._context.others(self._accepted_early):
             first.setdefault(item.event.run, item)
         return sorted(first.values(), key=lambda item: item.event.run == message.event.run)
 
     async def _post(self, messages: Sequence[Message]) -> Answer:
-        receiver = await self._outlook.current_receiver()
+        receiver = await self._context.current_receiver()
         answer = await receiver.sender.post(*receiver.request(messages, time.time()))
         if answer.taken:
             self._triage.accepted()
             self._recovered()
             rejected = min(receiver.rejected(answer.body), len(messages))
-            self._outlook.count("refused", rejected)
-            self._outlook.count("delivered", len(messages) - rejected)
+            self._context.count("refused", rejected)
+            self._context.count("delivered", len(messages) - rejected)
             oldest = min(datetime.fromisoformat(message.event.time) for message in messages)
-            self._outlook.delayed(max((datetime.now(UTC) - oldest).total_seconds(), 0.0))
+            self._context.delayed(max((datetime.now(UTC) - oldest).total_seconds(), 0.0))
         return answer
 
     def _recovered(self) -> None:
         self._tries, self._pause = 0, _FIRST_PAUSE
 
-    async def _wait(self, piece: list[Message], answer: Answer) -> None:
-        """Send it again later."""
-        self._pieces.appendleft(piece)
-        self._outlook.failing(answer.told)
+    async def _wait(self, batch: list[Message], answer: Answer) -> None:
+        """Retry the batch after a pause."""
+        self._batches.appendleft(batch)
+        self._context.failing(answer.told)
         await asyncio.sleep(max(answer.after, self._pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads, keeps no secret
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
-    def _halve(self, piece: list[Message]) -> None:
-        half = len(piece) // 2
-        self._pieces.extendleft((piece[half:], piece[:half]))
+    def _halve(self, batch: list[Message]) -> None:
+        half = len(batch) // 2
+        self._batches.extendleft((batch[half:], batch[:half]))
 
-    def _bury(self, message: Message, outcome: SinkOutcome, answer: Answer) -> None:
-        self._outlook.count(outcome, 1)
-        self._dead.append(DeadLetter(message, outcome, answer.told, max(self._triage.tries(message), 1)))
+    def _add_dead_letter(self, message: Message, outcome: SinkOutcome, answer: Answer) -> None:
+        self._context.count(outcome, 1)
+        self._dead_letters.append(DeadLetter(message, outcome, answer.told, max(self._triage.tries(message), 1)))
 
-    def _without_old(self, messages: list[Message]) -> list[Message]:
+    def _without_expired(self, messages: list[Message]) -> list[Message]:
         oldest = (datetime.now(UTC) - PATIENCE).isoformat()
         fresh = [message for message in messages if message.event.time >= oldest]
-        self._outlook.count("expired", len(messages) - len(fresh))
+        self._context.count("expired", len(messages) - len(fresh))
         return fresh

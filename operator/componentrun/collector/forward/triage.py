@@ -1,4 +1,4 @@
-"""Which events a receiver cannot process although it accepts others. Pure.
+"""Finds events that a receiver can't process although it accepts others. Pure.
 
 A receiver that fails on one event looks like a receiver that is down. Only the other events tell them apart: an event
 is poisonous if it failed alone several times, another event was accepted in between, and it failed once more after
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["TRIES", "Triage", "Verdict"]
 
 TRIES: Final = 5
-"""Requests with one event alone that must fail; fewer if events of the same run were poisonous before."""
+"""Number of failed requests with one event alone; fewer if events of the same run were poisonous before."""
 _LEAST_TRIES: Final = 2
 _MOST_RUNS: Final = 1_000
-"""Runs whose poisonous events are counted."""
+"""Maximum number of runs whose poisonous events are counted."""
 
 Verdict = Literal["again", "compare", "poisonous"]
-"""Send the event again later; find out first whether another one is accepted; leave it out."""
+"""Retry the event later; first check whether another one is accepted; make it a dead letter."""
 
 
 @dataclass(slots=True)
@@ -34,20 +34,20 @@ class _Failures:
 
 
 class Triage:
-    """Counts the requests to one receiver that failed, and the last one that it accepted."""
+    """Counts failed requests to one receiver, and remembers the last accepted one."""
 
     def __init__(self) -> None:
-        """Nothing was sent yet."""
+        """Start without any state."""
         self._requests = 0
         self._accepted = 0
-        """Number of the last request that was accepted."""
+        """Number of the last accepted request."""
         self._failures: dict[str, _Failures] = {}
-        """By the id of the event that was sent alone."""
+        """Failures by the id of the event that was sent alone."""
         self._poisonous: Counter[str] = Counter()
-        """Poisonous events of each run."""
+        """Number of poisonous events by run."""
 
     def accepted(self) -> None:
-        """The receiver has accepted, or judged, a request: it is not down."""
+        """The receiver accepted or refused a request, so it is not down."""
         self._requests += 1
         self._accepted = self._requests
 
@@ -66,12 +66,12 @@ class Triage:
         return "poisonous"
 
     def tries(self, message: Message) -> int:
-        """How many requests with this event alone have failed."""
+        """Number of failed requests with this event alone."""
         failures = self._failures.get(message.event.id)
         return 0 if failures is None else failures.times
 
     def forget(self) -> None:
-        """All events that were sent are accepted or left out."""
+        """Forget all failures: every event sent so far is accepted or a dead letter."""
         self._failures.clear()
 
     def _tries(self, run: str) -> int:
