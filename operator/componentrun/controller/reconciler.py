@@ -112,6 +112,13 @@ class Reconciler:
             RetryError, TransientError: look again after a pause.
             ComponentRunError: something that more tries will hardly change.
         """
+        existed = self._caches.runs.document(key) is not None
+        wake = await self._reconcile(key)
+        # A run that was found to be deleted is not in the cache any more, so the event of its deletion adds no key.
+        is_deleted = existed and self._caches.runs.document(key) is None
+        return _AT_ONCE if is_deleted else wake
+
+    async def _reconcile(self, key: Key) -> float | None:
         if key.namespace in self._caches.unlisted:
             return None
         try:
@@ -136,7 +143,7 @@ class Reconciler:
             if self._caches.runs.get(key) is not None:
                 raise
             _logger(run).info("deleted meanwhile")
-            return _AT_ONCE
+            return None
 
     async def _without_run(self, key: Key) -> float | None:
         """Clean up after a run that does not exist or belongs to another operator."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -110,3 +111,20 @@ class TestAnOperatorThatStartsBehindTheDeletionOfARun:
         assert later.queues.turn(Key(NAMESPACE, "b")).verdict == "start"
         await later.live(1)
         assert world.phase("b") == "Running"
+
+
+class TestARunThatIsFoundToBeDeletedBeforeItsEventComes:
+    async def test_leaves_no_pod_behind_that_has_lost_its_owner(self) -> None:
+        world = World()
+        world.add_run("a", ttlAfterFinished="20s", podTtlAfterFinished="20s")
+        operator = FakeOperator(world)
+        while world.phase("a") != "Succeeded":
+            await operator.live(1)
+        await operator.live(5)
+        world.kube.change("pods", "a-1", {"metadata": {"ownerReferences": None}})
+        await operator.work()
+        with operator.unheard("componentruns"):
+            world.kube.remove("componentruns", NAMESPACE, "a")
+            world.now += timedelta(minutes=1)
+            await operator.work()
+        assert world.kube.of("pods") == []

@@ -167,7 +167,7 @@ def _kept(operator: Operator) -> list[str]:
         "keys on its queue": not operator._queue.idle,
         "namespaces in its queues": list(operator._queues._namespaces),
         "unread pods": len(operator._unread),
-        "waiting for stores": gate.waiting + len(gate._sections) + len(gate._called),
+        "waiting for stores": gate.waiting + len(gate._operations) + len(gate._reservations),
         "unconfirmed writes": len(reconciler._writer._unconfirmed),
         "undecided publishing": len(reconciler._publisher._undecided),
         "memories": [key for key, memory in reconciler._memories._runs.items() if not memory.is_complete],
