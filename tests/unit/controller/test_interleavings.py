@@ -14,7 +14,7 @@ from tests.unit.controller.watched import CONFIGURATION, Watched
 
 
 class PodThatGoesWhenItIsRead(FakeKube):
-    """The pod of a name is removed right behind the first request for it; its Secret stays for the garbage collector."""
+    """The pod of a name is removed behind the first request for it; its Secret stays for the garbage collector."""
 
     def __init__(self, writes: Writes) -> None:
         super().__init__(writes)
@@ -90,7 +90,7 @@ async def restarted_behind_a_deletion(world: Watched, *, made_anew: bool, kind: 
 class TestAnOperatorThatStartsBehindTheDeletionOfARun:
     @pytest.mark.parametrize("made_anew", [False, True])
     @pytest.mark.parametrize("kind", ["group", "limit"])
-    async def test_keeps_the_place_of_its_pod_that_still_runs(self, kind: str, made_anew: bool) -> None:  # noqa: FBT001
+    async def test_keeps_the_place_of_its_pod_that_still_runs(self, kind: str, made_anew: bool) -> None:
         world = Watched()
         later = await restarted_behind_a_deletion(world, made_anew=made_anew, kind=kind)
         assert later.queues.turn(Key(NAMESPACE, "b")).verdict == "wait"

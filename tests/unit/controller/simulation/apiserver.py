@@ -6,18 +6,21 @@ import asyncio
 import base64
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from componentrun.api.common import API_VERSION
 from tests.unit.controller.fakes import _is_selected, merge
 from tests.unit.controller.process import RESOURCES
 from tests.unit.controller.simulation.processes import outside
-from tests.unit.controller.simulation.truth import Truth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from random import Random
+
+    from tests.unit.controller.simulation.truth import Truth
 
 BASE = datetime(2026, 1, 1, tzinfo=UTC)
 _OVER = {"Succeeded", "Failed"}
@@ -74,7 +77,7 @@ class ApiServer:
 
     # Requests
 
-    def handle(self, method: str, path: str, query: Mapping[str, str], data: bytes | None) -> Answer:
+    def handle(self, method: str, path: str, query: Mapping[str, str], data: bytes | None) -> Answer:  # noqa: PLR0911 - one for each kind
         if path == "/version":
             return 200, {"gitVersion": "v1.35.4"}
         if path == f"/apis/{API_VERSION}":
@@ -159,9 +162,7 @@ class ApiServer:
             "generation": 1,
         }
         if "stringData" in obj:
-            obj["data"] = {
-                key: base64.b64encode(text.encode()).decode() for key, text in obj.pop("stringData").items()
-            }
+            obj["data"] = {key: base64.b64encode(text.encode()).decode() for key, text in obj.pop("stringData").items()}
         if plural == "pods" and self.gates and any("kueue" in label for label in obj["metadata"].get("labels") or {}):
             obj["spec"]["schedulingGates"] = copy.deepcopy(self.gates)
         self._write(plural, None, obj)

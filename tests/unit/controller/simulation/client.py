@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from random import Random
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from componentrun.process.kube import Kube, RequestObserver
@@ -17,6 +15,9 @@ from tests.unit.controller.simulation.apiserver import BASE, Answer, ApiServer
 from tests.unit.controller.simulation.processes import outside
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from random import Random
+
     import aiohttp
 
 _WATCH_SECONDS: Final = 240
@@ -214,6 +215,3 @@ def _plural(path: str) -> str:
     parts = path.strip("/").split("/")
     rest = parts[3:] if parts[0] == "apis" else parts[2:]
     return rest[2] if rest[:1] == ["namespaces"] else "".join(rest[:1])
-
-
-

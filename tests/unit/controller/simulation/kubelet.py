@@ -8,12 +8,12 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from componentrun.exchange import SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
-from tests.unit.controller.simulation.apiserver import ApiServer
-from tests.unit.controller.simulation.schedule import RunPlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.unit.controller.simulation.apiserver import ApiServer
+    from tests.unit.controller.simulation.schedule import RunPlan
     from tests.unit.controller.simulation.store import SimulatedStore
     from tests.unit.controller.simulation.truth import Truth
 
@@ -55,7 +55,7 @@ class Kubelets:
         owner = (metadata.get("ownerReferences") or [{}])[0]
         made = _Pod(metadata["uid"], self._plans[name], owner.get("uid", ""), int(attempt))
         self._pods[made.uid] = made
-        task = asyncio.create_task(self._life(made, Random(f"{metadata['uid']} {made.plan.name}")))
+        task = asyncio.create_task(self._life(made, Random(f"{metadata['uid']} {made.plan.name}")))  # noqa: S311 - a test
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -150,8 +150,7 @@ class Kubelets:
         """Write the pod's status, some time later."""
         state = (pod.stage_out, pod.stage_in, pod.component)
         await asyncio.sleep(self._server.random.uniform(0.01, 0.3))
-        while (left := self.silent_until - self._server.now()) > 0:
-            await asyncio.sleep(left)
+        await asyncio.sleep(max(self.silent_until - self._server.now(), 0))
         there = self._there(pod)
         if there is None:
             return

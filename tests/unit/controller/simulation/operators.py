@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from random import Random
@@ -30,7 +29,7 @@ from tests.unit.controller.simulation.processes import Process, ProcessLoop
 from tests.unit.controller.simulation.store import SimulatedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tests.unit.controller.simulation.truth import Truth
 
@@ -217,7 +216,7 @@ def without_a_machine(seed: int) -> Iterator[None]:
         "Scopes": partial(Scopes, find=_find_scope),
         "listen_to_signals": lambda _: None,
     }
-    with mock.patch.multiple(app, **parts), mock.patch.object(workqueue, "Random", lambda: Random(seed)):
+    with mock.patch.multiple(app, **parts), mock.patch.object(workqueue, "Random", partial(Random, seed)):
         yield
 
 

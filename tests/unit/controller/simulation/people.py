@@ -76,9 +76,7 @@ class People:
             return
         spec: dict[str, Any] = {
             "image": "cleaner:1",
-            "output": {
-                "tables": [{"source": "result.csv", "destination": "out.c-main.result", "incremental": True}]
-            },
+            "output": {"tables": [{"source": "result.csv", "destination": "out.c-main.result", "incremental": True}]},
             "concurrency": {"policy": plan.policy} | ({"group": plan.group} if plan.group else {}),
             "retry": {
                 "limit": 2,
@@ -166,7 +164,7 @@ class People:
         self._suspended(step.target, True)
         asyncio.get_running_loop().call_later(step.value, self._suspended, step.target, False)
 
-    def _suspended(self, name: str, suspend: bool) -> None:  # noqa: FBT001 - what is written
+    def _suspended(self, name: str, suspend: bool) -> None:
         if (run := self._run(name)) is not None:
             self._change(run, {"spec": {"suspend": suspend}})
 

@@ -1,6 +1,6 @@
 """Processes on one virtual event loop, each of which can be killed or stopped and continued at any await.
 
-Whatever a task of a process has scheduled bears its context, and so does what that schedules. The callbacks of a process
+Whatever a task of a process has scheduled bears its context, and so does what that schedules. Callbacks of a process
 that is stopped are kept until it goes on; those of one that was killed never run, so no `finally` does either.
 """
 
@@ -64,9 +64,7 @@ class ProcessLoop(VirtualLoop):
     is_over = False
     """Whether nothing runs any more."""
 
-    def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
         context = context if context is not None else copy_context()
         process = context.get(_PROCESS)
         if not self.is_over and (process is None or process.runs):

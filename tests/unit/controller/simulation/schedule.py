@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.unit.controller.simulation.client import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = ["RunPlan", "Schedule", "Step", "made_from", "smaller"]
 
@@ -72,14 +74,12 @@ class Schedule:
     def __str__(self) -> str:
         """As a table to read."""
         lines = [f"seed {self.seed}, {self.operators} operators, maxRunning {self.max_running}, until {self.ends}"]
-        for item in (*self.runs, *self.steps, *self.troubles):
-            lines.append(f"  {item}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {item}" for item in (*self.runs, *self.steps, *self.troubles))])
 
 
 def made_from(seed: int) -> Schedule:
     """The schedule of this number."""
-    random = Random(seed)
+    random = Random(seed)  # noqa: S311 - a test
     operators = random.choice((1, 1, 2, 2, 2))
     ends = random.choice((60.0, 120.0, 240.0))
     runs = tuple(_run(random, number, ends) for number in range(random.randint(1, 6)))
@@ -183,6 +183,10 @@ def smaller(schedule: Schedule) -> Iterator[Schedule]:
         yield replace(schedule, max_running=None)
     if any(schedule.skews):
         yield replace(schedule, skews=(0.0, 0.0))
+    yield from _with_plainer_runs(schedule)
+
+
+def _with_plainer_runs(schedule: Schedule) -> Iterator[Schedule]:
     plain: dict[str, Any] = {"kueue": False, "suspend": False, "ttl": None, "timeout": None, "failing_inputs": 0}
     plain |= {"group": None, "policy": "Queue", "exit_code": 0, "after_start": (), "at": 0.0}
     for i, run in enumerate(schedule.runs):

@@ -15,11 +15,8 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.api import names
-from componentrun.api.common import API_VERSION
-from componentrun.controller.app import Operator
 from componentrun.core.outcome import TERMINAL
 from tests.unit.controller.fakes import is_ours
 from tests.unit.controller.simulation.apiserver import ApiServer
@@ -39,6 +36,9 @@ from tests.unit.controller.simulation.schedule import NAMESPACES, Found, Schedul
 from tests.unit.controller.simulation.store import SimulatedStore
 from tests.unit.controller.simulation.truth import Truth
 
+if TYPE_CHECKING:
+    from componentrun.controller.app import Operator
+
 __all__ = ["Simulation", "shrunk", "simulate"]
 
 _ALL_ENDS_SECONDS: Final = 1500
@@ -52,7 +52,7 @@ class Simulation:
 
     def __init__(self, schedule: Schedule) -> None:
         loop = asyncio.get_running_loop()
-        random = Random(schedule.seed + 1)
+        random = Random(schedule.seed + 1)  # noqa: S311 - a test
         self.schedule = schedule
         self.truth = truth = Truth(loop.time, schedule.max_running)
         self.server = server = ApiServer(loop.time, random, truth)
@@ -125,7 +125,7 @@ class Simulation:
         return left
 
     def _check_the_store(self) -> None:
-        """Each run that succeeded has its rows in the table once, and no other but one that ended while it was published."""
+        """A run that succeeded has its rows in the table once; others have none, unless they ended while published."""
         rows = Counter(
             uid
             for kept in self.kept.values()
@@ -140,7 +140,9 @@ class Simulation:
             if gone:
                 continue
             if (status.get("phase") == "Succeeded") != bool(rows[uid]) and not _may_be_half(status):
-                self.truth.broken(f"run {uid} is {status.get('phase')}/{status.get('reason')}, published {rows[uid]} times")
+                self.truth.broken(
+                    f"run {uid} is {status.get('phase')}/{status.get('reason')}, published {rows[uid]} times"
+                )
 
     def _check_operators(self) -> None:
         for deployment in self.deployments:
@@ -148,7 +150,9 @@ class Simulation:
                 for sample in metrics.registry.collect():
                     for value in sample.samples:
                         if value.name in _DEFECTS and value.value:
-                            self.truth.broken(f"operator {deployment.number}: {value.name} {value.labels} {value.value}")
+                            self.truth.broken(
+                                f"operator {deployment.number}: {value.name} {value.labels} {value.value}"
+                            )
 
 
 _DEFECTS: Final = {"controller_runtime_reconcile_panics_total", "componentrun_watch_event_errors_total"}

@@ -1,4 +1,4 @@
-"""A store in memory that hangs, fails, answers late or loses answers by the schedule, and tells what is decided in it."""
+"""A store in memory that hangs, fails, answers late or loses answers by the schedule; decisions in it are noted."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.errors import Reason, TransientError
-from componentrun.storage.failures import NoAnswerError
+from componentrun.storage.failures import ExistsError, NoAnswerError, StaleError
 from tests.unit.controller.fakes import FakeStore, Writes
 from tests.unit.controller.simulation.processes import outside
-from tests.unit.controller.tenants import DictStore
+from tests.unit.controller.tenants import DictStore, _etag
 
 if TYPE_CHECKING:
     from tests.unit.controller.simulation.client import Network
@@ -67,9 +67,6 @@ class SimulatedStore(DictStore):
                 done.set_result(etag)
 
     def _put_now(self, operation: str, key: str, data: bytes, mode: Any) -> str:
-        from componentrun.storage.failures import ExistsError, StaleError
-        from tests.unit.controller.tenants import _etag
-
         if mode == "create" and key in self.kept:
             raise ExistsError(f"{operation}: {key} is there")
         if isinstance(mode, dict) and (key not in self.kept or _etag(self.kept[key]) != mode["e_tag"]):
