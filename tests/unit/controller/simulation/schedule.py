@@ -83,8 +83,8 @@ def made_from(seed: int) -> Schedule:
     operators = random.choice((1, 1, 2, 2, 2))
     ends = random.choice((60.0, 120.0, 240.0))
     runs = tuple(_run(random, number, ends) for number in range(random.randint(1, 6)))
-    if random.random() < 0.3:
-        runs = tuple(replace(run, namespace=NAMESPACES[0]) for run in runs)
+    if random.random() < 0.6:
+        runs = tuple(_in_line(random, run) for run in runs)
     steps = [_step(random, runs, operators, ends) for _ in range(random.randint(0, 8))]
     troubles = [_trouble(random, operators, ends) for _ in range(random.randint(0, 5))]
     return Schedule(
@@ -115,6 +115,19 @@ def _run(random: Random, number: int, ends: float) -> RunPlan:
         kueue=random.random() < 0.1,
         suspend=random.random() < 0.1,
         ttl=random.choice((None, None, None, "1s", "20s")),
+    )
+
+
+def _in_line(random: Random, run: RunPlan) -> RunPlan:
+    """The run, so that it has to wait for others, and its component for long enough to be in their way."""
+    return replace(
+        run,
+        namespace=NAMESPACES[0],
+        at=random.uniform(0, 5),
+        group=random.choice(("x", "x", "x", run.group)),
+        policy=random.choice(("Queue", "Queue", "Queue", run.policy)),
+        seconds=random.choice((5.0, 20.0)),
+        obeys=random.choice((0.1, 0.9)),
     )
 
 
