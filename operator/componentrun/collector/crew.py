@@ -67,6 +67,15 @@ class Crew:
         """Whether a container has ended that is still read: then time matters, not only news."""
         return any(key in self._ended_at for key in self._followers)
 
+    def has_tried_masks(self) -> bool:
+        """Whether each Secret that may decrypt the masks of the checkpoint was read, or can't be read."""
+        return not self._wait_for_others()
+
+    @property
+    def may_show_words(self) -> bool:
+        """Whether all masks are known, so that what the status quotes of the component may be shown."""
+        return not self._inbox.journal.masks.encrypted
+
     def follow(self) -> None:
         """Start what can be started, and note what has ended."""
         self._reap()
@@ -136,6 +145,7 @@ class Crew:
     def _join(self, pod: PodFacts, reader: SecretReader) -> None:
         if pod.uid not in self._joined and reader.redactor is not None:
             self._joined.add(pod.uid)
+            self.redactor = reader.redactor
             self._inbox.journal.masks.add_pod(pod.uid, reader.key, reader.redactor)
 
     def _wait_for_others(self) -> bool:

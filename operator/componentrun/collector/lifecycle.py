@@ -28,6 +28,9 @@ __all__ = ["SOURCE", "Told", "nanoseconds", "progress", "replaced", "result", "v
 
 SOURCE: Final = "operator"
 _RESULT_KEY: Final = "result"
+WITHHELD: Final = (
+    "the message is withheld: it may quote values that the run asked to hide and that are not known any more"
+)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OF_THE_RUN: Final = frozenset({"Queued", "Suspended"})
 _SENTENCES: Final = {
@@ -61,15 +64,20 @@ def nanoseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
-def progress(run: RunFacts) -> Iterator[Told]:
-    """All that the status tells but the result, in the order in which it happened."""
+def progress(run: RunFacts, *, with_words: bool = True) -> Iterator[Told]:
+    """All that the status tells but the result, in the order in which it happened.
+
+    Args:
+        run: as it is now.
+        with_words: show messages that may quote the component, of which not all masks may be known.
+    """
     told = [
         _phase(run.status, item, before)
         for before, item in pairwise((None, *_phases(run)))
         if item is not None and item.phase not in TERMINAL
     ]
     told += _published(run.status)
-    told += [_attempt(item) for item in replaced(run.status)]
+    told += [_attempt(item, with_words=with_words) for item in replaced(run.status)]
     stop = run.status.termination
     if stop is not None:
         message = f"the attempt is being stopped: {stop.message}"
@@ -143,7 +151,7 @@ def _seconds(begin: datetime, end: datetime) -> float:
     return round((end - begin).total_seconds(), 3)
 
 
-def _attempt(item: Attempt) -> Told:
+def _attempt(item: Attempt, *, with_words: bool) -> Told:
     end = item.completion_time or item.start_time
     params = _present(
         {
@@ -154,13 +162,14 @@ def _attempt(item: Attempt) -> Told:
             "seconds": _seconds(item.start_time, end),
         }
     )
-    message = f"attempt {item.number} ended: {item.message or item.reason or 'no reason is known'}"
+    words = item.message if with_words else item.message and WITHHELD
+    message = f"attempt {item.number} ended: {words or item.reason or 'no reason is known'}"
     time = nanoseconds(end)
     return Told(f"attempt {item.number}", time, "warn", message, params, item.number)
 
 
-def result(run: RunFacts) -> Told:
-    """How the run ended: reason, message, duration."""
+def result(run: RunFacts, *, with_words: bool = True) -> Told:
+    """How the run ended: reason, message, duration. See `progress`."""
     status = run.status
     end = status.completion_time or datetime.now(UTC)
     begin = status.start_time or (status.phases[0].start_time if status.phases else end)
@@ -177,10 +186,11 @@ def result(run: RunFacts) -> Told:
             "outputTables": _tables(status.output_tables),
             "inputFiles": status.input_files and status.input_files.to_dict(),
             "outputFiles": status.output_files and status.output_files.to_dict(),
-            "warnings": list(status.warnings or ()) or None,
+            "warnings": list(status.warnings or ()) or None if with_words else None,
         }
     )
-    told = f": {status.message}" if status.message else ""
+    words = status.message if with_words else WITHHELD
+    told = f": {words}" if status.message else ""
     message = f"{status.phase or 'ended'} after {duration_text(seconds)}{told}"
     kind = _TYPES.get(status.result, "success" if status.phase == "Succeeded" else "error")
     return Told(_RESULT_KEY, nanoseconds(end), kind, message, params)

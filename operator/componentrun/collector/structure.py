@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from componentrun import contract
 from componentrun.collector.grouping import Block
-from componentrun.collector.text import plain_value
+from componentrun.core.printed import plain_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -108,8 +108,12 @@ def said(text: str, redactor: AnyRedactor, *, cut_off: bool = False, missing: in
 
 
 def said_by_all(groups: Sequence[Group | Block], redactor: AnyRedactor) -> list[Said | Block]:
-    """What each says. Most lines hold no secret, and are looked at together."""
-    clean = redactor.untouched("\n".join([group.text for group in groups]))
+    """What each says. Most lines hold no secret, and are looked at together.
+
+    All lines of a group count: one of them may mask a value in the groups behind it, or begin a private key.
+    """
+    texts = [group.text if isinstance(group, Block) or group.texts is None else group.message for group in groups]
+    clean = redactor.untouched("\n".join(texts))
     return [
         _block(group, redactor, clean=clean) if isinstance(group, Block) else _said_by(group, redactor, clean=clean)
         for group in groups

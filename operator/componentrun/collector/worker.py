@@ -117,6 +117,9 @@ class Worker:
     async def _collect(self, journal: Journal, inbox: Inbox, crew: Crew) -> None:
         while True:
             self._state.news.clear()
+            if not self._stopping and not await self._knows_masks(inbox, crew):
+                await self._wait(_TICK)
+                continue
             self._tell(inbox, crew)
             crew.follow()
             if self._state.over and not journal.finished and await self._all_in(inbox, crew):
@@ -177,9 +180,21 @@ class Worker:
         except TimeoutError:
             self._log.warning("the last segment could not be written in time; its lines will be read again")
 
+    async def _knows_masks(self, inbox: Inbox, crew: Crew) -> bool:
+        """Whether the masked values of the checkpoint are known, or it is certain that they never will be.
+
+        Until then nothing becomes an event: the status quotes the component's words, too.
+        """
+        encrypted = inbox.journal.masks.encrypted
+        for attempt in self._state.run.status.attempts if encrypted else ():
+            is_missing = attempt.pod_uid in encrypted and attempt.pod_uid not in self._state.pods
+            if is_missing and not await self._known(attempt, inbox):
+                return False
+        return not encrypted or crew.has_tried_masks()
+
     def _tell(self, inbox: Inbox, crew: Crew) -> None:
         """Life-cycle events that were not told yet."""
-        for told in lifecycle.progress(self._state.run):
+        for told in lifecycle.progress(self._state.run, with_words=crew.may_show_words):
             if inbox.journal.told(told, crew.redactor):
                 inbox.added()
 
@@ -250,7 +265,8 @@ class Worker:
 
     def _tell_result(self, inbox: Inbox, crew: Crew) -> None:
         run = self._state.run
-        inbox.journal.finish(lifecycle.result(run) if run.ended else lifecycle.vanished(run), crew.redactor)
+        told = lifecycle.result(run, with_words=crew.may_show_words) if run.ended else lifecycle.vanished(run)
+        inbox.journal.finish(told, crew.redactor)
         inbox.added()
 
     def _words_lacking(self, journal: Journal) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.core.masks import COMMAND, values_in
-from componentrun.core.redactor import MARK, marked
+from componentrun.core.redactor import DEEPEST, MARK, marked
 from componentrun.core.secretshapes import KEY_BEGIN, KEY_END, key_spans
 
 if TYPE_CHECKING:
@@ -62,10 +62,32 @@ class LineRedactor:
         return self._redactor.text(text, cut_before=cut_before, cut_behind=cut_behind)
 
     def value(self, value: Any) -> Any:
-        """See `Redactor.value`; a text in it may be a line of a private key."""
-        if self.key_lines and isinstance(value, dict):
-            value = {name: self._without_key(item) if isinstance(item, str) else item for name, item in value.items()}
-        return self._redactor.value(value)
+        """See `Redactor.value`: the fields beside a message, of which any may be a line of a private key.
+
+        `text` was called with the message, and has counted the line. It goes on if a field holds a part of the key.
+        """
+        return self._redactor.value(self._fields_without_key(value))
+
+    def _fields_without_key(self, value: Any, depth: int = 0) -> Any:
+        if isinstance(value, str):
+            return self._field_without_key(value)
+        if depth >= DEEPEST or not isinstance(value, dict | list):
+            return value
+        if isinstance(value, list):
+            return [self._fields_without_key(item, depth + 1) for item in value]
+        return {name: self._fields_without_key(item, depth + 1) for name, item in value.items()}
+
+    def _field_without_key(self, text: str) -> str:
+        spans: list[tuple[int, int]] = []
+        at = 0
+        if self.key_lines:
+            spans, end = _key_parts(text)
+            if end is not None:
+                self.key_lines, at = 0, end
+            elif spans:
+                self._others = 0
+        self._note_begin(text, at)
+        return marked(text, spans) if spans else text
 
     def _with_masks(self, text: str) -> str:
         if self._masks is None:
@@ -82,22 +104,33 @@ class LineRedactor:
         spans: list[tuple[int, int]] = []
         at = 0
         if self.key_lines:
-            end = KEY_END.search(text)
-            at = len(text) if end is None else end.end()
-            spans = list(key_spans(text, 0, at if end is None else end.start()))
-            bare = text.strip()
-            if end is None and not spans and bare.isascii() and bare.isalnum():
-                spans = [(0, len(text))]  # the last line of a key may be short
+            spans, end = _key_parts(text)
+            at = end or 0
             self._count(ended=end is not None, fits=bool(spans))
-        if not self.key_lines:
-            begins = list(KEY_BEGIN.finditer(text, at if at < len(text) else 0))
-            if begins and KEY_END.search(text, begins[-1].end()) is None:
-                self.key_lines, self._others = _MOST_KEY_LINES, 0
-        return marked(text, sorted(spans)) if spans else text
+        self._note_begin(text, at)
+        return marked(text, spans) if spans else text
+
+    def _note_begin(self, text: str, at: int) -> None:
+        """A private key begins in the text behind this place, and goes on in later lines."""
+        if self.key_lines or "-----BEGIN " not in text:
+            return
+        begins = list(KEY_BEGIN.finditer(text, at))
+        if begins and KEY_END.search(text, begins[-1].end()) is None:
+            self.key_lines, self._others = _MOST_KEY_LINES, 0
 
     def _count(self, *, ended: bool, fits: bool) -> None:
         self._others = 0 if fits else self._others + 1
         self.key_lines = 0 if ended or self._others > _MOST_OTHER_LINES else self.key_lines - 1
+
+
+def _key_parts(text: str) -> tuple[list[tuple[int, int]], int | None]:
+    """Where parts of a private key stand that began in an earlier line, and where its end stands; None: not here."""
+    end = KEY_END.search(text)
+    spans = list(key_spans(text, 0, len(text) if end is None else end.start()))
+    bare = text.strip()
+    if end is None and not spans and bare.isascii() and bare.isalnum():
+        spans = [(0, len(text))]  # the last line of a key may be short
+    return spans, None if end is None else end.end()
 
 
 if TYPE_CHECKING:

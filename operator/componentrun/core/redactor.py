@@ -20,6 +20,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.core.escapes import readings, spells
+from componentrun.core.printed import plain
 from componentrun.core.secretshapes import may_hold_secret, secret_spans, shows_secret
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from componentrun.core.escapes import Reading
 
-__all__ = ["MARK", "SHORTEST", "Redactor", "marked"]
+__all__ = ["DEEPEST", "MARK", "SHORTEST", "Redactor", "marked"]
 
 MARK: Final = "[redacted]"
 SHORTEST: Final = 4
@@ -50,7 +51,7 @@ _WRAPS: Final = (76, 64)
 """Columns at which programs wrap base64."""
 _PLAIN: Final = re.compile("[A-Za-z0-9]*")
 _TOO_DEEP: Final = "[left out: too deep]"
-_DEEPEST: Final = 20
+DEEPEST: Final = 20
 """Levels of a JSON value; what lies deeper is replaced as a whole."""
 
 
@@ -69,7 +70,8 @@ class Redactor:
         """Hide these values, too."""
         new = set(values) - self._values
         self._values |= new
-        for value in new:
+        # Text is looked through without control characters, so values are looked for without them, too.
+        for value in new | {plain(value) for value in new if not value.isprintable()}:
             for part, encoded in _parts(value):
                 forms = {form for form in (_forms(part) if encoded else _quoted(part)) if len(form) >= SHORTEST}
                 self._forms |= forms
@@ -177,7 +179,7 @@ class Redactor:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict | list):
-            return self._collection(value, depth) if depth < _DEEPEST else _TOO_DEEP
+            return self._collection(value, depth) if depth < DEEPEST else _TOO_DEEP
         if isinstance(value, int | float) and not isinstance(value, bool):
             return value if self._clean(repr(value)) else MARK
         return value

@@ -13,7 +13,7 @@ from componentrun.collector.facts import pod_facts
 from componentrun.collector.journal import Journal
 from componentrun.collector.state import RunState
 from componentrun.core.redactor import MARK
-from componentrun.process.resources import SECRETS
+from componentrun.process.resources import PODS, SECRETS
 from componentrun.storage.eventsegments import last_segment
 from tests.unit.collector.fakekube import Play
 from tests.unit.collector.runs import UID, a_run, container, ended_run, raw_pod
@@ -118,6 +118,62 @@ async def test_lines_are_withheld_where_the_values_to_hide_cannot_be_known_any_m
     await world.work(state)
     assert not any(VALUE in message for message in await world.messages())
     assert "asked to hide values before this collector was started" in world.reported()["message"]
+
+
+async def ended_and_interrupted(world: World, *lines: str) -> None:
+    """A collector has read a component to its end and was killed before the run ended."""
+    world.kube.add_secret("clean-1", [])
+    world.kube.plays[names.COMPONENT] = [Play(log(*lines))]
+    state = RunState(a_run(phase="Running", attempts=[ATTEMPT]))
+    state.pod_changed(pod_facts(raw_pod(COMPONENT_RAN)))
+    task = asyncio.create_task(world.work(state))
+    await until(lambda: has(world, lines[-1]))
+    phases = [{"phase": "Publishing", "startTime": "2026-11-24T07:00:09Z"}]
+    state.run_changed(a_run(phase="Publishing", attempts=[ATTEMPT], phases=phases))
+    state.news.set()
+    await until(lambda: has(world, "output is complete; tables are being published"))
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+FAILED = {
+    "phase": "Failed",
+    "result": "Error",
+    "reason": "UserError",
+    "message": f"The component ended with exit code 1: it is {VALUE}",
+    "warnings": [f"there is {VALUE}"],
+}
+
+
+@pytest.mark.parametrize("is_pod_known", [True, False])
+async def test_the_result_hides_the_value_though_the_log_was_read_before_the_collector_was_started(
+    *, is_pod_known: bool
+) -> None:
+    world = World()
+    await ended_and_interrupted(world, f"::add-mask::{VALUE}", "quiet")
+    state = RunState(ended_run(attempts=[ATTEMPT], **FAILED))
+    pod = raw_pod(COMPONENT_RAN, phase="Succeeded")
+    world.kube.objects[PODS, "clean-1"] = pod
+    if is_pod_known:
+        state.pod_changed(pod_facts(pod))
+    await world.work(state)
+    result = (await world.events())[-1]
+    assert f"exit code 1: it is {MARK}" in result.message
+    assert result.params["warnings"] == [f"there is {MARK}"]
+
+
+async def test_the_result_shows_no_words_of_the_component_where_the_values_to_hide_are_not_known_any_more() -> None:
+    world = World()
+    await ended_and_interrupted(world, f"::add-mask::{VALUE}", "quiet")
+    del world.kube.objects[SECRETS, "clean-1"]
+    first = ATTEMPT | {"completionTime": "2026-11-24T07:00:09Z", "reason": "Evicted", "message": f"it was {VALUE}"}
+    second = ATTEMPT | {"number": 2, "pod": "clean-2", "podUID": "pod-2"}
+    await world.work(RunState(ended_run(attempts=[first, second], **FAILED)))
+    events = await world.events()
+    assert VALUE not in str(events)
+    assert "the message is withheld" in events[-1].message
+    assert any("attempt 1 ended: the message is withheld" in event.message for event in events)
 
 
 async def test_the_next_collector_goes_on_within_a_private_key() -> None:

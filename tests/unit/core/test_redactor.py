@@ -17,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from componentrun.core.escapes import readings
+from componentrun.core.printed import plain
 from componentrun.core.redactor import MARK, SHORTEST, Redactor
 
 AWKWARD = 'pä/ss "w\\ord"+&=\t1'
@@ -242,3 +243,8 @@ def same(wanted: str, text: str, *, backwards: bool = False) -> int:
 
 def test_it_never_shows_what_it_knows() -> None:
     assert "hunter2" not in repr(Redactor(["hunter2"]))
+
+
+@pytest.mark.parametrize("value", ["ab\x01cdefgh", "pass\x1b[1mword", "key\rof-a-robot"])
+def test_a_secret_with_control_characters_is_hidden_in_text_from_which_they_were_removed(value: str) -> None:
+    assert plain(value) not in Redactor([value]).text(plain(f"it is {value}."))
