@@ -126,6 +126,8 @@ class RunCache(ObjectCache):
         self.by_phase: Counter[str] = Counter()
         self.on_run: Callable[[Key, Mapping[str, Any] | None], object] = nobody
         """Called with each run that is new or has changed, and with None in its place where one is gone."""
+        self.on_others: Callable[[Key, str], object] = nobody
+        """Called with the key and uid of each run that is seen to be another operator's."""
 
     def seen(self, obj: Mapping[str, Any]) -> bool:
         """Remember a run. False where this or something newer was known already, or it is another operator's."""
@@ -135,6 +137,7 @@ class RunCache(ObjectCache):
             self._gone.discard(uid)  # it may be handed back
             self._others_gone.discard(uid)
             self._others[key] = uid
+            self.on_others(key, uid)
             return forgotten
         self._others.pop(key, None)
         if not super().seen(obj):

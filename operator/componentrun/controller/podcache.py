@@ -66,20 +66,21 @@ class PodCache:
         """The operator deletes this pod, so its disappearance needs no confirmation."""
         self._expected.add(uid)
 
-    def unconfirmed(self, run: Key, run_uid: str, *, is_over: bool) -> list[tuple[str, PodView]]:
-        """Pods reported as deleted without confirmation, which no plan reads any more, each with the uid of its run.
+    def unconfirmed(self, run: Key, run_uid: str, *, before_attempt: int) -> list[tuple[str, PodView]]:
+        """Pods reported as deleted without confirmation, which no plan reads, each with the uid of its run.
 
-        Pods that may still run keep their run's place. Pods of a finished run would be left behind, because only the
-        operator deletes them.
+        Pods that may still run keep their run's place. Pods of earlier attempts and of a finished run would be left
+        behind, because only the operator deletes them.
 
         Args:
             run: its name.
             run_uid: of the run that has the name now; empty: none has.
-            is_over: whether that one has ended.
+            before_attempt: number of an attempt of that run; plans read the pods of this attempt and of later ones.
         """
         unconfirmed = []
         for uid, pod in self._pods.get(run, {}).items():
-            if not pod.view.gone or pod.view.confirmed or (pod.run_uid == run_uid and not is_over):
+            is_read_by_plans = pod.run_uid == run_uid and pod.view.attempt >= before_attempt
+            if not pod.view.gone or pod.view.confirmed or is_read_by_plans:
                 continue
             if occupies(pod.view) or (pod.run_uid == run_uid and uid not in self._expected):
                 unconfirmed.append((pod.run_uid, pod.view))

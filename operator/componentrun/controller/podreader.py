@@ -53,7 +53,7 @@ class PodReader:
             found = await self._with_labels(run, found, identity)
         self._caches.pods.found(found, identity)
 
-    async def confirm(self, run: Key, run_uid: str, *, is_over: bool) -> None:
+    async def confirm(self, run: Key, run_uid: str, *, before_attempt: int = 0) -> None:
         """Read pods whose deletion was only reported by a watch and that no plan reads; see `PodCache.unconfirmed`.
 
         Raises:
@@ -61,7 +61,7 @@ class PodReader:
         """
         if self._caches.runs.is_anothers(run):
             return
-        for owner, pod in self._caches.pods.unconfirmed(run, run_uid, is_over=is_over):
+        for owner, pod in self._caches.pods.unconfirmed(run, run_uid, before_attempt=before_attempt):
             await self.read(run, pod.name, pod.uid, PodIdentity(run.name, owner, pod.attempt))
 
     async def _with_labels(self, run: Key, pod: dict[str, Any], identity: PodIdentity) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from componentrun.controller.caches import Key, version_of
-from componentrun.core.concurrency import DEFAULTS, defaults_of, entry_of, facts_of, limit_of
+from componentrun.core.concurrency import DEFAULTS, defaults_of, entry_of, entry_of_pod, facts_of, limit_of
 from componentrun.core.queue import START, Queue, Turn
 from componentrun.core.waiting import occupies
 
@@ -50,7 +50,7 @@ class _Namespace:
     pods: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     """Of each run, by its name and uid, the pods that keep its place."""
     superseded: dict[tuple[str, str], Entry] = field(default_factory=dict)
-    """Runs whose pods still run though another run has their name; each is in `pods`."""
+    """Runs that do not exist, or whose name another run has, and whose pods still run; each is in `pods`."""
     defaults: dict[str, Defaults] = field(default_factory=dict)
     """Of Components that say something."""
     is_stale: bool = False
@@ -137,6 +137,7 @@ class Queues:
         self._limit = limit
         self._namespaces: dict[str, _Namespace] = {}
         caches.runs.on_run = self._run_changed
+        caches.runs.on_others = self._run_is_anothers
         caches.pods.on_pod = self._pod_changed
         caches.components.listen(self._component_changed)
         caches.storages.listen(self._storage_changed)
@@ -188,6 +189,7 @@ class Queues:
             if run is not None:
                 if known is not None and known.order.uid != run["metadata"].get("uid"):
                     self._wake(key.namespace, _leave(space, known))
+                self._wake(key.namespace, _return(space, key.name, run["metadata"].get("uid")))
                 space.facts[key.name] = facts_of(run, version_of(run), known)
             elif known is not None and (key.name, known.order.uid) not in space.pods:
                 # With a pod that still runs, it keeps its place until that is gone, too.
@@ -199,6 +201,8 @@ class Queues:
             who = key.name, run_uid
             if occupies(pod):
                 space.pods.setdefault(who, set()).add(uid)
+                if not self._is_anothers(key, run_uid):
+                    self._wake(key.namespace, _keep_place(space, key.name, run_uid, pod))
             elif who in space.pods:
                 space.pods[who].discard(uid)
                 if not space.pods[who]:
@@ -207,6 +211,15 @@ class Queues:
             if pod.gone or pod.ended:
                 # A quota counts the pod no more.
                 self._wake(key.namespace, space.queue.refused())
+
+    def _run_is_anothers(self, key: Key, uid: str) -> None:
+        """Another operator's run takes no place here; its pods may have been listed before it."""
+        if key.namespace in self._namespaces:
+            with self._change(key.namespace) as space:
+                self._wake(key.namespace, _return(space, key.name, uid))
+
+    def _is_anothers(self, key: Key, run_uid: str) -> bool:
+        return self._caches.runs.is_anothers(key) or self._caches.runs.was_anothers(run_uid)
 
     def _last_pod_gone(self, space: _Namespace, key: Key, run_uid: str) -> set[str]:
         """No pod keeps the place of this run any more. Which others to look at again."""
@@ -269,6 +282,21 @@ class Queues:
     def _wake(self, namespace: str, runs: Iterable[str]) -> None:
         for name in self._namespaces[namespace].queue.in_order(runs):
             self._look(Key(namespace, name))
+
+
+def _keep_place(space: _Namespace, name: str, run_uid: str, pod: PodView) -> set[str]:
+    """Have a pod keep a place whose run is not known: it was deleted before this operator began, or is listed later."""
+    known, who = space.facts.get(name), (name, run_uid)
+    if who in space.superseded or (known is not None and known.order.uid == run_uid):
+        return set()
+    space.superseded[who] = entry = entry_of_pod(pod, name, run_uid)
+    return space.queue.put(entry)
+
+
+def _return(space: _Namespace, name: str, run_uid: str) -> set[str]:
+    """A run is there, and says itself whether it has a place. Whom to look at again."""
+    left = space.superseded.pop((name, run_uid), None)
+    return set() if left is None else space.queue.remove(left.name)
 
 
 def _leave(space: _Namespace, facts: RunFacts) -> set[str]:

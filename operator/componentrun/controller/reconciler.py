@@ -6,6 +6,7 @@ Nothing is decided here. Every action may be repeated, so after any error, and a
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -111,6 +112,13 @@ class Reconciler:
             RetryError, TransientError: look again after a pause.
             ComponentRunError: something that more tries will hardly change.
         """
+        existed = self._caches.runs.document(key) is not None
+        wake = await self._reconcile(key)
+        # A run that was found to be deleted is not in the cache any more, so the event of its deletion adds no key.
+        is_deleted = existed and self._caches.runs.document(key) is None
+        return _AT_ONCE if is_deleted else wake
+
+    async def _reconcile(self, key: Key) -> float | None:
         if key.namespace in self._caches.unlisted:
             return None
         try:
@@ -135,12 +143,12 @@ class Reconciler:
             if self._caches.runs.get(key) is not None:
                 raise
             _logger(run).info("deleted meanwhile")
-            return _AT_ONCE
+            return None
 
     async def _without_run(self, key: Key) -> float | None:
         """Clean up after a run that does not exist or belongs to another operator."""
         if self.active:
-            await self._pods.confirm(key, "", is_over=False)
+            await self._pods.confirm(key, "")
             await self._remover.sweep(key)
         self._memories.forget(key)
         self._publisher.forget(key)
@@ -151,7 +159,8 @@ class Reconciler:
     async def _bring_further(self, key: Key, run: ComponentRun) -> float | None:
         """Plan and act; seconds until the next look."""
         was_over = core_status.is_terminal(run.status)
-        await self._pods.confirm(key, run.metadata.uid, is_over=was_over)
+        last = run.status.attempts[-1].number if run.status.attempts else 0
+        await self._pods.confirm(key, run.metadata.uid, before_attempt=sys.maxsize if was_over else last)
         await self._remover.sweep(key, but=run.metadata.uid)  # of an earlier run of the name
         known = await self._with_references(key, run)
         if known is None:

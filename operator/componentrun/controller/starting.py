@@ -235,37 +235,47 @@ class Starter:
         after = timedelta(seconds=effective.timeout_seconds + limits.stop_grace + pod.upload_seconds)
         return min(before, MAX_EXPIRY), min(before + after, MAX_EXPIRY)
 
-    async def _free_name(self, run: ComponentRun, number: int) -> None:
-        """See to it that a pod that is made now finds no Secret but the one that it will be given.
+    async def _pod_with_secret(self, run: ComponentRun, number: int) -> dict[str, Any] | None:
+        """The attempt's pod where a Secret of its name exists; None where there is no such Secret.
 
-        A kubelet mounts what has the name: that of an earlier run's pod, where the garbage collector is late.
+        A kubelet mounts what has the name. So no pod is created while a Secret has it: that could be the Secret of an
+        earlier run's pod which the garbage collector has not deleted yet, or of a pod that is deleted at this moment.
 
         Raises:
-            TransientError: one is left from an earlier run of the name.
-            PlatformError: one is somebody else's.
+            TransientError: the Secret, or its pod, is left from an earlier run of the name.
+            PlatformError: one of them is somebody else's.
         """
         namespace, name = run.metadata.namespace, names.pod_name(run.metadata.name, number)
         secret = await find_secret(self._kube, namespace, name)
         if secret is None:
-            return
+            return None
         try:
             pod = await self._kube.get(PODS, namespace, name)
         except NotFoundError:
-            uid = ""
-        else:
-            uid = pod["metadata"]["uid"]
-        _check_owner("Secret", secret, uid)
+            pod = None
+        _check_owner("Secret", secret, "" if pod is None else pod["metadata"]["uid"])
+        if pod is not None:
+            _check_owner("pod", pod, run.metadata.uid)
+        return pod
 
     async def _pod(self, run: ComponentRun, number: int, effective: EffectiveRun) -> dict[str, Any]:
-        await self._free_name(run, number)
+        pod = await self._pod_with_secret(run, number)
+        if pod is None:
+            pod = await self._create_pod(run, number, effective)
+        self._caches.pods.seen(pod)
+        return pod
+
+    async def _create_pod(self, run: ComponentRun, number: int, effective: EffectiveRun) -> dict[str, Any]:
+        """Create the attempt's pod, or find the one that exists."""
         settings = self._settings
         body = build_pod(effective, run, number, settings.agent_image, settings.pod)
         namespace, name = run.metadata.namespace, names.pod_name(run.metadata.name, number)
         try:
-            pod = await self._kube.create(PODS, namespace, body)
+            return await self._kube.create(PODS, namespace, body)
         except AlreadyExistsError:
             pod = await self._there(PODS, namespace, name)
             _check_owner("pod", pod, run.metadata.uid)
+            return pod
         except UnavailableError as error:
             raise TransientError(
                 f"the pod can't be made now: {error.message.rstrip('.')}. Where that stays so, have the API server and "
@@ -278,8 +288,6 @@ class Starter:
             raise PlatformError(
                 f"the pod was refused: {error.message.rstrip('.')}. {_advice(error)}", Reason.POD_REJECTED
             ) from error
-        self._caches.pods.seen(pod)
-        return pod
 
     async def _there(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         """What has a name that was found to be taken.

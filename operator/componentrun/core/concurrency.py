@@ -20,7 +20,21 @@ from componentrun.core.queue import Entry, Order
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULTS", "Defaults", "RunFacts", "defaults_of", "entry_of", "facts_of", "limit_of"]
+    from componentrun.api.component import Component
+    from componentrun.api.componentrun import ComponentRun
+    from componentrun.core.observed import PodView
+
+__all__ = [
+    "DEFAULTS",
+    "Defaults",
+    "RunFacts",
+    "defaults_of",
+    "effective_group",
+    "entry_of",
+    "entry_of_pod",
+    "facts_of",
+    "limit_of",
+]
 
 Stage = Literal["waiting", "held", "started", "ended"]
 _POLICIES: Final = get_args(Policy)
@@ -91,6 +105,23 @@ def entry_of(facts: RunFacts, defaults: Defaults, *, placed: bool, claimed: bool
         claimed=claimed,
         counted=facts.counted,
         quota_class=facts.quota_class,
+    )
+
+
+def effective_group(run: ComponentRun, component: Component | None) -> str | None:
+    """The group that a run's pod keeps a place in; None where its policy is Allow, or it has no group."""
+    defaults = DEFAULTS if component is None else defaults_of(component.to_dict())
+    return entry_of(facts_of(run.to_dict(), 0), defaults, placed=True).group
+
+
+def entry_of_pod(pod: PodView, run: str, run_uid: str) -> Entry:
+    """The place that a pod keeps whose run does not exist any more."""
+    return Entry(
+        name=f"{run} (deleted, {run_uid})",
+        order=Order(f"{pod.created:%Y-%m-%dT%H:%M:%SZ}", 0, run_uid),
+        group=pod.group or None,
+        placed=True,
+        counted=pod.counted,
     )
 
 

@@ -50,7 +50,15 @@ def stage_out(effective: EffectiveRun, image: str, settings: PodSettings) -> dic
     """A native sidecar, the first of all: it has to listen for SIGTERM before the component can possibly end."""
     container = _agent(names.STAGE_OUT, exchange.STAGE_OUT_COMMAND, image, settings) | {
         "restartPolicy": "Always",
-        "env": [{"name": names.TIMEOUT_VARIABLE, "value": str(effective.timeout_seconds)}],
+        # What the operator reads from the pod and nobody can change; the agent needs none of it.
+        "env": [
+            {"name": names.TIMEOUT_VARIABLE, "value": str(effective.timeout_seconds)},
+            *(
+                [{"name": names.GROUP_VARIABLE, "value": effective.concurrency_group}]
+                if effective.concurrency_group
+                else []
+            ),
+        ],
     }
     if _EPHEMERAL in effective.limits:
         # The kubelet adds up the containers' limits and counts the data folder against the sum. Without room for it

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun import contract
 from componentrun.api import names
 from componentrun.api.common import duration_seconds, quantity_value
+from componentrun.core.concurrency import effective_group
 from componentrun.core.configfile import check_secret_paths, config_json, environment, plain_secrets
 from componentrun.core.files import EffectiveFiles, input_files, output_files, system_tags
 from componentrun.core.image import component_id, image_reference
@@ -106,6 +107,8 @@ class EffectiveRun:
     """That every output file gets besides its own."""
     retry: Retry | None = None
     """When another attempt follows one that failed, where the run or its Component says so."""
+    concurrency_group: str | None = None
+    """None: the run minds nobody, also where its policy is Allow."""
     queue_labels: dict[str, str] = field(default_factory=dict)
     """Labels for Kueue: the run's own, which the pod gets, too, and those of its template."""
     plain_secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -170,6 +173,7 @@ def resolve(
         output_files=output_files(spec.output),
         file_tags=system_tags(run, identifier),
         retry=spec.retry or (component.spec.retry if component else None),
+        concurrency_group=effective_group(run, component),
         queue_labels=_queue_labels(run),
         plain_secrets=plain_secrets(parameters, spec.configuration.image_parameters),
     )

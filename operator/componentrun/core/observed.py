@@ -82,6 +82,10 @@ class PodView:
     """By how much its node's clock is ahead, at least: a container can't have begun after it was seen to have."""
     missed: bool = False
     """Nobody saw it go: it may have come further than this."""
+    group: str = ""
+    """The concurrency group of its run, as was fixed when it was made; empty: none."""
+    counted: bool = True
+    """Whether it counts towards the namespace's limit."""
     timeout_seconds: int = 0
     """Timeout of its component, fixed when the pod was created."""
     upload_seconds: int = 0

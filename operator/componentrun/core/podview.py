@@ -70,7 +70,11 @@ def read_pod(obj: dict[str, Any], identity: PodIdentity | None = None, *, gone: 
         heard=_heard(metadata, status),
         gone=gone,
         mislabelled=identity is not None and not has_its_labels(obj, identity),
-        timeout_seconds=_fixed_timeout(spec) or _seconds(annotations.get(names.TIMEOUT_ANNOTATION)) or 0,
+        group=_fixed(spec, names.GROUP_VARIABLE),
+        counted=names.KUEUE_QUEUE_LABEL not in _dict(metadata, "labels"),
+        timeout_seconds=_seconds(_fixed(spec, names.TIMEOUT_VARIABLE))
+        or _seconds(annotations.get(names.TIMEOUT_ANNOTATION))
+        or 0,
         upload_seconds=_seconds(spec.get("terminationGracePeriodSeconds"))
         or _seconds(annotations.get(names.UPLOAD_ANNOTATION))
         or 0,
@@ -92,15 +96,12 @@ def asked_before(view: PodView, earlier: PodView) -> PodView:
     return replace(view, deletion_asked_at=first)
 
 
-def _fixed_timeout(spec: dict[str, Any]) -> int | None:
-    """The timeout that the pod was made with; annotations, which pods of earlier releases have only, can be edited."""
+def _fixed(spec: dict[str, Any], variable: str) -> str:
+    """What the pod was made with; annotations, which pods of earlier releases have only, can be edited."""
     for container in _dicts(spec, "initContainers"):
         if container.get("name") == names.STAGE_OUT:
-            values = (
-                item.get("value") for item in _dicts(container, "env") if item.get("name") == names.TIMEOUT_VARIABLE
-            )
-            return _seconds(next(values, None))
-    return None
+            return next((_text(item, "value") for item in _dicts(container, "env") if item.get("name") == variable), "")
+    return ""
 
 
 def _heard(metadata: dict[str, Any], status: dict[str, Any]) -> bool:

@@ -22,7 +22,7 @@ class _Selector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[Any]:
         assert timeout is not None, "everybody waits, and nothing will ever happen"
         self.now += max(timeout, 0.0)
-        return super().select(0)
+        return []
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

@@ -1,0 +1,1 @@
+"""Whole operators on virtual time against a cluster that misbehaves by a schedule: see `simulator`."""

@@ -1,0 +1,244 @@
+"""Operator processes as a Deployment keeps them: the real `app.Operator`, started again whenever it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import contextmanager
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from componentrun.controller import app, workqueue
+from componentrun.controller.app import Operator
+from componentrun.controller.handlers import DELETED, take_in
+from componentrun.controller.lease import Lease, LeaseSettings, LostError
+from componentrun.controller.metrics import Metrics
+from componentrun.controller.scopes import Scopes
+from componentrun.controller.settings import Settings
+from componentrun.controller.stores import OpenStorage
+from componentrun.core.observed import Limits
+from componentrun.core.scope import Means, Scope
+from componentrun.process.resources import COMPONENTS, STORAGES
+from componentrun.process.watch import Watch
+from componentrun.storage.grants import Signer
+from componentrun.storage.resource import parse
+from tests.unit.controller.simulation.client import Network, SimulatedKube
+from tests.unit.controller.simulation.processes import Process, ProcessLoop
+from tests.unit.controller.simulation.store import SimulatedStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.unit.controller.simulation.truth import Truth
+
+LIMITS = Limits(
+    pending=60,
+    image_pull=20,
+    stop_grace=10,
+    stop_upload=10,
+    events_wait=20,
+    start_retry=30,
+    stage_in=120,
+    pod_missing=30,
+    node_lost=60,
+    publish_retry=120,
+)
+_SCOPE = Scope(Means.FORM, "tried", versioned=True)
+_WORKERS = 8
+_PARTS = ("kube", "references", "metrics", "timeouts")
+
+
+class Deployment:
+    """One operator process after the other, with the number of one of the replicas."""
+
+    def __init__(self, number: int, network: Network, truth: Truth, make: Maker) -> None:
+        self.number = number
+        self._network, self._truth, self._make = network, truth, make
+        self.process: Process | None = None
+        self.operator: Operator | None = None
+        self.metrics: list[Metrics] = []
+        self._lives = 0
+        self._restart: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, ProcessLoop)
+        self._lives += 1
+        self._restart = None
+        self.process = process = Process(loop)
+        self._truth.note(f"operator {self.number} starts")
+        task = process.start(self._main())
+        task.add_done_callback(partial(self._ended, process))
+
+    async def _main(self) -> None:
+        metrics = Metrics()
+        self.metrics.append(metrics)
+        self.operator = self._make(self.number, metrics)
+        await self.operator.run()
+
+    def _ended(self, process: Process, task: asyncio.Task[None]) -> None:
+        if process.is_killed:
+            return
+        error = None if task.cancelled() else task.exception()
+        self._truth.note(f"operator {self.number} ends: {error!r}")
+        if error is not None and not isinstance(error, LostError):
+            self._truth.broken(f"operator {self.number} ends with {error!r}")
+        process.kill()
+        self._start_in(1.0)
+
+    def _start_in(self, seconds: float) -> None:
+        self.operator = None
+        self._restart = asyncio.get_running_loop().call_later(seconds, self.start)
+
+    def kill(self, away: float) -> None:
+        """SIGKILL; the next one starts some time later."""
+        if self.process is not None and self._restart is None:
+            self._truth.note(f"operator {self.number} is killed")
+            self.process.kill()
+            self._start_in(away)
+
+    def stop(self, seconds: float) -> None:
+        """SIGSTOP for some time."""
+        process = self.process
+        if process is not None and process.runs:
+            self._truth.note(f"operator {self.number} stands still for {seconds} s")
+            process.stop()
+            asyncio.get_running_loop().call_later(seconds, self._go_on, process)
+
+    def _go_on(self, process: Process) -> None:
+        if not process.is_killed:
+            self._truth.note(f"operator {self.number} goes on")
+            process.go_on()
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        if self.operator is not None:
+            self._truth.note(f"operator {self.number} is told to end")
+            self.operator._stopping.set()
+
+
+class Maker:
+    """Makes operators."""
+
+    def __init__(
+        self, network: Network, truth: Truth, kept: Mapping[str, dict[str, bytes]], settings: Settings, skews: Any
+    ) -> None:
+        self._network, self._truth, self._kept, self._settings, self._skews = network, truth, kept, settings, skews
+
+    def __call__(self, number: int, metrics: Metrics) -> Operator:
+        stores = {
+            namespace: SimulatedStore(self._network, self._truth, kept, namespace, number)
+            for namespace, kept in self._kept.items()
+        }
+        kube = SimulatedKube(self._network, metrics, number, self._skews[number])
+        with mock.patch.object(app, "Stores", lambda *parts: _Stores(stores, parts)):
+            return Operator(self._settings, kube, metrics)
+
+
+class _Stores:
+    """Opens a namespace's one Storage."""
+
+    def __init__(self, stores: Mapping[str, SimulatedStore], parts: tuple[Any, ...]) -> None:
+        self._stores, self._references = stores, parts[_PARTS.index("references")]
+
+    async def open(self, namespace: str, wanted: str | None, *, anew: bool = False) -> OpenStorage:
+        storage = await self._references.storage(namespace, wanted, anew=anew)
+        store = self._stores[namespace]
+        return OpenStorage(storage, store, Signer(store.settings))
+
+
+class _NoServer:
+    """In place of probes and metrics over HTTP."""
+
+    def __init__(self, *_: Any) -> None:
+        """Nothing is served."""
+
+    async def start(self) -> None:
+        """Nothing."""
+
+    async def stop(self) -> None:
+        """Nothing."""
+
+
+class _Watches:
+    """In place of kopf: the same handler for Components and Storages, behind watches of our own."""
+
+    def __init__(self, registry: Any, *_: Any) -> None:
+        self._caches, self._queue, self._metrics, self._kube = registry.args
+        self.working = True
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for resource in (COMPONENTS, STORAGES):
+                target: Any = _Target(resource.plural, self._caches, self._queue)
+                group.create_task(Watch(self._kube, resource, None, "", target, self._metrics).run())
+
+
+class _Target:
+    def __init__(self, plural: str, caches: Any, queue: Any) -> None:
+        self._plural, self._caches, self._queue = plural, caches, queue
+
+    def changed(self, raw: Any) -> None:
+        take_in(self._caches, self._queue, self._plural, None, raw)
+
+    def deleted(self, _uid: str, last: Any, /) -> None:
+        take_in(self._caches, self._queue, self._plural, DELETED, last)
+
+    def vanished(self, uids: Any, errors: Any) -> None:
+        """Kopf tells nobody."""
+
+
+async def _find_scope(store: Any, _signer: Any) -> Scope:
+    await store.request()
+    return _SCOPE
+
+
+def settings_for(operators: int, max_running: int | None) -> Settings:
+    return Settings(
+        agent_image="agent:1",
+        lease=LeaseSettings("operators", "operator") if operators > 1 else None,
+        limits=LIMITS,
+        max_running=max_running,
+        workers=_WORKERS,
+    )
+
+
+@contextmanager
+def without_a_machine(seed: int) -> Iterator[None]:
+    """While this lasts, operators need no sockets, no signals, no machine's clock and no chance of their own."""
+    loop = asyncio.get_running_loop()
+    parts: dict[str, Any] = {
+        "HealthServer": _NoServer,
+        "KopfWatch": _Watches,
+        "Lease": partial(Lease, clock=loop.time),
+        "Scopes": partial(Scopes, find=_find_scope),
+        "listen_to_signals": lambda _: None,
+    }
+    with mock.patch.multiple(app, **parts), mock.patch.object(workqueue, "Random", partial(Random, seed)):
+        yield
+
+
+class Errors(logging.Handler):
+    """Takes what is logged as an error: in a simulation without defects there is none but what a schedule causes."""
+
+    EXPECTED = ("the watches",)
+
+    def __init__(self, truth: Truth) -> None:
+        super().__init__(logging.ERROR)
+        self._truth = truth
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            text += f": {record.exc_info[1]!r}"
+        self._truth.broken(f"logged as an error: {text[:300]}")
+
+
+def storage_of(namespace: str) -> dict[str, Any]:
+    egress = [{"to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}]}]
+    spec = {"bucket": "bucket", "endpoint": f"http://{namespace}.test", "default": True, "egress": egress}
+    body = {"metadata": {"name": "main"}, "spec": spec}
+    assert parse is not None
+    return body
