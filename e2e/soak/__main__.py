@@ -40,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         connection = cluster.load()
         built = images.ensure(connection, ["componentrun", "test-components"])
-        install(connection, built, {"operator": {"replicas": chosen.replicas}})
+        # The node is small, and never to be the reason why a pod of the steady tenant waits.
+        agents = {"resources": {"requests": {"cpu": "1m", "memory": "16Mi"}}}
+        install(connection, built, {"operator": {"replicas": chosen.replicas}, "agents": agents})
         report = soak(connection, built["test-components"], chosen.minutes, chosen.kill_every)
     except ClusterError as error:
         say(f"error: {error}")

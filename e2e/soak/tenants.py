@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Edited", "Hanging", "Steady", "Submitted"]
 
+TINY: Final = {"limits": {"cpu": "200m", "memory": "128Mi"}, "requests": {"cpu": "1m", "memory": "16Mi"}}
+"""So little set aside that a small node has room for the pods of all tenants."""
 LINES: Final = 40
 LINES_A_SECOND: Final = 10
 ROWS: Final = 25
@@ -113,7 +115,9 @@ class Steady(_Worker):
         arguments = {"rows": ("rows", str(ROWS)), "chatty": ("chatty", str(LINES), str(LINES_A_SECOND))}[kind]
         name = f"r-{uuid.uuid4().hex[:8]}"
         created = time.monotonic()
-        self.tenant.run(self.image, *arguments, name=name, **({"output": output} if kind == "rows" else {}))
+        self.tenant.run(
+            self.image, *arguments, name=name, resources=TINY, **({"output": output} if kind == "rows" else {})
+        )
         self.submitted.append(Submitted(name, kind, created))
 
 
@@ -140,7 +144,7 @@ class Hanging(_Worker):
             (self.wire.hang if self._hangs else self.wire.mend)()
         for _ in range(self.most - self.unfinished()):
             output = {"tables": [{"source": "result.csv", "destination": TABLE}]}
-            self.tenant.run(self.image, "rows", "5", output=output, ttlAfterFinished="30s")
+            self.tenant.run(self.image, "rows", "5", output=output, resources=TINY, ttlAfterFinished="30s")
 
     def stop(self) -> None:
         """End, with a store that answers."""
@@ -170,7 +174,7 @@ class Edited(_Worker):
         runs = self.runs()
         open_runs = [run["metadata"]["name"] for run in runs if phase_of(run) not in TERMINAL]
         for _ in range(self.most - len(open_runs)):
-            self.tenant.run(self.image, "sleep-for", "3", ttlAfterFinished="30s")
+            self.tenant.run(self.image, "sleep-for", "3", resources=TINY, ttlAfterFinished="30s")
         if open_runs:
             self._edit(self.moments.choice(open_runs))
             self.edits += 1

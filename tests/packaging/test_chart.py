@@ -191,7 +191,23 @@ class TestPods:
     def test_there_is_one_of_each_unless_asked_for(self, documents: list[dict[str, Any]]) -> None:
         for deployment in of_kind(documents, "Deployment"):
             assert deployment["spec"]["replicas"] == 1
-            assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+        strategies = {
+            item["metadata"]["name"].split("-")[-1]: item["spec"]["strategy"]
+            for item in of_kind(documents, "Deployment")
+        }
+        assert strategies["collector"] == {"type": "Recreate"}
+        assert strategies["operator"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+
+    def test_the_number_of_operators_can_be_lowered(self, rendered: Chart) -> None:
+        """The API server refuses a change from RollingUpdate to Recreate by server-side apply, which Helm uses."""
+        strategies = []
+        for replicas in (2, 1):
+            documents = rendered.render(f"operator.replicas={replicas}")
+            (operator,) = [
+                item for item in of_kind(documents, "Deployment") if item["metadata"]["name"].endswith("operator")
+            ]
+            strategies.append(operator["spec"]["strategy"])
+        assert strategies[0] == strategies[1]
 
     def test_images_have_a_tag_that_means_one_image(self, documents: list[dict[str, Any]]) -> None:
         version = yaml.safe_load((chart.CHART / "Chart.yaml").read_text())["appVersion"]

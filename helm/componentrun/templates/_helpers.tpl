@@ -98,8 +98,17 @@ spec:
   {{- else }}
   replicas: {{ default 1 .replicas }}
   strategy:
+    {{- if eq .part "operator" }}
+    # One after another, and the same for any number: Helm could not turn RollingUpdate into Recreate when it is lowered to
+    # one, since the API server keeps the defaults of the one and refuses them for the other. Two at a time do no harm.
+    type: RollingUpdate
+    rollingUpdate:
+      maxSurge: 0
+      maxUnavailable: 1
+    {{- else }}
     # One at a time: a second one would do the same work again, harmlessly but for nothing.
-    type: {{ ternary "RollingUpdate" "Recreate" (gt (int (default 1 .replicas)) 1) }}
+    type: Recreate
+    {{- end }}
   {{- end }}
   revisionHistoryLimit: 3
   selector:

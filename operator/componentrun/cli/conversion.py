@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from componentrun.api.common import API_VERSION
 from componentrun.api.names import MAX_RUN_NAME
 from componentrun.cli.conversionmapping import input_of, output_of
+from componentrun.cli.conversionvalues import EMPTY, kind_of, list_at, object_at
 from componentrun.cli.errors import BadRequestError
 from componentrun.contract import SECRET_KEY_PREFIX
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from componentrun.cli.cluster import JsonObject
-    from componentrun.cli.conversionmapping import Tell
+    from componentrun.cli.conversionvalues import Tell
 
 __all__ = ["Converted", "convert"]
 
@@ -36,7 +37,6 @@ _ABOUT: Final = frozenset({
 _SIZES: Final = frozenset({"xsmall", "small", "medium", "large"})
 _ENCRYPTED: Final = "KBC::"
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
-_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {}, False)
 
 
 class _Number:
@@ -55,6 +55,16 @@ class Converted:
     """What has no place in a run, with its path."""
     to_do: list[str] = field(default_factory=list)
     """What has to be made before the runs can start."""
+
+    def tell_of(self, title: str) -> Tell:
+        """A function that reports, once each, what of this configuration is left out."""
+
+        def tell(path: str, why: str) -> None:
+            line = f"{title}: {path}: {why}"
+            if line not in self.left_out:
+                self.left_out.append(line)
+
+        return tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,16 @@ def convert(text: str, component: str | None) -> Converted:
                 "pass `--component NAME`, e.g. `--component keboola.ex-aws-s3`",
             )
         converted.runs.append(_run(source, name, converted, taken))
+    if not converted.runs and not converted.left_out:
+        raise _nothing()
     return converted
+
+
+def _nothing() -> BadRequestError:
+    return BadRequestError(
+        "the export holds no configuration: none of `configuration`, `configurations`, `parameters`, `storage`",
+        "export it with the API's call `components/{component}/configs/{configuration}`",
+    )
 
 
 def _sources(document: Any, component: str | None, converted: Converted) -> Iterator[_Source]:
@@ -108,35 +127,39 @@ def _sources(document: Any, component: str | None, converted: Converted) -> Iter
             yield from _sources(item, component, converted)
         return
     if not isinstance(document, dict) or not document.keys() & (_CONTENT | {"configuration", "configurations", "rows"}):
-        raise BadRequestError(
-            "the export holds no configuration: none of `configuration`, `configurations`, `parameters`, `storage`",
-            "export it with the API's call `components/{component}/configs/{configuration}`",
-        )
+        raise _nothing()
     if "configurations" in document:
-        for item in document["configurations"] or ():
-            yield from _sources(item, component or str(document.get("id")), converted)
+        named = component or _scalar(document.get("id")) or None
+        for item in list_at(document["configurations"], "configurations", converted.tell_of(named or "the export")):
+            yield from _sources(item, named, converted)
         return
     yield from _of_configuration(document, component, converted)
 
 
 def _of_configuration(document: JsonObject, component: str | None, converted: Converted) -> Iterator[_Source]:
     is_bare = "configuration" not in document and "rows" not in document
-    content = document if is_bare else _object(document.get("configuration"))
     about = {} if is_bare else document
-    source = _Source(component or about.get("componentId"), about, content)
+    named = component or _scalar(about.get("componentId")) or None
+    tell = converted.tell_of(_Source(named, about, {}).title)
+    content = document if is_bare else object_at(document.get("configuration"), "configuration", tell)
+    source = _Source(named, about, content)
     for word in ("isDisabled", "isDeleted"):
         if about.get(word) is True:
             converted.left_out.append(f"{source.title}: it is {word[2:].lower()}, so no run is made of it")
             return
-    rows = _list(about.get("rows"))
+    rows = list_at(about.get("rows"), "rows", tell)
     if not rows:
         yield source
-    for row in rows:
-        yield from _of_row(source, _object(row), converted)
+    for number, row in enumerate(rows):
+        if isinstance(row, dict):
+            yield from _of_row(source, row, converted)
+        else:
+            tell(f"rows[{number}]", f"found {kind_of(row)}, expected an object")
 
 
 def _of_row(source: _Source, row: JsonObject, converted: Converted) -> Iterator[_Source]:
-    content = _merged(source.content, _object(row.get("configuration")))
+    tell = converted.tell_of(_Source(source.component, source.about, {}, row).title)
+    content = _merged(source.content, object_at(row.get("configuration"), "configuration", tell))
     found = _Source(source.component, source.about, content, row)
     if row.get("isDisabled") is True or row.get("isDeleted") is True:
         converted.left_out.append(f"{found.title}: the row is disabled, so no run is made of it")
@@ -146,21 +169,19 @@ def _of_row(source: _Source, row: JsonObject, converted: Converted) -> Iterator[
 
 def _merged(base: Any, over: Any) -> Any:
     """Objects are joined key by key; anything else is replaced."""
+    if isinstance(base, dict) and over == []:
+        return base  # an empty object, as PHP writes it
     if not isinstance(base, dict) or not isinstance(over, dict):
         return over
     return base | {key: _merged(base[key], value) if key in base else value for key, value in over.items()}
 
 
 def _run(source: _Source, component: str, converted: Converted, taken: set[str]) -> JsonObject:
-    def tell(path: str, why: str) -> None:
-        line = f"{source.title}: {path}: {why}"
-        if line not in converted.left_out:
-            converted.left_out.append(line)
-
+    tell = converted.tell_of(source.title)
     content = source.content
     name = _name(source, component, taken)
     configuration = _identity(source, tell)
-    parameters, secrets = _secrets(_object(content.get("parameters")), name)
+    parameters, secrets = _secrets(object_at(content.get("parameters"), "parameters", tell), name)
     if parameters:
         configuration["parametersText"] = _json(parameters)
     if secrets:
@@ -169,15 +190,16 @@ def _run(source: _Source, component: str, converted: Converted, taken: set[str])
         converted.to_do.append(
             f"{source.title}: kubectl create secret generic {secrets[0]['secretKeyRef']['name']} {keys}"
         )
-    if image_parameters := _object(content.get("image_parameters")):
-        configuration["imageParameters"] = _plain(image_parameters)
-    storage = _plain(_object(content.get("storage")))
+    image_parameters = _plain(object_at(content.get("image_parameters"), "image_parameters", tell))
+    if image_parameters := _without_encrypted(image_parameters, "image_parameters", tell):
+        configuration["imageParameters"] = image_parameters
+    storage = _plain(object_at(content.get("storage"), "storage", tell))
     for key in storage:
-        if key not in {"input", "output"} and storage[key] not in _EMPTY:
+        if key not in {"input", "output"} and storage[key] not in EMPTY:
             tell(f"storage.{key}", "a run has no such setting")
     parts = {
         "component": component.lower(),
-        **_runtime(_object(content.get("runtime")), tell),
+        **_runtime(object_at(content.get("runtime"), "runtime", tell), tell),
         "configuration": configuration,
         "input": input_of(storage, tell),
         "output": output_of(storage, tell),
@@ -187,7 +209,7 @@ def _run(source: _Source, component: str, converted: Converted, taken: set[str])
         "apiVersion": API_VERSION,
         "kind": "ComponentRun",
         "metadata": {"name": name},
-        "spec": {key: value for key, value in parts.items() if value not in _EMPTY},
+        "spec": {key: value for key, value in parts.items() if value not in EMPTY},
     }
 
 
@@ -206,41 +228,42 @@ def _identity(source: _Source, tell: Tell) -> JsonObject:
 
 def _runtime(runtime: JsonObject, tell: Tell) -> JsonObject:
     found: JsonObject = {}
-    for key, value in _plain(runtime).items():
-        if key in {"tag", "image_tag"} and value:
-            found["tag"] = str(value)
+    for key, value in runtime.items():
+        if key in {"tag", "image_tag"} and _scalar(value):
+            found["tag"] = _scalar(value)
         elif key == "backend":
-            for part, item in _object(value).items():
-                if part == "type" and item in _SIZES:
+            for part, item in object_at(value, "runtime.backend", tell).items():
+                if part == "type" and isinstance(item, str) and item in _SIZES:
                     found["size"] = item
-                elif item not in _EMPTY:
+                elif item not in EMPTY:
                     tell(f"runtime.backend.{part}", "a run has no such setting; use `size` or `resources` instead")
         elif key == "parallelism" and value:
             tell("runtime.parallelism", "it belongs to the Component: set its `parallelism`")
-        elif value not in _EMPTY:
+        elif value not in EMPTY:
             tell(f"runtime.{key}", "a run has no such setting")
     return found
 
 
 def _tell_of_the_rest(source: _Source, tell: Tell) -> None:
     content = source.content
-    processors = _object(content.get("processors"))
+    processors = object_at(content.get("processors"), "processors", tell)
     for when in processors:
-        for number, processor in enumerate(_list(processors[when])):
-            which = _object(_object(processor).get("definition")).get("component", "?")
-            tell(f"processors.{when}[{number}]", f"`{which}` is not run: a run has no processors")
-    for key, value in _object(content.get("authorization")).items():
-        if value not in _EMPTY:
+        for number, processor in enumerate(list_at(processors[when], f"processors.{when}", tell)):
+            definition = processor.get("definition") if isinstance(processor, dict) else None
+            which = _scalar(definition.get("component")) if isinstance(definition, dict) else ""
+            tell(f"processors.{when}[{number}]", f"`{which or '?'}` is not run: a run has no processors")
+    for key, value in object_at(content.get("authorization"), "authorization", tell).items():
+        if value not in EMPTY:
             tell(
                 f"authorization.{key}", "a run has no authorization; pass what the component needs as secret parameters"
             )
     for owner, what in ((source.about, "state"), (source.row or {}, "row.state")):
-        if owner.get("state") not in _EMPTY:
+        if owner.get("state") not in EMPTY:
             tell(what, "a run holds no state; set it with `componentrun state put`")
     beside = source.about.keys() - _ABOUT if source.content is not source.about else set()
     unknown = [(key, content[key]) for key in content if key not in _CONTENT]
     for key, value in [*unknown, *((key, source.about[key]) for key in sorted(beside))]:
-        if value not in _EMPTY:
+        if value not in EMPTY:
             tell(key, "a run has no such setting")
 
 
@@ -262,6 +285,21 @@ def _secrets(parameters: JsonObject, name: str) -> tuple[JsonObject, list[JsonOb
         return value
 
     return walk(parameters, ()), found
+
+
+def _without_encrypted(value: Any, path: str, tell: Tell) -> Any:
+    """The value without texts that only the original can decrypt; each is reported."""
+    if isinstance(value, list):
+        return [_without_encrypted(item, f"{path}[{number}]", tell) for number, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    found = {}
+    for key, item in value.items():
+        if isinstance(item, str) and item.startswith(_ENCRYPTED):
+            tell(f"{path}.{key}", "it is encrypted, and only the original can decrypt it; set it in the Component")
+        else:
+            found[key] = _without_encrypted(item, f"{path}.{key}", tell)
+    return found
 
 
 def _secret_key(way: tuple[str, ...], taken: set[str]) -> str:
@@ -311,12 +349,3 @@ def _scalar(value: Any) -> str:
     if isinstance(value, _Number):
         return value.text
     return value if isinstance(value, str) else ""
-
-
-def _object(value: Any) -> dict[str, Any]:
-    """An object; PHP writes an empty one as a list."""
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

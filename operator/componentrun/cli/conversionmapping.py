@@ -6,21 +6,20 @@ What has no place in a run is told with its path, line by line, and left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from componentrun.cli.conversionvalues import EMPTY, flag_at, kind_of, list_at, object_at, whole_number
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["Tell", "input_of", "output_of"]
+    from componentrun.cli.conversionvalues import Tell
 
-Tell = Callable[[str, str], None]
-"""Takes a path and why what is there is left out."""
+__all__ = ["input_of", "output_of"]
 
 _NO_EFFECT: Final = frozenset({"overwrite", "where_operator", "delete_where_operator"})
 """Says nothing by itself, or nothing that does not hold here anyway."""
 _TABLE: Final = re.compile(r"(in|out)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {}, False)
 _IN_TABLE: Final = frozenset({
     "source", "destination", "columns", "column_types", "where_column", "where_values", "changed_since", "days",
     "limit",
@@ -35,35 +34,40 @@ _OUT_FILE: Final = frozenset({"source", "tags", "is_permanent"})
 
 def input_of(storage: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     """`spec.input`; empty if nothing goes in."""
-    mapping = _object(storage.get("input"))
+    mapping = object_at(storage.get("input"), "storage.input", tell)
     _others(mapping, frozenset({"tables", "files"}), "storage.input", tell)
     tables = [
         found
-        for number, table in enumerate(_list(mapping.get("tables")))
-        if (found := _input_table(_object(table), f"storage.input.tables[{number}]", tell))
+        for path, table in _items(mapping, "storage.input.tables", tell)
+        if (found := _input_table(table, path, tell))
     ]
     files = [
-        found
-        for number, file in enumerate(_list(mapping.get("files")))
-        for found in _input_files(_object(file), f"storage.input.files[{number}]", tell)
+        found for path, file in _items(mapping, "storage.input.files", tell) for found in _input_files(file, path, tell)
     ]
     return _filled({"tables": tables, "files": files})
 
 
 def output_of(storage: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     """`spec.output`; empty if nothing is said of what comes out."""
-    mapping = _object(storage.get("output"))
+    mapping = object_at(storage.get("output"), "storage.output", tell)
     _others(mapping, frozenset({"tables", "files", "default_bucket"}), "storage.output", tell)
     tables = [
         found
-        for number, table in enumerate(_list(mapping.get("tables")))
-        if (found := _output_table(_object(table), f"storage.output.tables[{number}]", tell))
+        for path, table in _items(mapping, "storage.output.tables", tell)
+        if (found := _output_table(table, path, tell))
     ]
-    files = [
-        _output_file(_object(file), f"storage.output.files[{number}]", tell)
-        for number, file in enumerate(_list(mapping.get("files")))
-    ]
+    files = [_output_file(file, path, tell) for path, file in _items(mapping, "storage.output.files", tell)]
     return _filled({"tables": tables, "files": files, "defaultBucket": mapping.get("default_bucket")})
+
+
+def _items(mapping: Mapping[str, Any], path: str, tell: Tell) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects in the list at a path, each with its own path."""
+    for number, item in enumerate(list_at(mapping.get(path.rpartition(".")[2]), path, tell)):
+        where = f"{path}[{number}]"
+        if isinstance(item, dict):
+            yield where, item
+        else:
+            tell(where, f"found {kind_of(item)}, expected an object")
 
 
 def _input_table(table: Mapping[str, Any], path: str, tell: Tell) -> dict[str, Any] | None:
@@ -73,18 +77,18 @@ def _input_table(table: Mapping[str, Any], path: str, tell: Tell) -> dict[str, A
         tell(path, f"{reason}; name the table, e.g. `in.c-main.customers`")
         return None
     _others(table, _IN_TABLE, path, tell)
-    columns = _list(table.get("columns"))
-    if types := _list(table.get("column_types")):
-        columns = columns or [_object(item).get("source") for item in types]
+    columns = list_at(table.get("columns"), f"{path}.columns", tell)
+    if types := list(_items(table, f"{path}.column_types", tell)):
+        columns = columns or [item.get("source") for _, item in types]
         tell(f"{path}.column_types", "only the names of columns are kept: values are delivered as text")
     return _filled(
         {
             "source": source,
             "destination": table.get("destination"),
             "columns": columns,
-            "where": _where(table, "where"),
+            "where": _where(table, "where", path, tell),
             "changedSince": table.get("changed_since") or _days(table.get("days")),
-            "limit": table.get("limit"),
+            "limit": whole_number(table.get("limit")),
         }
     )
 
@@ -95,99 +99,96 @@ def _output_table(table: Mapping[str, Any], path: str, tell: Tell) -> dict[str, 
         tell(path, "`destination` is no id of a table; name it, e.g. `out.c-main.customers`")
         return None
     _others(table, _OUT_TABLE, path, tell)
-    schema = [
-        _column(_object(column), f"{path}.schema[{number}]", tell)
-        for number, column in enumerate(_list(table.get("schema")))
-    ]
+    schema = [_column(column, where, tell) for where, column in _items(table, f"{path}.schema", tell)]
     found = _filled(
         {
             "source": table.get("source"),
             "destination": destination,
             "primaryKey": table.get("primary_key"),
-            "deleteWhere": _where(table, "delete_where"),
-            "writeAlways": table.get("write_always"),
+            "deleteWhere": _where(table, "delete_where", path, tell),
+            "writeAlways": flag_at(table.get("write_always"), f"{path}.write_always", tell),
             "delimiter": table.get("delimiter"),
             "enclosure": table.get("enclosure"),
             "columns": table.get("columns"),
             "schema": schema,
         }
     )
-    return found | ({"incremental": table["incremental"]} if isinstance(table.get("incremental"), bool) else {})
+    return found | _said("incremental", flag_at(table.get("incremental"), f"{path}.incremental", tell))
 
 
 def _column(column: Mapping[str, Any], path: str, tell: Tell) -> dict[str, Any]:
     known = frozenset({"name", "data_type", "nullable", "primary_key", "description"})
     _others(column, known, path, tell)
-    types = _object(column.get("data_type"))
+    types = object_at(column.get("data_type"), f"{path}.data_type", tell)
     _others(types, frozenset({"base"}), f"{path}.data_type", tell)
-    base = _object(types.get("base"))
+    base = object_at(types.get("base"), f"{path}.data_type.base", tell)
     found = _filled(
         {
             "name": column.get("name"),
             "type": base.get("type"),
             "length": _text(base.get("length")),
             "default": _text(base.get("default")),
-            "primaryKey": column.get("primary_key"),
+            "primaryKey": flag_at(column.get("primary_key"), f"{path}.primary_key", tell),
             "description": column.get("description"),
         }
     )
-    return found | ({"nullable": column["nullable"]} if isinstance(column.get("nullable"), bool) else {})
+    return found | _said("nullable", flag_at(column.get("nullable"), f"{path}.nullable", tell))
 
 
 def _input_files(file: Mapping[str, Any], path: str, tell: Tell) -> list[dict[str, Any]]:
     _others(file, _IN_FILE, path, tell)
-    if ids := _list(file.get("file_ids")):
+    if ids := list_at(file.get("file_ids"), f"{path}.file_ids", tell):
         tell(f"{path}.file_ids", f"ids of files are other ones here ({len(ids)} named); choose files by name or tags")
         return []
-    tags = _list(file.get("tags"))
-    for number, tag in enumerate(_list(_object(file.get("source")).get("tags"))):
-        entry = _object(tag)
+    tags = list_at(file.get("tags"), f"{path}.tags", tell)
+    source = object_at(file.get("source"), f"{path}.source", tell)
+    for where, entry in _items(source, f"{path}.source.tags", tell):
         if entry.get("match", "include") == "include":
             tags = [*tags, entry.get("name")]
         else:
-            tell(f"{path}.source.tags[{number}]", "files can't be chosen by tags that they do not have")
+            tell(where, "files can't be chosen by tags that they do not have")
     if not tags:
         tell(path, "it names no tags; choose files by `name`, `glob` or `tags`")
         return []
-    return [_filled({"tags": tags, "limit": file.get("limit")})]
+    return [_filled({"tags": tags, "limit": whole_number(file.get("limit"))})]
 
 
 def _output_file(file: Mapping[str, Any], path: str, tell: Tell) -> dict[str, Any]:
     _others(file, _OUT_FILE, path, tell)
     found = _filled({"source": file.get("source"), "tags": file.get("tags")})
-    return found | ({"permanent": file["is_permanent"]} if isinstance(file.get("is_permanent"), bool) else {})
+    return found | _said("permanent", flag_at(file.get("is_permanent"), f"{path}.is_permanent", tell))
 
 
-def _where(table: Mapping[str, Any], prefix: str) -> dict[str, Any] | None:
-    column, values = table.get(f"{prefix}_column"), _list(table.get(f"{prefix}_values"))
-    if not column or not values:
+def _where(table: Mapping[str, Any], prefix: str, path: str, tell: Tell) -> dict[str, Any] | None:
+    column = table.get(f"{prefix}_column")
+    values = list_at(table.get(f"{prefix}_values"), f"{path}.{prefix}_values", tell)
+    if not column:
+        return None
+    if not values:
+        tell(f"{path}.{prefix}_column", f"`{prefix}_values` is missing or empty, so the run has no such condition")
         return None
     operator = table.get(f"{prefix}_operator") or "eq"
     return {"column": column, "operator": operator, "values": [_text(value) for value in values]}
 
 
 def _days(days: Any) -> str | None:
+    days = whole_number(days)
     return f"-{days} days" if isinstance(days, int) and days > 0 else None
+
+
+def _said(key: str, flag: bool | None) -> dict[str, bool]:
+    return {} if flag is None else {key: flag}
 
 
 def _others(value: Mapping[str, Any], known: frozenset[str], path: str, tell: Tell) -> None:
     """Tell of every key that is not known and says something."""
     for key, item in value.items():
-        if key not in known | _NO_EFFECT and item not in _EMPTY:
+        if key not in known | _NO_EFFECT and item not in EMPTY:
             tell(f"{path}.{key}", "a run has no such setting")
 
 
 def _filled(value: dict[str, Any]) -> dict[str, Any]:
-    return {key: item for key, item in value.items() if item not in _EMPTY}
-
-
-def _object(value: Any) -> dict[str, Any]:
-    """An object; PHP writes an empty one as a list."""
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+    return {key: item for key, item in value.items() if item not in EMPTY}
 
 
 def _text(value: Any) -> Any:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from componentrun import contract
 from componentrun.collector.lines import KEPT_BYTES, SECOND
-from componentrun.collector.text import readable
+from componentrun.core.printed import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from componentrun import contract
 from componentrun.collector.grouping import Block
-from componentrun.collector.text import plain_value
+from componentrun.core.printed import plain_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

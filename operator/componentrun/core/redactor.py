@@ -20,6 +20,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.core.escapes import readings, spells
+from componentrun.core.printed import plain
 from componentrun.core.secretshapes import may_hold_secret, secret_spans, shows_secret
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class Redactor:
         """Hide these values, too."""
         new = set(values) - self._values
         self._values |= new
-        for value in new:
+        # Text is looked through without control characters, so values are looked for without them, too.
+        for value in new | {plain(value) for value in new if not value.isprintable()}:
             for part, encoded in _parts(value):
                 forms = {form for form in (_forms(part) if encoded else _quoted(part)) if len(form) >= SHORTEST}
                 for form in forms - self._forms:

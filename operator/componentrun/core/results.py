@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from componentrun.core.printed import plain
 from componentrun.errors import Reason
 from componentrun.exchange import StageInResult, StageOutResult, from_json
 
@@ -91,7 +92,10 @@ def ending(container: ContainerView) -> str:
 
 
 def last_words(component: ContainerView | None) -> str | None:
-    """The end of what a failed component printed; None where the kubelet kept nothing. Not redacted yet."""
+    """The end of what a failed component printed; None where the kubelet kept nothing. Not redacted yet.
+
+    Escape sequences are removed first: a secret with a colour in the middle would not be found.
+    """
     if component is None or component.state != "terminated" or component.exit_code in {0, None}:
         return None
     if component.reason in START_ERRORS | LOST:
@@ -99,7 +103,7 @@ def last_words(component: ContainerView | None) -> str | None:
     if component.message.startswith(_NO_LOG):
         return None
     was_cut = len(component.message.encode()) >= _KUBELET_KEEPS
-    return tail(component.message, MAX_LAST_WORDS, was_cut=was_cut) or None
+    return tail(plain(component.message), MAX_LAST_WORDS, was_cut=was_cut) or None
 
 
 def tail(text: str, limit: int, *, was_cut: bool = False) -> str:
@@ -119,7 +123,8 @@ def tail(text: str, limit: int, *, was_cut: bool = False) -> str:
 
 
 def shortened(text: str) -> str:
-    """Somebody else's message, as long as a status may hold it."""
+    """Somebody else's message as plain text, as long as a status may hold it."""
+    text = plain(text)
     return text if len(text) <= MAX_RESULT_MESSAGE else text[: MAX_RESULT_MESSAGE - 1] + CUT_MARK
 
 

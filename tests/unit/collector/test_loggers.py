@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from componentrun.collector.structure import said
-from componentrun.collector.text import readable
+from componentrun.core.printed import readable
 from componentrun.core.redactor import Redactor
 
 NOTHING = Redactor()

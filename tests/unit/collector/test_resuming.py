@@ -13,7 +13,7 @@ from componentrun.collector import position
 from componentrun.collector.answer import Answer
 from componentrun.collector.journal import Journal
 from componentrun.collector.lines import SECOND
-from componentrun.collector.text import readable
+from componentrun.core.printed import readable
 from componentrun.storage.events import Event, Segment
 from componentrun.storage.eventsegments import decode_segment, encode_segment
 from tests.unit.collector.node import NodeLog

@@ -13,7 +13,7 @@ from componentrun import contract
 from componentrun.collector.grouping import Group
 from componentrun.collector.lines import Splitter, parse
 from componentrun.collector.structure import Said, said, said_by_all
-from componentrun.collector.text import readable
+from componentrun.core.printed import readable
 from componentrun.core.redactor import MARK, Redactor
 
 NOTHING = Redactor()

@@ -16,6 +16,7 @@ from componentrun.core.diagnosis import diagnose
 from componentrun.core.podview import read_pod
 from componentrun.core.redaction import needs_redaction, redact_action, redact_status, redact_text
 from componentrun.core.redactor import MARK
+from componentrun.exchange import StageOutResult, to_json
 from tests.unit.core.make import at, done_in, done_out, ended, make_pod, make_run, started_status
 
 SECRET = 'hu"sh-1234567890'
@@ -138,3 +139,17 @@ def test_what_the_component_says_of_its_result_is_hidden_too() -> None:
     assert not needs_redaction(said, said)
     assert redact_status(said, [SECRET]).result_message == f"done with {MARK}"
     assert redact_status(said, None).result_message is None
+
+
+def test_a_secret_that_is_coloured_in_the_middle_is_hidden_in_all_that_the_status_says() -> None:
+    words = "\x1b[31mlogin with correct-\x1b[1mhorse\x1b[0m failed\x00"
+    result = to_json(StageOutResult(ok=True, said="result: correct-\x1b[1mhorse"))
+    pod = read_pod(make_pod(stage_in=done_in(), component=ended(1, message=words), stage_out=ended(message=result)))
+    after = redact_status(
+        status.finished(make_run(status=started_status()), diagnose(pod), now=at(30)), ["correct-horse"]
+    )
+    seen = redact_status(status.observed_phase(make_run(status=started_status()), pod, at(30)), ["correct-horse"])
+    assert "horse" not in after.model_dump_json() + seen.model_dump_json()
+    assert after.last_words == f"login with {MARK} failed"
+    assert after.message == f"The component ended with exit code 1: login with {MARK} failed"
+    assert seen.result_message == f"result: {MARK}"

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from componentrun.core import redactor as redactor_module
 from componentrun.core.escapes import readings
+from componentrun.core.printed import plain
 from componentrun.core.redactor import MARK, SHORTEST, Redactor
 
 if TYPE_CHECKING:
@@ -264,3 +265,8 @@ def test_a_cut_long_text_is_read_at_its_end_only(monkeypatch: pytest.MonkeyPatch
     assert Redactor(["s3cr3t-value"]).text(text, cut_behind=True) == text
     assert spent < 3 * len(text)
     assert Redactor(["s3cr3t-value"]).text(text + "s3cr3", cut_behind=True) == text + MARK
+
+
+@pytest.mark.parametrize("value", ["ab\x01cdefgh", "pass\x1b[1mword", "key\rof-a-robot"])
+def test_a_secret_with_control_characters_is_hidden_in_text_from_which_they_were_removed(value: str) -> None:
+    assert plain(value) not in Redactor([value]).text(plain(f"it is {value}."))
