@@ -27,9 +27,13 @@ class Authority:
 
         Raises:
             OSError: the file can't be read; (ssl.SSLError) it holds no certificate.
+            ValueError: it is empty, or not ASCII.
         """
         if self._context is None or time.monotonic() - self._read_at > _MAX_AGE_SECONDS:
             text = self._file.read_text(encoding="ascii")
+            if not text.strip():
+                # Without certificates, `ssl` would trust the authorities of the system.
+                raise ValueError("the file is empty")
             if self._context is None or text != self._read:
                 context = ssl.create_default_context(cadata=text)
                 context.minimum_version = ssl.TLSVersion.TLSv1_3

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import string
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from componentrun import contract
@@ -36,6 +37,9 @@ LEFT_OUT: Final = "left_out"
 """The param that names fields which had no room."""
 _LOOKED_AT: Final = 4 * contract.EVENT_MESSAGE_LIMIT
 """Characters of a text: where secrets are taken out it becomes shorter, and still fills a message mostly."""
+_TOKEN_CHARACTERS: Final = string.ascii_letters + string.digits + "_-./+=%"
+"""What secrets that are known by their form are made of."""
+_MOST_OF_TOKEN: Final = 4_096
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 _WORST_ESCAPING: Final = 12
 """Bytes that one character may take in JSON."""
@@ -247,10 +251,15 @@ def _named(sizes: dict[str, int], kept: set[str]) -> Iterator[str]:
 
 def _message(text: str, redactor: AnyRedactor, *, cut_off: bool = False, missing: int = 0) -> str:
     """Of a very long text not all is looked at: a run that prints such would cost the others their time."""
-    head = text[:_LOOKED_AT]
+    head = text if len(text) <= _LOOKED_AT else _without_cut_token(text[:_LOOKED_AT])
     more = len(text) - len(head)
     message = redactor.text(head, cut_behind=cut_off or more > 0)
     return cut(message, more + missing if more or len(message) > contract.EVENT_MESSAGE_LIMIT else 0)
+
+
+def _without_cut_token(head: str) -> str:
+    """The beginning of a text without its last word, which may be a part of a secret that its form does not tell."""
+    return head[: max(len(head.rstrip(_TOKEN_CHARACTERS)), len(head) - _MOST_OF_TOKEN)]
 
 
 def cut(message: str, more: int = 0) -> str:

@@ -117,7 +117,9 @@ class Worker:
     async def _collect(self, journal: Journal, inbox: Inbox, crew: Crew) -> None:
         while True:
             self._state.news.clear()
-            if not self._stopping and not await self._knows_masks(inbox, crew):
+            if not await self._knows_masks(inbox, crew):
+                if self._stopping:
+                    return
                 await self._wait(_TICK)
                 continue
             self._tell(inbox, crew)

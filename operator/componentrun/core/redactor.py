@@ -26,8 +26,6 @@ from componentrun.core.secretshapes import may_hold_secret, secret_spans, shows_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from componentrun.core.escapes import Reading
-
 __all__ = ["DEEPEST", "MARK", "SHORTEST", "Redactor", "marked"]
 
 MARK: Final = "[redacted]"
@@ -41,6 +39,8 @@ _FEW_LINES: Final = 8
 """Of a value: each may be used by itself, as user and password are."""
 _LONGEST_ESCAPE: Final = 10
 """Characters; what may be left of one where a text was cut within it."""
+_MOST_FOR_CHARACTER: Final = 3 * _LONGEST_ESCAPE
+"""Characters that one of a form may take, with escapes within escapes."""
 _ESCAPE_SIGNS: Final = frozenset("\\%&")
 _SIGNATURES: Final = frozenset({"x-amz-signature", "x-amz-credential", "x-amz-security-token"})
 _SIGNED: Final = re.compile(
@@ -62,6 +62,7 @@ class Redactor:
         """Learn the values."""
         self._values: set[str] = set()
         self._forms: set[str] = set()
+        self._forms_by_head: dict[str, list[str]] = {}
         self._forms_with: dict[str, set[str]] = {}
         """The forms that each probe stands in."""
         self.learn(values)
@@ -74,9 +75,12 @@ class Redactor:
         for value in new | {plain(value) for value in new if not value.isprintable()}:
             for part, encoded in _parts(value):
                 forms = {form for form in (_forms(part) if encoded else _quoted(part)) if len(form) >= SHORTEST}
+                for form in forms - self._forms:
+                    self._forms_by_head.setdefault(form[:SHORTEST], []).append(form)
                 self._forms |= forms
                 for probe, those in _least(forms).items():
                     self._forms_with.setdefault(probe, set()).update(those)
+        self._longest = max(map(len, self._forms), default=0)
         self._probes = probes = tuple(self._forms_with)
         self._anchors = tuple({max(_PLAIN.findall(probe), key=len) for probe in probes})
         """Of each probe, what an escape leaves as it is, mostly."""
@@ -113,17 +117,31 @@ class Redactor:
                 spans += _heads(reading.text, self._forms, cut_behind=cut_behind)
             found += [reading.original(*span) for span in spans]
         if cut_behind:
-            found += [(begin, len(text)) for begin in self._tails(text, whole)]
+            found += [(begin, len(text)) for begin in self._tails(text)]
         return marked(text, sorted(found)) if found else text
 
-    def _tails(self, text: str, whole: list[Reading]) -> Iterator[int]:
-        """Where a form begins that goes on behind the end of the text, which may be in the middle of an escape."""
-        for end in range(len(text), max(len(text) - _LONGEST_ESCAPE, 0), -1):
-            if end == len(text) or text[end] in _ESCAPE_SIGNS:
-                for reading in whole if end == len(text) else readings(text[:end]):
-                    for form in self._forms:
-                        if size := _overlap(reading.text, form):
-                            yield reading.original(len(reading.text) - size, len(reading.text))[0]
+    def _tails(self, text: str) -> Iterator[int]:
+        """Where a form begins that goes on behind the end of the text, which may be in the middle of an escape.
+
+        Only the end of the text is read, as much as the longest form can take: reading all of a long line ten times
+        would hold up all other runs.
+        """
+        before = max(len(text) - _MOST_FOR_CHARACTER * self._longest, 0)
+        tail = text[before:]
+        for end in range(len(tail), max(len(tail) - _LONGEST_ESCAPE, 0), -1):
+            if end == len(tail) or tail[end] in _ESCAPE_SIGNS:
+                for reading in readings(tail[:end]):
+                    begin = self._begin_at_end(reading.text)
+                    if begin is not None:
+                        yield before + reading.original(begin, len(reading.text))[0]
+
+    def _begin_at_end(self, text: str) -> int | None:
+        """The first place where a form begins that is longer than the rest of the text."""
+        for at in range(max(len(text) - self._longest, 0), len(text) - SHORTEST + 1):
+            for form in self._forms_by_head.get(text[at : at + SHORTEST], ()):
+                if len(form) > len(text) - at and form.startswith(text[at:]):
+                    return at
+        return None
 
     def untouched(self, text: str) -> bool:
         """Whether it is certain, and quickly known, that `text` would leave this as it is: of many lines at once.

@@ -34,7 +34,7 @@ class Certificate:
         """
         self._folder = Path(folder)
         self._loaded = b""
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context = _empty_context()
         # Both sides are of the same release.
         self.context.minimum_version = ssl.TLSVersion.TLSv1_3
         self.load()
@@ -50,6 +50,7 @@ class Certificate:
             found = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).digest()
             if found == self._loaded:
                 return False
+            _empty_context().load_cert_chain(*files)  # a failure leaves a context without a key
             # Open connections keep their certificate.
             self.context.load_cert_chain(*files)
         except (OSError, ssl.SSLError) as error:
@@ -69,3 +70,7 @@ class Certificate:
                     log.info("serving logs with another certificate from now on")
             except PlatformError as error:
                 log.error("still serving with the certificate before: %s", error.message)  # noqa: TRY400 - told in a sentence
+
+
+def _empty_context() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

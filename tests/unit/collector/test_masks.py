@@ -12,6 +12,7 @@ from componentrun.api import names
 from componentrun.collector.facts import pod_facts
 from componentrun.collector.journal import Journal
 from componentrun.collector.state import RunState
+from componentrun.collector.worker import Worker
 from componentrun.core.redactor import MARK
 from componentrun.process.resources import PODS, SECRETS
 from componentrun.storage.eventsegments import last_segment
@@ -174,6 +175,23 @@ async def test_the_result_shows_no_words_of_the_component_where_the_values_to_hi
     assert VALUE not in str(events)
     assert "the message is withheld" in events[-1].message
     assert any("attempt 1 ended: the message is withheld" in event.message for event in events)
+
+
+async def test_a_collector_that_ends_before_it_knows_the_values_leaves_the_result_to_the_next_one() -> None:
+    world = World()
+    await ended_and_interrupted(world, f"::add-mask::{VALUE}", "quiet")
+    secret = world.kube.objects.pop((SECRETS, "clean-1"))
+    before = await world.messages()
+    state = RunState(ended_run(attempts=[ATTEMPT], **FAILED))
+    state.pod_changed(pod_facts(raw_pod(COMPONENT_RAN, phase="Succeeded")))
+    worker = Worker(state, world.services)
+    worker.stop()
+    async with asyncio.timeout(5):
+        await worker.work()
+    assert await world.messages() == before
+    world.kube.objects[SECRETS, "clean-1"] = secret
+    await world.work(state)
+    assert f"exit code 1: it is {MARK}" in (await world.messages())[-1]
 
 
 async def test_the_next_collector_goes_on_within_a_private_key() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from componentrun.core.redactor import MARK
 from tests.unit.collector.test_no_secret_in_an_event import events_of, holds, log_of
-from tests.unit.core.secretexamples import PEM_LINES, begin, end
+from tests.unit.core.secretexamples import PEM_LINES, TRUE, begin, end
 
 VALUE = "correct-horse-battery"
 
@@ -43,3 +44,14 @@ def test_a_key_whose_lines_are_a_field_of_structured_lines_is_hidden() -> None:
     assert not any(holds(shown, line) for line in PEM_LINES), shown
     assert shown.count(MARK) == len(PEM_LINES)
     assert shown[-1] == "after"
+
+
+@pytest.mark.parametrize("name", ["AWS session token", "PyPI token", "Slack app token", "JWE"])
+def test_no_part_of_a_token_is_shown_where_a_very_long_line_is_cut(name: str) -> None:
+    """Marks are shorter than tokens, so the end of what was looked at is still within the message."""
+    token = TRUE[name]
+    for before in range(len(token) + 1):
+        (message,) = events_of([log_of("x" * before + (" " + token) * (20_000 // len(token)))], [])
+        assert re.fullmatch(r"x*(?: \[redacted\])* ?(?:\[?[redacted]*)?(?: \[cut: \d+ more characters\])?", message), (
+            message
+        )

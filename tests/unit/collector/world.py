@@ -78,7 +78,7 @@ class World:
         self.services = Services(kube, stores, self.metrics, self.settings)
 
     async def work(self, state: RunState) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await Worker(state, self.services).work()
 
     async def events(self) -> list[Event]:
@@ -106,6 +106,6 @@ async def has(world: World, message: str) -> bool:
 
 
 async def until(check: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await check():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)

@@ -9,16 +9,22 @@ import random
 import shlex
 import time
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from componentrun.core import redactor as redactor_module
 from componentrun.core.escapes import readings
 from componentrun.core.printed import plain
 from componentrun.core.redactor import MARK, SHORTEST, Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from componentrun.core.escapes import Reading
 
 AWKWARD = 'pä/ss "w\\ord"+&=\t1'
 secrets = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=SHORTEST, max_size=40).filter(
@@ -243,6 +249,22 @@ def same(wanted: str, text: str, *, backwards: bool = False) -> int:
 
 def test_it_never_shows_what_it_knows() -> None:
     assert "hunter2" not in repr(Redactor(["hunter2"]))
+
+
+def test_a_cut_long_text_is_read_at_its_end_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten readings of ten ends of a long line of backslashes took a tenth of a second, in which all runs wait."""
+    spent = 0
+
+    def counted(text: str) -> Iterator[Reading]:
+        nonlocal spent
+        spent += len(text)
+        return readings(text)
+
+    monkeypatch.setattr(redactor_module, "readings", counted)
+    text = "\\" * 16_000
+    assert Redactor(["s3cr3t-value"]).text(text, cut_behind=True) == text
+    assert spent < 3 * len(text)
+    assert Redactor(["s3cr3t-value"]).text(text + "s3cr3", cut_behind=True) == text + MARK
 
 
 @pytest.mark.parametrize("value", ["ab\x01cdefgh", "pass\x1b[1mword", "key\rof-a-robot"])

@@ -162,12 +162,13 @@ async def test_a_certificate_that_is_renewed_is_used_without_a_restart(tmp_path:
             assert SECRET in await read(old)
 
 
-async def test_files_that_do_not_fit_leave_the_certificate_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wrong", [nodelogs.KEY, nodelogs.CERTIFICATE])
+async def test_files_that_do_not_fit_leave_the_certificate_before(tmp_path: Path, wrong: str) -> None:
     folder = make_certificate(tmp_path / "tls")
     async with serving(tmp_path / "pods", certificates=folder) as served, the_way(served, tmp_path) as nodes:
         served.runtime().print(SECRET)
         other = make_certificate(tmp_path / "other")
-        shutil.copy(other / nodelogs.KEY, folder / nodelogs.KEY)
+        shutil.copy(other / wrong, folder / wrong)
         with pytest.raises(PlatformError, match=r"tls\.crt and the key of it"):
             served.certificate.load()
         assert SECRET in await read(nodes)
@@ -178,7 +179,7 @@ def test_without_a_certificate_nothing_is_served(tmp_path: Path) -> None:
         Certificate(str(tmp_path))
 
 
-@pytest.mark.parametrize("content", [None, b"no certificate"])
+@pytest.mark.parametrize("content", [None, b"no certificate", b"", b"\n"])
 async def test_without_an_authority_nothing_is_asked(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "ca.crt"
     if content is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
@@ -18,7 +18,7 @@ from componentrun.process.resources import STORAGES
 from componentrun.process.storages import find_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from componentrun.collector.forward.receivers import Kind, Receiver
     from componentrun.collector.metrics import Metrics
@@ -31,6 +31,9 @@ __all__ = ["Forwarder"]
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY: Final = 300.0
+_NAMESPACES_AT_ONCE: Final = 16
+_STORAGE_SECONDS: Final = 60.0
+"""Time for a look at one Storage; the store of one that takes longer hangs."""
 _PAUSE_AFTER_DEFECT: Final = 5.0
 
 
@@ -85,26 +88,47 @@ class Forwarder:
 
     async def _look(self, stores: Stores, namespace: str | None) -> None:
         unnamed = {key for key in self._lanes if namespace in {None, key[0]}}
+        found: dict[str, list[str]] = {}
         async for page in self._kube.pages(STORAGES, namespace):
             for raw in page.items:
                 where = raw["metadata"]["namespace"], raw["metadata"]["name"]
                 try:
                     events = Storage.model_validate(raw).spec.events
-                    named = {kind for kind in KINDS if getattr(events, kind, None) is not None}
-                    unnamed -= {(*where, kind) for kind in named}
-                    if named:
-                        await self._adopt(stores, where)
-                except (ComponentRunError, ValidationError) as error:
+                except ValidationError as error:
                     unnamed -= {(*where, kind) for kind in KINDS}
-                    told = getattr(error, "message", None) or error
-                    log.warning("Storage %s/%s: can't look for events that others have not sent: %s", *where, told)
-                except Exception:  # a defect at one Storage must not keep all others from being looked at
-                    unnamed -= {(*where, kind) for kind in KINDS}
-                    log.exception("Storage %s/%s: can't look for events that others have not sent", *where)
-        for key in unnamed:
-            # Its Storage is gone or names it no more, and no run of the namespace has had it read again since.
-            with contextlib.suppress(ComponentRunError):  # nobody is sent what is not marked
-                await self._end(key)
+                    _complain(where, error)
+                    continue
+                named = {kind for kind in KINDS if getattr(events, kind, None) is not None}
+                unnamed -= {(*where, kind) for kind in named}
+                if named:
+                    found.setdefault(where[0], []).append(where[1])
+        # Namespaces side by side: a store that hangs holds up its own namespace only.
+        turns = asyncio.Semaphore(_NAMESPACES_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            for key in unnamed:
+                # Its Storage is gone or names it no more, and no run of the namespace has had it read again since.
+                group.create_task(self._limited(key[:2], self._end(key)))
+            for name, storages in found.items():
+                group.create_task(self._look_at_namespace(stores, turns, name, storages))
+
+    async def _look_at_namespace(
+        self, stores: Stores, turns: asyncio.Semaphore, namespace: str, storages: Sequence[str]
+    ) -> None:
+        async with turns:
+            for name in storages:
+                await self._limited((namespace, name), self._adopt(stores, (namespace, name)))
+
+    async def _limited(self, where: tuple[str, str], work: Coroutine[Any, Any, None]) -> None:
+        """Work on one Storage for a limited time. What fails is logged and tried again at the next look."""
+        try:
+            async with asyncio.timeout(_STORAGE_SECONDS):
+                await work
+        except TimeoutError:
+            _complain(where, f"its store did not answer within {_STORAGE_SECONDS:.0f} s")
+        except ComponentRunError as error:
+            _complain(where, error.message)
+        except Exception:  # a defect at one Storage must not keep all others from being looked at
+            log.exception("Storage %s/%s: can't look for events that others have not sent", *where)
 
     async def _adopt(self, stores: Stores, where: tuple[str, str]) -> None:
         await stores.get(*where)
@@ -137,6 +161,10 @@ class Forwarder:
         lane.wake()
         if before is not None:
             await before.sender.close()
+
+
+def _complain(where: tuple[str, str], why: object) -> None:
+    log.warning("Storage %s/%s: can't look for events that others have not sent: %s", *where, why)
 
 
 async def _supervise(lane: Lane) -> None:

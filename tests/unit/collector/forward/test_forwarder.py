@@ -162,6 +162,33 @@ async def test_what_a_dead_collector_did_not_send_is_found_and_sent(world: World
     assert got(world.receiver)[-2:] == [f"{UID}-1", f"{UID}-2"]
 
 
+async def test_a_store_that_hangs_keeps_no_other_namespace_from_what_was_not_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.receiver.status = 500
+    await world.write(1, "accepted", "over", last=True)
+    await world.receiver.until(lambda: len(world.receiver.requests) > 1)
+    world.receiver.status = 200
+    for task in world.forwarder._tasks.values():
+        task.cancel()
+    world.begin()
+    main = world.kube.objects.pop((STORAGES, "main"))
+    hanging = main | {"metadata": {"name": "hanging", "namespace": "another"}}
+    world.kube.objects |= {(STORAGES, "hanging"): hanging, (STORAGES, "main"): main}
+    get = world.stores.get
+
+    async def get_or_hang(namespace: str, name: str | None, since: float = 0.0) -> Store:
+        if namespace == "another":
+            await asyncio.Event().wait()
+        return await get(namespace, name, since)
+
+    monkeypatch.setattr(world.stores, "get", get_or_hang)
+    looking = asyncio.create_task(world.forwarder.run(world.stores, ()))
+    await world.until_sent()
+    looking.cancel()
+    assert got(world.receiver)[-2:] == [f"{UID}-1", f"{UID}-2"]
+
+
 async def test_a_receiver_that_is_taken_away_gets_nothing_more(world: World) -> None:
     await world.write(1, "accepted")
     await world.receiver.until(lambda: len(world.receiver.taken) == 1)
