@@ -171,6 +171,7 @@ class ApiServer:
             outside(self._collect, self.random.uniform(0.05, 3), owners.pop())
         if plural == "pods":
             self.truth.note(f"pod {namespace}/{obj['metadata']['name']} {obj['metadata']['uid']} is made")
+            self.truth.on_moment("pod made", obj["metadata"]["name"].rpartition("-")[0])
             self.on_pod(obj)
         return obj
 

@@ -45,8 +45,17 @@ class People:
         for plan in self._schedule.runs:
             loop.call_at(plan.at, self._create, plan)
         for step in self._schedule.steps:
-            loop.call_at(step.at, self._step, step)
+            if not step.moment:
+                loop.call_at(step.at, self._step, step)
+        waiting = [step for step in self._schedule.steps if step.moment]
+        self._server.truth.on_moment = lambda moment, run: self._at(moment, run, waiting)
         await asyncio.sleep(self._schedule.ends - loop.time())
+
+    def _at(self, moment: str, run: str, waiting: list[Step]) -> None:
+        for step in [step for step in waiting if (step.moment, step.run) == (moment, run)]:
+            waiting.remove(step)
+            if self._server.now() < self._schedule.ends:
+                asyncio.get_running_loop().call_later(step.at, self._step, step)
 
     async def put_right(self) -> None:
         """What is held back is let go, and what was taken away is given back."""

@@ -16,6 +16,17 @@ __all__ = ["RunPlan", "Schedule", "Step", "made_from", "smaller"]
 NAMESPACES: Final = ("team", "other")
 _POD_EDITS: Final = ("managed-by", "run", "run-uid", "attempt", "operator", "all", "owner", "annotations")
 _RUN_EDITS: Final = ("operator", "kueue", "annotations", "foreign")
+_MOMENTS: Final = (
+    "pod made",
+    "Pending",
+    "StagingIn",
+    "starts",
+    "Running",
+    "ends",
+    "StagingOut",
+    "Publishing",
+    "Queued",
+)
 _REQUESTS: Final = ("answer-lost", "request-lost", "late", "refused", "busy")
 _ABOUT: Final = ("", "", "PATCH", "POST", "DELETE", "GET", "pods", "secrets", "componentruns", "leases")
 _WATCHED: Final = ("", "pods", "componentruns", "pods", "componentruns", "storages")
@@ -55,6 +66,9 @@ class Step:
     """Name of a run, or number of an operator."""
     value: float = 0.0
     detail: str = ""
+    run: str = ""
+    """With a run, this is done so many seconds after the first moment of this kind in its life."""
+    moment: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,7 +174,11 @@ def _step(random: Random, runs: tuple[RunPlan, ...], operators: int, ends: float
         ),
         "silence": lambda: Step(random.choice((at, near)), "silence", value=random.uniform(1, 20)),
     }
-    return choices[random.choice(list(choices))]()
+    step = choices[random.choice(list(choices))]()
+    if random.random() < 0.4:
+        return step
+    soon = random.choice((random.uniform(0, 0.1), random.uniform(0, 2)))
+    return replace(step, at=soon, run=run.name, moment=random.choice(_MOMENTS))
 
 
 def _trouble(random: Random, operators: int, ends: float) -> Trouble:
@@ -189,7 +207,9 @@ def smaller(schedule: Schedule) -> Iterator[Schedule]:
             yield replace(schedule, **{name: (*items[:i], *items[i + 1 :])})
     for i, run in enumerate(schedule.runs if len(schedule.runs) > 1 else ()):
         rest = (*schedule.runs[:i], *schedule.runs[i + 1 :])
-        yield replace(schedule, runs=rest, steps=tuple(step for step in schedule.steps if step.target != run.name))
+        yield replace(
+            schedule, runs=rest, steps=tuple(step for step in schedule.steps if run.name not in {step.target, step.run})
+        )
     if schedule.operators > 1 and not any(step.target == "1" for step in schedule.steps):
         yield replace(schedule, operators=1)
     if schedule.max_running is not None:

@@ -44,6 +44,8 @@ class Truth:
     """Uids of runs that had a Kueue label at any time."""
     journals: dict[str, int] = field(default_factory=dict)
     """By the uid of the run, the attempt that was decided to be published."""
+    on_moment: Callable[[str, str], object] = lambda _moment, _run: None
+    """Called with each moment of a run: its phase, `pod made`, `starts` and `ends` of its component."""
     violations: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
 
@@ -72,11 +74,13 @@ class Truth:
         self._check_others(made)
         self.started[uid].append(made)
         self.running[pod["metadata"]["uid"]] = made
+        self.on_moment("starts", made.run)
 
     def component_ended(self, pod_uid: str) -> None:
         ended = self.running.pop(pod_uid, None)
         if ended is not None:
             self.note(f"component of {ended.namespace}/{ended.pod} ends")
+            self.on_moment("ends", ended.run)
 
     def _check_again(self, run: dict[str, Any], made: Component) -> None:
         named = (run["spec"].get("retry") or {}).get("afterStart") or []
@@ -114,6 +118,7 @@ class Truth:
         if (old.get("phase"), old.get("reason")) == (new.get("phase"), new.get("reason")):
             return
         self.note(f"run {name} {uid}: {new.get('phase')} {new.get('reason')}: {str(new.get('message'))[:120]}")
+        self.on_moment(str(new.get("phase")), name)
         if old.get("phase") in TERMINAL:
             said = f"{old['phase']}/{old.get('reason')} becomes {new.get('phase')}/{new.get('reason')}"
             self.broken(f"run {name} has ended, and {said}")
