@@ -19,7 +19,8 @@ Modules, lowest first:
     manifest    flags and files to a ComponentRun, validated
     follow      waiting for runs and following them, exit codes
     describe    a run in people's words
-    conversion  exported configurations to ComponentRuns; conversionmapping: their input and output
+    conversion  exported configurations to ComponentRuns; conversionmapping: their input and
+                output; conversionvalues: single values
     submit, convert, runs, artifacts, table, versions, file, state, events, upkeep, doctor   each a group of commands
     app         the commands put together, and the one place where an error becomes a message and an exit code
     reference   docs/reference/cli.md from the commands themselves

@@ -13,7 +13,6 @@ Modules, lowest first:
     answer      which lines of one response are new              pure
     fileplace   how far a log was read from the node's files     pure
     crilines    bytes of the node's files to lines               pure
-    text        bytes to what people read                        pure
     grouping    which lines are one event                        pure
     structure   a text to type, message, params                  pure
     facts       what is read of runs and pods                    pure
