@@ -165,7 +165,7 @@ class Signer:
             raise NoAnswerError(
                 f"the token service {settings.sts_endpoint} of {settings.title} does not answer "
                 f"({type(error).__name__})",
-                f"the token service: {type(error).__name__}",
+                f"the token service {settings.sts_endpoint}: {type(error).__name__}",
             ) from None
         except _PROVIDER_ERRORS as error:
             raise PlatformError(

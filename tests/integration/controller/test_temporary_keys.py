@@ -114,4 +114,5 @@ def test_whose_service_is_away(tenant: Tenant, service: Service, operator: Opera
     name = submit("true")
     run = tenant.wait(name, lambda run: phase_of(run) == "Queued")
     assert "will be tried again" in run["status"]["message"], run["status"]
-    failed(tenant, name, "StorageUnavailable", service.url, "does not answer")
+    # Told by the request that failed, or once there were several of them by the circuit breaker.
+    failed(tenant, name, "StorageUnavailable", f"the token service {service.url}")
