@@ -23,7 +23,7 @@ $(BOOTSTRAP): requirements-bootstrap.txt
 	@touch $@
 
 .venv/.synced: $(BOOTSTRAP) pyproject.toml uv.lock
-	@$(UV) sync --frozen --quiet
+	@$(UV) sync --frozen --all-extras --quiet
 	@touch $@
 
 .PHONY: env
