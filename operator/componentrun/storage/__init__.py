@@ -10,6 +10,7 @@ Modules, lowest first:
     fileindex     ids of files, and the keys by which files are found; eventindex: those by which runs with events are
     settings      how to reach a Storage; resource: from its object and its Secret
     failures      what the client's exceptions mean
+    backend       makes obstore's client of a bucket
     connection    the one border to obstore
     document      the form of all documents, and how one is read back
     columns       what a pointer says of a column
