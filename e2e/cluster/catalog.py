@@ -3,7 +3,7 @@
 import contextlib
 import http
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -43,25 +43,31 @@ class Client:
 
     def namespaces(self) -> list[tuple[str, ...]]:
         """All namespaces of the first level."""
-        return [tuple(levels) for levels in self._list(f"{self._base}/namespaces", "namespaces")]
+        return [tuple(levels) for levels in self._list(self.path("namespaces"), "namespaces")]
 
     def tables(self, namespace: tuple[str, ...]) -> list[str]:
         """Names of a namespace's tables."""
-        return [str(found["name"]) for found in self._list(f"{self._namespace(namespace)}/tables", "identifiers")]
+        tables = self.path("namespaces", SEPARATOR.join(namespace), "tables")
+        return [str(found["name"]) for found in self._list(tables, "identifiers")]
 
     def drop(self, namespace: tuple[str, ...]) -> None:
         """Drop a namespace with its tables and their files."""
+        name = SEPARATOR.join(namespace)
         for table in self.tables(namespace):
-            self.ask("DELETE", f"{self._namespace(namespace)}/tables/{quote(table, safe='')}", purgeRequested="true")
-        self.ask("DELETE", self._namespace(namespace))
+            self.ask("DELETE", self.path("namespaces", name, "tables", table), purgeRequested="true")
+        self.ask("DELETE", self.path("namespaces", name))
 
-    def ask(self, method: str, path: str, **query: str) -> dict[str, Any]:
-        """Send a request without a body.
+    def path(self, *parts: str) -> str:
+        """The path of a resource below the warehouse's prefix."""
+        return "/".join([self._base, *(quote(part, safe="") for part in parts)])
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: str) -> dict[str, Any]:
+        """Send a request, with a document or with a query.
 
         Raises:
             ClusterError: it was refused, or nobody answered.
         """
-        return self._answer(method, path, fields=query)
+        return self._answer(method, path, json=body) if body is not None else self._answer(method, path, fields=query)
 
     def _token(self, access: Access) -> str:
         fields = {
@@ -72,13 +78,10 @@ class Client:
         }
         return str(self._answer("POST", "/v1/oauth/tokens", fields=fields, encode_multipart=False)["access_token"])
 
-    def _namespace(self, levels: tuple[str, ...]) -> str:
-        return f"{self._base}/namespaces/{quote(SEPARATOR.join(levels), safe='')}"
-
     def _list(self, path: str, field: str) -> Iterator[Any]:
         query: dict[str, str] = {}
         while True:
-            page = self.ask("GET", path, **query)
+            page = self._answer("GET", path, fields=query)
             yield from page.get(field) or ()
             following = page.get("next-page-token")
             if not following:
