@@ -13,9 +13,9 @@ import obstore
 from obstore.store import S3Store
 from pyiceberg.io import FileIO, InputFile, OutputFile
 
-from componentrun.errors import PlatformError, Reason
 from componentrun.storage.backend import make_backend
 from componentrun.storage.failures import STORE_EXCEPTIONS, translate
+from componentrun.storage.locations import split_location
 from componentrun.storage.settings import StoreTimeouts
 
 if TYPE_CHECKING:
@@ -24,25 +24,7 @@ if TYPE_CHECKING:
 
     from componentrun.storage.settings import StoreSettings
 
-__all__ = ["LakeFiles", "split_location"]
-
-_SCHEMES: Final = ("s3://", "s3a://", "s3n://")
-
-
-def split_location(location: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`.
-
-    Raises:
-        PlatformError: (PublishFailed) the location is of another kind.
-    """
-    for scheme in _SCHEMES:
-        if location.startswith(scheme):
-            bucket, _, key = location.removeprefix(scheme).partition("/")
-            return bucket, key
-    raise PlatformError(
-        f"a table has a file at `{location}`; expected `s3://bucket/key`: only tables in S3-compatible stores can be used",
-        Reason.PUBLISH_FAILED,
-    )
+__all__ = ["LakeFiles"]
 
 
 class LakeFiles(FileIO):
@@ -156,7 +138,9 @@ class _Written(io.BytesIO):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is not None:
             super().close()
             return

@@ -1,16 +1,16 @@
 """What the properties of a table and the summaries of its snapshots say in the name of ComponentRun.
 
-    table       run, attempt     who loaded it last
-                primary-key      JSON list of column names
-                columns          JSON list: what is known of columns
-                metadata         JSON object: what is known of the table as a whole
-                timestamp        the largest `_timestamp` of a load, in microseconds since 1970
-                created          when the table was loaded first, ISO 8601
-                state            `new` until its first load is committed: until then there is no such table
-    snapshot    run, attempt     whose load it is
-                rows, bytes      what the load brought
-                title, component who it was, for people
-                fenced-run, fenced-attempt   an attempt that is never published any more
+table       run, attempt     who loaded it last
+            primary-key      JSON list of column names
+            columns          JSON list: what is known of columns
+            metadata         JSON object: what is known of the table as a whole
+            timestamp        the largest `_timestamp` of a load, in microseconds since 1970
+            created          when the table was loaded first, ISO 8601
+            state            `new` until its first load is committed: until then there is no such table
+snapshot    run, attempt     whose load it is
+            rows, bytes      what the load brought
+            title, component who it was, for people
+            fenced-run, fenced-attempt   an attempt that is never published any more
 """
 
 from __future__ import annotations

@@ -229,9 +229,7 @@ def _entries(manifest: ManifestFile) -> int:
     return (manifest.added_files_count or 0) + (manifest.existing_files_count or 0)
 
 
-def _summary(
-    base: TableMetadata, new: NewSnapshot, removed: Sequence[DataFile], parent: Snapshot | None
-) -> Summary:
+def _summary(base: TableMetadata, new: NewSnapshot, removed: Sequence[DataFile], parent: Snapshot | None) -> Summary:
     collector = SnapshotSummaryCollector()
     for file in (*new.added, *new.deletes):
         collector.add_file(file, base.schema(), base.spec())

@@ -12,6 +12,7 @@ Modules, lowest first:
     catalogsettings   how to reach a Storage's Iceberg catalog
     settings      how to reach a Storage; resource: from its object and its Secrets
     failures      what the client's exceptions mean
+    locations     where files of Iceberg tables are
     backend       makes obstore's client of a bucket
     connection    the one border to obstore
     document      the form of all documents, and how one is read back
