@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from componentrun.process import nodelogs
+from componentrun.process.certificate import CERTIFICATE, KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,10 +40,8 @@ def make_certificate(
     )
     pem = serialization.Encoding.PEM
     (folder / "ca.crt").write_bytes(authority.public_bytes(pem))
-    (folder / nodelogs.CERTIFICATE).write_bytes(certificate.public_bytes(pem))
-    (folder / nodelogs.KEY).write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    (folder / CERTIFICATE).write_bytes(certificate.public_bytes(pem))
+    (folder / KEY).write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
     return folder
 
 

@@ -6,6 +6,7 @@ Tree of the exceptions (each part raises only these across its border):
     ├── UserError         the person who wrote the run, the configuration or the component can mend it
     └── PlatformError     the people who run the platform can mend it
         └── TransientError    trying again later may be enough
+            ├── UnknownOutcomeError  a request was sent, and nobody knows whether it was carried out
             └── UnsupportedError  an object holds what this release does not know; another release goes on with it
 
 Every error carries a `Reason` (one CamelCase word that alerts and scripts may match) and a sentence that names the
@@ -15,7 +16,7 @@ thing, what was found, what was expected and what to do.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,7 @@ __all__ = [
     "PlatformError",
     "Reason",
     "TransientError",
+    "UnknownOutcomeError",
     "UnsupportedError",
     "UserError",
     "together",
@@ -125,6 +127,8 @@ class Reason(StrEnum):
     """The object store does not keep a run's grant within the run's own prefix, and the Storage does not allow that."""
     STORAGE_UNAVAILABLE = "StorageUnavailable"
     """The object store did not answer, or answered with errors for too long."""
+    LOADER_UNAVAILABLE = "LoaderUnavailable"
+    """The loader, which reads and writes the tables of a catalog, did not answer, or is not installed."""
     STAGE_IN_FAILED = "StageInFailed"
     """Bringing the input into the pod failed."""
     STAGE_OUT_FAILED = "StageOutFailed"
@@ -140,8 +144,8 @@ class Reason(StrEnum):
 
 
 RETRIED_BEFORE_START: Final = frozenset({
-    Reason.EVICTED, Reason.NODE_LOST, Reason.NODE_REFUSED, Reason.POD_DELETED, Reason.REGISTRY_UNAVAILABLE,
-    Reason.STAGE_IN_FAILED, Reason.STORAGE_UNAVAILABLE,
+    Reason.EVICTED, Reason.LOADER_UNAVAILABLE, Reason.NODE_LOST, Reason.NODE_REFUSED, Reason.POD_DELETED,
+    Reason.REGISTRY_UNAVAILABLE, Reason.STAGE_IN_FAILED, Reason.STORAGE_UNAVAILABLE,
 })  # fmt: skip
 """What happened to an attempt, and not because of the run: tried again as long as the component has not started."""
 
@@ -164,8 +168,10 @@ class ComponentRunError(Exception):
     Attributes:
         reason: one word that scripts match.
         message: a sentence that a person understands.
+        unknown: whether what failed may have been carried out all the same.
     """
 
+    unknown: ClassVar[bool] = False
     default_reason: Final = Reason.INTERNAL
 
     def __init__(self, message: str, reason: Reason | None = None) -> None:
@@ -204,6 +210,12 @@ class PlatformError(ComponentRunError):
 
 class TransientError(PlatformError):
     """Trying again later may be enough (a store that is away, an API server that is busy)."""
+
+
+class UnknownOutcomeError(TransientError):
+    """A request was sent, and nobody knows whether it was carried out. The same request again finds out."""
+
+    unknown = True
 
 
 class UnsupportedError(TransientError):

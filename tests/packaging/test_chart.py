@@ -15,13 +15,13 @@ import pytest
 import yaml
 
 from componentrun.collector import settings as collector_settings
-from componentrun.collector.authority import Authority
 from componentrun.controller import settings as operator_settings
 from componentrun.core import leaseholder
 from componentrun.maintenance import settings as maintenance_settings
 from componentrun.nodelogs import settings as nodelogs_settings
-from componentrun.nodelogs.certificate import Certificate
 from componentrun.process import nodelogs
+from componentrun.process.authority import Authority
+from componentrun.process.certificate import CERTIFICATE, KEY, Certificate
 from e2e.cluster import builds
 from e2e.install import chart
 from tests.packaging.rights import LEASE, USED
@@ -439,10 +439,13 @@ class TestNodeLogs:
     ) -> None:
         (secret,) = of_kind(with_node, "Secret")
         assert secret["type"] == "kubernetes.io/tls"
-        assert set(secret["data"]) == {"ca.crt", nodelogs.CERTIFICATE, nodelogs.KEY}, "the authority's key is nowhere"
+        assert set(secret["data"]) == {"ca.crt", CERTIFICATE, KEY}, "the authority's key is nowhere"
         for name, data in secret["data"].items():
             (tmp_path / name).write_bytes(base64.b64decode(data))
-        server, client = Certificate(str(tmp_path)).context, Authority(str(tmp_path / "ca.crt")).context()
+        server, client = (
+            Certificate(str(tmp_path), "log server", "nodeLogs.tls").context,
+            Authority(str(tmp_path / "ca.crt")).context(),
+        )
         assert handshake(server, client, nodelogs.SERVER_NAME) == "TLSv1.3"
         with pytest.raises(ssl.SSLCertVerificationError):
             handshake(server, client, "another.componentrun.dev")
@@ -457,7 +460,7 @@ class TestNodeLogs:
         (collector,) = [
             item for item in of_kind(documents, "Deployment") if item["metadata"]["name"].endswith("-collector")
         ]
-        expected = {nodelogs.TLS_FOLDER: (server, [nodelogs.CERTIFICATE, nodelogs.KEY])}
+        expected = {nodelogs.TLS_FOLDER: (server, [CERTIFICATE, KEY])}
         folder, _, file = nodelogs.AUTHORITY_FILE.rpartition("/")
         expected[folder] = (collector, [file])
         for path, (workload, keys) in expected.items():

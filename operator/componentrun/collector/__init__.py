@@ -32,7 +32,6 @@ Modules, lowest first:
     sink        lines of one container to its run's journal
     logend      whether the last line of a log was read
     follower    one container's log, over the API
-    authority   whom the collector takes for a log server
     nodelogs    the way to the log servers of the nodes
     filefollower   one container's log, from the node's files
     ways        which of the two ways a log is read

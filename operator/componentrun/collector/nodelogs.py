@@ -7,17 +7,16 @@ that it is one, before it is shown the collector's token for this purpose, which
 from __future__ import annotations
 
 import logging
-import time
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote, urlencode
 
 import aiohttp
 
-from componentrun.collector.authority import Authority
 from componentrun.errors import PlatformError
 from componentrun.process import nodelogs
+from componentrun.process.authority import Authority
+from componentrun.process.tokenfile import TokenFile
 
 if TYPE_CHECKING:
     import ssl
@@ -35,7 +34,6 @@ _CONNECT: Final = 5.0
 _SLOW: Final = 15.0
 """Seconds without a byte behind the time that the server may wait: it is gone."""
 _BUFFER: Final = 64 * 1024
-_TOKEN_KEPT: Final = 30.0
 _QUOTED: Final = 300
 _OK: Final = 200
 _UNAUTHORIZED: Final = 401
@@ -90,7 +88,7 @@ class NodeLogs:
         self._servers: dict[str, tuple[str, str]] = {}
         """By the uid of its pod: a server's node and address."""
         self._authority = Authority(chosen.authority_file)
-        self._token, self._token_at = "", float("-inf")
+        self._token = TokenFile(chosen.token_file)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -148,7 +146,7 @@ class NodeLogs:
         limits = aiohttp.ClientTimeout(total=None, connect=_CONNECT, sock_read=wait + _SLOW)
         if self._session is None:
             raise NodeLogError("the way to the log servers is closed", "cut")
-        headers = {"Authorization": f"Bearer {self._bearer()}"}
+        headers = self._shown()
         try:
             async with self._session.get(
                 f"{url}?{query}", headers=headers, timeout=limits, ssl=self._tls(), server_hostname=nodelogs.SERVER_NAME
@@ -185,19 +183,17 @@ class NodeLogs:
             message = f"can't verify log servers without the certificates in {self._chosen.authority_file}: {told}"
             raise NodeLogError(message, "refused") from error
 
-    def _bearer(self) -> str:
-        if time.monotonic() - self._token_at > _TOKEN_KEPT:
-            try:
-                self._token = Path(self._chosen.token_file).read_text(encoding="ascii").strip()
-            except OSError as error:
-                message = f"can't read the token for the log servers, {self._chosen.token_file}: {error.strerror}"
-                raise NodeLogError(message, "refused") from error
-            self._token_at = time.monotonic()
-        return self._token
+    def _shown(self) -> dict[str, str]:
+        try:
+            return self._token.authorization()
+        except (OSError, ValueError) as error:
+            told = getattr(error, "strerror", None) or error
+            message = f"can't read the token for the log servers, {self._chosen.token_file}: {told}"
+            raise NodeLogError(message, "refused") from error
 
     async def _refusal(self, response: aiohttp.ClientResponse, node: str) -> NodeLogError:
         if response.status == _UNAUTHORIZED:
-            self._token_at = float("-inf")
+            self._token.invalidate()
         text = (await response.content.read(_QUOTED)).decode(errors="replace").strip()
         cause = "not_found" if response.status == _NOT_FOUND else "refused"
         return NodeLogError(f"the log server of node {node} answers {response.status}: {text}", cause)

@@ -13,8 +13,7 @@ Modules, in the order in which an event passes them:
     handlers          an event updates a cache and puts a key on the queue, nothing else
     caches, resync    latest known objects; a full listing recovers from missed watch events; podcache: pods by run;
                       bynamespace: objects by namespace; cachekeys: what the caches share
-    workqueue         never the same run twice at once; fairqueue, flows: namespaces and Storages in turn; workers: take
-                      keys from it
+    workqueue         never the same run twice at once; flows: whose turn it is; workers: take keys from it
     queues            admission queues of namespaces: which queued runs may start
     reconciler        observed state -> core.plan -> actions; planning: makes the plan; podreader: reads one pod by name
                       before a missing or overdue one is interpreted; runmemory: in-memory state for each run
@@ -23,6 +22,7 @@ Modules, in the order in which an event passes them:
     scopes            what is known of each Storage's store, and the Storage's status
     starting          the action StartAttempt; secretvalues, parametersfrom: Secrets and the ConfigMap that a run names;
                       policies: its network policy
+    loaderclient      requests to the loader, which reads and writes the tables of catalogs
     publishing        the action Publish; removal: deleting pods; unreadpods: finished pods kept for the collector
     statuswriter      writing a run's status; hiding: without the values that must not appear
     metrics, logs     what people see of it, besides what every process shows

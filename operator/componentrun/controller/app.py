@@ -20,7 +20,6 @@ import componentrun
 from componentrun.api.common import API_VERSION, GROUP
 from componentrun.controller.caches import Caches, Key, RunCache
 from componentrun.controller.clockwatch import ClockWatch
-from componentrun.controller.fairqueue import Flow
 from componentrun.controller.flows import Flows
 from componentrun.controller.kopfwatch import STOP_SECONDS, KopfWatch, make_registry
 from componentrun.controller.lease import Lease
@@ -40,6 +39,7 @@ from componentrun.controller.targets import make_watches
 from componentrun.controller.unreadpods import UnreadPods
 from componentrun.controller.workers import Workers
 from componentrun.controller.workqueue import WorkQueue
+from componentrun.process.fairqueue import Flow
 from componentrun.process.kube import Kube, connect
 from componentrun.process.kubeerrors import KubeError, NotFoundError, UnavailableError
 from componentrun.process.launch import listen_to_signals

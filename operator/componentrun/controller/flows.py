@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from componentrun.controller.fairqueue import Flow
+from componentrun.process.fairqueue import Flow
 
 if TYPE_CHECKING:
     from componentrun.controller.caches import Key, RunCache

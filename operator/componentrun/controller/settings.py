@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final
 
@@ -15,11 +16,12 @@ from componentrun.core.observed import Limits
 from componentrun.core.podsettings import PodSettings
 from componentrun.process.settings import DNS_LABEL, ProcessSettings, Reader, read_process, seconds, whole, words
 from componentrun.storage.settings import StoreTimeouts
+from componentrun.wire import loaderaccess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Settings", "from_environment"]
+__all__ = ["LoaderSettings", "Settings", "from_environment"]
 
 _MAX_WORKERS: Final = 512
 _MAX_RUNNING: Final = 100_000
@@ -27,10 +29,26 @@ _MAX_UPLOAD_SECONDS: Final = 24 * 3600
 _MAX_LIMIT_SECONDS: Final = 7 * 24 * 3600
 
 _MAX_STORE_SECONDS: Final = 600
+_HTTPS: Final = re.compile(r"https://[^/\s@]+/?")
 OPERATOR_TIMEOUTS: Final = StoreTimeouts(connect=3.0, response=10.0, request=60.0)
 """The operator reads and writes small objects only: a store that needs longer for one does not respond."""
 _WHOLE_REQUEST: Final = 6
 """Times the response timeout is what a whole request may take: a plan of some MiB arrives in pieces."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderSettings:
+    """How the loader is reached."""
+
+    url: str
+    """Without a path: `https://componentrun-loader.componentrun-system.svc:8443`."""
+    token_file: str = loaderaccess.TOKEN_FILE
+    authority_file: str = loaderaccess.AUTHORITY_FILE
+    """Who signs its certificate."""
+    load_seconds: float = 1800
+    """How long a load may take, with the time that it waits for its turn."""
+    answer_seconds: float = 120
+    """The same for all other requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +82,8 @@ class Settings:
     """How long to wait for an object store."""
     resync_seconds: float = 300
     """Full resync interval, to recover from missed watch events."""
+    loader: LoaderSettings | None = None
+    """What reads and writes the tables of catalogs; None: it is not installed."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -88,6 +108,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         workers=reader.read("WORKERS", whole(1, _MAX_WORKERS), 64),
         store_timeouts=_store_timeouts(reader),
         resync_seconds=reader.read("RESYNC_SECONDS", seconds(1, _MAX_LIMIT_SECONDS), 300.0),
+        loader=_loader(reader),
     )
     reader.check()
     return settings
@@ -119,6 +140,20 @@ def _store_timeouts(reader: Reader) -> StoreTimeouts:
     return StoreTimeouts(connect, response, _WHOLE_REQUEST * response)
 
 
+def _loader(reader: Reader) -> LoaderSettings | None:
+    """The loader that COMPONENTRUN_LOADER_URL names."""
+    url = reader.read("LOADER_URL", _https, "")
+    default = LoaderSettings(url)
+    chosen = LoaderSettings(
+        url,
+        token_file=reader.read("LOADER_TOKEN_FILE", str, default.token_file),
+        authority_file=reader.read("LOADER_CA_FILE", str, default.authority_file),
+        load_seconds=reader.read("LOADER_LOAD_SECONDS", seconds(1, _MAX_UPLOAD_SECONDS), default.load_seconds),
+        answer_seconds=reader.read("LOADER_ANSWER_SECONDS", seconds(1, _MAX_STORE_SECONDS), default.answer_seconds),
+    )
+    return chosen if url else None
+
+
 def _pod(reader: Reader) -> PodSettings:
     default = PodSettings()
     return PodSettings(
@@ -136,6 +171,12 @@ def _image(text: str) -> str:
     if any(character.isspace() for character in text):
         raise ValueError("an image reference such as `registry.example.com/componentrun/agent:0.1.0`")
     return text
+
+
+def _https(text: str) -> str:
+    if _HTTPS.fullmatch(text) is None:
+        raise ValueError("a URL without a path such as `https://componentrun-loader.componentrun-system.svc:8443`")
+    return text.rstrip("/")
 
 
 def _quantity(text: str) -> str:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
-from componentrun.controller.fairqueue import FairQueue, one_flow
+from componentrun.process.fairqueue import FairQueue, one_flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from componentrun.controller.fairqueue import Flow
+    from componentrun.process.fairqueue import Flow
 
 __all__ = ["Backoff", "Clock", "QueueObserver", "ShutDownError", "Timer", "WorkQueue"]
 

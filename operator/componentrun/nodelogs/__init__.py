@@ -9,8 +9,6 @@ Modules, lowest first:
     files       one log file that is held open, plain or compressed
     container   the files of one container, in their order, across rotation
     folders     which containers are read: finds them, looks after them while they are
-    guard       who may read
-    certificate what it is encrypted with
     settings, metrics
     app         the process
 """

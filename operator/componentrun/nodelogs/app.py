@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from componentrun.api import names
-from componentrun.errors import ComponentRunError, PlatformError
-from componentrun.nodelogs.certificate import Certificate
 from componentrun.nodelogs.files import NoLogError
 from componentrun.nodelogs.folders import Folders, Where
-from componentrun.nodelogs.guard import BusyError, Guard
 from componentrun.nodelogs.metrics import Metrics
 from componentrun.process import nodelogs
+from componentrun.process.certificate import Certificate
+from componentrun.process.guard import Guard
 from componentrun.process.kube import connect
 from componentrun.process.launch import listen_to_signals
 from componentrun.process.server import HealthServer
+from componentrun.process.tlsserver import TlsServer, refusal, refuse_caller, work_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,21 +50,19 @@ async def serve(chosen: Settings) -> None:
     metrics = Metrics()
     process = chosen.process
     async with await connect(metrics) as kube:
-        folders, certificate = Folders(chosen.folder, metrics), Certificate(chosen.tls_folder)
-        server = LogServer(chosen, folders, Guard(kube, chosen.reader), metrics, certificate)
+        folders, certificate = (
+            Folders(chosen.folder, metrics),
+            Certificate(chosen.tls_folder, "log server", "nodeLogs.tls"),
+        )
+        guard = Guard(kube, (chosen.reader,), nodelogs.AUDIENCE)
+        server = LogServer(chosen, folders, guard, metrics, certificate)
         health = HealthServer(process.host, process.port, folders.unready, metrics.render)
         await health.start()
         await server.start()
-        tending = {asyncio.create_task(folders.tend()), asyncio.create_task(certificate.tend())}
-        ended = asyncio.create_task(told_to_end.wait())
         log.info("serving the logs of runs below %s to %s", chosen.folder, chosen.reader)
         try:
-            done, _ = await asyncio.wait({*tending, ended}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                await task
+            await work_until(told_to_end, (folders.tend(), certificate.tend()))
         finally:
-            for task in (*tending, ended):
-                task.cancel()
             await server.stop()
             await health.stop()
             folders.close()
@@ -84,13 +82,12 @@ class LogServer:
         self, chosen: Settings, folders: Folders, guard: Guard, metrics: Metrics, certificate: Certificate
     ) -> None:
         """Nothing is listened on yet."""
-        self._certificate = certificate
         self._chosen, self._folders, self._guard, self._metrics = chosen, folders, guard, metrics
         application = web.Application()
         application.add_routes([web.get(nodelogs.PATH, self._answer)])
         # A reader that goes away ends its request: it must not be waited for, nor count as one that waits.
-        self._runner = web.AppRunner(
-            application, access_log=None, handler_cancellation=True, shutdown_timeout=_LAST_ANSWERS
+        self._server = TlsServer(
+            application, certificate, chosen.process.host, chosen.port, variable="NODELOGS_PORT", last=_LAST_ANSWERS
         )
 
     async def start(self) -> None:
@@ -99,24 +96,16 @@ class LogServer:
         Raises:
             PlatformError: the port can't be listened on.
         """
-        host, port = self._chosen.process.host, self._chosen.port
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, host, port, ssl_context=self._certificate.context).start()
-        except OSError as error:
-            raise PlatformError(
-                f"can't serve logs on {host}:{port}: {error.strerror or error}; "
-                "set COMPONENTRUN_NODELOGS_PORT to a free port"
-            ) from error
+        await self._server.start()
 
     @property
     def port(self) -> int:
         """Where it listens; of use where it was told to find a free port (0)."""
-        return int(self._runner.addresses[0][1])
+        return self._server.port
 
     async def stop(self) -> None:
         """Stop listening."""
-        await self._runner.cleanup()
+        await self._server.stop()
 
     async def _answer(self, request: web.Request) -> web.Response:
         response = await self._judge(request)
@@ -125,44 +114,34 @@ class LogServer:
 
     async def _judge(self, request: web.Request) -> web.Response:
         """Look at who asks, and for what."""
-        return await self._refuse_reader(request) or await self._refuse_or_read(request)
-
-    async def _refuse_reader(self, request: web.Request) -> web.Response | None:
-        try:
-            if not await self._guard.admits(request.headers.get("Authorization", "")):
-                return _refusal(401, f"show a token of {self._chosen.reader} for the audience {nodelogs.AUDIENCE}")
-        except BusyError as error:
-            return _refusal(429, error.message)
-        except ComponentRunError as error:
-            log.warning("can't say who asks for a log: %s", error.message)
-            return _refusal(503, "the API server can't say whose token this is; try again")
-        return None
+        expected = f"a token of {self._chosen.reader} for the audience {nodelogs.AUDIENCE}"
+        return await refuse_caller(self._guard, request, expected) or await self._refuse_or_read(request)
 
     async def _refuse_or_read(self, request: web.Request) -> web.Response:
         where = Where(**request.match_info)
         wrong = where.wrong()
         if wrong:
-            return _refusal(400, f"the {wrong} is none that Kubernetes could have given")
+            return refusal(400, f"the {wrong} is none that Kubernetes could have given")
         namespaces = self._chosen.process.namespaces
         if where.container not in names.CONTAINERS or (namespaces and where.namespace not in namespaces):
-            return _refusal(403, f"only containers of runs are served ({', '.join(names.CONTAINERS)})")
+            return refusal(403, f"only containers of runs are served ({', '.join(names.CONTAINERS)})")
         try:
             place, wait = _place(request.query), _wait(request.query)
         except ValueError as error:
-            return _refusal(400, str(error))
+            return refusal(400, str(error))
         return await self._read(where, place, wait)
 
     async def _read(self, where: Where, place: tuple[str, int], wait: float) -> web.Response:
         try:
             found = await self._folders.answer(where, place, wait)
         except FileNotFoundError:
-            return _refusal(404, "the node has no such log (any more)")
+            return refusal(404, "the node has no such log (any more)")
         except PermissionError as error:
             log.error("%s: %s; see `nodeLogs.runAsUser` of the chart", "/".join(where), error)  # noqa: TRY400 - where it was opened says nothing
-            return _refusal(500, f"the log server may not read the file: {error.strerror}")
+            return refusal(500, f"the log server may not read the file: {error.strerror}")
         except (OSError, NoLogError) as error:
             log.warning("%s: %s", "/".join(where), error)
-            return _refusal(500, f"the log can't be read: {error}")
+            return refusal(500, f"the log can't be read: {error}")
         self._metrics.bytes.inc(len(found.data))
         headers = {nodelogs.FILE: found.file, nodelogs.OFFSET: str(found.offset), nodelogs.LATER: str(found.later)}
         if found.missing is not None:
@@ -191,7 +170,3 @@ def _wait(query: Mapping[str, str]) -> float:
     if not 0 <= wait <= nodelogs.LONGEST_WAIT:
         raise ValueError(f"wait is {text[:_QUOTED]!r}; expected seconds from 0 to {nodelogs.LONGEST_WAIT:.0f}")
     return wait
-
-
-def _refusal(status: int, why: str) -> web.Response:
-    return web.Response(status=status, text=f"{why}\n")

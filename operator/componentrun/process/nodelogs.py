@@ -18,10 +18,8 @@ __all__ = [
     "ANSWER_BYTES",
     "AUDIENCE",
     "AUTHORITY_FILE",
-    "CERTIFICATE",
     "FILE",
     "FILE_ID",
-    "KEY",
     "LATER",
     "LONGEST_WAIT",
     "MISSING",
@@ -49,8 +47,6 @@ SERVER_NAME: Final = "node-logs.componentrun.dev"
 """Whom the certificate of a log server is made out to. Not an address: their pods come and go, and all are the same."""
 TLS_FOLDER: Final = "/var/run/secrets/componentrun.dev/nodelogs-tls"
 """Where a log server has its certificate and key."""
-CERTIFICATE: Final = "tls.crt"
-KEY: Final = "tls.key"
 AUTHORITY_FILE: Final = "/var/run/secrets/componentrun.dev/nodelogs-ca/ca.crt"
 """Where the collector has the certificates of whoever signs those of log servers."""
 

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from componentrun.controller.caches import Caches, Key
-from componentrun.controller.fairqueue import Flow
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.storegate import StoreDownError, StoreGate
 from componentrun.controller.storeid import StoreId
@@ -22,6 +21,7 @@ from componentrun.controller.workers import Workers
 from componentrun.controller.workqueue import Backoff, WorkQueue
 from componentrun.core.breaker import BreakerSettings
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
+from componentrun.process.fairqueue import Flow
 from componentrun.storage.failures import NoAnswerError
 from tests.unit.controller import virtualtime
 from tests.unit.core.make import make_run

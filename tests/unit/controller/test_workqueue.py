@@ -13,8 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from componentrun.controller.fairqueue import Flow
 from componentrun.controller.workqueue import Backoff, ShutDownError, WorkQueue
+from componentrun.process.fairqueue import Flow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from componentrun.collector.nodelogs import NodeLogs
 from componentrun.collector.settings import NodeLogSettings
 from componentrun.nodelogs.app import LogServer
-from componentrun.nodelogs.certificate import Certificate
 from componentrun.nodelogs.folders import Folders
-from componentrun.nodelogs.guard import Guard
 from componentrun.nodelogs.metrics import Metrics
 from componentrun.nodelogs.settings import Settings
+from componentrun.process.certificate import Certificate
+from componentrun.process.guard import Guard
 from componentrun.process.nodelogs import AUDIENCE
 from componentrun.process.settings import ProcessSettings
 from e2e.tenant.certificates import make_certificate
@@ -121,8 +121,8 @@ async def serving(
     folders = Folders(str(root), metrics)
     any_kube: Any = kube
     certificates = certificates or a_certificate()
-    certificate = Certificate(str(certificates))
-    server = LogServer(chosen, folders, Guard(any_kube, READER), metrics, certificate)
+    certificate = Certificate(str(certificates), "log server", "nodeLogs.tls")
+    server = LogServer(chosen, folders, Guard(any_kube, {READER}, AUDIENCE), metrics, certificate)
     await server.start()
     tending = asyncio.create_task(folders.tend())
     try:
@@ -156,7 +156,7 @@ class Gate:
         self.reviewer.tokens |= tokens
         self.now = 1000.0
         kube: Any = self.reviewer
-        self.guard = Guard(kube, READER, lambda: self.now)
+        self.guard = Guard(kube, {READER}, AUDIENCE, lambda: self.now)
 
     async def admits(self, shown: str = SHOWN) -> bool:
         return await self.guard.admits(shown)

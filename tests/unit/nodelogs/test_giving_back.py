@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.nodelogs import guard as module
 from componentrun.nodelogs.files import NoLogError
 from componentrun.nodelogs.folders import Folders, Where
 from componentrun.nodelogs.metrics import Metrics
+from componentrun.process import guard as module
 from tests.unit.nodelogs.runtime import Runtime
 from tests.unit.nodelogs.serving import SHOWN, WHERE, Gate
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from componentrun.nodelogs import guard as module
-from componentrun.nodelogs.guard import BusyError
+from componentrun.process import guard as module
+from componentrun.process.guard import BusyError
 from componentrun.process.kubeerrors import UnavailableError
 from componentrun.process.nodelogs import AUDIENCE
 from tests.unit.nodelogs.serving import READER, TOKEN, Gate, granted

@@ -15,8 +15,8 @@ import pytest
 from componentrun.collector.nodelogs import NodeLogError, NodeLogs
 from componentrun.collector.settings import NodeLogSettings
 from componentrun.errors import PlatformError
-from componentrun.nodelogs.certificate import Certificate
 from componentrun.process import nodelogs
+from componentrun.process.certificate import CERTIFICATE, KEY, Certificate
 from e2e.tenant.certificates import make_certificate
 from tests.unit.nodelogs.serving import NODE, TOKEN, WHERE, serving, the_way
 
@@ -80,7 +80,7 @@ async def impostor(certificates: Path | None) -> AsyncIterator[Listener]:
         writer.write(head.encode())
         writer.close()
 
-    context = None if certificates is None else Certificate(str(certificates)).context
+    context = None if certificates is None else Certificate(str(certificates), "log server", "nodeLogs.tls").context
     server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
     listener.port = server.sockets[0].getsockname()[1]
     yield listener
@@ -162,7 +162,7 @@ async def test_a_certificate_that_is_renewed_is_used_without_a_restart(tmp_path:
             assert SECRET in await read(old)
 
 
-@pytest.mark.parametrize("wrong", [nodelogs.KEY, nodelogs.CERTIFICATE])
+@pytest.mark.parametrize("wrong", [KEY, CERTIFICATE])
 async def test_files_that_do_not_fit_leave_the_certificate_before(tmp_path: Path, wrong: str) -> None:
     folder = make_certificate(tmp_path / "tls")
     async with serving(tmp_path / "pods", certificates=folder) as served, the_way(served, tmp_path) as nodes:
@@ -176,7 +176,7 @@ async def test_files_that_do_not_fit_leave_the_certificate_before(tmp_path: Path
 
 def test_without_a_certificate_nothing_is_served(tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match=r"nodeLogs\.tls"):
-        Certificate(str(tmp_path))
+        Certificate(str(tmp_path), "log server", "nodeLogs.tls")
 
 
 @pytest.mark.parametrize("content", [None, b"no certificate", b"", b"\n"])

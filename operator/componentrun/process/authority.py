@@ -1,4 +1,4 @@
-"""TLS context that accepts log servers with a certificate of the chart's authority; reloads when the file changes."""
+"""TLS context that accepts servers with a certificate of the chart's authority; reloads when the file changes."""
 
 from __future__ import annotations
 

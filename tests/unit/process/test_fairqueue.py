@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from componentrun.controller.caches import Caches, Key
-from componentrun.controller.fairqueue import FairQueue, Flow
 from componentrun.controller.flows import Flows
+from componentrun.process.fairqueue import FairQueue, Flow
 
 
 def flow_of(key: str) -> Flow:

@@ -1,7 +1,7 @@
-"""Who may read logs: whoever shows a token of the collector that was made for this purpose.
+"""Who may ask a server: some service accounts, by tokens that were made for this purpose.
 
 The API server says whose token it is (TokenReview). What it said holds for a minute. Strangers ask in a line of their
-own and a short one, so that many of them neither burden the API server nor delay the collector.
+own and a short one, so that many of them neither burden the API server nor delay those who may ask.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from componentrun.errors import TransientError
-from componentrun.process.nodelogs import AUDIENCE
 from componentrun.process.resources import TOKEN_REVIEWS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from componentrun.process.kube import Kube
 
@@ -35,18 +34,20 @@ class BusyError(TransientError):
 
 
 class Guard:
-    """Knows one reader by its tokens."""
+    """Knows some users by their tokens."""
 
-    def __init__(self, kube: Kube, reader: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Let in whoever shows a token of this user."""
-        self._kube, self._reader, self._clock = kube, reader, clock
+    def __init__(
+        self, kube: Kube, users: Collection[str], audience: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Let in whoever shows a token of one of these users for this audience."""
+        self._kube, self._users, self._audience, self._clock = kube, frozenset(users), audience, clock
         self._known: OrderedDict[bytes, tuple[bool, float]] = OrderedDict()
-        """Digest of a token: whether it is the reader's, and when that was asked."""
+        """Digest of a token: whether it is one of the users', and when that was asked."""
         self._renewals, self._strangers = asyncio.Lock(), asyncio.Lock()
         self._waiting = 0
 
     async def admits(self, authorization: str) -> bool:
-        """Whether this header shows a token of the reader.
+        """Whether this header shows a token of one of the users.
 
         Raises:
             BusyError: see there.
@@ -79,8 +80,8 @@ class Guard:
         self._known[digest] = (said, self._clock())
         self._known.move_to_end(digest)
         while len(self._known) > _MOST_KNOWN:
-            # The reader's go last: without them it would stand in the strangers' line.
-            strangers = (known for known, (is_readers, _) in self._known.items() if not is_readers)
+            # The users' go last: without them they would stand in the strangers' line.
+            strangers = (known for known, (is_users, _) in self._known.items() if not is_users)
             del self._known[next(strangers, next(iter(self._known)))]
         return said
 
@@ -92,12 +93,12 @@ class Guard:
         body = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenReview",
-            "spec": {"token": token, "audiences": [AUDIENCE]},
+            "spec": {"token": token, "audiences": [self._audience]},
         }
         review = await self._kube.request("POST", TOKEN_REVIEWS.path(None), body=body)
         status = review.get("status") or {}
         return (
             bool(status.get("authenticated"))
-            and AUDIENCE in (status.get("audiences") or ())
-            and (status.get("user") or {}).get("username") == self._reader
+            and self._audience in (status.get("audiences") or ())
+            and (status.get("user") or {}).get("username") in self._users
         )

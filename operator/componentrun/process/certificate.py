@@ -1,4 +1,4 @@
-"""TLS certificate of the log server. It is reloaded when its files change, for new connections."""
+"""TLS certificate of a server. It is reloaded when its files change, for new connections."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from componentrun.errors import PlatformError
-from componentrun.process import nodelogs
 
-__all__ = ["Certificate"]
+__all__ = ["CERTIFICATE", "KEY", "Certificate"]
 
 log = logging.getLogger(__name__)
 
+CERTIFICATE: Final = "tls.crt"
+KEY: Final = "tls.key"
 _LOOK_EVERY: Final = 30.0
 
 
@@ -26,13 +27,18 @@ class Certificate:
         context: the TLS context of the server.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, server: str, value: str) -> None:
         """Read the files.
+
+        Args:
+            folder: where they are.
+            server: whose certificate it is, for messages: `log server`.
+            value: the chart's value that says where it comes from.
 
         Raises:
             PlatformError: there is no certificate, or the key does not match it.
         """
-        self._folder = Path(folder)
+        self._folder, self._server, self._value = Path(folder), server, value
         self._loaded = b""
         self.context = _empty_context()
         # Both sides are of the same release.
@@ -45,7 +51,7 @@ class Certificate:
         Raises:
             PlatformError: there is no certificate, or the key does not match it.
         """
-        files = self._folder / nodelogs.CERTIFICATE, self._folder / nodelogs.KEY
+        files = self._folder / CERTIFICATE, self._folder / KEY
         try:
             found = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).digest()
             if found == self._loaded:
@@ -55,8 +61,8 @@ class Certificate:
             self.context.load_cert_chain(*files)
         except (OSError, ssl.SSLError) as error:
             raise PlatformError(
-                f"can't serve logs without a certificate: {self._folder} should have {nodelogs.CERTIFICATE} and the "
-                f"key of it, {nodelogs.KEY}, in PEM: {error.strerror or error}; see `nodeLogs.tls` of the chart"
+                f"the {self._server} can't serve without a certificate: {self._folder} should have {CERTIFICATE} and "
+                f"the key of it, {KEY}, in PEM: {error.strerror or error}; see `{self._value}` of the chart"
             ) from error
         self._loaded = found
         return True
@@ -67,7 +73,7 @@ class Certificate:
             await asyncio.sleep(_LOOK_EVERY)
             try:
                 if self.load():
-                    log.info("serving logs with another certificate from now on")
+                    log.info("serving with another certificate from now on")
             except PlatformError as error:
                 log.error("still serving with the certificate before: %s", error.message)  # noqa: TRY400 - told in a sentence
 

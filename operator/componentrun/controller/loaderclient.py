@@ -1,0 +1,213 @@
+"""The operator's way to the loader: requests of `componentrun.wire.loader` over TLS, and what their failures mean.
+
+    not sent: not configured, refused, no connection, no trust, 4xx and 503   PlatformError or TransientError
+    sent, and no answer that can be read                                      UnknownOutcomeError
+    answered with a `Failure`                              by its kind, or UnknownOutcomeError if its outcome is unknown
+
+Only an error whose `unknown` is True may have changed something. Each request has a connection of its own, so that the
+loader's Service spreads requests over its pods, and none is sent into a connection that its other end is closing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, NoReturn, Self, TypeVar
+
+import aiohttp
+
+from componentrun.documents import from_json, to_json
+from componentrun.errors import (
+    ComponentRunError,
+    PlatformError,
+    Reason,
+    TransientError,
+    UnknownOutcomeError,
+    UserError,
+)
+from componentrun.process.authority import Authority
+from componentrun.process.connections import lively_socket
+from componentrun.process.tokenfile import TokenFile
+from componentrun.wire import loaderaccess
+from componentrun.wire.loader import (
+    FENCE_PATH,
+    LOAD_PATH,
+    PLAN_PATH,
+    FenceAnswer,
+    FenceRequest,
+    LoadAnswer,
+    LoadRequest,
+    PlanAnswer,
+    PlanRequest,
+)
+
+if TYPE_CHECKING:
+    from componentrun.controller.settings import LoaderSettings
+    from componentrun.wire.loader import Failure
+
+__all__ = ["LoaderClient"]
+
+Answer = TypeVar("Answer", LoadAnswer, FenceAnswer, PlanAnswer)
+
+_CONNECT_SECONDS: Final = 5.0
+_OK: Final = 200
+_UNAUTHORIZED: Final = 401
+_TRY_LATER: Final = frozenset({429, 503})
+_QUOTED: Final = 300
+_IN_THREAD_BYTES: Final = 2**20
+"""Longer documents are written and read in a thread, so that they don't hold up the event loop."""
+_KINDS: Final[dict[str, type[ComponentRunError]]] = {
+    "user": UserError,
+    "platform": PlatformError,
+    "transient": TransientError,
+}
+
+
+class LoaderClient:
+    """The loader, as the operator sees it. Every method can be called again after any error."""
+
+    def __init__(self, chosen: LoaderSettings | None) -> None:
+        """None: no loader is installed."""
+        self._chosen = chosen
+        self._session: aiohttp.ClientSession | None = None
+        if chosen is not None:
+            self._authority = Authority(chosen.authority_file)
+            self._token = TokenFile(chosen.token_file)
+
+    async def __aenter__(self) -> Self:
+        """Prepare; connections are opened by requests."""
+        connector = aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=lively_socket)
+        # No proxy: the loader is a Service of the cluster.
+        self._session = aiohttp.ClientSession(connector=connector)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def load(self, request: LoadRequest, storage: str) -> LoadAnswer:
+        """Publish an attempt's tables.
+
+        Args:
+            request: what is to be published.
+            storage: `<namespace>/<name>` of the Storage.
+
+        Raises:
+            UserError: the tables can't become what the run asks for.
+            PlatformError: no loader is installed, or it, the catalog or the store refused.
+            TransientError: something does not respond.
+            UnknownOutcomeError: the tables may be published; ask again.
+        """
+        return await self._ask(LOAD_PATH, request, LoadAnswer, storage)
+
+    async def fence(self, request: FenceRequest, storage: str) -> FenceAnswer:
+        """Have it that an attempt is never published any more.
+
+        Raises:
+            PlatformError, TransientError, UnknownOutcomeError: that is not certain (yet); as `load`.
+        """
+        return await self._ask(FENCE_PATH, request, FenceAnswer, storage)
+
+    async def plan(self, request: PlanRequest, storage: str) -> PlanAnswer:
+        """Which files hold the rows of tables, as of one moment.
+
+        Raises:
+            UserError, PlatformError, TransientError: as `load`. Nothing is changed in any case.
+        """
+        return await self._ask(PLAN_PATH, request, PlanAnswer, storage)
+
+    async def _ask(
+        self, path: str, request: LoadRequest | FenceRequest | PlanRequest, kind: type[Answer], storage: str
+    ) -> Answer:
+        if self._chosen is None or self._session is None:
+            raise PlatformError(
+                f"Storage `{storage}` keeps its tables in a catalog, and no loader is installed that reads and writes "
+                "these. Install the chart with `loader.enabled=true`",
+                Reason.LOADER_UNAVAILABLE,
+            )
+        body = (await asyncio.to_thread(to_json, request)).encode()
+        if len(body) > loaderaccess.BODY_BYTES:
+            raise PlatformError(
+                f"what the loader is asked for has {len(body)} bytes; expected at most {loaderaccess.BODY_BYTES}. "
+                "Have the run write fewer slices or tables",
+                Reason.PUBLISH_FAILED,
+            )
+        data = await self._send(path, body, storage, changes=kind is not PlanAnswer)
+        try:
+            answer = await _read(kind, data)
+        except ValueError as error:
+            raise _lost(f"the loader's answer can't be read: {error}", changes=kind is not PlanAnswer) from error
+        if answer.failure is not None:
+            _raise(answer.failure)
+        return answer
+
+    async def _send(self, path: str, body: bytes, storage: str, *, changes: bool) -> bytes:
+        assert self._chosen is not None  # noqa: S101 - looked at by the caller
+        assert self._session is not None  # noqa: S101 - likewise
+        url = self._chosen.url + path
+        total = self._chosen.load_seconds if path == LOAD_PATH else self._chosen.answer_seconds
+        limits = aiohttp.ClientTimeout(total=total, sock_connect=_CONNECT_SECONDS)
+        try:
+            headers = self._token.authorization() | {loaderaccess.STORAGE: storage}
+            tls = self._authority.context()
+        except (OSError, ValueError) as error:
+            raise PlatformError(
+                "can't ask the loader without a token and the certificates of its authority "
+                f"({self._chosen.token_file}, {self._chosen.authority_file}): "
+                f"{getattr(error, 'strerror', None) or error}",
+                Reason.LOADER_UNAVAILABLE,
+            ) from error
+        try:
+            async with self._session.post(
+                url, data=body, headers=headers, timeout=limits, ssl=tls, server_hostname=loaderaccess.SERVER_NAME,
+                allow_redirects=False,
+            ) as response:  # fmt: skip
+                if response.status != _OK:
+                    await self._refused(response, changes=changes)
+                return await response.read()
+        except aiohttp.ClientConnectorCertificateError as error:
+            self._authority.invalidate()
+            raise TransientError(
+                f"what answers at {self._chosen.url} is no loader: its certificate is not valid: "
+                f"{error.certificate_error}",
+                Reason.LOADER_UNAVAILABLE,
+            ) from error
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise TransientError(
+                f"can't connect to the loader at {self._chosen.url}: {error}. Look at the pods of Deployment `loader`",
+                Reason.LOADER_UNAVAILABLE,
+            ) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            told = f"the loader at {self._chosen.url} did not answer: {type(error).__name__}"
+            raise _lost(told, changes=changes) from error
+
+    async def _refused(self, response: aiohttp.ClientResponse, *, changes: bool) -> NoReturn:
+        text = (await response.content.read(_QUOTED)).decode(errors="replace").strip()
+        told = f"the loader answers {response.status}: {text}"
+        if response.status == _UNAUTHORIZED:
+            self._token.invalidate()
+        if response.status not in loaderaccess.NOTHING_DONE:
+            raise _lost(told, changes=changes)
+        kind = TransientError if response.status in _TRY_LATER else PlatformError
+        raise kind(told, Reason.LOADER_UNAVAILABLE)
+
+
+def _lost(told: str, *, changes: bool) -> TransientError:
+    """A request was sent, and what became of it was not answered."""
+    return (UnknownOutcomeError if changes else TransientError)(told, Reason.LOADER_UNAVAILABLE)
+
+
+async def _read(kind: type[Answer], data: bytes) -> Answer:
+    if len(data) < _IN_THREAD_BYTES:
+        return from_json(kind, data)
+    return await asyncio.to_thread(from_json, kind, data)
+
+
+def _raise(failure: Failure) -> NoReturn:
+    """Raise the error that the loader describes."""
+    known = failure.reason in Reason.__members__.values()
+    reason = Reason(failure.reason) if known else Reason.INTERNAL
+    if failure.unknown:
+        raise UnknownOutcomeError(failure.message, reason)
+    # A loader of another release may know further kinds.
+    raise _KINDS.get(failure.kind, PlatformError)(failure.message, reason)
