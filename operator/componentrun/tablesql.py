@@ -27,6 +27,7 @@ __all__ = [
     "ORDERED",
     "check_where",
     "columns_of",
+    "condition_of",
     "copy_statement",
     "keep_statement",
     "microseconds",
@@ -153,7 +154,7 @@ def select_of(mapping: Mapping, rows: str, chosen: Sequence[str]) -> str:
     """
     conditions = _conditions(mapping)
     if mapping.where is not None:
-        conditions.append(_condition(mapping.where, mapping.columns or ()))
+        conditions.append(condition_of(mapping.where, mapping.columns or ()))
     query = f"SELECT {', '.join(chosen)} FROM {_source(mapping, rows)}"  # noqa: S608 - made here
     if conditions:
         query += f" WHERE {' AND '.join(conditions)}"
@@ -208,11 +209,11 @@ def _conditions(mapping: Mapping) -> list[str]:
 def _not_deleted(number: int, step: Step, columns: Sequence[str]) -> str:
     if step.delete is None:
         return "true"
-    return f"NOT (step < {number} AND {_condition(step.delete, columns)})"
+    return f"NOT (step < {number} AND {condition_of(step.delete, columns)})"
 
 
-def _condition(where: Where, columns: Sequence[str]) -> str:
-    """True or false for every row, never unknown."""
+def condition_of(where: Where, columns: Sequence[str]) -> str:
+    """A condition on rows of `c0`, `c1`, ...: true or false for every row, never unknown."""
     value = f"c{columns.index(where.column)}"
     if where.operator in ORDERED:
         compare = _compare_times if where.type == "timestamp" else _compare_numbers
