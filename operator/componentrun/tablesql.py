@@ -30,6 +30,7 @@ __all__ = [
     "condition_of",
     "copy_statement",
     "keep_statement",
+    "microseconds",
     "origins_statements",
     "quoted",
     "rows_of",
@@ -65,7 +66,7 @@ def check_where(where: Where) -> None:
     if len(where.values) != 1:
         raise ValueError(f"`{where.operator}` takes one value; found {len(where.values)}")
     if where.type == "timestamp":
-        _microseconds(where.values[0])
+        microseconds(where.values[0])
     elif where.type != "number":
         raise ValueError(f"`{where.operator}` compares a number or a timestamp, not a {where.type}")
     elif not re.fullmatch(_NUMBER, where.values[0]):
@@ -233,10 +234,15 @@ def _compare_numbers(value: str, sign: str, wanted: str) -> str:
 
 
 def _compare_times(value: str, sign: str, wanted: str) -> str:
-    return f"epoch_us(TRY_CAST({value} AS TIMESTAMPTZ)) {sign} {_microseconds(wanted)}"
+    return f"epoch_us(TRY_CAST({value} AS TIMESTAMPTZ)) {sign} {microseconds(wanted)}"
 
 
-def _microseconds(text: str) -> int:
+def microseconds(text: str) -> int:
+    """A point in time as microseconds since 1970; without an offset it is UTC.
+
+    Raises:
+        ValueError: the text is no time.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

@@ -1,10 +1,10 @@
-<<<<<<< HEAD
-"""Tables of an Apache Iceberg catalog: what they are called, and how they change.
+"""The loader: reads and writes the tables of Iceberg catalogs, for the operator, maintenance and the command line.
 
-What comes in: `CatalogSettings`, and what attempts have staged in the bucket. What goes out: commits to the catalog.
-Done elsewhere: deciding when a run is published (`componentrun.core`), the bucket itself (`componentrun.storage`).
+What comes in: requests (`componentrun.wire.loader`) with the keys of a Storage. What goes out: transactions of the
+catalog, and plans that say which files hold a table's rows. Done elsewhere: deciding when a run is published
+(`componentrun.core`), signing what a plan names, the bucket itself (`componentrun.storage`).
 
-Modules, lowest first:
+Modules of tables, lowest first:
 
     names         table ids to namespaces and names in the catalog, and back
     properties    what table properties and snapshot summaries say in our name
@@ -18,21 +18,15 @@ Modules, lowest first:
     rows          DuckDB: the rows that come, and the positions of rows that go
     load          publishing: one commit for all tables of a run, once
 
-Only errors of `componentrun.errors` (and subclasses of them) leave this package. No other package imports PyIceberg.
-=======
-"""The loader: reads and writes the tables of Iceberg catalogs, for the operator and for maintenance.
-
-What comes in: requests (`componentrun.wire.loader`) with the keys of a Storage. What goes out: transactions of the
-catalog, and plans that say which files hold a table's rows. Done elsewhere: deciding when a run is published
-(`componentrun.core`), signing what a plan names, the bucket itself (`componentrun.storage`).
-
 Modules of the process, lowest first:
 
-    engine        what is done with a request; the rest of the package implements it
+    engine        what is done with a request
+    tables        does it
     slots         how many requests are carried out at a time, and whose turn it is
     settings, metrics
     carrying      carries out one request: from its body to its answer
     server        who may ask, over HTTP
     app           the process
->>>>>>> loaderserver
+
+Only errors of `componentrun.errors` (and subclasses of them) leave this package. No other package imports PyIceberg.
 """
