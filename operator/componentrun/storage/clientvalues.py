@@ -15,8 +15,6 @@ __all__ = ["has_control_character", "is_base_url", "is_region", "is_service_url"
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+")
 _NUMBER: Final = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
 """A host whose last part is a number is read as an address."""
-_REFUSED: Final = re.compile(r"[ ?#]|://[^/]*@")
-"""Blanks, a query, a fragment, a user."""
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
 
 _REGION: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
@@ -32,7 +30,8 @@ def is_service_url(url: str) -> bool:
 def is_base_url(url: str) -> bool:
     """Whether the URL is `https://host[:port][/path]`: no user, query or fragment."""
     parts = _plain(url)
-    return parts is not None and _PATH.fullmatch(parts.path) is not None
+    # Splitting leaves out line breaks and an empty query; clients send the URL as it is.
+    return parts is not None and _PATH.fullmatch(parts.path) is not None and url == parts.geturl()
 
 
 def is_region(region: str) -> bool:
@@ -55,14 +54,20 @@ def plain_pem(bundle: str | None) -> str | None:
 
 def _plain(url: str) -> SplitResult | None:
     """The parts of a URL without user, query and fragment; None if it has another form."""
-    if not url.isascii() or not url.isprintable() or _REFUSED.search(url):
-        return None
     try:
         parts = urlsplit(url)
         known = parts.port is None or parts.port > 0
     except ValueError:  # brackets without an address in them, a port that is none
         return None
-    return parts if known and parts.scheme in {"http", "https"} and _is_host(parts.hostname or "") else None
+    plain = (
+        known
+        and parts.scheme in {"http", "https"}
+        and _is_host(parts.hostname or "")
+        and "@" not in parts.netloc
+        and not parts.query
+        and not parts.fragment
+    )
+    return parts if plain else None
 
 
 def _is_host(host: str) -> bool:
