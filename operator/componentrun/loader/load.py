@@ -76,7 +76,12 @@ class _Looked:
 
 
 def load(
-    catalog: Catalog, request: LoadRequest, scratch: str, *, clock: Callable[[], float] = time.time
+    catalog: Catalog,
+    request: LoadRequest,
+    scratch: str,
+    *,
+    clock: Callable[[], float] = time.time,
+    on_conflict: Callable[[], None] = lambda: None,
 ) -> tuple[int, list[LoadedTable]]:
     """Publish what an attempt uploaded. May be called again with the same request at any time, by anybody.
 
@@ -85,6 +90,7 @@ def load(
         request: what to load.
         scratch: a folder for files; they are deleted at the end.
         clock: seconds since 1970.
+        on_conflict: called each time somebody else was faster.
 
     Returns:
         The attempt that is published, and its tables.
@@ -109,6 +115,7 @@ def load(
             try:
                 work.commit(looked, int(clock() * 1_000_000))
             except ConflictError as error:
+                on_conflict()
                 log.info("run %s is loaded again: %s", request.run, error.message)
             except CommitUnknownError as error:
                 log.warning("run %s: %s", request.run, error.message)
