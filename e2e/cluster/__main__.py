@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from e2e.cluster import builds, connection, images, own, store, stranger
+from e2e.cluster import builds, connection, images, lake, own, store, stranger
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import say
 
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "env": _env,
         "build": _build,
         "store": _store,
+        "lake": _lake,
         "push": _push,
         "stop": _stop,
         "start": _start,
@@ -42,12 +43,13 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     up = verbs.add_parser("up", help="bring the cluster up, or repair it")
     up.add_argument("--pod-pids-limit", type=int, help="processes that one pod may have (kept until the next time)")
-    verbs.add_parser("down", help="take the cluster and the store down, leaving nothing but logs and builds")
+    verbs.add_parser("down", help="take the cluster and its stores down, leaving nothing but logs and builds")
     verbs.add_parser("status", help="how each part is; exits 1 if one is not well")
     verbs.add_parser("env", help='for a shell: eval "$(python -m e2e.cluster env)"')
     build = verbs.add_parser("build", help="build tools that are not built yet, and print where they are")
     build.add_argument("tools", nargs="*", default=list(builds.STANDARD), metavar="TOOL", help=", ".join(builds.TOOLS))
     verbs.add_parser("store", help="start only the object store, and print its URL")
+    verbs.add_parser("lake", help="start only SeaweedFS, and print the URLs of its S3 API and its Iceberg catalog")
     push = verbs.add_parser("push", help="bring an image onto the cluster, and print its name for a pod")
     push.add_argument("archive", type=Path, help="an OCI archive with one image")
     push.add_argument("name", help="repository:tag, without a registry")
@@ -63,6 +65,9 @@ def _up(chosen: argparse.Namespace) -> int:
     print(f"kubeconfig  {found.kubeconfig}")
     print(f"images      {found.registry or found.image_load_command}")
     print(f"store       {found.store_endpoint}, bucket {found.store_bucket}")
+    if found.lake_endpoint:
+        print(f"lake        {found.lake_endpoint}, bucket {found.lake_bucket}")
+        print(f"catalog     {found.catalog_uri}, warehouse {found.catalog_warehouse}")
     print(f"logs        {found.logs}")
     return 0
 
@@ -97,6 +102,13 @@ def _build(chosen: argparse.Namespace) -> int:
 
 def _store(_: argparse.Namespace) -> int:
     print(store.up().endpoint)
+    return 0
+
+
+def _lake(_: argparse.Namespace) -> int:
+    found = lake.up()
+    print(f"s3       {found.endpoint}, bucket {found.bucket}")
+    print(f"catalog  {found.catalog_uri}, warehouse {found.catalog_warehouse}")
     return 0
 
 

@@ -10,6 +10,7 @@ from e2e.cluster import (
     commands,
     connection,
     dns,
+    lake,
     layout,
     machine,
     parts,
@@ -34,6 +35,7 @@ def up(pod_pids_limit: int | None = None) -> connection.Connection:
     """Bring the cluster up, or see that it is; parts that are dead, sick or changed are started again."""
     with paths.lock("cluster"):
         preflight.check()
+        known_lake = lake.up()
         builds.build()
         known_store = store.up()
         machine.remember()
@@ -46,25 +48,26 @@ def up(pod_pids_limit: int | None = None) -> connection.Connection:
         _await_node()
         started += _start_group(plan.policy)
         _resolve_names(image)
-        found = _connection(known_store)
+        found = _connection(known_store).with_lake(known_lake)
         connection.save(found)
     say(f"started {', '.join(started)}" if started else "already up")
     return found
 
 
 def down() -> bool:
-    """Take everything down, the store as well. Returns whether there was anything."""
+    """Take everything down, MinIO and SeaweedFS as well. Returns whether there was anything."""
     with paths.lock("cluster"):
-        had_cluster = teardown.down()
-        return store.down() or had_cluster
+        stopped = [teardown.down(), store.down(), lake.down()]
+        return any(stopped)
 
 
 def health() -> list[Health]:
     """How each part is."""
+    stores = [Health("minio", store.problem()), Health("seaweedfs", lake.problem())]
     if not paths.own_kubeconfig().exists():
-        return [Health("cluster", "not up"), Health("minio", store.problem())]
+        return [Health("cluster", "not up"), *stores]
     found = [Health(part.name, part.problem()) for part in parts.prepare(_limit()).all]
-    return [*found, Health("minio", store.problem()), Health("node", _node_problem())]
+    return [*found, *stores, Health("node", _node_problem())]
 
 
 def plan() -> parts.Plan:

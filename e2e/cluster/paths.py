@@ -34,6 +34,11 @@ def store() -> Path:
     return home() / "store"
 
 
+def lake() -> Path:
+    """State of the local SeaweedFS, which also lives without a cluster."""
+    return home() / "lake"
+
+
 def stranger() -> Path:
     """What is known about a cluster that somebody else runs."""
     return home() / "stranger"

@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from e2e.cluster import builds, commands, layout, packages, paths, ports, processes
+from e2e.cluster import builds, commands, lake, layout, packages, paths, ports, processes
 from e2e.cluster.errors import ClusterError
 
 GIB = 1024**3
@@ -32,7 +32,7 @@ def check() -> None:
     Raises:
         ClusterError: with all that was found, not only the first.
     """
-    found = [found for question in (_root, _disk, _socket_path, _filesystem, _ports) for found in question()]
+    found = [found for question in (_root, _wheels, _disk, _socket_path, _filesystem, _ports) for found in question()]
     _raise(found)
     packages.install(PACKAGES, why="the cluster uses their programs")
     _raise([found for question in (_programs, _kernel) for found in question()])
@@ -47,6 +47,14 @@ def _root() -> list[str]:
     if os.geteuid() == 0:
         return []
     return [f"it must be started by root (this is user {os.geteuid()}); `sudo -E python -m e2e.cluster up`"]
+
+
+def _wheels() -> list[str]:
+    try:
+        lake.program()
+    except ClusterError as error:
+        return [f"{error.problem}; {error.hint}"]
+    return []
 
 
 def _disk() -> list[str]:

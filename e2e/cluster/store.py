@@ -137,18 +137,23 @@ def _provision(wanted: Store) -> None:
     secure = wanted.endpoint.startswith("https://")
     host = wanted.endpoint.partition("://")[2]
     root = Minio(host, access_key=wanted.root_access_key, secret_key=wanted.root_secret_key, secure=secure)
-    if not root.bucket_exists(bucket_name=wanted.bucket):
-        root.make_bucket(bucket_name=wanted.bucket)
-    if root.get_bucket_versioning(bucket_name=wanted.bucket).status != ENABLED:
-        # As docs/security.md asks for it. What tests delete would stay for ever, so it expires.
-        root.set_bucket_versioning(bucket_name=wanted.bucket, config=VersioningConfig(ENABLED))
-        root.set_bucket_lifecycle(bucket_name=wanted.bucket, config=_forget_old_versions())
+    provide_bucket(root, wanted.bucket)
     credentials = StaticProvider(access_key=wanted.root_access_key, secret_key=wanted.root_secret_key)
     admin = MinioAdmin(endpoint=host, credentials=credentials, secure=secure)
     admin.user_add(wanted.access_key, wanted.secret_key)
     admin.policy_add(POLICY, policy=policy(wanted.bucket))
     if POLICY not in admin.user_info(wanted.access_key):
         admin.policy_set(POLICY, user=wanted.access_key)
+
+
+def provide_bucket(client: Minio, bucket: str) -> None:
+    """See that a bucket is there and keeps versions."""
+    if not client.bucket_exists(bucket_name=bucket):
+        client.make_bucket(bucket_name=bucket)
+    if client.get_bucket_versioning(bucket_name=bucket).status != ENABLED:
+        # As docs/security.md asks for it. What tests delete would stay for ever, so it expires.
+        client.set_bucket_versioning(bucket_name=bucket, config=VersioningConfig(ENABLED))
+        client.set_bucket_lifecycle(bucket_name=bucket, config=_forget_old_versions())
 
 
 def _forget_old_versions() -> lifecycleconfig.LifecycleConfig:

@@ -3,15 +3,23 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster import builds, commands, connection, paths, store
+from e2e.cluster import builds, commands, connection, lake, paths, store
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import say, step
 
 STORE_VARIABLES = ("STORE_ENDPOINT", "STORE_ACCESS_KEY", "STORE_SECRET_KEY", "STORE_BUCKET")
+LAKE_VARIABLES = (
+    "LAKE_ENDPOINT",
+    "LAKE_ACCESS_KEY",
+    "LAKE_SECRET_KEY",
+    "LAKE_BUCKET",
+    "CATALOG_URI",
+    "CATALOG_WAREHOUSE",
+)
 DEFAULT_REGION = "us-east-1"
 
 
@@ -46,18 +54,10 @@ def images(environment: Mapping[str, str]) -> Images:
 
 def given_store(environment: Mapping[str, str]) -> store.Store | None:
     """The store that STORE_ENDPOINT and its relatives describe; None if none of them is set."""
-    absent = [name for name in STORE_VARIABLES if not environment.get(name)]
-    if len(absent) == len(STORE_VARIABLES):
+    if not _all_or_none(environment, STORE_VARIABLES):
         return None
-    if absent:
-        raise ClusterError(
-            f"some STORE_ variables are set, but {', '.join(absent)} missing", hint="set all of them, or none"
-        )
-    endpoint = environment["STORE_ENDPOINT"].rstrip("/")
-    if not endpoint.startswith(("http://", "https://")):
-        raise ClusterError(f"STORE_ENDPOINT is `{endpoint}`, expected a URL", hint="put http:// or https:// before it")
     return store.Store(
-        endpoint=endpoint,
+        endpoint=_url(environment, "STORE_ENDPOINT"),
         access_key=environment["STORE_ACCESS_KEY"],
         secret_key=environment["STORE_SECRET_KEY"],
         bucket=environment["STORE_BUCKET"],
@@ -65,13 +65,60 @@ def given_store(environment: Mapping[str, str]) -> store.Store | None:
     )
 
 
+def given_lake(environment: Mapping[str, str]) -> lake.Lake | None:
+    """The store with a catalog that LAKE_ENDPOINT and its relatives describe; None if none of them is set.
+
+    The client of the catalog defaults to the keys of the store, as SeaweedFS has it.
+    """
+    if not _all_or_none(environment, LAKE_VARIABLES):
+        return None
+    return lake.Lake(
+        endpoint=_url(environment, "LAKE_ENDPOINT"),
+        access_key=environment["LAKE_ACCESS_KEY"],
+        secret_key=environment["LAKE_SECRET_KEY"],
+        bucket=environment["LAKE_BUCKET"],
+        region=environment.get("LAKE_REGION") or DEFAULT_REGION,
+        catalog_uri=_url(environment, "CATALOG_URI"),
+        catalog_warehouse=environment["CATALOG_WAREHOUSE"],
+        catalog_client_id=environment.get("CATALOG_CLIENT_ID") or environment["LAKE_ACCESS_KEY"],
+        catalog_client_secret=environment.get("CATALOG_CLIENT_SECRET") or environment["LAKE_SECRET_KEY"],
+    )
+
+
+def _all_or_none(environment: Mapping[str, str], names: Sequence[str]) -> bool:
+    """Whether all of these variables are set.
+
+    Raises:
+        ClusterError: some are, some are not.
+    """
+    absent = [name for name in names if not environment.get(name)]
+    if absent and len(absent) < len(names):
+        raise ClusterError(
+            f"some of {', '.join(names)} are set, but {', '.join(absent)} missing", hint="set all of them, or none"
+        )
+    return not absent
+
+
+def _url(environment: Mapping[str, str], name: str) -> str:
+    url = environment[name].rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise ClusterError(f"{name} is `{url}`, expected a URL", hint="put http:// or https:// before it")
+    return url
+
+
 def up(kubeconfig: Path) -> connection.Connection:
-    """See that the cluster answers, start our MinIO if no store is given, and write the connection down."""
+    """See that the cluster answers, start our MinIO and SeaweedFS if no store is given, and write the connection down.
+
+    A cluster whose store is given may not reach this machine, so SeaweedFS is not started for it: if no store with a
+    catalog is given either, the connection has none.
+    """
     chosen = images(os.environ)
     _bring_programs()
     with step(f"looking at the cluster of {kubeconfig}"):
         node = _first_node(kubeconfig)
-    known = given_store(os.environ) or store.up()
+    known = given_store(os.environ)
+    tables = given_lake(os.environ) or (lake.up() if known is None else None)
+    known = known or store.up()
     found = connection.Connection(
         kubeconfig=kubeconfig,
         registry=chosen.registry,
@@ -86,20 +133,25 @@ def up(kubeconfig: Path) -> connection.Connection:
         own=False,
         node_name=node,
     )
+    if tables is None:
+        say(f"no store with an Iceberg REST catalog: what needs one can't run ({LAKE_VARIABLES[0]} and its relatives)")
+    else:
+        found = found.with_lake(tables)
     connection.save(found)
     say("this cluster is not ours: `down` will leave it as it is")
     return found
 
 
 def down() -> bool:
-    """Forget the stranger's cluster; stop the store unless our own cluster uses it."""
+    """Forget the stranger's cluster; stop MinIO and SeaweedFS unless our own cluster uses them."""
     known = paths.stranger().exists()
     if known:
         shutil.rmtree(paths.stranger())
     if paths.own_kubeconfig().exists():
-        say("our own cluster is up and uses the local object store, so that stays")
+        say("our own cluster is up and uses the local MinIO and SeaweedFS, so these stay")
         return known
-    return store.down() or known
+    stopped = [store.down(), lake.down()]
+    return any(stopped) or known
 
 
 def problem(kubeconfig: Path) -> str | None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from componentrun.columnfacts import ColumnFacts  # noqa: TC001 - from_json looks the types of fields up
 from componentrun.documents import from_json, to_json
+from componentrun.wire.parquet import ParquetTable  # noqa: TC001 - likewise
 
 __all__ = [
     "GELF_COMMAND",
@@ -171,6 +172,9 @@ class TableRead:
     """None: the slices, one after the other, are the table."""
     sliced: bool = False
     """`path` becomes a folder of headerless files; `columns` are known, and the manifest tells them."""
+    parquet: ParquetTable | None = None
+    """Where the rows are, for a table of a catalog: then there are no slices, and `mapping` (without steps) says which
+    columns and rows are delivered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,10 @@ __all__ = [
     "ORDERED",
     "check_where",
     "columns_of",
+    "condition_of",
     "copy_statement",
     "keep_statement",
+    "microseconds",
     "origins_statements",
     "quoted",
     "rows_of",
@@ -64,7 +66,7 @@ def check_where(where: Where) -> None:
     if len(where.values) != 1:
         raise ValueError(f"`{where.operator}` takes one value; found {len(where.values)}")
     if where.type == "timestamp":
-        _microseconds(where.values[0])
+        microseconds(where.values[0])
     elif where.type != "number":
         raise ValueError(f"`{where.operator}` compares a number or a timestamp, not a {where.type}")
     elif not re.fullmatch(_NUMBER, where.values[0]):
@@ -152,7 +154,7 @@ def select_of(mapping: Mapping, rows: str, chosen: Sequence[str]) -> str:
     """
     conditions = _conditions(mapping)
     if mapping.where is not None:
-        conditions.append(_condition(mapping.where, mapping.columns or ()))
+        conditions.append(condition_of(mapping.where, mapping.columns or ()))
     query = f"SELECT {', '.join(chosen)} FROM {_source(mapping, rows)}"  # noqa: S608 - made here
     if conditions:
         query += f" WHERE {' AND '.join(conditions)}"
@@ -207,11 +209,11 @@ def _conditions(mapping: Mapping) -> list[str]:
 def _not_deleted(number: int, step: Step, columns: Sequence[str]) -> str:
     if step.delete is None:
         return "true"
-    return f"NOT (step < {number} AND {_condition(step.delete, columns)})"
+    return f"NOT (step < {number} AND {condition_of(step.delete, columns)})"
 
 
-def _condition(where: Where, columns: Sequence[str]) -> str:
-    """True or false for every row, never unknown."""
+def condition_of(where: Where, columns: Sequence[str]) -> str:
+    """A condition on rows of `c0`, `c1`, ...: true or false for every row, never unknown."""
     value = f"c{columns.index(where.column)}"
     if where.operator in ORDERED:
         compare = _compare_times if where.type == "timestamp" else _compare_numbers
@@ -232,10 +234,15 @@ def _compare_numbers(value: str, sign: str, wanted: str) -> str:
 
 
 def _compare_times(value: str, sign: str, wanted: str) -> str:
-    return f"epoch_us(TRY_CAST({value} AS TIMESTAMPTZ)) {sign} {_microseconds(wanted)}"
+    return f"epoch_us(TRY_CAST({value} AS TIMESTAMPTZ)) {sign} {microseconds(wanted)}"
 
 
-def _microseconds(text: str) -> int:
+def microseconds(text: str) -> int:
+    """A point in time as microseconds since 1970; without an offset it is UTC.
+
+    Raises:
+        ValueError: the text is no time.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

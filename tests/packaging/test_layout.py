@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LISTED = ("agent", "cli", "collector", "controller", "nodelogs", "process", "storage")
+LISTED = ("agent", "cli", "collector", "controller", "loader", "nodelogs", "process", "storage")
 """Packages that say in their docstrings what each module is for."""
 
 

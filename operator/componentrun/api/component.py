@@ -13,6 +13,7 @@ __all__ = [
     "Component",
     "ComponentConcurrency",
     "ComponentEvents",
+    "ComponentOutput",
     "ComponentSpec",
     "EgressRule",
     "ForwardToken",
@@ -104,6 +105,19 @@ class ComponentEvents(ApiModel):
     given."""
 
 
+BucketPattern = Annotated[str, Field(pattern=r"^(\*|(in|out)\.([A-Za-z0-9_-]+|[A-Za-z0-9_-]*\*))$", max_length=100)]
+"""A bucket (`out.c-main`), or all buckets that begin with a text (`out.c-*`, `in.*`, `*`)."""
+
+
+class ComponentOutput(ApiModel):
+    """What its runs may write."""
+
+    buckets: Annotated[tuple[BucketPattern, ...], Field(max_length=64)] = ()
+    """Buckets that its runs may write to, besides those of the run's `output.tables` and `output.defaultBucket`: e.g.
+    `out.c-main`, `out.c-*` (all that begin with `out.c-`) or `*` (all). Defaults to none. Set it for a component that
+    chooses the tables it writes, by `destination` in manifests."""
+
+
 class ComponentSpec(ApiModel):
     """What the component is and what it may use."""
 
@@ -142,6 +156,8 @@ class ComponentSpec(ApiModel):
     """How it logs besides what it prints: nothing else where not given."""
     events: ComponentEvents | None = None
     """What becomes of the events of its runs; as the Storage says where not given."""
+    output: ComponentOutput | None = None
+    """What its runs may write. Defaults to the buckets that the run names."""
 
 
 class Component(ApiModel):

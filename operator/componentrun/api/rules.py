@@ -202,6 +202,23 @@ RULES: Final[Mapping[type[ApiModel], ByPath]] = {
                 "fieldPath": ".sts",
             },
         ),
+        ("spec", "catalog"): (
+            {
+                "rule": "!(has(self.credentials) && has(self.sigV4))",
+                "message": "spec.catalog: give either credentials or sigV4 (which signs with the Storage's own keys)",
+            },
+            {
+                "rule": "!has(self.oauth2ServerUri) || has(self.credentials)",
+                "message": "spec.catalog.oauth2ServerUri needs the client id and secret of spec.catalog.credentials",
+                "fieldPath": ".oauth2ServerUri",
+            },
+        ),
+        ("spec", "catalog", "namespacePrefix"): (
+            {
+                "rule": "!self.matches('(^|_)(in|out)_')",
+                "message": "spec.catalog.namespacePrefix: no word between its underscores may be `in` or `out`",
+            },
+        ),
     },
 }
 """By kind."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -11,9 +11,12 @@ from componentrun.api.common import ApiModel, Condition, LocalName, LongDuration
 
 __all__ = [
     "Storage",
+    "StorageCatalog",
+    "StorageCatalogCredentials",
     "StorageCredentials",
     "StorageEvents",
     "StorageOtlp",
+    "StorageSigV4",
     "StorageSpec",
     "StorageStatus",
     "StorageSts",
@@ -73,6 +76,52 @@ class StorageEvents(ApiModel):
     """Send all events there, too; nowhere where not given."""
 
 
+class StorageCatalogCredentials(ApiModel):
+    """What the operator and the loader identify themselves to the catalog with. It never enters a run's pod."""
+
+    secret_name: LocalName
+    """Secret of the same namespace. With the keys `clientId` and `clientSecret`, tokens are requested by OAuth2 client
+    credentials. With the key `token` alone, that is sent as a bearer token."""
+
+
+class StorageSigV4(ApiModel):
+    """Requests to a catalog of AWS are signed (Signature Version 4) with the Storage's own keys or cloud identity."""
+
+    service: Literal["glue", "s3tables"]
+    """Service that requests are signed for."""
+    region: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$", max_length=63)] | None = (
+        None
+    )
+    """Region that requests are signed for. Defaults to `spec.region`."""
+
+
+_CATALOG_URI: Final = r"^https?://[^/\s@?#]+(/[^\s?#]*)?$"
+
+
+class StorageCatalog(ApiModel):
+    """An Apache Iceberg REST catalog: it says which tables there are, and commits changes to them."""
+
+    uri: Annotated[str, Field(pattern=_CATALOG_URI, max_length=2048)]
+    """URL of the catalog without `/v1` at its end, e.g. `https://catalog.example.com/api/catalog`."""
+    warehouse: Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=512)]
+    """Warehouse in the catalog: a location or a name, e.g. `s3://lake/`, `analytics`, or an ARN."""
+    namespace_prefix: Annotated[str, Field(pattern=r"^([a-z][a-z0-9]*_([a-z0-9]+_)*)?$", max_length=32)] = ""
+    """Prefix of the namespaces that hold this Storage's tables. With `team_`, bucket `out.c-main` is namespace
+    `team_out_c_main`. It ends in `_`, and none of its words is `in` or `out`. Defaults to no prefix. Storages with the
+    same warehouse and prefix have the same tables. Tables are not moved if the prefix changes."""
+    credentials: StorageCatalogCredentials | None = None
+    """Defaults to none: requests are sent without credentials. At most one of `credentials` and `sigV4` may be
+    given."""
+    oauth2_server_uri: Annotated[str, Field(pattern=_CATALOG_URI, max_length=2048)] | None = None
+    """Token endpoint for OAuth2 client credentials. Defaults to `<uri>/v1/oauth/tokens`."""
+    scope: Annotated[str, Field(pattern=r"^[!#-\[\]-~]+( [!#-\[\]-~]+)*$", max_length=256)] = "catalog"
+    """Scope that is requested for OAuth2 client credentials."""
+    ca_bundle: Annotated[str, Field(max_length=65536)] | None = None
+    """PEM of the authorities that sign the catalog's certificate. Defaults to `spec.caBundle`."""
+    sig_v4: StorageSigV4 | None = None
+    """Sign requests to a catalog of AWS. Defaults to no signature."""
+
+
 class StorageSpec(ApiModel):
     """An S3-compatible bucket and how to reach it."""
 
@@ -97,6 +146,13 @@ class StorageSpec(ApiModel):
     store objects below its own prefix and do nothing else."""
     allow_unscoped: bool = False
     """Whether runs may use this Storage though nothing keeps their grants within their own prefixes."""
+    catalog: StorageCatalog | None = None
+    """Apache Iceberg REST catalog that holds the tables of this Storage. The bucket then holds everything else: staged
+    output, files, state and events. Defaults to none: tables are kept in the bucket, in a format of ComponentRun's
+    own."""
+    allow_non_atomic: bool = False
+    """Whether a run may publish several tables though the catalog can't commit them at once. If the commit of one table
+    then fails, the tables before it stay changed."""
     compression: Literal["none", "gzip", "zstd"] = "zstd"
     """How the slices of tables are stored that are written from now on; those that are there stay as they are.
     Components see no difference."""
@@ -118,7 +174,8 @@ class StorageStatus(ApiModel):
     """When the store was tried last."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
     """`Ready`: runs can use it. `Scoped`: a run's grant is good for the run's own prefix only. `Versioned`: the bucket
-    keeps versions, so that what is published stays what it is."""
+    keeps versions, so that what is published stays what it is. `Catalog`: the catalog responds, and can do what
+    publishing needs; only if the Storage has one."""
 
 
 class Storage(ApiModel):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from componentrun.process.resources import STORAGES
-from componentrun.process.storages import read_settings
+from componentrun.process.storages import read_store_settings
 from componentrun.storage.connection import open_store
 from componentrun.storage.resource import choose, parse
 
@@ -76,7 +76,7 @@ class Stores:
             if kept is not None and young and kept.what == what:
                 kept.looked = now
                 return kept.store
-            store = open_store(await read_settings(self._kube, storage), observer=self._observer)
+            store = open_store(await read_store_settings(self._kube, storage), observer=self._observer)
             if self._forwarder is not None:
                 await self._forwarder.configure(storage, store)
             # Namespaces come and go, and a client takes a hundred KiB.

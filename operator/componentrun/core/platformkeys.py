@@ -37,10 +37,11 @@ def check_secrets(spec: ComponentRunSpec, storages: Iterable[Storage]) -> None:
 
 
 def _secrets_of(storage: Storage) -> set[str]:
-    """Keys to the store, what events are signed with, and what is sent along with them."""
-    spec, events = storage.spec, storage.spec.events
+    """Keys to the store and the catalog, what events are signed with, and what is sent along with them."""
+    spec, events, catalog = storage.spec, storage.spec.events, storage.spec.catalog
     names = {
         spec.credentials.secret_name if spec.credentials is not None else None,
+        catalog.credentials.secret_name if catalog is not None and catalog.credentials is not None else None,
         events.webhook.secret_name if events is not None and events.webhook is not None else None,
         events.otlp.headers_secret_name if events is not None and events.otlp is not None else None,
     }

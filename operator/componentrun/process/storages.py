@@ -1,27 +1,44 @@
-"""From a Storage object to how its store is reached: with its Secret, read anew each time."""
+"""From a Storage object to how its store and its catalog are reached: with its Secrets, read anew each time."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from componentrun.process.kubeerrors import NotFoundError
 from componentrun.process.resources import SECRETS
-from componentrun.storage.resource import settings_of
+from componentrun.storage.resource import catalog_settings_of, settings_of
 
 if TYPE_CHECKING:
     from componentrun.api.storage import Storage
     from componentrun.process.kube import Kube
     from componentrun.storage.settings import StoreSettings
 
-__all__ = ["find_secret", "read_settings"]
+__all__ = ["find_secret", "read_settings", "read_store_settings"]
 
 
 async def read_settings(kube: Kube, storage: Storage) -> StoreSettings:
-    """How to reach this Storage, now.
+    """How to reach this Storage and its catalog, now.
 
     Raises:
-        UserError: its Secret, or a key of it, is missing, or something is malformed.
+        UserError: one of its Secrets, or a key of it, is missing, or something is malformed.
         KubeError: the API server refused or is away.
+    """
+    store = await read_store_settings(kube, storage)
+    catalog = storage.spec.catalog
+    if catalog is None:
+        return store
+    secret = None
+    if catalog.credentials is not None:
+        secret = await find_secret(kube, storage.metadata.namespace, catalog.credentials.secret_name)
+    return replace(store, catalog=catalog_settings_of(storage, secret))
+
+
+async def read_store_settings(kube: Kube, storage: Storage) -> StoreSettings:
+    """How to reach the bucket of this Storage, now, whatever is wrong with its catalog or the catalog's Secret.
+
+    Raises:
+        UserError, KubeError: as `read_settings`.
     """
     credentials = storage.spec.credentials
     secret = None

@@ -8,8 +8,12 @@ Modules, lowest first:
 
     layout        where every object lies; table ids
     fileindex     ids of files, and the keys by which files are found; eventindex: those by which runs with events are
-    settings      how to reach a Storage; resource: from its object and its Secret
+    clientvalues  which values all clients accept
+    catalogsettings   how to reach a Storage's Iceberg catalog
+    settings      how to reach a Storage; resource: from its object and its Secrets
     failures      what the client's exceptions mean
+    locations     where files of Iceberg tables are
+    backend       makes obstore's client of a bucket
     connection    the one border to obstore
     document      the form of all documents, and how one is read back
     columns       what a pointer says of a column

@@ -9,13 +9,12 @@ import logging
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import obstore
-from obstore.store import S3Store
 
-from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
+from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
+from componentrun.storage.backend import make_backend
 from componentrun.storage.failures import LOOK, STORE_EXCEPTIONS, ExistsError, MissingError, StaleError, translate
 from componentrun.storage.settings import StoreSettings, StoreTimeouts
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from obstore import GetOptions, ObjectMeta, PutMode
-    from obstore.store import ClientConfig, ObjectStore, S3Config, S3Credential
+    from obstore.store import ObjectStore
 
     from componentrun.storage.layout import Layout
 
@@ -43,10 +42,6 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_MAX_RETRIES: Final = 4
-_RETRY_BUDGET: Final = 20.0
-"""Seconds after which no retry starts: above the client library, the reconciler tries again on its own clock. A request
-that got no answer within the response timeout is never repeated."""
 _LIST_CHUNK: Final = 1000
 _BULK: Final = 1000
 """Objects that S3 deletes by one request at most."""
@@ -316,67 +311,8 @@ def open_store(
         UserError: (InvalidSpec) a setting is malformed, such as a CA bundle that is no PEM.
     """
     timeouts = timeouts or StoreTimeouts()
-    client: ClientConfig = {
-        "allow_http": not settings.secure,
-        "connect_timeout": timedelta(seconds=timeouts.connect),
-        "read_timeout": timedelta(seconds=timeouts.response),
-        "timeout": timedelta(seconds=timeouts.request),
-        "user_agent": "componentrun",
-    }
-    if settings.ca_bundle is not None:
-        client["root_certificate"] = settings.ca_bundle
-    # Options that AWS_ variables of this process would set otherwise are given here, whatever their default.
-    config: S3Config = {
-        "aws_endpoint_url_s3": settings.base_url,
-        "endpoint": settings.base_url,
-        "region": settings.region,
-        "virtual_hosted_style_request": False,
-        "conditional_put": "etag",
-        "skip_signature": False,
-        "s3_express": False,
-    }
-    budget = timedelta(seconds=min(_RETRY_BUDGET, timeouts.response))
-
-    def client_for(*, bulk: bool) -> S3Store:
-        return S3Store(
-            settings.bucket,
-            config={**config, "disable_bulk_delete": not bulk},
-            client_options=client,
-            retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": budget},
-            credential_provider=_static_credentials(settings),
-        )
-
-    try:
-        backend, bulk = client_for(bulk=False), client_for(bulk=True)
-    except STORE_EXCEPTIONS as error:
-        raise UserError(
-            f"no client can be made for {settings.title} ({settings.where()}): {str(error).partition(chr(10))[0]}. "
-            "Check its endpoint, region and CA bundle",
-            Reason.INVALID_SPEC,
-        ) from None
-    return Store(settings, backend, observer, bulk, timeouts)
-
-
-class _StaticCredentials:
-    """Hands out fixed keys. Given as a provider so that no AWS_ variable of this process mixes in."""
-
-    def __init__(self, credential: S3Credential) -> None:
-        self._credential = credential
-
-    def __call__(self) -> S3Credential:
-        return self._credential
-
-
-def _static_credentials(settings: StoreSettings) -> _StaticCredentials | None:
-    if settings.access_key is None or settings.secret_key is None:
-        return None
-    return _StaticCredentials(
-        {
-            "access_key_id": settings.access_key,
-            "secret_access_key": settings.secret_key,
-            "token": settings.session_token,
-            "expires_at": None,
-        }
+    return Store(
+        settings, make_backend(settings, timeouts), observer, make_backend(settings, timeouts, bulk=True), timeouts
     )
 
 

@@ -31,6 +31,7 @@ from urllib3.exceptions import HTTPError
 from componentrun.errors import PlatformError, Reason
 from componentrun.exchange import PostPolicy, SessionKeys
 from componentrun.storage.failures import NoAnswerError
+from componentrun.storage.locations import split_location
 from componentrun.storage.settings import StoreTimeouts
 
 if TYPE_CHECKING:
@@ -107,6 +108,18 @@ class Signer:
         self._check_expiry(expires)
         bucket = self._settings.bucket
         return str(self._client.presigned_get_object(bucket, key, expires=expires, version_id=version))
+
+    def sign_location(self, location: str, expires: timedelta) -> str:
+        """A URL that reads the object at `s3://bucket/key` and nothing else, until `expires` from now.
+
+        The bucket may be another one of the same store: that of a catalog's warehouse.
+
+        Raises:
+            PlatformError: (Internal) see `sign_get`; (PublishFailed) the location is of another kind.
+        """
+        self._check_expiry(expires)
+        bucket, key = split_location(location)
+        return str(self._client.presigned_get_object(bucket, key, expires=expires))
 
     def post_policy(self, prefix: str, max_bytes: int, expires: timedelta) -> PostPolicy:
         """A form that stores objects below `prefix` and does nothing else, until `expires` from now.

@@ -1,4 +1,4 @@
-"""From Storage objects to `StoreSettings`: which Storage a run means, and what its Secret must hold.
+"""From Storage objects to their settings: which Storage a run means, and what its Secrets must hold.
 
 Used by the operator, the collector and the command line, each with objects that it read with its own rights.
 """
@@ -15,16 +15,20 @@ from pydantic import ValidationError
 from componentrun.api.storage import Storage
 from componentrun.api.unreadable import what_is_wrong
 from componentrun.errors import Reason, UserError
+from componentrun.storage.catalogsettings import CatalogSettings
 from componentrun.storage.settings import StoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Unreadable", "UnreadableStorageError", "choose", "name_of", "parse", "settings_of"]
+__all__ = ["Unreadable", "UnreadableStorageError", "catalog_settings_of", "choose", "name_of", "parse", "settings_of"]
 
 ACCESS_KEY: Final = "accessKeyId"
 SECRET_KEY: Final = "secretAccessKey"  # noqa: S105 - the name of a key in a Secret
 SESSION_TOKEN: Final = "sessionToken"  # noqa: S105 - likewise
+CLIENT_ID: Final = "clientId"
+CLIENT_SECRET: Final = "clientSecret"  # noqa: S105 - likewise
+TOKEN: Final = "token"  # noqa: S105 - likewise
 
 
 class UnreadableStorageError(UserError):
@@ -97,7 +101,7 @@ def choose(storages: Iterable[Storage | Unreadable], wanted: str | None, namespa
 
 
 def settings_of(storage: Storage, secret: Mapping[str, Any] | None, *, endpoint: str | None = None) -> StoreSettings:
-    """How to reach this Storage.
+    """How to reach the store of this Storage, without its catalog.
 
     Args:
         storage: the object.
@@ -112,20 +116,17 @@ def settings_of(storage: Storage, secret: Mapping[str, Any] | None, *, endpoint:
     credentials = storage.spec.credentials
     keys: dict[str, str | None] = dict.fromkeys((ACCESS_KEY, SECRET_KEY, SESSION_TOKEN))
     if credentials is not None:
-        told = (
-            f"Secret `{credentials.secret_name}` of Storage `{storage.metadata.name}`"
-            f" in namespace `{storage.metadata.namespace}`"
-        )
+        title = f"Secret `{credentials.secret_name}` of {_title(storage)}"
         if secret is None:
             raise UserError(
-                f"{told} is not there; create it with the keys `{ACCESS_KEY}` and `{SECRET_KEY}`",
+                f"{title} is not there; create it with the keys `{ACCESS_KEY}` and `{SECRET_KEY}`",
                 Reason.SECRET_NOT_FOUND,
             )
-        data = secret.get("data") or {}
-        keys = {name: _value(data, name, told) for name in keys}
+        keys = _values(secret, title, keys)
         if missing := [name for name in (ACCESS_KEY, SECRET_KEY) if not keys[name]]:
-            there = ", ".join(f"`{name}`" for name in sorted(data)) or "none"
-            raise UserError(f"{told} lacks the key `{missing[0]}` (it has: {there})", Reason.SECRET_NOT_FOUND)
+            raise UserError(
+                f"{title} lacks the key `{missing[0]}` (it has: {_keys_of(secret)})", Reason.SECRET_NOT_FOUND
+            )
     return StoreSettings(
         bucket=storage.spec.bucket,
         endpoint=endpoint or storage.spec.endpoint,
@@ -142,6 +143,67 @@ def settings_of(storage: Storage, secret: Mapping[str, Any] | None, *, endpoint:
     )
 
 
+def catalog_settings_of(storage: Storage, secret: Mapping[str, Any] | None) -> CatalogSettings | None:
+    """How to reach the catalog of this Storage; None if it has none.
+
+    Args:
+        storage: the object.
+        secret: the Secret object that `spec.catalog.credentials` names; None if it names none, or if there is no such
+            Secret.
+
+    Raises:
+        UserError: as `settings_of`.
+    """
+    catalog = storage.spec.catalog
+    if catalog is None:
+        return None
+    keys: dict[str, str | None] = dict.fromkeys((CLIENT_ID, CLIENT_SECRET, TOKEN))
+    if catalog.credentials is not None:
+        title = f"Secret `{catalog.credentials.secret_name}` of the catalog of {_title(storage)}"
+        if secret is None:
+            raise UserError(f"{title} is not there; create it with {_CATALOG_KEYS}", Reason.SECRET_NOT_FOUND)
+        keys = _values(secret, title, keys)
+        _check_catalog_keys(keys, title, _keys_of(secret))
+    signature = catalog.sig_v4
+    return CatalogSettings(
+        uri=catalog.uri,
+        warehouse=catalog.warehouse,
+        namespace_prefix=catalog.namespace_prefix,
+        client_id=keys[CLIENT_ID],
+        client_secret=keys[CLIENT_SECRET],
+        token=keys[TOKEN],
+        oauth2_server_uri=catalog.oauth2_server_uri or "",
+        scope=catalog.scope,
+        ca_bundle=catalog.ca_bundle or storage.spec.ca_bundle,
+        sigv4_service=signature.service if signature is not None else None,
+        sigv4_region=(signature.region or storage.spec.region) if signature is not None else None,
+        name=storage.metadata.name,
+    )
+
+
+_CATALOG_KEYS: Final = (
+    f"the keys `{CLIENT_ID}` and `{CLIENT_SECRET}` (OAuth2), or with the key `{TOKEN}` (bearer token)"
+)
+
+
+def _check_catalog_keys(keys: Mapping[str, str | None], title: str, there: str) -> None:
+    pair = [name for name in (CLIENT_ID, CLIENT_SECRET) if keys[name]]
+    if pair and keys[TOKEN]:
+        raise UserError(
+            f"{title} has both `{pair[0]}` and `{TOKEN}`; expected it with {_CATALOG_KEYS}", Reason.INVALID_SPEC
+        )
+    if keys[TOKEN] and not pair:
+        return
+    if len(pair) == 1:
+        missing = CLIENT_SECRET if pair == [CLIENT_ID] else CLIENT_ID
+        raise UserError(f"{title} lacks the key `{missing}` (it has: {there})", Reason.SECRET_NOT_FOUND)
+    if not pair:
+        raise UserError(
+            f"{title} has none of the keys that are needed (it has: {there}); expected it with {_CATALOG_KEYS}",
+            Reason.SECRET_NOT_FOUND,
+        )
+
+
 def name_of(storage: Storage | Unreadable) -> str:
     """Its name."""
     return storage.metadata.name if isinstance(storage, Storage) else storage.name
@@ -151,6 +213,20 @@ def _read(storage: Storage | Unreadable) -> Storage:
     if isinstance(storage, Unreadable):
         raise storage.error()
     return storage
+
+
+def _title(storage: Storage) -> str:
+    return f"Storage `{storage.metadata.name}` in namespace `{storage.metadata.namespace}`"
+
+
+def _keys_of(secret: Mapping[str, Any]) -> str:
+    """The names of the keys that a Secret has, for messages."""
+    return ", ".join(f"`{name}`" for name in sorted(secret.get("data") or {})) or "none"
+
+
+def _values(secret: Mapping[str, Any], title: str, names: Iterable[str]) -> dict[str, str | None]:
+    data = secret.get("data") or {}
+    return {name: _value(data, name, title) for name in names}
 
 
 def _value(data: Mapping[str, str], name: str, told: str) -> str | None:

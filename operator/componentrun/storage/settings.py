@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from componentrun.encoding import COMPRESSIONS, DEFAULT_COMPRESSION
 from componentrun.errors import Reason, UserError
+from componentrun.storage.clientvalues import has_control_character, is_region, is_service_url, plain_pem
 from componentrun.storage.layout import Layout, clean_prefix
 
-__all__ = ["StoreSettings", "StoreTimeouts", "plain_pem"]
+if TYPE_CHECKING:
+    from componentrun.storage.catalogsettings import CatalogSettings
+
+__all__ = ["StoreSettings", "StoreTimeouts"]
 
 # What no store accepts must not reach the client libraries: they would panic, or raise errors of their own.
 _BUCKET: Final = re.compile(r"(?!(?:\d+\.){3}\d+$)(?!.*(?:\.\.|\.-|-\.))[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
-_REGION: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
-_HOST: Final = re.compile(r"[A-Za-z0-9._-]+")
-_NUMBER: Final = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
-"""A name whose last part is one is read as an address."""
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +60,9 @@ class StoreSettings:
     """How new slices are stored: `none`, `gzip` or `zstd`. Those that are there are read however they are stored."""
     name: str = ""
     """What people call this Storage; for messages."""
+    catalog: CatalogSettings | None = None
+    """How to reach the Iceberg catalog that holds its tables; None: they are in the bucket, or the client of these
+    settings needs none."""
 
     def __post_init__(self) -> None:
         """Refuse what no client could work with, and bring the prefix into its one form."""
@@ -73,19 +74,19 @@ class StoreSettings:
                 "no IP address, and no `.` beside another one or a `-`",
                 Reason.INVALID_SPEC,
             )
-        if not _REGION.fullmatch(self.region):
+        if not is_region(self.region):
             raise UserError(
                 f"the region of {self.title} is {self.region!r}; expected letters, digits, `-` or `_`, 63 at most, "
                 "such as `eu-central-1`",
                 Reason.INVALID_SPEC,
             )
-        if self.endpoint is not None and not _is_plain(self.endpoint):
+        if self.endpoint is not None and not is_service_url(self.endpoint):
             raise UserError(
                 f"the endpoint of {self.title} is not `https://host[:port]`: expected a URL with a scheme, a host's "
                 "name or address and perhaps a port, without user, path and query",
                 Reason.INVALID_SPEC,
             )
-        if self.sts_endpoint is not None and not _is_plain(self.sts_endpoint):
+        if self.sts_endpoint is not None and not is_service_url(self.sts_endpoint):
             raise UserError(
                 f"the `sts` endpoint of {self.title} is not `https://host[:port]`: expected a URL with a scheme, a "
                 "host's name or address and perhaps a port, without user, path and query",
@@ -102,7 +103,7 @@ class StoreSettings:
                 Reason.INVALID_SPEC,
             )
         for what, key in (("access key", self.access_key), ("session token", self.session_token)):
-            if key is not None and _CONTROL.search(key):
+            if key is not None and has_control_character(key):
                 raise UserError(
                     f"the {what} of {self.title} has a line break or another control character in it; expected the "
                     "key alone: look at the Secret",
@@ -141,38 +142,3 @@ class StoreSettings:
     def where(self, key: str | None = None) -> str:
         """Where something lies, for messages: `s3://bucket/key at https://host`."""
         return f"`s3://{self.bucket}/{key or self.prefix}` at {self.base_url}"
-
-
-def plain_pem(bundle: str | None) -> str | None:
-    """Certificates as every client takes them: names in other letters, as stand before them in many bundles, are none.
-
-    Python's TLS refuses a whole bundle for one such letter in a comment.
-    """
-    return None if bundle is None else bundle.encode("ascii", "ignore").decode()
-
-
-def _is_plain(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        known = parts.port is None or parts.port > 0
-    except ValueError:  # brackets without an address in them, a port that is none
-        return False
-    return (
-        known
-        and parts.scheme in {"http", "https"}
-        and _is_host(parts.hostname or "")
-        and "@" not in parts.netloc
-        and parts.path in {"", "/"}
-        and not parts.query
-        and not parts.fragment
-    )
-
-
-def _is_host(host: str) -> bool:
-    """Whether all clients take it for a name, or for an address."""
-    if ":" not in host and not _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
-        return _HOST.fullmatch(host) is not None
-    try:
-        return "%" not in str(ipaddress.ip_address(host))
-    except ValueError:
-        return False

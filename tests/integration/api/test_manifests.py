@@ -234,12 +234,58 @@ def test_the_spec_is_fixed_but_for_three_fields(connection: Connection, namespac
         patch('{"cancel": false}')
 
 
+def with_catalog(**more: Any) -> dict[str, Any]:
+    return {"bucket": "tables", "catalog": {"uri": "https://c.test/api", "warehouse": "s3://lake/", **more}}
+
+
+CATALOG_KEYS = {"credentials": {"secretName": "lake"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("Storage", with_catalog()),
+        ("Storage", {**with_catalog(**CATALOG_KEYS), "allowNonAtomic": True}),
+        ("Storage", with_catalog(**CATALOG_KEYS, oauth2ServerUri="https://l.test/t", scope="PRINCIPAL_ROLE:ALL a/.b")),
+        ("Storage", with_catalog(namespacePrefix="team_prod_", sigV4={"service": "glue", "region": "eu-west-1"})),
+        ("Storage", with_catalog(namespacePrefix="inner_outer_in1_")),
+        ("Component", {"image": "a", "output": {"buckets": ["out.c-main", "out.c-*", "in.*", "*"]}}),
+    ],
+)
+def test_a_good_component_or_storage_is_accepted(
+    connection: Connection, namespace: str, kind: str, spec: dict[str, Any]
+) -> None:
+    document = {
+        "apiVersion": "componentrun.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": f"good-{uuid.uuid4().hex[:8]}", "namespace": namespace},
+        "spec": spec,
+    }
+    kubectl(connection, "create", "-f", "-", "--dry-run=server", document=document)
+
+
 @pytest.mark.parametrize(
     ("kind", "spec", "message"),
     [
         ("Storage", {"bucket": "A"}, "spec.bucket"),
         ("Storage", {"bucket": "tables", "endpoint": "minio:9000"}, "spec.endpoint"),
         ("Storage", {"endpoint": "http://minio:9000"}, "spec.bucket: Required value"),
+        ("Storage", with_catalog(uri="s3://lake/"), "spec.catalog.uri"),
+        ("Storage", with_catalog(uri="https://me@c.test"), "spec.catalog.uri"),
+        ("Storage", with_catalog(warehouse=""), "spec.catalog.warehouse"),
+        (
+            "Storage",
+            {"bucket": "tables", "catalog": {"uri": "https://c.test"}},
+            "spec.catalog.warehouse: Required value",
+        ),
+        ("Storage", with_catalog(namespacePrefix="team"), "spec.catalog.namespacePrefix"),
+        ("Storage", with_catalog(namespacePrefix="in_"), "may be `in` or `out`"),
+        ("Storage", with_catalog(namespacePrefix="team_out_"), "may be `in` or `out`"),
+        ("Storage", with_catalog(**CATALOG_KEYS, sigV4={"service": "glue"}), "give either credentials or sigV4"),
+        ("Storage", with_catalog(sigV4={"service": "s3"}), "spec.catalog.sigV4.service: Unsupported value"),
+        ("Storage", with_catalog(oauth2ServerUri="https://l.test"), "oauth2ServerUri needs the client id and secret"),
+        ("Component", {"image": "a", "output": {"buckets": ["c-main"]}}, "spec.output.buckets[0]"),
+        ("Component", {"image": "a", "output": {"buckets": ["*", "out.*-a"]}}, "spec.output.buckets[1]"),
         ("Component", {"image": ""}, "spec.image"),
         ("Component", {"image": "a", "tag": "a/b"}, "spec.tag"),
         ("Component", {"image": "a", "runAsUser": -1}, "spec.runAsUser"),

@@ -69,6 +69,13 @@ async def test_bad_keys(values: dict[str, str] | None, message: str) -> None:
         await stores(kube).get("team", "main")
 
 
+async def test_a_missing_secret_of_the_catalog_keeps_no_event_back() -> None:
+    kube = FakeKube()
+    catalog = {"uri": "https://c.test", "warehouse": "w", "credentials": {"secretName": "none"}}
+    kube.add_storage("main", catalog=catalog)
+    assert (await stores(kube).get("team", "main")).settings.catalog is None
+
+
 async def test_many_runs_share_one_store_from_the_beginning() -> None:
     kube = FakeKube()
     kube.add_storage("main")

@@ -11,11 +11,14 @@ from componentrun.core.platformkeys import check_secrets
 from componentrun.errors import Reason, UserError
 from tests.unit.core.make import make_storage
 
+CATALOG = {"uri": "https://c.test", "warehouse": "w"}
 STORAGES = [
     make_storage("main", credentials={"secretName": "store-keys"}),
     make_storage("plain"),
     make_storage("told", events={"webhook": {"url": "https://a.test", "secretName": "signing"}}),
     make_storage("sent", events={"otlp": {"endpoint": "https://b.test", "headersSecretName": "headers"}}),
+    make_storage("lake", catalog={**CATALOG, "credentials": {"secretName": "catalog-keys"}}),
+    make_storage("open", catalog=CATALOG),
     make_storage("bare", events={"otlp": {"endpoint": "https://b.test"}, "keep": "30d"}),
 ]
 
@@ -27,7 +30,10 @@ def spec(*secrets: str) -> ComponentRunSpec:
     return ComponentRunSpec.model_validate({"image": "a:1", "configuration": {"secrets": references}})
 
 
-@pytest.mark.parametrize(("secret", "storage"), [("store-keys", "main"), ("signing", "told"), ("headers", "sent")])
+@pytest.mark.parametrize(
+    ("secret", "storage"),
+    [("store-keys", "main"), ("signing", "told"), ("headers", "sent"), ("catalog-keys", "lake")],
+)
 def test_what_a_storage_uses_itself_is_refused_and_named(secret: str, storage: str) -> None:
     with pytest.raises(UserError) as refusal:
         check_secrets(spec("login", secret), STORAGES)

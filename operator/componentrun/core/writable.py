@@ -1,0 +1,94 @@
+"""Which buckets a run may write to: those that it names, and those that its Component allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from componentrun.errors import Reason, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from componentrun.api.component import Component
+    from componentrun.api.componentrun import Output
+
+__all__ = ["WritableBuckets", "check_writable", "writable_buckets"]
+
+_ANY: Final = "*"
+_MOST_NAMED: Final = 10
+"""Buckets that a message lists; a run can name 1,000."""
+
+
+@dataclass(frozen=True, slots=True)
+class WritableBuckets:
+    """Buckets that a run may write to."""
+
+    patterns: tuple[str, ...]
+    """Bucket ids, and beginnings of bucket ids with `*` behind them; sorted, each once."""
+    component: str | None = None
+    """Name of the run's Component, for messages; None if it has none."""
+
+    def allows(self, bucket: str) -> bool:
+        """Whether a bucket (`out.c-main`) is one of them."""
+        return any(_matches(pattern, bucket) for pattern in self.patterns)
+
+
+def writable_buckets(output: Output, component: Component | None) -> WritableBuckets:
+    """Which buckets a run may write to.
+
+    Args:
+        output: the run's `spec.output`.
+        component: what `spec.component` names; None if the run has an image instead.
+    """
+    named = {_bucket_of(table.destination) for table in output.tables}
+    if output.default_bucket is not None:
+        named.add(output.default_bucket)
+    allowed = component.spec.output.buckets if component is not None and component.spec.output is not None else ()
+    return WritableBuckets(
+        tuple(sorted(named.union(allowed))), component.metadata.name if component is not None else None
+    )
+
+
+def check_writable(tables: Iterable[str], writable: WritableBuckets) -> None:
+    """Refuse tables that a run may not write.
+
+    Args:
+        tables: ids of the tables that it is about to write: `out.c-main.bar`.
+        writable: where it may write.
+
+    Raises:
+        UserError: (OutputInvalid) naming the first of these tables, what may be written, and what to do.
+    """
+    refused = sorted(table for table in tables if not writable.allows(_bucket_of(table)))
+    if not refused:
+        return
+    others = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+    raise UserError(
+        f"the run may not write table `{refused[0]}`{others}: {_what_may_be_written(writable)}. Name the table in "
+        f"spec.output.tables, set spec.output.defaultBucket to `{_bucket_of(refused[0])}`, or "
+        f"{_other_way(writable.component)}",
+        Reason.OUTPUT_INVALID,
+    )
+
+
+def _matches(pattern: str, bucket: str) -> bool:
+    return bucket.startswith(pattern.removesuffix(_ANY)) if pattern.endswith(_ANY) else bucket == pattern
+
+
+def _bucket_of(table: str) -> str:
+    return table.rpartition(".")[0]
+
+
+def _what_may_be_written(writable: WritableBuckets) -> str:
+    if not writable.patterns:
+        return "it names no bucket" + (", and its Component allows none" if writable.component is not None else "")
+    listed = ", ".join(f"`{pattern}`" for pattern in writable.patterns[:_MOST_NAMED])
+    more = len(writable.patterns) - _MOST_NAMED
+    return f"it may write to {listed}" + (f" and {more} more" if more > 0 else "")
+
+
+def _other_way(component: str | None) -> str:
+    if component is None:
+        return "run it as a Component whose spec.output.buckets allows the bucket"
+    return f"allow the bucket in spec.output.buckets of Component `{component}`"

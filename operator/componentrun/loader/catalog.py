@@ -1,0 +1,316 @@
+"""The border to an Iceberg REST catalog. All methods raise only errors of `componentrun.errors`.
+
+Requests are sent by PyIceberg's client, but for commits: what became of a commit must be known for certain, or be known
+not to be known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import tempfile
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+from pyiceberg.catalog.rest import RestCatalog
+from pyiceberg.exceptions import (
+    ForbiddenError,
+    NamespaceAlreadyExistsError,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    OAuthError,
+    RESTError,
+    TableAlreadyExistsError,
+    UnauthorizedError,
+)
+from requests.adapters import HTTPAdapter
+
+from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
+from componentrun.loader.fileio import LakeFiles
+from componentrun.loader.places import catalog_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pyiceberg.schema import Schema
+    from pyiceberg.table import Table
+    from pyiceberg.table.update import TableRequirement, TableUpdate
+
+    from componentrun.loader.names import IcebergName
+    from componentrun.storage.settings import StoreSettings
+
+__all__ = ["Catalog", "CommitUnknownError", "ConflictError", "TableChange"]
+
+_CONNECT_SECONDS: Final = 5.0
+_ANSWER_SECONDS: Final = 60.0
+_CONFLICT: Final = 409
+_REFUSED: Final = frozenset({401, 403, 419})
+_NOT_OFFERED: Final = frozenset({404, 405, 501})
+_SERVER_ERRORS: Final = 500
+_FILES: Final = f"{LakeFiles.__module__}.{LakeFiles.__qualname__}"
+
+
+class ConflictError(TransientError):
+    """Somebody else has changed a table since it was read. Nothing of the commit was applied."""
+
+
+class CommitUnknownError(TransientError):
+    """A commit was sent and the answer does not say whether it was applied."""
+
+
+class TableChange:
+    """Updates of one table, and what must hold for them."""
+
+    def __init__(
+        self, name: IcebergName, requirements: Sequence[TableRequirement], updates: Sequence[TableUpdate]
+    ) -> None:
+        """In the words of the REST specification."""
+        self.name = name
+        self._requirements = requirements
+        self._updates = updates
+
+    def to_json(self) -> dict[str, Any]:
+        """The change as an element of `table-changes`."""
+        return {
+            "identifier": {"namespace": [self.name.namespace], "name": self.name.name},
+            # A requirement that there is no snapshot has a null in it, which must stay.
+            "requirements": [json.loads(item.model_dump_json(by_alias=True)) for item in self._requirements],
+            "updates": [json.loads(item.model_dump_json(by_alias=True, exclude_none=True)) for item in self._updates],
+        }
+
+
+class Catalog:
+    """One Storage's catalog."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        """Connect; asks for the catalog's configuration and, where needed, for a token.
+
+        Raises:
+            PlatformError: (Internal) the Storage has none; (StorageAccessDenied) the catalog refused.
+            TransientError: (StorageUnavailable) it does not answer.
+        """
+        chosen = catalog_of(settings)
+        self.settings = settings
+        self.prefix = chosen.namespace_prefix
+        self._title = chosen.title
+        self._uri = chosen.uri
+        with self._border("connect"):
+            self._client = _PatientCatalog("catalog", **_client_properties(settings))
+
+    def find(self, name: IcebergName) -> Table | None:
+        """A table as it is now; None: there is none."""
+        with self._border(f"read the table `{name}`"):
+            try:
+                return self._client.load_table(tuple(name))
+            except (NoSuchTableError, NoSuchNamespaceError):
+                return None
+
+    def create(self, name: IcebergName, schema: Schema, properties: dict[str, str]) -> Table:
+        """A table without rows; the one that is there, where somebody else was faster."""
+        with self._border(f"create the table `{name}`"):
+            for _ in range(2):
+                try:
+                    return self._client.create_table(tuple(name), schema, properties=properties)
+                except TableAlreadyExistsError:
+                    return self._client.load_table(tuple(name))
+                except NoSuchNamespaceError:
+                    with contextlib.suppress(NamespaceAlreadyExistsError):
+                        self._client.create_namespace((name.namespace,))
+            return self._client.create_table(tuple(name), schema, properties=properties)
+
+    def drop(self, name: IcebergName) -> None:
+        """Take a table out of the catalog; its files stay. One that is not there is no error."""
+        with self._border(f"drop the table `{name}`"), contextlib.suppress(NoSuchTableError, NoSuchNamespaceError):
+            self._client.drop_table(tuple(name))
+
+    def namespaces(self) -> list[str]:
+        """Names of all namespaces of one level."""
+        with self._border("list the namespaces"):
+            return [found[0] for found in self._client.list_namespaces() if len(found) == 1]
+
+    def tables(self, namespace: str) -> list[str]:
+        """Names of a namespace's tables; none where there is no such namespace."""
+        with self._border(f"list the tables of `{namespace}`"):
+            try:
+                return [found[-1] for found in self._client.list_tables((namespace,))]
+            except NoSuchNamespaceError:
+                return []
+
+    def commit(self, changes: Sequence[TableChange], *, allow_non_atomic: bool = False) -> None:
+        """Apply all changes at once, or none of them.
+
+        Args:
+            changes: one for each table.
+            allow_non_atomic: whether they may be applied one after the other, where the catalog can't do it at once.
+
+        Raises:
+            ConflictError: a requirement does not hold (any more); nothing was applied.
+            CommitUnknownError: nobody knows whether it was applied.
+            PlatformError: the catalog refused; nothing was applied.
+        """
+        if len(changes) == 1:
+            self._commit_one(changes[0])
+            return
+        response = self._send("transactions/commit", {"table-changes": [change.to_json() for change in changes]})
+        if response.status_code in _NOT_OFFERED and not _names_a_table(response):
+            if not allow_non_atomic:
+                raise PlatformError(
+                    f"{self._title} ({self._uri}) can't commit several tables at once (HTTP {response.status_code}), "
+                    f"and this publishes {len(changes)}. Use a catalog that can, publish one table in each run, or set "
+                    "`allowNonAtomic` of the Storage and accept that readers may see some of a run's tables before the "
+                    "others",
+                    Reason.PUBLISH_FAILED,
+                )
+            for change in changes:
+                self._commit_one(change)
+            return
+        self._check(response)
+
+    def _commit_one(self, change: TableChange) -> None:
+        name = change.name
+        self._check(self._send(f"namespaces/{name.namespace}/tables/{name.name}", change.to_json()))
+
+    def _send(self, endpoint: str, body: dict[str, Any]) -> requests.Response:
+        try:
+            return self._client._session.post(self._client.url(endpoint), json=body)  # noqa: SLF001 - it has the credentials
+        except requests.ConnectTimeout as error:
+            raise self._away(error) from None
+        except requests.ConnectionError as error:
+            if _was_refused(error):
+                raise self._away(error) from None
+            raise self._unknown(type(error).__name__) from None
+        except (requests.RequestException, RESTError) as error:
+            raise self._unknown(type(error).__name__) from None
+
+    def _check(self, response: requests.Response) -> None:
+        if response.ok:
+            return
+        status, told = response.status_code, _message(response)
+        if status == _CONFLICT:
+            raise ConflictError(f"{self._title}: a table has changed meanwhile ({told})", Reason.PUBLISH_FAILED)
+        if status >= _SERVER_ERRORS:
+            raise self._unknown(f"HTTP {status}: {told}")
+        if status in _REFUSED:
+            raise self._denied(f"HTTP {status}: {told}")
+        raise PlatformError(
+            f"{self._title} ({self._uri}) refused a commit with HTTP {status}: {told}", Reason.PUBLISH_FAILED
+        )
+
+    @contextlib.contextmanager
+    def _border(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except ComponentRunError:
+            raise
+        except (UnauthorizedError, ForbiddenError, OAuthError) as error:
+            raise self._denied(f"can't {what}: {_first_line(error)}") from None
+        except requests.RequestException as error:
+            raise self._away(error) from None
+        except RESTError as error:
+            raise TransientError(
+                f"{self._title} ({self._uri}): can't {what}: {_first_line(error)}", Reason.STORAGE_UNAVAILABLE
+            ) from None
+        except ValueError as error:
+            raise PlatformError(
+                f"{self._title} ({self._uri}): can't {what}: what it answered can't be read: {_first_line(error)}",
+                Reason.STORAGE_UNAVAILABLE,
+            ) from None
+
+    def _denied(self, told: str) -> PlatformError:
+        return PlatformError(
+            f"{self._title} ({self._uri}) refused the credentials, or they lack a right ({told}). Check "
+            "`catalog.credentials` of the Storage",
+            Reason.STORAGE_ACCESS_DENIED,
+        )
+
+    def _away(self, error: Exception) -> TransientError:
+        return TransientError(
+            f"{self._title} ({self._uri}) does not answer ({type(error).__name__}). Check the catalog and `catalog.uri` "
+            "of the Storage",
+            Reason.STORAGE_UNAVAILABLE,
+        )
+
+    def _unknown(self, told: str) -> CommitUnknownError:
+        return CommitUnknownError(
+            f"{self._title} ({self._uri}) did not say whether a commit was applied ({told})", Reason.STORAGE_UNAVAILABLE
+        )
+
+
+def _client_properties(settings: StoreSettings) -> dict[str, Any]:
+    chosen = catalog_of(settings)
+    properties: dict[str, Any] = {
+        "uri": chosen.uri,
+        "warehouse": chosen.warehouse,
+        "py-io-impl": _FILES,
+        LakeFiles.STORE: settings,
+    }
+    if chosen.ca_bundle is not None:
+        properties["ssl"] = {"cabundle": _authorities(chosen.ca_bundle)}
+    if chosen.client_id is not None:
+        properties |= {
+            "credential": f"{chosen.client_id}:{chosen.client_secret}",
+            "oauth2-server-uri": chosen.oauth2_server_uri,
+            "scope": chosen.scope,
+        }
+    if chosen.token is not None:
+        properties["token"] = chosen.token
+    if chosen.sigv4_service is not None:
+        properties |= {
+            "rest.sigv4-enabled": "true",
+            "rest.signing-name": chosen.sigv4_service,
+            "rest.signing-region": chosen.sigv4_region,
+            "client.access-key-id": settings.access_key,
+            "client.secret-access-key": settings.secret_key,
+            "client.session-token": settings.session_token,
+        }
+    return properties
+
+
+class _PatientCatalog(RestCatalog):
+    """PyIceberg's client, which waits for an answer no longer than it should."""
+
+    def _create_legacy_oauth2_auth_manager(self, session: requests.Session) -> Any:
+        # Called while the session is made, before the first request, which may be for a token.
+        adapter = _TimedAdapter()
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        return super()._create_legacy_oauth2_auth_manager(session)
+
+
+class _TimedAdapter(HTTPAdapter):
+    """Gives every request a limit that has none of its own."""
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
+        if options.get("timeout") is None:
+            options["timeout"] = (_CONNECT_SECONDS, _ANSWER_SECONDS)
+        return super().send(request, *arguments, **options)
+
+
+@functools.lru_cache(maxsize=64)
+def _authorities(bundle: str) -> str:
+    """A file with certificates, as the client takes nothing else."""
+    with tempfile.NamedTemporaryFile("w", prefix="ca-", suffix=".pem", encoding="ascii", delete=False) as file:
+        file.write(bundle)
+    return file.name
+
+
+def _was_refused(error: requests.ConnectionError) -> bool:
+    """Whether nothing of a request was sent."""
+    text = str(error)
+    return "NewConnectionError" in text or "NameResolutionError" in text or "ConnectTimeoutError" in text
+
+
+def _names_a_table(response: requests.Response) -> bool:
+    return "NoSuchTable" in response.text
+
+
+def _message(response: requests.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])[:300]
+    except (ValueError, KeyError, TypeError):
+        return response.text.strip().partition("\n")[0][:300] or "no message"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().partition("\n")[0] or type(error).__name__)[:300]

@@ -1,0 +1,152 @@
+"""Files of tables for PyIceberg: metadata in the Storage's object store, through obstore.
+
+Metadata files are small: each is read and written as a whole.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import obstore
+from obstore.store import S3Store
+from pyiceberg.io import FileIO, InputFile, OutputFile
+
+from componentrun.storage.backend import make_backend
+from componentrun.storage.failures import STORE_EXCEPTIONS, translate
+from componentrun.storage.locations import split_location
+from componentrun.storage.settings import StoreTimeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from componentrun.storage.settings import StoreSettings
+
+__all__ = ["LakeFiles"]
+
+
+class LakeFiles(FileIO):
+    """Reads and writes files of tables with the keys of a Storage, in whatever buckets they are.
+
+    PyIceberg makes one for each table from the catalog's properties, so those hold the settings under `STORE`.
+    """
+
+    STORE: Final = "componentrun.store"
+
+    def __init__(self, properties: dict[str, Any]) -> None:
+        """`properties[STORE]` is the `StoreSettings`."""
+        super().__init__(properties)
+        self._settings: StoreSettings = properties[self.STORE]
+        self._buckets: dict[str, S3Store] = {}
+
+    def read(self, location: str) -> bytes:
+        """Content of a file.
+
+        Raises:
+            ComponentRunError: see `storage.failures`.
+        """
+        return self._do("read", location, lambda store, key: bytes(obstore.get(store, key).bytes()))
+
+    def write(self, location: str, data: bytes) -> None:
+        """Store a file.
+
+        Raises:
+            ComponentRunError: see `storage.failures`.
+        """
+        self._do("write", location, lambda store, key: obstore.put(store, key, data))
+
+    def upload(self, location: str, path: str) -> None:
+        """Store a local file, in parts if it is large.
+
+        Raises:
+            ComponentRunError: see `storage.failures`.
+        """
+
+        def put(store: S3Store, key: str) -> None:
+            with open(path, "rb") as file:
+                obstore.put(store, key, file)
+
+        self._do("write", location, put)
+
+    def delete(self, location: str | InputFile | OutputFile) -> None:
+        """Delete a file; one that is not there is no error."""
+        self._do("delete", location if isinstance(location, str) else location.location, obstore.delete)
+
+    def new_input(self, location: str) -> InputFile:
+        """A file to read."""
+        return _Input(location, self)
+
+    def new_output(self, location: str) -> OutputFile:
+        """A file to write."""
+        return _Output(location, self)
+
+    def _do(self, operation: str, location: str, action: Callable[[S3Store, str], Any]) -> Any:
+        bucket, key = split_location(location)
+        settings = replace(self._settings, bucket=bucket, prefix="")
+        store = self._buckets.get(bucket)
+        if store is None:
+            store = self._buckets[bucket] = make_backend(settings, StoreTimeouts())
+        try:
+            return action(store, key)
+        except STORE_EXCEPTIONS as error:
+            raise translate(error, settings, operation, key) from error
+
+
+class _Input(InputFile):
+    def __init__(self, location: str, files: LakeFiles) -> None:
+        super().__init__(location)
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._files.read(self.location))
+
+    def exists(self) -> bool:
+        return True  # found out when it is read
+
+    def open(self, seekable: bool = True) -> Any:  # noqa: ARG002, FBT001, FBT002 - PyIceberg's signature
+        return io.BytesIO(self._files.read(self.location))
+
+
+class _Output(OutputFile):
+    def __init__(self, location: str, files: LakeFiles) -> None:
+        super().__init__(location)
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._files.read(self.location))
+
+    def exists(self) -> bool:
+        return False  # names are random
+
+    def to_input_file(self) -> InputFile:
+        return _Input(self.location, self._files)
+
+    def create(self, overwrite: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002 - PyIceberg's signature
+        return _Written(self.location, self._files)
+
+
+class _Written(io.BytesIO):
+    """Collects what is written, and stores it when it is closed without an error."""
+
+    def __init__(self, location: str, files: LakeFiles) -> None:
+        super().__init__()
+        self._location = location
+        self._files = files
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            super().close()
+            return
+        self.close()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._files.write(self._location, self.getvalue())
+        super().close()

@@ -1,0 +1,356 @@
+"""Loading: what an attempt uploaded becomes tables by one commit to the catalog, once, or not at all.
+
+    1. look      all tables as they are. A snapshot of this run: it is published already. A fence: it never will be.
+    2. check     each load fits its table; a refusal has changed nothing.
+    3. files     what stage-out uploaded becomes Parquet; tables that are not there are made, and are no tables yet.
+    4. commit    all tables at once, each only if its current snapshot is the one of step 1.
+
+Each load makes a snapshot of every one of its tables, so two loads of one table can't both rest on the same state. A
+conflict, and a commit of which nobody knows whether it landed, lead to step 1. A fence (`fence`) is a snapshot without
+rows: a commit that was on its way finds another state than the one it rests on.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.schema import Schema
+from pyiceberg.typedef import Record
+
+from componentrun.errors import PlatformError, Reason, UserError, together
+from componentrun.loader import properties
+from componentrun.loader.catalog import CommitUnknownError, ConflictError
+from componentrun.loader.names import to_iceberg
+from componentrun.loader.rows import compute, takes_rows_away
+from componentrun.loader.scanning import scan_of
+from componentrun.loader.snapshots import NewSnapshot, change_of
+from componentrun.loader.staged import bring
+from componentrun.loader.state import next_table, read_state, run_of
+from componentrun.storage.grants import Signer
+from componentrun.storage.layout import TableId
+from componentrun.storage.loads import by_table, loads_of
+from componentrun.storage.pointer import Commit, Pointer, TableLoad, check_load
+from componentrun.wire.loader import LoadedTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pyiceberg.table import Table
+
+    from componentrun.loader.catalog import Catalog, TableChange
+    from componentrun.loader.fileio import LakeFiles
+    from componentrun.loader.rows import Written
+    from componentrun.loader.state import NextTable, TableState
+    from componentrun.wire.loader import FenceRequest, LoadRequest, TableScan
+
+__all__ = ["GivenUpError", "fence", "load"]
+
+log = logging.getLogger(__name__)
+
+_MOST_TRIES: Final = 30
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+_URLS_LAST: Final = timedelta(hours=6)
+_SPREAD: Final = random.Random()  # noqa: S311 - pauses, not secrets
+
+
+class GivenUpError(PlatformError):
+    """The attempt was given up: it is never published."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """The tables of a load as they are."""
+
+    tables: dict[str, Table | None]
+    states: dict[str, TableState | None]
+
+
+def load(
+    catalog: Catalog,
+    request: LoadRequest,
+    scratch: str,
+    *,
+    clock: Callable[[], float] = time.time,
+    on_conflict: Callable[[], None] = lambda: None,
+) -> tuple[int, list[LoadedTable]]:
+    """Publish what an attempt uploaded. May be called again with the same request at any time, by anybody.
+
+    Args:
+        catalog: of the Storage.
+        request: what to load.
+        scratch: a folder for files; they are deleted at the end.
+        clock: seconds since 1970.
+        on_conflict: called each time somebody else was faster.
+
+    Returns:
+        The attempt that is published, and its tables.
+
+    Raises:
+        UserError: (OutputInvalid) loads do not fit their tables; names all of them, and nothing was changed.
+        GivenUpError: (PublishFailed) the attempt was given up.
+        CommitUnknownError: nobody knows whether it is published; call again.
+        ComponentRunError: a part of the platform refused or is away; nothing was changed.
+    """
+    loads = by_table(loads_of(request.tables, request.prefix, write_always_only=False))
+    if not loads:
+        return request.attempt, []
+    unknown: CommitUnknownError | None = None
+    with tempfile.TemporaryDirectory(prefix="load-", dir=scratch) as folder:
+        work = _Work(catalog, request, loads, folder)
+        for number in range(_MOST_TRIES):
+            looked = _look(catalog, loads)
+            done = _published(request, loads, looked)
+            if done is not None:
+                return done
+            try:
+                work.commit(looked, int(clock() * 1_000_000))
+            except ConflictError as error:
+                on_conflict()
+                log.info("run %s is loaded again: %s", request.run, error.message)
+            except CommitUnknownError as error:
+                log.warning("run %s: %s", request.run, error.message)
+                unknown = error
+            time.sleep(min(_FIRST_PAUSE * 2**number, _LONGEST_PAUSE) * _SPREAD.uniform(0.5, 1) if number else 0)
+        if unknown is not None:
+            raise unknown
+    raise ConflictError(
+        f"the tables {', '.join(f'`{table}`' for table in loads)} were changed by others each of {_MOST_TRIES} times "
+        "that this run was to be published. Nothing of it was",
+        Reason.PUBLISH_FAILED,
+    )
+
+
+def fence(catalog: Catalog, request: FenceRequest) -> bool:
+    """Have it that an attempt is never published.
+
+    One table is enough where all are committed at once; every table gets the fence all the same, as the first one may
+    be dropped by somebody.
+
+    Returns:
+        Whether it already is published; then it can't be given up.
+
+    Raises:
+        ComponentRunError: it is not certain yet; call again.
+    """
+    for table in request.tables:
+        name = to_iceberg(catalog.prefix, TableId.parse(table))
+        for _ in range(_MOST_TRIES):
+            found = catalog.find(name) or catalog.create(name, _empty_schema(), {properties.STATE: properties.NEW})
+            if _attempt_in(found, request.run) is not None:
+                return True
+            if _is_fenced(found, request.run, request.attempt):
+                break
+            summary = {properties.FENCED_RUN: request.run, properties.FENCED_ATTEMPT: str(request.attempt)}
+            change, _ = change_of(found, name, NewSnapshot(summary))
+            try:
+                catalog.commit([change])
+            except ConflictError:
+                continue
+            break
+        else:
+            raise ConflictError(f"`{table}` is changed by others all the time", Reason.PUBLISH_FAILED)
+    return False
+
+
+def _look(catalog: Catalog, loads: Mapping[str, Sequence[TableLoad]]) -> _Looked:
+    tables = {table: catalog.find(to_iceberg(catalog.prefix, TableId.parse(table))) for table in loads}
+    states = {
+        name: read_state(table.metadata, f"`{name}`") if table is not None else None for name, table in tables.items()
+    }
+    return _Looked(tables, states)
+
+
+def _published(
+    request: LoadRequest, loads: Mapping[str, Sequence[TableLoad]], looked: _Looked
+) -> tuple[int, list[LoadedTable]] | None:
+    """What is published of this run already; None: nothing.
+
+    Raises:
+        GivenUpError: this attempt was given up, or another one is published.
+    """
+    there = [(name, table) for name, table in looked.tables.items() if table is not None]
+    attempts = {name: attempt for name, table in there if (attempt := _attempt_in(table, request.run)) is not None}
+    if not attempts:
+        if any(_is_fenced(table, request.run, request.attempt) for _, table in there):
+            raise GivenUpError(
+                f"run {request.title or request.run}, attempt {request.attempt}, can't be published: it was given up "
+                "before. Run it again",
+                Reason.PUBLISH_FAILED,
+            )
+        return None
+    attempt = next(iter(attempts.values()))
+    if attempt != request.attempt:
+        raise GivenUpError(
+            f"run {request.title or request.run}, attempt {request.attempt}, can't be published: attempt {attempt} of "
+            "it already is",
+            Reason.PUBLISH_FAILED,
+        )
+    if len(attempts) < len(loads) and request.allow_non_atomic:
+        return None
+    return attempt, [_loaded(name, looked.tables[name], request.run) for name in attempts]
+
+
+def _attempt_in(table: Table, run: str) -> int | None:
+    """The attempt of a run that is in a table."""
+    for snapshot in reversed(table.metadata.snapshots):
+        if (attempt := run_of(snapshot, run)) is not None:
+            return attempt
+    said = table.properties
+    return int(said.get(properties.ATTEMPT) or 0) if said.get(properties.RUN) == run else None
+
+
+def _is_fenced(table: Table, run: str, attempt: int) -> bool:
+    return any(
+        snapshot.summary is not None
+        and snapshot.summary[properties.FENCED_RUN] == run
+        and int(snapshot.summary[properties.FENCED_ATTEMPT] or 0) >= attempt
+        for snapshot in table.metadata.snapshots
+    )
+
+
+def _loaded(name: str, table: Table | None, run: str) -> LoadedTable:
+    for snapshot in reversed(table.metadata.snapshots) if table is not None else ():
+        if snapshot.summary is not None and run_of(snapshot, run) is not None:
+            summary = snapshot.summary
+            rows, size = int(summary[properties.ROWS] or 0), int(summary[properties.BYTES] or 0)
+            return LoadedTable(name, rows, size, str(snapshot.snapshot_id))
+    return LoadedTable(name, 0, 0, "")
+
+
+class _Work:
+    """One load, tried as often as needed; what was brought stays for the next try."""
+
+    def __init__(
+        self, catalog: Catalog, request: LoadRequest, loads: Mapping[str, Sequence[TableLoad]], folder: str
+    ) -> None:
+        self._catalog = catalog
+        self._request = request
+        self._loads = loads
+        self._folder = Path(folder)
+        self._signer = Signer(catalog.settings)
+        self._brought: dict[str, list[list[str]]] = {}
+
+    def commit(self, looked: _Looked, now: int) -> None:
+        """Try once."""
+        self._check(looked)
+        changes = [self._change(table, looked, now) for table in self._loads if not self._is_in(looked, table)]
+        self._catalog.commit(changes, allow_non_atomic=self._request.allow_non_atomic)
+
+    def _is_in(self, looked: _Looked, name: str) -> bool:
+        table = looked.tables[name]
+        return table is not None and _attempt_in(table, self._request.run) is not None
+
+    def _check(self, looked: _Looked) -> None:
+        errors: list[UserError] = []
+        for name, loads in self._loads.items():
+            pointer = _as_pointer(name, looked.states[name])
+            for load_ in loads:
+                try:
+                    check_load(pointer, load_)
+                except UserError as error:
+                    errors.append(error)
+        if errors:
+            raise together(errors)
+
+    def _change(self, name: str, looked: _Looked, now: int) -> TableChange:
+        loads, table = self._loads[name], looked.tables[name]
+        where = to_iceberg(self._catalog.prefix, TableId.parse(name))
+        becomes = next_table(looked.states[name], loads, typed=self._request.typed, now=now)
+        if table is None:
+            table = self._catalog.create(
+                where, becomes.schema, {properties.STATE: properties.NEW, "format-version": "2"}
+            )
+            # Ids are the catalog's to give.
+            becomes = next_table(read_state(table.metadata, f"`{name}`"), loads, typed=self._request.typed, now=now)
+        scan = scan_of(table, TableId.parse(name)) if takes_rows_away(becomes, loads) else None
+        folder = self._folder / f"{uuid.uuid4()}"
+        folder.mkdir()
+        data, deletes = compute(
+            becomes, loads, self._bring(name), str(folder), scan=scan, urls=self._urls(scan) if scan is not None else {}
+        )
+        added = [self._store(table, data, DataFileContent.DATA)] if data is not None else []
+        removed = [self._store(table, deletes, DataFileContent.POSITION_DELETES)] if deletes is not None else []
+        change, _ = change_of(
+            table,
+            where,
+            NewSnapshot(
+                self._summary(loads),
+                added=added,
+                deletes=removed,
+                replaces=becomes.replaces,
+                schema=becomes.schema if becomes.schema != table.metadata.schema() else None,
+                properties=self._properties(becomes, looked.states[name]),
+            ),
+        )
+        return change
+
+    def _summary(self, loads: Sequence[TableLoad]) -> dict[str, str]:
+        said = {
+            properties.RUN: self._request.run,
+            properties.ATTEMPT: str(self._request.attempt),
+            properties.ROWS: str(sum(load_.rows for load_ in loads)),
+            properties.BYTES: str(sum(load_.size for load_ in loads)),
+            properties.TITLE: self._request.title,
+            properties.COMPONENT: self._request.component,
+        }
+        return {name: value for name, value in said.items() if value}
+
+    def _properties(self, becomes: NextTable, state: TableState | None) -> dict[str, str]:
+        said = becomes.properties | {properties.RUN: self._request.run, properties.ATTEMPT: str(self._request.attempt)}
+        if state is None or not state.is_loaded:
+            said[properties.CREATED] = datetime.fromtimestamp(becomes.timestamp / 1_000_000, UTC).isoformat()
+        return said
+
+    def _bring(self, name: str) -> list[list[str]]:
+        if name not in self._brought:
+            folder = self._folder / f"staged-{len(self._brought)}"
+            folder.mkdir()
+            self._brought[name] = bring(self._catalog.settings, self._loads[name], str(folder))
+        return self._brought[name]
+
+    def _urls(self, scan: TableScan) -> dict[str, str]:
+        paths = [file.path for file in scan.files] + [file.path for file in scan.deletes]
+        return {path: self._signer.sign_location(path, _URLS_LAST) for path in paths}
+
+    def _store(self, table: Table, written: Written, content: DataFileContent) -> DataFile:
+        ending = "-deletes.parquet" if content == DataFileContent.POSITION_DELETES else ".parquet"
+        location = f"{table.location().rstrip('/')}/data/{uuid.uuid4()}{ending}"
+        files: LakeFiles = table.io  # type: ignore[assignment] - `open_catalog` names it
+        files.upload(location, written.path)
+        Path(written.path).unlink()
+        return DataFile.from_args(
+            content=content,
+            file_path=location,
+            file_format=FileFormat.PARQUET,
+            partition=Record(),
+            record_count=written.rows,
+            file_size_in_bytes=written.size,
+            spec_id=table.metadata.default_spec_id,
+        )
+
+
+def _as_pointer(name: str, state: TableState | None) -> Pointer | None:
+    """The table in the words of the check that all loads pass."""
+    if state is None or not state.is_loaded:
+        return None
+    moment = datetime.now(UTC)
+    return Pointer(
+        id=name, version=1, columns=state.columns, primary_key=state.primary_key, segments=(), rows=0, bytes=0,
+        created=moment, last_change=moment, committed_by=Commit(run="check", attempt=1, time=moment),
+    )  # fmt: skip
+
+
+def _empty_schema() -> Schema:
+    from pyiceberg.types import NestedField, TimestamptzType  # noqa: PLC0415
+
+    return Schema(NestedField(1, properties.TIMESTAMP_COLUMN, TimestamptzType(), required=False))

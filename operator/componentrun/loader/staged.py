@@ -1,0 +1,95 @@
+"""What stage-out uploaded, as local files that DuckDB can read: headerless CSV whose rows end with LF."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+import obstore
+
+from componentrun.encoding import Unpacker
+from componentrun.errors import PlatformError, Reason
+from componentrun.storage.backend import make_backend
+from componentrun.storage.connection import plain_etag, quoted_etag
+from componentrun.storage.failures import STORE_EXCEPTIONS, MissingError, StaleError, translate
+from componentrun.storage.settings import StoreTimeouts
+from componentrun.tablefiles import make_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from obstore.store import S3Store
+
+    from componentrun.storage.pointer import Slice, TableLoad
+    from componentrun.storage.settings import StoreSettings
+
+__all__ = ["bring"]
+
+_AT_A_TIME: Final = 4
+_CHUNK: Final = 4 * 2**20
+
+
+def bring(settings: StoreSettings, loads: Sequence[TableLoad], folder: str) -> list[list[str]]:
+    """Bring the slices of loads.
+
+    Args:
+        settings: the Storage.
+        loads: whose slices are brought.
+        folder: where to.
+
+    Returns:
+        For each load the paths of its files, in the order of the rows.
+
+    Raises:
+        PlatformError: (PublishFailed) an object is not what stage-out uploaded.
+        ComponentRunError: the store refused or is away.
+    """
+    backend = make_backend(settings, StoreTimeouts())
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        tasks = [
+            [
+                pool.submit(_bring_one, backend, settings, part, f"{folder}/{number}-{place}.csv")
+                for place, part in enumerate(load.slices)
+            ]
+            for number, load in enumerate(loads)
+        ]
+        return [[task.result() for task in of_load] for of_load in tasks]
+
+
+def _bring_one(backend: S3Store, settings: StoreSettings, part: Slice, path: str) -> str:
+    try:
+        # The content that comes is that of the object with this ETag, whatever is written over it meanwhile.
+        result = obstore.get(backend, part.key, options={"if_match": quoted_etag(part.etag)})
+        found = plain_etag(result.meta["e_tag"] or "")
+        if found != plain_etag(part.etag) or result.meta["size"] != part.stored_size:
+            raise _is_another(settings, part, f"{result.meta['size']} bytes, ETag {found}")
+        with open(path, "wb") as file:
+            for block in _rows(part, result.stream(min_chunk_size=_CHUNK)):
+                file.write(block)
+    except STORE_EXCEPTIONS as error:
+        told = translate(error, settings, "read", part.key)
+        if isinstance(told, MissingError):
+            raise _is_another(settings, part, "no object") from None
+        if isinstance(told, StaleError):
+            raise _is_another(settings, part, "an object with another ETag") from None
+        raise told from error
+    make_ready(path)
+    return path
+
+
+def _rows(part: Slice, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    if part.encoding is None:
+        yield from (bytes(chunk) for chunk in chunks)
+        return
+    unpacker = Unpacker(part.encoding, part.size)
+    for chunk in chunks:
+        yield from unpacker.add(memoryview(chunk))
+    unpacker.finish()
+
+
+def _is_another(settings: StoreSettings, part: Slice, found: str) -> PlatformError:
+    return PlatformError(
+        f"{settings.where(part.key)} is not what stage-out uploaded: found {found}; expected {part.stored_size} bytes, "
+        f"ETag {plain_etag(part.etag)}. Nothing was published",
+        Reason.PUBLISH_FAILED,
+    )

@@ -1,0 +1,85 @@
+"""Does what the loader is asked for: an `Engine` on real catalogs. Work that blocks is done in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from componentrun.errors import UnknownOutcomeError
+from componentrun.loader.catalog import Catalog, CommitUnknownError
+from componentrun.loader.load import fence, load
+from componentrun.loader.places import decode
+from componentrun.loader.scanning import consistent_cut
+from componentrun.wire.loader import FenceAnswer, LoadAnswer, PlanAnswer
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from componentrun.loader.engine import LoadObserver
+    from componentrun.storage.settings import StoreSettings
+    from componentrun.wire.loader import FenceRequest, LoadRequest, PlanRequest
+
+__all__ = ["TableEngine"]
+
+_KEPT_SECONDS: Final = 600.0
+"""How long a connection to a catalog is used: its token is good for longer."""
+_MOST_KEPT: Final = 64
+
+
+class TableEngine:
+    """Loads, fences and plans."""
+
+    def __init__(self, scratch: str, observer: LoadObserver) -> None:
+        """`scratch`: a folder for files of loads that are under way."""
+        self._scratch = scratch
+        self._observer = observer
+        self._catalogs = _Catalogs()
+
+    async def load(self, request: LoadRequest) -> LoadAnswer:
+        """Publish an attempt's tables, see `loader.load`."""
+
+        def work() -> LoadAnswer:
+            catalog = self._catalogs.open(request.storage)
+            attempt, tables = load(catalog, request, self._scratch, on_conflict=self._observer.conflict_retried)
+            return LoadAnswer(tuple(tables), attempt)
+
+        try:
+            return await asyncio.to_thread(work)
+        except CommitUnknownError as error:
+            raise UnknownOutcomeError(error.message, error.reason) from error
+
+    async def fence(self, request: FenceRequest) -> FenceAnswer:
+        """Have it that an attempt is never published, see `loader.load.fence`."""
+        published = await asyncio.to_thread(lambda: fence(self._catalogs.open(request.storage), request))
+        return FenceAnswer(published)
+
+    async def plan(self, request: PlanRequest) -> PlanAnswer:
+        """Which files hold the rows of tables, see `loader.scanning`."""
+        scans, missing = await asyncio.to_thread(
+            lambda: consistent_cut(self._catalogs.open(request.storage), request.tables)
+        )
+        return PlanAnswer(tuple(scans), tuple(missing))
+
+
+class _Catalogs:
+    """Connections to catalogs, kept for a while: each costs a request for its configuration and one for a token."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[StoreSettings, tuple[float, Catalog]] = OrderedDict()
+
+    def open(self, storage: dict[str, Any]) -> Catalog:
+        settings = decode(storage)
+        now = time.monotonic()
+        with self._lock:
+            made, catalog = self._kept.get(settings, (0.0, None))
+        if catalog is None or now - made > _KEPT_SECONDS:
+            catalog = Catalog(settings)
+            with self._lock:
+                self._kept[settings] = (now, catalog)
+                while len(self._kept) > _MOST_KEPT:
+                    self._kept.popitem(last=False)
+        return catalog

@@ -1,0 +1,168 @@
+"""What stage-out would have uploaded, and what a table holds afterwards: through the real loader, store and catalog."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from tests.integration.lake_space import LakeSpace
+
+from componentrun.exchange import SliceWritten, TableWritten, Where
+from componentrun.loader.catalog import Catalog
+from componentrun.loader.load import load
+from componentrun.loader.places import encode
+from componentrun.loader.scanning import consistent_cut
+from componentrun.storage.catalogsettings import CatalogSettings
+from componentrun.storage.connection import open_store
+from componentrun.wire.loader import FenceRequest, LoadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from componentrun.storage.settings import StoreSettings
+    from componentrun.wire.loader import LoadedTable, TableScan
+
+__all__ = ["Bench"]
+
+Rows = "Sequence[Sequence[str]]"
+
+
+@dataclass
+class Bench:
+    """One Storage, and runs that load into it."""
+
+    space: LakeSpace
+    scratch: Path
+    settings: StoreSettings = field(init=False)
+
+    def __post_init__(self) -> None:
+        access = self.space.catalog
+        self.settings = replace(
+            self.space.settings,
+            catalog=CatalogSettings(
+                uri=access.uri,
+                warehouse=access.warehouse,
+                namespace_prefix=self.space.namespace_prefix,
+                client_id=access.client_id,
+                client_secret=access.client_secret,
+                name="main",
+            ),
+        )
+        self.catalog = Catalog(self.settings)
+
+    def table(
+        self,
+        run: str,
+        destination: str,
+        columns: Sequence[str],
+        rows: Rows,
+        *,
+        key: Sequence[str] = (),
+        incremental: bool = False,
+        delete: Where | None = None,
+        attempt: int = 1,
+        slices: int = 1,
+        **more: Any,
+    ) -> TableWritten:
+        """Upload rows as stage-out does."""
+        return asyncio.run(self._table(run, destination, columns, rows, key, incremental, delete, attempt, slices, more))
+
+    async def _table(
+        self, run: str, destination: str, columns: Sequence[str], rows: Any, key: Sequence[str], incremental: bool,
+        delete: Where | None, attempt: int, count: int, more: dict[str, Any],
+    ) -> TableWritten:  # fmt: skip
+        store = open_store(self.settings)
+        prefix = store.layout.data(run, attempt)
+        written = []
+        for number in range(count):
+            part = rows[number * len(rows) // count : (number + 1) * len(rows) // count]
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(part)
+            data = text.getvalue().encode()
+            if data:
+                object_key = f"{prefix}{uuid.uuid4().hex}"
+                written.append(SliceWritten(object_key, len(data), len(part), await store.put(object_key, data)))
+        return TableWritten(
+            source=f"{destination}.csv",
+            destination=destination,
+            columns=tuple(columns),
+            primary_key=tuple(key),
+            incremental=incremental,
+            write_always=False,
+            slices=tuple(written),
+            rows=len(rows),
+            size=sum(part.size for part in written),
+            delete_where=delete,
+            **more,
+        )
+
+    def request(self, run: str, *tables: TableWritten, attempt: int = 1, **more: Any) -> LoadRequest:
+        """What the operator would ask for."""
+        prefix = open_store(self.settings).layout.data(run, attempt)
+        return LoadRequest(encode(self.settings), run, attempt, tables, prefix, title=f"team/{run}", **more)
+
+    def load(self, run: str, *tables: TableWritten, **more: Any) -> tuple[int, list[LoadedTable]]:
+        """Have them loaded."""
+        return load(self.catalog, self.request(run, *tables, **more), str(self.scratch))
+
+    def fence_request(self, run: str, *tables: str, attempt: int = 1) -> FenceRequest:
+        """What the operator would ask for to give a run up."""
+        return FenceRequest(encode(self.settings), run, attempt, tables)
+
+    def scan(self, table: str) -> TableScan | None:
+        """What a reader would be told."""
+        scans, _ = consistent_cut(self.catalog, [table])
+        return scans[0] if scans else None
+
+    def rows(self, table: str) -> list[tuple[Any, ...]] | None:
+        """What DuckDB reads with its own Iceberg reader; None: there is no such table."""
+        scan = self.scan(table)
+        if scan is None:
+            return None
+        return read_with_pyiceberg(self, table)
+
+    def new_run(self) -> str:
+        """A uid."""
+        return str(uuid.uuid4())
+
+
+def read_with_pyiceberg(bench: Bench, table: str) -> list[tuple[Any, ...]]:
+    """The rows as a stranger sees them who knows no more than the specification."""
+    from componentrun.loader.rows import load_httpfs
+    from componentrun.storage.grants import Signer
+    from datetime import timedelta
+
+    scan = bench.scan(table)
+    assert scan is not None
+    signer = Signer(bench.settings)
+    sign = lambda path: signer.sign_location(path, timedelta(minutes=5))  # noqa: E731
+    connection = duckdb.connect()
+    connection.execute(load_httpfs())
+    found: list[tuple[Any, ...]] = []
+    columns = [column.name for column in scan.columns]
+    for file in scan.files:
+        gone = {
+            position
+            for number in file.deletes
+            for path, position in connection.execute(
+                f"SELECT file_path, pos FROM read_parquet('{sign(scan.deletes[number].path)}')"
+            ).fetchall()
+            if path == file.path
+        }
+        fields = ", ".join(
+            f"{column.id}: {{name: 'c{place}', type: 'VARCHAR', default_value: NULL}}"
+            for place, column in enumerate(scan.columns)
+        )
+        chosen = ", ".join(f"c{place}" for place in range(len(columns)))
+        rows = connection.execute(
+            f"SELECT file_row_number, {chosen} FROM read_parquet('{sign(file.path)}', "
+            f"schema = MAP {{{fields}}}, file_row_number = true) ORDER BY 1"
+        ).fetchall()
+        found += [row[1:] for row in rows if row[0] not in gone]
+    return found

@@ -1,0 +1,71 @@
+"""Settings of a Storage are read with the Secrets of its store and of its catalog."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from componentrun.errors import Reason, UserError
+from componentrun.process.kubeerrors import NotFoundError
+from componentrun.process.storages import read_settings, read_store_settings
+from tests.unit.core.make import make_storage
+
+if TYPE_CHECKING:
+    from componentrun.process.kube import Kube
+
+CATALOG = {"uri": "https://c.test", "warehouse": "lake", "credentials": {"secretName": "catalog-keys"}}
+
+
+class Secrets:
+    """The API server, as far as Secrets go."""
+
+    def __init__(self, **secrets: dict[str, str]) -> None:
+        self._secrets = {name.replace("_", "-"): values for name, values in secrets.items()}
+        self.read: list[str] = []
+
+    async def get(self, _resource: object, namespace: str, name: str) -> dict[str, Any]:
+        assert namespace == "team"
+        self.read.append(name)
+        if name not in self._secrets:
+            raise NotFoundError(f"no Secret {name}")
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in self._secrets[name].items()}
+        return {"metadata": {"name": name}, "data": data}
+
+
+def kube(secrets: Secrets) -> Kube:
+    return cast("Kube", secrets)
+
+
+STORE = {"accessKeyId": "AK", "secretAccessKey": "hush"}
+
+
+async def test_each_is_read_from_its_own_secret() -> None:
+    secrets = Secrets(store_keys=STORE, catalog_keys={"token": "hush-2"})
+    storage = make_storage("lake", credentials={"secretName": "store-keys"}, catalog=CATALOG)
+    found = await read_settings(kube(secrets), storage)
+    assert (found.access_key, found.secret_key) == ("AK", "hush")
+    assert found.catalog is not None
+    assert (found.catalog.token, found.catalog.name) == ("hush-2", "lake")
+    assert secrets.read == ["store-keys", "catalog-keys"]
+
+
+async def test_a_storage_without_a_catalog_needs_no_further_secret() -> None:
+    secrets = Secrets(store_keys=STORE)
+    found = await read_settings(kube(secrets), make_storage(credentials={"secretName": "store-keys"}))
+    assert found.catalog is None
+    assert secrets.read == ["store-keys"]
+
+
+async def test_a_missing_secret_of_the_catalog_is_named() -> None:
+    with pytest.raises(UserError, match="Secret `catalog-keys` of the catalog of Storage `lake`") as refused:
+        await read_settings(kube(Secrets()), make_storage("lake", catalog=CATALOG))
+    assert refused.value.reason is Reason.SECRET_NOT_FOUND
+
+
+async def test_the_bucket_is_reached_without_the_catalogs_secret() -> None:
+    secrets = Secrets()
+    found = await read_store_settings(kube(secrets), make_storage("lake", catalog=CATALOG))
+    assert (found.name, found.catalog) == ("lake", None)
+    assert secrets.read == []
