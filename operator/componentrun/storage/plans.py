@@ -48,7 +48,15 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-__all__ = ["AttemptPlan", "AttemptRequest", "InputSource", "InputStatus", "prepare_attempt", "read_state_given"]
+__all__ = [
+    "AttemptPlan",
+    "AttemptRequest",
+    "InputSource",
+    "InputStatus",
+    "prepare_attempt",
+    "read_stage_out_plan",
+    "read_state_given",
+]
 
 _SIGNED_AT_ONCE: Final = 30
 """URLs that are signed without a thread of their own: some milliseconds."""
@@ -124,6 +132,8 @@ class AttemptRequest:
     """Of that state."""
     by_session: bool = False
     """Whether stage-out gets temporary keys instead of a signed form, because the store's forms do not hold."""
+    buckets: tuple[str, ...] | None = None
+    """That the run may write to, see `StageOutPlan`."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Path below `parameters` to value; these go into the grant, never into a plan."""
 
@@ -207,13 +217,20 @@ def _stage_out_plan(request: AttemptRequest, compression: str) -> StageOutPlan:
         file_tags=request.file_tags,
         check_types=request.type_support == AUTHORITATIVE,
         state_given=request.state_number,
+        buckets=request.buckets,
     )
+
+
+async def read_stage_out_plan(store: Store, run: str, attempt: int) -> StageOutPlan | None:
+    """What an attempt's stage-out was told; None where the plan is gone."""
+    stored = await store.find(store.layout.stage_out_plan(run, attempt))
+    return from_json(StageOutPlan, stored.data) if stored is not None else None
 
 
 async def read_state_given(store: Store, run: str, attempt: int) -> int:
     """Number of the state that an attempt was given, as its plan says; 0 where the plan is gone."""
-    stored = await store.find(store.layout.stage_out_plan(run, attempt))
-    return from_json(StageOutPlan, stored.data).state_given if stored is not None else 0
+    plan = await read_stage_out_plan(store, run, attempt)
+    return plan.state_given if plan is not None else 0
 
 
 async def _post(store: Store, signer: Signer, request: AttemptRequest) -> PostPolicy:

@@ -27,8 +27,10 @@ from componentrun.api import names
 from componentrun.api.common import API_VERSION
 from componentrun.api.storage import Storage
 from componentrun.controller.caches import Caches, Key
+from componentrun.controller.catalogtables import CatalogTables
 from componentrun.controller.flows import Flows
 from componentrun.controller.handlers import take_in
+from componentrun.controller.loaderclient import LoaderClient
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.policies import Policies, Resolver
 from componentrun.controller.publishing import Publisher
@@ -482,6 +484,10 @@ class World:
         return [meta["path"] for chunk in obstore.list(self.store._backend) for meta in chunk]
 
 
+NO_CATALOGS = CatalogTables(LoaderClient(None))
+"""No loader is installed."""
+
+
 class FakeOperator:
     """One life of an operator in that world: its caches are empty when it starts."""
 
@@ -517,8 +523,9 @@ class FakeOperator:
                 settings,
                 self._clock,
                 self.gate,
+                NO_CATALOGS,
             ),
-            Publisher(stores, self._clock, self.gate),
+            Publisher(stores, self._clock, self.gate, NO_CATALOGS),
             writer,
             world.limits,
             self._clock,
