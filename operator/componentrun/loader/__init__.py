@@ -16,6 +16,7 @@ Modules of tables, lowest first:
     staged        what stage-out uploaded, as local files
     rows          DuckDB: the rows that come, and the positions of rows that go
     load          publishing: one commit for all tables of a run, once
+    checking      whether a catalog is fit for runs
 
 Modules of the process, lowest first:
 
