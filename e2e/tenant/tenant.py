@@ -31,13 +31,14 @@ if TYPE_CHECKING:
     from componentrun.storage.events import Event
     from e2e.cluster.connection import Connection
 
-__all__ = ["CREDENTIALS", "LONG_AGO", "Tenant", "create"]
+__all__ = ["CATALOG_CREDENTIALS", "CREDENTIALS", "LONG_AGO", "Tenant", "create"]
 
 LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
 """Before anything that a test sees."""
 
 TERMINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
 CREDENTIALS: Final = "store-keys"
+CATALOG_CREDENTIALS: Final = "catalog-client"
 STORAGE: Final = "main"
 SMALL: Final = {"limits": {"cpu": "200m", "memory": "128Mi"}, "requests": {"cpu": "20m"}}
 """Enough for a shell component, and so little set aside that the tests' pods don't wait for each other on a small node:
@@ -46,11 +47,16 @@ a run might end as Unschedulable that has nothing to do with it."""
 
 @dataclass(frozen=True)
 class Tenant:
-    """A namespace that enforces the restricted pod security standard, with a default Storage of its own prefix."""
+    """A namespace that enforces the restricted pod security standard, with a default Storage of its own prefix.
+
+    Attributes:
+        lake: whether the Storage is on the store with an Iceberg REST catalog, and keeps its tables in that catalog.
+    """
 
     connection: Connection
     namespace: str
     prefix: str = field(default="")
+    lake: bool = False
 
     # --- the cluster
 
@@ -193,6 +199,17 @@ class Tenant:
     @property
     def settings(self) -> StoreSettings:
         """How to reach the tenant's Storage."""
+        if self.lake:
+            known = self.connection.lake
+            return StoreSettings(
+                bucket=known.bucket,
+                endpoint=known.endpoint,
+                prefix=self.prefix,
+                region=known.region,
+                access_key=known.access_key,
+                secret_key=known.secret_key,
+                name=STORAGE,
+            )
         return StoreSettings(
             bucket=self.connection.store_bucket,
             endpoint=self.connection.store_endpoint,
@@ -202,6 +219,44 @@ class Tenant:
             secret_key=self.connection.store_secret_key,
             name=STORAGE,
         )
+
+    @property
+    def namespace_prefix(self) -> str:
+        """What the name of each of the tenant's namespaces in the catalog begins with."""
+        return self.namespace.replace("-", "_") + "_"
+
+    @property
+    def storage_spec(self) -> dict[str, Any]:
+        """Spec of the tenant's Storage."""
+        reached = self.settings
+        spec: dict[str, Any] = {
+            "endpoint": reached.endpoint,
+            "bucket": reached.bucket,
+            "prefix": reached.prefix,
+            "region": reached.region,
+            "credentials": {"secretName": CREDENTIALS},
+            "default": True,
+        }
+        if self.lake:
+            known = self.connection.lake
+            spec["catalog"] = {
+                "uri": known.catalog_uri,
+                "warehouse": known.catalog_warehouse,
+                "namespacePrefix": self.namespace_prefix,
+                "credentials": {"secretName": CATALOG_CREDENTIALS},
+            }
+        return spec
+
+    @property
+    def secrets(self) -> dict[str, dict[str, str]]:
+        """The Secrets that the Storage names."""
+        reached = self.settings
+        keys = {"accessKeyId": reached.access_key or "", "secretAccessKey": reached.secret_key or ""}
+        if not self.lake:
+            return {CREDENTIALS: keys}
+        known = self.connection.lake
+        client = {"clientId": known.catalog_client_id, "clientSecret": known.catalog_client_secret}
+        return {CREDENTIALS: keys, CATALOG_CREDENTIALS: client}
 
     def put_table(self, table: str, csv: str) -> None:
         """Put a table into Storage with the command line tool."""
@@ -229,7 +284,7 @@ class Tenant:
         return asyncio.run(read())
 
     def delete(self) -> None:
-        """Delete the namespace, without waiting for its end."""
+        """Delete the namespace, without waiting for its end. What is in the store and the catalog stays."""
         self.core.delete_namespace(self.namespace)
 
 
@@ -239,28 +294,25 @@ def phase_of(run: Mapping[str, Any]) -> str | None:
     return phase
 
 
-def create(connection: Connection, base: str = "t", **storage: Any) -> Tenant:
-    """Make a namespace with a default Storage; `storage` overrides fields of its spec."""
+def create(connection: Connection, base: str = "t", *, lake: bool = False, **storage: Any) -> Tenant:
+    """Make a namespace with a default Storage.
+
+    Args:
+        connection: the cluster.
+        base: what the name begins with.
+        lake: keep the Storage's tables in the cluster's Iceberg REST catalog, and everything else in its store.
+        storage: overrides fields of the Storage's spec.
+
+    Raises:
+        ClusterError: `lake`, and the cluster has no catalog.
+    """
     name = f"{base}-{uuid.uuid4().hex[:8]}"
-    tenant = Tenant(connection, name, f"e2e/{name}")
+    tenant = Tenant(connection, name, f"e2e/{name}", lake)
+    spec = {**tenant.storage_spec, **storage}
     tenant.core.create_namespace(
         {"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     )
-    tenant.secret(
-        CREDENTIALS,
-        {"accessKeyId": connection.store_access_key, "secretAccessKey": connection.store_secret_key},
-    )
-    tenant.apply(
-        "Storage",
-        STORAGE,
-        {
-            "endpoint": connection.store_endpoint,
-            "bucket": connection.store_bucket,
-            "prefix": tenant.prefix,
-            "region": connection.store_region,
-            "credentials": {"secretName": CREDENTIALS},
-            "default": True,
-            **storage,
-        },
-    )
+    for secret, values in tenant.secrets.items():
+        tenant.secret(secret, values)
+    tenant.apply("Storage", STORAGE, spec)
     return tenant

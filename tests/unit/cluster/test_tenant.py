@@ -1,0 +1,83 @@
+"""The Storage that a tenant of the end-to-end cases gets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster.connection import Connection
+from e2e.cluster.errors import ClusterError
+from e2e.cluster.lake import Lake
+from e2e.tenant import Tenant
+
+LAKE = Lake(
+    endpoint="http://192.0.2.2:9010",
+    access_key="lake-key",
+    secret_key="lake-secret",
+    bucket="staging",
+    region="us-east-1",
+    catalog_uri="http://192.0.2.2:9011",
+    catalog_warehouse="s3://lake/",
+    catalog_client_id="client",
+    catalog_client_secret="client-secret",
+)
+CLUSTER = Connection(
+    kubeconfig=Path("kubeconfig"),
+    registry=None,
+    image_load_command=None,
+    store_endpoint="http://192.0.2.2:9000",
+    store_access_key="key",
+    store_secret_key="secret",
+    store_bucket="componentrun",
+    store_region="eu-test-1",
+    bin_dir=Path("bin"),
+    logs=Path("logs"),
+    own=True,
+    node_name="node1",
+).with_lake(LAKE)
+TENANT = Tenant(CLUSTER, "t-0123abcd", "e2e/t-0123abcd")
+
+
+def test_by_default_tables_are_kept_in_the_object_store() -> None:
+    assert TENANT.storage_spec == {
+        "endpoint": "http://192.0.2.2:9000",
+        "bucket": "componentrun",
+        "prefix": "e2e/t-0123abcd",
+        "region": "eu-test-1",
+        "credentials": {"secretName": "store-keys"},
+        "default": True,
+    }
+    assert TENANT.secrets == {"store-keys": {"accessKeyId": "key", "secretAccessKey": "secret"}}
+
+
+def test_with_a_catalog_the_bucket_is_that_of_the_lake_and_the_tables_are_in_namespaces_of_the_tenant() -> None:
+    tenant = replace(TENANT, lake=True)
+    spec = tenant.storage_spec
+    assert (spec["endpoint"], spec["bucket"], spec["prefix"]) == (LAKE.endpoint, "staging", "e2e/t-0123abcd")
+    assert spec["catalog"] == {
+        "uri": "http://192.0.2.2:9011",
+        "warehouse": "s3://lake/",
+        "namespacePrefix": "t_0123abcd_",
+        "credentials": {"secretName": "catalog-client"},
+    }
+    assert tenant.secrets == {
+        "store-keys": {"accessKeyId": "lake-key", "secretAccessKey": "lake-secret"},
+        "catalog-client": {"clientId": "client", "clientSecret": "client-secret"},
+    }
+    assert (tenant.settings.endpoint, tenant.settings.access_key) == (LAKE.endpoint, "lake-key")
+
+
+@pytest.mark.parametrize("namespace", ["t-0123abcd", "steady-0123abcd", "examples-0123abcd"])
+def test_the_prefix_of_namespaces_is_one_that_a_storage_may_have(namespace: str) -> None:
+    prefix = Tenant(CLUSTER, namespace, lake=True).namespace_prefix
+    assert re.fullmatch(r"[a-z][a-z0-9]*_([a-z0-9]+_)*", prefix)
+    assert len(prefix) <= 32
+
+
+def test_a_cluster_without_a_catalog_has_no_such_tenant() -> None:
+    tenant = Tenant(replace(CLUSTER, lake_endpoint=""), "t-0123abcd", lake=True)
+    with pytest.raises(ClusterError, match="LAKE_ENDPOINT"):
+        _ = tenant.storage_spec
