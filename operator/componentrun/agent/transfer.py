@@ -195,6 +195,13 @@ class Client:
                 self._tls = _tls(self._ca_bundle)
         return http.client.HTTPSConnection(host, port, timeout=self.patience.stall, context=self._tls)
 
+    def authorities(self) -> list[bytes]:
+        """The certificates of all authorities that are trusted, as DER."""
+        with self._lock:
+            if self._tls is None:
+                self._tls = _tls(self._ca_bundle)
+            return self._tls.get_ca_certs(binary_form=True)
+
     def forget_connection(self, url: str) -> None:
         """Close this thread's connection, in whatever state it is; the next request makes a new one."""
         parts = urlsplit(url)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from componentrun.loader import app, settings
@@ -11,13 +10,12 @@ from componentrun.process.ending import leave
 from componentrun.process.launch import launch
 
 if TYPE_CHECKING:
-    from componentrun.loader.engine import LoadObserver
+    from componentrun.loader.engine import Engine, LoadObserver
 
 
-def make_engine(chosen: settings.Settings, observer: LoadObserver) -> TableEngine:
-    """What does the work."""
+def _engine(chosen: settings.Settings, observer: LoadObserver) -> Engine:
     return TableEngine(chosen.scratch_folder, observer)
 
 
 if __name__ == "__main__":
-    leave(launch(settings.from_environment, partial(app.serve, make_engine)))
+    leave(launch(settings.from_environment, lambda chosen: app.serve(_engine, chosen)))
