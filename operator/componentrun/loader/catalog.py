@@ -75,6 +75,10 @@ class TableChange:
         self._requirements = requirements
         self._updates = updates
 
+    def resting_on(self, requirements: Sequence[TableRequirement]) -> TableChange:
+        """The same updates, with other requirements."""
+        return TableChange(self.name, requirements, self._updates)
+
     def to_json(self) -> dict[str, Any]:
         """The change as an element of `table-changes`."""
         return {

@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from pyiceberg.schema import Schema
+from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID
 from pyiceberg.types import NestedField, StringType
 
 from componentrun.errors import ComponentRunError, Reason, TransientError
@@ -207,9 +209,18 @@ class _Trial:
         self._catalog.commit(changes)
         now = [self._now(name) for name in self._names]
         ids = [table.metadata.current_snapshot_id for table in now]
+        (fresh, late), _ = _changes(now)
+        # Sound in all but the assertion: some catalogs refuse what is late by its sequence number alone.
+        late = late.resting_on(
+            [
+                AssertTableUUID(uuid=stale.metadata.table_uuid),
+                AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=stale.metadata.current_snapshot_id),
+            ]
+        )
         if self._atomic:
-            self._refused([now[0], stale], ids)
-        self._refused([stale], ids)
+            self._refused([fresh, late], ids)
+        self._refused([late], ids)
+        self._refused(_changes([stale])[0], ids)
         what = "commits of one and of two tables" if self._atomic else "a commit"
         return f"refused {what} that rested on an old state, and changed nothing"
 
@@ -225,9 +236,8 @@ class _Trial:
         table.io = self._files
         return table
 
-    def _refused(self, tables: Sequence[Table], ids: Sequence[int | None]) -> None:
-        """The catalog refuses changes of these, and the tables keep the snapshots that they have."""
-        changes, _ = _changes(tables)
+    def _refused(self, changes: Sequence[TableChange], ids: Sequence[int | None]) -> None:
+        """The catalog refuses these, and the tables keep the snapshots that they have."""
         try:
             self._catalog.commit(changes)
         except ConflictError:
