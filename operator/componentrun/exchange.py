@@ -313,6 +313,9 @@ class StageOutPlan:
     """Whether values must be of their columns' types."""
     state_given: int = 0
     """Number of the configuration's state that stage-in was given; kept here for the operator."""
+    buckets: tuple[str, ...] | None = None
+    """Bucket ids, and beginnings of them with `*` behind, that the run may write to; kept here for the operator. None:
+    all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from componentrun.csvtext import MAX_ROW_BYTES, encode_header
 from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.tablesql import MISFIT, columns_of, copy_statement, keep_statement, origins_statements, rows_of
+from componentrun.tablesql import (
+    MISFIT,
+    columns_of,
+    copy_statement,
+    keep_statement,
+    origins_statements,
+    quoted,
+    rows_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,10 +31,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Pieces",
+    "connect",
     "deliver",
     "deliver_by_origin",
+    "explained",
+    "is_disk_full",
+    "load_httpfs",
     "memory_for_queries",
     "run_statements",
+    "write_rows",
 ]
 
 _THREADS: Final = 2
@@ -103,7 +116,7 @@ class Pieces:
 
     def __enter__(self) -> Self:
         """Open it."""
-        self._connection = self._stack.enter_context(_connected(self._folder, 1))
+        self._connection = self._stack.enter_context(connect(self._folder, 1))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -136,8 +149,7 @@ def _run(
     answers = run_statements(statements, folder, _HEAVY_BYTES if further else _OWN_BYTES)
     count = int(answers[1 if keep else 0][0][0])
     if not count and header:
-        with open(target, "wb") as file:  # noqa: PTH123 - pathlib costs ten milliseconds
-            file.write(encode_header(columns_of(mapping)))
+        _write_header(mapping, target)
     return count, answers[-1] if further else []
 
 
@@ -153,7 +165,7 @@ def run_statements(statements: Sequence[str], folder: str, own: int = _OWN_BYTES
         UserError: (DiskFull) the folder is full; (InputInvalid) a value does not fit.
         PlatformError: (StageInFailed) a row is too long for the memory, or DuckDB refused.
     """
-    with _connected(folder, _THREADS, own) as connection:
+    with connect(folder, own=own) as connection:
 
         @contextlib.contextmanager
         def threads(alone: bool) -> Iterator[None]:  # noqa: FBT001 - as `_with_patience` calls it
@@ -164,7 +176,14 @@ def run_statements(statements: Sequence[str], folder: str, own: int = _OWN_BYTES
         return _with_patience(connection, statements, threads)
 
 
-def _connected(folder: str, threads: int, own: int = _OWN_BYTES) -> Any:
+def connect(folder: str, threads: int = _THREADS, own: int = _OWN_BYTES) -> Any:
+    """A DuckDB of its own, which takes what memory there is and loads nothing from a network.
+
+    Args:
+        folder: where it may spill.
+        threads: how many it uses.
+        own: bytes that the process needs beside what DuckDB counts.
+    """
     import duckdb  # noqa: PLC0415 - takes longer to load than all the rest; most tables pass without it
 
     settings: dict[str, Any] = {
@@ -176,6 +195,50 @@ def _connected(folder: str, threads: int, own: int = _OWN_BYTES) -> Any:
         "autoload_known_extensions": False,
     }
     return duckdb.connect(":memory:", config=settings)
+
+
+def load_httpfs(connection: Any, authorities: str | None) -> None:
+    """Let a DuckDB, with all its cursors, read over HTTP, by the extension that is installed beside it.
+
+    Args:
+        connection: of `connect`.
+        authorities: path of a file with the certificates (PEM) of the authorities to trust; None: DuckDB's own ones.
+    """
+    import importlib.util  # noqa: PLC0415 - likewise
+
+    import duckdb  # noqa: PLC0415 - likewise
+
+    found = importlib.util.find_spec("duckdb_extension_httpfs")
+    if found is None or found.origin is None:
+        raise PlatformError("the package `duckdb-extension-httpfs` is not installed")
+    folder = os.path.dirname(found.origin)  # noqa: PTH120 - pathlib costs ten milliseconds
+    file = f"{folder}/extensions/v{duckdb.__version__}/httpfs.duckdb_extension"
+    connection.execute(f"LOAD {quoted(file)}")
+    connection.execute("SET GLOBAL enable_server_cert_verification = true")
+    connection.execute("SET GLOBAL enable_curl_server_cert_verification = true")
+    if authorities is not None:
+        connection.execute(f"SET GLOBAL ca_cert_file = {quoted(authorities)}")
+
+
+def write_rows(connection: Any, mapping: Mapping, rows: str, target: str, *, header: bool) -> int:
+    """Write rows to a file, and return their number.
+
+    Args:
+        connection: of `connect`.
+        mapping: what to apply; without steps and key.
+        rows: a query for `c0`, `c1`, ..., the columns of the mapping, as `parquetscan` makes it.
+        target: the file; made anew.
+        header: whether it gets a header line.
+    """
+    count = int(connection.execute(copy_statement(mapping, rows, target, header=header)).fetchall()[0][0])
+    if not count and header:
+        _write_header(mapping, target)
+    return count
+
+
+def _write_header(mapping: Mapping, target: str) -> None:
+    with open(target, "wb") as file:  # noqa: PTH123 - pathlib costs ten milliseconds
+        file.write(encode_header(columns_of(mapping)))
 
 
 def _with_patience(
@@ -193,31 +256,41 @@ def _with_patience(
             try:
                 return [connection.execute(statement).fetchall() for statement in statements]
             except duckdb.OutOfMemoryException as error:
-                if alone or _no_space(error):
-                    raise _explained(error) from None
+                if alone or is_disk_full(error):
+                    raise explained(error) from None
             except duckdb.Error as error:
                 if row_bytes > MAX_ROW_BYTES or "max_line_size" not in str(error):
-                    raise _explained(error) from None
+                    raise explained(error) from None
                 row_bytes = buffer_bytes = MAX_ROW_BYTES + _CHUNK_BYTES
         alone = True
 
 
-def _no_space(error: Exception) -> bool:
+def is_disk_full(error: Exception) -> bool:
+    """Whether an error of DuckDB says that there is no room to spill to or to write to."""
     text = str(error).lower()
     return "no space left" in text or "disk full" in text or "max_temp_directory_size" in text
 
 
-def _explained(error: Exception) -> UserError | PlatformError:
-    if _no_space(error):
+def explained(
+    error: Exception, what: str = "the mapping can't be applied", shown: Callable[[str], str] = str
+) -> UserError | PlatformError:
+    """What an error of DuckDB means.
+
+    Args:
+        error: the error.
+        what: what failed, as the start of a sentence.
+        shown: makes of DuckDB's words what may be told.
+    """
+    if is_disk_full(error):
         return UserError(
             "the data folder is full while a mapping is applied; give the run (or its Component) a larger data folder",
             Reason.DISK_FULL,
         )
     if refused := str(error).partition(MISFIT)[2]:
         return UserError(refused, Reason.INPUT_INVALID)
-    first = str(error).strip().splitlines()[0][:300] if str(error).strip() else "no message"
+    first = shown(str(error).strip().splitlines()[0])[:300] if str(error).strip() else "no message"
     return PlatformError(
-        f"the mapping can't be applied: {type(error).__name__}: {first}. Where memory is short, give stage-in more",
+        f"{what}: {type(error).__name__}: {first}. Where memory is short, give stage-in more",
         Reason.STAGE_IN_FAILED,
     )
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.agent.download import download, table_size
 from componentrun.agent.pieces import AT_A_TIME, bring_pieces, comes_in_pieces, groups
-from componentrun.agent.sliced import prepare, slice_path
+from componentrun.agent.sliced import take
 from componentrun.columnnames import chosen, missing
-from componentrun.contract import MANIFEST_SUFFIX
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Mapping, Step, TableRead
 from componentrun.tablefiles import make_ready, with_header_columns
@@ -96,21 +95,9 @@ def _bring_batch(client: Client, folder: Folder, scratch: str, batch: Sequence[T
         target = f"{scratch}/{number}.csv"
         count = deliver(_ready(table, files), files, target, scratch, header=not table.sliced)
         _remove(files)
-        _take(folder, table, target, count)
+        take(folder, table, target, count)
         rows[table.path] = count
     return rows
-
-
-def _take(folder: Folder, table: TableRead, file: str, rows: int) -> None:
-    """Put what became of a table into its place."""
-    if not table.sliced:
-        folder.take(file, table.path)
-        if table.manifest is not None:
-            folder.write_json(table.path + MANIFEST_SUFFIX, table.manifest)
-        return
-    if rows:
-        folder.take(file, slice_path(table, 0))
-    prepare(folder, table)
 
 
 def _parts(table: TableRead, place: str) -> list[list[TableRead]]:

@@ -1,4 +1,4 @@
-"""Input tables as folders of slices: headerless files that a component may read side by side."""
+"""Input tables in their place: as a file, or as a folder of slices, which a component may read side by side."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from componentrun.agent.folder import Folder
 
-__all__ = ["files_of", "prepare", "slice_path"]
+__all__ = ["files_of", "prepare", "slice_path", "take"]
 
 
 def slice_path(table: TableRead, number: int) -> str:
@@ -33,3 +33,25 @@ def prepare(folder: Folder, table: TableRead) -> None:
     """The folder, which may stay empty, and the manifest, without which nobody knows the columns."""
     folder.make(table.path)
     folder.write_json(table.path + MANIFEST_SUFFIX, table.manifest or {"columns": list(table.columns or ())})
+
+
+def take(folder: Folder, table: TableRead, file: str, rows: int) -> None:
+    """Put what became of a table into its place, with its manifest.
+
+    Args:
+        folder: the data folder.
+        table: the table.
+        file: on the same volume; without a header line where the table is sliced.
+        rows: how many it holds.
+
+    Raises:
+        ComponentRunError: see `Folder.create`.
+    """
+    if not table.sliced:
+        folder.take(file, table.path)
+        if table.manifest is not None:
+            folder.write_json(table.path + MANIFEST_SUFFIX, table.manifest)
+        return
+    if rows:
+        folder.take(file, slice_path(table, 0))
+    prepare(folder, table)

@@ -54,11 +54,14 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
     plan = fetch_plan(client, grant.plan_url, StageInPlan, "the plan of stage-in")
     files = [TableRead(file.source, file.path, None, file.parts, file.manifest) for file in plan.files]
     _check_paths([*plan.tables, *files])
-    plain = [table for table in plan.tables if table.mapping is None]
-    mapped = [table for table in plan.tables if table.mapping is not None]
-    size = sum(table_size(table) for table in (*plan.tables, *files))
-    if size >= WORTH_A_LINE:
-        say("info", f"Bringing the input: {amount(len(plan.tables), size, len(files))}.")
+    lake = [table for table in plan.tables if table.parquet is not None]
+    plain = [table for table in plan.tables if table.parquet is None and table.mapping is None]
+    mapped = [table for table in plan.tables if table.parquet is None and table.mapping is not None]
+    # What becomes of Parquet files is known when it is there.
+    size = sum(table_size(table) for table in (*plain, *mapped, *files))
+    stored = size + sum(table.parquet.size for table in lake if table.parquet is not None)
+    if stored >= WORTH_A_LINE:
+        say("info", f"Bringing the input: {amount(len(plan.tables), stored, len(files))}.")
     with Folder(data) as folder:
         for path in _FOLDERS:
             folder.make(path)
@@ -71,6 +74,8 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
                 prepare(folder, table)
         rows = {table.path: table.rows for table in plain}
         rows |= _bring_mapped(client, folder, data, mapped) if mapped else {}
+        rows |= _bring_parquet(client, folder, data, lake) if lake else {}
+    size += sum(_delivered(f"{data}/{table.path}") for table in lake)
     seconds = time.monotonic() - started
     count = len(plan.tables)
     total = sum(number or 0 for number in rows.values())
@@ -89,7 +94,7 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
 def _told(table: TableRead, rows: int | None, data: str) -> dict[str, str | int]:
     """What is said of one table: rows where they are known, bytes as the component finds them."""
     known = {} if rows is None else {"rows": rows}
-    size = table_size(table) if table.mapping is None else _delivered(f"{data}/{table.path}")
+    size = table_size(table) if (table.parquet or table.mapping) is None else _delivered(f"{data}/{table.path}")
     return {"table": table.source, **known, "bytes": size}
 
 
@@ -111,6 +116,12 @@ def _bring_mapped(client: Client, folder: Folder, data: str, mapped: Sequence[Ta
     from componentrun.agent.mapping import bring_mapped  # noqa: PLC0415 - likewise
 
     return bring_mapped(client, folder, data, mapped)
+
+
+def _bring_parquet(client: Client, folder: Folder, data: str, tables: Sequence[TableRead]) -> dict[str, int]:
+    from componentrun.agent.parquet import bring_parquet  # noqa: PLC0415 - only for tables of a catalog
+
+    return bring_parquet(client, folder, data, tables)
 
 
 def _check_paths(tables: Sequence[TableRead]) -> None:

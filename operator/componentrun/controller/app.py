@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Final
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
 from componentrun.controller.caches import Caches, Key, RunCache
+from componentrun.controller.catalogtables import CatalogTables
 from componentrun.controller.clockwatch import ClockWatch
 from componentrun.controller.flows import Flows
 from componentrun.controller.kopfwatch import STOP_SECONDS, KopfWatch, make_registry
 from componentrun.controller.lease import Lease
+from componentrun.controller.loaderclient import LoaderClient
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.policies import Policies, Resolver
 from componentrun.controller.publishing import Publisher
@@ -66,7 +68,7 @@ default, four more than processors, would let a few stores or name servers that 
 class Operator:
     """One operator process."""
 
-    def __init__(self, settings: Settings, kube: Kube, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, kube: Kube, metrics: Metrics, loader: LoaderClient) -> None:
         """Everything is made here; nothing is started."""
         self._settings = settings
         self._kube = kube
@@ -92,7 +94,18 @@ class Operator:
         slots = max(settings.workers // 2, 1)
         self._gate = gate = StoreGate(self._queue, caches, references, metrics, kube.clock.now, slots=slots)
         self._reconciler = _reconciler(
-            settings, kube, self._queues, caches, metrics, identity, references, stores, scopes, gate, self._unread
+            settings,
+            kube,
+            self._queues,
+            caches,
+            metrics,
+            identity,
+            references,
+            stores,
+            scopes,
+            gate,
+            self._unread,
+            CatalogTables(loader),
         )
         self._storages = StorageWatch(kube, caches.storages, stores, scopes, storages, kube.clock.now, gate)
         self._workers = Workers(self._queue, self._reconciler, metrics, gate)
@@ -292,6 +305,7 @@ def _reconciler(
     scopes: Scopes,
     gate: StoreGate,
     unread: UnreadPods,
+    catalogs: CatalogTables,
 ) -> Reconciler:
     policies = Policies(kube, Resolver(), settings.dns_cidrs, settings.ip_versions)
     start = StartSettings(settings.agent_image, settings.pod, settings.limits)
@@ -300,8 +314,8 @@ def _reconciler(
         caches,
         queues,
         references,
-        Starter(kube, caches, references, stores, scopes, policies, start, kube.clock.now, gate),
-        Publisher(stores, kube.clock.now, gate),
+        Starter(kube, caches, references, stores, scopes, policies, start, kube.clock.now, gate, catalogs),
+        Publisher(stores, kube.clock.now, gate, catalogs),
         StatusWriter(kube, caches, metrics, identity),
         settings.limits,
         kube.clock.now,
@@ -313,6 +327,6 @@ async def run(settings: Settings) -> None:
     """Connect and work until a signal comes."""
     metrics = Metrics()
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="blocking"))
-    async with await connect(metrics) as kube:
+    async with await connect(metrics) as kube, LoaderClient(settings.loader) as loader:
         metrics.observe_clock(kube.clock)
-        await Operator(settings, kube, metrics).run()
+        await Operator(settings, kube, metrics, loader).run()

@@ -1,10 +1,12 @@
 """The operator's way to the loader: requests of `componentrun.wire.loader` over TLS, and what their failures mean.
 
-    not sent: not configured, refused, no connection, no trust, 4xx and 503   PlatformError or TransientError
-    sent, and no answer that can be read                                      UnknownOutcomeError
-    answered with a `Failure`                              by its kind, or UnknownOutcomeError if its outcome is unknown
+    no loader is installed, or it refuses (4xx)       PlatformError
+    no connection, no trust, no answer, 503           TransientError
+    the body was sent, and no answer can be read      UnknownOutcomeError
+    it answers with a `Failure`                       by its kind, or UnknownOutcomeError if its outcome is unknown
 
-Only an error whose `unknown` is True may have changed something. Each request has a connection of its own, so that the
+Only an error whose `unknown` is True may have changed something. The body is sent when the loader asks for it (100
+Continue), so a request that was not begun is known for certain. Each request has a connection of its own, so that the
 loader's Service spreads requests over its pods, and none is sent into a connection that its other end is closing.
 """
 
@@ -41,6 +43,9 @@ from componentrun.wire.loader import (
 )
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator
+
     from componentrun.controller.settings import LoaderSettings
     from componentrun.wire.loader import Failure
 
@@ -132,69 +137,89 @@ class LoaderClient:
                 "Have the run write fewer slices or tables",
                 Reason.PUBLISH_FAILED,
             )
-        data = await self._send(path, body, storage, changes=kind is not PlanAnswer)
+        sending = _Sending(body, changes=kind is not PlanAnswer)
+        data = await self._send(path, sending, storage)
         try:
             answer = await _read(kind, data)
         except ValueError as error:
-            raise _lost(f"the loader's answer can't be read: {error}", changes=kind is not PlanAnswer) from error
+            raise sending.failed(f"the loader's answer can't be read: {error}") from error
         if answer.failure is not None:
             _raise(answer.failure)
         return answer
 
-    async def _send(self, path: str, body: bytes, storage: str, *, changes: bool) -> bytes:
+    async def _send(self, path: str, sending: _Sending, storage: str) -> bytes:
         assert self._chosen is not None  # noqa: S101 - looked at by the caller
         assert self._session is not None  # noqa: S101 - likewise
-        url = self._chosen.url + path
+        url = self._chosen.url
         total = self._chosen.load_seconds if path == LOAD_PATH else self._chosen.answer_seconds
         limits = aiohttp.ClientTimeout(total=total, sock_connect=_CONNECT_SECONDS)
-        try:
-            headers = self._token.authorization() | {loaderaccess.STORAGE: storage}
-            tls = self._authority.context()
-        except (OSError, ValueError) as error:
-            raise PlatformError(
-                "can't ask the loader without a token and the certificates of its authority "
-                f"({self._chosen.token_file}, {self._chosen.authority_file}): "
-                f"{getattr(error, 'strerror', None) or error}",
-                Reason.LOADER_UNAVAILABLE,
-            ) from error
+        headers, tls = self._shown(), self._tls()
+        headers |= {loaderaccess.STORAGE: storage, "Content-Length": str(len(sending.body))}
         try:
             async with self._session.post(
-                url, data=body, headers=headers, timeout=limits, ssl=tls, server_hostname=loaderaccess.SERVER_NAME,
-                allow_redirects=False,
+                url + path, data=sending.once_asked(), headers=headers, timeout=limits, expect100=True,
+                ssl=tls, server_hostname=loaderaccess.SERVER_NAME, allow_redirects=False,
             ) as response:  # fmt: skip
                 if response.status != _OK:
-                    await self._refused(response, changes=changes)
+                    await self._refused(response, sending)
                 return await response.read()
         except aiohttp.ClientConnectorCertificateError as error:
             self._authority.invalidate()
             raise TransientError(
-                f"what answers at {self._chosen.url} is no loader: its certificate is not valid: "
-                f"{error.certificate_error}",
-                Reason.LOADER_UNAVAILABLE,
-            ) from error
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise TransientError(
-                f"can't connect to the loader at {self._chosen.url}: {error}. Look at the pods of Deployment `loader`",
+                f"what answers at {url} is no loader: its certificate is not valid: {error.certificate_error}",
                 Reason.LOADER_UNAVAILABLE,
             ) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            told = f"the loader at {self._chosen.url} did not answer: {type(error).__name__}"
-            raise _lost(told, changes=changes) from error
+            raise sending.failed(f"the loader at {url} did not answer: {type(error).__name__}: {error}") from error
 
-    async def _refused(self, response: aiohttp.ClientResponse, *, changes: bool) -> NoReturn:
+    def _shown(self) -> dict[str, str]:
+        try:
+            return self._token.authorization()
+        except (OSError, ValueError) as error:
+            raise _unreadable("a token", error) from error
+
+    def _tls(self) -> ssl.SSLContext:
+        try:
+            return self._authority.context()
+        except (OSError, ValueError) as error:
+            raise _unreadable("the certificates of its authority", error) from error
+
+    async def _refused(self, response: aiohttp.ClientResponse, sending: _Sending) -> NoReturn:
         text = (await response.content.read(_QUOTED)).decode(errors="replace").strip()
         told = f"the loader answers {response.status}: {text}"
         if response.status == _UNAUTHORIZED:
             self._token.invalidate()
         if response.status not in loaderaccess.NOTHING_DONE:
-            raise _lost(told, changes=changes)
+            raise sending.failed(told)
         kind = TransientError if response.status in _TRY_LATER else PlatformError
         raise kind(told, Reason.LOADER_UNAVAILABLE)
 
 
-def _lost(told: str, *, changes: bool) -> TransientError:
-    """A request was sent, and what became of it was not answered."""
-    return (UnknownOutcomeError if changes else TransientError)(told, Reason.LOADER_UNAVAILABLE)
+class _Sending:
+    """One request, and whether its body was sent: then the loader may have begun it."""
+
+    def __init__(self, body: bytes, *, changes: bool) -> None:
+        """Nothing is sent yet."""
+        self.body = body
+        self._changes = changes
+        self._sent = False
+
+    async def once_asked(self) -> AsyncIterator[bytes]:
+        """The body; read when the loader asks for it."""
+        self._sent = True
+        yield self.body
+
+    def failed(self, told: str) -> TransientError:
+        """The error of a request that was not answered."""
+        if self._sent and self._changes:
+            return UnknownOutcomeError(told, Reason.LOADER_UNAVAILABLE)
+        return TransientError(told, Reason.LOADER_UNAVAILABLE)
+
+
+def _unreadable(what: str, error: OSError | ValueError) -> PlatformError:
+    told = getattr(error, "strerror", None) or error
+    file = getattr(error, "filename", None) or "a file"
+    return PlatformError(f"can't ask the loader without {what}: {file}: {told}", Reason.LOADER_UNAVAILABLE)
 
 
 async def _read(kind: type[Answer], data: bytes) -> Answer:

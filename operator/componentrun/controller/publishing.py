@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api.componentrun import TableStatus
 from componentrun.api.files import FileStatus
 from componentrun.contract import DEFAULT_BRANCH
 from componentrun.controller.caches import Key
+from componentrun.controller.catalogtables import has_catalog
 from componentrun.controller.storegate import StoreDownError
 from componentrun.core import status as core_status
 from componentrun.core.image import component_id
 from componentrun.core.mapping import reads_adaptively
 from componentrun.core.scope import warning_of
-from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
+from componentrun.errors import ComponentRunError, PlatformError, Reason, UnknownOutcomeError, UserError
 from componentrun.exchange import StageOutResult, from_json
 from componentrun.storage.adaptive import read_seen
-from componentrun.storage.commit import publish, read_journal, resume
+from componentrun.storage.commit import check_files, publish, read_journal, resume
 from componentrun.storage.failures import NoAnswerError
 from componentrun.storage.plans import read_state_given
 from componentrun.storage.state import Author, StateOwner, write_state
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
+    from componentrun.controller.catalogtables import CatalogTables
     from componentrun.controller.storegate import StoreGate
     from componentrun.controller.stores import OpenStorage, Stores
     from componentrun.storage.commit import Published
@@ -43,9 +46,10 @@ objects of gigabytes there."""
 class Publisher:
     """Publishes attempts."""
 
-    def __init__(self, stores: Stores, clock: Callable[[], datetime], gate: StoreGate) -> None:
+    def __init__(self, stores: Stores, clock: Callable[[], datetime], gate: StoreGate, catalogs: CatalogTables) -> None:
         """`clock` returns the time for the status; `gate` limits the use of the store."""
         self._stores = stores
+        self._catalogs = catalogs
         self._clock = clock
         self._gate = gate
         self._entered: dict[Key, str] = {}
@@ -92,16 +96,8 @@ class Publisher:
     async def _publish(self, run: ComponentRun, attempt: int, *, write_always_only: bool) -> ComponentRunStatus:
         opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
         result = await _result(opened, run, attempt)
-        uid = run.metadata.uid
         try:
-            done = await publish(
-                opened.store,
-                uid,
-                attempt,
-                result,
-                write_always_only=write_always_only,
-                deciding=lambda: self._undecided.pop(Key(run.metadata.namespace, run.metadata.name), None),
-            )
+            done = await self._commit(opened, run, attempt, result, write_always_only=write_always_only)
         except UserError as error:
             if write_always_only or not any(table.write_always for table in result.tables):
                 raise
@@ -112,6 +108,42 @@ class Publisher:
         warnings = (*warning_of(opened.storage), *result.warnings)
         return core_status.published(run, tables=tables, files=files, warnings=warnings, now=self._clock())
 
+    async def _commit(
+        self, opened: OpenStorage, run: ComponentRun, attempt: int, result: StageOutResult, *, write_always_only: bool
+    ) -> Published:
+        """Publish tables and files. Tables of a catalog come first, once it is known that the files can follow."""
+
+        def deciding() -> None:
+            self._undecided.pop(Key(run.metadata.namespace, run.metadata.name), None)
+
+        store, uid = opened.store, run.metadata.uid
+        if not has_catalog(opened):
+            return await publish(store, uid, attempt, result, write_always_only=write_always_only, deciding=deciding)
+        files = replace(result, tables=())
+        if not write_always_only:
+            await check_files(store, uid, attempt, files)
+        deciding()
+        wanted = [table for table in result.tables if table.write_always or not write_always_only]
+        tables = await self._catalogs.publish(opened, run, attempt, wanted)
+        done = await publish(store, uid, attempt, files, write_always_only=write_always_only)
+        return replace(done, tables=tuple(tables))
+
+    async def is_certain(self, run: ComponentRun, attempt: int) -> bool:
+        """Whether it is certain that nothing of an attempt is published any more; has it so where that can be had.
+
+        Tables of a catalog are committed by another process, which may have been cut off with a commit on its way.
+
+        Raises:
+            ComponentRunError: it is not certain yet.
+        """
+        if self._is_undecided(run):
+            return True
+        opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
+        if not has_catalog(opened):
+            return True
+        result = await _result(opened, run, attempt)
+        return await self._catalogs.is_given_up(opened, run, attempt, result)
+
     async def may_have_begun(self, run: ComponentRun, error: ComponentRunError) -> bool:
         """Whether the run's journal exists or may exist, so that its tables may still change.
 
@@ -121,8 +153,9 @@ class Publisher:
             run: in phase Publishing.
             error: why it could not be published.
         """
-        phases = self._undecided.get(Key(run.metadata.namespace, run.metadata.name))
-        if self.has_entered(run) and phases == len(run.status.phases):
+        if isinstance(error, UnknownOutcomeError):
+            return True
+        if self._is_undecided(run):
             return False
         if isinstance(error, NoAnswerError | StoreDownError):
             return True
@@ -133,6 +166,11 @@ class Publisher:
             log.info("can't tell whether run %s is being published: %s", run.metadata.uid, unknown.message)
             return True
         return journal is not None and journal.state != "abandoned"
+
+    def _is_undecided(self, run: ComponentRun) -> bool:
+        """Whether it is certain that nobody has decided yet what is published of the run."""
+        phases = self._undecided.get(Key(run.metadata.namespace, run.metadata.name))
+        return self.has_entered(run) and phases == len(run.status.phases)
 
     async def resume(self, run: ComponentRun) -> list[str]:
         """Complete what the run's journal says; the tables, none where nothing was decided.

@@ -351,12 +351,23 @@ class Reconciler:
             begun, now = await self._publisher.may_have_begun(run, error), self._clock()
             limits = self._patience(run, "Publishing", now)
             status = core_status.publish_failed(run, error, limits=limits, now=now, journal_written=begun)
+            if core_status.is_terminal(status) and (doubt := await self._doubt(run, action.attempt)) is not None:
+                status = core_status.publish_uncertain(run, doubt, now=now)
             return await self._failed(run, status, error)
         self._memories.of(run).failing_since = None
         run = await self._write(run, status)
         if core_status.is_terminal(run.status):
             return run
         return await self._publish(run, replace(action, write_always_only=True))
+
+    async def _doubt(self, run: ComponentRun, attempt: int) -> ComponentRunError | None:
+        """Why it is not certain that nothing of an attempt is published any more; None: it is."""
+        try:
+            if await self._publisher.is_certain(run, attempt):
+                return None
+        except ComponentRunError as error:
+            return error
+        return TransientError("its tables are published", Reason.PUBLISHING)
 
     async def _complete(self, run: ComponentRun) -> None:
         """A run was given up while its tables were being switched over: switch the rest, as soon as the store answers.

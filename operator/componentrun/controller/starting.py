@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
@@ -22,6 +23,7 @@ from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.api.common import quantity_value
 from componentrun.api.componentrun import TableStatus
 from componentrun.api.files import FileStatus
+from componentrun.controller.catalogtables import has_catalog
 from componentrun.controller.parametersfrom import referenced_parameters
 from componentrun.controller.secretvalues import forwarded_token, parameter_values
 from componentrun.core import status as core_status
@@ -29,6 +31,7 @@ from componentrun.core.configfile import state_secrets
 from componentrun.core.effective import EffectiveRun, resolve
 from componentrun.core.podbuilder import build_pod, build_secret
 from componentrun.core.scope import Means, need_scope
+from componentrun.core.writable import writable_buckets
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.process.kubeerrors import (
     AlreadyExistsError,
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
     from componentrun.controller.caches import Caches
+    from componentrun.controller.catalogtables import CatalogTables
     from componentrun.controller.policies import Policies
     from componentrun.controller.references import References
     from componentrun.controller.scopes import Scopes
@@ -109,8 +113,10 @@ class Starter:
         settings: StartSettings,
         clock: Callable[[], datetime],
         gate: StoreGate,
+        catalogs: CatalogTables,
     ) -> None:
         """`clock` returns the time for the status; `gate` limits the use of the store."""
+        self._catalogs = catalogs
         self._kube = kube
         self._caches = caches
         self._references = references
@@ -147,7 +153,8 @@ class Starter:
         secrets = await parameter_values(self._kube, run)
         token = await forwarded_token(self._kube, run, effective)
         memory = await _memory(effective, opened)
-        plan = await self._plan(run, number, effective, opened, secrets, memory)
+        buckets = writable_buckets(run.spec.output, component).patterns
+        plan = await self._plan(run, number, effective, opened, secrets, memory, buckets)
         await self._policies.ensure(effective.network, opened.storage, opened.store.settings.base_url)
         pod = await self._pod(run, number, effective)
         known = (*effective.plain_secrets, *secrets.values(), *([token] if token else ()), *state_secrets(memory.state))
@@ -200,6 +207,7 @@ class Starter:
         opened: OpenStorage,
         secrets: dict[str, str],
         memory: Memory,
+        buckets: tuple[str, ...],
     ) -> AttemptPlan:
         expires_in, expires_out = self._expiry(effective)
         request = AttemptRequest(
@@ -223,8 +231,10 @@ class Starter:
             state_number=memory.number,
             secrets=secrets,
             by_session=opened.by_session,
+            buckets=buckets,
         )
-        return await prepare_attempt(opened.store, opened.signer, request)
+        scan = partial(self._catalogs.plan, opened) if has_catalog(opened) else None
+        return await prepare_attempt(opened.store, opened.signer, request, scan)
 
     def _expiry(self, effective: EffectiveRun) -> tuple[timedelta, timedelta]:
         """How long the two grants are good for: until what they are for must have ended."""

@@ -34,6 +34,7 @@ __all__ = [
     "is_terminal",
     "may_be_half",
     "publish_failed",
+    "publish_uncertain",
     "published",
     "publishing",
     "publishing_again",
@@ -215,6 +216,17 @@ def publish_failed(
             " Some of them may have changed already: the run's commit journal in Storage says which belong to it."
         )
     return finished(run, Diagnosis(reason, message, exit_code=recorded.exit_code), now=now, base=base)
+
+
+def publish_uncertain(run: ComponentRun, doubt: ComponentRunError, *, now: datetime) -> ComponentRunStatus:
+    """Still Publishing: publishing was given up, but it is not certain that its tables never appear.
+
+    A commit may be on its way, of a loader that was cut off. It is found out, however long that takes: what is said to
+    have failed must never be published.
+    """
+    told = f"It will be tried again, as it is not certain whether the tables are published: {_sentence(doubt.message)}"
+    changed = _published(run, run.status.conditions, "Unknown", doubt.reason, told, now)
+    return run.status.model_copy(update={"conditions": changed})
 
 
 def finished(

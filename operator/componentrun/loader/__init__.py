@@ -8,7 +8,6 @@ Modules of tables, lowest first:
 
     names         table ids to namespaces and names in the catalog, and back
     properties    what table properties and snapshot summaries say in our name
-    places        a Storage and its catalog as part of a request
     fileio        files of tables, for PyIceberg
     catalog       the border to the REST catalog; commits
     state         what a table is, and what its schema and properties become

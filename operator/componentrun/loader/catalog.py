@@ -28,7 +28,7 @@ from requests.adapters import HTTPAdapter
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
 from componentrun.loader.fileio import LakeFiles
-from componentrun.loader.places import catalog_of
+from componentrun.storage.places import catalog_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

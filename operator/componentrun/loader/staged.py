@@ -64,8 +64,7 @@ def _bring_one(backend: S3Store, settings: StoreSettings, part: Slice, path: str
         if found != plain_etag(part.etag) or result.meta["size"] != part.stored_size:
             raise _is_another(settings, part, f"{result.meta['size']} bytes, ETag {found}")
         with open(path, "wb") as file:
-            for block in _rows(part, result.stream(min_chunk_size=_CHUNK)):
-                file.write(block)
+            file.writelines(_rows(part, result.stream(min_chunk_size=_CHUNK)))
     except STORE_EXCEPTIONS as error:
         told = translate(error, settings, "read", part.key)
         if isinstance(told, MissingError):

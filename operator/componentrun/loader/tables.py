@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from componentrun.errors import UnknownOutcomeError
 from componentrun.loader.catalog import Catalog, CommitUnknownError
 from componentrun.loader.load import fence, load
-from componentrun.loader.places import decode
 from componentrun.loader.scanning import consistent_cut
+from componentrun.storage.places import decode
 from componentrun.wire.loader import FenceAnswer, LoadAnswer, PlanAnswer
 
 if TYPE_CHECKING:

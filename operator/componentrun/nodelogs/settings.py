@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from componentrun.process import nodelogs
-from componentrun.process.settings import PORT_NUMBER, ProcessSettings, Reader, read_process
+from componentrun.process.settings import (
+    PORT_NUMBER,
+    ProcessSettings,
+    Reader,
+    absolute_path,
+    read_process,
+    service_account,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Settings", "from_environment"]
 
 FOLDER: Final = "/var/log/pods"
-_ACCOUNT: Final = "system:serviceaccount:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +47,13 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     """
     reader = Reader(environment, "log server")
     settings = Settings(
-        reader=reader.read("NODELOGS_READER", _account, None),
+        reader=reader.read("NODELOGS_READER", service_account, None),
         process=read_process(reader),
-        folder=reader.read("NODELOGS_FOLDER", _absolute, FOLDER),
-        tls_folder=reader.read("NODELOGS_TLS_FOLDER", _absolute, nodelogs.TLS_FOLDER),
+        folder=reader.read("NODELOGS_FOLDER", absolute_path, FOLDER),
+        tls_folder=reader.read("NODELOGS_TLS_FOLDER", absolute_path, nodelogs.TLS_FOLDER),
         port=reader.read("NODELOGS_PORT", PORT_NUMBER, nodelogs.PORT),
     )
     if settings.port == settings.process.port:
         reader.wrong("NODELOGS_PORT", str(settings.port), "another port than COMPONENTRUN_PORT")
     reader.check()
     return settings
-
-
-def _account(text: str) -> str:
-    if not text.startswith(_ACCOUNT) or text.count(":") != _ACCOUNT.count(":") + 1:
-        raise ValueError(f"the user name of a service account, `{_ACCOUNT}<namespace>:<name>`")
-    return text
-
-
-def _absolute(text: str) -> str:
-    if not text.startswith("/"):
-        raise ValueError("an absolute path such as `/var/log/pods`")
-    return text

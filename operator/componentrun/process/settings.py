@@ -26,8 +26,10 @@ __all__ = [
     "ProcessSettings",
     "Reader",
     "SettingsError",
+    "absolute_path",
     "read_process",
     "seconds",
+    "service_account",
     "whole",
     "words",
 ]
@@ -44,6 +46,7 @@ DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 _FORMATS: Final = ("json", "text")
 _IPV6: Final = 6
+_ACCOUNT: Final = "system:serviceaccount:"
 
 
 class SettingsError(PlatformError):
@@ -150,6 +153,20 @@ def seconds(low: float, high: float) -> Callable[[str], float]:
         return value
 
     return parse
+
+
+def service_account(text: str) -> str:
+    """A parser of the user names of service accounts."""
+    if not text.startswith(_ACCOUNT) or text.count(":") != _ACCOUNT.count(":") + 1:
+        raise ValueError(f"the user name of a service account, `{_ACCOUNT}<namespace>:<name>`")
+    return text
+
+
+def absolute_path(text: str) -> str:
+    """A parser of paths."""
+    if not text.startswith("/"):
+        raise ValueError("an absolute path such as `/var/log/pods`")
+    return text
 
 
 def _namespaces(text: str) -> tuple[str, ...]:

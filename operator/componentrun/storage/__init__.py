@@ -13,6 +13,7 @@ Modules, lowest first:
     settings      how to reach a Storage; resource: from its object and its Secrets
     failures      what the client's exceptions mean
     locations     where files of Iceberg tables are
+    places        a Storage and its catalog as part of a request
     backend       makes obstore's client of a bucket
     connection    the one border to obstore
     document      the form of all documents, and how one is read back

@@ -16,7 +16,6 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._-]+")
 _NUMBER: Final = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
 """A host whose last part is a number is read as an address."""
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
-
 _REGION: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 

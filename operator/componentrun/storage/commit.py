@@ -46,6 +46,7 @@ __all__ = [
     "Published",
     "PublishedFile",
     "PublishedTable",
+    "check_files",
     "claim",
     "has_begun",
     "publish",
@@ -167,6 +168,17 @@ async def publish(
         raise _fenced(decided.journal, run, attempt)
     deciding()
     return await _carry_out(store, decided, seen)
+
+
+async def check_files(store: Store, run: str, attempt: int, result: StageOutResult) -> None:
+    """Refuse files that could not be published.
+
+    Raises:
+        PlatformError: (PublishFailed) an object is not what stage-out says, or not its own.
+    """
+    own_prefix = store.layout.data(run, attempt)
+    commit = Commit(run=run, attempt=attempt, time=datetime.now(UTC))
+    await check_uploaded(store, (), records_of(result.files, own_prefix, commit), own_prefix)
 
 
 async def resume(store: Store, run: str) -> Published | None:

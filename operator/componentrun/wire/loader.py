@@ -57,7 +57,7 @@ class LoadRequest:
     """What an attempt brings for tables."""
 
     storage: dict[str, Any] = field(repr=False)
-    """How to reach the Storage and its catalog, with the keys (`loader.places`)."""
+    """How to reach the Storage and its catalog, with the keys (`storage.places`)."""
     run: str
     """Uid."""
     attempt: int
@@ -69,6 +69,8 @@ class LoadRequest:
     """namespace/name of the run, for messages and the history."""
     component: str = ""
     """For the history."""
+    buckets: tuple[str, ...] | None = None
+    """Bucket ids, and beginnings of them with `*` behind, that may be written to; None: all."""
     typed: bool = False
     """Whether columns get the types that their schema says; else they are text."""
     allow_non_atomic: bool = False

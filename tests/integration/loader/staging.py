@@ -15,7 +15,7 @@ from tests.integration.lake_space import LakeSpace
 from componentrun.exchange import SliceWritten, TableWritten, Where
 from componentrun.loader.catalog import Catalog
 from componentrun.loader.load import load
-from componentrun.loader.places import encode
+from componentrun.storage.places import encode
 from componentrun.loader.scanning import consistent_cut
 from componentrun.storage.catalogsettings import CatalogSettings
 from componentrun.storage.connection import open_store

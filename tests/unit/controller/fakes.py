@@ -27,8 +27,10 @@ from componentrun.api import names
 from componentrun.api.common import API_VERSION
 from componentrun.api.storage import Storage
 from componentrun.controller.caches import Caches, Key
+from componentrun.controller.catalogtables import CatalogTables
 from componentrun.controller.flows import Flows
 from componentrun.controller.handlers import take_in
+from componentrun.controller.loaderclient import LoaderClient
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.policies import Policies, Resolver
 from componentrun.controller.publishing import Publisher
@@ -347,6 +349,10 @@ def _attempt_of(pod: dict[str, Any]) -> int:
     return int(pod["metadata"].get("labels", {}).get(names.ATTEMPT_LABEL, 0))
 
 
+NO_CATALOGS = CatalogTables(LoaderClient(None))
+"""No loader is installed."""
+
+
 class World:
     """The cluster, its store and its clock, which outlive every operator."""
 
@@ -367,6 +373,7 @@ class World:
         self.max_running: int | None = None
         self.storage: dict[str, Any] = {}
         """Of the Storage's spec."""
+        self.catalogs = NO_CATALOGS
         self.scope = Scope(Means.FORM, "tried", versioned=True)
         """What the store would be found to do; it has no HTTP to try it with."""
 
@@ -517,8 +524,9 @@ class FakeOperator:
                 settings,
                 self._clock,
                 self.gate,
+                world.catalogs,
             ),
-            Publisher(stores, self._clock, self.gate),
+            Publisher(stores, self._clock, self.gate, world.catalogs),
             writer,
             world.limits,
             self._clock,

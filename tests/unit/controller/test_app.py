@@ -13,6 +13,7 @@ from componentrun.controller import app as app_module
 from componentrun.controller import kopfwatch
 from componentrun.controller.app import Operator
 from componentrun.controller.kopfwatch import make_settings
+from componentrun.controller.loaderclient import LoaderClient
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.settings import Settings
 from componentrun.process.kubeerrors import ForbiddenError
@@ -43,7 +44,7 @@ def watches(monkeypatch: pytest.MonkeyPatch) -> Watches:
 async def operator(api: Api, watches: Watches) -> AsyncIterator[Operator]:
     assert watches.starts == 0
     settings = Settings(agent_image="agent:1", process=ProcessSettings(host="127.0.0.1", port=0), workers=2)
-    made = Operator(settings, cast("Kube", api), Metrics())
+    made = Operator(settings, cast("Kube", api), Metrics(), LoaderClient(None))
     running = asyncio.create_task(made.run())
     yield made
     made._stopping.set()
@@ -104,7 +105,9 @@ async def test_a_namespace_that_is_refused_at_first_is_listed_once_that_is_allow
 
     monkeypatch.setattr(api, "pages", listed)
     process = ProcessSettings(namespaces=("late", "team"), host="127.0.0.1", port=0)
-    operator = Operator(Settings(agent_image="agent:1", process=process, workers=2), cast("Kube", api), Metrics())
+    operator = Operator(
+        Settings(agent_image="agent:1", process=process, workers=2), cast("Kube", api), Metrics(), LoaderClient(None)
+    )
     running = asyncio.create_task(operator.run())
     await until(lambda: operator._workers.running and watches.starts == 1)
     assert operator._caches.unlisted == {"late"}
@@ -133,7 +136,7 @@ async def test_other_tasks_of_the_loop_are_left_alone_when_watches_end(operator:
 
 async def test_a_worker_that_ends_ends_the_operator(api: Api, watches: Watches) -> None:
     settings = Settings(agent_image="agent:1", process=ProcessSettings(host="127.0.0.1", port=0), workers=2)
-    operator = Operator(settings, cast("Kube", api), Metrics())
+    operator = Operator(settings, cast("Kube", api), Metrics(), LoaderClient(None))
     running = asyncio.create_task(operator.run())
     await until(lambda: operator._unready() == "")
     assert watches.starts == 1

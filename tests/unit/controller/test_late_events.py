@@ -11,6 +11,7 @@ import pytest
 from componentrun.controller.app import Operator
 from componentrun.controller.caches import Key
 from componentrun.controller.lease import LeaseSettings
+from componentrun.controller.loaderclient import LoaderClient
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.settings import Settings
 from componentrun.process.kubeerrors import ConflictError
@@ -128,7 +129,7 @@ async def test_a_new_leader_ends_pods_whose_run_was_deleted_before(*, standby: b
     settings = Settings(
         agent_image="agent:1", process=ProcessSettings(host="127.0.0.1", port=0), workers=2, lease=lease
     )
-    operator = Operator(settings, cast("Any", api), Metrics())
+    operator = Operator(settings, cast("Any", api), Metrics(), LoaderClient(None))
     running = asyncio.create_task(operator.run())
     try:
         await until(lambda: operator._reconciler.active)

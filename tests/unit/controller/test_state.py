@@ -16,7 +16,7 @@ from componentrun.exchange import TableWritten
 from componentrun.storage import commit, state
 from componentrun.storage.connection import Store
 from componentrun.storage.state import StateOwner, read_state
-from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, FakeStores, World
+from tests.unit.controller.fakes import NAMESPACE, NO_CATALOGS, TABLE, Crash, FakeOperator, FakeStores, World
 
 if TYPE_CHECKING:
     from componentrun.controller.stores import Stores
@@ -130,7 +130,9 @@ async def test_a_publish_that_is_resumed_late_leaves_the_state_of_a_later_run() 
         world.add_run(name, configuration=CONFIGURATION)
         await FakeOperator(world).live()
     assert await kept(world) == {"last": 2}
-    publisher = Publisher(cast("Stores", FakeStores(world.store)), lambda: world.now, FakeOperator(world).gate)
+    publisher = Publisher(
+        cast("Stores", FakeStores(world.store)), lambda: world.now, FakeOperator(world).gate, NO_CATALOGS
+    )
     first = ComponentRun.model_validate(world.run("first"))
     await publisher.resume(first)
     assert await kept(world) == {"last": 2}

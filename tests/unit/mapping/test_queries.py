@@ -286,7 +286,7 @@ def test_what_duckdb_refuses_is_told_without_a_traceback() -> None:
     with pytest.raises(PlatformError, match="can't be applied") as refusal:
         asked(table(limit=1), b"1,2,3\n")
     assert refusal.value.reason is Reason.STAGE_IN_FAILED
-    full = tablequery._explained(OSError("could not write: No space left on device"))
+    full = tablequery.explained(OSError("could not write: No space left on device"))
     assert (type(full), full.reason) == (UserError, Reason.DISK_FULL)
 
 

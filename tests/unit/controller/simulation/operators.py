@@ -14,6 +14,7 @@ from componentrun.controller import app, workqueue
 from componentrun.controller.app import Operator
 from componentrun.controller.handlers import DELETED, take_in
 from componentrun.controller.lease import Lease, LeaseSettings, LostError
+from componentrun.controller.loaderclient import LoaderClient
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.scopes import Scopes
 from componentrun.controller.settings import Settings
@@ -134,7 +135,7 @@ class Maker:
         }
         kube = SimulatedKube(self._network, metrics, number, self._skews[number])
         with mock.patch.object(app, "Stores", lambda *parts: _Stores(stores, parts)):
-            return Operator(self._settings, kube, metrics)
+            return Operator(self._settings, kube, metrics, LoaderClient(None))
 
 
 class _Stores:

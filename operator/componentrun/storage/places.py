@@ -1,4 +1,4 @@
-"""A Storage and its catalog as part of a request: the loader is told the keys, and keeps none."""
+"""A Storage and its catalog as part of a request to the loader, which is told the keys and keeps none."""
 
 from __future__ import annotations
 

@@ -1,0 +1,299 @@
+"""Input tables of a catalog: from the Parquet files that the plan names, DuckDB makes the CSV files.
+
+Small files are brought as they are, many at a time. Of the others only those columns and row groups are fetched that
+are needed, by range requests over their signed URLs. Whatever DuckDB says of a request that failed, its status is lost
+and its message holds the URL: so the agent asks for the file itself and tells what the store answers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import threading
+from typing import TYPE_CHECKING, Final, Self
+
+from componentrun.agent.download import download
+from componentrun.agent.parallel import in_parallel
+from componentrun.agent.sliced import take
+from componentrun.agent.transfer import Request
+from componentrun.errors import Reason, TransientError
+from componentrun.exchange import Mapping, SliceRead, TableRead
+from componentrun.parquetscan import (
+    check_types,
+    delete_statements,
+    field_id_statement,
+    refuse_without_ids,
+    scan_of,
+)
+from componentrun.tablequery import connect, explained, is_disk_full, load_httpfs, write_rows
+from componentrun.tablesql import columns_of
+from componentrun.wire.parquet import ParquetTable
+
+if TYPE_CHECKING:
+    import http.client
+    from collections.abc import Iterator, Sequence
+
+    from componentrun.agent.folder import Folder
+    from componentrun.agent.transfer import Client
+    from componentrun.wire.parquet import ParquetFile
+
+__all__ = ["bring_parquet"]
+
+_WHOLE_BYTES: Final = 2**20
+"""Files up to this size are brought whole: a range request costs as much, and takes three of them."""
+_BATCH_BYTES: Final = 64 * 2**20
+"""What files that were brought whole may take at once, beside what becomes of them."""
+_SMALL_BYTES: Final = 8 * 2**20
+"""Tables up to this size are read several at a time, the others one after the other."""
+_AT_A_TIME: Final = 4
+_TRIES: Final = 5
+"""How often a table is read from its start where connections break, beside the tries for each request."""
+_RETRIES: Final = {"http_retries": 4, "http_retry_wait_ms": 100, "http_retry_backoff": 3}
+"""Pauses of 0.1, 0.3, 0.9 and 2.7 seconds."""
+_PAUSE: Final = 1.0
+_URL: Final = re.compile(r"https?://[^\s'\"]+")
+
+
+def bring_parquet(client: Client, folder: Folder, data: str, tables: Sequence[TableRead]) -> dict[str, int]:
+    """Bring all tables, and return the number of rows of each, by its path.
+
+    Args:
+        client: asks the store, as long as its patience lasts.
+        folder: the data folder.
+        data: its path.
+        tables: all with `parquet`.
+
+    Raises:
+        UserError: (InputInvalid) a column's type has no form in a CSV file; (DiskFull) the data folder is full.
+        PlatformError: (StageInFailed) memory is short, or a file is damaged; see `Client.send` for the others.
+        TransientError: (StorageUnavailable) the store is away, or connections to it break all the time.
+    """
+    import shutil  # noqa: PLC0415 - most runs read no such tables
+    import tempfile  # noqa: PLC0415 - likewise
+
+    for table in tables:
+        check_types(_source(table).columns, _wanted(table), table.source)
+    # A name that nobody can know before: nothing of an earlier life of the pod is in the way.
+    scratch = tempfile.mkdtemp(prefix=".stage-in-", dir=data)
+    try:
+        with _Reader(client, folder, scratch) as reader:
+            for number, batch in enumerate(_batches(tables)):
+                reader.bring(number, batch)
+            return reader.rows
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _Reader:
+    """Reads tables by one DuckDB; a context manager."""
+
+    def __init__(self, client: Client, folder: Folder, scratch: str) -> None:
+        """Nothing is opened yet."""
+        self.rows: dict[str, int] = {}
+        self._client = client
+        self._folder = folder
+        self._scratch = scratch
+        self._lock = threading.Lock()
+        self._ranges = False
+
+    def __enter__(self) -> Self:
+        """Open it."""
+        self._connection = connect(self._scratch)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self._connection.close()
+
+    def bring(self, number: int, tables: Sequence[TableRead]) -> None:
+        """Bring a batch of tables."""
+        place = f"{self._scratch}/{number}"
+        tables = self._with_small_files(place, tables)
+        if not self._ranges and any(_URL.match(file.url) for table in tables for file in _files(_source(table))):
+            self._load()
+        targets = {table.path: f"{self._scratch}/{number}-{i}.csv" for i, table in enumerate(tables)}
+        later = [table for table in tables if _source(table).size > _SMALL_BYTES]
+        small = [table for table in tables if _source(table).size <= _SMALL_BYTES]
+
+        def bring(table: TableRead) -> None:
+            if not self._try(table, targets[table.path]):
+                with self._lock:
+                    later.append(table)
+
+        in_parallel(iter(small), bring, _AT_A_TIME, self._client.stop)
+        for table in later:
+            self._alone(table, targets[table.path])
+        if os.path.isdir(place):  # noqa: PTH112 - pathlib costs ten milliseconds
+            import shutil  # noqa: PLC0415 - likewise
+
+            shutil.rmtree(place)
+
+    def _with_small_files(self, place: str, tables: Sequence[TableRead]) -> list[TableRead]:
+        """The tables with what is small brought to a folder of its own, and read from there."""
+        parts: list[TableRead] = []
+        found: list[TableRead] = []
+        for table in tables:
+            source = _source(table)
+            local: dict[str, str] = {}
+            for file in _files(source) if _whole_bytes(source) <= _BATCH_BYTES else ():
+                if 0 < file.size <= _WHOLE_BYTES and _URL.match(file.url):
+                    path = f"{place}/{len(parts)}.parquet"
+                    part = SliceRead(file.url, file.size, "")
+                    target = f"{os.path.basename(self._scratch)}/{path.removeprefix(f'{self._scratch}/')}"  # noqa: PTH119 - likewise
+                    parts.append(TableRead(_what(table, file), target, None, (part,), None))
+                    local[file.url] = path
+            found.append(dataclasses.replace(table, parquet=_moved(source, local)))
+        download(self._client, self._folder, parts)
+        return found
+
+    def _load(self) -> None:
+        connection = self._connection
+        load_httpfs(connection, self._authorities())
+        connection.execute(f"SET GLOBAL http_timeout = {max(int(self._client.patience.stall), 1)}")
+        for name, value in _RETRIES.items():
+            connection.execute(f"SET GLOBAL {name} = {value}")
+        # Files never change, so nothing of them has to be asked for twice.
+        connection.execute("SET GLOBAL enable_http_metadata_cache = true")
+        connection.execute("SET GLOBAL validate_external_file_cache = 'NO_VALIDATION'")
+        self._ranges = True
+
+    def _authorities(self) -> str:
+        """A file with the authorities that the agent trusts, for DuckDB's own TLS."""
+        path = f"{self._scratch}/authorities.pem"
+        with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 - likewise
+            file.write(self._client.authorities())
+        return path
+
+    def _alone(self, table: TableRead, target: str) -> None:
+        if self._try(table, target):
+            return
+        # With one thread, rows are written one after the other, and nothing is held back for its order.
+        ((usual,),) = self._connection.execute("SELECT current_setting('threads')").fetchall()
+        self._connection.execute("SET threads = 1")
+        try:
+            self._try(table, target, last=True)
+        finally:
+            self._connection.execute(f"SET threads = {usual}")
+
+    def _try(self, table: TableRead, target: str, *, last: bool = False) -> bool:
+        """Bring a table. False: memory is short, unless this is the last try."""
+        import duckdb  # noqa: PLC0415 - takes longer to load than all the rest
+
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                rows = self._deliver(table, target)
+            except duckdb.OutOfMemoryException as error:
+                if last or is_disk_full(error):
+                    raise self._explained(error, table) from None
+                return False
+            except duckdb.IOException as error:
+                if is_disk_full(error) or not _URL.search(str(error)):
+                    raise self._explained(error, table) from None
+                self._probe(table, str(error))
+                if tries >= _TRIES:
+                    raise self._broken(table, tries) from None
+                self._client.stop.wait(_PAUSE)
+            except duckdb.Error as error:
+                raise self._explained(error, table) from None
+            else:
+                take(self._folder, table, target, rows)
+                with self._lock:
+                    self.rows[table.path] = rows
+                return True
+
+    def _deliver(self, table: TableRead, target: str) -> int:
+        source, mapping = _source(table), _mapping(table)
+        with self._connection.cursor() as cursor:
+            cursor.execute("SET TimeZone = 'UTC'")
+            if (check := field_id_statement(source)) is not None:
+                refuse_without_ids(source, [url for (url,) in cursor.execute(check).fetchall()], table.source)
+            for statement in delete_statements(source, "deleted"):
+                cursor.execute(statement)
+            rows = scan_of(source, _wanted(table), "deleted", where=mapping.where)
+            return write_rows(cursor, mapping, rows, target, header=not table.sliced)
+
+    def _probe(self, table: TableRead, message: str) -> None:
+        """Ask for the file that DuckDB could not read; returns where the store gives it.
+
+        Raises:
+            ComponentRunError: it does not, see `Client.send`.
+        """
+        remote = [file for file in _files(_source(table)) if _URL.match(file.url)]
+        file = next((file for file in remote if file.url.partition("?")[0] in message), remote[0])
+        request = Request("GET", file.url, _what(table, file), headers=lambda: {"Range": "bytes=0-0"})
+        self._client.send(request, _one_byte)
+        # A store that knows no ranges would go on sending.
+        self._client.forget_connection(file.url)
+
+    def _explained(self, error: Exception, table: TableRead) -> Exception:
+        def shown(text: str) -> str:
+            for file in _files(_source(table)):
+                text = text.replace(file.url, file.path).replace(file.url.partition("?")[0], file.path)
+            return _URL.sub("the store", text)
+
+        return explained(error, f"{table.source}: its files can't be read", shown)
+
+    @staticmethod
+    def _broken(table: TableRead, tries: int) -> TransientError:
+        return TransientError(
+            f"{table.source}: connections to the object store broke in each of {tries} tries to read its files, which "
+            "are there",
+            Reason.STORAGE_UNAVAILABLE,
+        )
+
+
+def _one_byte(response: http.client.HTTPResponse) -> None:
+    response.read(1)
+
+
+def _source(table: TableRead) -> ParquetTable:
+    return table.parquet or ParquetTable((), ())
+
+
+def _mapping(table: TableRead) -> Mapping:
+    return table.mapping or Mapping(table.columns, ())
+
+
+def _wanted(table: TableRead) -> frozenset[str]:
+    mapping = _mapping(table)
+    names = columns_of(mapping)
+    return frozenset(names if mapping.where is None else (*names, mapping.where.column))
+
+
+def _files(source: ParquetTable) -> tuple[ParquetFile, ...]:
+    return (*source.files, *source.deletes)
+
+
+def _what(table: TableRead, file: ParquetFile) -> str:
+    """A file, as messages call it."""
+    return f"{table.source}, its file `{file.path}`"
+
+
+def _moved(source: ParquetTable, local: dict[str, str]) -> ParquetTable:
+    def moved(files: Sequence[ParquetFile]) -> tuple[ParquetFile, ...]:
+        return tuple(dataclasses.replace(file, url=local.get(file.url, file.url)) for file in files)
+
+    return dataclasses.replace(source, files=moved(source.files), deletes=moved(source.deletes))
+
+
+def _whole_bytes(source: ParquetTable) -> int:
+    """Bytes of the files that would be brought whole."""
+    return sum(file.size for file in _files(source) if file.size <= _WHOLE_BYTES)
+
+
+def _batches(tables: Sequence[TableRead]) -> Iterator[list[TableRead]]:
+    batch: list[TableRead] = []
+    size = 0
+    for table in tables:
+        own = _whole_bytes(_source(table))
+        own = own if own <= _BATCH_BYTES else 0
+        if batch and size + own > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(table)
+        size += own
+    if batch:
+        yield batch

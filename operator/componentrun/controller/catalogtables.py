@@ -1,0 +1,95 @@
+"""Tables of Storages with a catalog: the loader publishes them, gives them up, and says where their rows are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from componentrun.core.image import component_id
+from componentrun.core.writable import WritableBuckets, check_writable
+from componentrun.storage.commit import PublishedTable
+from componentrun.storage.places import encode
+from componentrun.storage.plans import read_stage_out_plan
+from componentrun.wire.loader import FenceRequest, LoadRequest, PlanRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from componentrun.api.componentrun import ComponentRun
+    from componentrun.controller.loaderclient import LoaderClient
+    from componentrun.controller.stores import OpenStorage
+    from componentrun.exchange import StageOutResult, TableWritten
+    from componentrun.wire.loader import PlanAnswer
+
+__all__ = ["CatalogTables", "has_catalog"]
+
+
+def has_catalog(opened: OpenStorage) -> bool:
+    """Whether the tables of a Storage are in a catalog."""
+    return opened.store.settings.catalog is not None
+
+
+class CatalogTables:
+    """Asks the loader."""
+
+    def __init__(self, loader: LoaderClient) -> None:
+        """`loader` is open for as long as the operator works."""
+        self._loader = loader
+
+    async def publish(
+        self, opened: OpenStorage, run: ComponentRun, attempt: int, tables: Sequence[TableWritten]
+    ) -> list[PublishedTable]:
+        """Have an attempt's tables published: all of them, or none. May be repeated.
+
+        Raises:
+            UserError: (OutputInvalid) a table does not fit, or may not be written; nothing was changed.
+            PlatformError: something refused; nothing was changed.
+            TransientError: something is away; where it is `unknown`, the tables may be published.
+        """
+        if not tables:
+            return []
+        plan = await read_stage_out_plan(opened.store, run.metadata.uid, attempt)
+        buckets = plan.buckets if plan is not None else None
+        if buckets is not None:
+            check_writable([table.destination for table in tables], WritableBuckets(buckets, run.spec.component))
+        request = LoadRequest(
+            storage=encode(opened.store.settings),
+            run=run.metadata.uid,
+            attempt=attempt,
+            tables=tuple(tables),
+            prefix=opened.store.layout.data(run.metadata.uid, attempt),
+            title=f"{run.metadata.namespace}/{run.metadata.name}",
+            component=run.spec.component or component_id(run.spec.image or "", None),
+            buckets=buckets,
+            typed=plan is not None and plan.check_types,
+            allow_non_atomic=opened.storage.spec.allow_non_atomic,
+        )
+        answer = await self._loader.load(request, _name(opened))
+        return [PublishedTable(table.table, table.rows, table.bytes) for table in answer.tables]
+
+    async def is_given_up(self, opened: OpenStorage, run: ComponentRun, attempt: int, result: StageOutResult) -> bool:
+        """Have it that an attempt is never published.
+
+        Returns:
+            Whether that is certain. False: it is published already.
+
+        Raises:
+            ComponentRunError: it is not certain yet; call again.
+        """
+        tables = tuple(dict.fromkeys(table.destination for table in result.tables))
+        if not tables:
+            return True
+        request = FenceRequest(encode(opened.store.settings), run.metadata.uid, attempt, tables)
+        answer = await self._loader.fence(request, _name(opened))
+        return not answer.published
+
+    async def plan(self, opened: OpenStorage, tables: Sequence[str]) -> PlanAnswer:
+        """One consistent cut over tables.
+
+        Raises:
+            ComponentRunError: the loader, the catalog or the store refused or is away.
+        """
+        return await self._loader.plan(PlanRequest(encode(opened.store.settings), tuple(tables)), _name(opened))
+
+
+def _name(opened: OpenStorage) -> str:
+    return f"{opened.storage.metadata.namespace}/{opened.storage.metadata.name}"

@@ -1,0 +1,21 @@
+"""`python -m componentrun.loader`: the loader. Settings are environment variables, see `settings`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from componentrun.loader import app, settings
+from componentrun.loader.tables import TableEngine
+from componentrun.process.ending import leave
+from componentrun.process.launch import launch
+
+if TYPE_CHECKING:
+    from componentrun.loader.engine import Engine, LoadObserver
+
+
+def _engine(chosen: settings.Settings, observer: LoadObserver) -> Engine:
+    return TableEngine(chosen.scratch_folder, observer)
+
+
+if __name__ == "__main__":
+    leave(launch(settings.from_environment, lambda chosen: app.serve(_engine, chosen)))
