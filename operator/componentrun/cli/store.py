@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
     from pathlib import Path
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from componentrun.storage.eventsweep import SweptEvents
     from componentrun.storage.retention import Retention
     from componentrun.storage.rewriting import Compacted
+    from componentrun.storage.settings import StoreSettings
     from componentrun.storage.state import StateOwner
     from componentrun.storage.sweep import Swept
 
@@ -30,6 +32,7 @@ __all__ = [
     "EventRecord",
     "KeptFile",
     "Preview",
+    "QueryAnswer",
     "Store",
     "TableDetails",
     "TableInfo",
@@ -145,6 +148,24 @@ class Check:
     """What to do about it."""
 
 
+class QueryAnswer(Protocol):
+    """A query that was understood and not run yet."""
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """Name and DuckDB's type of each."""
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Columns of the tables that can't be read."""
+
+    def rows(self, limit: int | None) -> list[tuple[str | None, ...]]:
+        """The first rows (all of them if `limit` is None), as text; None for a missing value."""
+
+    def save(self, form: str, limit: int | None) -> tuple[str, int]:
+        """Write the rows as `csv`, `json` or `parquet` to a temporary file; its path and the number of rows."""
+
+
 class EventFeed(Protocol):
     """A run's events, each once."""
 
@@ -197,6 +218,12 @@ class Store(Protocol):
 
     def remove(self, table: str, *, who: str) -> int | None:
         """Drop a table; the version that brings it back, None where it was not there."""
+
+    def query(self, query: str) -> AbstractContextManager[QueryAnswer]:
+        """Prepare a query over tables, which it calls by their ids in double quotes."""
+
+    def catalog_access(self) -> StoreSettings:
+        """How to reach the store and the catalog."""
 
     def state(self, owner: StateOwner) -> dict[str, Any]:
         """What a configuration remembers; empty where it remembers nothing."""

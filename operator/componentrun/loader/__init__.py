@@ -15,6 +15,9 @@ Modules of tables, lowest first:
     scanning      which files hold the rows of tables, as of one moment
     staged        what stage-out uploaded, as local files
     rows          DuckDB: the rows that come, and the positions of rows that go
+    listing       which tables there are
+    referenced    which tables a query names
+    querying      SQL over tables, for people
     load          publishing: one commit for all tables of a run, once
     checking      whether a catalog is fit for runs
 
