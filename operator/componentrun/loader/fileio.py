@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import obstore
-from obstore.store import S3Store
 from pyiceberg.io import FileIO, InputFile, OutputFile
 
 from componentrun.storage.backend import make_backend
@@ -21,6 +21,8 @@ from componentrun.storage.settings import StoreTimeouts
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+    from obstore.store import S3Store
 
     from componentrun.storage.settings import StoreSettings
 
@@ -65,7 +67,7 @@ class LakeFiles(FileIO):
         """
 
         def put(store: S3Store, key: str) -> None:
-            with open(path, "rb") as file:
+            with Path(path).open("rb") as file:
                 obstore.put(store, key, file)
 
         self._do("write", location, put)
@@ -113,9 +115,11 @@ class _Output(OutputFile):
     def __init__(self, location: str, files: LakeFiles) -> None:
         super().__init__(location)
         self._files = files
+        self._content: _Written | None = None
 
     def __len__(self) -> int:
-        return len(self._files.read(self.location))
+        # Asked of a manifest that was just written: it is not read again for that.
+        return self._content.size if self._content is not None else len(self._files.read(self.location))
 
     def exists(self) -> bool:
         return False  # names are random
@@ -124,7 +128,8 @@ class _Output(OutputFile):
         return _Input(self.location, self._files)
 
     def create(self, overwrite: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002 - PyIceberg's signature
-        return _Written(self.location, self._files)
+        self._content = _Written(self.location, self._files)
+        return self._content
 
 
 class _Written(io.BytesIO):
@@ -134,6 +139,8 @@ class _Written(io.BytesIO):
         super().__init__()
         self._location = location
         self._files = files
+        self.size = 0
+        """Bytes that were stored."""
 
     def __enter__(self) -> Self:
         return self
@@ -148,5 +155,7 @@ class _Written(io.BytesIO):
 
     def close(self) -> None:
         if not self.closed:
-            self._files.write(self._location, self.getvalue())
+            content = self.getvalue()
+            self._files.write(self._location, content)
+            self.size = len(content)
         super().close()

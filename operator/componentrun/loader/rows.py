@@ -1,5 +1,6 @@
-"""Computes the files of a load with DuckDB: the rows that come, and the positions of rows that go. No key is in here:
-what is in the store is read by signed URLs, and what is written stays local.
+"""Computes the files of a load with DuckDB: the rows that come, and the positions of rows that go.
+
+No key is in here: what is in the store is read by signed URLs, and what is written stays local.
 """
 
 from __future__ import annotations
@@ -189,7 +190,8 @@ def _existing(next_table: NextTable, scan: TableScan, urls: MappingType[str, str
     paths = ", ".join(f"({quoted(urls[file.path])}, {quoted(file.path)})" for file in scan.files)
     query = (
         f"SELECT p.path AS file_path, r.file_row_number AS pos, r.*{absent} "  # noqa: S608 - made here
-        f"FROM read_parquet([{listed}], schema = MAP {{{', '.join(fields)}}}, file_row_number = true, filename = true) r "
+        f"FROM read_parquet([{listed}], schema = MAP {{{', '.join(fields)}}}, file_row_number = true, "
+        "filename = true) r "
         f"JOIN (VALUES {paths}) p(url, path) ON r.filename = p.url"
     )
     if not scan.deletes:

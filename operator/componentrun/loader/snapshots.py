@@ -1,4 +1,6 @@
-"""A snapshot with new files, and the update of its table that makes it the current one. Writes manifests, commits nothing.
+"""A snapshot with new files, and the update of its table that makes it the current one.
+
+Writes manifests, commits nothing.
 
 PyIceberg's own producers write no position deletes and commit one table; what is in the files is theirs all the same.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import obstore
@@ -63,9 +64,8 @@ def _bring_one(backend: S3Store, settings: StoreSettings, part: Slice, path: str
         found = plain_etag(result.meta["e_tag"] or "")
         if found != plain_etag(part.etag) or result.meta["size"] != part.stored_size:
             raise _is_another(settings, part, f"{result.meta['size']} bytes, ETag {found}")
-        with open(path, "wb") as file:
-            for block in _rows(part, result.stream(min_chunk_size=_CHUNK)):
-                file.write(block)
+        with Path(path).open("wb") as file:
+            file.writelines(_rows(part, result.stream(min_chunk_size=_CHUNK)))
     except STORE_EXCEPTIONS as error:
         told = translate(error, settings, "read", part.key)
         if isinstance(told, MissingError):
