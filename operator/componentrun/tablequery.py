@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from componentrun.csvtext import MAX_ROW_BYTES, encode_header
-from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
 from componentrun.tablesql import MISFIT, columns_of, copy_statement, keep_statement, origins_statements, rows_of
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = [
     "Pieces",
     "deliver",
     "deliver_by_origin",
+    "has_no_space",
     "memory_for_queries",
     "run_statements",
 ]
@@ -117,7 +118,7 @@ class Pieces:
         """
         statement = copy_statement(mapping, rows_of(mapping, files), target, header=False)
         with self._connection.cursor() as cursor:
-            return int(_with_patience(cursor, [statement], self._turn)[0][0][0])
+            return int(_with_patience(cursor, [statement], self._turn, _explained)[0][0][0])
 
     @contextlib.contextmanager
     def _turn(self, alone: bool) -> Iterator[None]:  # noqa: FBT001 - as `_with_patience` calls it
@@ -141,13 +142,19 @@ def _run(
     return count, answers[-1] if further else []
 
 
-def run_statements(statements: Sequence[str], folder: str, own: int = _OWN_BYTES) -> list[list[Any]]:
+def run_statements(
+    statements: Sequence[str],
+    folder: str,
+    own: int = _OWN_BYTES,
+    explain: Callable[[Exception], ComponentRunError] | None = None,
+) -> list[list[Any]]:
     """What statements answer, as lists of rows.
 
     Args:
         statements: as `tablesql` makes them.
         folder: where DuckDB may spill.
         own: bytes that the process needs beside what DuckDB counts.
+        explain: says what an error of DuckDB means; by default as stage-in sees it.
 
     Raises:
         UserError: (DiskFull) the folder is full; (InputInvalid) a value does not fit.
@@ -161,7 +168,7 @@ def run_statements(statements: Sequence[str], folder: str, own: int = _OWN_BYTES
             connection.execute(f"SET threads = {1 if alone else _THREADS}")
             yield
 
-        return _with_patience(connection, statements, threads)
+        return _with_patience(connection, statements, threads, explain or _explained)
 
 
 def _connected(folder: str, threads: int, own: int = _OWN_BYTES) -> Any:
@@ -179,7 +186,10 @@ def _connected(folder: str, threads: int, own: int = _OWN_BYTES) -> Any:
 
 
 def _with_patience(
-    connection: Any, statements: Sequence[str], turn: Callable[[bool], AbstractContextManager[None]]
+    connection: Any,
+    statements: Sequence[str],
+    turn: Callable[[bool], AbstractContextManager[None]],
+    explain: Callable[[Exception], ComponentRunError],
 ) -> list[list[Any]]:
     """What the statements answer, run beside others, or, where memory is short or a row very long, alone with room."""
     import duckdb  # noqa: PLC0415 - likewise
@@ -193,22 +203,23 @@ def _with_patience(
             try:
                 return [connection.execute(statement).fetchall() for statement in statements]
             except duckdb.OutOfMemoryException as error:
-                if alone or _no_space(error):
-                    raise _explained(error) from None
+                if alone or has_no_space(error):
+                    raise explain(error) from None
             except duckdb.Error as error:
                 if row_bytes > MAX_ROW_BYTES or "max_line_size" not in str(error):
-                    raise _explained(error) from None
+                    raise explain(error) from None
                 row_bytes = buffer_bytes = MAX_ROW_BYTES + _CHUNK_BYTES
         alone = True
 
 
-def _no_space(error: Exception) -> bool:
+def has_no_space(error: Exception) -> bool:
+    """Whether the folder is full."""
     text = str(error).lower()
     return "no space left" in text or "disk full" in text or "max_temp_directory_size" in text
 
 
 def _explained(error: Exception) -> UserError | PlatformError:
-    if _no_space(error):
+    if has_no_space(error):
         return UserError(
             "the data folder is full while a mapping is applied; give the run (or its Component) a larger data folder",
             Reason.DISK_FULL,

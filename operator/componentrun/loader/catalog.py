@@ -105,9 +105,10 @@ class Catalog:
         """A table as it is now; None: there is none."""
         with self._border(f"read the table `{name}`"):
             try:
-                return self._client.load_table(tuple(name))
+                found: Table = self._client.load_table(tuple(name))
             except (NoSuchTableError, NoSuchNamespaceError):
                 return None
+            return found
 
     def create(self, name: IcebergName, schema: Schema, properties: dict[str, str]) -> Table:
         """A table without rows and without snapshots.
@@ -117,7 +118,7 @@ class Catalog:
         """
         with self._border(f"create the table `{name}`"), contextlib.suppress(TableAlreadyExistsError):
             try:
-                made = self._client.create_table(tuple(name), schema, properties=properties)
+                made: Table = self._client.create_table(tuple(name), schema, properties=properties)
             except NoSuchNamespaceError:
                 with contextlib.suppress(NamespaceAlreadyExistsError):
                     self._client.create_namespace((name.namespace,))

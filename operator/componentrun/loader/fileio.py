@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import obstore
 from pyiceberg.io import FileIO, InputFile, OutputFile
 
+from componentrun.errors import PlatformError, Reason
 from componentrun.storage.backend import make_backend
 from componentrun.storage.failures import STORE_EXCEPTIONS, translate
 from componentrun.storage.locations import split_location
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from obstore.store import S3Store
+    from pyiceberg.table import Table
 
     from componentrun.storage.settings import StoreSettings
 
-__all__ = ["LakeFiles"]
+__all__ = ["LakeFiles", "files_of"]
 
 
 class LakeFiles(FileIO):
@@ -49,7 +51,8 @@ class LakeFiles(FileIO):
         Raises:
             ComponentRunError: see `storage.failures`.
         """
-        return self._do("read", location, lambda store, key: bytes(obstore.get(store, key).bytes()))
+        content: bytes = self._do("read", location, lambda store, key: bytes(obstore.get(store, key).bytes()))
+        return content
 
     def write(self, location: str, data: bytes) -> None:
         """Store a file.
@@ -94,6 +97,17 @@ class LakeFiles(FileIO):
             return action(store, key)
         except STORE_EXCEPTIONS as error:
             raise translate(error, settings, operation, key) from error
+
+
+def files_of(table: Table) -> LakeFiles:
+    """The files of a table that `catalog` has found.
+
+    Raises:
+        PlatformError: (Internal) it was found in another way.
+    """
+    if not isinstance(table.io, LakeFiles):
+        raise PlatformError(f"the files of `{table.name()}` are read by a {type(table.io).__name__}", Reason.INTERNAL)
+    return table.io
 
 
 class _Input(InputFile):

@@ -19,16 +19,19 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.schema import Schema
 from pyiceberg.typedef import Record
+from pyiceberg.types import NestedField, TimestamptzType
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError, together
 from componentrun.loader import properties
 from componentrun.loader.catalog import CommitUnknownError, ConflictError
+from componentrun.loader.fileio import files_of
 from componentrun.loader.names import to_iceberg
 from componentrun.loader.rows import compute, takes_rows_away
 from componentrun.loader.scanning import scan_of
@@ -47,7 +50,6 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from componentrun.loader.catalog import Catalog, TableChange
-    from componentrun.loader.fileio import LakeFiles
     from componentrun.loader.rows import Written
     from componentrun.loader.state import NextTable, TableState
     from componentrun.wire.loader import FenceRequest, LoadRequest, TableScan
@@ -270,22 +272,30 @@ class _Work:
         errors: list[UserError] = []
         for name, loads in self.loads.items():
             pointer = _as_pointer(name, looked.states[name])
-            for load_ in loads:
+            checks: list[Callable[[], object]] = [partial(check_load, pointer, loads[0])]
+            if pointer is not None and loads[0].primary_key and not loads[0].incremental:
+                pointer = pointer.model_copy(update={"primary_key": loads[0].primary_key})
+            checks += [partial(check_load, pointer, load_) for load_ in loads[1:]]
+            checks.append(partial(self._next_table, name, looked.states[name], 0))
+            for check in checks:
                 try:
-                    check_load(pointer, load_)
+                    check()
                 except UserError as error:
                     errors.append(error)
         if errors:
             raise together(errors)
 
+    def _next_table(self, name: str, state: TableState | None, now: int) -> NextTable:
+        return next_table(state, self.loads[name], typed=self.request.typed, now=now)
+
     def _change(self, name: str, looked: _Looked, now: int) -> tuple[TableChange, int]:
         loads, table = self.loads[name], looked.tables[name]
         where = to_iceberg(self.catalog.prefix, TableId.parse(name))
-        becomes = next_table(looked.states[name], loads, typed=self.request.typed, now=now)
+        becomes = self._next_table(name, looked.states[name], now)
         if table is None:
             table = self.catalog.create(where, becomes.schema, _NEW_TABLE)
             # Ids are the catalog's to give.
-            becomes = next_table(read_state(table.metadata, f"`{name}`"), loads, typed=self.request.typed, now=now)
+            becomes = self._next_table(name, read_state(table.metadata, f"`{name}`"), now)
         scan = scan_of(table, TableId.parse(name)) if takes_rows_away(becomes, loads) else None
         folder = self._folder / f"{uuid.uuid4()}"
         folder.mkdir()
@@ -338,8 +348,7 @@ class _Work:
     def _store(self, table: Table, written: Written, content: DataFileContent) -> DataFile:
         ending = "-deletes.parquet" if content == DataFileContent.POSITION_DELETES else ".parquet"
         location = f"{table.location().rstrip('/')}/data/{uuid.uuid4()}{ending}"
-        files: LakeFiles = table.io  # type: ignore[assignment] - `open_catalog` names it
-        files.upload(location, written.path)
+        files_of(table).upload(location, written.path)
         Path(written.path).unlink()
         return DataFile.from_args(
             content=content,
@@ -372,6 +381,4 @@ def _as_pointer(name: str, state: TableState | None) -> Pointer | None:
 
 
 def _empty_schema() -> Schema:
-    from pyiceberg.types import NestedField, TimestamptzType  # noqa: PLC0415
-
     return Schema(NestedField(1, properties.TIMESTAMP_COLUMN, TimestamptzType(), required=False))

@@ -22,6 +22,7 @@ def split_location(location: str) -> tuple[str, str]:
             bucket, _, key = location.removeprefix(scheme).partition("/")
             return bucket, key
     raise PlatformError(
-        f"a table has a file at `{location}`; expected `s3://bucket/key`: only tables in S3-compatible stores can be used",
+        f"a table has a file at `{location}`; expected `s3://bucket/key`: only tables in S3-compatible stores can be "
+        "used",
         Reason.PUBLISH_FAILED,
     )
