@@ -23,15 +23,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.manifest import DataFileContent
 from pyiceberg.schema import Schema
-from pyiceberg.typedef import Record
 from pyiceberg.types import NestedField, TimestamptzType
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError, together
 from componentrun.loader import properties
 from componentrun.loader.catalog import CommitUnknownError, ConflictError
-from componentrun.loader.fileio import files_of
+from componentrun.loader.datafiles import store_file
 from componentrun.loader.names import to_iceberg
 from componentrun.loader.rows import compute, takes_rows_away
 from componentrun.loader.scanning import scan_of
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from componentrun.loader.catalog import Catalog, TableChange
-    from componentrun.loader.rows import Written
     from componentrun.loader.state import NextTable, TableState
     from componentrun.wire.loader import FenceRequest, LoadRequest, TableScan
 
@@ -309,13 +307,13 @@ class _Work:
         data, deletes = compute(
             becomes, loads, self._bring(name), str(folder), scan=scan, urls=self._urls(scan) if scan is not None else {}
         )
-        added = [self._store(table, data, DataFileContent.DATA)] if data is not None else []
-        removed = [self._store(table, deletes, DataFileContent.POSITION_DELETES)] if deletes is not None else []
+        added = [store_file(table, data)] if data is not None else []
+        removed = [store_file(table, deletes, DataFileContent.POSITION_DELETES)] if deletes is not None else []
         return change_of(
             table,
             where,
             NewSnapshot(
-                self._summary(loads),
+                self._summary(loads, becomes),
                 added=added,
                 deletes=removed,
                 replaces=becomes.replaces,
@@ -324,7 +322,7 @@ class _Work:
             ),
         )
 
-    def _summary(self, loads: Sequence[TableLoad]) -> dict[str, str]:
+    def _summary(self, loads: Sequence[TableLoad], becomes: NextTable) -> dict[str, str]:
         said = {
             properties.RUN: self.request.run,
             properties.ATTEMPT: str(self.request.attempt),
@@ -332,6 +330,8 @@ class _Work:
             properties.BYTES: str(_bytes(loads)),
             properties.TITLE: self.request.title,
             properties.COMPONENT: self.request.component,
+            properties.CHANGE: properties.LOAD if becomes.replaces else properties.INCREMENT,
+            properties.PRIMARY_KEY: becomes.properties[properties.PRIMARY_KEY],
         }
         return {name: value for name, value in said.items() if value}
 
@@ -351,21 +351,6 @@ class _Work:
     def _urls(self, scan: TableScan) -> dict[str, str]:
         paths = [file.path for file in scan.files] + [file.path for file in scan.deletes]
         return {path: self._signer.sign_location(path, _URLS_LAST) for path in paths}
-
-    def _store(self, table: Table, written: Written, content: DataFileContent) -> DataFile:
-        ending = "-deletes.parquet" if content == DataFileContent.POSITION_DELETES else ".parquet"
-        location = f"{table.location().rstrip('/')}/data/{uuid.uuid4()}{ending}"
-        files_of(table).upload(location, written.path)
-        Path(written.path).unlink()
-        return DataFile.from_args(
-            content=content,
-            file_path=location,
-            file_format=FileFormat.PARQUET,
-            partition=Record(),
-            record_count=written.rows,
-            file_size_in_bytes=written.size,
-            spec_id=table.metadata.default_spec_id,
-        )
 
 
 def _rows(loads: Sequence[TableLoad]) -> int:

@@ -112,7 +112,7 @@ def change_of(table: Table, name: IcebergName, new: NewSnapshot) -> tuple[TableC
         manifest_list=writer.manifest_list(manifests, parent.snapshot_id if parent is not None else None),
         sequence_number=base.next_sequence_number(),
         summary=_summary(base, new, writer.removed_files, parent),
-        schema_id=base.current_schema_id if new.schema is None else None,
+        schema_id=base.current_schema_id if new.schema is None else _schema_id(base, new.schema),
     )
     updates: list[TableUpdate] = []
     requirements: list[TableRequirement] = [
@@ -229,6 +229,12 @@ class _Writer:
 
     def _metadata(self) -> str:
         return f"{self._table.location().rstrip('/')}/metadata"
+
+
+def _schema_id(base: TableMetadata, schema: Schema) -> int:
+    """The id that a catalog gives a schema: that of the same one, or the next."""
+    same = (known.schema_id for known in base.schemas if known.fields == schema.fields)
+    return next(same, max(known.schema_id for known in base.schemas) + 1)
 
 
 def _writer_of(manifest: ManifestFile) -> type[ManifestWriterV2]:

@@ -53,7 +53,7 @@ class TableState:
     timestamp: int
     """The largest `_timestamp` of a load, in microseconds since 1970."""
     is_loaded: bool
-    """Whether it was ever loaded; else it is there for a load that is still to come."""
+    """Whether readers find it; else it is there for a load that is still to come, or was dropped."""
     created: str
     """ISO 8601."""
 
@@ -84,7 +84,7 @@ def read_state(table: TableMetadata, where: str) -> TableState:
         primary_key=tuple(name for name in _json(said, properties.PRIMARY_KEY, list, where) if name in names),
         metadata={str(key): str(value) for key, value in _json(said, properties.METADATA, dict, where).items()},
         timestamp=int(said.get(properties.TIMESTAMP) or 0),
-        is_loaded=said.get(properties.STATE) != properties.NEW,
+        is_loaded=said.get(properties.STATE) not in properties.ABSENT,
         created=said.get(properties.CREATED, ""),
     )
 
@@ -141,7 +141,8 @@ def next_table(state: TableState | None, loads: Sequence[TableLoad], *, typed: b
     _check_keys(loads, key, is_new=replaces)
     _check_names(first.table, names)
     _check_timestamp(first.table, state)
-    timestamp = max(now, there.timestamp + 1 if there is not None else 0)
+    # Also that of a table that was dropped: who has read it asks for what came later.
+    timestamp = max(now, state.timestamp + 1 if state is not None else 0)
     said = {
         properties.PRIMARY_KEY: _text([name for name in key if name in names]),
         properties.COLUMNS: _text([_said(column) for column in columns if _said(column).keys() > {"name"}]),
