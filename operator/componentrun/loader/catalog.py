@@ -17,6 +17,7 @@ from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import (
     ForbiddenError,
     NamespaceAlreadyExistsError,
+    NamespaceNotEmptyError,
     NoSuchNamespaceError,
     NoSuchTableError,
     OAuthError,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from componentrun.loader.names import IcebergName
     from componentrun.storage.settings import StoreSettings
 
-__all__ = ["Catalog", "CommitUnknownError", "ConflictError", "TableChange"]
+__all__ = ["Catalog", "CommitUnknownError", "ConflictError", "NonAtomicError", "TableChange"]
 
 _CONNECT_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 60.0
@@ -56,6 +57,10 @@ _FILES: Final = f"{LakeFiles.__module__}.{LakeFiles.__qualname__}"
 
 class ConflictError(TransientError):
     """Somebody else has changed a table since it was read. Nothing of the commit was applied."""
+
+
+class NonAtomicError(PlatformError):
+    """The catalog can't commit several tables at once. Nothing of the commit was applied."""
 
 
 class CommitUnknownError(TransientError):
@@ -73,6 +78,10 @@ class TableChange:
         self._requirements = requirements
         self._updates = updates
 
+    def resting_on(self, requirements: Sequence[TableRequirement]) -> TableChange:
+        """The same updates, with other requirements."""
+        return TableChange(self.name, requirements, self._updates)
+
     def to_json(self) -> dict[str, Any]:
         """The change as an element of `table-changes`."""
         return {
@@ -86,8 +95,12 @@ class TableChange:
 class Catalog:
     """One Storage's catalog."""
 
-    def __init__(self, settings: StoreSettings) -> None:
+    def __init__(self, settings: StoreSettings, *, answer_seconds: float = _ANSWER_SECONDS) -> None:
         """Connect; asks for the catalog's configuration and, where needed, for a token.
+
+        Args:
+            settings: of the Storage.
+            answer_seconds: timeout of each request.
 
         Raises:
             PlatformError: (Internal) the Storage has none; (StorageAccessDenied) the catalog refused.
@@ -99,7 +112,8 @@ class Catalog:
         self._title = chosen.title
         self._uri = chosen.uri
         with self._border("connect"):
-            self._client = _PatientCatalog("catalog", **_client_properties(settings))
+            properties = _client_properties(settings) | {_PatientCatalog.ANSWER_SECONDS: answer_seconds}
+            self._client = _PatientCatalog("catalog", **properties)
 
     def find(self, name: IcebergName) -> Table | None:
         """A table as it is now; None: there is none."""
@@ -133,6 +147,12 @@ class Catalog:
         with self._border(f"drop the table `{name}`"), contextlib.suppress(NoSuchTableError, NoSuchNamespaceError):
             self._client.drop_table(tuple(name))
 
+    def drop_namespace(self, namespace: str) -> None:
+        """Drop a namespace without tables. One that is not there, or has tables, is no error."""
+        gone = (NoSuchNamespaceError, NamespaceNotEmptyError)
+        with self._border(f"drop the namespace `{namespace}`"), contextlib.suppress(*gone):
+            self._client.drop_namespace((namespace,))
+
     def namespaces(self) -> list[str]:
         """Names of all namespaces of one level."""
         with self._border("list the namespaces"):
@@ -157,6 +177,7 @@ class Catalog:
             ConflictError: a requirement does not hold (any more), or a table is gone; nothing was applied.
             TransientError: (StorageUnavailable) the catalog does not answer, or is busy; nothing was applied.
             CommitUnknownError: nobody knows whether it was applied.
+            NonAtomicError: the catalog can't apply them at once, and that was not waived.
             PlatformError: the catalog refused; nothing was applied.
         """
         if len(changes) == 1:
@@ -165,7 +186,7 @@ class Catalog:
         response = self._send("transactions/commit", {"table-changes": [change.to_json() for change in changes]})
         if response.status_code in _NOT_OFFERED and not _names_a_table(response):
             if not allow_non_atomic:
-                raise PlatformError(
+                raise NonAtomicError(
                     f"{self._title} ({self._uri}) can't commit several tables at once (HTTP {response.status_code}), "
                     f"and this publishes {len(changes)}. Use a catalog that can, publish one table in each run, or set "
                     "`allowNonAtomic` of the Storage and accept that readers may see some of a run's tables before the "
@@ -228,6 +249,10 @@ class Catalog:
             raise TransientError(
                 f"{self._title} ({self._uri}): can't {what}: {_first_line(error)}", Reason.STORAGE_UNAVAILABLE
             ) from None
+        except NotImplementedError as error:  # it lists its endpoints, and this is none of them
+            raise PlatformError(
+                f"{self._title} ({self._uri}): can't {what}: {_first_line(error)}", Reason.PUBLISH_FAILED
+            ) from None
         except ValueError as error:
             raise PlatformError(
                 f"{self._title} ({self._uri}): can't {what}: what it answered can't be read: {_first_line(error)}",
@@ -287,9 +312,12 @@ def _client_properties(settings: StoreSettings) -> dict[str, Any]:
 class _PatientCatalog(RestCatalog):
     """PyIceberg's client, which waits for an answer no longer than it should."""
 
+    ANSWER_SECONDS: Final = "componentrun.answer-seconds"
+    """Property with the timeout of each request."""
+
     def _create_legacy_oauth2_auth_manager(self, session: requests.Session) -> Any:
         # Called while the session is made, before the first request, which may be for a token.
-        adapter = _TimedAdapter()
+        adapter = _TimedAdapter(float(self.properties[self.ANSWER_SECONDS]))
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         return super()._create_legacy_oauth2_auth_manager(session)
@@ -298,9 +326,13 @@ class _PatientCatalog(RestCatalog):
 class _TimedAdapter(HTTPAdapter):
     """Gives every request a limit that has none of its own."""
 
+    def __init__(self, answer_seconds: float) -> None:
+        super().__init__()
+        self._limits = (_CONNECT_SECONDS, answer_seconds)
+
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
         if options.get("timeout") is None:
-            options["timeout"] = (_CONNECT_SECONDS, _ANSWER_SECONDS)
+            options["timeout"] = self._limits
         return super().send(request, *arguments, **options)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OPERATIONS", "OUTCOMES", "Metrics"]
 
-OPERATIONS: Final = ("load", "fence", "plan")
+OPERATIONS: Final = ("load", "fence", "plan", "check")
 OUTCOMES: Final = (
     "ok", "user", "platform", "transient", "unknown", "refused", "invalid", "busy", "unavailable", "gone",
 )  # fmt: skip
