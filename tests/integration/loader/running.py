@@ -48,7 +48,8 @@ class Loader:
     def __post_init__(self) -> None:
         configuration: Any = kubernetes.config  # without types in the client
         api = configuration.new_client_from_config(str(self.connection.kubeconfig))
-        self.core: Any = kubernetes.client.CoreV1Api(api)
+        client: Any = kubernetes.client
+        self.core: Any = client.CoreV1Api(api)
         self.core.create_namespace({"metadata": {"name": self.namespace}})
         for account in (OPERATOR, OTHER):
             self.core.create_namespaced_service_account(self.namespace, {"metadata": {"name": account}})

@@ -7,6 +7,7 @@ import signal
 import socket
 import uuid
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from componentrun.controller.loaderclient import LoaderClient
     from componentrun.storage.settings import StoreSettings
+    from componentrun.wire.loader import LoadAnswer
     from tests.integration.lake_space import LakeSpace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.store]
@@ -72,7 +75,11 @@ def test_a_run_is_loaded_planned_and_fenced(loader: Loader, bench: Bench) -> Non
     assert not [key for key in keys_of(bench.settings) if key in loader.log() + loader.metrics()]
 
 
-async def begun(running: Loader, asked: asyncio.Future[object]) -> None:
+async def load(request: LoadRequest, client: LoaderClient) -> LoadAnswer:
+    return await client.load(request, STORAGE)
+
+
+async def begun(running: Loader, asked: asyncio.Future[LoadAnswer]) -> None:
     """Wait until a load is in progress."""
     while 'in_progress{operation="load"} 1.0' not in await asyncio.to_thread(running.metrics):
         assert not asked.done(), asked
@@ -155,7 +162,7 @@ class TestKeys:
         for odd in ({"secret_key": "a-secret-of-nowhere"}, encode(bench.settings) | {"a-secret-of-nowhere": 1}):
             request = LoadRequest(odd, run, 1, (bench.table(run, A, ["id"], [["1"]]),), "staging/")
             with pytest.raises(ComponentRunError):
-                loader.ask(lambda client, request=request: client.load(request, STORAGE))
+                loader.ask(partial(load, request))
         assert not [key for key in keys_of(bench.settings) if key in loader.log()]
 
 
@@ -167,8 +174,7 @@ class TestEnd:
             run = bench.new_run()
             request = bench.request(run, bench.table(run, A, ["id"], [[str(n)] for n in range(20_000)], slices=4))
 
-            async def load_and_end(client: object) -> object:
-                assert hasattr(client, "load")
+            async def load_and_end(client: LoaderClient) -> tuple[LoadAnswer, int | None]:
                 asked = asyncio.ensure_future(client.load(request, STORAGE))
                 await begun(running, asked)
                 ended = asyncio.to_thread(running.end, signal.SIGTERM)
@@ -191,8 +197,7 @@ class TestEnd:
             run = bench.new_run()
             request = bench.request(run, bench.table(run, A, ["id"], [[str(n)] for n in range(20_000)], slices=4))
 
-            async def load_and_kill(client: object) -> ComponentRunError:
-                assert hasattr(client, "load")
+            async def load_and_kill(client: LoaderClient) -> ComponentRunError:
                 asked = asyncio.ensure_future(client.load(request, STORAGE))
                 await begun(running, asked)
                 await asyncio.to_thread(running.end, signal.SIGKILL)
