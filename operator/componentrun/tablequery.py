@@ -198,7 +198,7 @@ def connect(folder: str, threads: int = _THREADS, own: int = _OWN_BYTES) -> Any:
 
 
 def load_httpfs(connection: Any, authorities: str | None) -> None:
-    """Let a DuckDB read over HTTP, by the extension that is installed beside it.
+    """Let a DuckDB, with all its cursors, read over HTTP, by the extension that is installed beside it.
 
     Args:
         connection: of `connect`.
@@ -214,10 +214,10 @@ def load_httpfs(connection: Any, authorities: str | None) -> None:
     folder = os.path.dirname(found.origin)  # noqa: PTH120 - pathlib costs ten milliseconds
     file = f"{folder}/extensions/v{duckdb.__version__}/httpfs.duckdb_extension"
     connection.execute(f"LOAD {quoted(file)}")
-    connection.execute("SET enable_server_cert_verification = true")
-    connection.execute("SET enable_curl_server_cert_verification = true")
+    connection.execute("SET GLOBAL enable_server_cert_verification = true")
+    connection.execute("SET GLOBAL enable_curl_server_cert_verification = true")
     if authorities is not None:
-        connection.execute(f"SET ca_cert_file = {quoted(authorities)}")
+        connection.execute(f"SET GLOBAL ca_cert_file = {quoted(authorities)}")
 
 
 def write_rows(connection: Any, mapping: Mapping, rows: str, target: str, *, header: bool) -> int:

@@ -150,35 +150,31 @@ class _Reader:
     def _load(self) -> None:
         connection = self._connection
         load_httpfs(connection, self._authorities())
-        connection.execute(f"SET http_timeout = {max(int(self._client.patience.stall), 1)}")
+        connection.execute(f"SET GLOBAL http_timeout = {max(int(self._client.patience.stall), 1)}")
         for name, value in _RETRIES.items():
-            connection.execute(f"SET {name} = {value}")
+            connection.execute(f"SET GLOBAL {name} = {value}")
         # Files never change, so nothing of them has to be asked for twice.
-        connection.execute("SET enable_http_metadata_cache = true")
-        connection.execute("SET validate_external_file_cache = 'NO_VALIDATION'")
+        connection.execute("SET GLOBAL enable_http_metadata_cache = true")
+        connection.execute("SET GLOBAL validate_external_file_cache = 'NO_VALIDATION'")
         self._ranges = True
 
-    def _authorities(self) -> str | None:
+    def _authorities(self) -> str:
         """A file with the authorities that the agent trusts, for DuckDB's own TLS."""
-        import ssl  # noqa: PLC0415 - likewise
-
-        found = self._client.authorities()
-        if not found:
-            return None
         path = f"{self._scratch}/authorities.pem"
-        with open(path, "w", encoding="ascii") as file:  # noqa: PTH123 - likewise
-            file.writelines(map(ssl.DER_cert_to_PEM_cert, found))
+        with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 - likewise
+            file.write(self._client.authorities())
         return path
 
     def _alone(self, table: TableRead, target: str) -> None:
         if self._try(table, target):
             return
         # With one thread, rows are written one after the other, and nothing is held back for its order.
+        ((usual,),) = self._connection.execute("SELECT current_setting('threads')").fetchall()
         self._connection.execute("SET threads = 1")
         try:
             self._try(table, target, last=True)
         finally:
-            self._connection.execute("RESET threads")
+            self._connection.execute(f"SET threads = {usual}")
 
     def _try(self, table: TableRead, target: str, *, last: bool = False) -> bool:
         """Bring a table. False: memory is short, unless this is the last try."""
