@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from componentrun.csvtext import MAX_ROW_BYTES, encode_header
-from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
 from componentrun.tablesql import (
     MISFIT,
     columns_of,
@@ -130,7 +130,7 @@ class Pieces:
         """
         statement = copy_statement(mapping, rows_of(mapping, files), target, header=False)
         with self._connection.cursor() as cursor:
-            return int(_with_patience(cursor, [statement], self._turn)[0][0][0])
+            return int(_with_patience(cursor, [statement], self._turn, explained)[0][0][0])
 
     @contextlib.contextmanager
     def _turn(self, alone: bool) -> Iterator[None]:  # noqa: FBT001 - as `_with_patience` calls it
@@ -153,13 +153,19 @@ def _run(
     return count, answers[-1] if further else []
 
 
-def run_statements(statements: Sequence[str], folder: str, own: int = _OWN_BYTES) -> list[list[Any]]:
+def run_statements(
+    statements: Sequence[str],
+    folder: str,
+    own: int = _OWN_BYTES,
+    explain: Callable[[Exception], ComponentRunError] | None = None,
+) -> list[list[Any]]:
     """What statements answer, as lists of rows.
 
     Args:
         statements: as `tablesql` makes them.
         folder: where DuckDB may spill.
         own: bytes that the process needs beside what DuckDB counts.
+        explain: says what an error of DuckDB means; by default as stage-in sees it.
 
     Raises:
         UserError: (DiskFull) the folder is full; (InputInvalid) a value does not fit.
@@ -173,7 +179,7 @@ def run_statements(statements: Sequence[str], folder: str, own: int = _OWN_BYTES
             connection.execute(f"SET threads = {1 if alone else _THREADS}")
             yield
 
-        return _with_patience(connection, statements, threads)
+        return _with_patience(connection, statements, threads, explain or explained)
 
 
 def connect(folder: str, threads: int = _THREADS, own: int = _OWN_BYTES) -> Any:
@@ -242,7 +248,10 @@ def _write_header(mapping: Mapping, target: str) -> None:
 
 
 def _with_patience(
-    connection: Any, statements: Sequence[str], turn: Callable[[bool], AbstractContextManager[None]]
+    connection: Any,
+    statements: Sequence[str],
+    turn: Callable[[bool], AbstractContextManager[None]],
+    explain: Callable[[Exception], ComponentRunError],
 ) -> list[list[Any]]:
     """What the statements answer, run beside others, or, where memory is short or a row very long, alone with room."""
     import duckdb  # noqa: PLC0415 - likewise
@@ -257,10 +266,10 @@ def _with_patience(
                 return [connection.execute(statement).fetchall() for statement in statements]
             except duckdb.OutOfMemoryException as error:
                 if alone or is_disk_full(error):
-                    raise explained(error) from None
+                    raise explain(error) from None
             except duckdb.Error as error:
                 if row_bytes > MAX_ROW_BYTES or "max_line_size" not in str(error):
-                    raise explained(error) from None
+                    raise explain(error) from None
                 row_bytes = buffer_bytes = MAX_ROW_BYTES + _CHUNK_BYTES
         alone = True
 

@@ -26,7 +26,7 @@ from componentrun.parquetscan import (
     refuse_without_ids,
     scan_of,
 )
-from componentrun.tablequery import connect, explained, is_disk_full, load_httpfs, write_rows
+from componentrun.tablequery import connect, explained, is_disk_full, load_httpfs, memory_for_queries, write_rows
 from componentrun.tablesql import columns_of
 from componentrun.wire.parquet import ParquetTable
 
@@ -47,6 +47,10 @@ _BATCH_BYTES: Final = 64 * 2**20
 _SMALL_BYTES: Final = 8 * 2**20
 """Tables up to this size are read several at a time, the others one after the other."""
 _AT_A_TIME: Final = 4
+_OWN_BYTES: Final = 256 * 2**20
+"""What the process needs beside what DuckDB counts: seen were 70 MiB with one thread, and 135 to 175 with two."""
+_TWO_THREADS_BYTES: Final = 192 * 2**20
+"""With less, one thread reads."""
 _TRIES: Final = 5
 """How often a table is read from its start where connections break, beside the tries for each request."""
 _RETRIES: Final = {"http_retries": 4, "http_retry_wait_ms": 100, "http_retry_backoff": 3}
@@ -99,7 +103,8 @@ class _Reader:
 
     def __enter__(self) -> Self:
         """Open it."""
-        self._connection = connect(self._scratch)
+        alone = memory_for_queries(_OWN_BYTES) < _TWO_THREADS_BYTES
+        self._connection = connect(self._scratch, 1 if alone else 2, _OWN_BYTES)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -221,7 +221,7 @@ class ObjectStore:
     def inputs(self, owner: StateOwner) -> dict[str, Any]:
         """How far a configuration has read the tables that it reads by `adaptive`: version and creation, by id."""
         memory = self._runner.run(read_memory(self._store, owner))
-        return {table: seen.model_dump(mode="json") for table, seen in memory.inputs.items()}
+        return {table: seen.model_dump(mode="json", exclude_none=True) for table, seen in memory.inputs.items()}
 
     def put_state(self, owner: StateOwner, state: dict[str, Any]) -> None:
         """Replace a configuration's saved state."""

@@ -13,8 +13,7 @@ from componentrun.cli.errors import BadRequestError
 from componentrun.cli.render import Cell
 from componentrun.cli.saving import save
 from componentrun.cli.session import Session
-from componentrun.cli.sqlsetup import Engine, setup_of
-from componentrun.cli.store import QueryAnswer
+from componentrun.cli.store import Engine, QueryAnswer
 from componentrun.cli.table import session_and_store
 from componentrun.cli.words import count, size
 
@@ -137,5 +136,7 @@ def sql_setup(
 
     Credentials are not printed: the lines read them from environment variables, which they name.
     """
+    from componentrun.cli.sqlsetup import setup_of  # noqa: PLC0415 - loads pydantic
+
     session, store = session_and_store(ctx, namespace, context, storage, endpoint)
     session.output.raw(setup_of(store.catalog_access(), engine, table_id))

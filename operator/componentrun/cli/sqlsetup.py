@@ -7,10 +7,10 @@ for the store, `CATALOG_CLIENT_ID`, `CATALOG_CLIENT_SECRET` or `CATALOG_TOKEN` f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from componentrun.cli.store import Engine
 from componentrun.loader.names import IcebergName, to_iceberg
 from componentrun.storage.layout import TableId
 from componentrun.tablesql import quoted
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from componentrun.storage.catalogsettings import CatalogSettings
     from componentrun.storage.settings import StoreSettings
 
-__all__ = ["Engine", "setup_of"]
+__all__ = ["setup_of"]
 
 _ACCESS_KEY: Final = "AWS_ACCESS_KEY_ID"
 _SECRET_KEY: Final = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a variable
@@ -30,15 +30,6 @@ _TOKEN: Final = "CATALOG_TOKEN"  # noqa: S105 - likewise
 _ICEBERG: Final = "1.10.1"
 """Release of Iceberg's packages for Spark 4.0."""
 _EXTENSIONS: Final = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
-
-
-class Engine(StrEnum):
-    """What can attach a catalog."""
-
-    DUCKDB = "duckdb"
-    SPARK = "spark"
-    TRINO = "trino"
-    PYICEBERG = "pyiceberg"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Every method raises only errors of `componentrun.errors`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Check",
     "ColumnInfo",
+    "Engine",
     "EventFeed",
     "EventRecord",
     "KeptFile",
@@ -40,6 +42,15 @@ __all__ = [
 ]
 
 
+class Engine(StrEnum):
+    """What can attach a catalog."""
+
+    DUCKDB = "duckdb"
+    SPARK = "spark"
+    TRINO = "trino"
+    PYICEBERG = "pyiceberg"
+
+
 @dataclass(frozen=True, slots=True)
 class TableInfo:
     """One table of Storage."""
@@ -47,13 +58,16 @@ class TableInfo:
     id: str
     columns: tuple[str, ...]
     primary_key: tuple[str, ...]
-    rows: int
-    """Rows as loaded; where there is a primary key, or rows were deleted, a reader may see fewer."""
-    bytes: int
+    rows: int | None
+    """Rows as loaded; where there is a primary key, or rows were deleted, a reader may see fewer, unless `exact`. None:
+    nobody counted them."""
+    bytes: int | None
     version: int
     changed: datetime | None
     changed_by: str
     """Uid of the run, or what else wrote it."""
+    exact: bool = False
+    """Whether a reader sees as many rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +78,18 @@ class TableVersion:
     time: datetime
     what: str
     """What made it: `load`, `increment`, `delete`, `delete, increment`, `compaction`, `restore of 3`, `drop`."""
-    rows: int
+    rows: int | None
     """As loaded, see `TableInfo`."""
-    bytes: int
+    bytes: int | None
     run: str
     """Uid of the run; one that was made up where no run stands behind it."""
     attempt: int
     who: str | None
     """The person who did it by hand; None: a run did it, or nobody said."""
+    title: str = ""
+    """namespace/name of the run, or the other program that did it; empty: not known."""
+    snapshot: str | None = None
+    """Id of the snapshot in a catalog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +118,9 @@ class TableDetails:
     """`due`: maintenance will write its segments anew, as one; `not needed`."""
     kept: tuple[int, ...]
     """Earlier versions that can be restored, unless slices of them are gone."""
+    name: str | None = None
+    """What other engines call it: namespace and name in the catalog. None: it is in no catalog, and has segments and
+    slices; else files and delete files."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from requests.adapters import HTTPAdapter
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
 from componentrun.loader.fileio import LakeFiles
+from componentrun.loader.properties import STATE
 from componentrun.storage.places import catalog_of
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ __all__ = ["Catalog", "CommitUnknownError", "ConflictError", "NonAtomicError", "
 _CONNECT_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 60.0
 _CONFLICT: Final = 409
+_NOT_FOUND: Final = 404
+_LATER: Final = frozenset({408, 425, 429})
 _REFUSED: Final = frozenset({401, 403, 419})
 _NOT_OFFERED: Final = frozenset({404, 405, 501})
 _SERVER_ERRORS: Final = 500
@@ -116,22 +119,28 @@ class Catalog:
         """A table as it is now; None: there is none."""
         with self._border(f"read the table `{name}`"):
             try:
-                return self._client.load_table(tuple(name))
+                found: Table = self._client.load_table(tuple(name))
             except (NoSuchTableError, NoSuchNamespaceError):
                 return None
+            return found
 
     def create(self, name: IcebergName, schema: Schema, properties: dict[str, str]) -> Table:
-        """A table without rows; the one that is there, where somebody else was faster."""
-        with self._border(f"create the table `{name}`"):
-            for _ in range(2):
-                try:
-                    return self._client.create_table(tuple(name), schema, properties=properties)
-                except TableAlreadyExistsError:
-                    return self._client.load_table(tuple(name))
-                except NoSuchNamespaceError:
-                    with contextlib.suppress(NamespaceAlreadyExistsError):
-                        self._client.create_namespace((name.namespace,))
-            return self._client.create_table(tuple(name), schema, properties=properties)
+        """A table without rows and without snapshots.
+
+        Raises:
+            ConflictError: there is one already; somebody else may have loaded it, or fenced it.
+        """
+        with self._border(f"create the table `{name}`"), contextlib.suppress(TableAlreadyExistsError):
+            try:
+                made: Table = self._client.create_table(tuple(name), schema, properties=properties)
+            except NoSuchNamespaceError:
+                with contextlib.suppress(NamespaceAlreadyExistsError):
+                    self._client.create_namespace((name.namespace,))
+                made = self._client.create_table(tuple(name), schema, properties=properties)
+            # SeaweedFS answers with the table that is there, as if it had just been made.
+            if not made.metadata.snapshots and made.properties.get(STATE) == properties.get(STATE):
+                return made
+        raise ConflictError(f"the table `{name}` was made by somebody else meanwhile", Reason.PUBLISH_FAILED)
 
     def drop(self, name: IcebergName) -> None:
         """Take a table out of the catalog; its files stay. One that is not there is no error."""
@@ -165,7 +174,8 @@ class Catalog:
             allow_non_atomic: whether they may be applied one after the other, where the catalog can't do it at once.
 
         Raises:
-            ConflictError: a requirement does not hold (any more); nothing was applied.
+            ConflictError: a requirement does not hold (any more), or a table is gone; nothing was applied.
+            TransientError: (StorageUnavailable) the catalog does not answer, or is busy; nothing was applied.
             CommitUnknownError: nobody knows whether it was applied.
             NonAtomicError: the catalog can't apply them at once, and that was not waived.
             PlatformError: the catalog refused; nothing was applied.
@@ -210,6 +220,13 @@ class Catalog:
         status, told = response.status_code, _message(response)
         if status == _CONFLICT:
             raise ConflictError(f"{self._title}: a table has changed meanwhile ({told})", Reason.PUBLISH_FAILED)
+        if status == _NOT_FOUND and _names_a_table(response):
+            raise ConflictError(f"{self._title}: a table was dropped meanwhile ({told})", Reason.PUBLISH_FAILED)
+        if status in _LATER:
+            raise TransientError(
+                f"{self._title} ({self._uri}) takes no commits at the moment (HTTP {status}: {told})",
+                Reason.STORAGE_UNAVAILABLE,
+            )
         if status >= _SERVER_ERRORS:
             raise self._unknown(f"HTTP {status}: {told}")
         if status in _REFUSED:
@@ -251,8 +268,8 @@ class Catalog:
 
     def _away(self, error: Exception) -> TransientError:
         return TransientError(
-            f"{self._title} ({self._uri}) does not answer ({type(error).__name__}). Check the catalog and `catalog.uri` "
-            "of the Storage",
+            f"{self._title} ({self._uri}) does not answer ({type(error).__name__}). Check the catalog and "
+            "`catalog.uri` of the Storage",
             Reason.STORAGE_UNAVAILABLE,
         )
 
@@ -334,7 +351,7 @@ def _was_refused(error: requests.ConnectionError) -> bool:
 
 
 def _names_a_table(response: requests.Response) -> bool:
-    return "NoSuchTable" in response.text
+    return "NoSuchTable" in response.text or "NoSuchNamespace" in response.text
 
 
 def _message(response: requests.Response) -> str:

@@ -6,10 +6,15 @@ table       run, attempt     who loaded it last
             metadata         JSON object: what is known of the table as a whole
             timestamp        the largest `_timestamp` of a load, in microseconds since 1970
             created          when the table was loaded first, ISO 8601
-            state            `new` until its first load is committed: until then there is no such table
+            state            `new` until its first load is committed: until then there is no such table; `dropped`
+                             from a drop to the next load or restore
 snapshot    run, attempt     whose load it is
             rows, bytes      what the load brought
             title, component who it was, for people
+            change           `load`, `increment`, `restore` or `drop`; a snapshot of others has none
+            primary-key      JSON list, as of this snapshot
+            who              the person who did it by hand
+            restored         number of the version that was restored
             fenced-run, fenced-attempt   an attempt that is never published any more
 """
 
@@ -18,23 +23,32 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "ABSENT",
     "ATTEMPT",
     "BYTES",
+    "CHANGE",
     "COLUMNS",
     "COMPONENT",
     "CREATED",
+    "DROP",
+    "DROPPED",
     "FENCED_ATTEMPT",
     "FENCED_RUN",
+    "INCREMENT",
+    "LOAD",
     "LOADED",
     "METADATA",
     "NEW",
     "PRIMARY_KEY",
+    "RESTORE",
+    "RESTORED",
     "ROWS",
     "RUN",
     "STATE",
     "TIMESTAMP",
     "TIMESTAMP_COLUMN",
     "TITLE",
+    "WHO",
 ]
 
 _OURS: Final = "componentrun."
@@ -48,6 +62,16 @@ CREATED: Final = f"{_OURS}created"
 STATE: Final = f"{_OURS}state"
 NEW: Final = "new"
 LOADED: Final = "loaded"
+DROPPED: Final = "dropped"
+ABSENT: Final = frozenset({NEW, DROPPED})
+"""States in which readers find no table."""
+CHANGE: Final = f"{_OURS}change"
+LOAD: Final = "load"
+INCREMENT: Final = "increment"
+RESTORE: Final = "restore"
+DROP: Final = "drop"
+WHO: Final = f"{_OURS}who"
+RESTORED: Final = f"{_OURS}restored"
 ROWS: Final = f"{_OURS}rows"
 BYTES: Final = f"{_OURS}bytes"
 TITLE: Final = f"{_OURS}title"

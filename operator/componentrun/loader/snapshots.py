@@ -1,4 +1,6 @@
-"""A snapshot with new files, and the update of its table that makes it the current one. Writes manifests, commits nothing.
+"""A snapshot with new files, and the update of its table that makes it the current one.
+
+Writes manifests, commits nothing.
 
 PyIceberg's own producers write no position deletes and commit one table; what is in the files is theirs all the same.
 """
@@ -107,10 +109,10 @@ def change_of(table: Table, name: IcebergName, new: NewSnapshot) -> tuple[TableC
     snapshot = Snapshot(
         snapshot_id=writer.snapshot_id,
         parent_snapshot_id=parent.snapshot_id if parent is not None else None,
-        manifest_list=writer.list(manifests, parent.snapshot_id if parent is not None else None),
+        manifest_list=writer.manifest_list(manifests, parent.snapshot_id if parent is not None else None),
         sequence_number=base.next_sequence_number(),
         summary=_summary(base, new, writer.removed_files, parent),
-        schema_id=base.current_schema_id if new.schema is None else None,
+        schema_id=base.current_schema_id if new.schema is None else _schema_id(base, new.schema),
     )
     updates: list[TableUpdate] = []
     requirements: list[TableRequirement] = [
@@ -119,12 +121,20 @@ def change_of(table: Table, name: IcebergName, new: NewSnapshot) -> tuple[TableC
     ]
     if new.schema is not None:
         requirements.append(AssertCurrentSchemaId(current_schema_id=base.current_schema_id))
-        updates += [AddSchemaUpdate(schema=new.schema), SetCurrentSchemaUpdate(schema_id=_LAST_SCHEMA)]
+        updates.append(AddSchemaUpdate.model_validate({"schema": new.schema}))
+        updates.append(SetCurrentSchemaUpdate(schema_id=_LAST_SCHEMA))
     if new.properties:
         updates.append(SetPropertiesUpdate(updates=new.properties))
     updates += [
         AddSnapshotUpdate(snapshot=snapshot),
-        SetSnapshotRefUpdate(snapshot_id=snapshot.snapshot_id, ref_name=MAIN_BRANCH, type=SnapshotRefType.BRANCH),
+        SetSnapshotRefUpdate(
+            snapshot_id=snapshot.snapshot_id,
+            ref_name=MAIN_BRANCH,
+            type=SnapshotRefType.BRANCH,
+            max_ref_age_ms=None,
+            max_snapshot_age_ms=None,
+            min_snapshots_to_keep=None,
+        ),
     ]
     return TableChange(name, requirements, updates), snapshot.snapshot_id
 
@@ -148,7 +158,7 @@ class _Writer:
 
     def removed(self, manifests: Sequence[ManifestFile]) -> list[ManifestFile]:
         """Manifests that tell of all files that they are deleted: so whoever expires snapshots finds them."""
-        found = []
+        found: list[ManifestFile] = []
         for manifest in manifests:
             entries = [
                 self._entry_of(entry, ManifestEntryStatus.DELETED)
@@ -178,7 +188,7 @@ class _Writer:
                 found += self._write(_writer_of(parts[0]), entries)
         return found
 
-    def list(self, manifests: Sequence[ManifestFile], parent: int | None) -> str:
+    def manifest_list(self, manifests: Sequence[ManifestFile], parent: int | None) -> str:
         """Write the manifest list; its location."""
         location = f"{self._metadata()}/snap-{self.snapshot_id}-0-{uuid.uuid4()}.avro"
         with write_manifest_list(
@@ -219,6 +229,12 @@ class _Writer:
 
     def _metadata(self) -> str:
         return f"{self._table.location().rstrip('/')}/metadata"
+
+
+def _schema_id(base: TableMetadata, schema: Schema) -> int:
+    """The id that a catalog gives a schema: that of the same one, or the next."""
+    same = (known.schema_id for known in base.schemas if known.fields == schema.fields)
+    return next(same, max(known.schema_id for known in base.schemas) + 1)
 
 
 def _writer_of(manifest: ManifestFile) -> type[ManifestWriterV2]:

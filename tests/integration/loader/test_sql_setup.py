@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from componentrun.cli.sqlsetup import Engine, setup_of
+from componentrun.cli.sqlsetup import setup_of
+from componentrun.cli.store import Engine
 from tests.integration.loader.staging import Bench
 
 if TYPE_CHECKING:

@@ -142,7 +142,7 @@ def test_what_is_not_installed_is_named(world: World, monkeypatch: pytest.Monkey
     real = builtins.__import__
 
     def without(name: str, *rest: Any) -> Any:
-        if name == "componentrun.loader.catalog":
+        if name == "componentrun.cli.catalogtables":
             raise ModuleNotFoundError("No module named 'pyiceberg'", name="pyiceberg")
         return real(name, *rest)
 
