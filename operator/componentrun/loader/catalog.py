@@ -27,7 +27,7 @@ from pyiceberg.exceptions import (
 from requests.adapters import HTTPAdapter
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
-from componentrun.loader.fileio import LakeFiles
+from componentrun.loader.fileio import Clients, LakeFiles
 from componentrun.loader.places import catalog_of
 from componentrun.loader.properties import STATE
 
@@ -95,11 +95,12 @@ class Catalog:
         """
         chosen = catalog_of(settings)
         self.settings = settings
+        self.clients = Clients(settings)
         self.prefix = chosen.namespace_prefix
         self._title = chosen.title
         self._uri = chosen.uri
         with self._border("connect"):
-            self._client = _PatientCatalog("catalog", **_client_properties(settings))
+            self._client = _PatientCatalog("catalog", **_client_properties(settings, self.clients))
 
     def find(self, name: IcebergName) -> Table | None:
         """A table as it is now; None: there is none."""
@@ -254,13 +255,14 @@ class Catalog:
         )
 
 
-def _client_properties(settings: StoreSettings) -> dict[str, Any]:
+def _client_properties(settings: StoreSettings, clients: Clients) -> dict[str, Any]:
     chosen = catalog_of(settings)
     properties: dict[str, Any] = {
         "uri": chosen.uri,
         "warehouse": chosen.warehouse,
         "py-io-impl": _FILES,
         LakeFiles.STORE: settings,
+        LakeFiles.CLIENTS: clients,
     }
     if chosen.ca_bundle is not None:
         properties["ssl"] = {"cabundle": _authorities(chosen.ca_bundle)}

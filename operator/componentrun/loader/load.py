@@ -344,7 +344,7 @@ class _Work:
         if name not in self._brought:
             folder = self._folder / f"staged-{len(self._brought)}"
             folder.mkdir()
-            self._brought[name] = bring(self.catalog.settings, self.loads[name], str(folder))
+            self._brought[name] = bring(self.catalog.settings, self.catalog.clients, self.loads[name], str(folder))
         return self._brought[name]
 
     def _urls(self, scan: TableScan) -> dict[str, str]:

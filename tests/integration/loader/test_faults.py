@@ -38,8 +38,7 @@ def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same waits and tries as in production, but shorter and fewer."""
     monkeypatch.setattr(load_module, "_LONGEST_PAUSE", 0.01)
     monkeypatch.setattr(load_module, "_MOST_TRIES", 4)
-    for module in (fileio, staged):
-        monkeypatch.setattr(module, "StoreTimeouts", partial(StoreTimeouts, response=1.0))
+    monkeypatch.setattr(fileio, "StoreTimeouts", partial(StoreTimeouts, response=1.0))
 
 
 A, B = "out.c-main.a", "out.c-main.b"
@@ -131,7 +130,7 @@ def test_a_catalog_that_hangs_is_waited_for_only_so_long(
 
 def test_a_catalog_that_refuses_connections_is_named(far: Bench, catalog_gateway: Gateway) -> None:
     catalog_gateway.__exit__()
-    with pytest.raises(TransientError, match="the catalog of Storage `main` .* does not answer"):
+    with pytest.raises(TransientError, match=r"the catalog of Storage `main` .* does not answer"):
         Catalog(far.settings)
 
 
