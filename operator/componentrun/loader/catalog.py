@@ -28,7 +28,12 @@ from pyiceberg.exceptions import (
 from requests.adapters import HTTPAdapter
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
+<<<<<<< HEAD
 from componentrun.loader.fileio import LakeFiles
+=======
+from componentrun.loader.fileio import Clients, LakeFiles
+from componentrun.loader.places import catalog_of
+>>>>>>> loadtests
 from componentrun.loader.properties import STATE
 from componentrun.storage.places import catalog_of
 
@@ -108,12 +113,17 @@ class Catalog:
         """
         chosen = catalog_of(settings)
         self.settings = settings
+        self.clients = Clients(settings)
         self.prefix = chosen.namespace_prefix
         self._title = chosen.title
         self._uri = chosen.uri
         with self._border("connect"):
+<<<<<<< HEAD
             properties = _client_properties(settings) | {_PatientCatalog.ANSWER_SECONDS: answer_seconds}
             self._client = _PatientCatalog("catalog", **properties)
+=======
+            self._client = _PatientCatalog("catalog", **_client_properties(settings, self.clients))
+>>>>>>> loadtests
 
     def find(self, name: IcebergName) -> Table | None:
         """A table as it is now; None: there is none."""
@@ -279,13 +289,14 @@ class Catalog:
         )
 
 
-def _client_properties(settings: StoreSettings) -> dict[str, Any]:
+def _client_properties(settings: StoreSettings, clients: Clients) -> dict[str, Any]:
     chosen = catalog_of(settings)
     properties: dict[str, Any] = {
         "uri": chosen.uri,
         "warehouse": chosen.warehouse,
         "py-io-impl": _FILES,
         LakeFiles.STORE: settings,
+        LakeFiles.CLIENTS: clients,
     }
     if chosen.ca_bundle is not None:
         properties["ssl"] = {"cabundle": _authorities(chosen.ca_bundle)}
