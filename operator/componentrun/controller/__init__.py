@@ -19,7 +19,7 @@ Modules, in the order in which an event passes them:
                       before a missing or overdue one is interpreted; runmemory: in-memory state for each run
     references        from a run to its Component and its Storage; stores: from a Storage to an open store
     storegate         slots and circuit breaker of each Storage; storeid: the version of a Storage that they belong to
-    scopes            what is known of each Storage's store, and the Storage's status
+    scopes            what is known of each Storage's store and catalog, and the Storage's status
     starting          the action StartAttempt; secretvalues, parametersfrom: Secrets and the ConfigMap that a run names;
                       policies: its network policy
     catalogtables     tables of catalogs: what the loader is asked for

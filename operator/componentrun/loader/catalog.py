@@ -28,12 +28,7 @@ from pyiceberg.exceptions import (
 from requests.adapters import HTTPAdapter
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
-<<<<<<< HEAD
-from componentrun.loader.fileio import LakeFiles
-=======
 from componentrun.loader.fileio import Clients, LakeFiles
-from componentrun.loader.places import catalog_of
->>>>>>> loadtests
 from componentrun.loader.properties import STATE
 from componentrun.storage.places import catalog_of
 
@@ -118,12 +113,8 @@ class Catalog:
         self._title = chosen.title
         self._uri = chosen.uri
         with self._border("connect"):
-<<<<<<< HEAD
-            properties = _client_properties(settings) | {_PatientCatalog.ANSWER_SECONDS: answer_seconds}
+            properties = _client_properties(settings, self.clients) | {_PatientCatalog.ANSWER_SECONDS: answer_seconds}
             self._client = _PatientCatalog("catalog", **properties)
-=======
-            self._client = _PatientCatalog("catalog", **_client_properties(settings, self.clients))
->>>>>>> loadtests
 
     def find(self, name: IcebergName) -> Table | None:
         """A table as it is now; None: there is none."""

@@ -85,6 +85,7 @@ def load(
     *,
     clock: Callable[[], float] = time.time,
     on_conflict: Callable[[], None] = lambda: None,
+    share: int = 1,
 ) -> tuple[int, list[LoadedTable]]:
     """Publish what an attempt uploaded. May be called again with the same request at any time, by anybody.
 
@@ -94,6 +95,7 @@ def load(
         scratch: a folder for files; they are deleted at the end.
         clock: seconds since 1970.
         on_conflict: called each time somebody else was faster.
+        share: how many loads share the memory of the process.
 
     Returns:
         The attempt that is published, and its tables.
@@ -108,7 +110,7 @@ def load(
     if not loads:
         return request.attempt, []
     with tempfile.TemporaryDirectory(prefix="load-", dir=scratch) as folder:
-        work = _Work(catalog, request, loads, folder)
+        work = _Work(catalog, request, loads, folder, share)
         unknown: CommitUnknownError | None = None
         times_unknown = 0
         for number in range(_MOST_TRIES):
@@ -251,8 +253,9 @@ class _Work:
     """One load, tried as often as needed; what was brought stays for the next try."""
 
     def __init__(
-        self, catalog: Catalog, request: LoadRequest, loads: Mapping[str, Sequence[TableLoad]], folder: str
+        self, catalog: Catalog, request: LoadRequest, loads: Mapping[str, Sequence[TableLoad]], folder: str, share: int
     ) -> None:
+        self._share = share
         self.catalog = catalog
         self.request = request
         self.loads = loads
@@ -310,9 +313,8 @@ class _Work:
         scan = scan_of(table, TableId.parse(name)) if takes_rows_away(becomes, loads) else None
         folder = self._folder / f"{uuid.uuid4()}"
         folder.mkdir()
-        data, deletes = compute(
-            becomes, loads, self._bring(name), str(folder), scan=scan, urls=self._urls(scan) if scan is not None else {}
-        )
+        urls = self._urls(scan) if scan is not None else {}
+        data, deletes = compute(becomes, loads, self._bring(name), str(folder), scan=scan, urls=urls, share=self._share)
         added = [store_file(table, data)] if data is not None else []
         removed = [store_file(table, deletes, DataFileContent.POSITION_DELETES)] if deletes is not None else []
         return change_of(

@@ -21,6 +21,9 @@ from componentrun.process.guard import Guard
 from componentrun.process.settings import ProcessSettings
 from componentrun.wire import loaderaccess
 from componentrun.wire.loader import (
+    CatalogCheck,
+    CheckAnswer,
+    CheckRequest,
     FenceAnswer,
     FenceRequest,
     LoadAnswer,
@@ -62,6 +65,10 @@ def a_plan() -> PlanRequest:
     return PlanRequest(PLACE, ("out.c-main.a",))
 
 
+def a_check() -> CheckRequest:
+    return CheckRequest(PLACE)
+
+
 @cache
 def a_certificate() -> Path:
     """One for all loaders of the tests that do not care: keys take a while."""
@@ -76,14 +83,17 @@ class FakeEngine:
     ended: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     hold: dict[str, asyncio.Event] = field(default_factory=dict)
-    """Requests that end when the event is set, by run; of plans: by `plan`."""
+    """Requests that end when the event is set, by run; of plans and checks: by `plan` and `check`."""
     error: Exception | None = None
     load_answer: LoadAnswer = field(
         default_factory=lambda: LoadAnswer((LoadedTable("out.c-main.a", 3, 30, "7"),), attempt=1)
     )
     fence_answer: FenceAnswer = field(default_factory=FenceAnswer)
     plan_answer: PlanAnswer = field(default_factory=PlanAnswer)
-    requests: list[LoadRequest | FenceRequest | PlanRequest] = field(default_factory=list)
+    check_answer: CheckAnswer = field(
+        default_factory=lambda: CheckAnswer((CatalogCheck("connect", True, "it answers"),))
+    )
+    requests: list[LoadRequest | FenceRequest | PlanRequest | CheckRequest] = field(default_factory=list)
 
     async def load(self, request: LoadRequest) -> LoadAnswer:
         await self._work(request.run, request)
@@ -97,13 +107,17 @@ class FakeEngine:
         await self._work("plan", request)
         return self.plan_answer
 
+    async def check(self, request: CheckRequest) -> CheckAnswer:
+        await self._work("check", request)
+        return self.check_answer
+
     def held(self, *runs: str) -> asyncio.Event:
         """These wait for the event."""
         event = asyncio.Event()
         self.hold |= dict.fromkeys(runs, event)
         return event
 
-    async def _work(self, name: str, request: LoadRequest | FenceRequest | PlanRequest) -> None:
+    async def _work(self, name: str, request: LoadRequest | FenceRequest | PlanRequest | CheckRequest) -> None:
         self.begun.append(name)
         self.requests.append(request)
         try:
