@@ -158,6 +158,8 @@ def run_statements(
     folder: str,
     own: int = _OWN_BYTES,
     explain: Callable[[Exception], ComponentRunError] | None = None,
+    *,
+    share: int = 1,
 ) -> list[list[Any]]:
     """What statements answer, as lists of rows.
 
@@ -166,12 +168,13 @@ def run_statements(
         folder: where DuckDB may spill.
         own: bytes that the process needs beside what DuckDB counts.
         explain: says what an error of DuckDB means; by default as stage-in sees it.
+        share: how many such queries share the memory of the process.
 
     Raises:
         UserError: (DiskFull) the folder is full; (InputInvalid) a value does not fit.
         PlatformError: (StageInFailed) a row is too long for the memory, or DuckDB refused.
     """
-    with connect(folder, own=own) as connection:
+    with connect(folder, own=own, share=share) as connection:
 
         @contextlib.contextmanager
         def threads(alone: bool) -> Iterator[None]:  # noqa: FBT001 - as `_with_patience` calls it
@@ -182,19 +185,20 @@ def run_statements(
         return _with_patience(connection, statements, threads, explain or explained)
 
 
-def connect(folder: str, threads: int = _THREADS, own: int = _OWN_BYTES) -> Any:
+def connect(folder: str, threads: int = _THREADS, own: int = _OWN_BYTES, share: int = 1) -> Any:
     """A DuckDB of its own, which takes what memory there is and loads nothing from a network.
 
     Args:
         folder: where it may spill.
         threads: how many it uses.
         own: bytes that the process needs beside what DuckDB counts.
+        share: how many of them share the memory.
     """
     import duckdb  # noqa: PLC0415 - takes longer to load than all the rest; most tables pass without it
 
     settings: dict[str, Any] = {
         "threads": threads,
-        "memory_limit": f"{memory_for_queries(own) // 2**20}MiB",
+        "memory_limit": f"{max(memory_for_queries(own) // share, _LEAST_BYTES) // 2**20}MiB",
         "temp_directory": f"{folder}/spilled",
         "preserve_insertion_order": True,
         "autoinstall_known_extensions": False,

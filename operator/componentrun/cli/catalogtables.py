@@ -109,7 +109,7 @@ class CatalogTables:
             slices=len(scan.files),
             compaction="",
             kept=tuple(sorted(version.number for version in versions[1:] if not version.is_drop)),
-            name=str(to_iceberg(self._catalog.prefix, table)),
+            catalog_name=str(to_iceberg(self._catalog.prefix, table)),
         )
 
     def history(self, table: TableId, limit: int) -> list[TableVersion]:

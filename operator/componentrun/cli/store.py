@@ -118,7 +118,7 @@ class TableDetails:
     """`due`: maintenance will write its segments anew, as one; `not needed`."""
     kept: tuple[int, ...]
     """Earlier versions that can be restored, unless slices of them are gone."""
-    name: str | None = None
+    catalog_name: str | None = None
     """What other engines call it: namespace and name in the catalog. None: it is in no catalog, and has segments and
     slices; else files and delete files."""
 

@@ -18,6 +18,8 @@ from componentrun.cli.words import count, moment, size
 __all__ = ["register"]
 
 _NEWEST = 20
+_OF_CATALOGS = frozenset({"catalog_name", "snapshot", "title"})
+"""Facts that only tables in a catalog have."""
 
 
 def register(app: typer.Typer) -> None:
@@ -60,11 +62,11 @@ def _facts(session: Session, storage: str, details: TableDetails) -> Iterator[tu
     yield "Created", moment(details.created, now)
     yield "Last change", f"{moment(current.time, now)}: {current.what} by {_who(current)}"
     yield "Primary key", ", ".join(details.primary_key) or "none"
-    if details.name is not None:
-        yield "In catalog", f"{details.name}, snapshot {current.snapshot or 'none'}"
+    if details.catalog_name is not None:
+        yield "In catalog", f"{details.catalog_name}, snapshot {current.snapshot or 'none'}"
     seen = "" if details.exact else ", as loaded: a reader sees one for each key, and none that was deleted"
     yield "Rows", f"{count(current.rows)}{seen}"
-    if details.name is None:
+    if details.catalog_name is None:
         yield "Size", f"{size(current.bytes)} ({current.bytes} bytes) in {count(details.slices, 'slice')}"
         yield "Segments", f"{count(details.segments)}, compaction {details.compaction}"
     else:
@@ -135,12 +137,13 @@ def _who(version: TableVersion) -> str:
 
 def _plain(facts: TableDetails | TableVersion) -> dict[str, Any]:
     """Facts for programs."""
-    return {key: _value(value) for key, value in asdict(facts).items()}
+    plain: dict[str, Any] = _value(asdict(facts))
+    return plain
 
 
 def _value(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _value(item) for key, item in value.items()}
+        return {key: _value(item) for key, item in value.items() if item or key not in _OF_CATALOGS}
     if isinstance(value, list | tuple):
         return [_value(item) for item in value]
     return value.isoformat() if isinstance(value, datetime) else value

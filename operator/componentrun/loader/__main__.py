@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _engine(chosen: settings.Settings, observer: LoadObserver) -> Engine:
-    return TableEngine(chosen.scratch_folder, observer)
+    return TableEngine(chosen.scratch_folder, observer, loads=chosen.loads, plans=chosen.plans)
 
 
 if __name__ == "__main__":

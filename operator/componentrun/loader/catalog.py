@@ -28,7 +28,7 @@ from pyiceberg.exceptions import (
 from requests.adapters import HTTPAdapter
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
-from componentrun.loader.fileio import LakeFiles
+from componentrun.loader.fileio import Clients, LakeFiles
 from componentrun.loader.properties import STATE
 from componentrun.storage.places import catalog_of
 
@@ -108,11 +108,12 @@ class Catalog:
         """
         chosen = catalog_of(settings)
         self.settings = settings
+        self.clients = Clients(settings)
         self.prefix = chosen.namespace_prefix
         self._title = chosen.title
         self._uri = chosen.uri
         with self._border("connect"):
-            properties = _client_properties(settings) | {_PatientCatalog.ANSWER_SECONDS: answer_seconds}
+            properties = _client_properties(settings, self.clients) | {_PatientCatalog.ANSWER_SECONDS: answer_seconds}
             self._client = _PatientCatalog("catalog", **properties)
 
     def find(self, name: IcebergName) -> Table | None:
@@ -279,13 +280,14 @@ class Catalog:
         )
 
 
-def _client_properties(settings: StoreSettings) -> dict[str, Any]:
+def _client_properties(settings: StoreSettings, clients: Clients) -> dict[str, Any]:
     chosen = catalog_of(settings)
     properties: dict[str, Any] = {
         "uri": chosen.uri,
         "warehouse": chosen.warehouse,
         "py-io-impl": _FILES,
         LakeFiles.STORE: settings,
+        LakeFiles.CLIENTS: clients,
     }
     if chosen.ca_bundle is not None:
         properties["ssl"] = {"cabundle": _authorities(chosen.ca_bundle)}

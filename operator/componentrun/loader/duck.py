@@ -139,9 +139,7 @@ def _explain(error: duckdb.Error) -> UserError | PlatformError:
     if isinstance(error, duckdb.HTTPException | duckdb.IOException):
         if "No space left" in told or "max_temp_directory_size" in told:
             return UserError(f"the disk is full: {told}. Set TMPDIR to a folder with more room", Reason.DISK_FULL)
-        return TransientError(
-            f"a file of a table can't be read: {told}. Run the query again", Reason.STORAGE_UNAVAILABLE
-        )
+        return TransientError(f"a file of a table can't be read: {told}. Try again", Reason.STORAGE_UNAVAILABLE)
     if isinstance(error, duckdb.OutOfMemoryException):
         return UserError(f"the query needs more memory than there is: {told}", Reason.OUT_OF_MEMORY)
     if isinstance(error, duckdb.InternalException | duckdb.FatalException):

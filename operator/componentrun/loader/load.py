@@ -34,7 +34,7 @@ from componentrun.loader.datafiles import store_file
 from componentrun.loader.names import to_iceberg
 from componentrun.loader.rows import compute, takes_rows_away
 from componentrun.loader.scanning import scan_of
-from componentrun.loader.snapshots import NewSnapshot, change_of
+from componentrun.loader.snapshots import NewSnapshot, can_be_written, change_of
 from componentrun.loader.staged import bring
 from componentrun.loader.state import next_table, read_state, run_of
 from componentrun.storage.grants import Signer
@@ -57,6 +57,8 @@ __all__ = ["GivenUpError", "fence", "load"]
 log = logging.getLogger(__name__)
 
 _MOST_TRIES: Final = 30
+_MOST_UNKNOWN: Final = 3
+"""Commits without a clear answer, each of which may take as long as the catalog is waited for."""
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 _URLS_LAST: Final = timedelta(hours=6)
@@ -83,6 +85,7 @@ def load(
     *,
     clock: Callable[[], float] = time.time,
     on_conflict: Callable[[], None] = lambda: None,
+    share: int = 1,
 ) -> tuple[int, list[LoadedTable]]:
     """Publish what an attempt uploaded. May be called again with the same request at any time, by anybody.
 
@@ -92,6 +95,7 @@ def load(
         scratch: a folder for files; they are deleted at the end.
         clock: seconds since 1970.
         on_conflict: called each time somebody else was faster.
+        share: how many loads share the memory of the process.
 
     Returns:
         The attempt that is published, and its tables.
@@ -106,8 +110,9 @@ def load(
     if not loads:
         return request.attempt, []
     with tempfile.TemporaryDirectory(prefix="load-", dir=scratch) as folder:
-        work = _Work(catalog, request, loads, folder)
+        work = _Work(catalog, request, loads, folder, share)
         unknown: CommitUnknownError | None = None
+        times_unknown = 0
         for number in range(_MOST_TRIES):
             try:
                 return _try(work, clock)
@@ -119,7 +124,9 @@ def load(
                 log.info("run %s is loaded again: %s", request.run, error.message)
             except CommitUnknownError as error:
                 log.warning("run %s: %s", request.run, error.message)
-                unknown = error
+                unknown, times_unknown = error, times_unknown + 1
+                if times_unknown == _MOST_UNKNOWN:
+                    raise
             except ComponentRunError as error:
                 if unknown is None:
                     raise
@@ -162,7 +169,8 @@ def fence(catalog: Catalog, request: FenceRequest) -> bool:
                 continue
             if _attempt_in(found, request.run) is not None:
                 return True
-            if _is_fenced(found, request.run, request.attempt):
+            if _is_fenced(found, request.run, request.attempt) or not can_be_written(found):
+                # No load can change it; those of several tables at once fail with it.
                 break
             summary = {properties.FENCED_RUN: request.run, properties.FENCED_ATTEMPT: str(request.attempt)}
             change, _ = change_of(found, name, NewSnapshot(summary))
@@ -245,8 +253,9 @@ class _Work:
     """One load, tried as often as needed; what was brought stays for the next try."""
 
     def __init__(
-        self, catalog: Catalog, request: LoadRequest, loads: Mapping[str, Sequence[TableLoad]], folder: str
+        self, catalog: Catalog, request: LoadRequest, loads: Mapping[str, Sequence[TableLoad]], folder: str, share: int
     ) -> None:
+        self._share = share
         self.catalog = catalog
         self.request = request
         self.loads = loads
@@ -304,9 +313,8 @@ class _Work:
         scan = scan_of(table, TableId.parse(name)) if takes_rows_away(becomes, loads) else None
         folder = self._folder / f"{uuid.uuid4()}"
         folder.mkdir()
-        data, deletes = compute(
-            becomes, loads, self._bring(name), str(folder), scan=scan, urls=self._urls(scan) if scan is not None else {}
-        )
+        urls = self._urls(scan) if scan is not None else {}
+        data, deletes = compute(becomes, loads, self._bring(name), str(folder), scan=scan, urls=urls, share=self._share)
         added = [store_file(table, data)] if data is not None else []
         removed = [store_file(table, deletes, DataFileContent.POSITION_DELETES)] if deletes is not None else []
         return change_of(
@@ -345,7 +353,7 @@ class _Work:
         if name not in self._brought:
             folder = self._folder / f"staged-{len(self._brought)}"
             folder.mkdir()
-            self._brought[name] = bring(self.catalog.settings, self.loads[name], str(folder))
+            self._brought[name] = bring(self.catalog.settings, self.catalog.clients, self.loads[name], str(folder))
         return self._brought[name]
 
     def _urls(self, scan: TableScan) -> dict[str, str]:

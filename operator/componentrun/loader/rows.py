@@ -79,6 +79,7 @@ def compute(
     *,
     scan: TableScan | None,
     urls: MappingType[str, str],
+    share: int = 1,
 ) -> tuple[Written | None, Written | None]:
     """Write what a run's loads bring for one table.
 
@@ -89,6 +90,7 @@ def compute(
         folder: where files are written, and where DuckDB may spill.
         scan: the rows that are there; None: none of them matter, since they are replaced or no load takes any away.
         urls: signed URLs of the scan's files, by their paths.
+        share: how many loads share the memory of the process.
 
     Returns:
         The data file and the file of position deletes; None for one that would be empty.
@@ -107,7 +109,7 @@ def compute(
     statements.append(_copy_data(next_table, mapping, rows, data))
     if scan is not None:
         statements.append(_copy_deletes(next_table, wheres, mapping, rows, scan, urls, deletes))
-    answers = run_statements(statements, folder, explain=partial(_explained, loads[0].table))
+    answers = run_statements(statements, folder, explain=partial(_explained, loads[0].table), share=share)
     written = answers[-2] if scan is not None else answers[-1]
     removed = answers[-1] if scan is not None else None
     return _written(written), _written(removed) if removed is not None else None

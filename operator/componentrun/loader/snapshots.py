@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from componentrun.loader.names import IcebergName
 
-__all__ = ["NewSnapshot", "change_of"]
+__all__ = ["NewSnapshot", "can_be_written", "change_of"]
 
 _FORMAT: Final = 2
 _CODEC: Final = "deflate"
@@ -97,7 +97,7 @@ def change_of(table: Table, name: IcebergName, new: NewSnapshot) -> tuple[TableC
         ComponentRunError: the store refused or is away.
     """
     base = table.metadata
-    _check(table, name)
+    _check(table, name, new)
     writer = _Writer(table, base.new_snapshot_id())
     parent = base.current_snapshot()
     before = parent.manifests(table.io) if parent is not None else []
@@ -105,7 +105,7 @@ def change_of(table: Table, name: IcebergName, new: NewSnapshot) -> tuple[TableC
     if new.replaces:
         manifests += writer.removed(before)
     else:
-        manifests += writer.merged(before)
+        manifests += writer.merged(before) if base.spec().is_unpartitioned() else before
     snapshot = Snapshot(
         snapshot_id=writer.snapshot_id,
         parent_snapshot_id=parent.snapshot_id if parent is not None else None,
@@ -257,15 +257,21 @@ def _summary(base: TableMetadata, new: NewSnapshot, removed: Sequence[DataFile],
     )
 
 
-def _check(table: Table, name: IcebergName) -> None:
+def can_be_written(table: Table) -> bool:
+    """Whether a table has a format version that snapshots are written for; else `change_of` refuses all changes."""
+    return bool(table.metadata.format_version == _FORMAT)
+
+
+def _check(table: Table, name: IcebergName, new: NewSnapshot) -> None:
     base = table.metadata
-    if base.format_version != _FORMAT:
+    if not can_be_written(table):
         raise PlatformError(
             f"the table `{name}` has Iceberg's format version {base.format_version}; expected {_FORMAT}, which is the "
             "one that can be written here. Load it into another table, or make it anew",
             Reason.PUBLISH_FAILED,
         )
-    if not base.spec().is_unpartitioned():
+    brings_files = bool(new.added or new.deletes or new.replaces)
+    if brings_files and not base.spec().is_unpartitioned():
         raise PlatformError(
             f"the table `{name}` is partitioned; such tables can be read, but not written yet. Load into another table",
             Reason.PUBLISH_FAILED,

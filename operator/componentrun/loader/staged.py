@@ -11,10 +11,8 @@ import obstore
 
 from componentrun.encoding import Unpacker
 from componentrun.errors import PlatformError, Reason
-from componentrun.storage.backend import make_backend
 from componentrun.storage.connection import plain_etag, quoted_etag
 from componentrun.storage.failures import STORE_EXCEPTIONS, MissingError, StaleError, translate
-from componentrun.storage.settings import StoreTimeouts
 from componentrun.tablefiles import make_ready
 
 if TYPE_CHECKING:
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
 
     from obstore.store import S3Store
 
+    from componentrun.loader.fileio import Clients
     from componentrun.storage.pointer import Slice, TableLoad
     from componentrun.storage.settings import StoreSettings
 
@@ -31,11 +30,12 @@ _AT_A_TIME: Final = 4
 _CHUNK: Final = 4 * 2**20
 
 
-def bring(settings: StoreSettings, loads: Sequence[TableLoad], folder: str) -> list[list[str]]:
+def bring(settings: StoreSettings, clients: Clients, loads: Sequence[TableLoad], folder: str) -> list[list[str]]:
     """Bring the slices of loads.
 
     Args:
         settings: the Storage.
+        clients: of its buckets.
         loads: whose slices are brought.
         folder: where to.
 
@@ -46,7 +46,7 @@ def bring(settings: StoreSettings, loads: Sequence[TableLoad], folder: str) -> l
         PlatformError: (PublishFailed) an object is not what stage-out uploaded, or the folder is full.
         ComponentRunError: the store refused or is away.
     """
-    backend = make_backend(settings, StoreTimeouts())
+    backend = clients.of(settings.bucket)
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         tasks = [
             [

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from componentrun.errors import UnknownOutcomeError
 from componentrun.loader.catalog import Catalog, CommitUnknownError
@@ -26,6 +26,7 @@ from componentrun.wire.loader import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from componentrun.loader.engine import LoadObserver
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from componentrun.wire.loader import CheckRequest, FenceRequest, LoadRequest, PlanRequest
 
 __all__ = ["TableEngine"]
+
+Result = TypeVar("Result")
 
 _KEPT_SECONDS: Final = 600.0
 """How long a connection to a catalog is used: its token is good for longer."""
@@ -44,35 +47,49 @@ _CHECK_SECONDS: Final = 60.0
 class TableEngine:
     """Loads, fences, plans and checks."""
 
-    def __init__(self, scratch: str, observer: LoadObserver) -> None:
-        """`scratch`: a folder for files of loads that are under way."""
+    def __init__(self, scratch: str, observer: LoadObserver, *, loads: int, plans: int) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            scratch: a folder for files of loads that are under way.
+            observer: told of conflicts.
+            loads: how many loads there are at a time; each has its share of the memory.
+            plans: how many other requests there are at a time.
+        """
+        self._loads = loads
+        self._threads = ThreadPoolExecutor(loads + plans, thread_name_prefix="request")
         self._scratch = scratch
         self._observer = observer
         self._catalogs = _Catalogs()
         # Threads of their own: catalogs that hang, which are found out about by checks, hold no run up.
         self._checkers = ThreadPoolExecutor(CHECKS, thread_name_prefix="check")
 
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
     async def load(self, request: LoadRequest) -> LoadAnswer:
         """Publish an attempt's tables, see `loader.load`."""
 
         def work() -> LoadAnswer:
             catalog = self._catalogs.open(request.storage)
-            attempt, tables = load(catalog, request, self._scratch, on_conflict=self._observer.conflict_retried)
+            attempt, tables = load(
+                catalog, request, self._scratch, on_conflict=self._observer.conflict_retried, share=self._loads
+            )
             return LoadAnswer(tuple(tables), attempt)
 
         try:
-            return await asyncio.to_thread(work)
+            return await self._in_thread(work)
         except CommitUnknownError as error:
             raise UnknownOutcomeError(error.message, error.reason) from error
 
     async def fence(self, request: FenceRequest) -> FenceAnswer:
         """Have it that an attempt is never published, see `loader.load.fence`."""
-        published = await asyncio.to_thread(lambda: fence(self._catalogs.open(request.storage), request))
+        published = await self._in_thread(lambda: fence(self._catalogs.open(request.storage), request))
         return FenceAnswer(published)
 
     async def plan(self, request: PlanRequest) -> PlanAnswer:
         """Which files hold the rows of tables, see `loader.scanning`."""
-        scans, missing = await asyncio.to_thread(
+        scans, missing = await self._in_thread(
             lambda: consistent_cut(self._catalogs.open(request.storage), request.tables)
         )
         return PlanAnswer(tuple(scans), tuple(missing))

@@ -96,7 +96,7 @@ async def test_catalogs_that_hang_take_no_thread_from_runs(
 ) -> None:
     monkeypatch.setattr(tables._Catalogs, "open", lambda *_: None)
     monkeypatch.setattr(tables, "consistent_cut", lambda *_: ([], ["out.c-main.a"]))
-    engine = TableEngine("/tmp", Metrics())
+    engine = TableEngine("/tmp", Metrics(), loads=1, plans=1)
     checks = [asyncio.create_task(engine.check(CheckRequest(LAKE))) for _ in range(64)]
     async with asyncio.timeout(10):
         assert await engine.plan(PlanRequest(LAKE, ("out.c-main.a",))) == PlanAnswer((), ("out.c-main.a",))
@@ -107,6 +107,6 @@ async def test_catalogs_that_hang_take_no_thread_from_runs(
 @pytest.mark.usefixtures("hanging")
 async def test_a_catalog_that_is_too_slow_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "_CHECK_SECONDS", 0.01)
-    (found,) = (await TableEngine("/tmp", Metrics()).check(CheckRequest(LAKE))).checks
+    (found,) = (await TableEngine("/tmp", Metrics(), loads=1, plans=1).check(CheckRequest(LAKE))).checks
     assert (found.ok, found.reason) == (False, CatalogReason.UNAVAILABLE)
     assert "answers too slowly" in found.detail
