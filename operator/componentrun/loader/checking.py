@@ -133,8 +133,8 @@ class _Connection:
 class _Recorded(LakeFiles):
     """Notes which files are written."""
 
-    def __init__(self, settings: StoreSettings) -> None:
-        super().__init__({LakeFiles.STORE: settings})
+    def __init__(self, catalog: Catalog) -> None:
+        super().__init__({LakeFiles.STORE: catalog.settings, LakeFiles.CLIENTS: catalog.clients})
         self.written: set[str] = set()
 
     def write(self, location: str, data: bytes) -> None:
@@ -148,7 +148,7 @@ class _Trial:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._files = _Recorded(catalog.settings)
+        self._files = _Recorded(catalog)
         stamp = datetime.now(UTC).strftime(_STAMP)
         self._names = _names(f"{catalog.prefix}{_NAMESPACE}{stamp}_{uuid.uuid4().hex[:8]}")
         self._atomic = True
@@ -292,6 +292,6 @@ def _take_away_left(catalog: Catalog, namespaces: Sequence[str], now: datetime) 
         if found is None or now - datetime.strptime(found[1] + "+0000", f"{_STAMP}%z") < _LEFT_AFTER:
             continue
         try:
-            _take_away(catalog, _Recorded(catalog.settings), _names(namespace))
+            _take_away(catalog, _Recorded(catalog), _names(namespace))
         except ComponentRunError as error:
             log.warning("the namespace %s of an earlier check is left: %s", namespace, error.message)
