@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +33,8 @@ __all__ = ["connected", "explained", "identifier", "interruptibly", "prepare", "
 _URLS_LAST: Final = timedelta(hours=6)
 _SIGNATURE: Final = re.compile(r"\?[^\s'\"]*X-Amz-[^\s'\"]*")
 _THREADS: Final = 4
+_INTERRUPT_SECONDS: Final = 0.1
+"""Between two interrupts of a query that does not end."""
 Result = TypeVar("Result")
 
 
@@ -114,12 +117,24 @@ def _authorities(bundle: str) -> str:
 
 def interruptibly(connection: duckdb.DuckDBPyConnection, work: Callable[[], Result]) -> Result:
     """What `work` returns. Ctrl-C ends it: DuckDB itself looks for it only between two steps."""
-    with explained(), ThreadPoolExecutor(1) as pool:
-        task = pool.submit(work)
+    task: Future[Result] = Future()
+
+    def run() -> None:
         try:
+            task.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised again by the thread that waits
+            task.set_exception(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    with explained():
+        try:
+            thread.start()
             return task.result()
         except KeyboardInterrupt:
-            connection.interrupt()
+            # It may come before the query has begun, and DuckDB forgets an interrupt of nothing.
+            while thread.is_alive():
+                connection.interrupt()
+                thread.join(_INTERRUPT_SECONDS)
             raise
 
 

@@ -106,9 +106,11 @@ def compute(
     keep = keep_statement(mapping, rows)
     statements += [keep] if keep is not None else []
     data, deletes = f"{folder}/data.parquet", f"{folder}/deletes.parquet"
+    if scan is not None:
+        statements.append(_find_gone(next_table, wheres, mapping, rows, scan, urls))
     statements.append(_copy_data(next_table, mapping, rows, data))
     if scan is not None:
-        statements.append(_copy_deletes(next_table, wheres, mapping, rows, scan, urls, deletes))
+        statements.append(_copy_deletes(scan, urls, deletes))
     answers = run_statements(statements, folder, explain=partial(_explained, loads[0].table), share=share)
     written = answers[-2] if scan is not None else answers[-1]
     removed = answers[-1] if scan is not None else None
@@ -180,26 +182,38 @@ def _copy_data(next_table: NextTable, mapping: Mapping, rows: str, target: str) 
     return f"COPY ({query}) TO {quoted(target)} ({_PARQUET}, FIELD_IDS {{{', '.join(ids)}}})"
 
 
-def _copy_deletes(
+def _find_gone(
     next_table: NextTable,
     wheres: Sequence[Where | None],
     mapping: Mapping,
     rows: str,
     scan: TableScan,
     urls: MappingType[str, str],
-    target: str,
 ) -> str:
-    """Positions of the rows that are there and go: those that a load deletes, and those whose key comes again."""
+    """Makes a table of the rows that are there and go: those that a load deletes, and those whose key comes again."""
     columns = next_table.columns
     conditions = [condition_of(where, columns) for where in wheres if where is not None]
     if next_table.primary_key and (coming := _coming_keys(next_table, mapping, rows)):
         key = ", ".join(f"coalesce(c{columns.index(name)}, '')" for name in next_table.primary_key)
-        conditions.append(f"({key}) IN ({coming})")
-    there = _existing(next_table, scan, urls)
+        # In a function, so that DuckDB holds the keys that come: it would hold the table, which it takes for small.
+        conditions.append(f"coalesce(({key}) IN ({coming}), false)")
     chosen = " OR ".join(f"({condition})" for condition in conditions) or "false"
-    query = f"SELECT file_path, pos FROM ({there}) WHERE {chosen} ORDER BY file_path, pos"  # noqa: S608 - made here
+    there = _existing(next_table, scan, urls)
+    return f"CREATE OR REPLACE TEMP TABLE gone AS SELECT url, pos FROM ({there}) WHERE {chosen}"  # noqa: S608 - made here
+
+
+def _copy_deletes(scan: TableScan, urls: MappingType[str, str], target: str) -> str:
+    """Writes the positions of the rows that go, but for those that have gone before."""
+    paths = ", ".join(f"({quoted(urls[file.path])}, {quoted(file.path)})" for file in scan.files) or "(NULL, NULL)"
+    query = f"SELECT p.path AS file_path, g.pos FROM gone g JOIN (VALUES {paths}) p(url, path) ON g.url = p.url"  # noqa: S608 - made here
+    if scan.deletes:
+        listed = ", ".join(quoted(urls[file.path]) for file in scan.deletes)
+        query += (
+            f" WHERE NOT EXISTS (SELECT 1 FROM read_parquet([{listed}]) d "  # noqa: S608 - likewise
+            "WHERE d.file_path = p.path AND d.pos = g.pos)"
+        )
     ids = f"{{file_path: {_PATH_ID}, pos: {_POS_ID}}}"
-    return f"COPY ({query}) TO {quoted(target)} ({_PARQUET}, FIELD_IDS {ids})"
+    return f"COPY ({query} ORDER BY file_path, pos) TO {quoted(target)} ({_PARQUET}, FIELD_IDS {ids})"
 
 
 def _coming_keys(next_table: NextTable, mapping: Mapping, rows: str) -> str | None:
@@ -212,10 +226,10 @@ def _coming_keys(next_table: NextTable, mapping: Mapping, rows: str) -> str | No
 
 
 def _existing(next_table: NextTable, scan: TableScan, urls: MappingType[str, str]) -> str:
-    """A query for all rows that are there, as `file_path`, `pos` and the columns as text, `c0`, `c1`, ..."""
+    """A query for all rows that are there, gone ones included, as `url`, `pos` and the columns as text, `c0`, ..."""
     if not scan.files:
         nothing = ", ".join(f"NULL::VARCHAR AS c{number}" for number in range(len(next_table.columns)))
-        return f"SELECT NULL::VARCHAR AS file_path, NULL::BIGINT AS pos, {nothing} WHERE false"
+        return f"SELECT NULL::VARCHAR AS url, NULL::BIGINT AS pos, {nothing} WHERE false"
     ids = {column.name: column.id for column in scan.columns}
     fields = [
         f"{ids[name]}: {{name: 'c{number}', type: 'VARCHAR', default_value: NULL}}"
@@ -226,19 +240,9 @@ def _existing(next_table: NextTable, scan: TableScan, urls: MappingType[str, str
         f", NULL::VARCHAR AS c{number}" for number, name in enumerate(next_table.columns) if name not in ids
     )
     listed = ", ".join(quoted(urls[file.path]) for file in scan.files)
-    paths = ", ".join(f"({quoted(urls[file.path])}, {quoted(file.path)})" for file in scan.files)
-    query = (
-        f"SELECT p.path AS file_path, r.file_row_number AS pos, r.*{absent} "  # noqa: S608 - made here
-        f"FROM read_parquet([{listed}], schema = MAP {{{', '.join(fields)}}}, file_row_number = true, "
-        "filename = true) r "
-        f"JOIN (VALUES {paths}) p(url, path) ON r.filename = p.url"
-    )
-    if not scan.deletes:
-        return query
-    gone = ", ".join(quoted(urls[file.path]) for file in scan.deletes)
     return (
-        f"SELECT * FROM ({query}) t WHERE NOT EXISTS (SELECT 1 FROM read_parquet([{gone}]) d "  # noqa: S608 - likewise
-        "WHERE d.file_path = t.file_path AND d.pos = t.pos)"
+        f"SELECT filename AS url, file_row_number AS pos, *{absent} "  # noqa: S608 - made here
+        f"FROM read_parquet([{listed}], schema = MAP {{{', '.join(fields)}}}, file_row_number = true, filename = true)"
     )
 
 

@@ -309,3 +309,17 @@ def _alter(bench: Bench, change: Any) -> None:
     body = {"requirements": [], "updates": updates, "identifier": {"namespace": [name.namespace], "name": name.name}}
     response = client._send(f"namespaces/{name.namespace}/tables/{name.name}", body)
     assert response.ok, response.text
+
+
+def test_an_increment_needs_memory_for_its_own_keys_and_not_for_the_tables(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = bench.new_run()
+    bench.load(run, bench.table(run, A, ["id", "v"], [[str(n), ""] for n in range(600_000)], key=["id"]))
+    run = bench.new_run()
+    table = bench.table(run, A, ["id", "v"], [["7", "x"], ["600000", "y"]], incremental=True)
+    monkeypatch.setattr(tablequery, "memory_for_queries", lambda _: 48 * 2**20)
+    bench.load(run, table)
+    assert Foreign(bench.space).rows(A, "count(*), sum(id::BIGINT), max(v)") == [
+        (600_001, sum(range(600_001)), "y")
+    ]  # fmt: skip
