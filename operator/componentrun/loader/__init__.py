@@ -16,6 +16,7 @@ Modules of tables, lowest first:
     staged        what stage-out uploaded, as local files
     rows          DuckDB: the rows that come, and the positions of rows that go
     load          publishing: one commit for all tables of a run, once
+    maintenance   small files rewritten, old snapshots and lost files deleted (a package of its own)
 
 Modules of the process, lowest first:
 

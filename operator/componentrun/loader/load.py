@@ -22,9 +22,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.manifest import DataFileContent
 from pyiceberg.schema import Schema
-from pyiceberg.typedef import Record
 
 from componentrun.errors import PlatformError, Reason, UserError, together
 from componentrun.loader import properties
@@ -32,7 +31,7 @@ from componentrun.loader.catalog import CommitUnknownError, ConflictError
 from componentrun.loader.names import to_iceberg
 from componentrun.loader.rows import compute, takes_rows_away
 from componentrun.loader.scanning import scan_of
-from componentrun.loader.snapshots import NewSnapshot, change_of
+from componentrun.loader.snapshots import NewSnapshot, change_of, store_file
 from componentrun.loader.staged import bring
 from componentrun.loader.state import next_table, read_state, run_of
 from componentrun.storage.grants import Signer
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from componentrun.loader.catalog import Catalog, TableChange
-    from componentrun.loader.fileio import LakeFiles
-    from componentrun.loader.rows import Written
     from componentrun.loader.state import NextTable, TableState
     from componentrun.wire.loader import FenceRequest, LoadRequest, TableScan
 
@@ -278,8 +275,8 @@ class _Work:
         data, deletes = compute(
             becomes, loads, self._bring(name), str(folder), scan=scan, urls=self._urls(scan) if scan is not None else {}
         )
-        added = [self._store(table, data, DataFileContent.DATA)] if data is not None else []
-        removed = [self._store(table, deletes, DataFileContent.POSITION_DELETES)] if deletes is not None else []
+        added = [store_file(table, data, DataFileContent.DATA)] if data is not None else []
+        removed = [store_file(table, deletes, DataFileContent.POSITION_DELETES)] if deletes is not None else []
         change, _ = change_of(
             table,
             where,
@@ -321,22 +318,6 @@ class _Work:
     def _urls(self, scan: TableScan) -> dict[str, str]:
         paths = [file.path for file in scan.files] + [file.path for file in scan.deletes]
         return {path: self._signer.sign_location(path, _URLS_LAST) for path in paths}
-
-    def _store(self, table: Table, written: Written, content: DataFileContent) -> DataFile:
-        ending = "-deletes.parquet" if content == DataFileContent.POSITION_DELETES else ".parquet"
-        location = f"{table.location().rstrip('/')}/data/{uuid.uuid4()}{ending}"
-        files: LakeFiles = table.io  # type: ignore[assignment] - `open_catalog` names it
-        files.upload(location, written.path)
-        Path(written.path).unlink()
-        return DataFile.from_args(
-            content=content,
-            file_path=location,
-            file_format=FileFormat.PARQUET,
-            partition=Record(),
-            record_count=written.rows,
-            file_size_in_bytes=written.size,
-            spec_id=table.metadata.default_spec_id,
-        )
 
 
 def _as_pointer(name: str, state: TableState | None) -> Pointer | None:

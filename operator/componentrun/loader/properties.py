@@ -11,6 +11,8 @@ snapshot    run, attempt     whose load it is
             rows, bytes      what the load brought
             title, component who it was, for people
             fenced-run, fenced-attempt   an attempt that is never published any more
+            maintenance     `rewrite`: the rows are those of its parent, in other files
+            last-change     of a rewrite: when the rows were changed, in milliseconds since 1970
 """
 
 from __future__ import annotations
@@ -25,10 +27,13 @@ __all__ = [
     "CREATED",
     "FENCED_ATTEMPT",
     "FENCED_RUN",
+    "LAST_CHANGE",
     "LOADED",
+    "MAINTENANCE",
     "METADATA",
     "NEW",
     "PRIMARY_KEY",
+    "REWRITE",
     "ROWS",
     "RUN",
     "STATE",
@@ -54,6 +59,10 @@ TITLE: Final = f"{_OURS}title"
 COMPONENT: Final = f"{_OURS}component"
 FENCED_RUN: Final = f"{_OURS}fenced-run"
 FENCED_ATTEMPT: Final = f"{_OURS}fenced-attempt"
+
+MAINTENANCE: Final = f"{_OURS}maintenance"
+REWRITE: Final = "rewrite"
+LAST_CHANGE: Final = f"{_OURS}last-change"
 
 TIMESTAMP_COLUMN: Final = "_timestamp"
 """Column of every table: when its row was loaded. Strictly later with each load of the table."""

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
 
 from pyiceberg.manifest import (
+    DataFile,
+    DataFileContent,
+    FileFormat,
     ManifestContent,
     ManifestEntry,
     ManifestEntryStatus,
@@ -36,6 +40,7 @@ from pyiceberg.table.update import (
     TableRequirement,
     TableUpdate,
 )
+from pyiceberg.typedef import Record
 
 from componentrun.errors import PlatformError, Reason
 from componentrun.loader.catalog import TableChange
@@ -43,14 +48,25 @@ from componentrun.loader.catalog import TableChange
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pyiceberg.manifest import DataFile, ManifestFile
+    from pyiceberg.manifest import ManifestFile
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table
     from pyiceberg.table.metadata import TableMetadata
 
+    from componentrun.loader.fileio import LakeFiles
     from componentrun.loader.names import IcebergName
+    from componentrun.loader.rows import Written
 
-__all__ = ["NewSnapshot", "change_of"]
+__all__ = [
+    "DeletesWriter",
+    "ManifestsWriter",
+    "NewSnapshot",
+    "change_of",
+    "become_current",
+    "check_writable",
+    "store_file",
+    "writer_of",
+]
 
 _FORMAT: Final = 2
 _CODEC: Final = "deflate"
@@ -78,7 +94,16 @@ class NewSnapshot:
     properties: dict[str, str] = field(default_factory=dict)
 
 
-class _DeletesWriter(ManifestWriterV2):
+def become_current(snapshot: int) -> TableUpdate:
+    """The update that makes a snapshot the table's current one."""
+    return SetSnapshotRefUpdate.model_validate(
+        {"snapshot-id": snapshot, "ref-name": MAIN_BRANCH, "type": SnapshotRefType.BRANCH}
+    )
+
+
+class DeletesWriter(ManifestWriterV2):
+    """Writes a manifest of delete files."""
+
     def content(self) -> ManifestContent:
         return ManifestContent.DELETES
 
@@ -95,8 +120,8 @@ def change_of(table: Table, name: IcebergName, new: NewSnapshot) -> tuple[TableC
         ComponentRunError: the store refused or is away.
     """
     base = table.metadata
-    _check(table, name)
-    writer = _Writer(table, base.new_snapshot_id())
+    check_writable(table, name)
+    writer = ManifestsWriter(table, base.new_snapshot_id())
     parent = base.current_snapshot()
     before = parent.manifests(table.io) if parent is not None else []
     manifests = [*writer.added(new.added), *writer.deletes(new.deletes)]
@@ -107,7 +132,7 @@ def change_of(table: Table, name: IcebergName, new: NewSnapshot) -> tuple[TableC
     snapshot = Snapshot(
         snapshot_id=writer.snapshot_id,
         parent_snapshot_id=parent.snapshot_id if parent is not None else None,
-        manifest_list=writer.list(manifests, parent.snapshot_id if parent is not None else None),
+        manifest_list=writer.write_list(manifests, parent.snapshot_id if parent is not None else None),
         sequence_number=base.next_sequence_number(),
         summary=_summary(base, new, writer.removed_files, parent),
         schema_id=base.current_schema_id if new.schema is None else None,
@@ -124,12 +149,33 @@ def change_of(table: Table, name: IcebergName, new: NewSnapshot) -> tuple[TableC
         updates.append(SetPropertiesUpdate(updates=new.properties))
     updates += [
         AddSnapshotUpdate(snapshot=snapshot),
-        SetSnapshotRefUpdate(snapshot_id=snapshot.snapshot_id, ref_name=MAIN_BRANCH, type=SnapshotRefType.BRANCH),
+        become_current(snapshot.snapshot_id),
     ]
     return TableChange(name, requirements, updates), snapshot.snapshot_id
 
 
-class _Writer:
+def store_file(table: Table, written: Written, content: DataFileContent) -> DataFile:
+    """Upload a local file, and delete it; what manifests say of it.
+
+    Raises:
+        ComponentRunError: the store refused or is away.
+    """
+    ending = "-deletes.parquet" if content == DataFileContent.POSITION_DELETES else ".parquet"
+    location = f"{table.location().rstrip('/')}/data/{uuid.uuid4()}{ending}"
+    cast("LakeFiles", table.io).upload(location, written.path)  # `catalog` names this class
+    Path(written.path).unlink()
+    return DataFile.from_args(
+        content=content,
+        file_path=location,
+        file_format=FileFormat.PARQUET,
+        partition=Record(),
+        record_count=written.rows,
+        file_size_in_bytes=written.size,
+        spec_id=table.metadata.default_spec_id,
+    )
+
+
+class ManifestsWriter:
     """Writes the manifests of one snapshot."""
 
     def __init__(self, table: Table, snapshot_id: int) -> None:
@@ -144,7 +190,7 @@ class _Writer:
 
     def deletes(self, files: Sequence[DataFile]) -> list[ManifestFile]:
         """A manifest of delete files."""
-        return self._write(_DeletesWriter, (self._entry(file) for file in files)) if files else []
+        return self._write(DeletesWriter, (self._entry(file) for file in files)) if files else []
 
     def removed(self, manifests: Sequence[ManifestFile]) -> list[ManifestFile]:
         """Manifests that tell of all files that they are deleted: so whoever expires snapshots finds them."""
@@ -156,7 +202,7 @@ class _Writer:
             ]
             self.removed_files += [entry.data_file for entry in entries]
             if entries:
-                found += self._write(_writer_of(manifest), entries)
+                found += self._write(writer_of(manifest), entries)
         return found
 
     def merged(self, manifests: Sequence[ManifestFile]) -> list[ManifestFile]:
@@ -175,10 +221,10 @@ class _Writer:
                 for entry in manifest.fetch_manifest_entry(self._table.io, discard_deleted=True)
             ]
             if entries:
-                found += self._write(_writer_of(parts[0]), entries)
+                found += self._write(writer_of(parts[0]), entries)
         return found
 
-    def list(self, manifests: Sequence[ManifestFile], parent: int | None) -> str:
+    def write_list(self, manifests: Sequence[ManifestFile], parent: int | None) -> str:
         """Write the manifest list; its location."""
         location = f"{self._metadata()}/snap-{self.snapshot_id}-0-{uuid.uuid4()}.avro"
         with write_manifest_list(
@@ -221,8 +267,9 @@ class _Writer:
         return f"{self._table.location().rstrip('/')}/metadata"
 
 
-def _writer_of(manifest: ManifestFile) -> type[ManifestWriterV2]:
-    return _DeletesWriter if manifest.content == ManifestContent.DELETES else ManifestWriterV2
+def writer_of(manifest: ManifestFile) -> type[ManifestWriterV2]:
+    """What writes manifests of the same content."""
+    return DeletesWriter if manifest.content == ManifestContent.DELETES else ManifestWriterV2
 
 
 def _entries(manifest: ManifestFile) -> int:
@@ -241,7 +288,12 @@ def _summary(base: TableMetadata, new: NewSnapshot, removed: Sequence[DataFile],
     )
 
 
-def _check(table: Table, name: IcebergName) -> None:
+def check_writable(table: Table, name: IcebergName) -> None:
+    """Refuse a table that can't be written here.
+
+    Raises:
+        PlatformError: (PublishFailed) its format or its partitions; the message says which.
+    """
     base = table.metadata
     if base.format_version != _FORMAT:
         raise PlatformError(
