@@ -15,6 +15,7 @@ Modules of tables, lowest first:
     scanning      which files hold the rows of tables, as of one moment
     staged        what stage-out uploaded, as local files
     rows          DuckDB: the rows that come, and the positions of rows that go
+    datafiles     local Parquet files into the store
     load          publishing: one commit for all tables of a run, once
     maintenance   small files rewritten, old snapshots and lost files deleted (a package of its own)
 

@@ -28,12 +28,13 @@ from pyiceberg.schema import Schema
 from componentrun.errors import PlatformError, Reason, UserError, together
 from componentrun.loader import properties
 from componentrun.loader.catalog import CommitUnknownError, ConflictError
+from componentrun.loader.datafiles import store_file
 from componentrun.loader.names import to_iceberg
 from componentrun.loader.rows import compute, takes_rows_away
 from componentrun.loader.scanning import scan_of
-from componentrun.loader.snapshots import NewSnapshot, change_of, store_file
+from componentrun.loader.snapshots import NewSnapshot, change_of
 from componentrun.loader.staged import bring
-from componentrun.loader.state import next_table, read_state, run_of
+from componentrun.loader.state import check_is_not_dropped, next_table, read_state, run_of
 from componentrun.storage.grants import Signer
 from componentrun.storage.layout import TableId
 from componentrun.storage.loads import by_table, loads_of
@@ -105,7 +106,7 @@ def load(
     with tempfile.TemporaryDirectory(prefix="load-", dir=scratch) as folder:
         work = _Work(catalog, request, loads, folder)
         for number in range(_MOST_TRIES):
-            looked = _look(catalog, loads)
+            looked = _look(catalog, loads, clock())
             done = _published(request, loads, looked)
             if done is not None:
                 return done
@@ -147,6 +148,7 @@ def fence(catalog: Catalog, request: FenceRequest) -> bool:
                 return True
             if _is_fenced(found, request.run, request.attempt):
                 break
+            check_is_not_dropped(found.properties, f"`{table}`", time.time())
             summary = {properties.FENCED_RUN: request.run, properties.FENCED_ATTEMPT: str(request.attempt)}
             change, _ = change_of(found, name, NewSnapshot(summary))
             try:
@@ -159,8 +161,10 @@ def fence(catalog: Catalog, request: FenceRequest) -> bool:
     return False
 
 
-def _look(catalog: Catalog, loads: Mapping[str, Sequence[TableLoad]]) -> _Looked:
+def _look(catalog: Catalog, loads: Mapping[str, Sequence[TableLoad]], now: float) -> _Looked:
     tables = {table: catalog.find(to_iceberg(catalog.prefix, TableId.parse(table))) for table in loads}
+    for name, table in tables.items():
+        check_is_not_dropped(table.properties if table is not None else {}, f"`{name}`", now)
     states = {
         name: read_state(table.metadata, f"`{name}`") if table is not None else None for name, table in tables.items()
     }

@@ -11,7 +11,7 @@ snapshot    run, attempt     whose load it is
             rows, bytes      what the load brought
             title, component who it was, for people
             fenced-run, fenced-attempt   an attempt that is never published any more
-            maintenance     `rewrite`: the rows are those of its parent, in other files
+            maintenance     `rewrite`: the rows are those of its parent, in other files; `drop`: the table goes
             last-change     of a rewrite: when the rows were changed, in milliseconds since 1970
 """
 
@@ -25,6 +25,9 @@ __all__ = [
     "COLUMNS",
     "COMPONENT",
     "CREATED",
+    "DROP",
+    "DROPPED",
+    "DROPPING",
     "FENCED_ATTEMPT",
     "FENCED_RUN",
     "LAST_CHANGE",
@@ -53,6 +56,9 @@ CREATED: Final = f"{_OURS}created"
 STATE: Final = f"{_OURS}state"
 NEW: Final = "new"
 LOADED: Final = "loaded"
+DROPPED: Final = "dropped"
+DROPPING: Final = f"{_OURS}dropping"
+DROP: Final = "drop"
 ROWS: Final = f"{_OURS}rows"
 BYTES: Final = f"{_OURS}bytes"
 TITLE: Final = f"{_OURS}title"

@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from pyiceberg.manifest import (
-    DataFile,
-    DataFileContent,
-    FileFormat,
     ManifestContent,
     ManifestEntry,
     ManifestEntryStatus,
@@ -40,7 +36,6 @@ from pyiceberg.table.update import (
     TableRequirement,
     TableUpdate,
 )
-from pyiceberg.typedef import Record
 
 from componentrun.errors import PlatformError, Reason
 from componentrun.loader.catalog import TableChange
@@ -48,14 +43,12 @@ from componentrun.loader.catalog import TableChange
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pyiceberg.manifest import ManifestFile
+    from pyiceberg.manifest import DataFile, ManifestFile
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table
     from pyiceberg.table.metadata import TableMetadata
 
-    from componentrun.loader.fileio import LakeFiles
     from componentrun.loader.names import IcebergName
-    from componentrun.loader.rows import Written
 
 __all__ = [
     "DeletesWriter",
@@ -64,7 +57,6 @@ __all__ = [
     "change_of",
     "become_current",
     "check_writable",
-    "store_file",
     "writer_of",
 ]
 
@@ -152,27 +144,6 @@ def change_of(table: Table, name: IcebergName, new: NewSnapshot) -> tuple[TableC
         become_current(snapshot.snapshot_id),
     ]
     return TableChange(name, requirements, updates), snapshot.snapshot_id
-
-
-def store_file(table: Table, written: Written, content: DataFileContent) -> DataFile:
-    """Upload a local file, and delete it; what manifests say of it.
-
-    Raises:
-        ComponentRunError: the store refused or is away.
-    """
-    ending = "-deletes.parquet" if content == DataFileContent.POSITION_DELETES else ".parquet"
-    location = f"{table.location().rstrip('/')}/data/{uuid.uuid4()}{ending}"
-    cast("LakeFiles", table.io).upload(location, written.path)  # `catalog` names this class
-    Path(written.path).unlink()
-    return DataFile.from_args(
-        content=content,
-        file_path=location,
-        file_format=FileFormat.PARQUET,
-        partition=Record(),
-        record_count=written.rows,
-        file_size_in_bytes=written.size,
-        spec_id=table.metadata.default_spec_id,
-    )
 
 
 class ManifestsWriter:

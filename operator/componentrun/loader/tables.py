@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.errors import UnknownOutcomeError
 from componentrun.loader.catalog import Catalog, CommitUnknownError
 from componentrun.loader.load import fence, load
+from componentrun.loader.maintenance.changes import ChangeNotes
 from componentrun.loader.scanning import consistent_cut
 from componentrun.storage.places import decode
 from componentrun.wire.loader import FenceAnswer, LoadAnswer, PlanAnswer
@@ -37,6 +38,7 @@ class TableEngine:
         self._scratch = scratch
         self._observer = observer
         self._catalogs = _Catalogs()
+        self._notes = ChangeNotes()
 
     async def load(self, request: LoadRequest) -> LoadAnswer:
         """Publish an attempt's tables, see `loader.load`."""
@@ -44,6 +46,7 @@ class TableEngine:
         def work() -> LoadAnswer:
             catalog = self._catalogs.open(request.storage)
             attempt, tables = load(catalog, request, self._scratch, on_conflict=self._observer.conflict_retried)
+            self._notes.changed(catalog.settings, [table.table for table in tables])
             return LoadAnswer(tuple(tables), attempt)
 
         try:

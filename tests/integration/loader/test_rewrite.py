@@ -15,9 +15,8 @@ from componentrun.loader.maintenance import replacing, rewriting
 from componentrun.loader.maintenance.choosing import RewriteLimits
 from componentrun.loader.maintenance.objects import TableObjects
 from componentrun.loader.maintenance.rewriting import Rewritten, rewrite
-from componentrun.loader.names import to_iceberg
-from componentrun.storage.layout import TableId
-from tests.integration.loader.staging import Bench
+from tests.integration.loader import maintained
+from tests.integration.loader.maintained import A
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,15 +27,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.store
 
-A = "out.c-main.a"
 
-
-class Place(Bench):
+class Place(maintained.Place):
     """A Storage whose table `A` is rewritten."""
-
-    @property
-    def name(self) -> Any:
-        return to_iceberg(self.catalog.prefix, TableId.parse(A))
 
     def increments(self, count: int, *, key: tuple[str, ...] = ()) -> None:
         for number in range(count):

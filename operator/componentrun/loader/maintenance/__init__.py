@@ -11,4 +11,11 @@ Modules, lowest first:
     packing     DuckDB: many files become one, and many files of deleted rows become one
     replacing   the change that puts some files in the place of others
     rewriting   one table: looks, rewrites, commits
+    history     which snapshots are kept. Pure
+    reachable   which files snapshots reach; sets of files on disk
+    expiring    old snapshots and their files, and files that no snapshot reaches
+    dropping    tables that are none to readers
+    changes     notes of loaders which tables have changed
+    scan        all tables, a few in each round
+    round       one round over a catalog
 """

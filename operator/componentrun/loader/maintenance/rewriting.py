@@ -22,12 +22,13 @@ from pyiceberg.manifest import DataFileContent, ManifestContent
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
 from componentrun.loader import properties
 from componentrun.loader.catalog import CommitUnknownError, ConflictError
+from componentrun.loader.datafiles import store_file
 from componentrun.loader.maintenance.choosing import FileFacts, groups_of
 from componentrun.loader.maintenance.objects import TableObjects
 from componentrun.loader.maintenance.packing import deleted_rows, pack, pack_deletes, unsupported_column
 from componentrun.loader.maintenance.replacing import Placed, replace_files
 from componentrun.loader.scanning import check_readable
-from componentrun.loader.snapshots import check_writable, store_file
+from componentrun.loader.snapshots import check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
