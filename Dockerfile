@@ -1,6 +1,8 @@
-# One image for the operator, the collector, the agents and the command line.
+# Two images: one for the operator, the collector, the agents and the command line; and one for the loader, which has the
+# client of Iceberg catalogs besides. They share all other layers.
 #
 #   docker build -t registry.example.com/componentrun:0.1.0 .
+#   docker build -t registry.example.com/componentrun-loader:0.1.0 --target loader .
 #
 # BASE may be any Debian or Ubuntu image, with Python 3.11 or newer or with an apt that has it
 # (`--build-arg BASE=python:3.11-slim-bookworm`). The end-to-end tests build one with mmdebstrap.
@@ -35,6 +37,18 @@ RUN find /site-packages/kubernetes -name __pycache__ -prune -exec rm -rf {} + \
  && find /site-packages/kubernetes -name '*.py' -delete \
  && find /opt/componentrun/bin ! -name 'python*' ! -type d -delete
 
+# --- what the loader needs besides: only what is not there already, so that its image shares the layer above
+FROM dependencies AS loader-dependencies
+RUN ls /site-packages > /there \
+ && UV_PROJECT_ENVIRONMENT=/opt/componentrun UV_SYSTEM_CERTS=true PYC_INVALIDATION_MODE=UNCHECKED_HASH \
+    /uv/bin/uv sync --frozen --no-dev --extra loader --no-install-project --no-cache --no-python-downloads \
+      --python "$(command -v python3)" --compile-bytecode --link-mode copy \
+ && mkdir -p "/stage$(readlink /site-packages)" \
+ && cd /site-packages \
+ && ls | grep --invert-match --line-regexp --fixed-strings --file /there \
+      | xargs -I{} mv {} "/stage$(readlink /site-packages)/" \
+ && find /stage -name '*.pyi' -delete
+
 # --- the code itself: a layer of its own, the only one that changes from day to day
 FROM dependencies AS code
 COPY operator/componentrun /code/componentrun
@@ -45,7 +59,7 @@ RUN python3 -m compileall -q --invalidation-mode unchecked-hash /code/componentr
     > /stage/opt/componentrun/bin/componentrun \
  && chmod 0755 /stage/opt/componentrun/bin/componentrun
 
-FROM python
+FROM python AS everything-else
 LABEL org.opencontainers.image.title="ComponentRun" \
       org.opencontainers.image.description="Run other people's code on your tables, safely, on Kubernetes" \
       org.opencontainers.image.licenses="Apache-2.0"
@@ -61,3 +75,10 @@ ENV PATH=/opt/componentrun/bin:/usr/local/bin:/usr/bin:/bin \
 USER 1000:1000
 WORKDIR /
 CMD ["componentrun", "--help"]
+
+FROM everything-else AS loader
+COPY --from=loader-dependencies /stage /
+CMD ["python3", "-m", "componentrun.loader"]
+
+# The last one is built unless a target is named.
+FROM everything-else

@@ -54,7 +54,7 @@ class Lab:
     def installed(self) -> Connection:
         """The same with the operator, and the kinds of objects that come with it, installed where that is wanted."""
         if self._install:
-            install.install(self.connection, ensure(self.connection, ["componentrun"]))
+            install.install(self.connection, ensure(self.connection, install.IMAGES))
         return self.connection
 
     @cached_property

@@ -34,7 +34,12 @@ def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSetting
 
 def on(connection: Connection, store: StoreSettings, **storage: Any) -> Tenant:
     """A tenant whose Storage is there."""
-    told = {"endpoint": store.endpoint, "bucket": store.bucket, "region": store.region, "caBundle": store.ca_bundle}
+    told: dict[str, Any] = {
+        "endpoint": store.endpoint,
+        "bucket": store.bucket,
+        "region": store.region,
+        "caBundle": store.ca_bundle,
+    }
     tenant = tenants.create(connection, "other", **told, credentials={"secretName": "other-keys"}, **storage)
     tenant.secret("other-keys", {"accessKeyId": store.access_key or "", "secretAccessKey": store.secret_key or ""})
     return tenant

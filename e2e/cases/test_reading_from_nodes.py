@@ -15,7 +15,7 @@ import pytest
 from componentrun.process import nodelogs
 from e2e.cluster import own
 from e2e.images import ensure
-from e2e.install import NAMESPACE, install
+from e2e.install import IMAGES, NAMESPACE, install
 from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ LIMITS = {"limits": {**SMALL["limits"], "cpu": "1"}}
 
 @pytest.fixture(scope="module", autouse=True)
 def _installed(connection: Connection) -> Iterator[None]:
-    images = ensure(connection, ["componentrun"])
+    images = ensure(connection, IMAGES)
     # Two collectors: each log server answers both, and the number of a pod comes from its StatefulSet.
     install(connection, images, {"collector": {"reader": "node", "shards": 2}})
     yield

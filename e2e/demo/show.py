@@ -11,10 +11,10 @@ from e2e.cluster.connection import Connection
 from e2e.cluster.errors import ClusterError
 from e2e.demo import data, manifests
 from e2e.demo.terminal import Terminal, heading
-from e2e.install import install
+from e2e.install import IMAGES, install
 
 _COMPONENTS = sorted(manifests.EXAMPLES.glob("*/component.yaml"))
-_IMAGES = ("componentrun", *(f"example-{path.parent.name}" for path in _COMPONENTS))
+_IMAGES = (*IMAGES, *(f"example-{path.parent.name}" for path in _COMPONENTS))
 _ROWS = "20"
 
 

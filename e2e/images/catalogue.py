@@ -18,11 +18,13 @@ class Image:
         name: last part of the image's name, e.g. `componentrun`.
         context: folder with the Dockerfile.
         inputs: files and folders below the context that the build may see; folders with all that is in them.
+        target: stage of the Dockerfile; empty: the last one.
     """
 
     name: str
     context: Path
     inputs: tuple[str, ...]
+    target: str = ""
 
     def files(self) -> list[Path]:
         """Every file of the inputs, sorted, without what Python leaves behind.
@@ -46,12 +48,10 @@ def _example(name: str, *inputs: str) -> Image:
     return Image(f"example-{name}", ROOT / "examples" / name, ("Dockerfile", *inputs))
 
 
+_SOURCES: Final = ("Dockerfile", "pyproject.toml", "uv.lock", "requirements-bootstrap.txt", "operator/componentrun")
 _ALL: Final = (
-    Image(
-        "componentrun",
-        ROOT,
-        ("Dockerfile", "pyproject.toml", "uv.lock", "requirements-bootstrap.txt", "operator/componentrun"),
-    ),
+    Image("componentrun", ROOT, _SOURCES),
+    Image("componentrun-loader", ROOT, _SOURCES, target="loader"),
     Image("test-components", ROOT / "e2e" / "components", ("Dockerfile", "bin")),
     _example("delays-python", "requirements.txt", "src"),
     _example("weather-python", "requirements.txt", "src"),

@@ -29,8 +29,8 @@ class Engine(Protocol):
     def has(self, reference: str) -> bool:
         """Whether the image is in the engine's own store."""
 
-    def build(self, context: Path, reference: str) -> None:
-        """Build the Dockerfile of a folder."""
+    def build(self, context: Path, reference: str, target: str) -> None:
+        """Build the Dockerfile of a folder, up to the stage that is the target; empty: the last one."""
 
     def push(self, reference: str) -> None:
         """Bring the image to the registry that its name says."""
@@ -61,8 +61,8 @@ class DockerLike:
     def has(self, reference: str) -> bool:
         return commands.succeeds([self.program, "image", "inspect", reference])
 
-    def build(self, context: Path, reference: str) -> None:
-        _build([self.program, "build", "--tag", reference, str(context)], reference, os.environ)
+    def build(self, context: Path, reference: str, target: str) -> None:
+        _build([self.program, "build", *_target(target), "--tag", reference, str(context)], reference, os.environ)
 
     def push(self, reference: str) -> None:
         commands.run([self.program, "push", reference], timeout=_PUSH_SECONDS)
@@ -86,8 +86,8 @@ class Buildah:
     def has(self, reference: str) -> bool:
         return bool(self._run("images", "--quiet", "--filter", f"reference={reference}"))
 
-    def build(self, context: Path, reference: str) -> None:
-        self._bud(context, reference, "--build-arg", f"BASE={self._base()}")
+    def build(self, context: Path, reference: str, target: str) -> None:
+        self._bud(context, reference, "--build-arg", f"BASE={self._base()}", *_target(target))
 
     def push(self, reference: str) -> None:
         self._run("push", "--quiet", "--tls-verify=false", reference, f"docker://{reference}", seconds=_PUSH_SECONDS)
@@ -113,6 +113,10 @@ class Buildah:
 
     def _run(self, verb: str, *arguments: str, seconds: float = 60) -> str:
         return commands.run(["buildah", *self._store, verb, *arguments], env=self._environment, timeout=seconds).strip()
+
+
+def _target(target: str) -> list[str]:
+    return ["--target", target] if target else []
 
 
 def _build(command: Sequence[str], reference: str, environment: Mapping[str, str]) -> None:

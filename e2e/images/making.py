@@ -51,7 +51,7 @@ def _one(engine: engines.Engine, connection: Connection | None, image: Image) ->
             return reference
         if not engine.has(reference):
             with step(f"building image {image.name}"):
-                engine.build(Path(folder), reference)
+                engine.build(Path(folder), reference, image.target)
     if connection is not None:
         with step(f"bringing image {image.name} to the cluster"):
             delivery.deliver(connection, engine, reference)

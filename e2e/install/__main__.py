@@ -8,7 +8,7 @@ from e2e import images
 from e2e.cluster import connection
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import say
-from e2e.install import NAMESPACE, install, uninstall
+from e2e.install import IMAGES, NAMESPACE, install, uninstall
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             uninstall(cluster)
         else:
             values = {} if chosen.reader == "api" else {"collector": {"reader": chosen.reader}}
-            install(cluster, images.ensure(cluster, ["componentrun"]), values)
+            install(cluster, images.ensure(cluster, IMAGES), values)
             print(f"the operator runs in namespace {NAMESPACE}")
     except ClusterError as error:
         say(f"error: {error}")

@@ -14,7 +14,9 @@ from e2e.install import chart
 
 NAMESPACE: Final = "componentrun-system"
 RELEASE: Final = "componentrun"
-_IMAGE: Final = "componentrun"
+IMAGES: Final = ("componentrun", "componentrun-loader")
+"""What the chart needs; without the second one it is installed without the loader."""
+_IMAGE, _LOADER_IMAGE = IMAGES
 _FINGERPRINT: Final = "componentrun.dev/installed-from"
 _WAIT: Final = "180s"
 _MOST_LOG: Final = 5000
@@ -31,15 +33,14 @@ def install(
 
     Args:
         connection: the cluster.
-        images: references by name, as `e2e.images.ensure` returns them; `componentrun` must be among them.
+        images: references by name, as `e2e.images.ensure` returns them; those of `IMAGES`.
         values: further values of the chart, nested as in its values.yaml.
         namespace: where the operator lives; another one for a second operator.
 
     Raises:
         ClusterError: helm failed, or the operator did not become ready; with what its pods say.
     """
-    repository, _, tag = images[_IMAGE].rpartition(":")
-    given = {**(values or {}), "image": {"repository": repository, "tag": tag}}
+    given = {**(values or {}), "image": _named(images[_IMAGE]), "loader": _loader(values or {}, images)}
     wanted = _fingerprint(given)
     release = Release(connection, namespace)
     with paths.lock("install"):
@@ -57,6 +58,16 @@ def uninstall(connection: Connection, namespace: str = NAMESPACE) -> None:
     with paths.lock("install"), step(f"uninstalling the operator of namespace {namespace}"):
         release.remove()
         release.kubectl("delete", "namespace", namespace, "--ignore-not-found")
+
+
+def _loader(values: Values, images: Mapping[str, str]) -> dict[str, Any]:
+    given = dict(values.get("loader", {}))
+    return given | ({"image": _named(images[_LOADER_IMAGE])} if _LOADER_IMAGE in images else {"enabled": False})
+
+
+def _named(reference: str) -> dict[str, str]:
+    repository, _, tag = reference.rpartition(":")
+    return {"repository": repository, "tag": tag}
 
 
 def _standard(values: Values) -> str:

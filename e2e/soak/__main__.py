@@ -15,7 +15,7 @@ from e2e.cluster import connection as cluster
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import say
 from e2e.faults.wire import Wire
-from e2e.install import install
+from e2e.install import IMAGES, install
 from e2e.soak.parts import Restarts, kill_parts, look
 from e2e.soak.report import Report, add_times, look_at
 from e2e.soak.tenants import Edited, Hanging, Steady
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         connection = cluster.load()
-        built = images.ensure(connection, ["componentrun", "test-components"])
+        built = images.ensure(connection, [*IMAGES, "test-components"])
         # The node is small, and never to be the reason why a pod of the steady tenant waits.
         agents = {"resources": {"requests": {"cpu": "1m", "memory": "16Mi"}}}
         install(connection, built, {"operator": {"replicas": chosen.replicas}, "agents": agents})

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from componentrun.csvtext import MAX_ROW_BYTES, encode_header
-from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
 from componentrun.tablesql import (
     MISFIT,
     columns_of,
@@ -130,7 +130,7 @@ class Pieces:
         """
         statement = copy_statement(mapping, rows_of(mapping, files), target, header=False)
         with self._connection.cursor() as cursor:
-            return int(_with_patience(cursor, [statement], self._turn)[0][0][0])
+            return int(_with_patience(cursor, [statement], self._turn, explained)[0][0][0])
 
     @contextlib.contextmanager
     def _turn(self, alone: bool) -> Iterator[None]:  # noqa: FBT001 - as `_with_patience` calls it
@@ -153,13 +153,19 @@ def _run(
     return count, answers[-1] if further else []
 
 
-def run_statements(statements: Sequence[str], folder: str, own: int = _OWN_BYTES) -> list[list[Any]]:
+def run_statements(
+    statements: Sequence[str],
+    folder: str,
+    own: int = _OWN_BYTES,
+    explain: Callable[[Exception], ComponentRunError] | None = None,
+) -> list[list[Any]]:
     """What statements answer, as lists of rows.
 
     Args:
         statements: as `tablesql` makes them.
         folder: where DuckDB may spill.
         own: bytes that the process needs beside what DuckDB counts.
+        explain: says what an error of DuckDB means; by default as stage-in sees it.
 
     Raises:
         UserError: (DiskFull) the folder is full; (InputInvalid) a value does not fit.
@@ -173,7 +179,7 @@ def run_statements(statements: Sequence[str], folder: str, own: int = _OWN_BYTES
             connection.execute(f"SET threads = {1 if alone else _THREADS}")
             yield
 
-        return _with_patience(connection, statements, threads)
+        return _with_patience(connection, statements, threads, explain or explained)
 
 
 def connect(folder: str, threads: int = _THREADS, own: int = _OWN_BYTES) -> Any:
@@ -198,7 +204,7 @@ def connect(folder: str, threads: int = _THREADS, own: int = _OWN_BYTES) -> Any:
 
 
 def load_httpfs(connection: Any, authorities: str | None) -> None:
-    """Let a DuckDB read over HTTP, by the extension that is installed beside it.
+    """Let a DuckDB, with all its cursors, read over HTTP, by the extension that is installed beside it.
 
     Args:
         connection: of `connect`.
@@ -214,10 +220,10 @@ def load_httpfs(connection: Any, authorities: str | None) -> None:
     folder = os.path.dirname(found.origin)  # noqa: PTH120 - pathlib costs ten milliseconds
     file = f"{folder}/extensions/v{duckdb.__version__}/httpfs.duckdb_extension"
     connection.execute(f"LOAD {quoted(file)}")
-    connection.execute("SET enable_server_cert_verification = true")
-    connection.execute("SET enable_curl_server_cert_verification = true")
+    connection.execute("SET GLOBAL enable_server_cert_verification = true")
+    connection.execute("SET GLOBAL enable_curl_server_cert_verification = true")
     if authorities is not None:
-        connection.execute(f"SET ca_cert_file = {quoted(authorities)}")
+        connection.execute(f"SET GLOBAL ca_cert_file = {quoted(authorities)}")
 
 
 def write_rows(connection: Any, mapping: Mapping, rows: str, target: str, *, header: bool) -> int:
@@ -242,7 +248,10 @@ def _write_header(mapping: Mapping, target: str) -> None:
 
 
 def _with_patience(
-    connection: Any, statements: Sequence[str], turn: Callable[[bool], AbstractContextManager[None]]
+    connection: Any,
+    statements: Sequence[str],
+    turn: Callable[[bool], AbstractContextManager[None]],
+    explain: Callable[[Exception], ComponentRunError],
 ) -> list[list[Any]]:
     """What the statements answer, run beside others, or, where memory is short or a row very long, alone with room."""
     import duckdb  # noqa: PLC0415 - likewise
@@ -257,10 +266,10 @@ def _with_patience(
                 return [connection.execute(statement).fetchall() for statement in statements]
             except duckdb.OutOfMemoryException as error:
                 if alone or is_disk_full(error):
-                    raise explained(error) from None
+                    raise explain(error) from None
             except duckdb.Error as error:
                 if row_bytes > MAX_ROW_BYTES or "max_line_size" not in str(error):
-                    raise explained(error) from None
+                    raise explain(error) from None
                 row_bytes = buffer_bytes = MAX_ROW_BYTES + _CHUNK_BYTES
         alone = True
 

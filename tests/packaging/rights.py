@@ -58,6 +58,9 @@ USED: Final[dict[str, Rights]] = {
         ("pods/log", "get"): ("collector/follower.py", "self._kube.log("),
         ("secrets", "get"): _STORAGE_KEYS,
     },
+    "loader": {
+        ("tokenreviews", "create"): ("process/guard.py", 'self._kube.request("POST", TOKEN_REVIEWS'),
+    },
     "maintenance": {
         ("storages", "list"): ("maintenance/places.py", "_items(kube, STORAGES, "),
         ("components", "list"): ("maintenance/places.py", "_items(kube, COMPONENTS, "),

@@ -12,6 +12,7 @@ import yaml
 
 from componentrun.collector.metrics import SINK_OUTCOMES
 from componentrun.errors import Reason
+from componentrun.loader.metrics import OUTCOMES as LOADER_OUTCOMES
 from componentrun.storage.connection import StoreOutcome
 from e2e.cluster import packages
 from e2e.install import chart
@@ -44,8 +45,12 @@ def test_reasons_in_alerts_are_reasons() -> None:
 
 
 def test_outcomes_in_alerts_are_what_requests_and_events_end_with() -> None:
-    known = {"store_requests": set(get_args(StoreOutcome)), "sink_events": set(SINK_OUTCOMES)}
-    found = re.findall(r'componentrun_(\w+?)_total\{outcome=~?"([^"]+)"', ALERTS.read_text())
+    known = {
+        "store_requests": set(get_args(StoreOutcome)),
+        "sink_events": set(SINK_OUTCOMES),
+        "loader_requests": set(LOADER_OUTCOMES),
+    }
+    found = re.findall(r'componentrun_(\w+?)_total\{[^}]*outcome=~?"([^"]+)"', ALERTS.read_text())
     assert {name for name, _ in found} == set(known)
     for name, pattern in found:
         assert set(pattern.split("|")) <= known[name]

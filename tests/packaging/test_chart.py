@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import shutil
 import ssl
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -22,55 +20,19 @@ from componentrun.nodelogs import settings as nodelogs_settings
 from componentrun.process import nodelogs
 from componentrun.process.authority import Authority
 from componentrun.process.certificate import CERTIFICATE, KEY, Certificate
-from e2e.cluster import builds
 from e2e.install import chart
+from tests.packaging.charts import IMAGE, Chart, containers, environment, handshake, of_kind, rights
 from tests.packaging.rights import LEASE, USED
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-IMAGE = "image.repository=registry.example.com/componentrun"
 EVERYTHING = (
     "networkPolicy.enabled=true",
     "metrics.serviceMonitor.enabled=true",
     "prometheusRule.enabled=true",
     "grafanaDashboard.enabled=true",
 )
-
-
-@pytest.fixture(scope="session")
-def helm() -> str:
-    return shutil.which("helm") or str(builds.build(["helm"]) / "helm")
-
-
-class Chart:
-    """Renders the chart."""
-
-    def __init__(self, helm: str) -> None:
-        self.helm = helm
-
-    def run(self, verb: str, *values: str) -> subprocess.CompletedProcess[str]:
-        name = ["release"] if verb == "template" else []
-        flags = [word for value in values for word in ("--set", value)]
-        command = [self.helm, verb, *name, str(chart.CHART), "--namespace", "somewhere", *flags]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=False, env=os.environ | {"HELM_PLUGINS": os.devnull}
-        )
-
-    def render(self, *values: str) -> list[dict[str, Any]]:
-        done = self.run("template", IMAGE, *values)
-        assert done.returncode == 0, done.stderr
-        return [document for document in yaml.safe_load_all(done.stdout) if document]
-
-    def refusal(self, *values: str) -> str:
-        done = self.run("template", *values)
-        assert done.returncode != 0, "helm took it"
-        return done.stderr
-
-
-@pytest.fixture(scope="session")
-def rendered(helm: str) -> Chart:
-    return Chart(helm)
 
 
 @pytest.fixture(scope="session")
@@ -99,15 +61,6 @@ def rules(rendered: Chart) -> dict[str, list[dict[str, Any]]]:
     return {role["metadata"]["name"].rpartition("-")[2]: role["rules"] for role in roles}
 
 
-def of_kind(documents: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [document for document in documents if document["kind"] == kind]
-
-
-def containers(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    pods = [deployment["spec"]["template"]["spec"] for deployment in of_kind(documents, "Deployment")]
-    return [container for pod in pods for container in pod["containers"]]
-
-
 def maintenance_pod(documents: list[dict[str, Any]]) -> dict[str, Any]:
     (job,) = of_kind(documents, "CronJob")
     return dict(job["spec"]["jobTemplate"]["spec"]["template"]["spec"])
@@ -115,11 +68,6 @@ def maintenance_pod(documents: list[dict[str, Any]]) -> dict[str, Any]:
 
 def operator_container(documents: list[dict[str, Any]]) -> dict[str, Any]:
     return next(container for container in containers(documents) if container["name"] == "operator")
-
-
-def environment(documents: list[dict[str, Any]], part: str) -> dict[str, str]:
-    found = next(container for container in containers(documents) if container["name"] == part)
-    return {variable["name"]: variable["value"] for variable in found["env"] if "value" in variable}
 
 
 def test_helm_finds_nothing_to_complain_about(rendered: Chart) -> None:
@@ -164,8 +112,8 @@ def test_every_value_is_in_the_schema_and_nothing_else_is() -> None:
 
 
 class TestPods:
-    def test_there_are_an_operator_and_a_collector(self, documents: list[dict[str, Any]]) -> None:
-        assert [container["name"] for container in containers(documents)] == ["collector", "operator"]
+    def test_there_are_an_operator_a_collector_and_a_loader(self, documents: list[dict[str, Any]]) -> None:
+        assert [container["name"] for container in containers(documents)] == ["collector", "loader", "operator"]
 
     def test_each_holds_to_the_restricted_standard(self, documents: list[dict[str, Any]]) -> None:
         pods = [deployment["spec"]["template"]["spec"] for deployment in of_kind(documents, "Deployment")]
@@ -173,7 +121,7 @@ class TestPods:
             assert pod["securityContext"]["runAsNonRoot"] is True
             assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
             assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
-            assert all("emptyDir" in volume for volume in pod["volumes"])
+            assert all(volume.keys() & {"emptyDir", "projected", "secret"} for volume in pod["volumes"])
             for container in pod["containers"]:
                 assert container["securityContext"] == {
                     "allowPrivilegeEscalation": False,
@@ -212,7 +160,8 @@ class TestPods:
     def test_images_have_a_tag_that_means_one_image(self, documents: list[dict[str, Any]]) -> None:
         version = yaml.safe_load((chart.CHART / "Chart.yaml").read_text())["appVersion"]
         images = {container["image"] for container in containers(documents)}
-        assert images == {f"registry.example.com/componentrun:{version}"}
+        repository = "registry.example.com/componentrun"
+        assert images == {f"{repository}:{version}", f"{repository}-loader:{version}"}
         assert ":latest" not in json.dumps(documents)
 
     def test_only_the_pods_that_need_a_token_get_one(self, documents: list[dict[str, Any]]) -> None:
@@ -253,7 +202,8 @@ class TestSettings:
         given = environment(rendered.render(), "operator")
         settings = operator_settings.from_environment(given)
         assert settings.agent_image.startswith("registry.example.com/componentrun:")
-        assert settings == operator_settings.Settings(agent_image=settings.agent_image)
+        loader = operator_settings.LoaderSettings("https://release-componentrun-loader.somewhere.svc:8443")
+        assert settings == operator_settings.Settings(agent_image=settings.agent_image, loader=loader)
 
     def test_the_collector_understands_what_it_is_given(self, rendered: Chart) -> None:
         given = environment(rendered.render(), "collector")
@@ -334,8 +284,8 @@ class TestSettings:
 
     def test_shards_share_the_runs(self, rendered: Chart) -> None:
         documents = rendered.render("collector.shards=3")
-        assert [item["metadata"]["name"] for item in of_kind(documents, "Deployment")] == [
-            "release-componentrun-operator"
+        assert "release-componentrun-collector" not in [
+            item["metadata"]["name"] for item in of_kind(documents, "Deployment")
         ]
         (stateful,) = of_kind(documents, "StatefulSet")
         assert stateful["spec"]["replicas"] == 3
@@ -354,22 +304,6 @@ class TestSettings:
         assert not of_kind(documents, "StatefulSet")
         settings = collector_settings.from_environment(environment(documents, "collector"))
         assert (settings.shard, settings.shards) == (0, 1)
-
-
-def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> str | None:
-    """The protocol that both agree on."""
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ours = client.wrap_bio(to_client, to_server, server_hostname=name)
-    theirs = server.wrap_bio(to_server, to_client, server_side=True)
-    while True:
-        done = True
-        for side in (ours, theirs):
-            try:
-                side.do_handshake()
-            except ssl.SSLWantReadError:
-                done = False
-        if done:
-            return ours.version()
 
 
 class TestNodeLogs:
@@ -437,7 +371,7 @@ class TestNodeLogs:
     def test_its_certificate_is_believed_by_the_collector_and_by_nobody_else(
         self, with_node: list[dict[str, Any]], tmp_path: Path
     ) -> None:
-        (secret,) = of_kind(with_node, "Secret")
+        (secret,) = [item for item in of_kind(with_node, "Secret") if "node-logs" in item["metadata"]["name"]]
         assert secret["type"] == "kubernetes.io/tls"
         assert set(secret["data"]) == {"ca.crt", CERTIFICATE, KEY}, "the authority's key is nowhere"
         for name, data in secret["data"].items():
@@ -454,7 +388,7 @@ class TestNodeLogs:
 
     @pytest.mark.parametrize("own", ["", "from-cert-manager"])
     def test_each_side_has_its_own_part_of_the_certificate(self, rendered: Chart, own: str) -> None:
-        documents = rendered.render("collector.reader=node", f"nodeLogs.tls.secretName={own}")
+        documents = rendered.render("collector.reader=node", f"nodeLogs.tls.secretName={own}", "loader.enabled=false")
         assert len(of_kind(documents, "Secret")) == (0 if own else 1)
         (server,) = of_kind(documents, "DaemonSet")
         (collector,) = [
@@ -479,7 +413,7 @@ class TestNodeLogs:
         assert found["spec"]["template"]["metadata"]["labels"][label] == value
 
     def test_only_the_collector_can_connect_whatever_else_is_chosen(self, rendered: Chart) -> None:
-        (policy,) = of_kind(rendered.render("collector.reader=node"), "NetworkPolicy")
+        (policy,) = of_kind(rendered.render("collector.reader=node", "loader.enabled=false"), "NetworkPolicy")
         assert policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "node-logs"
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
         (logs,) = [rule for rule in policy["spec"]["ingress"] if rule["ports"][0]["port"] == nodelogs.PORT]
@@ -492,7 +426,7 @@ class TestNodeLogs:
     def test_it_may_ask_whose_a_token_is_and_nothing_else(self, with_node: list[dict[str, Any]]) -> None:
         (role,) = [role for role in of_kind(with_node, "ClusterRole") if "node-logs" in role["metadata"]["name"]]
         assert rights(role["rules"]) == {("tokenreviews", "create")}
-        assert 'request("POST", TOKEN_REVIEWS' in (chart.ROOT / "operator/componentrun/nodelogs/guard.py").read_text()
+        assert 'request("POST", TOKEN_REVIEWS' in (chart.ROOT / "operator/componentrun/process/guard.py").read_text()
 
     def test_with_a_list_of_namespaces_the_collector_still_finds_it(self, rendered: Chart) -> None:
         documents = rendered.render("collector.reader=node", "namespaces={one,two}", "rbac.aggregate=false")
@@ -501,10 +435,6 @@ class TestNodeLogs:
         (found,) = of_kind(documents, "DaemonSet")
         (container,) = found["spec"]["template"]["spec"]["containers"]
         assert {"name": "COMPONENTRUN_NAMESPACES", "value": "one,two"} in container["env"]
-
-
-def rights(rules: list[dict[str, Any]]) -> set[tuple[str, str]]:
-    return {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
 
 
 class TestRights:
@@ -548,7 +478,7 @@ class TestRights:
         assert "update" not in pods[0]["verbs"]
 
     def test_a_list_of_namespaces_leaves_no_right_outside_of_them(self, rendered: Chart) -> None:
-        documents = rendered.render("namespaces={one,two}", "rbac.aggregate=false")
+        documents = rendered.render("namespaces={one,two}", "rbac.aggregate=false", "loader.enabled=false")
         assert not of_kind(documents, "ClusterRole")
         assert not of_kind(documents, "ClusterRoleBinding")
         roles = of_kind(documents, "Role")
@@ -592,8 +522,9 @@ class TestToggles:
         ],
     )
     def test_each_can_be_turned_on_and_off(self, rendered: Chart, value: str, kind: str) -> None:
-        assert of_kind(rendered.render(f"{value}=true"), kind)
-        assert not of_kind(rendered.render(f"{value}=false"), kind)
+        # What the loader brings besides is there in any case.
+        assert of_kind(rendered.render(f"{value}=true", "loader.enabled=false"), kind)
+        assert not of_kind(rendered.render(f"{value}=false", "loader.enabled=false"), kind)
 
     def test_without_a_collector_nothing_of_it_is_left(self, rendered: Chart) -> None:
         assert "collector" not in [
@@ -623,6 +554,8 @@ class TestRefusals:
             ("colector.enabled=true", "colector"),
             ("collector.reader=files", "collector.reader|collector/reader"),
             ("nodeLogs.folder=relative", "nodeLogs.folder|nodeLogs/folder"),
+            ("loader.replicas=0", "loader.replicas|loader/replicas"),
+            ("loader.image.tag=latest", "loader.image.tag|loader/image/tag"),
             ("maintenance.keep=long", "maintenance.keep|maintenance/keep"),
             ("namespaces={Not_One}", "namespaces"),
         ],
@@ -673,8 +606,12 @@ class TestOddValues:
         ours = [item for item in documents if item["kind"] != "CustomResourceDefinition"]
         assert [found for item in ours for found in no_texts(item, item["kind"])] == []
 
-    @pytest.mark.parametrize(("reader", "ports"), [("api", [53, 53, 443]), ("node", [53, 53, nodelogs.PORT, 443])])
-    def test_a_closed_way_out_leaves_the_log_servers_open(self, rendered: Chart, reader: str, ports: list[int]) -> None:
+    @pytest.mark.parametrize(
+        ("reader", "ports"), [("api", [53, 53, 8443, 443]), ("node", [53, 53, nodelogs.PORT, 8443, 443])]
+    )
+    def test_a_closed_way_out_leaves_log_servers_and_loader_open(
+        self, rendered: Chart, reader: str, ports: list[int]
+    ) -> None:
         documents = rendered.render(
             f"collector.reader={reader}", "networkPolicy.enabled=true", "networkPolicy.egress[0].ports[0].port=443"
         )

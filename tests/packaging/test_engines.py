@@ -44,12 +44,14 @@ def test_docker_builds_where_its_engine_runs(programs: Path, tmp_path: Path) -> 
     told = play(programs, "docker")
     play(programs, "podman")
     engine = engines.find()
-    engine.build(tmp_path, REFERENCE)
+    engine.build(tmp_path, REFERENCE, "")
+    engine.build(tmp_path, REFERENCE, "loader")
     engine.push(REFERENCE)
     engine.save(REFERENCE, tmp_path / "image.tar")
     assert told.read_text().splitlines() == [
         "info",
         f"build --tag {REFERENCE} {tmp_path}",
+        f"build --target loader --tag {REFERENCE} {tmp_path}",
         f"push {REFERENCE}",
         f"save --output {tmp_path}/image.tar {REFERENCE}",
     ]
@@ -72,4 +74,4 @@ def test_a_build_that_fails_shows_the_end_of_its_log(programs: Path, tmp_path: P
     with pytest.raises(
         ClusterError, match=r"(?s)image `small` could not be built.*no such package.*all of it: .*image-small\.log"
     ):
-        engines.find().build(tmp_path, REFERENCE)
+        engines.find().build(tmp_path, REFERENCE, "")

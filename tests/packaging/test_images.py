@@ -44,8 +44,17 @@ class Packed:
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Packed:
-    archive = tmp_path_factory.mktemp("image") / "image.tar"
-    reference = build([IMAGE.name])[IMAGE.name]
+    return unpack(IMAGE, tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="session")
+def loader(tmp_path_factory: pytest.TempPathFactory) -> Packed:
+    return unpack(IMAGES["componentrun-loader"], tmp_path_factory.mktemp("loader"))
+
+
+def unpack(recipe: Image, folder: Path) -> Packed:
+    archive = folder / "image.tar"
+    reference = build([recipe.name])[recipe.name]
     engines.find().save(reference, archive)
     files: dict[str, bytes] = {}
     links: dict[str, str] = {}
@@ -135,6 +144,23 @@ class TestLayers:
 
     def test_it_stays_small(self, image: Packed) -> None:
         assert image.size < 340 * MIB
+
+
+class TestLoader:
+    def test_it_is_the_other_image_and_one_layer_more(self, image: Packed, loader: Packed) -> None:
+        layers, more = image.config["rootfs"]["diff_ids"], loader.config["rootfs"]["diff_ids"]
+        assert more[: len(layers)] == layers, "a node that has the one pulls the difference"
+        assert len(more) == len(layers) + 1
+
+    def test_only_it_has_the_client_of_catalogs(self, image: Packed, loader: Packed) -> None:
+        assert any("/site-packages/pyiceberg/" in name for name in names(loader))
+        assert not any("/pyiceberg" in name for name in names(image))
+
+    def test_it_holds_to_the_same(self, image: Packed, loader: Packed) -> None:
+        assert loader.config["config"]["User"] == image.config["config"]["User"]
+        assert loader.config["config"]["Env"] == image.config["config"]["Env"]
+        assert not {name for name in names(loader) if "/bin/" in name and name.rpartition("/")[2] in TOOLS}
+        assert loader.size < image.size + 80 * MIB
 
 
 class TestConfig:

@@ -30,13 +30,25 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* Reference of the image; of the operator, the collector, maintenance and the agents alike */}}
+{{/* Reference of the image of everything but the loader */}}
 {{- define "componentrun.image" -}}
 {{- $repository := required "\n\nimage.repository is not set: build the image with the project's Dockerfile, push it, and name it here,\n  e.g. --set image.repository=registry.example.com/componentrun\n" .Values.image.repository -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" $repository .Values.image.digest -}}
 {{- else -}}
 {{- printf "%s:%s" $repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Reference of the loader's image: beside the other one, and with its tag, unless it is named */}}
+{{- define "componentrun.loaderImage" -}}
+{{- $own := .Values.loader.image -}}
+{{- $shared := required "\n\nloader.image.repository and image.repository are not set: build the images with the project's Dockerfile\n" (default .Values.image.repository $own.repository) -}}
+{{- $repository := default (printf "%s-loader" $shared) $own.repository -}}
+{{- if $own.digest -}}
+{{- printf "%s@%s" $repository $own.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (default (default .Chart.AppVersion .Values.image.tag) $own.tag) -}}
 {{- end -}}
 {{- end -}}
 
@@ -63,7 +75,7 @@ capabilities:
 {{- end -}}
 
 {{/*
-What operator, collector and log servers share; takes a dict with root, part ("operator"), module, values, env (a list), and
+What operator, collector, log servers and loader share; takes a dict with root, part ("operator"), module, values, env (a list), and
 
   replicas  of a Deployment, where they stand by for each other
   shards    more than 1: a StatefulSet of so many, each of which is told its number
@@ -71,6 +83,10 @@ What operator, collector and log servers share; takes a dict with root, part ("o
   token     audience and path of a token of its own, as a dict
   certificates  some keys of a Secret as files, as a dict with secret, path and keys
   hostPath  a folder of the node, read-only, as a dict with path, user and group
+  port      a port besides that of health and metrics, as a dict with name and number
+  image     another image than that of most parts
+  grace     seconds from SIGTERM to SIGKILL; a Service then sends no new connections any more, and a pod waits for that
+  tmp       size limit of /tmp
 */}}
 {{- define "componentrun.workload" -}}
 {{- $root := .root -}}
@@ -105,6 +121,11 @@ spec:
     rollingUpdate:
       maxSurge: 0
       maxUnavailable: 1
+    {{- else if eq .part "loader" }}
+    type: RollingUpdate
+    rollingUpdate:
+      maxSurge: 1
+      maxUnavailable: 0
     {{- else }}
     # One at a time: a second one would do the same work again, harmlessly but for nothing.
     type: Recreate
@@ -130,7 +151,7 @@ spec:
       serviceAccountName: {{ $name }}
       automountServiceAccountToken: true
       enableServiceLinks: false
-      terminationGracePeriodSeconds: 30
+      terminationGracePeriodSeconds: {{ default 30 .grace }}
       securityContext:
         {{- if .hostPath }}
         runAsNonRoot: {{ ne (int .hostPath.user) 0 }}
@@ -171,7 +192,7 @@ spec:
       {{- end }}
       containers:
         - name: {{ .part }}
-          image: {{ include "componentrun.image" $root }}
+          image: {{ default (include "componentrun.image" $root) .image }}
           imagePullPolicy: {{ $root.Values.image.pullPolicy }}
           command: ["python3", "-m", {{ printf "componentrun.%s" .module | quote }}]
           env:
@@ -179,7 +200,7 @@ spec:
               valueFrom:
                 fieldRef:
                   fieldPath: status.podIPs
-            {{- if .replicas }}
+            {{- if eq .part "operator" }}
             - name: COMPONENTRUN_POD_NAME
               valueFrom:
                 fieldRef:
@@ -205,10 +226,16 @@ spec:
           ports:
             - name: http
               containerPort: 8080
-            {{- if .everyNode }}
-            - name: logs
-              containerPort: 8081
+            {{- with .port }}
+            - name: {{ .name }}
+              containerPort: {{ .number }}
             {{- end }}
+          {{- if .grace }}
+          lifecycle:
+            preStop:
+              sleep:
+                seconds: 5
+          {{- end }}
           startupProbe:
             httpGet:
               path: /healthz
@@ -253,7 +280,7 @@ spec:
       volumes:
         - name: tmp
           emptyDir:
-            sizeLimit: 1Gi
+            sizeLimit: {{ default "1Gi" .tmp }}
         {{- with .token }}
         - name: token
           projected:
@@ -381,4 +408,74 @@ spec:
     - name: http
       port: 8080
       targetPort: http
+{{- end -}}
+
+{{/*
+Certificate of a server, and the certificate authority that its callers trust; takes a dict with root, part, host, title,
+secret and renewDays. The authority's private key is not stored, so nobody can sign another certificate. An upgrade keeps
+a certificate for renewDays, then makes a new one; the callers trust the previous authority until the next renewal. Both
+sides reload the files when they change.
+*/}}
+{{- define "componentrun.certificate" -}}
+{{- $root := .root -}}
+{{- $found := default dict (lookup "v1" "Secret" $root.Release.Namespace .secret) -}}
+{{- $data := default dict $found.data -}}
+{{- $issued := int64 (dig "metadata" "annotations" "componentrun.dev/issued" "0" $found) -}}
+{{- $now := int64 (now | unixEpoch) -}}
+{{- if or (not (hasKey $data "tls.key")) (gt (sub $now $issued) (mul (int64 .renewDays) 86400)) -}}
+{{- $authority := genCA .title 3650 -}}
+{{- $certificate := genSignedCert .host nil (list .host) 3650 $authority -}}
+{{- $trusted := $authority.Cert -}}
+{{- if hasKey $data "ca.crt" -}}
+{{- $end := "-----END CERTIFICATE-----" -}}
+{{- $trusted = printf "%s%s%s\n" $trusted (index (splitList $end (b64dec (index $data "ca.crt"))) 0) $end -}}
+{{- end -}}
+{{- $issued = $now -}}
+{{- $data = dict "ca.crt" (b64enc $trusted) "tls.crt" (b64enc $certificate.Cert) "tls.key" (b64enc $certificate.Key) -}}
+{{- end -}}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ .secret }}
+  namespace: {{ $root.Release.Namespace | quote }}
+  labels:
+    {{- include "componentrun.labels" (list $root .part) | nindent 4 }}
+  annotations:
+    componentrun.dev/issued: {{ $issued | toString | quote }}
+type: kubernetes.io/tls
+data:
+  ca.crt: {{ index $data "ca.crt" }}
+  tls.crt: {{ index $data "tls.crt" }}
+  tls.key: {{ index $data "tls.key" }}
+{{- end -}}
+
+{{/*
+The right to ask whose token is shown; takes a dict with root, part and rules (a template's name). What a token says is
+asked of the API server for the whole cluster: there is no narrower right.
+*/}}
+{{- define "componentrun.tokenReviews" -}}
+{{- $name := printf "%s-%s" (include "componentrun.fullname" .root) .part -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: {{ $name }}
+  labels:
+    {{- include "componentrun.labels" (list .root .part) | nindent 4 }}
+rules:
+  {{- include .rules .root | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: {{ $name }}
+  labels:
+    {{- include "componentrun.labels" (list .root .part) | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: {{ $name }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ $name }}
+    namespace: {{ .root.Release.Namespace | quote }}
 {{- end -}}

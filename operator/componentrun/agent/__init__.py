@@ -13,10 +13,11 @@ Modules, lowest first:
     inflated      compressed files, read as what they hold
     plan          what an agent is to do, by its grant
     download      objects into files, several ranges at a time
-    sliced        tables as folders of slices
+    sliced        tables in their place: as files, or as folders of slices
     memory        what becomes of memory that is freed
     pieces        tables that can be looked at row by row, piece by piece
     mapping       tables to which a mapping, a primary key or deletions are to be applied, by DuckDB
+    parquet       tables of a catalog: from Parquet files over signed URLs, by DuckDB
     secrets       secrets into config.json
     stage_in      the init container
     manifest      what a component says about a table it wrote; manifestkeys: which keys it may have; manifestvalues:

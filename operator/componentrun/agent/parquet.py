@@ -26,7 +26,7 @@ from componentrun.parquetscan import (
     refuse_without_ids,
     scan_of,
 )
-from componentrun.tablequery import connect, explained, is_disk_full, load_httpfs, write_rows
+from componentrun.tablequery import connect, explained, is_disk_full, load_httpfs, memory_for_queries, write_rows
 from componentrun.tablesql import columns_of
 from componentrun.wire.parquet import ParquetTable
 
@@ -47,6 +47,10 @@ _BATCH_BYTES: Final = 64 * 2**20
 _SMALL_BYTES: Final = 8 * 2**20
 """Tables up to this size are read several at a time, the others one after the other."""
 _AT_A_TIME: Final = 4
+_OWN_BYTES: Final = 256 * 2**20
+"""What the process needs beside what DuckDB counts: seen were 70 MiB with one thread, and 135 to 175 with two."""
+_TWO_THREADS_BYTES: Final = 192 * 2**20
+"""With less, one thread reads."""
 _TRIES: Final = 5
 """How often a table is read from its start where connections break, beside the tries for each request."""
 _RETRIES: Final = {"http_retries": 4, "http_retry_wait_ms": 100, "http_retry_backoff": 3}
@@ -99,7 +103,8 @@ class _Reader:
 
     def __enter__(self) -> Self:
         """Open it."""
-        self._connection = connect(self._scratch)
+        alone = memory_for_queries(_OWN_BYTES) < _TWO_THREADS_BYTES
+        self._connection = connect(self._scratch, 1 if alone else 2, _OWN_BYTES)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -150,35 +155,31 @@ class _Reader:
     def _load(self) -> None:
         connection = self._connection
         load_httpfs(connection, self._authorities())
-        connection.execute(f"SET http_timeout = {max(int(self._client.patience.stall), 1)}")
+        connection.execute(f"SET GLOBAL http_timeout = {max(int(self._client.patience.stall), 1)}")
         for name, value in _RETRIES.items():
-            connection.execute(f"SET {name} = {value}")
+            connection.execute(f"SET GLOBAL {name} = {value}")
         # Files never change, so nothing of them has to be asked for twice.
-        connection.execute("SET enable_http_metadata_cache = true")
-        connection.execute("SET validate_external_file_cache = 'NO_VALIDATION'")
+        connection.execute("SET GLOBAL enable_http_metadata_cache = true")
+        connection.execute("SET GLOBAL validate_external_file_cache = 'NO_VALIDATION'")
         self._ranges = True
 
-    def _authorities(self) -> str | None:
+    def _authorities(self) -> str:
         """A file with the authorities that the agent trusts, for DuckDB's own TLS."""
-        import ssl  # noqa: PLC0415 - likewise
-
-        found = self._client.authorities()
-        if not found:
-            return None
         path = f"{self._scratch}/authorities.pem"
-        with open(path, "w", encoding="ascii") as file:  # noqa: PTH123 - likewise
-            file.writelines(map(ssl.DER_cert_to_PEM_cert, found))
+        with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 - likewise
+            file.write(self._client.authorities())
         return path
 
     def _alone(self, table: TableRead, target: str) -> None:
         if self._try(table, target):
             return
         # With one thread, rows are written one after the other, and nothing is held back for its order.
+        ((usual,),) = self._connection.execute("SELECT current_setting('threads')").fetchall()
         self._connection.execute("SET threads = 1")
         try:
             self._try(table, target, last=True)
         finally:
-            self._connection.execute("RESET threads")
+            self._connection.execute(f"SET threads = {usual}")
 
     def _try(self, table: TableRead, target: str, *, last: bool = False) -> bool:
         """Bring a table. False: memory is short, unless this is the last try."""

@@ -195,12 +195,11 @@ class Client:
                 self._tls = _tls(self._ca_bundle)
         return http.client.HTTPSConnection(host, port, timeout=self.patience.stall, context=self._tls)
 
-    def authorities(self) -> list[bytes]:
-        """The certificates of all authorities that are trusted, as DER."""
-        with self._lock:
-            if self._tls is None:
-                self._tls = _tls(self._ca_bundle)
-            return self._tls.get_ca_certs(binary_form=True)
+    def authorities(self) -> str:
+        """PEM of all authorities that are trusted: the usual ones, and those that were given."""
+        # Of what was given, the context tells only certificates that may sign others.
+        usual = _tls(None).get_ca_certs(binary_form=True)
+        return "".join([*map(ssl.DER_cert_to_PEM_cert, usual), self._ca_bundle or ""])
 
     def forget_connection(self, url: str) -> None:
         """Close this thread's connection, in whatever state it is; the next request makes a new one."""

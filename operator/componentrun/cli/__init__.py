@@ -10,7 +10,9 @@ Modules, lowest first:
     errors      errors with a hint, and exit codes
     options     options that several commands share; eventoptions: those that choose events; flags: flags of `submit`
     cluster     the border to Kubernetes; kube: for real; answers: what its refusals mean
-    store       the border to Storage, filestore: of its files; objects, fileobjects: for real; tablefacts: of a pointer
+    store       the border to Storage, filestore: of its files; objects, fileobjects: for real;
+                tablefacts: of a pointer; catalogstore, catalogtables: for a Storage with a catalog
+    sqlsetup    lines that attach a catalog in other engines
     session     what one invocation works with: cluster, store, output
     asking      whether somebody is sure; progress: how far a transfer is; saving: files that are never half
     interrupts  Ctrl-C that is heard
@@ -21,7 +23,8 @@ Modules, lowest first:
     describe    a run in people's words
     conversion  exported configurations to ComponentRuns; conversionmapping: their input and
                 output; conversionvalues: single values
-    submit, convert, runs, artifacts, table, versions, file, state, events, upkeep, doctor   each a group of commands
+    submit, convert, runs, artifacts, table, versions, query, file, state, events, upkeep,
+                doctor: each a group of commands
     app         the commands put together, and the one place where an error becomes a message and an exit code
     reference   docs/reference/cli.md from the commands themselves
 

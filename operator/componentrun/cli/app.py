@@ -8,7 +8,20 @@ import typer
 from typer.core import TyperGroup
 
 from componentrun import __version__
-from componentrun.cli import artifacts, convert, doctor, events, file, runs, state, submit, table, upkeep, versions
+from componentrun.cli import (
+    artifacts,
+    convert,
+    doctor,
+    events,
+    file,
+    query,
+    runs,
+    state,
+    submit,
+    table,
+    upkeep,
+    versions,
+)
 from componentrun.cli.errors import EXIT_FAULT, EXIT_INTERRUPTED, EnvironmentFault, exit_code_of, hint_of
 from componentrun.cli.render import Cell, Output
 from componentrun.errors import ComponentRunError
@@ -74,6 +87,7 @@ submit.register(app)
 runs.register(app)
 events.register(app)
 versions.register(table.app)
+query.register(table.app)
 artifacts.register(app)
 upkeep.register(table.app)
 app.add_typer(table.app, name="table")

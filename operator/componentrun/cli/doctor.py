@@ -32,8 +32,8 @@ PART_LABEL = "app.kubernetes.io/part-of=componentrun"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 VERSION_LABEL = "app.kubernetes.io/version"
 _PARTS = ("operator", "collector")
-_LOG_SERVERS = "node-logs"
-"""There only where logs are read from the nodes' files."""
+_OPTIONAL_PARTS = ("loader", "node-logs")
+"""There only if Storages have catalogs, and if logs are read from the nodes' files."""
 _UPGRADE = "`helm upgrade` the chart's release that has the CRDs (`crds.install`)"
 
 
@@ -53,7 +53,7 @@ def doctor(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Look at everything that a run needs: cluster, CRDs, operator, collector, and each Storage of the namespace."""
+    """Look at everything that a run needs: cluster, CRDs, operator, collector, loader, and the namespace's Storages."""
     session = Session.of(ctx, context=context, namespace=namespace)
     checks: list[Check] = []
     for check in examine(session, endpoint):
@@ -140,7 +140,7 @@ def _crd(found: JsonObject, wanted: JsonObject, name: str) -> Check:
 
 
 def _workloads(session: Session) -> Iterator[Check]:
-    """Operator, collector and log servers, wherever they were installed."""
+    """Operator, collector, loader and log servers, wherever they were installed."""
     found: list[tuple[Resource, JsonObject]] = []
     try:
         for kind in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS):
@@ -149,9 +149,9 @@ def _workloads(session: Session) -> Iterator[Check]:
         for part in _PARTS:
             yield Check(part, "warn", f"can't tell: {error.message}", hint_of(error))
         return
-    for part in (*_PARTS, _LOG_SERVERS):
+    for part in (*_PARTS, *_OPTIONAL_PARTS):
         mine = [(kind, one) for kind, one in found if one["metadata"].get("labels", {}).get(COMPONENT_LABEL) == part]
-        if not mine and part != _LOG_SERVERS:
+        if not mine and part in _PARTS:
             told = "no run will start" if part == "operator" else "no events will be delivered"
             yield Check(
                 part,
@@ -201,7 +201,10 @@ def _storages(session: Session, endpoint: str | None) -> Iterator[Check]:
 
 
 def _look_at_storage(session: Session, storage: JsonObject, endpoint: str | None) -> list[Check]:
-    return session.makers.store(session.cluster, storage, endpoint).check()
+    from componentrun.cli.catalogchecks import catalog_checks  # noqa: PLC0415 - loads the models
+
+    store = session.makers.store(session.cluster, storage, endpoint)
+    return [*store.check(), *catalog_checks(store, storage)]
 
 
 def _default(default: list[str], there: int, namespace: str) -> Check:

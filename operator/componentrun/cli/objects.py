@@ -6,8 +6,10 @@ The Secret of its keys is read with the person's own rights.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import io
+import os
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final, cast
@@ -24,7 +26,7 @@ from componentrun.storage.eventfeed import EventFeed
 from componentrun.storage.eventquery import EventQuery, last_events, locate
 from componentrun.storage.history import list_versions, read_history
 from componentrun.storage.layout import TableId
-from componentrun.storage.resource import Unreadable, parse, settings_of
+from componentrun.storage.resource import Unreadable, catalog_settings_of, parse, settings_of
 from componentrun.storage.restore import drop_table, restore_table
 from componentrun.storage.state import StateOwner, read_memory, read_state, remove_state, write_state
 from componentrun.storage.tables import gather_bounded, list_tables, need_table, read_table
@@ -32,19 +34,25 @@ from componentrun.storage.upload import upload_table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from datetime import timedelta
     from pathlib import Path
 
+    from componentrun.api.storage import Storage
     from componentrun.cli.progress import Progress
+    from componentrun.cli.store import FilesRewritten, QueryAnswer
+    from componentrun.storage.catalogsettings import CatalogSettings
     from componentrun.storage.doctor import Check as DoctorCheck
     from componentrun.storage.events import Placed
     from componentrun.storage.eventsweep import SweptEvents
     from componentrun.storage.retention import Retention
     from componentrun.storage.rewriting import Compacted
+    from componentrun.storage.settings import StoreSettings
     from componentrun.storage.sweep import Swept
 
 __all__ = ["ObjectStore", "open_storage"]
 
+CATALOG_URI: Final = "COMPONENTRUN_CATALOG_URI"
 _BATCH: Final = 1000
 _DOCTOR_HINT: Final = (
     "correct the Storage (`kubectl edit storage`) or the Secret of its keys; "
@@ -67,7 +75,24 @@ def open_storage(cluster: Cluster, storage: JsonObject, endpoint: str | None) ->
             secret = cluster.get(SECRETS, model.spec.credentials.secret_name)
         except NotFoundError:
             secret = None  # `settings_of` says which keys it has to hold
-    return ObjectStore(open_store(settings_of(model, secret, endpoint=endpoint)))
+    settings = settings_of(model, secret, endpoint=endpoint)
+    if model.spec.catalog is None:
+        return ObjectStore(open_store(settings))
+    from componentrun.cli.catalogstore import CatalogStore  # noqa: PLC0415 - few Storages need it
+
+    return CatalogStore(open_store(replace(settings, catalog=_catalog(cluster, model))))
+
+
+def _catalog(cluster: Cluster, storage: Storage) -> CatalogSettings | None:
+    """How to reach the catalog; `COMPONENTRUN_CATALOG_URI` is its URL if it has another one outside the cluster."""
+    catalog, secret = storage.spec.catalog, None
+    if catalog is not None and catalog.credentials is not None:
+        with contextlib.suppress(NotFoundError):  # `catalog_settings_of` says which keys it has to hold
+            secret = cluster.get(SECRETS, catalog.credentials.secret_name)
+    if catalog is not None and (uri := os.environ.get(CATALOG_URI)):
+        spec = storage.spec.model_copy(update={"catalog": catalog.model_copy(update={"uri": uri})})
+        storage = storage.model_copy(update={"spec": spec})
+    return catalog_settings_of(storage, secret)
 
 
 class ObjectStore:
@@ -175,6 +200,20 @@ class ObjectStore:
         left = self._runner.run(drop_table(self._store, TableId.parse(table), who=who))
         return left.version - 1 if left is not None else None
 
+    def query(self, query: str) -> AbstractContextManager[QueryAnswer]:  # noqa: ARG002 - of the border
+        """Prepare a query; the tables of this Storage are in no catalog."""
+        raise self._without_catalog("be queried")
+
+    def catalog_access(self) -> StoreSettings:
+        """How to reach the catalog; this Storage has none."""
+        raise self._without_catalog("be attached in other engines")
+
+    def _without_catalog(self, what: str) -> BadRequestError:
+        return BadRequestError(
+            f"Storage `{self.name}` has no catalog, so its tables can't {what}",
+            "`componentrun table export` writes a table as Parquet; `spec.catalog` of the Storage names a catalog",
+        )
+
     def state(self, owner: StateOwner) -> dict[str, Any]:
         """What a configuration remembers; empty where it remembers nothing."""
         return self._runner.run(read_state(self._store, owner))
@@ -182,7 +221,7 @@ class ObjectStore:
     def inputs(self, owner: StateOwner) -> dict[str, Any]:
         """How far a configuration has read the tables that it reads by `adaptive`: version and creation, by id."""
         memory = self._runner.run(read_memory(self._store, owner))
-        return {table: seen.model_dump(mode="json") for table, seen in memory.inputs.items()}
+        return {table: seen.model_dump(mode="json", exclude_none=True) for table, seen in memory.inputs.items()}
 
     def put_state(self, owner: StateOwner, state: dict[str, Any]) -> None:
         """Replace a configuration's saved state."""
@@ -247,7 +286,7 @@ class ObjectStore:
 
         return self._runner.run(sweep_events(self._store, retention, existing=existing, dry_run=dry_run))
 
-    def compact(self, table: str, *, dry_run: bool) -> Compacted:
+    def compact(self, table: str, *, dry_run: bool) -> Compacted | FilesRewritten:
         """Write a table anew."""
         from componentrun.storage.rewriting import compact_table  # noqa: PLC0415 - few commands need it
 

@@ -6,10 +6,12 @@ Every method raises only errors of `componentrun.errors`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
     from pathlib import Path
 
@@ -20,21 +22,34 @@ if TYPE_CHECKING:
     from componentrun.storage.eventsweep import SweptEvents
     from componentrun.storage.retention import Retention
     from componentrun.storage.rewriting import Compacted
+    from componentrun.storage.settings import StoreSettings
     from componentrun.storage.state import StateOwner
     from componentrun.storage.sweep import Swept
 
 __all__ = [
     "Check",
     "ColumnInfo",
+    "Engine",
     "EventFeed",
     "EventRecord",
+    "FilesRewritten",
     "KeptFile",
     "Preview",
+    "QueryAnswer",
     "Store",
     "TableDetails",
     "TableInfo",
     "TableVersion",
 ]
+
+
+class Engine(StrEnum):
+    """What can attach a catalog."""
+
+    DUCKDB = "duckdb"
+    SPARK = "spark"
+    TRINO = "trino"
+    PYICEBERG = "pyiceberg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +59,33 @@ class TableInfo:
     id: str
     columns: tuple[str, ...]
     primary_key: tuple[str, ...]
-    rows: int
-    """Rows as loaded; where there is a primary key, or rows were deleted, a reader may see fewer."""
-    bytes: int
+    rows: int | None
+    """Rows as loaded; where there is a primary key, or rows were deleted, a reader may see fewer, unless `exact`. None:
+    nobody counted them."""
+    bytes: int | None
     version: int
     changed: datetime | None
     changed_by: str
     """Uid of the run, or what else wrote it."""
+    exact: bool = False
+    """Whether a reader sees as many rows."""
+
+
+@dataclass(frozen=True)
+class FilesRewritten:
+    """What became of the files of a table in a catalog."""
+
+    table: str
+    outcome: str
+    """`rewritten`, `wouldRewrite`, `notNeeded`, `changedMeanwhile`, `unsupported` or `tooLarge`."""
+    reason: str
+    """Why it is `unsupported`."""
+    files: int
+    """That are gone, files of deleted rows included."""
+    new_files: int
+    bytes: int
+    """Of the files that are gone."""
+    new_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +96,18 @@ class TableVersion:
     time: datetime
     what: str
     """What made it: `load`, `increment`, `delete`, `delete, increment`, `compaction`, `restore of 3`, `drop`."""
-    rows: int
+    rows: int | None
     """As loaded, see `TableInfo`."""
-    bytes: int
+    bytes: int | None
     run: str
     """Uid of the run; one that was made up where no run stands behind it."""
     attempt: int
     who: str | None
     """The person who did it by hand; None: a run did it, or nobody said."""
+    title: str = ""
+    """namespace/name of the run, or the other program that did it; empty: not known."""
+    snapshot: str | None = None
+    """Id of the snapshot in a catalog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +136,9 @@ class TableDetails:
     """`due`: maintenance will write its segments anew, as one; `not needed`."""
     kept: tuple[int, ...]
     """Earlier versions that can be restored, unless slices of them are gone."""
+    name: str | None = None
+    """What other engines call it: namespace and name in the catalog. None: it is in no catalog, and has segments and
+    slices; else files and delete files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +185,24 @@ class Check:
     """What was found."""
     hint: str = ""
     """What to do about it."""
+
+
+class QueryAnswer(Protocol):
+    """A query that was understood and not run yet."""
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """Name and DuckDB's type of each."""
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Columns of the tables that can't be read."""
+
+    def rows(self, limit: int | None) -> list[tuple[str | None, ...]]:
+        """The first rows (all of them if `limit` is None), as text; None for a missing value."""
+
+    def save(self, form: str, limit: int | None) -> tuple[str, int]:
+        """Write the rows as `csv`, `json` or `parquet` to a temporary file; its path and the number of rows."""
 
 
 class EventFeed(Protocol):
@@ -198,6 +258,12 @@ class Store(Protocol):
     def remove(self, table: str, *, who: str) -> int | None:
         """Drop a table; the version that brings it back, None where it was not there."""
 
+    def query(self, query: str) -> AbstractContextManager[QueryAnswer]:
+        """Prepare a query over tables, which it calls by their ids in double quotes."""
+
+    def catalog_access(self) -> StoreSettings:
+        """How to reach the store and the catalog."""
+
     def state(self, owner: StateOwner) -> dict[str, Any]:
         """What a configuration remembers; empty where it remembers nothing."""
 
@@ -234,7 +300,7 @@ class Store(Protocol):
     def sweep_events(self, retention: Retention, existing: Collection[str], *, dry_run: bool) -> SweptEvents:
         """Delete events of runs that are over, or do not exist any more, and have been kept for long enough."""
 
-    def compact(self, table: str, *, dry_run: bool) -> Compacted:
+    def compact(self, table: str, *, dry_run: bool) -> Compacted | FilesRewritten:
         """Write a table anew."""
 
     def check(self) -> list[Check]:

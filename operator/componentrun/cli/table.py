@@ -63,7 +63,8 @@ def put(
         session, store = session_and_store(ctx, namespace, context, storage, endpoint)
         with bar(session.output, f"put {table_id}", path.stat().st_size) as progress:
             table = store.put(path, table_id, incremental=incremental, primary_key=primary_key or (), progress=progress)
-    keyed = " as loaded, of which a reader sees the last one for each key" if table.primary_key else ""
+    uncertain = bool(table.primary_key) and not table.exact
+    keyed = " as loaded, of which a reader sees the last one for each key" if uncertain else ""
     session.output.note(
         f"`{table.id}` has {count(table.rows, 'row')} ({size(table.bytes)}){keyed}, version {table.version}"
     )

@@ -60,10 +60,16 @@ def _facts(session: Session, storage: str, details: TableDetails) -> Iterator[tu
     yield "Created", moment(details.created, now)
     yield "Last change", f"{moment(current.time, now)}: {current.what} by {_who(current)}"
     yield "Primary key", ", ".join(details.primary_key) or "none"
+    if details.name is not None:
+        yield "In catalog", f"{details.name}, snapshot {current.snapshot or 'none'}"
     seen = "" if details.exact else ", as loaded: a reader sees one for each key, and none that was deleted"
     yield "Rows", f"{count(current.rows)}{seen}"
-    yield "Size", f"{size(current.bytes)} ({current.bytes} bytes) in {count(details.slices, 'slice')}"
-    yield "Segments", f"{count(details.segments)}, compaction {details.compaction}"
+    if details.name is None:
+        yield "Size", f"{size(current.bytes)} ({current.bytes} bytes) in {count(details.slices, 'slice')}"
+        yield "Segments", f"{count(details.segments)}, compaction {details.compaction}"
+    else:
+        deletes = f" and {count(details.segments, 'delete file')}" if details.segments else ""
+        yield "Size", f"{size(current.bytes)} in {count(details.slices, 'data file')}{deletes}"
     yield "Earlier", _kept(details.kept)
 
 
@@ -124,7 +130,7 @@ def restore(
 
 
 def _who(version: TableVersion) -> str:
-    return version.who or version.run
+    return version.who or version.title or version.run or "unknown"
 
 
 def _plain(facts: TableDetails | TableVersion) -> dict[str, Any]:

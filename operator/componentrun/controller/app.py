@@ -93,6 +93,7 @@ class Operator:
         # As many as one namespace may have workers: none of its Storages could use more.
         slots = max(settings.workers // 2, 1)
         self._gate = gate = StoreGate(self._queue, caches, references, metrics, kube.clock.now, slots=slots)
+        catalogs = CatalogTables(loader)
         self._reconciler = _reconciler(
             settings,
             kube,
@@ -105,9 +106,9 @@ class Operator:
             scopes,
             gate,
             self._unread,
-            CatalogTables(loader),
+            catalogs,
         )
-        self._storages = StorageWatch(kube, caches.storages, stores, scopes, storages, kube.clock.now, gate)
+        self._storages = StorageWatch(kube, caches.storages, stores, scopes, storages, kube.clock.now, gate, catalogs)
         self._workers = Workers(self._queue, self._reconciler, metrics, gate)
         self._lease: Lease | None = None
         if settings.lease is not None:

@@ -9,7 +9,7 @@ from componentrun.core.writable import WritableBuckets, check_writable
 from componentrun.storage.commit import PublishedTable
 from componentrun.storage.places import encode
 from componentrun.storage.plans import read_stage_out_plan
-from componentrun.wire.loader import FenceRequest, LoadRequest, PlanRequest
+from componentrun.wire.loader import CheckRequest, FenceRequest, LoadRequest, PlanRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from componentrun.controller.loaderclient import LoaderClient
     from componentrun.controller.stores import OpenStorage
     from componentrun.exchange import StageOutResult, TableWritten
-    from componentrun.wire.loader import PlanAnswer
+    from componentrun.wire.loader import CatalogCheck, PlanAnswer
 
 __all__ = ["CatalogTables", "has_catalog"]
 
@@ -89,6 +89,20 @@ class CatalogTables:
             ComponentRunError: the loader, the catalog or the store refused or is away.
         """
         return await self._loader.plan(PlanRequest(encode(opened.store.settings), tuple(tables)), _name(opened))
+
+    @property
+    def has_loader(self) -> bool:
+        """Whether there is somebody to ask."""
+        return self._loader.installed
+
+    async def check(self, opened: OpenStorage) -> tuple[CatalogCheck, ...]:
+        """Whether the catalog can do what publishing needs.
+
+        Raises:
+            ComponentRunError: the loader refused or is away; nothing is known of the catalog.
+        """
+        answer = await self._loader.check(CheckRequest(encode(opened.store.settings)), _name(opened))
+        return answer.checks
 
 
 def _name(opened: OpenStorage) -> str:

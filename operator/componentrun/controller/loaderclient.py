@@ -31,9 +31,12 @@ from componentrun.process.connections import lively_socket
 from componentrun.process.tokenfile import TokenFile
 from componentrun.wire import loaderaccess
 from componentrun.wire.loader import (
+    CHECK_PATH,
     FENCE_PATH,
     LOAD_PATH,
     PLAN_PATH,
+    CheckAnswer,
+    CheckRequest,
     FenceAnswer,
     FenceRequest,
     LoadAnswer,
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LoaderClient"]
 
-Answer = TypeVar("Answer", LoadAnswer, FenceAnswer, PlanAnswer)
+Answer = TypeVar("Answer", LoadAnswer, FenceAnswer, PlanAnswer, CheckAnswer)
 
 _CONNECT_SECONDS: Final = 5.0
 _OK: Final = 200
@@ -121,8 +124,25 @@ class LoaderClient:
         """
         return await self._ask(PLAN_PATH, request, PlanAnswer, storage)
 
+    async def check(self, request: CheckRequest, storage: str) -> CheckAnswer:
+        """Whether a Storage's catalog can do what publishing needs.
+
+        Raises:
+            PlatformError, TransientError: as `load`; then nothing is known of the catalog.
+        """
+        return await self._ask(CHECK_PATH, request, CheckAnswer, storage)
+
+    @property
+    def installed(self) -> bool:
+        """Whether there is a loader."""
+        return self._chosen is not None
+
     async def _ask(
-        self, path: str, request: LoadRequest | FenceRequest | PlanRequest, kind: type[Answer], storage: str
+        self,
+        path: str,
+        request: LoadRequest | FenceRequest | PlanRequest | CheckRequest,
+        kind: type[Answer],
+        storage: str,
     ) -> Answer:
         if self._chosen is None or self._session is None:
             raise PlatformError(
@@ -137,7 +157,7 @@ class LoaderClient:
                 "Have the run write fewer slices or tables",
                 Reason.PUBLISH_FAILED,
             )
-        sending = _Sending(body, changes=kind is not PlanAnswer)
+        sending = _Sending(body, changes=kind in {LoadAnswer, FenceAnswer})
         data = await self._send(path, sending, storage)
         try:
             answer = await _read(kind, data)

@@ -136,6 +136,8 @@ class Publisher:
         Raises:
             ComponentRunError: it is not certain yet.
         """
+        if self._is_undecided(run):
+            return True
         opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
         if not has_catalog(opened):
             return True
@@ -153,8 +155,7 @@ class Publisher:
         """
         if isinstance(error, UnknownOutcomeError):
             return True
-        phases = self._undecided.get(Key(run.metadata.namespace, run.metadata.name))
-        if self.has_entered(run) and phases == len(run.status.phases):
+        if self._is_undecided(run):
             return False
         if isinstance(error, NoAnswerError | StoreDownError):
             return True
@@ -165,6 +166,11 @@ class Publisher:
             log.info("can't tell whether run %s is being published: %s", run.metadata.uid, unknown.message)
             return True
         return journal is not None and journal.state != "abandoned"
+
+    def _is_undecided(self, run: ComponentRun) -> bool:
+        """Whether it is certain that nobody has decided yet what is published of the run."""
+        phases = self._undecided.get(Key(run.metadata.namespace, run.metadata.name))
+        return self.has_entered(run) and phases == len(run.status.phases)
 
     async def resume(self, run: ComponentRun) -> list[str]:
         """Complete what the run's journal says; the tables, none where nothing was decided.

@@ -1,4 +1,4 @@
-"""What is known of each Storage's store, asked in the background and told in the Storage's status.
+"""What is known of each Storage's store and catalog, asked in the background and told in the Storage's status.
 
 A run that starts before the answer is there waits for it; every later one finds it. The status is the memory: another
 operator, or this one after its next start, reads it there.
@@ -13,7 +13,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.controller.storeid import StoreId
-from componentrun.core.scope import check_after, known_scope, status_of, status_of_failure
+from componentrun.core.catalogfitness import finding_of, finding_of_failure
+from componentrun.core.scope import check_after, known_scope, status_of, status_of_failure, store_check_after
 from componentrun.errors import ComponentRunError
 from componentrun.process.kubeerrors import KubeError, NotFoundError
 from componentrun.process.resources import STORAGES
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
 
     from componentrun.api.storage import Storage
     from componentrun.controller.caches import Key, ObjectCache
+    from componentrun.controller.catalogtables import CatalogTables
     from componentrun.controller.storegate import StoreGate
     from componentrun.controller.stores import OpenStorage, Stores
     from componentrun.controller.workqueue import WorkQueue
+    from componentrun.core.catalogfitness import CatalogFinding
     from componentrun.core.scope import Scope
     from componentrun.process.kube import Kube
     from componentrun.storage.connection import Store
@@ -111,7 +114,7 @@ class Scopes:
 
 
 class StorageWatch:
-    """Sees to it that every Storage's status says what its store can do. Level-triggered: a key says only `look`."""
+    """Has every Storage's status say what its store and its catalog can do. Level-triggered: a key says only `look`."""
 
     def __init__(
         self,
@@ -122,6 +125,7 @@ class StorageWatch:
         queue: WorkQueue[Key],
         clock: Callable[[], datetime],
         gate: StoreGate,
+        catalogs: CatalogTables,
     ) -> None:
         """Nothing is done before `active` is set. The gate says which stores don't respond."""
         self.active = False
@@ -132,6 +136,7 @@ class StorageWatch:
         self._queue = queue
         self._clock = clock
         self._gate = gate
+        self._catalogs = catalogs
         gate.on_change = self._store_changed
         self._failed: dict[Key, tuple[tuple[str, int], datetime, float]] = {}
 
@@ -160,7 +165,7 @@ class StorageWatch:
                 self._queue.done(key)
 
     async def _look(self, key: Key) -> float | None:
-        """Ask the store if it is time to; seconds until the next look."""
+        """Ask the store and the catalog if it is time to; seconds until the next look."""
         document = self._storages.document(key)
         if document is None:
             self._failed.pop(key, None)
@@ -183,22 +188,54 @@ class StorageWatch:
         self._scopes.forget(storage.metadata.uid, but=storage.metadata.generation)
         try:
             opened = await self._stores.open(key.namespace, key.name)
-            # A run that waited for the answer a moment ago has brought it; else, and after a while, the store is asked.
-            brought = self._scopes.fresh(storage) if storage.status.checked is None else None
-            async with self._gate.asking(StoreId.of(opened.storage)):
-                scope = brought or await self._scopes.ask(opened)
+            known = self._known(storage)
+            scope = known or await self._ask_store(opened)
         except KubeError:
             raise
         except ComponentRunError as error:
             _log.warning("Storage %s can't be used: %s", key, error.message)
-            pause = self._next_pause(key, storage)
-            self._failed[key] = (_key(storage), self._clock(), pause)
+            pause = self._put_off(key, storage)
             await self._write(storage, status_of_failure(storage, error, self._clock()).to_dict())
             return pause
-        self._failed.pop(key, None)
-        status = status_of(storage, scope, self._clock())
+        asked_at = self._clock() if known is None else None
+        return await self._tell(key, storage, scope, await self._find_catalog(opened), asked_at)
+
+    async def _tell(
+        self, key: Key, storage: Storage, scope: Scope, found: CatalogFinding | None, asked_at: datetime | None
+    ) -> float:
+        """Write down what was found; seconds until the next look. `asked_at` is when the store was, if it was."""
+        now = self._clock()
+        status = status_of(storage, scope, now, found, checked=asked_at or storage.status.checked)
+        if found is not None and not found.is_settled:
+            _log.warning("Storage %s, catalog: %s: %s", key, found.reason, found.message)
+            pause = self._put_off(key, storage)
+        else:
+            self._failed.pop(key, None)
+            pause = check_after(storage.model_copy(update={"status": status}), now)
         await self._write(storage, status.to_dict())
-        return check_after(storage.model_copy(update={"status": status}), self._clock())
+        return pause
+
+    def _known(self, storage: Storage) -> Scope | None:
+        """What need not be asked of the store now; None: ask it."""
+        if storage.status.checked is None:
+            # A run that waited for the answer a moment ago has brought it.
+            return self._scopes.fresh(storage)
+        now = self._clock()
+        due = store_check_after(storage, now) <= 0 or self._gate.is_down(StoreId.of(storage))
+        return None if due else known_scope(storage, now)
+
+    async def _ask_store(self, opened: OpenStorage) -> Scope:
+        async with self._gate.asking(StoreId.of(opened.storage)):
+            return await self._scopes.ask(opened)
+
+    async def _find_catalog(self, opened: OpenStorage) -> CatalogFinding | None:
+        """Have the catalog tried; None: the Storage has none."""
+        if opened.storage.spec.catalog is None:
+            return None
+        try:
+            return finding_of(opened.storage, await self._catalogs.check(opened))
+        except ComponentRunError as error:
+            return finding_of_failure(error, has_loader=self._catalogs.has_loader)
 
     def _store_changed(self, key: Key) -> None:
         """A store has stopped or begun to respond: that is looked at, and told, now."""
@@ -210,9 +247,12 @@ class StorageWatch:
         what, when, pause = self._failed.get(key, (None, self._clock(), 0.0))
         return (when + timedelta(seconds=pause) - self._clock()).total_seconds() if what == _key(storage) else 0.0
 
-    def _next_pause(self, key: Key, storage: Storage) -> float:
+    def _put_off(self, key: Key, storage: Storage) -> float:
+        """Seconds after which it is asked again."""
         what, _, pause = self._failed.get(key, (None, None, 0.0))
-        return min(pause * 2, _LONGEST_PAUSE) if what == _key(storage) else _FIRST_PAUSE
+        pause = min(pause * 2, _LONGEST_PAUSE) if what == _key(storage) else _FIRST_PAUSE
+        self._failed[key] = (_key(storage), self._clock(), pause)
+        return pause
 
     async def _write(self, storage: Storage, status: dict[str, Any]) -> None:
         """Write the status; nothing is sent where nothing changed."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
@@ -22,6 +23,7 @@ from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.api.common import quantity_value
 from componentrun.api.componentrun import TableStatus
 from componentrun.api.files import FileStatus
+from componentrun.controller.catalogtables import has_catalog
 from componentrun.controller.parametersfrom import referenced_parameters
 from componentrun.controller.secretvalues import forwarded_token, parameter_values
 from componentrun.core import status as core_status
@@ -231,7 +233,8 @@ class Starter:
             by_session=opened.by_session,
             buckets=buckets,
         )
-        return await prepare_attempt(opened.store, opened.signer, request)
+        scan = partial(self._catalogs.plan, opened) if has_catalog(opened) else None
+        return await prepare_attempt(opened.store, opened.signer, request, scan)
 
     def _expiry(self, effective: EffectiveRun) -> tuple[timedelta, timedelta]:
         """How long the two grants are good for: until what they are for must have ended."""

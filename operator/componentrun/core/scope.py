@@ -10,8 +10,10 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal
 
+from componentrun.core.catalogfitness import CATALOG, CatalogFinding, is_catalog_settled, not_checked
 from componentrun.core.conditions import find, with_condition
 from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.wire.loader import CatalogReason
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,7 +21,17 @@ if TYPE_CHECKING:
     from componentrun.api.storage import Storage, StorageStatus
     from componentrun.errors import ComponentRunError
 
-__all__ = ["Means", "Scope", "check_after", "known_scope", "need_scope", "status_of", "status_of_failure", "warning_of"]
+__all__ = [
+    "Means",
+    "Scope",
+    "check_after",
+    "known_scope",
+    "need_scope",
+    "status_of",
+    "status_of_failure",
+    "store_check_after",
+    "warning_of",
+]
 
 READY: Final = "Ready"
 SCOPED: Final = "Scoped"
@@ -90,6 +102,15 @@ def known_scope(storage: Storage, now: datetime) -> Scope | None:
 
 
 def check_after(storage: Storage, now: datetime) -> float:
+    """Seconds until the store, the catalog, or both should be asked (again); 0: now."""
+    ready = find(storage.status.conditions, READY)
+    unready = ready is not None and ready.reason in set(CatalogReason)
+    if storage.spec.catalog is not None and (unready or not is_catalog_settled(storage)):
+        return 0.0
+    return store_check_after(storage, now)
+
+
+def store_check_after(storage: Storage, now: datetime) -> float:
     """Seconds until the store should be asked (again); 0: now, as also where it did not respond when it was used."""
     checked, ready = storage.status.checked, find(storage.status.conditions, READY)
     if checked is None or known_scope(storage, now) is None:
@@ -126,8 +147,23 @@ def warning_of(storage: Storage) -> tuple[str, ...]:
     return (told,)
 
 
-def status_of(storage: Storage, scope: Scope, now: datetime) -> StorageStatus:
-    """The status that tells what was found."""
+def status_of(
+    storage: Storage,
+    scope: Scope,
+    now: datetime,
+    catalog: CatalogFinding | None = None,
+    *,
+    checked: datetime | None = None,
+) -> StorageStatus:
+    """The status that tells what was found.
+
+    Args:
+        storage: as it was.
+        scope: what is known of the store.
+        now: the time.
+        catalog: what was found out about the catalog; None: there is none.
+        checked: when the store was asked; None: now.
+    """
     held = scope.means is not Means.NONE
     status = _with(storage, storage.status, (SCOPED, _word(held), scope.means, scope.message), now)
     status = _with(storage, status, _VERSIONS_KEPT if scope.versioned else _NO_VERSIONS, now)
@@ -138,8 +174,11 @@ def status_of(storage: Storage, scope: Scope, now: datetime) -> StorageStatus:
         ready = (READY, "True", "UnscopedAllowed", _ALLOWED_MESSAGE)
     else:
         ready = (READY, "False", Reason.STORAGE_UNSCOPED.value, f"Runs are refused: {scope.message}")
+    status = _with_catalog(storage, status, catalog, now)
+    if ready[1] == "True" and catalog is not None and not catalog.usable:
+        ready = (READY, "False", catalog.reason, f"Runs can't read or publish tables. {catalog.message}")
     status = _with(storage, status, ready, now)
-    return status.model_copy(update={"observed_generation": storage.metadata.generation, "checked": now})
+    return status.model_copy(update={"observed_generation": storage.metadata.generation, "checked": checked or now})
 
 
 def status_of_failure(storage: Storage, error: ComponentRunError, now: datetime) -> StorageStatus:
@@ -147,7 +186,19 @@ def status_of_failure(storage: Storage, error: ComponentRunError, now: datetime)
     status = _with(storage, storage.status, (READY, "False", error.reason, error.message), now)
     if known_scope(storage, now) is None and not isinstance(error, TransientError):
         status = _with(storage, status, (SCOPED, "Unknown", error.reason, "The store could not be asked."), now)
-    return status
+    return _with_catalog(storage, status, None if storage.spec.catalog is None else not_checked(error), now)
+
+
+def _with_catalog(
+    storage: Storage, status: StorageStatus, found: CatalogFinding | None, now: datetime
+) -> StorageStatus:
+    """The status with the condition `Catalog`. What was found out stays while nobody can ask."""
+    if found is None:
+        left = tuple(condition for condition in status.conditions if condition.type != CATALOG)
+        return status.model_copy(update={"conditions": left})
+    if found.status == "Unknown" and is_catalog_settled(storage):
+        return status
+    return _with(storage, status, (CATALOG, found.status, found.reason, found.message), now)
 
 
 def _word(holds: bool) -> _Word:  # noqa: FBT001 - a finding, not a switch

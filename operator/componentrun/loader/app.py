@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
 
 from componentrun.loader.metrics import Metrics
 from componentrun.loader.server import LoaderServer
@@ -26,6 +27,9 @@ __all__ = ["serve"]
 
 log = logging.getLogger(__name__)
 
+_SPARE_THREADS: Final = 8
+"""For documents that are read and written, and addresses of hosts."""
+
 
 async def serve(make_engine: Callable[[Settings, LoadObserver], Engine], chosen: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in progress.
@@ -35,6 +39,9 @@ async def serve(make_engine: Callable[[Settings, LoadObserver], Engine], chosen:
     """
     told_to_end = asyncio.Event()
     listen_to_signals(told_to_end)
+    # The default, four more than processors, would have requests that hang hold up those that have a slot.
+    threads = chosen.loads + chosen.plans + _SPARE_THREADS
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="blocking"))
     metrics = Metrics()
     process = chosen.process
     async with await connect(metrics) as kube:

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from componentrun.documents import from_json
 from componentrun.errors import ComponentRunError, Reason, TransientError, UserError
 from componentrun.wire.loader import (
+    CHECK_PATH,
     FENCE_PATH,
     LOAD_PATH,
     PLAN_PATH,
+    CheckAnswer,
+    CheckRequest,
     Failure,
     FenceAnswer,
     FenceRequest,
@@ -31,12 +34,23 @@ if TYPE_CHECKING:
     from componentrun.loader.engine import Engine
     from componentrun.loader.metrics import Metrics
 
-__all__ = ["FENCE", "LOAD", "PLAN", "Answer", "Operation", "Request", "carry_out", "outcome_of", "read_request"]
+__all__ = [
+    "CHECK",
+    "FENCE",
+    "LOAD",
+    "PLAN",
+    "Answer",
+    "Operation",
+    "Request",
+    "carry_out",
+    "outcome_of",
+    "read_request",
+]
 
 log = logging.getLogger(__name__)
 
-Request = TypeVar("Request", LoadRequest, FenceRequest, PlanRequest)
-Answer = TypeVar("Answer", LoadAnswer, FenceAnswer, PlanAnswer)
+Request = TypeVar("Request", LoadRequest, FenceRequest, PlanRequest, CheckRequest)
+Answer = TypeVar("Answer", LoadAnswer, FenceAnswer, PlanAnswer, CheckAnswer)
 
 _SECRET: Final = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
 _SHORTEST: Final = 4
@@ -66,6 +80,9 @@ FENCE: Final = Operation(
 )
 PLAN: Final = Operation(
     "plan", PLAN_PATH, PlanRequest, PlanAnswer, lambda engine, request: engine.plan(request), changes=False
+)
+CHECK: Final = Operation(
+    "check", CHECK_PATH, CheckRequest, CheckAnswer, lambda engine, request: engine.check(request), changes=False
 )
 
 
@@ -102,7 +119,7 @@ async def carry_out(
     return _told(operation, request, answer, seconds, metrics)
 
 
-def outcome_of(answer: LoadAnswer | FenceAnswer | PlanAnswer) -> str:
+def outcome_of(answer: LoadAnswer | FenceAnswer | PlanAnswer | CheckAnswer) -> str:
     """The outcome of a request, in a word of `metrics.OUTCOMES`."""
     failure = answer.failure
     if failure is None:
@@ -122,14 +139,27 @@ def _told(
         failure = replace(failure, message=_without_keys(failure.message, request.storage))
         log.warning("%s failed after %.2f s (%s): %s", subject, seconds, failure.reason, failure.message)
         return replace(answer, failure=failure)
+    if isinstance(answer, CheckAnswer):
+        return _checked(answer, request.storage)
     log.info("%s done after %.2f s", subject, seconds)
     if isinstance(answer, LoadAnswer):
         metrics.loaded(answer)
     return answer
 
 
-def _subject(operation: str, request: LoadRequest | FenceRequest | PlanRequest) -> str:
+def _checked(answer: CheckAnswer, storage: dict[str, Any]) -> CheckAnswer:
+    """The answer, after the log has what is wrong with the catalog. No key is in it."""
+    checks = tuple(replace(check, detail=_without_keys(check.detail, storage)) for check in answer.checks)
+    for check in checks:
+        if not check.ok:
+            log.warning("check of a catalog, %s (%s): %s", check.name, check.reason, check.detail)
+    return replace(answer, checks=checks)
+
+
+def _subject(operation: str, request: LoadRequest | FenceRequest | PlanRequest | CheckRequest) -> str:
     """What is done, for a line of the log."""
+    if isinstance(request, CheckRequest):
+        return f"{operation} of a catalog"
     if isinstance(request, PlanRequest):
         return f"{operation} of {len(request.tables)} tables"
     return f"{operation} of run {request.run}, attempt {request.attempt}"

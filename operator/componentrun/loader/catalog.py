@@ -17,6 +17,7 @@ from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import (
     ForbiddenError,
     NamespaceAlreadyExistsError,
+    NamespaceNotEmptyError,
     NoSuchNamespaceError,
     NoSuchTableError,
     OAuthError,
@@ -28,6 +29,7 @@ from requests.adapters import HTTPAdapter
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
 from componentrun.loader.fileio import LakeFiles
+from componentrun.loader.properties import STATE
 from componentrun.storage.places import catalog_of
 
 if TYPE_CHECKING:
@@ -40,11 +42,13 @@ if TYPE_CHECKING:
     from componentrun.loader.names import IcebergName
     from componentrun.storage.settings import StoreSettings
 
-__all__ = ["Catalog", "CommitUnknownError", "ConflictError", "TableChange"]
+__all__ = ["Catalog", "CommitUnknownError", "ConflictError", "NonAtomicError", "TableChange"]
 
 _CONNECT_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 60.0
 _CONFLICT: Final = 409
+_NOT_FOUND: Final = 404
+_LATER: Final = frozenset({408, 425, 429})
 _REFUSED: Final = frozenset({401, 403, 419})
 _NOT_OFFERED: Final = frozenset({404, 405, 501})
 _SERVER_ERRORS: Final = 500
@@ -53,6 +57,10 @@ _FILES: Final = f"{LakeFiles.__module__}.{LakeFiles.__qualname__}"
 
 class ConflictError(TransientError):
     """Somebody else has changed a table since it was read. Nothing of the commit was applied."""
+
+
+class NonAtomicError(PlatformError):
+    """The catalog can't commit several tables at once. Nothing of the commit was applied."""
 
 
 class CommitUnknownError(TransientError):
@@ -70,6 +78,10 @@ class TableChange:
         self._requirements = requirements
         self._updates = updates
 
+    def resting_on(self, requirements: Sequence[TableRequirement]) -> TableChange:
+        """The same updates, with other requirements."""
+        return TableChange(self.name, requirements, self._updates)
+
     def to_json(self) -> dict[str, Any]:
         """The change as an element of `table-changes`."""
         return {
@@ -83,8 +95,12 @@ class TableChange:
 class Catalog:
     """One Storage's catalog."""
 
-    def __init__(self, settings: StoreSettings) -> None:
+    def __init__(self, settings: StoreSettings, *, answer_seconds: float = _ANSWER_SECONDS) -> None:
         """Connect; asks for the catalog's configuration and, where needed, for a token.
+
+        Args:
+            settings: of the Storage.
+            answer_seconds: timeout of each request.
 
         Raises:
             PlatformError: (Internal) the Storage has none; (StorageAccessDenied) the catalog refused.
@@ -96,33 +112,46 @@ class Catalog:
         self._title = chosen.title
         self._uri = chosen.uri
         with self._border("connect"):
-            self._client = _PatientCatalog("catalog", **_client_properties(settings))
+            properties = _client_properties(settings) | {_PatientCatalog.ANSWER_SECONDS: answer_seconds}
+            self._client = _PatientCatalog("catalog", **properties)
 
     def find(self, name: IcebergName) -> Table | None:
         """A table as it is now; None: there is none."""
         with self._border(f"read the table `{name}`"):
             try:
-                return self._client.load_table(tuple(name))
+                found: Table = self._client.load_table(tuple(name))
             except (NoSuchTableError, NoSuchNamespaceError):
                 return None
+            return found
 
     def create(self, name: IcebergName, schema: Schema, properties: dict[str, str]) -> Table:
-        """A table without rows; the one that is there, where somebody else was faster."""
-        with self._border(f"create the table `{name}`"):
-            for _ in range(2):
-                try:
-                    return self._client.create_table(tuple(name), schema, properties=properties)
-                except TableAlreadyExistsError:
-                    return self._client.load_table(tuple(name))
-                except NoSuchNamespaceError:
-                    with contextlib.suppress(NamespaceAlreadyExistsError):
-                        self._client.create_namespace((name.namespace,))
-            return self._client.create_table(tuple(name), schema, properties=properties)
+        """A table without rows and without snapshots.
+
+        Raises:
+            ConflictError: there is one already; somebody else may have loaded it, or fenced it.
+        """
+        with self._border(f"create the table `{name}`"), contextlib.suppress(TableAlreadyExistsError):
+            try:
+                made: Table = self._client.create_table(tuple(name), schema, properties=properties)
+            except NoSuchNamespaceError:
+                with contextlib.suppress(NamespaceAlreadyExistsError):
+                    self._client.create_namespace((name.namespace,))
+                made = self._client.create_table(tuple(name), schema, properties=properties)
+            # SeaweedFS answers with the table that is there, as if it had just been made.
+            if not made.metadata.snapshots and made.properties.get(STATE) == properties.get(STATE):
+                return made
+        raise ConflictError(f"the table `{name}` was made by somebody else meanwhile", Reason.PUBLISH_FAILED)
 
     def drop(self, name: IcebergName) -> None:
         """Take a table out of the catalog; its files stay. One that is not there is no error."""
         with self._border(f"drop the table `{name}`"), contextlib.suppress(NoSuchTableError, NoSuchNamespaceError):
             self._client.drop_table(tuple(name))
+
+    def drop_namespace(self, namespace: str) -> None:
+        """Drop a namespace without tables. One that is not there, or has tables, is no error."""
+        gone = (NoSuchNamespaceError, NamespaceNotEmptyError)
+        with self._border(f"drop the namespace `{namespace}`"), contextlib.suppress(*gone):
+            self._client.drop_namespace((namespace,))
 
     def namespaces(self) -> list[str]:
         """Names of all namespaces of one level."""
@@ -145,8 +174,10 @@ class Catalog:
             allow_non_atomic: whether they may be applied one after the other, where the catalog can't do it at once.
 
         Raises:
-            ConflictError: a requirement does not hold (any more); nothing was applied.
+            ConflictError: a requirement does not hold (any more), or a table is gone; nothing was applied.
+            TransientError: (StorageUnavailable) the catalog does not answer, or is busy; nothing was applied.
             CommitUnknownError: nobody knows whether it was applied.
+            NonAtomicError: the catalog can't apply them at once, and that was not waived.
             PlatformError: the catalog refused; nothing was applied.
         """
         if len(changes) == 1:
@@ -155,7 +186,7 @@ class Catalog:
         response = self._send("transactions/commit", {"table-changes": [change.to_json() for change in changes]})
         if response.status_code in _NOT_OFFERED and not _names_a_table(response):
             if not allow_non_atomic:
-                raise PlatformError(
+                raise NonAtomicError(
                     f"{self._title} ({self._uri}) can't commit several tables at once (HTTP {response.status_code}), "
                     f"and this publishes {len(changes)}. Use a catalog that can, publish one table in each run, or set "
                     "`allowNonAtomic` of the Storage and accept that readers may see some of a run's tables before the "
@@ -189,6 +220,13 @@ class Catalog:
         status, told = response.status_code, _message(response)
         if status == _CONFLICT:
             raise ConflictError(f"{self._title}: a table has changed meanwhile ({told})", Reason.PUBLISH_FAILED)
+        if status == _NOT_FOUND and _names_a_table(response):
+            raise ConflictError(f"{self._title}: a table was dropped meanwhile ({told})", Reason.PUBLISH_FAILED)
+        if status in _LATER:
+            raise TransientError(
+                f"{self._title} ({self._uri}) takes no commits at the moment (HTTP {status}: {told})",
+                Reason.STORAGE_UNAVAILABLE,
+            )
         if status >= _SERVER_ERRORS:
             raise self._unknown(f"HTTP {status}: {told}")
         if status in _REFUSED:
@@ -211,6 +249,10 @@ class Catalog:
             raise TransientError(
                 f"{self._title} ({self._uri}): can't {what}: {_first_line(error)}", Reason.STORAGE_UNAVAILABLE
             ) from None
+        except NotImplementedError as error:  # it lists its endpoints, and this is none of them
+            raise PlatformError(
+                f"{self._title} ({self._uri}): can't {what}: {_first_line(error)}", Reason.PUBLISH_FAILED
+            ) from None
         except ValueError as error:
             raise PlatformError(
                 f"{self._title} ({self._uri}): can't {what}: what it answered can't be read: {_first_line(error)}",
@@ -226,8 +268,8 @@ class Catalog:
 
     def _away(self, error: Exception) -> TransientError:
         return TransientError(
-            f"{self._title} ({self._uri}) does not answer ({type(error).__name__}). Check the catalog and `catalog.uri` "
-            "of the Storage",
+            f"{self._title} ({self._uri}) does not answer ({type(error).__name__}). Check the catalog and "
+            "`catalog.uri` of the Storage",
             Reason.STORAGE_UNAVAILABLE,
         )
 
@@ -270,9 +312,12 @@ def _client_properties(settings: StoreSettings) -> dict[str, Any]:
 class _PatientCatalog(RestCatalog):
     """PyIceberg's client, which waits for an answer no longer than it should."""
 
+    ANSWER_SECONDS: Final = "componentrun.answer-seconds"
+    """Property with the timeout of each request."""
+
     def _create_legacy_oauth2_auth_manager(self, session: requests.Session) -> Any:
         # Called while the session is made, before the first request, which may be for a token.
-        adapter = _TimedAdapter()
+        adapter = _TimedAdapter(float(self.properties[self.ANSWER_SECONDS]))
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         return super()._create_legacy_oauth2_auth_manager(session)
@@ -281,9 +326,13 @@ class _PatientCatalog(RestCatalog):
 class _TimedAdapter(HTTPAdapter):
     """Gives every request a limit that has none of its own."""
 
+    def __init__(self, answer_seconds: float) -> None:
+        super().__init__()
+        self._limits = (_CONNECT_SECONDS, answer_seconds)
+
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
         if options.get("timeout") is None:
-            options["timeout"] = (_CONNECT_SECONDS, _ANSWER_SECONDS)
+            options["timeout"] = self._limits
         return super().send(request, *arguments, **options)
 
 
@@ -302,7 +351,7 @@ def _was_refused(error: requests.ConnectionError) -> bool:
 
 
 def _names_a_table(response: requests.Response) -> bool:
-    return "NoSuchTable" in response.text
+    return "NoSuchTable" in response.text or "NoSuchNamespace" in response.text
 
 
 def _message(response: requests.Response) -> str:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from componentrun.wire.loader import (
+        CheckAnswer,
+        CheckRequest,
         FenceAnswer,
         FenceRequest,
         LoadAnswer,
@@ -33,6 +35,9 @@ class Engine(Protocol):
 
     async def plan(self, request: PlanRequest) -> PlanAnswer:
         """Say which files hold the rows of tables, as of one moment."""
+
+    async def check(self, request: CheckRequest) -> CheckAnswer:
+        """Try whether a Storage's catalog can do what publishing needs."""
 
 
 class LoadObserver(Protocol):

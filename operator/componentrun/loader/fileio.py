@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import obstore
-from obstore.store import S3Store
 from pyiceberg.io import FileIO, InputFile, OutputFile
 
+from componentrun.errors import PlatformError, Reason
 from componentrun.storage.backend import make_backend
 from componentrun.storage.failures import STORE_EXCEPTIONS, translate
 from componentrun.storage.locations import split_location
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from obstore.store import S3Store
+    from pyiceberg.table import Table
+
     from componentrun.storage.settings import StoreSettings
 
-__all__ = ["LakeFiles"]
+__all__ = ["LakeFiles", "files_of"]
 
 
 class LakeFiles(FileIO):
@@ -47,7 +51,8 @@ class LakeFiles(FileIO):
         Raises:
             ComponentRunError: see `storage.failures`.
         """
-        return self._do("read", location, lambda store, key: bytes(obstore.get(store, key).bytes()))
+        content: bytes = self._do("read", location, lambda store, key: bytes(obstore.get(store, key).bytes()))
+        return content
 
     def write(self, location: str, data: bytes) -> None:
         """Store a file.
@@ -65,7 +70,7 @@ class LakeFiles(FileIO):
         """
 
         def put(store: S3Store, key: str) -> None:
-            with open(path, "rb") as file:
+            with Path(path).open("rb") as file:
                 obstore.put(store, key, file)
 
         self._do("write", location, put)
@@ -94,6 +99,17 @@ class LakeFiles(FileIO):
             raise translate(error, settings, operation, key) from error
 
 
+def files_of(table: Table) -> LakeFiles:
+    """The files of a table that `catalog` has found.
+
+    Raises:
+        PlatformError: (Internal) it was found in another way.
+    """
+    if not isinstance(table.io, LakeFiles):
+        raise PlatformError(f"the files of `{table.name()}` are read by a {type(table.io).__name__}", Reason.INTERNAL)
+    return table.io
+
+
 class _Input(InputFile):
     def __init__(self, location: str, files: LakeFiles) -> None:
         super().__init__(location)
@@ -113,9 +129,11 @@ class _Output(OutputFile):
     def __init__(self, location: str, files: LakeFiles) -> None:
         super().__init__(location)
         self._files = files
+        self._content: _Written | None = None
 
     def __len__(self) -> int:
-        return len(self._files.read(self.location))
+        # Asked of a manifest that was just written: it is not read again for that.
+        return self._content.size if self._content is not None else len(self._files.read(self.location))
 
     def exists(self) -> bool:
         return False  # names are random
@@ -124,7 +142,8 @@ class _Output(OutputFile):
         return _Input(self.location, self._files)
 
     def create(self, overwrite: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002 - PyIceberg's signature
-        return _Written(self.location, self._files)
+        self._content = _Written(self.location, self._files)
+        return self._content
 
 
 class _Written(io.BytesIO):
@@ -134,6 +153,8 @@ class _Written(io.BytesIO):
         super().__init__()
         self._location = location
         self._files = files
+        self.size = 0
+        """Bytes that were stored."""
 
     def __enter__(self) -> Self:
         return self
@@ -148,5 +169,7 @@ class _Written(io.BytesIO):
 
     def close(self) -> None:
         if not self.closed:
-            self._files.write(self._location, self.getvalue())
+            content = self.getvalue()
+            self._files.write(self._location, content)
+            self.size = len(content)
         super().close()

@@ -19,13 +19,15 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyiceberg.manifest import DataFileContent
 from pyiceberg.schema import Schema
+from pyiceberg.types import NestedField, TimestamptzType
 
-from componentrun.errors import PlatformError, Reason, UserError, together
+from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError, together
 from componentrun.loader import properties
 from componentrun.loader.catalog import CommitUnknownError, ConflictError
 from componentrun.loader.datafiles import store_file
@@ -35,6 +37,7 @@ from componentrun.loader.scanning import scan_of
 from componentrun.loader.snapshots import NewSnapshot, change_of
 from componentrun.loader.staged import bring
 from componentrun.loader.state import check_is_not_dropped, next_table, read_state, run_of
+from componentrun.storage.failures import MissingError
 from componentrun.storage.grants import Signer
 from componentrun.storage.layout import TableId
 from componentrun.storage.loads import by_table, loads_of
@@ -58,6 +61,7 @@ _MOST_TRIES: Final = 30
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 _URLS_LAST: Final = timedelta(hours=6)
+_NEW_TABLE: Final = {properties.STATE: properties.NEW, "format-version": "2"}
 _SPREAD: Final = random.Random()  # noqa: S311 - pauses, not secrets
 
 
@@ -102,22 +106,26 @@ def load(
     loads = by_table(loads_of(request.tables, request.prefix, write_always_only=False))
     if not loads:
         return request.attempt, []
-    unknown: CommitUnknownError | None = None
     with tempfile.TemporaryDirectory(prefix="load-", dir=scratch) as folder:
         work = _Work(catalog, request, loads, folder)
+        unknown: CommitUnknownError | None = None
         for number in range(_MOST_TRIES):
-            looked = _look(catalog, loads, clock())
-            done = _published(request, loads, looked)
-            if done is not None:
-                return done
             try:
-                work.commit(looked, int(clock() * 1_000_000))
+                return _try(work, clock)
+            except GivenUpError:
+                # Its tables are not those any more that a commit on its way rests on.
+                raise
             except ConflictError as error:
                 on_conflict()
                 log.info("run %s is loaded again: %s", request.run, error.message)
             except CommitUnknownError as error:
                 log.warning("run %s: %s", request.run, error.message)
                 unknown = error
+            except ComponentRunError as error:
+                if unknown is None:
+                    raise
+                log.warning("run %s: %s", request.run, error.message)
+                raise unknown from error
             time.sleep(min(_FIRST_PAUSE * 2**number, _LONGEST_PAUSE) * _SPREAD.uniform(0.5, 1) if number else 0)
         if unknown is not None:
             raise unknown
@@ -126,6 +134,21 @@ def load(
         "that this run was to be published. Nothing of it was",
         Reason.PUBLISH_FAILED,
     )
+
+
+def _try(work: _Work, clock: Callable[[], float]) -> tuple[int, list[LoadedTable]]:
+    looked = _look(work.catalog, work.loads, clock())
+    done = _published(work.request, work.loads, looked)
+    if done is not None:
+        return done
+    try:
+        return work.request.attempt, work.commit(looked, int(clock() * 1_000_000))
+    except MissingError as error:
+        # A table that was dropped meanwhile has no files any more. Or one that is there lacks a file.
+        if work.has_missed:
+            raise
+        work.has_missed = True
+        raise ConflictError(error.message, Reason.PUBLISH_FAILED) from error
 
 
 def fence(catalog: Catalog, request: FenceRequest) -> bool:
@@ -143,7 +166,10 @@ def fence(catalog: Catalog, request: FenceRequest) -> bool:
     for table in request.tables:
         name = to_iceberg(catalog.prefix, TableId.parse(table))
         for _ in range(_MOST_TRIES):
-            found = catalog.find(name) or catalog.create(name, _empty_schema(), {properties.STATE: properties.NEW})
+            try:
+                found = catalog.find(name) or catalog.create(name, _empty_schema(), _NEW_TABLE)
+            except ConflictError:
+                continue
             if _attempt_in(found, request.run) is not None:
                 return True
             if _is_fenced(found, request.run, request.attempt):
@@ -234,58 +260,75 @@ class _Work:
     def __init__(
         self, catalog: Catalog, request: LoadRequest, loads: Mapping[str, Sequence[TableLoad]], folder: str
     ) -> None:
-        self._catalog = catalog
-        self._request = request
-        self._loads = loads
+        self.catalog = catalog
+        self.request = request
+        self.loads = loads
         self._folder = Path(folder)
         self._signer = Signer(catalog.settings)
         self._brought: dict[str, list[list[str]]] = {}
+        self.has_missed = False
+        """Whether a file of a table was not there once already."""
 
-    def commit(self, looked: _Looked, now: int) -> None:
-        """Try once."""
+    def commit(self, looked: _Looked, now: int) -> list[LoadedTable]:
+        """Try once; what is published now."""
         self._check(looked)
-        changes = [self._change(table, looked, now) for table in self._loads if not self._is_in(looked, table)]
-        self._catalog.commit(changes, allow_non_atomic=self._request.allow_non_atomic)
+        changes: list[TableChange] = []
+        published: list[LoadedTable] = []
+        for name, loads in self.loads.items():
+            if self._is_in(looked, name):
+                published.append(_loaded(name, looked.tables[name], self.request.run))
+                continue
+            change, snapshot = self._change(name, looked, now)
+            changes.append(change)
+            published.append(LoadedTable(name, _rows(loads), _bytes(loads), str(snapshot)))
+        self.catalog.commit(changes, allow_non_atomic=self.request.allow_non_atomic)
+        return published
 
     def _is_in(self, looked: _Looked, name: str) -> bool:
         table = looked.tables[name]
-        return table is not None and _attempt_in(table, self._request.run) is not None
+        return table is not None and _attempt_in(table, self.request.run) is not None
 
     def _check(self, looked: _Looked) -> None:
         errors: list[UserError] = []
-        for name, loads in self._loads.items():
+        for name, loads in self.loads.items():
             pointer = _as_pointer(name, looked.states[name])
-            for load_ in loads:
+            checks: list[Callable[[], object]] = [partial(check_load, pointer, loads[0])]
+            if pointer is not None and loads[0].primary_key and not loads[0].incremental:
+                pointer = pointer.model_copy(update={"primary_key": loads[0].primary_key})
+            checks += [partial(check_load, pointer, load_) for load_ in loads[1:]]
+            checks.append(partial(self._next_table, name, looked.states[name], 0))
+            for check in checks:
                 try:
-                    check_load(pointer, load_)
+                    check()
                 except UserError as error:
                     errors.append(error)
         if errors:
             raise together(errors)
 
-    def _change(self, name: str, looked: _Looked, now: int) -> TableChange:
-        loads, table = self._loads[name], looked.tables[name]
-        where = to_iceberg(self._catalog.prefix, TableId.parse(name))
-        becomes = next_table(looked.states[name], loads, typed=self._request.typed, now=now)
+    def _next_table(self, name: str, state: TableState | None, now: int) -> NextTable:
+        return next_table(state, self.loads[name], typed=self.request.typed, now=now)
+
+    def _change(self, name: str, looked: _Looked, now: int) -> tuple[TableChange, int]:
+        loads, table = self.loads[name], looked.tables[name]
+        where = to_iceberg(self.catalog.prefix, TableId.parse(name))
+        becomes = self._next_table(name, looked.states[name], now)
         if table is None:
-            table = self._catalog.create(
-                where, becomes.schema, {properties.STATE: properties.NEW, "format-version": "2"}
-            )
+            table = self.catalog.create(where, becomes.schema, _NEW_TABLE)
             # Ids are the catalog's to give.
-            becomes = next_table(read_state(table.metadata, f"`{name}`"), loads, typed=self._request.typed, now=now)
+            becomes = self._next_table(name, read_state(table.metadata, f"`{name}`"), now)
         scan = scan_of(table, TableId.parse(name)) if takes_rows_away(becomes, loads) else None
         folder = self._folder / f"{uuid.uuid4()}"
         folder.mkdir()
         data, deletes = compute(
             becomes, loads, self._bring(name), str(folder), scan=scan, urls=self._urls(scan) if scan is not None else {}
         )
-        added = [store_file(table, data, DataFileContent.DATA)] if data is not None else []
+        added = [store_file(table, data)] if data is not None else []
         removed = [store_file(table, deletes, DataFileContent.POSITION_DELETES)] if deletes is not None else []
-        change, _ = change_of(
+        return change_of(
             table,
             where,
             NewSnapshot(
-                self._summary(loads),
+                self._summary(loads, becomes),
                 added=added,
                 deletes=removed,
                 replaces=becomes.replaces,
@@ -293,21 +336,22 @@ class _Work:
                 properties=self._properties(becomes, looked.states[name]),
             ),
         )
-        return change
 
-    def _summary(self, loads: Sequence[TableLoad]) -> dict[str, str]:
+    def _summary(self, loads: Sequence[TableLoad], becomes: NextTable) -> dict[str, str]:
         said = {
-            properties.RUN: self._request.run,
-            properties.ATTEMPT: str(self._request.attempt),
-            properties.ROWS: str(sum(load_.rows for load_ in loads)),
-            properties.BYTES: str(sum(load_.size for load_ in loads)),
-            properties.TITLE: self._request.title,
-            properties.COMPONENT: self._request.component,
+            properties.RUN: self.request.run,
+            properties.ATTEMPT: str(self.request.attempt),
+            properties.ROWS: str(_rows(loads)),
+            properties.BYTES: str(_bytes(loads)),
+            properties.TITLE: self.request.title,
+            properties.COMPONENT: self.request.component,
+            properties.CHANGE: properties.LOAD if becomes.replaces else properties.INCREMENT,
+            properties.PRIMARY_KEY: becomes.properties[properties.PRIMARY_KEY],
         }
         return {name: value for name, value in said.items() if value}
 
     def _properties(self, becomes: NextTable, state: TableState | None) -> dict[str, str]:
-        said = becomes.properties | {properties.RUN: self._request.run, properties.ATTEMPT: str(self._request.attempt)}
+        said = becomes.properties | {properties.RUN: self.request.run, properties.ATTEMPT: str(self.request.attempt)}
         if state is None or not state.is_loaded:
             said[properties.CREATED] = datetime.fromtimestamp(becomes.timestamp / 1_000_000, UTC).isoformat()
         return said
@@ -316,12 +360,20 @@ class _Work:
         if name not in self._brought:
             folder = self._folder / f"staged-{len(self._brought)}"
             folder.mkdir()
-            self._brought[name] = bring(self._catalog.settings, self._loads[name], str(folder))
+            self._brought[name] = bring(self.catalog.settings, self.loads[name], str(folder))
         return self._brought[name]
 
     def _urls(self, scan: TableScan) -> dict[str, str]:
         paths = [file.path for file in scan.files] + [file.path for file in scan.deletes]
         return {path: self._signer.sign_location(path, _URLS_LAST) for path in paths}
+
+
+def _rows(loads: Sequence[TableLoad]) -> int:
+    return sum(load_.rows for load_ in loads)
+
+
+def _bytes(loads: Sequence[TableLoad]) -> int:
+    return sum(load_.size for load_ in loads)
 
 
 def _as_pointer(name: str, state: TableState | None) -> Pointer | None:
@@ -336,6 +388,4 @@ def _as_pointer(name: str, state: TableState | None) -> Pointer | None:
 
 
 def _empty_schema() -> Schema:
-    from pyiceberg.types import NestedField, TimestamptzType  # noqa: PLC0415
-
     return Schema(NestedField(1, properties.TIMESTAMP_COLUMN, TimestamptzType(), required=False))

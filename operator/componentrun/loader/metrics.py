@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OPERATIONS", "OUTCOMES", "Metrics"]
 
-OPERATIONS: Final = ("load", "fence", "plan")
+OPERATIONS: Final = ("load", "fence", "plan", "check")
 OUTCOMES: Final = (
     "ok", "user", "platform", "transient", "unknown", "refused", "invalid", "busy", "unavailable", "gone",
 )  # fmt: skip
@@ -30,7 +30,7 @@ class Metrics(ProcessMetrics):
         """Define them all."""
         super().__init__()
         registry, operation = self.registry, ("operation",)
-        self._requests = Counter(
+        self._answered = Counter(
             "componentrun_loader_requests", "Requests that ended", ("operation", "outcome"), registry=registry
         )
         self._seconds = Histogram(
@@ -58,11 +58,11 @@ class Metrics(ProcessMetrics):
             self.in_progress.labels(name)
             self.queued.labels(name)
             for outcome in OUTCOMES:
-                self._requests.labels(name, outcome)
+                self._answered.labels(name, outcome)
 
     def request_ended(self, operation: str, outcome: str) -> None:
         """Count a request that was answered, refused, or given up by its caller."""
-        self._requests.labels(operation, outcome).inc()
+        self._answered.labels(operation, outcome).inc()
 
     def waited(self, operation: str, seconds: float) -> None:
         """Count the wait of a request that was given a slot."""

@@ -6,13 +6,19 @@ table       run, attempt     who loaded it last
             metadata         JSON object: what is known of the table as a whole
             timestamp        the largest `_timestamp` of a load, in microseconds since 1970
             created          when the table was loaded first, ISO 8601
-            state            `new` until its first load is committed: until then there is no such table
+            state            `new` until its first load is committed: until then there is no such table; `dropped`
+                             from a drop to the next load or restore
+            dropping         when maintenance began to drop it, in milliseconds since 1970
 snapshot    run, attempt     whose load it is
             rows, bytes      what the load brought
             title, component who it was, for people
+            change           `load`, `increment`, `restore` or `drop`; a snapshot of others has none
+            primary-key      JSON list, as of this snapshot
+            who              the person who did it by hand
+            restored         number of the version that was restored
             fenced-run, fenced-attempt   an attempt that is never published any more
-            maintenance     `rewrite`: the rows are those of its parent, in other files; `drop`: the table goes
-            last-change     of a rewrite: when the rows were changed, in milliseconds since 1970
+            maintenance      `rewrite`: the rows are those of its parent, in other files; `drop`: the table goes
+            last-change      of a rewrite: when the rows were changed, in milliseconds since 1970
 """
 
 from __future__ import annotations
@@ -20,8 +26,10 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "ABSENT",
     "ATTEMPT",
     "BYTES",
+    "CHANGE",
     "COLUMNS",
     "COMPONENT",
     "CREATED",
@@ -30,12 +38,16 @@ __all__ = [
     "DROPPING",
     "FENCED_ATTEMPT",
     "FENCED_RUN",
+    "INCREMENT",
     "LAST_CHANGE",
+    "LOAD",
     "LOADED",
     "MAINTENANCE",
     "METADATA",
     "NEW",
     "PRIMARY_KEY",
+    "RESTORE",
+    "RESTORED",
     "REWRITE",
     "ROWS",
     "RUN",
@@ -43,6 +55,7 @@ __all__ = [
     "TIMESTAMP",
     "TIMESTAMP_COLUMN",
     "TITLE",
+    "WHO",
 ]
 
 _OURS: Final = "componentrun."
@@ -58,7 +71,15 @@ NEW: Final = "new"
 LOADED: Final = "loaded"
 DROPPED: Final = "dropped"
 DROPPING: Final = f"{_OURS}dropping"
+ABSENT: Final = frozenset({NEW, DROPPED})
+"""States in which readers find no table."""
+CHANGE: Final = f"{_OURS}change"
+LOAD: Final = "load"
+INCREMENT: Final = "increment"
+RESTORE: Final = "restore"
 DROP: Final = "drop"
+WHO: Final = f"{_OURS}who"
+RESTORED: Final = f"{_OURS}restored"
 ROWS: Final = f"{_OURS}rows"
 BYTES: Final = f"{_OURS}bytes"
 TITLE: Final = f"{_OURS}title"

@@ -1,10 +1,12 @@
-"""Computes the files of a load with DuckDB: the rows that come, and the positions of rows that go. No key is in here:
-what is in the store is read by signed URLs, and what is written stays local.
+"""Computes the files of a load with DuckDB: the rows that come, and the positions of rows that go.
+
+No key is in here: what is in the store is read by signed URLs, and what is written stays local.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files as files_of
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,22 +16,27 @@ from pyiceberg.types import (
     DateType,
     DecimalType,
     DoubleType,
+    FloatType,
     IcebergType,
+    IntegerType,
     LongType,
     StringType,
     TimestampType,
+    TimestamptzType,
 )
 
-from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
+from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.exchange import Mapping, Step, Where
 from componentrun.loader import properties
-from componentrun.tablequery import run_statements
+from componentrun.loader.staged import scratch_is_full
+from componentrun.tablequery import is_disk_full, run_statements
 from componentrun.tablesql import MISFIT, condition_of, keep_statement, quoted, rows_of, select_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
     from collections.abc import Sequence
 
+    from componentrun.errors import ComponentRunError
     from componentrun.loader.state import NextTable
     from componentrun.storage.pointer import TableLoad
     from componentrun.wire.loader import TableScan
@@ -53,6 +60,16 @@ POS_ID: Final = 2147483545
 _ROW_GROUP: Final = 122_880
 PARQUET: Final = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}, RETURN_STATS"
 """Options of a COPY that writes a file of a table."""
+
+
+_SQL_TYPES: Final = {
+    LongType: "BIGINT",
+    IntegerType: "INTEGER",
+    DoubleType: "DOUBLE",
+    FloatType: "FLOAT",
+    BooleanType: "BOOLEAN",
+    DateType: "DATE",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +108,17 @@ def compute(
         UserError: (OutputInvalid) a value does not fit its column's type.
         PlatformError: (PublishFailed) memory or disk is short.
     """
-    mapping, step_files = _mapping(next_table, loads, files)
-    rows = rows_of(mapping, step_files)
+    wheres = [_where(next_table, load, folder) for load in loads]
+    mapping, step_files = _mapping(next_table, loads, files, wheres)
+    rows = _in_one_form(next_table, mapping, rows_of(mapping, step_files))
     statements = [load_httpfs()] if scan is not None else []
     keep = keep_statement(mapping, rows)
     statements += [keep] if keep is not None else []
     data, deletes = f"{folder}/data.parquet", f"{folder}/deletes.parquet"
     statements.append(_copy_data(next_table, mapping, rows, data))
     if scan is not None:
-        statements.append(_copy_deletes(next_table, loads, mapping, rows, scan, urls, deletes))
-    try:
-        answers = run_statements(statements, folder)
-    except ComponentRunError as error:
-        raise _explained(error, loads[0].table) from error
+        statements.append(_copy_deletes(next_table, wheres, mapping, rows, scan, urls, deletes))
+    answers = run_statements(statements, folder, explain=partial(_explained, loads[0].table))
     written = answers[-2] if scan is not None else answers[-1]
     removed = answers[-1] if scan is not None else None
     return written_of(written), written_of(removed) if removed is not None else None
@@ -118,23 +133,47 @@ def takes_rows_away(next_table: NextTable, loads: Sequence[TableLoad]) -> bool:
 
 
 def _mapping(
-    next_table: NextTable, loads: Sequence[TableLoad], files: Sequence[Sequence[str]]
+    next_table: NextTable,
+    loads: Sequence[TableLoad],
+    files: Sequence[Sequence[str]],
+    wheres: Sequence[Where | None],
 ) -> tuple[Mapping, list[Sequence[str]]]:
     """The loads as a history: what each deletes, then what it brings."""
     steps: list[Step] = []
     step_files: list[Sequence[str]] = []
-    for load, own in zip(loads, files, strict=True):
-        if load.delete_where is not None and steps:
-            steps.append(Step(None, 0, _where(load)))
+    for load, own, where in zip(loads, files, wheres, strict=True):
+        if where is not None and steps:
+            steps.append(Step(None, 0, where))
             step_files.append(())
         steps.append(Step(load.columns, len(own), insert=load.insert))
         step_files.append(own)
     return Mapping(next_table.columns, tuple(steps), primary_key=next_table.primary_key), step_files
 
 
-def _where(load: TableLoad) -> Where | None:
+def _in_one_form(next_table: NextTable, mapping: Mapping, rows: str) -> str:
+    """The rows with the values that are compared as DuckDB writes them: of a number, `01` and `1` are the same key."""
+    compared = {*next_table.primary_key, *(step.delete.column for step in mapping.steps if step.delete is not None)}
+    chosen = []
+    for number, name in enumerate(next_table.columns):
+        kind = next_table.schema.find_field(name).field_type
+        if name in compared and not isinstance(kind, StringType):
+            chosen.append(f"CAST({_value(f'c{number}', name, kind)} AS VARCHAR) AS c{number}")
+    return f"SELECT * REPLACE ({', '.join(chosen)}) FROM ({rows})" if chosen else rows  # noqa: S608 - made here
+
+
+def _where(next_table: NextTable, load: TableLoad, folder: str) -> Where | None:
+    """Which rows a load deletes, with values in the form in which they are compared."""
     where = load.delete_where
-    return None if where is None else Where(where.column, where.operator, where.values)
+    if where is None:
+        return None
+    kind = next_table.schema.find_field(where.column).field_type
+    values = where.values
+    if not isinstance(kind, StringType):
+        listed = ", ".join(f"({number}, {quoted(value)})" for number, value in enumerate(values))
+        form = f"coalesce(CAST({_cast('v', where.column, kind)} AS VARCHAR), v)"
+        query = f"SELECT {form} FROM (VALUES {listed}) t(n, v) ORDER BY n"  # noqa: S608 - made here
+        values = tuple(value for (value,) in run_statements([query], folder)[0])
+    return Where(where.column, where.operator, values)
 
 
 def _copy_data(next_table: NextTable, mapping: Mapping, rows: str, target: str) -> str:
@@ -152,7 +191,7 @@ def _copy_data(next_table: NextTable, mapping: Mapping, rows: str, target: str) 
 
 def _copy_deletes(
     next_table: NextTable,
-    loads: Sequence[TableLoad],
+    wheres: Sequence[Where | None],
     mapping: Mapping,
     rows: str,
     scan: TableScan,
@@ -161,8 +200,7 @@ def _copy_deletes(
 ) -> str:
     """Positions of the rows that are there and go: those that a load deletes, and those whose key comes again."""
     columns = next_table.columns
-    wheres = [where for load in loads if (where := _where(load)) is not None]
-    conditions = [condition_of(where, columns) for where in wheres]
+    conditions = [condition_of(where, columns) for where in wheres if where is not None]
     if next_table.primary_key and (coming := _coming_keys(next_table, mapping, rows)):
         key = ", ".join(f"coalesce(c{columns.index(name)}, '')" for name in next_table.primary_key)
         conditions.append(f"({key}) IN ({coming})")
@@ -200,7 +238,8 @@ def _existing(next_table: NextTable, scan: TableScan, urls: MappingType[str, str
     paths = ", ".join(f"({quoted(urls[file.path])}, {quoted(file.path)})" for file in scan.files)
     query = (
         f"SELECT p.path AS file_path, r.file_row_number AS pos, r.*{absent} "  # noqa: S608 - made here
-        f"FROM read_parquet([{listed}], schema = MAP {{{', '.join(fields)}}}, file_row_number = true, filename = true) r "
+        f"FROM read_parquet([{listed}], schema = MAP {{{', '.join(fields)}}}, file_row_number = true, "
+        "filename = true) r "
         f"JOIN (VALUES {paths}) p(url, path) ON r.filename = p.url"
     )
     if not scan.deletes:
@@ -216,18 +255,35 @@ def _value(source: str, name: str, kind: IcebergType) -> str:
     """A value of text as one of the column's type; an empty one is missing, but in a column of text."""
     if isinstance(kind, StringType):
         return f"coalesce({source}, '')"
-    if isinstance(kind, TimestampType):
-        cast = f"(TRY_CAST({source} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
-    else:
-        cast = f"TRY_CAST({source} AS {_sql_type(kind, name)})"
     refusal = quoted(f"{MISFIT}the column `{name}` is {kind}, and can't hold `")
+    cast = _cast(source, name, kind)
     return f"CASE WHEN {source} IS NOT NULL THEN coalesce({cast}, error({refusal} || {source}[1:80] || '`')) END"
+
+
+def _cast(source: str, name: str, kind: IcebergType) -> str:
+    """A text as a value, NULL where it is none: no stricter than the check of types in stage-out, and no laxer."""
+    if isinstance(kind, TimestampType | TimestamptzType):
+        moment = f"TRY_CAST({_time(source)} AS TIMESTAMPTZ)"
+        return moment if isinstance(kind, TimestamptzType) else f"({moment} AT TIME ZONE 'UTC')"
+    cast = f"TRY_CAST({source} AS {_sql_type(kind, name)})"
+    if isinstance(kind, LongType | IntegerType):
+        # DuckDB would round `1.5`.
+        return f"CASE WHEN regexp_full_match({source}, '[-+]?[0-9]+') THEN {cast} END"
+    if isinstance(kind, DoubleType | FloatType):
+        return f"CASE WHEN NOT isinf({cast}) OR contains(lower({source}), 'inf') THEN {cast} END"
+    return cast
+
+
+def _time(source: str) -> str:
+    """A time with seconds and without a space before its offset, as DuckDB wants it."""
+    with_seconds = f"regexp_replace({source}, '^(.{{16}}) ?([-+Z].*)$', '\\1:00\\2')"
+    return f"regexp_replace({with_seconds}, ' ([-+Z])', '\\1')"
 
 
 def _sql_type(kind: IcebergType, name: str) -> str:
     if isinstance(kind, DecimalType):
         return f"DECIMAL({kind.precision}, {kind.scale})"
-    for known, said in ((LongType, "BIGINT"), (DoubleType, "DOUBLE"), (BooleanType, "BOOLEAN"), (DateType, "DATE")):
+    for known, said in _SQL_TYPES.items():
         if isinstance(kind, known):
             return said
     raise PlatformError(
@@ -253,7 +309,21 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _explained(error: ComponentRunError, table: str) -> ComponentRunError:
-    if isinstance(error, UserError) and error.reason is Reason.INPUT_INVALID:
-        return UserError(f"`{table}`: {error.message}", Reason.OUTPUT_INVALID)
-    return PlatformError(f"`{table}` can't be loaded: {error.message}", Reason.PUBLISH_FAILED)
+def _explained(table: str, error: Exception) -> ComponentRunError:
+    if is_disk_full(error):
+        return scratch_is_full(table)
+    if refused := str(error).partition(MISFIT)[2]:
+        return UserError(f"`{table}`: {refused}", Reason.OUTPUT_INVALID)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return PlatformError(
+            f"`{table}` can't be loaded: the loader has too little memory for it. Give the loader more memory",
+            Reason.PUBLISH_FAILED,
+        )
+    # Without the message of DuckDB, which names signed URLs.
+    if isinstance(error, duckdb.IOException):
+        return TransientError(
+            f"`{table}` can't be loaded: its files could not be read ({type(error).__name__}). Check the object store",
+            Reason.STORAGE_UNAVAILABLE,
+        )
+    first = str(error).strip().partition("\n")[0][:300] or "no message"
+    return PlatformError(f"`{table}` can't be loaded: {type(error).__name__}: {first}", Reason.PUBLISH_FAILED)

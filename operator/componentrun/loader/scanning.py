@@ -102,7 +102,7 @@ def _look(catalog: Catalog, tables: Iterable[str]) -> dict[str, Table | None]:
     found: dict[str, Table | None] = {}
     for name in dict.fromkeys(tables):
         table = catalog.find(to_iceberg(catalog.prefix, TableId.parse(name)))
-        is_there = table is not None and table.properties.get(properties.STATE) != properties.NEW
+        is_there = table is not None and table.properties.get(properties.STATE) not in properties.ABSENT
         found[name] = table if is_there else None
     return found
 

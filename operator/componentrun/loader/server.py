@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import hdrs, web
 
 from componentrun.documents import to_json
-from componentrun.loader.carrying import FENCE, LOAD, PLAN, carry_out, outcome_of, read_request
-from componentrun.loader.slots import FullError, Slots, StoppedError
+from componentrun.loader.carrying import CHECK, FENCE, LOAD, PLAN, carry_out, outcome_of, read_request
+from componentrun.loader.slots import CHECKS, FullError, Slots, StoppedError
 from componentrun.process.fairqueue import Flow
 from componentrun.process.tlsserver import TlsServer, refusal, refuse_caller
 from componentrun.wire import loaderaccess
@@ -51,6 +51,7 @@ class LoaderServer:
         self._chosen, self._engine, self._guard, self._metrics = chosen, engine, guard, metrics
         self._loads = Slots(chosen.loads, chosen.places)
         self._others = Slots(chosen.plans, chosen.places)
+        self._checks = Slots(CHECKS, chosen.places)
         self._working: set[asyncio.Task[Any]] = set()
         self._stopping = False
         application = web.Application(client_max_size=loaderaccess.BODY_BYTES)
@@ -59,6 +60,7 @@ class LoaderServer:
                 self._route(LOAD, self._loads),
                 self._route(FENCE, self._others),
                 self._route(PLAN, self._others),
+                self._route(CHECK, self._checks),
             ]
         )
         self._server = TlsServer(
@@ -88,6 +90,7 @@ class LoaderServer:
         deadline = time.monotonic() + self._chosen.stop_seconds
         self._loads.stop()
         self._others.stop()
+        self._checks.stop()
         await self._server.stop()
         # Also those whose callers are gone.
         await self._wait(max(deadline - time.monotonic(), 0.0))

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "from_environment"]
 
-_MIB: Final = 2**20
 _MOST_SLOTS: Final = 256
 _MOST_PLACES: Final = 100_000
 _MOST_STOP_SECONDS: Final = 3600
@@ -50,8 +49,7 @@ class Settings:
     stop_seconds: float = 240
     """How long requests in progress have when the process is told to end."""
     scratch_folder: str = "/tmp"  # noqa: S108 - a volume of the pod
-    scratch_bytes: int = 8192 * _MIB
-    """Local disk that all loads together may use."""
+    """Where loads keep files while they are under way."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -71,7 +69,6 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         places=reader.read("LOADER_PLACES", whole(2, _MOST_PLACES), default.places),
         stop_seconds=reader.read("LOADER_STOP_SECONDS", seconds(1, _MOST_STOP_SECONDS), default.stop_seconds),
         scratch_folder=reader.read("LOADER_SCRATCH_FOLDER", absolute_path, default.scratch_folder),
-        scratch_bytes=reader.read("LOADER_SCRATCH_MIB", whole(1, 2**30), default.scratch_bytes // _MIB) * _MIB,
     )
     if settings.port == settings.process.port:
         reader.wrong("LOADER_PORT", str(settings.port), "another port than COMPONENTRUN_PORT")

@@ -7,7 +7,7 @@ queue as are free. So one gets at most half of either, and another one always fi
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from componentrun.errors import TransientError
 from componentrun.process.fairqueue import FairQueue
@@ -15,7 +15,11 @@ from componentrun.process.fairqueue import FairQueue
 if TYPE_CHECKING:
     from componentrun.process.fairqueue import Flow
 
-__all__ = ["FullError", "Slots", "StoppedError", "Turn"]
+__all__ = ["CHECKS", "FullError", "Slots", "StoppedError", "Turn"]
+
+
+CHECKS: Final = 16
+"""Checks of catalogs at a time. They have slots of their own: one of a catalog that hangs takes a minute."""
 
 
 class FullError(TransientError):

@@ -1,4 +1,6 @@
-"""A snapshot with new files, and the update of its table that makes it the current one. Writes manifests, commits nothing.
+"""A snapshot with new files, and the update of its table that makes it the current one.
+
+Writes manifests, commits nothing.
 
 PyIceberg's own producers write no position deletes and commit one table; what is in the files is theirs all the same.
 """
@@ -54,8 +56,8 @@ __all__ = [
     "DeletesWriter",
     "ManifestsWriter",
     "NewSnapshot",
-    "change_of",
     "become_current",
+    "change_of",
     "check_writable",
     "writer_of",
 ]
@@ -97,6 +99,7 @@ class DeletesWriter(ManifestWriterV2):
     """Writes a manifest of delete files."""
 
     def content(self) -> ManifestContent:
+        """What it lists."""
         return ManifestContent.DELETES
 
     @property
@@ -124,10 +127,10 @@ def change_of(table: Table, name: IcebergName, new: NewSnapshot) -> tuple[TableC
     snapshot = Snapshot(
         snapshot_id=writer.snapshot_id,
         parent_snapshot_id=parent.snapshot_id if parent is not None else None,
-        manifest_list=writer.write_list(manifests, parent.snapshot_id if parent is not None else None),
+        manifest_list=writer.manifest_list(manifests, parent.snapshot_id if parent is not None else None),
         sequence_number=base.next_sequence_number(),
         summary=_summary(base, new, writer.removed_files, parent),
-        schema_id=base.current_schema_id if new.schema is None else None,
+        schema_id=base.current_schema_id if new.schema is None else _schema_id(base, new.schema),
     )
     updates: list[TableUpdate] = []
     requirements: list[TableRequirement] = [
@@ -136,7 +139,8 @@ def change_of(table: Table, name: IcebergName, new: NewSnapshot) -> tuple[TableC
     ]
     if new.schema is not None:
         requirements.append(AssertCurrentSchemaId(current_schema_id=base.current_schema_id))
-        updates += [AddSchemaUpdate(schema=new.schema), SetCurrentSchemaUpdate(schema_id=_LAST_SCHEMA)]
+        updates.append(AddSchemaUpdate.model_validate({"schema": new.schema}))
+        updates.append(SetCurrentSchemaUpdate(schema_id=_LAST_SCHEMA))
     if new.properties:
         updates.append(SetPropertiesUpdate(updates=new.properties))
     updates += [
@@ -150,6 +154,7 @@ class ManifestsWriter:
     """Writes the manifests of one snapshot."""
 
     def __init__(self, table: Table, snapshot_id: int) -> None:
+        """Nothing is written yet."""
         self._table = table
         self._base = table.metadata
         self.snapshot_id = snapshot_id
@@ -165,7 +170,7 @@ class ManifestsWriter:
 
     def removed(self, manifests: Sequence[ManifestFile]) -> list[ManifestFile]:
         """Manifests that tell of all files that they are deleted: so whoever expires snapshots finds them."""
-        found = []
+        found: list[ManifestFile] = []
         for manifest in manifests:
             entries = [
                 self._entry_of(entry, ManifestEntryStatus.DELETED)
@@ -195,7 +200,7 @@ class ManifestsWriter:
                 found += self._write(writer_of(parts[0]), entries)
         return found
 
-    def write_list(self, manifests: Sequence[ManifestFile], parent: int | None) -> str:
+    def manifest_list(self, manifests: Sequence[ManifestFile], parent: int | None) -> str:
         """Write the manifest list; its location."""
         location = f"{self._metadata()}/snap-{self.snapshot_id}-0-{uuid.uuid4()}.avro"
         with write_manifest_list(
@@ -241,6 +246,12 @@ class ManifestsWriter:
 def writer_of(manifest: ManifestFile) -> type[ManifestWriterV2]:
     """What writes manifests of the same content."""
     return DeletesWriter if manifest.content == ManifestContent.DELETES else ManifestWriterV2
+
+
+def _schema_id(base: TableMetadata, schema: Schema) -> int:
+    """The id that a catalog gives a schema: that of the same one, or the next."""
+    same = (known.schema_id for known in base.schemas if known.fields == schema.fields)
+    return next(same, max(known.schema_id for known in base.schemas) + 1)
 
 
 def _entries(manifest: ManifestFile) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import obstore
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from componentrun.storage.pointer import Slice, TableLoad
     from componentrun.storage.settings import StoreSettings
 
-__all__ = ["bring"]
+__all__ = ["bring", "scratch_is_full"]
 
 _AT_A_TIME: Final = 4
 _CHUNK: Final = 4 * 2**20
@@ -41,7 +43,7 @@ def bring(settings: StoreSettings, loads: Sequence[TableLoad], folder: str) -> l
         For each load the paths of its files, in the order of the rows.
 
     Raises:
-        PlatformError: (PublishFailed) an object is not what stage-out uploaded.
+        PlatformError: (PublishFailed) an object is not what stage-out uploaded, or the folder is full.
         ComponentRunError: the store refused or is away.
     """
     backend = make_backend(settings, StoreTimeouts())
@@ -63,17 +65,27 @@ def _bring_one(backend: S3Store, settings: StoreSettings, part: Slice, path: str
         found = plain_etag(result.meta["e_tag"] or "")
         if found != plain_etag(part.etag) or result.meta["size"] != part.stored_size:
             raise _is_another(settings, part, f"{result.meta['size']} bytes, ETag {found}")
-        with open(path, "wb") as file:
+        with Path(path).open("wb") as file:
             file.writelines(_rows(part, result.stream(min_chunk_size=_CHUNK)))
+        make_ready(path)
     except STORE_EXCEPTIONS as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise scratch_is_full(settings.where(part.key)) from None
         told = translate(error, settings, "read", part.key)
         if isinstance(told, MissingError):
             raise _is_another(settings, part, "no object") from None
         if isinstance(told, StaleError):
             raise _is_another(settings, part, "an object with another ETag") from None
         raise told from error
-    make_ready(path)
     return path
+
+
+def scratch_is_full(what: str) -> PlatformError:
+    """There is no room for what a load needs on the loader's disk."""
+    return PlatformError(
+        f"{what} can't be loaded: the loader's disk is full. Give the loader more room for scratch files",
+        Reason.PUBLISH_FAILED,
+    )
 
 
 def _rows(part: Slice, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -20,6 +20,7 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
+from componentrun.columnnames import listed
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.loader import properties
 from componentrun.storage.columns import Column, merged_columns
@@ -54,7 +55,7 @@ class TableState:
     timestamp: int
     """The largest `_timestamp` of a load, in microseconds since 1970."""
     is_loaded: bool
-    """Whether it was ever loaded; else it is there for a load that is still to come."""
+    """Whether readers find it; else it is there for a load that is still to come, or was dropped."""
     created: str
     """ISO 8601."""
 
@@ -85,7 +86,7 @@ def read_state(table: TableMetadata, where: str) -> TableState:
         primary_key=tuple(name for name in _json(said, properties.PRIMARY_KEY, list, where) if name in names),
         metadata={str(key): str(value) for key, value in _json(said, properties.METADATA, dict, where).items()},
         timestamp=int(said.get(properties.TIMESTAMP) or 0),
-        is_loaded=said.get(properties.STATE) != properties.NEW,
+        is_loaded=said.get(properties.STATE) not in properties.ABSENT,
         created=said.get(properties.CREATED, ""),
     )
 
@@ -143,7 +144,7 @@ def next_table(state: TableState | None, loads: Sequence[TableLoad], *, typed: b
         now: microseconds since 1970.
 
     Raises:
-        UserError: (OutputInvalid) a column has a name that can't be.
+        UserError: (OutputInvalid) a column has a name that can't be, or loads say different primary keys.
     """
     first = loads[0]
     there = state if state is not None and state.is_loaded else None
@@ -156,10 +157,13 @@ def next_table(state: TableState | None, loads: Sequence[TableLoad], *, typed: b
         names = tuple(dict.fromkeys((*names, *load.columns)))
         columns = merged_columns(names, columns, load.described, full=not load.incremental)
         metadata |= load.metadata
-        if load.primary_key and (replaces or there is None):
-            key = tuple(dict.fromkeys(load.primary_key))
+    said_first = tuple(dict.fromkeys(first.primary_key))
+    key = said_first if replaces and said_first else key
+    _check_keys(loads, key, is_new=replaces)
     _check_names(first.table, names)
-    timestamp = max(now, there.timestamp + 1 if there is not None else 0)
+    _check_timestamp(first.table, state)
+    # Also that of a table that was dropped: who has read it asks for what came later.
+    timestamp = max(now, state.timestamp + 1 if state is not None else 0)
     said = {
         properties.PRIMARY_KEY: _text([name for name in key if name in names]),
         properties.COLUMNS: _text([_said(column) for column in columns if _said(column).keys() > {"name"}]),
@@ -220,17 +224,46 @@ def _schema(state: TableState | None, columns: Sequence[Column], *, typed: bool,
             number = field.field_id
         else:
             last = number = last + 1
-        fields.append(NestedField(number, column.name, kind, required=False, doc=column.description))
+        doc = column.description or (field.doc if field is not None else None)
+        fields.append(NestedField(number, column.name, kind, required=False, doc=doc))
     stamp = known.get(properties.TIMESTAMP_COLUMN)
     number = stamp.field_id if stamp is not None else last + 1
-    fields.append(NestedField(number, properties.TIMESTAMP_COLUMN, TimestamptzType(), required=False))
+    doc = stamp.doc if stamp is not None else None
+    fields.append(NestedField(number, properties.TIMESTAMP_COLUMN, TimestamptzType(), required=False, doc=doc))
     return Schema(*fields)
+
+
+def _check_keys(loads: Sequence[TableLoad], key: Sequence[str], *, is_new: bool) -> None:
+    """Several loads that are one table must agree; against a table that stays they were checked before."""
+    for load in loads[1:] if is_new else ():
+        if load.primary_key and set(load.primary_key) != set(key):
+            before = f"makes it {listed(key)}" if key else "says none"
+            raise UserError(
+                f"`{load.table}`: `{load.source}` has the primary key {listed(load.primary_key)}, and "
+                f"`{loads[0].source}`, which comes before it, {before}; give both the same",
+                Reason.OUTPUT_INVALID,
+            )
+
+
+def _check_timestamp(table: str, state: TableState | None) -> None:
+    """A table of somebody else may have such a column for something else."""
+    for field in state.schema.fields if state is not None else ():
+        if field.name.lower() == properties.TIMESTAMP_COLUMN and not _is_stamp(field):
+            raise UserError(
+                f"`{table}` has a column `{field.name}` of the type {field.field_type}. That name is Storage's own, "
+                "for when a row was loaded. Rename the column, or load into another table",
+                Reason.OUTPUT_INVALID,
+            )
+
+
+def _is_stamp(field: NestedField) -> bool:
+    return field.name == properties.TIMESTAMP_COLUMN and isinstance(field.field_type, TimestamptzType)
 
 
 def _check_names(table: str, names: Sequence[str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
-        if name == properties.TIMESTAMP_COLUMN:
+        if name.lower() == properties.TIMESTAMP_COLUMN:
             raise UserError(
                 f"`{table}` gets a column `{name}`, which is Storage's own: every table has it, and it says when a row "
                 "was loaded. Give the column another name",

@@ -6,32 +6,44 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from componentrun.errors import UnknownOutcomeError
 from componentrun.loader.catalog import Catalog, CommitUnknownError
+from componentrun.loader.checking import check_catalog
 from componentrun.loader.load import fence, load
 from componentrun.loader.maintenance.changes import ChangeNotes
 from componentrun.loader.scanning import consistent_cut
+from componentrun.loader.slots import CHECKS
 from componentrun.storage.places import decode
-from componentrun.wire.loader import FenceAnswer, LoadAnswer, PlanAnswer
+from componentrun.wire.loader import (
+    CatalogCheck,
+    CatalogReason,
+    CheckAnswer,
+    FenceAnswer,
+    LoadAnswer,
+    PlanAnswer,
+)
 
 if TYPE_CHECKING:
     from typing import Any
 
     from componentrun.loader.engine import LoadObserver
     from componentrun.storage.settings import StoreSettings
-    from componentrun.wire.loader import FenceRequest, LoadRequest, PlanRequest
+    from componentrun.wire.loader import CheckRequest, FenceRequest, LoadRequest, PlanRequest
 
 __all__ = ["TableEngine"]
 
 _KEPT_SECONDS: Final = 600.0
 """How long a connection to a catalog is used: its token is good for longer."""
 _MOST_KEPT: Final = 64
+_CHECK_SECONDS: Final = 60.0
+"""For all tries of a check together; they take a quarter of a second."""
 
 
 class TableEngine:
-    """Loads, fences and plans."""
+    """Loads, fences, plans and checks."""
 
     def __init__(self, scratch: str, observer: LoadObserver) -> None:
         """`scratch`: a folder for files of loads that are under way."""
@@ -39,6 +51,8 @@ class TableEngine:
         self._observer = observer
         self._catalogs = _Catalogs()
         self._notes = ChangeNotes()
+        # Threads of their own: catalogs that hang, which are found out about by checks, hold no run up.
+        self._checkers = ThreadPoolExecutor(CHECKS, thread_name_prefix="check")
 
     async def load(self, request: LoadRequest) -> LoadAnswer:
         """Publish an attempt's tables, see `loader.load`."""
@@ -65,6 +79,26 @@ class TableEngine:
             lambda: consistent_cut(self._catalogs.open(request.storage), request.tables)
         )
         return PlanAnswer(tuple(scans), tuple(missing))
+
+    async def check(self, request: CheckRequest) -> CheckAnswer:
+        """Whether a catalog is fit for runs, see `loader.checking`."""
+        settings = decode(request.storage)
+        checking = asyncio.get_running_loop().run_in_executor(self._checkers, check_catalog, settings)
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                return CheckAnswer(await asyncio.shield(checking))
+        except TimeoutError:
+            # It ends by itself, and cleans up: each of its requests has a timeout.
+            return CheckAnswer((_TOO_SLOW,))
+
+
+_TOO_SLOW: Final = CatalogCheck(
+    "answer in time",
+    ok=False,
+    detail=f"it answers too slowly: changing two empty tables took more than {_CHECK_SECONDS:.0f} s",
+    hint="look at the catalog's load and its database",
+    reason=CatalogReason.UNAVAILABLE,
+)
 
 
 class _Catalogs:

@@ -21,7 +21,7 @@ Modules, lowest first:
     pointer       what a table is, and the pure rules of a load; loads: loads from what stage-out wrote
     tables        reading, listing and deleting tables
     history       versions of tables; restore: an earlier one becomes the newest
-    reading       how a table is read; pure
+    reading       how a table is read; pure. scans: how a table of a catalog is read
     files         records of files: making, reading, changing, deleting them; filegroups: keys that many share;
                   fileexpiry: deleting those that have expired
     filelookup    finding files by id, name, pattern, tags

@@ -7,7 +7,8 @@
 
 So nothing is ever lost; rows that came between 1 and 2 in an attempt that was started twice are delivered twice.
 A version is a place in the order of all changes of a table, which compare-and-swap makes one after the other: two
-commits of the same instant have two of them, and a clock could not tell them apart.
+commits of the same instant have two of them, and a clock could not tell them apart. Of a table in a catalog, the
+`_timestamp` of its rows is such a place: the loader gives each load a later one than the load before.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pydantic import Field
 
 from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError
+from componentrun.wire.loader import TableScan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from componentrun.storage.connection import Store
     from componentrun.storage.pointer import Pointer
 
-__all__ = ["Seen", "is_new", "read_seen", "seen_of", "write_down"]
+__all__ = ["Seen", "is_new", "read_seen", "seen_of", "timestamp_seen", "write_down"]
 
 _FORMAT: Final = 1
 
@@ -36,7 +38,18 @@ class Seen(StorageModel):
 
     created: datetime
     """When it was made: a table that was deleted and made again is another one."""
-    version: int
+    version: int = 0
+    """0 in a catalog."""
+    uuid: str | None = None
+    """Of a table in a catalog."""
+    timestamp: int | None = None
+    """Of a table in a catalog: the largest `_timestamp` of its loads, in microseconds."""
+
+    def is_later(self, other: Seen) -> bool:
+        """Whether the same table had changed since it was seen like the other."""
+        if (self.created, self.uuid) != (other.created, other.uuid):
+            return False
+        return (self.version, self.timestamp or 0) > (other.version, other.timestamp or 0)
 
 
 class _Snapshot(StorageModel):
@@ -46,9 +59,19 @@ class _Snapshot(StorageModel):
     tables: dict[str, Seen] = Field(default_factory=dict)
 
 
-def seen_of(pointer: Pointer) -> Seen:
+def seen_of(table: Pointer | TableScan) -> Seen:
     """What somebody who reads the table now has seen of it."""
-    return Seen(created=pointer.created, version=pointer.version)
+    if isinstance(table, TableScan):
+        created = datetime.fromisoformat(table.created)
+        return Seen(created=created, uuid=table.uuid, timestamp=table.timestamp)
+    return Seen(created=table.created, version=table.version)
+
+
+def timestamp_seen(scan: TableScan, seen: Seen) -> int | None:
+    """The `_timestamp` of the last load that was seen; None: nothing was, as of `is_new`."""
+    if seen.uuid != scan.uuid or seen.timestamp is None or seen.timestamp > scan.timestamp:
+        return None
+    return seen.timestamp
 
 
 def is_new(pointer: Pointer, seen: Seen, version: int | None) -> bool:
@@ -64,13 +87,13 @@ def is_new(pointer: Pointer, seen: Seen, version: int | None) -> bool:
     return version is None or version > seen.version
 
 
-async def write_down(store: Store, run: str, attempt: int, tables: Mapping[str, Pointer]) -> bool:
+async def write_down(store: Store, run: str, attempt: int, tables: Mapping[str, Pointer | TableScan]) -> bool:
     """Say what an attempt is about to see.
 
     Returns:
         Whether this call said it; else another one did before: then look the tables up again before they are read.
     """
-    snapshot = _Snapshot(tables={table: seen_of(pointer) for table, pointer in tables.items()})
+    snapshot = _Snapshot(tables={name: seen_of(table) for name, table in tables.items()})
     try:
         await store.create(store.layout.seen(run, attempt), snapshot.to_bytes())
     except ExistsError:

@@ -116,6 +116,14 @@ class FileIndex:
         # Three bytes are four characters; the characters of what is left depend on what follows.
         return self.names() + _word(data[: len(data) // 3 * 3])
 
+    def before(self, names: str) -> str | None:
+        """Where a listing starts to get all keys that begin with `names` (see `names_from`); None: at the first name.
+
+        Not at `names` itself: that may be the folder of a shorter name, and SeaweedFS leaves out all that is in a
+        folder that a listing starts after. Keys of other names may come first.
+        """
+        return f"{names[:-1]}{chr(ord(names[-1]) - 1)}~" if names != self.names() else None
+
     def name_of(self, key: str) -> str | None:
         """The name in a key below `names`; None where the key has another form."""
         word = key.removeprefix(self.names()).partition("/")[0]

@@ -140,7 +140,9 @@ async def _matching(store: Store, glob: str) -> AsyncIterator[str]:
     start = index.names_from(literal[0] if literal else "")
     matches = re.compile(fnmatch.translate(glob)).match
     ids = []
-    async for info in store.objects(index.names(), after=start if start != index.names() else None):
+    async for info in store.objects(index.names(), after=index.before(start)):
+        if info.key < start:
+            continue
         if not info.key.startswith(start):
             break
         name, file = index.name_of(info.key), file_of_key(info.key)

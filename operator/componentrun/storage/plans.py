@@ -33,7 +33,9 @@ from componentrun.storage.inputmanifest import AUTHORITATIVE, input_manifest
 from componentrun.storage.layout import TableId
 from componentrun.storage.pointer import Pointer
 from componentrun.storage.reading import EVERYTHING, Wish, plan_read
+from componentrun.storage.scans import plan_scan, scan_read, scan_tables
 from componentrun.storage.tables import gather_bounded, need_table
+from componentrun.wire.loader import TableScan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from componentrun.storage.files import FileRecord
     from componentrun.storage.grants import Signer
     from componentrun.storage.pointer import Slice
+    from componentrun.storage.scans import Scan
 
 Result = TypeVar("Result")
 
@@ -163,33 +166,49 @@ class AttemptPlan:
 class _Found:
     source: InputSource
     path: str
-    what: Pointer | ObjectInfo
+    what: Pointer | TableScan | ObjectInfo
+
+    @property
+    def files(self) -> int:
+        """How many have to be signed for."""
+        if isinstance(self.what, TableScan):
+            return len(self.what.files) + len(self.what.deletes)
+        return len(self.what.slices) if isinstance(self.what, Pointer) else 1
 
 
-async def prepare_attempt(store: Store, signer: Signer, request: AttemptRequest) -> AttemptPlan:
+async def prepare_attempt(
+    store: Store, signer: Signer, request: AttemptRequest, scan: Scan | None = None
+) -> AttemptPlan:
     """Look the inputs up, write both plans and sign the grants. May be repeated: the plans are written anew.
+
+    Args:
+        store: the Storage.
+        signer: signs for it.
+        request: what the attempt needs.
+        scan: tells of tables in the Storage's catalog; None: its tables are in the bucket.
 
     Raises:
         UserError: (InputNotFound) an input is not there; (InvalidSpec, InputInvalid) it can't be asked for like this.
         PlatformError: the store refused, see `failures`.
+        ComponentRunError: what `scan` raises.
     """
     _check_destinations(request.inputs)
     _check_tables(request.outputs)
     await signer.refresh()
     _check_keys_last(signer, request)
 
-    found = await _look_all_up(store, request.inputs)
+    found = await _look_all_up(store, request.inputs, scan)
     remembered = {str(item.source.table): item.what for item in found if item.source.remember}
-    tables = {table: what for table, what in remembered.items() if isinstance(what, Pointer)}
+    tables = {table: what for table, what in remembered.items() if not isinstance(what, ObjectInfo)}
     if tables and not await write_down(store, request.run, request.attempt, tables):
-        found = await _look_all_up(store, request.inputs)
+        found = await _look_all_up(store, request.inputs, scan)
     files = await choose_files(store, request.files)
     reads, file_reads = await _signed(
         lambda: (
             tuple(_table_read(item, store, signer, request) for item in found),
             tuple(file_read(item, signer, request.expires_in) for item in files),
         ),
-        sum(len(item.what.slices) if isinstance(item.what, Pointer) else 1 for item in found) + len(files),
+        sum(item.files for item in found) + len(files),
     )
     plan_in = StageInPlan(request.title, reads, request.config, request.state, file_reads, request.parameters_text)
     plan_out = _stage_out_plan(request, store.settings.compression)
@@ -298,12 +317,16 @@ def _check_keys_last(signer: Signer, request: AttemptRequest) -> None:
         )
 
 
-async def _look_all_up(store: Store, sources: Sequence[InputSource]) -> list[_Found]:
+async def _look_all_up(store: Store, sources: Sequence[InputSource], scan: Scan | None) -> list[_Found]:
     """Every table and object once, so that inputs of the same table are of the same version."""
     distinct = {(source.table, source.object): source for source in sources}
+    names = [table for table, _ in distinct if table is not None]
+    for name in names:
+        TableId.parse(name)
+    scans = {} if scan is None else await scan_tables(scan, names, store.settings.title)
 
-    async def look_up(source: InputSource) -> Pointer | ObjectInfo:
-        return await _look_up(store, source)
+    async def look_up(source: InputSource) -> Pointer | TableScan | ObjectInfo:
+        return scans.get(source.table or "") or await _look_up(store, source)
 
     found = dict(zip(distinct, await gather_bounded(look_up, distinct.values()), strict=True))
     return [_Found(source, f"{IN_TABLES}/{source.file_name}", found[source.table, source.object]) for source in sources]
@@ -328,6 +351,8 @@ def _table_read(found: _Found, store: Store, signer: Signer, request: AttemptReq
     what = found.what
     if isinstance(what, ObjectInfo):
         return _object_read(found, what, signer, request)
+    if isinstance(what, TableScan):
+        return scan_read(what, found.source, found.path, signer, request)
     reading = plan_read(what, found.source.wish)
     return TableRead(
         source=found.source.label,
@@ -358,5 +383,6 @@ def _status(found: _Found) -> InputStatus:
     what = found.what
     if isinstance(what, ObjectInfo):
         return InputStatus(found.source.label, None, what.size)
-    reading = plan_read(what, found.source.wish)
+    wish = found.source.wish
+    reading = plan_scan(what, wish) if isinstance(what, TableScan) else plan_read(what, wish)
     return InputStatus(found.source.label, reading.rows, reading.size)

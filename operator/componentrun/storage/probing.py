@@ -9,7 +9,7 @@ import asyncio
 import ssl
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from componentrun.storage.connection import Store
     from componentrun.storage.grants import Signer
 
-__all__ = ["EXPIRES", "OK", "FormProbe", "Place", "SessionProbe", "send"]
+__all__ = ["EXPIRES", "OK", "FormProbe", "Place", "SessionProbe", "fetch", "send"]
 
 EXPIRES: Final = timedelta(minutes=5)
 OK: Final = range(200, 300)
@@ -148,21 +148,31 @@ async def send(
     Raises:
         TransientError: (StorageUnavailable) the store is away.
     """
+    status, _ = await asyncio.to_thread(_ask, store, method, url, headers=headers, fields=fields, body=body)
+    return status
 
-    def request() -> int:
-        with _pool(store) as pool:
-            response = pool.request(method, url, headers=headers, fields=fields, body=body, retries=False)
-            return int(response.status)
 
+def fetch(store: Store, url: str, headers: dict[str, str]) -> tuple[int, bytes]:
+    """HTTP status and body of a signed GET. Blocks.
+
+    Raises:
+        TransientError: (StorageUnavailable) the store is away.
+    """
+    return _ask(store, "GET", url, headers=headers)
+
+
+def _ask(store: Store, method: str, url: str, **request: Any) -> tuple[int, bytes]:
     host = store.settings.bucket_url
     try:
-        status = await asyncio.to_thread(request)
+        with _pool(store) as pool:
+            response = pool.request(method, url, retries=False, **request)
+            status, content = int(response.status), response.data
     except urllib3.exceptions.HTTPError as error:
         kind = type(error).__name__
         raise NoAnswerError(f"a {method} to {host} got no answer ({kind})", kind) from None
     if status in AWAY_STATUSES:
         raise TransientError(f"a {method} to {host} was answered with HTTP {status}", Reason.STORAGE_UNAVAILABLE)
-    return status
+    return status, content
 
 
 def _pool(store: Store) -> urllib3.PoolManager:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from componentrun.storage.adaptive import Seen
     from componentrun.storage.pointer import Origin, Pointer, Segment, Slice
 
-__all__ = ["EVERYTHING", "Reading", "Wish", "plan_read"]
+__all__ = ["EVERYTHING", "Reading", "Wish", "checked", "plan_read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ def plan_read(pointer: Pointer, wish: Wish) -> Reading:
     Raises:
         UserError: (InputInvalid) the wish names a column that the table does not have.
     """
-    wish = _checked(pointer, wish)
     names = pointer.column_names
+    wish = checked(wish, pointer.id, names)
     segments, skip = _wanted(pointer, wish)
     # What is deleted before the first rows is not there.
     while segments and not segments[0].slices:
@@ -97,15 +97,23 @@ def plan_read(pointer: Pointer, wish: Wish) -> Reading:
     return Reading(wish.columns or names, slices, wish.mapping(names, steps, key))
 
 
-def _checked(pointer: Pointer, wish: Wish) -> Wish:
-    """The wish with its columns by their names."""
-    there = pointer.column_names
+def checked(wish: Wish, table: str, there: Sequence[str]) -> Wish:
+    """The wish with its columns by their names.
+
+    Args:
+        wish: what a reader asks for.
+        table: its id, for the message.
+        there: its columns.
+
+    Raises:
+        UserError: (InputInvalid) the wish names a column that the table does not have.
+    """
     columns, unknown = (None, None) if wish.columns is None else chosen(wish.columns, there)
     if unknown is None and wish.where is not None and wish.where.column not in there:
         unknown = wish.where.column
     if unknown is not None:
         raise UserError(
-            f"`{pointer.id}` has no column `{unknown}`, which the input mapping names; {missing(unknown, there)}",
+            f"`{table}` has no column `{unknown}`, which the input mapping names; {missing(unknown, there)}",
             Reason.INPUT_INVALID,
         )
     return replace(wish, columns=columns)

@@ -163,8 +163,7 @@ def _with_inputs(known: dict[str, Seen], inputs: Mapping[str, Seen]) -> dict[str
     for table, seen in inputs.items():
         before = known.get(table)
         # A run that began before another one may be published after it.
-        later = before is not None and before.created == seen.created and before.version > seen.version
-        found[table] = before if before is not None and later else seen
+        found[table] = before if before is not None and before.is_later(seen) else seen
     return dict(list(found.items())[-_MOST_INPUTS:])
 
 

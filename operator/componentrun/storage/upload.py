@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from componentrun.storage.layout import TableId
     from componentrun.storage.pointer import Pointer
 
-__all__ = ["SLICE_BYTES", "Loaded", "is_by_hand", "new_run_uid", "store_rows", "upload_table", "whole"]
+__all__ = ["SLICE_BYTES", "Loaded", "is_by_hand", "new_run_uid", "store_rows", "store_table", "upload_table", "whole"]
 
 SLICE_BYTES: Final = 16 * 1024 * 1024
 """Small enough for a slow line: see the stall timeout in `connection`."""
@@ -87,7 +87,7 @@ async def upload_table(
     published = await resume(store, uid)
     # Once it is decided, its objects must not be written again: they are in the table, or will be in a moment.
     if published is None:
-        load = await _store_table(store, path, table, uid, primary_key=primary_key, incremental=incremental)
+        load = await store_table(store, path, table, uid, primary_key=primary_key, incremental=incremental)
         published = await publish(store, uid, 1, StageOutResult(ok=True, tables=(load,)))
     found = await read_table(store, table)
     if found is None:
@@ -96,10 +96,15 @@ async def upload_table(
     return Loaded(uid, rows, sum(item.bytes for item in published.tables), found.pointer)
 
 
-async def _store_table(
+async def store_table(
     store: Store, path: Path, table: TableId, run: str, *, primary_key: tuple[str, ...], incremental: bool
 ) -> TableWritten:
-    """Check and store a file's rows; nothing is published yet."""
+    """Check and store the rows of a CSV file; nothing is published yet.
+
+    Raises:
+        UserError: (OutputInvalid) the file is no well-formed CSV; the message names file and line.
+        ComponentRunError: the store refused or is away.
+    """
     # The name may be no UTF-8, and it is told with the table.
     name = os.fsencode(path.name).decode("utf-8", "backslashreplace")
     descriptor = _open(path)

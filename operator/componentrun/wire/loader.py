@@ -3,6 +3,7 @@
     POST /v1/load     LoadRequest  -> LoadAnswer    publish what an attempt uploaded: all of its tables or none
     POST /v1/fence    FenceRequest -> FenceAnswer   have it that an attempt is never published any more
     POST /v1/plan     PlanRequest  -> PlanAnswer    one consistent cut over tables: which files hold their rows
+    POST /v1/check    CheckRequest -> CheckAnswer   try whether the catalog can do what publishing needs
 
 Every request can be repeated, also at another replica. An answer says what is certain: `unknown` means that a commit
 was sent and nobody knows whether it landed; asking again finds out.
@@ -11,15 +12,21 @@ was sent and nobody knows whether it landed; asking again finds out.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
 from componentrun.columnfacts import ColumnFacts  # noqa: TC001 - from_json looks the types of fields up
 from componentrun.exchange import TableWritten  # noqa: TC001 - likewise
 
 __all__ = [
+    "CHECK_PATH",
     "FENCE_PATH",
     "LOAD_PATH",
     "PLAN_PATH",
+    "CatalogCheck",
+    "CatalogReason",
+    "CheckAnswer",
+    "CheckRequest",
     "DeleteFile",
     "Failure",
     "FenceAnswer",
@@ -37,6 +44,7 @@ __all__ = [
 LOAD_PATH: Final = "/v1/load"
 FENCE_PATH: Final = "/v1/fence"
 PLAN_PATH: Final = "/v1/plan"
+CHECK_PATH: Final = "/v1/check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,4 +212,60 @@ class PlanAnswer:
     tables: tuple[TableScan, ...] = ()
     missing: tuple[str, ...] = ()
     """Ids of tables that are not there."""
+    failure: Failure | None = None
+
+
+class CatalogReason(StrEnum):
+    """Reasons of the condition `Catalog` of a Storage. Do not rename: alerts and scripts match these words."""
+
+    READY = "CatalogReady"
+    """The catalog can do all that publishing needs."""
+    NON_ATOMIC = "NonAtomic"
+    """It can't commit several tables at once."""
+    UNAVAILABLE = "CatalogUnavailable"
+    """It does not answer, or answers with errors of its own, or it is no Iceberg REST catalog."""
+    ACCESS_DENIED = "CatalogAccessDenied"
+    """It refused the credentials, or they lack a right."""
+    FILES_UNREACHABLE = "FilesUnreachable"
+    """Files of its tables can't be written with the Storage's keys, or can't be read by signed URLs."""
+    STALE_COMMITS = "StaleCommitsAccepted"
+    """It does not refuse a commit that rests on an old state of a table."""
+    UNFIT = "CatalogUnfit"
+    """It does something else than the specification says."""
+    NO_LOADER = "NoLoader"
+    """No loader is installed: nobody can ask the catalog."""
+    LOADER_UNAVAILABLE = "LoaderUnavailable"
+    """The loader did not answer: what the catalog can do is not known."""
+    NOT_CHECKED = "NotChecked"
+    """The catalog was not asked, because the bucket can't be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """A Storage whose catalog is to be tried."""
+
+    storage: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogCheck:
+    """One thing that was tried on a catalog."""
+
+    name: str
+    ok: bool
+    detail: str
+    """What was found: a sentence without a full stop."""
+    hint: str = ""
+    """What to do about it; empty if it is ok."""
+    reason: str = ""
+    """A `CatalogReason`; empty if it is ok."""
+    serious: bool = True
+    """Whether runs can't do without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAnswer:
+    """What was found: in the order of the tries, those after a serious failure left out."""
+
+    checks: tuple[CatalogCheck, ...] = ()
     failure: Failure | None = None

@@ -1,4 +1,4 @@
-"""The agents as the processes that they are, against two real stores: MinIO, and versitygw behind TLS.
+"""The agents as the processes that they are, against three real stores: MinIO, SeaweedFS, and versitygw behind TLS.
 
 Nothing is mocked. The operator's part (objects, plans, grants) is played by `Place`, which signs as the operator does.
 """
@@ -36,6 +36,7 @@ from componentrun.exchange import (
 from componentrun.storage.connection import Store, open_store, quoted_etag
 from componentrun.storage.grants import Signer
 from componentrun.storage.settings import StoreSettings
+from e2e.cluster import lake as local_lake
 from e2e.cluster import store as local_store
 from tests.integration.storage.second_store import second_store
 
@@ -46,17 +47,17 @@ ROOT = Path(__file__).parents[3]
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture(scope="session", params=["minio", "versitygw"])
+@pytest.fixture(scope="session", params=["minio", "seaweedfs", "versitygw"])
 def reached(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSettings]:
     """How to reach a store that runs."""
-    if request.param == "minio":
-        minio = local_store.up()
+    if request.param != "versitygw":
+        found = local_store.up() if request.param == "minio" else local_lake.up()
         yield StoreSettings(
-            bucket=minio.bucket,
-            endpoint=minio.endpoint,
-            region=minio.region,
-            access_key=minio.access_key,
-            secret_key=minio.secret_key,
+            bucket=found.bucket,
+            endpoint=found.endpoint,
+            region=found.region,
+            access_key=found.access_key,
+            secret_key=found.secret_key,
         )
     else:
         with second_store(tmp_path_factory.mktemp("versitygw")) as settings:

@@ -7,18 +7,21 @@ import csv
 import io
 import uuid
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from tests.integration.lake_space import LakeSpace
 
 from componentrun.exchange import SliceWritten, TableWritten, Where
 from componentrun.loader.catalog import Catalog
 from componentrun.loader.load import load
-from componentrun.storage.places import encode
+from componentrun.loader.rows import load_httpfs
 from componentrun.loader.scanning import consistent_cut
 from componentrun.storage.catalogsettings import CatalogSettings
 from componentrun.storage.connection import open_store
+from componentrun.storage.grants import Signer
+from componentrun.storage.places import encode
+from componentrun.tablesql import quoted
 from componentrun.wire.loader import FenceRequest, LoadRequest
 
 if TYPE_CHECKING:
@@ -27,8 +30,9 @@ if TYPE_CHECKING:
 
     from componentrun.storage.settings import StoreSettings
     from componentrun.wire.loader import LoadedTable, TableScan
+    from tests.integration.lake_space import LakeSpace
 
-__all__ = ["Bench"]
+__all__ = ["Bench", "read_plainly"]
 
 Rows = "Sequence[Sequence[str]]"
 
@@ -39,14 +43,19 @@ class Bench:
 
     space: LakeSpace
     scratch: Path
+    catalog_uri: str | None = None
+    """Where something stands in front of the catalog."""
+    endpoint: str | None = None
+    """Where something stands in front of the store."""
     settings: StoreSettings = field(init=False)
 
     def __post_init__(self) -> None:
         access = self.space.catalog
         self.settings = replace(
             self.space.settings,
+            endpoint=self.endpoint or self.space.settings.endpoint,
             catalog=CatalogSettings(
-                uri=access.uri,
+                uri=self.catalog_uri or access.uri,
                 warehouse=access.warehouse,
                 namespace_prefix=self.space.namespace_prefix,
                 client_id=access.client_id,
@@ -71,7 +80,9 @@ class Bench:
         **more: Any,
     ) -> TableWritten:
         """Upload rows as stage-out does."""
-        return asyncio.run(self._table(run, destination, columns, rows, key, incremental, delete, attempt, slices, more))
+        return asyncio.run(
+            self._table(run, destination, columns, rows, key, incremental, delete, attempt, slices, more)
+        )
 
     async def _table(
         self, run: str, destination: str, columns: Sequence[str], rows: Any, key: Sequence[str], incremental: bool,
@@ -121,48 +132,43 @@ class Bench:
         return scans[0] if scans else None
 
     def rows(self, table: str) -> list[tuple[Any, ...]] | None:
-        """What DuckDB reads with its own Iceberg reader; None: there is no such table."""
+        """What a reader of the plan gets, in the order of the loads; None: there is no such table."""
         scan = self.scan(table)
         if scan is None:
             return None
-        return read_with_pyiceberg(self, table)
+        return read_plainly(self, scan)
 
     def new_run(self) -> str:
         """A uid."""
         return str(uuid.uuid4())
 
 
-def read_with_pyiceberg(bench: Bench, table: str) -> list[tuple[Any, ...]]:
-    """The rows as a stranger sees them who knows no more than the specification."""
-    from componentrun.loader.rows import load_httpfs
-    from componentrun.storage.grants import Signer
-    from datetime import timedelta
-
-    scan = bench.scan(table)
-    assert scan is not None
+def read_plainly(bench: Bench, scan: TableScan) -> list[tuple[Any, ...]]:
+    """The rows of a plan, by its files and their positions that are deleted."""
     signer = Signer(bench.settings)
-    sign = lambda path: signer.sign_location(path, timedelta(minutes=5))  # noqa: E731
+
+    def sign(path: str) -> str:
+        return quoted(signer.sign_location(path, timedelta(minutes=5)))
+
     connection = duckdb.connect()
     connection.execute(load_httpfs())
     found: list[tuple[Any, ...]] = []
-    columns = [column.name for column in scan.columns]
+    fields = ", ".join(
+        f"{column.id}: {{name: 'c{place}', type: 'VARCHAR', default_value: NULL}}"
+        for place, column in enumerate(scan.columns)
+    )
+    chosen = ", ".join(f"c{place}" for place in range(len(scan.columns)))
     for file in scan.files:
+        deletes = (sign(scan.deletes[number].path) for number in file.deletes)
         gone = {
             position
-            for number in file.deletes
-            for path, position in connection.execute(
-                f"SELECT file_path, pos FROM read_parquet('{sign(scan.deletes[number].path)}')"
-            ).fetchall()
+            for url in deletes
+            for path, position in connection.execute(f"FROM read_parquet({url})").fetchall()
             if path == file.path
         }
-        fields = ", ".join(
-            f"{column.id}: {{name: 'c{place}', type: 'VARCHAR', default_value: NULL}}"
-            for place, column in enumerate(scan.columns)
-        )
-        chosen = ", ".join(f"c{place}" for place in range(len(columns)))
         rows = connection.execute(
-            f"SELECT file_row_number, {chosen} FROM read_parquet('{sign(file.path)}', "
-            f"schema = MAP {{{fields}}}, file_row_number = true) ORDER BY 1"
+            f"SELECT file_row_number, {chosen} FROM read_parquet({sign(file.path)}, schema = MAP {{{fields}}}, "  # noqa: S608
+            "file_row_number = true) ORDER BY 1"
         ).fetchall()
         found += [row[1:] for row in rows if row[0] not in gone]
     return found

@@ -121,7 +121,8 @@ async def test_the_round_of_the_process_maintains_a_catalog_and_says_what_it_did
     settings = CatalogPlace("team/main", place.settings, timedelta(days=7), is_maintained=True)
     assert await maintain_catalog(settings, Settings()) == 0
     assert "Storage team/main: 1 tables looked at, 1 rewritten: 8 files" in caplog.text
-    away = replace(place.settings, catalog=replace(place.settings.catalog, uri="http://127.0.0.1:9"))  # type: ignore[arg-type]
+    assert place.settings.catalog is not None
+    away = replace(place.settings, catalog=replace(place.settings.catalog, uri="http://127.0.0.1:9"))
     assert await maintain_catalog(replace(settings, settings=away), Settings()) == 1
     assert "does not answer" in caplog.text
 

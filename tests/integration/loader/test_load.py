@@ -5,25 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.loader.staging import Bench
 
 from componentrun.errors import UserError
 from componentrun.exchange import Where
 from componentrun.loader.load import GivenUpError, fence
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.integration.lake_space import LakeSpace
+    from tests.integration.loader.staging import Bench
 
 pytestmark = pytest.mark.store
 
 A, B = "out.c-main.a", "out.c-main.b"
-
-
-@pytest.fixture
-def bench(lake_space: LakeSpace, tmp_path: Path) -> Bench:
-    return Bench(lake_space, tmp_path)
 
 
 def test_a_run_publishes_two_tables_and_only_once(bench: Bench) -> None:

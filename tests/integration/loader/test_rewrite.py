@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
+from componentrun.cli.catalogtables import CatalogTables
 from componentrun.exchange import Where
 from componentrun.loader.load import load
 from componentrun.loader.maintenance import replacing, rewriting
 from componentrun.loader.maintenance.choosing import RewriteLimits
 from componentrun.loader.maintenance.objects import TableObjects
 from componentrun.loader.maintenance.rewriting import Rewritten, rewrite
+from componentrun.loader.versions import versions_of
+from componentrun.storage.layout import TableId
 from tests.integration.loader import maintained
 from tests.integration.loader.maintained import A
 
@@ -45,6 +48,11 @@ class Place(maintained.Place):
         assert found is not None
         return [str(item.summary.operation.value) for item in found.metadata.snapshots if item.summary is not None]
 
+    def versions(self) -> list[Any]:
+        found = self.catalog.find(self.name)
+        assert found is not None
+        return list(versions_of(found.metadata))
+
     def as_planned_by_pyiceberg(self) -> list[tuple[Any, ...]]:
         """All columns, `_timestamp` as well, of the files that PyIceberg's own scan names, sorted."""
         table = self.catalog.find(self.name)
@@ -66,6 +74,7 @@ def place(lake_space: LakeSpace, tmp_path: Path) -> Place:
 def test_many_small_files_become_one_and_rows_keep_their_order_and_time(place: Place) -> None:
     place.increments(9)
     rows, values, scan = place.rows(A), place.as_planned_by_pyiceberg(), place.scan(A)
+    versions = place.versions()
     done = place.rewrite()
     assert (done.outcome, done.files, done.new_files) == ("rewritten", 9, 1)
     assert place.rows(A) == rows
@@ -76,6 +85,7 @@ def test_many_small_files_become_one_and_rows_keep_their_order_and_time(place: P
     assert (len(after.files), after.rows, after.timestamp) == (1, 18, scan.timestamp)
     assert after.last_change == scan.last_change
     assert place.operations()[-1] == "replace"
+    assert place.versions() == versions
 
 
 def test_rows_that_come_later_stand_behind_those_that_were_rewritten(place: Place) -> None:
@@ -217,3 +227,13 @@ def test_a_rewrite_that_is_killed_leaves_the_table_as_it_was(
     assert place.rows(A) == rows
     assert place.rewrite().outcome == "rewritten"
     assert place.rows(A) == rows
+
+
+def test_by_hand_a_table_is_rewritten_however_few_its_files_are(place: Place) -> None:
+    place.increments(2)
+    rows, tables = place.rows(A), CatalogTables(place.settings)
+    would = tables.compact(TableId.parse(A), dry_run=True)
+    assert (would.outcome, would.files, would.new_files, len(place.operations())) == ("wouldRewrite", 2, 1, 2)
+    done = tables.compact(TableId.parse(A), dry_run=False)
+    assert (done.outcome, done.files, done.new_files, place.rows(A)) == ("rewritten", 2, 1, rows)
+    assert tables.compact(TableId.parse(A), dry_run=False).outcome == "notNeeded"

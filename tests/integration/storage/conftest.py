@@ -1,6 +1,6 @@
-"""Two real stores: MinIO with versions (`e2e.cluster.store`, started where it does not run yet), versitygw with TLS.
+"""Three real stores: MinIO and SeaweedFS, both with versions and started if needed, and versitygw with TLS.
 
-Every test runs against both, with a prefix of its own that is emptied afterwards. Nothing is mocked.
+Every test runs against all of them, with a prefix of its own that is emptied afterwards. Nothing is mocked.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import urllib3
@@ -17,24 +17,32 @@ from componentrun.storage.connection import Store, open_store
 from componentrun.storage.grants import Signer
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.versions import Versions
+from e2e.cluster import lake as local_lake
 from e2e.cluster import store as local_store
 from tests.integration.storage.second_store import second_store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from e2e.cluster.lake import Lake
+    from e2e.cluster.store import Store as LocalStore
 
 
-@pytest.fixture(scope="session", params=["minio", "versitygw"])
+OURS: Final[dict[str, Callable[[], LocalStore | Lake]]] = {"minio": local_store.up, "seaweedfs": local_lake.up}
+"""Stores that this machine shares among all tests."""
+
+
+@pytest.fixture(scope="session", params=["minio", "seaweedfs", "versitygw"])
 def reached(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSettings]:
     """How to reach a store that runs."""
-    if request.param == "minio":
-        minio = local_store.up()
+    if request.param in OURS:
+        found = OURS[request.param]()
         yield StoreSettings(
-            bucket=minio.bucket,
-            endpoint=minio.endpoint,
-            region=minio.region,
-            access_key=minio.access_key,
-            secret_key=minio.secret_key,
+            bucket=found.bucket,
+            endpoint=found.endpoint,
+            region=found.region,
+            access_key=found.access_key,
+            secret_key=found.secret_key,
             name="main",
         )
     else:
@@ -70,8 +78,10 @@ def signer(settings: StoreSettings) -> Signer:
 
 
 @pytest.fixture
-def is_minio(settings: StoreSettings) -> bool:
-    return settings.ca_bundle is None
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which store it is."""
+    callspec = getattr(request.node, "callspec", None)
+    return str(callspec.params["reached"]) if callspec else "minio"
 
 
 class Web:

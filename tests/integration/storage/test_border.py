@@ -39,7 +39,9 @@ OPERATIONS: dict[str, Callable[[Store], Awaitable[Any]]] = {
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-async def test_a_missing_bucket_is_named(settings: StoreSettings, operation: str) -> None:
+async def test_a_missing_bucket_is_named(settings: StoreSettings, operation: str, kind: str) -> None:
+    if (kind, operation) == ("seaweedfs", "swap"):
+        pytest.xfail("SeaweedFS 4.48 looks at the condition before the bucket, and answers 412")
     store = open_store(dataclasses.replace(settings, bucket=f"{settings.bucket}-missing"))
     with pytest.raises(PlatformError, match="-missing`, which does not exist") as refusal:
         await OPERATIONS[operation](store)
@@ -56,11 +58,11 @@ async def test_a_missing_bucket_is_named(settings: StoreSettings, operation: str
     ],
 )
 async def test_wrong_credentials_are_told_from_missing_rights(
-    settings: StoreSettings, operation: str, change: dict[str, str], told: str, is_minio: bool
+    settings: StoreSettings, operation: str, change: dict[str, str], told: str, kind: str
 ) -> None:
-    if "bucket" in change and not is_minio:
-        pytest.skip("versitygw's only user here may do anything")
-    if "access_key" in change and operation == "head" and not is_minio:
+    if "bucket" in change and kind != "minio":
+        pytest.skip("this store's only user here may do anything")
+    if "access_key" in change and operation == "head" and kind == "versitygw":
         pytest.skip("versitygw says 404 to an unknown user, which without a body looks like a missing object")
     store = open_store(dataclasses.replace(settings, **change))  # type: ignore[arg-type]  # of any type
     with pytest.raises(PlatformError) as refusal:
@@ -83,8 +85,8 @@ async def test_a_store_that_is_away_is_given_up_within_seconds(settings: StoreSe
     assert time.monotonic() - start < 60
 
 
-async def test_tls_that_is_not_trusted_is_no_answer(settings: StoreSettings, is_minio: bool) -> None:
-    endpoint = settings.base_url.replace("http:", "https:") if is_minio else settings.base_url
+async def test_tls_that_is_not_trusted_is_no_answer(settings: StoreSettings) -> None:
+    endpoint = settings.base_url.replace("http:", "https:")
     store = open_store(dataclasses.replace(settings, endpoint=endpoint, ca_bundle=None))
     with pytest.raises(TransientError, match="Check the store and the endpoint"):
         await store.get("k")

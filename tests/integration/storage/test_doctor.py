@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.store
 
 
-async def test_a_good_store_passes_every_check_and_is_left_clean(store: Store, signer: Signer, is_minio: bool) -> None:
+async def test_a_good_store_passes_every_check_and_is_left_clean(store: Store, signer: Signer, kind: str) -> None:
     checks = await check_store(store, signer)
     failed = {check.name: check.detail for check in checks if not check.ok}
-    if not is_minio:
+    if kind == "versitygw":
         # versitygw 1.8.0 takes `..` in a form's key for a way out of the folder; that is just what doctor is to find.
         assert "by way of `..`" in failed.pop("no POST through `..`")
         assert "keeps no versions" in failed.pop("versions")
@@ -44,8 +44,8 @@ async def test_a_good_store_passes_every_check_and_is_left_clean(store: Store, s
     assert [info.key async for info in store.objects(store.settings.prefix + "/")] == []
 
 
-async def test_temporary_keys_with_a_token_are_as_good(settings: StoreSettings, is_minio: bool) -> None:
-    if not is_minio:
+async def test_temporary_keys_with_a_token_are_as_good(settings: StoreSettings, kind: str) -> None:
+    if kind == "versitygw":
         pytest.skip("versitygw has no AssumeRole")
     assert settings.endpoint is not None
     assert settings.access_key is not None
@@ -55,13 +55,16 @@ async def test_temporary_keys_with_a_token_are_as_good(settings: StoreSettings, 
         access_key=settings.access_key,
         secret_key=settings.secret_key,
         duration_seconds=3600,
+        role_session_name="componentrun",  # SeaweedFS wants one
     )
     keys = role.retrieve()
     temporary = dataclasses.replace(
         settings, access_key=keys.access_key, secret_key=keys.secret_key, session_token=keys.session_token
     )
     checks = await check_store(open_store(temporary), Signer(temporary))
-    assert [check for check in checks if not check.ok] == []
+    # SeaweedFS 4.48 refuses forms that are signed with temporary keys.
+    refused = ["POST into the own prefix"] if kind == "seaweedfs" else []
+    assert [check.name for check in checks if not check.ok] == refused
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ async def test_a_store_that_can_not_be_listed_ends_the_checks(
 
 async def test_a_signer_with_other_keys_is_told_from_a_good_one(store: Store, settings: StoreSettings) -> None:
     checks = await check_store(store, Signer(dataclasses.replace(settings, secret_key="wrong")))
-    # Only one of the two stores keeps versions; that does not depend on who signs.
+    # Not all stores keep versions; that does not depend on who signs.
     failed = {check.name: check.detail for check in checks if not check.ok and check.name != "versions"}
     assert set(failed) == {"presigned GET", "POST into the own prefix"}
     assert "HTTP 403" in failed["presigned GET"]

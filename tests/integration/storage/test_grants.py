@@ -143,10 +143,8 @@ async def test_a_form_stores_below_its_prefix(store: Store, post: PostPolicy, we
         "",
     ],
 )
-async def test_a_form_stores_nothing_elsewhere(
-    store: Store, post: PostPolicy, web: Web, key: str, is_minio: bool
-) -> None:
-    if ".." in key and not is_minio:
+async def test_a_form_stores_nothing_elsewhere(store: Store, post: PostPolicy, web: Web, key: str, kind: str) -> None:
+    if ".." in key and kind == "versitygw":
         pytest.xfail("versitygw 1.8.0 follows `..` in a form's key; `doctor` says so (test_doctor)")
     full = key if key.startswith("/") or not key else f"{store.settings.prefix}/{key}"
     web.post(post.url, post.fields, full, b"1\n")

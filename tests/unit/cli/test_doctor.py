@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,10 +15,12 @@ from componentrun.cli.cluster import CRDS, DEPLOYMENTS
 from componentrun.cli.errors import BadRequestError, EnvironmentFault
 from componentrun.cli.store import Check
 from componentrun.errors import PlatformError, Reason
+from componentrun.wire.loader import CatalogCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from componentrun.storage.settings import StoreSettings
     from tests.unit.cli.world import World
 
 ESTABLISHED = {"conditions": [{"type": "Established", "status": "True"}]}
@@ -150,6 +153,101 @@ def test_what_is_wrong_is_told_with_what_to_do(
     lines = result.stdout.splitlines()
     (index,) = [i for i, line in enumerate(lines) if line.startswith(told)]
     assert hint in lines[index + 1] if hint else True
+
+
+@pytest.fixture
+def lake(healthy: World) -> World:
+    """The Storage has a catalog."""
+    healthy.cluster.objects["storages"]["main"]["spec"]["catalog"] = {
+        "uri": "https://catalog.test",
+        "warehouse": "lake",
+    }
+    return healthy
+
+
+def finds(monkeypatch: pytest.MonkeyPatch, *checks: CatalogCheck) -> list[StoreSettings]:
+    """Have the loader's code find this; what it is asked with."""
+    asked: list[StoreSettings] = []
+
+    def check_catalog(settings: StoreSettings) -> tuple[CatalogCheck, ...]:
+        asked.append(settings)
+        return checks
+
+    monkeypatch.setattr("componentrun.loader.checking.check_catalog", check_catalog)
+    return asked
+
+
+def test_a_catalog_is_tried_as_the_loader_tries_it(lake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = finds(
+        monkeypatch,
+        CatalogCheck("connect", True, "it answers"),
+        CatalogCheck(
+            "refuse stale commits", False, "two runs could mix", "use another catalog", "StaleCommitsAccepted"
+        ),
+        CatalogCheck("clean up", False, "could not drop `a`", "let it drop tables", "CatalogAccessDenied", False),
+    )
+    result = lake.run("doctor")
+    assert result.exit_code == 1
+    assert "ok   Storage main, catalog, connect: it answers\n" in result.stdout
+    told = "fail Storage main, catalog, refuse stale commits: two runs could mix\n     hint: use another catalog\n"
+    assert told in result.stdout
+    assert "warn Storage main, catalog, clean up: could not drop `a`\n     hint: let it drop tables\n" in result.stdout
+    assert [settings.catalog is not None for settings in asked] == [True]
+
+
+@pytest.mark.parametrize(("allowed", "state"), [(False, "warn"), (True, "ok")])
+def test_a_catalog_that_commits_one_table_at_a_time_is_a_warning_unless_that_is_allowed(
+    lake: World, monkeypatch: pytest.MonkeyPatch, allowed: bool, state: str
+) -> None:
+    finds(monkeypatch, CatalogCheck("commit several", False, "it can't", "set `allowNonAtomic`", "NonAtomic", False))
+    lake.cluster.objects["storages"]["main"]["spec"]["allowNonAtomic"] = allowed
+    result = lake.run("doctor")
+    assert result.exit_code == 0
+    assert f"{state:5}Storage main, catalog, commit several: it can't\n" in result.stdout
+    assert ("hint: set `allowNonAtomic`" in result.stdout) is not allowed
+
+
+def test_a_catalog_that_is_away_may_have_another_address_outside_the_cluster(
+    lake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finds(monkeypatch, CatalogCheck("connect", False, "it does not answer", "look at it", "CatalogUnavailable"))
+    result = lake.run("doctor", "-o", "json")
+    (found,) = [check for check in json.loads(result.stdout) if check["what"] == "Storage main, catalog, connect"]
+    assert found["state"] == "fail"
+    assert found["hint"].startswith("look at it; ")
+    assert "`COMPONENTRUN_CATALOG_URI`" in found["hint"]
+
+
+def test_without_what_reads_catalogs_it_says_how_to_install_it(lake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "componentrun.loader.checking", raising=False)
+    monkeypatch.setitem(sys.modules, "pyiceberg.schema", None)
+    result = lake.run("doctor")
+    assert result.exit_code == 0
+    assert "warn Storage main, catalog: it was not tried from here" in result.stdout
+    assert "hint: `pip install 'componentrun[loader]'`" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "state"),
+    [("True", "CatalogReady", "ok"), ("False", "NonAtomic", "warn"), ("Unknown", "NoLoader", "fail"),
+     ("False", "StaleCommitsAccepted", "fail")],
+)  # fmt: skip
+def test_what_the_operator_found_out_about_the_catalog_is_told(
+    lake: World, monkeypatch: pytest.MonkeyPatch, status: str, reason: str, state: str
+) -> None:
+    finds(monkeypatch, CatalogCheck("connect", True, "it answers"))
+    condition = {"type": "Catalog", "status": status, "reason": reason, "message": "What it found."}
+    lake.cluster.objects["storages"]["main"]["status"] = {"conditions": [condition]}
+    result = lake.run("doctor")
+    assert result.exit_code == (1 if state == "fail" else 0)
+    assert f"{state:5}Storage main, catalog as the operator sees it: {reason}: What it found.\n" in result.stdout
+
+
+def test_a_loader_without_a_pod_is_told(healthy: World) -> None:
+    healthy.cluster.objects[DEPLOYMENTS.plural]["loader"] = deployment("loader", available=0)
+    result = healthy.run("doctor")
+    assert result.exit_code == 1
+    assert "fail loader: `componentrun-system/componentrun-loader` has 0 of 1" in result.stdout
 
 
 def test_without_the_right_to_see_deployments_they_are_unknown_not_missing(healthy: World) -> None:

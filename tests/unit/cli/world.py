@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 from obstore.store import MemoryStore
 from typer.testing import CliRunner
 
@@ -35,6 +39,9 @@ from componentrun.cli.fileobjects import ObjectFiles
 from componentrun.cli.session import Makers
 from componentrun.cli.store import Check, EventRecord, KeptFile, Preview, TableDetails, TableInfo, TableVersion
 from componentrun.errors import Reason, UserError
+from componentrun.loader.querying import answer_of
+from componentrun.loader.referenced import referenced_tables
+from componentrun.storage.catalogsettings import CatalogSettings
 from componentrun.storage.connection import Store
 from componentrun.storage.eventquery import EventQuery
 from componentrun.storage.events import Event, Placed
@@ -45,12 +52,12 @@ from componentrun.storage.sweep import Swept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from pathlib import Path
     from typing import IO
 
     from typer.testing import Result
 
     from componentrun.cli.progress import Progress
+    from componentrun.cli.store import QueryAnswer
     from componentrun.storage.retention import Retention
     from componentrun.storage.rewriting import Outcome
     from componentrun.storage.state import StateOwner
@@ -182,6 +189,7 @@ class FakeStore:
         self.objects = Store(settings, MemoryStore())
         self.files = ObjectFiles(self.objects, asyncio.Runner(), lambda _: self.objects)
         self.by = ""
+        self.left_out: list[str] = []
         self.restored = 0
         self.versions: dict[str, list[TableVersion]] = {}
         self.known: dict[str, TableDetails] = {}
@@ -242,6 +250,25 @@ class FakeStore:
         self.by = who
         self.restored = version
         return self._info(table)
+
+    @contextmanager
+    def query(self, query: str) -> Iterator[QueryAnswer]:
+        if self.problem is not None:
+            raise self.problem
+        referenced_tables(query)
+        with TemporaryDirectory() as folder, duckdb.connect() as connection:
+            for name, content in self.content.items():
+                Path(folder, "table.csv").write_bytes(content)
+                connection.execute(f"CREATE TABLE \"{name}\" AS FROM read_csv('{folder}/table.csv')")
+            yield answer_of(connection, query, folder, self.left_out)
+
+    def catalog_access(self) -> StoreSettings:
+        if self.problem is not None:
+            raise self.problem
+        catalog = CatalogSettings(
+            uri="https://catalog.test", warehouse="s3://lake/", client_id="our-client", client_secret="our-secret"
+        )
+        return replace(self.objects.settings, catalog=catalog, access_key="our-access-key", secret_key="our-secret-key")
 
     def state(self, owner: StateOwner) -> dict[str, Any]:
         return self.states.get(owner, {})

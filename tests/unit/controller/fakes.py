@@ -349,6 +349,10 @@ def _attempt_of(pod: dict[str, Any]) -> int:
     return int(pod["metadata"].get("labels", {}).get(names.ATTEMPT_LABEL, 0))
 
 
+NO_CATALOGS = CatalogTables(LoaderClient(None))
+"""No loader is installed."""
+
+
 class World:
     """The cluster, its store and its clock, which outlive every operator."""
 
@@ -369,6 +373,7 @@ class World:
         self.max_running: int | None = None
         self.storage: dict[str, Any] = {}
         """Of the Storage's spec."""
+        self.catalogs = NO_CATALOGS
         self.scope = Scope(Means.FORM, "tried", versioned=True)
         """What the store would be found to do; it has no HTTP to try it with."""
 
@@ -484,10 +489,6 @@ class World:
         return [meta["path"] for chunk in obstore.list(self.store._backend) for meta in chunk]
 
 
-NO_CATALOGS = CatalogTables(LoaderClient(None))
-"""No loader is installed."""
-
-
 class FakeOperator:
     """One life of an operator in that world: its caches are empty when it starts."""
 
@@ -523,9 +524,9 @@ class FakeOperator:
                 settings,
                 self._clock,
                 self.gate,
-                NO_CATALOGS,
+                world.catalogs,
             ),
-            Publisher(stores, self._clock, self.gate, NO_CATALOGS),
+            Publisher(stores, self._clock, self.gate, world.catalogs),
             writer,
             world.limits,
             self._clock,

@@ -15,10 +15,12 @@ from componentrun.controller.storegate import StoreGate
 from componentrun.controller.stores import OpenStorage
 from componentrun.controller.workqueue import WorkQueue
 from componentrun.core.scope import Means, Scope
-from componentrun.errors import PlatformError
+from componentrun.errors import ComponentRunError, PlatformError
 from componentrun.storage.failures import NoAnswerError
+from componentrun.wire.loader import CatalogCheck
 
 if TYPE_CHECKING:
+    from componentrun.controller.catalogtables import CatalogTables
     from componentrun.controller.stores import Stores
     from componentrun.process.kube import Kube
 
@@ -40,13 +42,21 @@ class World:
         self.queue: WorkQueue[Key] = WorkQueue()
         self.storages = ObjectCache()
         self.storages.listen(self.queue.add)
-        self.scopes = Scopes(lambda: NOW, cast("Any", self.find))
+        self.scopes = Scopes(lambda: self.now, cast("Any", self.find))
         caches, self.runs, self.metrics = Caches(), WorkQueue[Key](), Metrics()
         references = References(cast("Kube", self), caches)
         self.gate = StoreGate(self.runs, caches, references, self.metrics, lambda: NOW)
+        self.tried = 0
+        self.catalog: tuple[CatalogCheck, ...] | ComponentRunError = (CatalogCheck("connect", True, "it answers"),)
+        """What the loader finds, or what becomes of asking it."""
+        self.has_loader = True
+        self.hangs: asyncio.Event | None = None
+        """Set while the loader has no answer."""
+        self.now = NOW
         self.watch = StorageWatch(
-            cast("Kube", self), self.storages, cast("Stores", self), self.scopes, self.queue, lambda: NOW, self.gate
-        )
+            cast("Kube", self), self.storages, cast("Stores", self), self.scopes, self.queue, lambda: self.now,
+            self.gate, cast("CatalogTables", self),
+        )  # fmt: skip
         self.watch.active = True
 
     async def find(self, *_: Any) -> Scope:
@@ -62,12 +72,25 @@ class World:
     async def open(self, *_: Any) -> OpenStorage:
         return OpenStorage(Storage.model_validate(self.object), cast("Any", None), cast("Any", None))
 
+    async def check(self, _opened: OpenStorage) -> tuple[CatalogCheck, ...]:
+        self.tried += 1
+        if self.hangs is not None:
+            await self.hangs.wait()
+        if isinstance(self.catalog, ComponentRunError):
+            raise self.catalog
+        return self.catalog
+
     async def patch(self, _resource: Any, _namespace: str, _name: str, body: dict[str, Any], _sub: str) -> Any:
         self.patches.append(body)
         version = str(int(self.object["metadata"]["resourceVersion"]) + 1)
         metadata = {**self.object["metadata"], "resourceVersion": version}
         self.object = {**self.object, **body, "metadata": metadata}
         return self.object
+
+    def condition(self, kind: str) -> tuple[str, str, str]:
+        """Status, reason and message."""
+        (found,) = [item for item in self.object["status"]["conditions"] if item["type"] == kind]
+        return found["status"], found["reason"], found["message"]
 
     def conditions(self) -> dict[str, str]:
         return {item["type"]: item["reason"] for item in self.object["status"]["conditions"]}

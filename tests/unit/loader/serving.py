@@ -174,9 +174,8 @@ async def serving(folder: Path, **chosen: Any) -> AsyncIterator[Served]:
     engine, reviewer, metrics = FakeEngine(), Reviewer(), Metrics()
     kube: Any = reviewer
     process = ProcessSettings(host="127.0.0.1")
-    settings = Settings(
-        **{"callers": (OPERATOR, MAINTENANCE), "process": process, "port": 0, "stop_seconds": 5} | chosen
-    )
+    default: dict[str, Any] = {"callers": (OPERATOR, MAINTENANCE), "process": process, "port": 0, "stop_seconds": 5}
+    settings = Settings(**default | chosen)
     guard = Guard(kube, settings.callers, loaderaccess.AUDIENCE)
     certificate = Certificate(str(a_certificate()), "loader", "loader.tls")
     server = LoaderServer(settings, engine, guard, metrics, certificate)

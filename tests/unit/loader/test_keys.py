@@ -100,3 +100,10 @@ async def test_metrics_tell_how_much_was_loaded_and_how_it_went(tmp_path: Path) 
         assert served.number("componentrun_loader_requests_total", operation="load", outcome="user") == 1
         assert served.number("componentrun_loader_request_duration_seconds_count", operation="load") == 2
         assert served.number("componentrun_loader_queue_duration_seconds_count", operation="load") == 2
+
+
+async def test_metrics_of_every_process_are_among_those_of_the_loader(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        served.metrics.request_done("POST", "201", "kubernetes")
+        labels = {"method": "POST", "code": "201", "host": "kubernetes"}
+        assert served.number("rest_client_requests_total", **labels) == 1

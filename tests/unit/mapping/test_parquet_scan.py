@@ -164,7 +164,7 @@ COLUMNS = (("n", 1, "long"), ("d", 2, "date"), ("s", 3, "timestamp"), ("z", 4, "
     ],
 )
 def test_conditions_mean_the_same_for_every_type(files: Files, tmp_path: Path, where: Where, wanted: str) -> None:
-    table = [
+    table: list[list[str | None]] = [
         ["1", "2026-01-01", "2026-01-01", "2026-01-01 00:00:00+00", "a"],
         ["2", "2026-01-02", "2026-01-02", "2026-01-02 00:00:00+00", "b"],
         [None, None, None, None, ""],

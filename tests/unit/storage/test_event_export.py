@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def rows(file: Path, what: str = "*") -> list[tuple[Any, ...]]:
-    return duckdb.connect().read_parquet(str(file)).project(what).fetchall()
+    return duckdb.execute(f"SELECT {what} FROM read_parquet('{file}')").fetchall()  # noqa: S608 - made here
 
 
 def micros(time: datetime) -> int:

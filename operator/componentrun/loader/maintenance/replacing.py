@@ -75,7 +75,7 @@ def replace_files(
     snapshot = Snapshot(
         snapshot_id=writer.snapshot_id,
         parent_snapshot_id=parent.snapshot_id,
-        manifest_list=writer.write_list(manifests, parent.snapshot_id),
+        manifest_list=writer.manifest_list(manifests, parent.snapshot_id),
         sequence_number=base.next_sequence_number(),
         summary=_summary(table, parent, [placed.file for placed in (*data, *deletes)], writer.removed_files),
         schema_id=base.current_schema_id,

@@ -39,13 +39,14 @@ if TYPE_CHECKING:
     from componentrun.loader.maintenance.choosing import RewriteLimits
     from componentrun.loader.names import IcebergName
 
-__all__ = ["Outcome", "Rewritten", "rewrite"]
+__all__ = ["Outcome", "Rewritten", "rewrite", "rewrite_whole"]
 
 log = logging.getLogger(__name__)
 
 _MOST_TRIES: Final = 5
+_COUNTS: Final = ("files", "new_files", "deletes", "new_deletes", "read", "written")
 
-Outcome = Literal["rewritten", "notNeeded", "changedMeanwhile", "unsupported", "tooLarge"]
+Outcome = Literal["rewritten", "wouldRewrite", "notNeeded", "changedMeanwhile", "unsupported", "tooLarge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,27 @@ class _Looked:
     deletes: list[FileFacts] = field(default_factory=list)
 
 
-def rewrite(catalog: Catalog, name: IcebergName, limits: RewriteLimits, scratch: str) -> Rewritten:
+def rewrite_whole(
+    catalog: Catalog, name: IcebergName, limits: RewriteLimits, scratch: str, *, dry_run: bool = False
+) -> Rewritten:
+    """Rewrite files of a table by as many commits as that takes. Arguments and errors as of `rewrite`.
+
+    Returns:
+        All commits together; if there was none, why.
+    """
+    total = rewrite(catalog, name, limits, scratch, dry_run=dry_run)
+    done = total
+    while done.outcome == "rewritten":
+        done = rewrite(catalog, name, limits, scratch)
+        if done.outcome == "rewritten":
+            sums = (getattr(total, part) + getattr(done, part) for part in _COUNTS)
+            total = replace(total, **dict(zip(_COUNTS, sums, strict=True)))
+    return total
+
+
+def rewrite(
+    catalog: Catalog, name: IcebergName, limits: RewriteLimits, scratch: str, *, dry_run: bool = False
+) -> Rewritten:
     """Rewrite files of a table by one commit, if that pays. May be called again for the rest of a large table.
 
     Args:
@@ -85,6 +106,7 @@ def rewrite(catalog: Catalog, name: IcebergName, limits: RewriteLimits, scratch:
         name: the table in it.
         limits: when files are rewritten.
         scratch: a folder for files; they are deleted at the end. Up to three times `limits.batch` is used.
+        dry_run: only say which files would be rewritten.
 
     Raises:
         ComponentRunError: a part of the platform refused or is away; the table is as it was, or rewritten.
@@ -98,7 +120,7 @@ def rewrite(catalog: Catalog, name: IcebergName, limits: RewriteLimits, scratch:
         except _UnsupportedError as error:
             return Rewritten("unsupported", error.message)
         try:
-            return _Work(catalog, name, table, limits, folder).rewrite(looked)
+            return _Work(catalog, name, table, limits, folder).rewrite(looked, dry_run=dry_run)
         except UserError as error:
             raise PlatformError(f"`{name}` can't be rewritten: {error.message}", Reason.PUBLISH_FAILED) from error
 
@@ -116,7 +138,7 @@ class _Work:
         self._data: list[Placed] = []
         self._deletes: list[Placed] = []
 
-    def rewrite(self, looked: _Looked) -> Rewritten:
+    def rewrite(self, looked: _Looked, *, dry_run: bool) -> Rewritten:
         merged = self._merged_deletes(looked)
         groups, too_large = self._chosen(looked)
         going = [file for group in groups for file in group]
@@ -125,6 +147,15 @@ class _Work:
         gone_deletes = looked.deletes if len(looked.deletes) >= self._limits.files or not left else []
         if not going and not gone_deletes:
             return Rewritten("tooLarge" if too_large else "notNeeded")
+        found = Rewritten(
+            "wouldRewrite",
+            files=len(going),
+            new_files=len(groups),
+            deletes=len(gone_deletes),
+            read=sum(file.size for file in (*going, *gone_deletes)),
+        )
+        if dry_run:
+            return found
         for group in groups:
             self._pack(group, merged)
         if gone_deletes and left and merged is not None:
@@ -132,13 +163,11 @@ class _Work:
         removed = frozenset(file.path for file in (*going, *gone_deletes))
         if not self._commit(removed, {file.path for file in looked.deletes}):
             return Rewritten("changedMeanwhile")
-        return Rewritten(
-            "rewritten",
-            files=len(going),
+        return replace(
+            found,
+            outcome="rewritten",
             new_files=len(self._data),
-            deletes=len(gone_deletes),
             new_deletes=len(self._deletes),
-            read=sum(file.size for file in (*going, *gone_deletes)),
             written=sum(placed.file.file_size_in_bytes for placed in (*self._data, *self._deletes)),
         )
 

@@ -1,0 +1,142 @@
+"""`table query` and `table sql-setup`: SQL over the tables of a Storage with a catalog, here and in other engines."""
+
+import shutil
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from componentrun.cli import options
+from componentrun.cli.errors import BadRequestError
+from componentrun.cli.render import Cell
+from componentrun.cli.saving import save
+from componentrun.cli.session import Session
+from componentrun.cli.store import Engine, QueryAnswer
+from componentrun.cli.table import session_and_store
+from componentrun.cli.words import count, size
+
+__all__ = ["register"]
+
+_SHOWN_ROWS = 100
+
+
+class ResultFormat(StrEnum):
+    """How the rows of a query are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(query)
+    app.command()(sql_setup)
+
+
+def query(
+    ctx: typer.Context,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="The query; `-`: stdin.")],
+    output: Annotated[
+        ResultFormat | None,
+        typer.Option(
+            "--output", "-o", metavar="table|csv|json|parquet", help="Defaults to FILE's ending, else to `table`."
+        ),
+    ] = None,
+    file: Annotated[Path | None, typer.Option("--file", metavar="FILE", help="Where to; stdout by default.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=0, metavar="NUMBER", help="Rows at most; 100 by default for `table`, else all."),
+    ] = None,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """Query tables by SQL, as of one moment for all of them.
+
+    Tables are called by their ids in double quotes: `select * from "in.c-main.customers"`. The query is run by DuckDB
+    on this machine and can't change anything. Every table has a column `_timestamp`: when a row was loaded.
+    """
+    form = _format(output, file)
+    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
+    with store.query(sys.stdin.read() if sql == "-" else sql) as answer:
+        for column in answer.left_out:
+            session.output.note(f"left out, as it can't be read here: {column}")
+        if form is ResultFormat.TABLE:
+            _show(session, answer, _SHOWN_ROWS if limit is None else limit)
+        elif file is None:
+            _copy(answer, form, limit, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        else:
+            rows = save(file, lambda opened: _copy(answer, form, limit, opened))
+            session.output.note(f"`{file}` has {count(rows, 'row')} ({size(file.stat().st_size)})")
+
+
+def _format(output: ResultFormat | None, file: Path | None) -> ResultFormat:
+    by_ending = {f".{form.value}": form for form in ResultFormat if form is not ResultFormat.TABLE}
+    chosen = output or (ResultFormat.TABLE if file is None else by_ending.get(file.suffix.lower()))
+    if chosen is None or (chosen is ResultFormat.TABLE and file is not None):
+        raise BadRequestError(
+            f"`{file}` is no `.csv`, `.json` or `.parquet`", "choose a format by `-o csv|json|parquet`"
+        )
+    if chosen is ResultFormat.PARQUET and file is None and sys.stdout.isatty():
+        raise BadRequestError("Parquet is not written to a terminal", "name a file: `--file result.parquet`")
+    return chosen
+
+
+def _show(session: Session, answer: QueryAnswer, limit: int) -> None:
+    rows = answer.rows(limit + 1)
+    header = [name for name, _ in answer.columns]
+    kinds = [Cell(kind.lower(), "dim", right=_is_number(kind)) for _, kind in answer.columns]
+    lines = [
+        [
+            Cell("NULL", "dim") if value is None else Cell(_in_line(value), right=_is_number(kind))
+            for value, (_, kind) in zip(row, answer.columns, strict=True)
+        ]
+        for row in rows[:limit]
+    ]
+    session.output.table([_in_line(name) for name in header], [kinds, *lines])
+    if len(rows) > limit:
+        session.output.note(
+            f"only the first {count(limit, 'row')} are shown; `--limit` shows more, `--file` writes all"
+        )
+
+
+def _is_number(kind: str) -> bool:
+    return kind.startswith(("DECIMAL", "DOUBLE", "FLOAT")) or kind.endswith("INT") or kind == "INTEGER"
+
+
+def _in_line(text: str) -> str:
+    return text.replace("\r", "\\r").replace("\n", "\\n")
+
+
+def _copy(answer: QueryAnswer, form: ResultFormat, limit: int | None, target: IO[bytes]) -> int:
+    path, rows = answer.save(form.value, limit)
+    with Path(path).open("rb") as source:
+        shutil.copyfileobj(source, target)
+    return rows
+
+
+def sql_setup(
+    ctx: typer.Context,
+    table_id: Annotated[
+        str, typer.Argument(metavar="TABLE_ID", help="Table to call by its name there.", show_default=True)
+    ] = "out.c-main.bar",
+    engine: Annotated[Engine, typer.Option("--engine", help="Which engine.")] = Engine.DUCKDB,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """Print what attaches the catalog of a Storage in an engine, and what a table is called there.
+
+    Credentials are not printed: the lines read them from environment variables, which they name.
+    """
+    from componentrun.cli.sqlsetup import setup_of  # noqa: PLC0415 - loads pydantic
+
+    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
+    session.output.raw(setup_of(store.catalog_access(), engine, table_id))

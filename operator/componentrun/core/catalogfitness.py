@@ -1,0 +1,99 @@
+"""What the checks of a Storage's catalog mean for its runs: the condition `Catalog`, and whether `Ready` holds. Pure.
+
+The catalog is tried by the loader (`loader.checking`); the answer is kept in the Storage's status.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from componentrun.core.conditions import find
+from componentrun.errors import TransientError
+from componentrun.wire.loader import CatalogReason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from componentrun.api.storage import Storage
+    from componentrun.errors import ComponentRunError
+    from componentrun.wire.loader import CatalogCheck
+
+__all__ = ["CATALOG", "CatalogFinding", "finding_of", "finding_of_failure", "is_catalog_settled", "not_checked"]
+
+CATALOG: Final = "Catalog"
+
+_SETTLED: Final = frozenset({CatalogReason.READY, CatalogReason.NON_ATOMIC})
+_FIT: Final = "It answers, creates tables, commits several at once, and refuses stale commits."
+_NON_ATOMIC: Final = (
+    "It can't commit several tables at once: runs that publish more than one table fail. Use a catalog that can, or "
+    "set `allowNonAtomic` of the Storage and accept that readers may see some of a run's tables before the others."
+)
+_NON_ATOMIC_ALLOWED: Final = (
+    "It can't commit several tables at once. The Storage says `allowNonAtomic: true`, so readers may see some of a "
+    "run's tables before the others."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogFinding:
+    """What is known of a catalog after it was asked."""
+
+    status: Literal["True", "False", "Unknown"]
+    reason: CatalogReason
+    message: str
+    usable: bool
+    """Whether runs can use it now."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it holds for a while: else the catalog is asked again soon."""
+        return self.reason in _SETTLED
+
+
+def is_catalog_settled(storage: Storage) -> bool:
+    """Whether the Storage's status says of its present spec that the catalog can be used."""
+    found = find(storage.status.conditions, CATALOG)
+    return found is not None and found.reason in _SETTLED and found.observed_generation == storage.metadata.generation
+
+
+def finding_of(storage: Storage, checks: Sequence[CatalogCheck]) -> CatalogFinding:
+    """What the checks say."""
+    failed = [check for check in checks if not check.ok]
+    serious = next((check for check in failed if check.serious), None)
+    if serious is not None:
+        return CatalogFinding("False", _reason(serious.reason), _sentences(serious), usable=False)
+    if not checks:
+        return CatalogFinding("Unknown", CatalogReason.UNFIT, "Nothing of it was checked.", usable=False)
+    left = "".join(f" {_sentences(check)}" for check in failed if check.reason != CatalogReason.NON_ATOMIC)
+    if not any(check.reason == CatalogReason.NON_ATOMIC for check in failed):
+        return CatalogFinding("True", CatalogReason.READY, _FIT + left, usable=True)
+    if storage.spec.allow_non_atomic:
+        return CatalogFinding("True", CatalogReason.NON_ATOMIC, _NON_ATOMIC_ALLOWED + left, usable=True)
+    return CatalogFinding("False", CatalogReason.NON_ATOMIC, _NON_ATOMIC + left, usable=True)
+
+
+def finding_of_failure(error: ComponentRunError, *, has_loader: bool) -> CatalogFinding:
+    """What it means that the loader could not be asked: nothing is known of the catalog."""
+    reason = CatalogReason.LOADER_UNAVAILABLE if has_loader else CatalogReason.NO_LOADER
+    again = " It is asked again." if isinstance(error, TransientError) else ""
+    return CatalogFinding("Unknown", reason, f"{_sentence(error.message)}{again}", usable=False)
+
+
+def not_checked(error: ComponentRunError) -> CatalogFinding:
+    """What it means that the bucket can't be used."""
+    message = f"The catalog was not asked, because the bucket can't be used ({error.reason})."
+    return CatalogFinding("Unknown", CatalogReason.NOT_CHECKED, message, usable=False)
+
+
+def _reason(word: str) -> CatalogReason:
+    """A loader of another release may know further reasons."""
+    return CatalogReason(word) if word in set(CatalogReason) else CatalogReason.UNFIT
+
+
+def _sentences(check: CatalogCheck) -> str:
+    return " ".join(_sentence(text) for text in (check.detail, check.hint) if text)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

@@ -1,0 +1,126 @@
+"""The loader as a process, with service accounts of a namespace that may ask it and others that may not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import kubernetes
+
+from componentrun.controller.loaderclient import LoaderClient
+from componentrun.controller.settings import LoaderSettings
+from componentrun.wire import loaderaccess
+from e2e.cluster import waiting
+from e2e.cluster.ports import free_port
+from e2e.tenant.certificates import make_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from e2e.cluster.connection import Connection
+
+__all__ = ["OPERATOR", "Loader"]
+
+ROOT = Path(__file__).parents[3]
+OPERATOR, OTHER = "operator", "other"
+
+
+@dataclass
+class Loader:
+    """`python -m componentrun.loader`, and its namespace."""
+
+    connection: Connection
+    folder: Path
+    namespace: str = field(default_factory=lambda: f"loader-{uuid.uuid4().hex[:8]}")
+    port: int = field(default_factory=free_port)
+    health_port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        configuration: Any = kubernetes.config  # without types in the client
+        api = configuration.new_client_from_config(str(self.connection.kubeconfig))
+        client: Any = kubernetes.client
+        self.core: Any = client.CoreV1Api(api)
+        self.core.create_namespace({"metadata": {"name": self.namespace}})
+        for account in (OPERATOR, OTHER):
+            self.core.create_namespaced_service_account(self.namespace, {"metadata": {"name": account}})
+        self._tls = make_certificate(self.folder / "tls", loaderaccess.SERVER_NAME)
+        self._log = self.folder / "loader.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **more: str) -> None:
+        """Start it; returns when it is ready."""
+        environment = os.environ | {
+            "KUBECONFIG": str(self.connection.kubeconfig),
+            "PYTHONPATH": str(ROOT / "operator"),
+            "COMPONENTRUN_HOST": "127.0.0.1",
+            "COMPONENTRUN_PORT": str(self.health_port),
+            "COMPONENTRUN_LOG_LEVEL": "DEBUG",
+            "COMPONENTRUN_LOADER_PORT": str(self.port),
+            "COMPONENTRUN_LOADER_TLS_FOLDER": str(self._tls),
+            "COMPONENTRUN_LOADER_SCRATCH_FOLDER": str(self.folder),
+            "COMPONENTRUN_LOADER_CALLERS": f"system:serviceaccount:{self.namespace}:{OPERATOR}",
+        }
+        environment |= more | {"NO_PROXY": "*", "no_proxy": "*"}
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", "componentrun.loader"]
+            self._process = subprocess.Popen(command, env=environment, stderr=log, stdout=log)
+        waiting.until(self._unready, what="the loader", timeout=60)
+
+    def end(self, number: int = signal.SIGTERM) -> int | None:
+        """End it; returns its exit code."""
+        if self._process is None:
+            return None
+        self._process.send_signal(number)
+        code = self._process.wait(60)
+        self._process = None
+        return code
+
+    def delete(self) -> None:
+        """End it, and delete its namespace."""
+        self.end(signal.SIGKILL)
+        self.core.delete_namespace(self.namespace)
+
+    def token(self, account: str, *audiences: str) -> str:
+        """A token of a service account; without an audience: as every pod of it has one."""
+        request: Any = {"spec": {"audiences": list(audiences), "expirationSeconds": 3600}}
+        made = self.core.create_namespaced_service_account_token(account, self.namespace, request)
+        return str(made.status.token)
+
+    def ask(self, work: Callable[[LoaderClient], Awaitable[Any]], token: str | None = None) -> Any:
+        """Have the operator's client do something."""
+        file = self.folder / "token"
+        file.write_text(token or self.token(OPERATOR, loaderaccess.AUDIENCE))
+        chosen = LoaderSettings(f"https://127.0.0.1:{self.port}", str(file), str(self._tls / "ca.crt"))
+
+        async def asking() -> Any:
+            async with LoaderClient(chosen) as client:
+                return await work(client)
+
+        return asyncio.run(asking())
+
+    def log(self) -> str:
+        """All that it has written so far."""
+        return self._log.read_text()
+
+    def metrics(self) -> str:
+        """What Prometheus gets."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def _unready(self) -> str | None:
+        with suppress(urllib.error.URLError, OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/readyz", timeout=5).close()
+            return None
+        assert self._process is not None
+        assert self._process.poll() is None, self.log()
+        return self.log()[-500:] or "no line yet"

@@ -1,0 +1,20 @@
+"""The chart for all tests of it."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from e2e.cluster import builds
+from tests.packaging.charts import Chart
+
+
+@pytest.fixture(scope="session")
+def helm() -> str:
+    return shutil.which("helm") or str(builds.build(["helm"]) / "helm")
+
+
+@pytest.fixture(scope="session")
+def rendered(helm: str) -> Chart:
+    return Chart(helm)

@@ -1,0 +1,50 @@
+"""Which tables a query names."""
+
+from __future__ import annotations
+
+import pytest
+
+from componentrun.errors import UserError
+from componentrun.loader.referenced import referenced_tables
+
+
+@pytest.mark.parametrize(
+    ("query", "tables"),
+    [
+        ('select * from "in.c-main.foo" f join "out.c-main.bar" using (id)', ("in.c-main.foo", "out.c-main.bar")),
+        ('select (select max(id) from "out.c-main.bar") from "in.c-main.foo"', ("in.c-main.foo", "out.c-main.bar")),
+        ('with x as (from "in.c-main.foo") select * from X, x as y', ("in.c-main.foo",)),
+        ('from "in.c-main.foo" where id in (from "in.c-main.foo"); -- once', ("in.c-main.foo",)),
+        ('describe "in.c-main.foo"', ("in.c-main.foo",)),
+        ('summarize "in.c-main.foo"', ("in.c-main.foo",)),
+        ('from (pivot "in.c-main.foo" on day in (1, 2) using sum(n))', ("in.c-main.foo",)),
+        ("select * from information_schema.tables", ()),
+        ("select 1", ()),
+        ("values (1)", ()),
+    ],
+)
+def test_ids_are_found_wherever_a_query_reads_a_table(query: str, tables: tuple[str, ...]) -> None:
+    assert sorted(referenced_tables(query)) == sorted(tables)
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("selec 1", 'syntax error at or near "selec"'),
+        ("select * from in.c-main.foo", "table ids stand in double quotes"),
+        ("select 1; select 2", "found 2 statements; expected one query"),
+        ("", "found 0 statements; expected one query"),
+        ('insert into "in.c-main.foo" values (1)', "Nothing can be changed"),
+        ("copy \"in.c-main.foo\" to '/tmp/x'", "Nothing can be changed"),
+        ("attach '/tmp/x.db'", "Nothing can be changed"),
+        ("set lock_configuration = false", "Nothing can be changed"),
+        ("from foo", "`foo` is no table id"),
+        ("from '/etc/passwd'", "`/etc/passwd` is no table id"),
+        ('from "in"."c-main"."foo"', 'has to stand in one pair of double quotes: `"in.c-main.foo"`'),
+        ('from "in.c-main.foo", "in.c-main.Foo"', "differ only in case"),
+    ],
+)
+def test_what_is_no_query_of_tables_is_refused(query: str, told: str) -> None:
+    with pytest.raises(UserError) as caught:
+        referenced_tables(query)
+    assert told in caught.value.message
