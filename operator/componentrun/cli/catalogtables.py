@@ -14,6 +14,7 @@ from componentrun.loader.catalog import Catalog
 from componentrun.loader.delivering import first_rows, write_csv, write_parquet
 from componentrun.loader.listing import list_tables, need_table, no_such_table
 from componentrun.loader.load import load
+from componentrun.loader.maintenance.changes import ChangeNotes
 from componentrun.loader.maintenance.choosing import RewriteLimits
 from componentrun.loader.maintenance.rewriting import rewrite_whole
 from componentrun.loader.names import to_iceberg
@@ -47,6 +48,7 @@ class CatalogTables:
         """Connect to the catalog."""
         self._settings = settings
         self._catalog = Catalog(settings)
+        self._notes = ChangeNotes()
 
     def query(self, query: str) -> AbstractContextManager[QueryAnswer]:
         """Prepare a query."""
@@ -66,6 +68,7 @@ class CatalogTables:
         with tempfile.TemporaryDirectory(prefix="componentrun-") as folder:
             load(self._catalog, request, folder)
         await store.delete([part.key for part in written.slices])
+        self._notes.changed(self._settings, [str(table)])
         return _info(facts_of(table, need_table(self._catalog, table)))
 
     def get(self, table: TableId, target: IO[bytes], progress: Progress) -> TableInfo:
@@ -123,7 +126,9 @@ class CatalogTables:
 
     def restore(self, table: TableId, number: int, *, who: str) -> TableInfo:
         """Make an earlier version the newest one."""
-        return _info(facts_of(table, restore_table(self._catalog, table, number, who=who)))
+        restored = restore_table(self._catalog, table, number, who=who)
+        self._notes.changed(self._settings, [str(table)])
+        return _info(facts_of(table, restored))
 
     def remove(self, table: TableId, *, who: str) -> int | None:
         """Drop a table; the version that brings it back."""

@@ -106,7 +106,8 @@ def test_what_was_put_is_got_byte_for_byte_and_nothing_is_left_of_it(terminal: T
         assert f"`{table}` has {rows} rows" in put.stderr
         assert f"b.csv` has {rows} rows" in got.stderr
         assert target.read_bytes() == source.read_bytes()
-    assert asyncio.run(keys(terminal.bench)) == []
+    # But for the notes that tell maintenance which tables have changed.
+    assert [key for key in asyncio.run(keys(terminal.bench)) if "/maintenance/changed/" not in key] == []
 
 
 async def keys(bench: Bench) -> list[str]:
