@@ -15,11 +15,13 @@ __all__ = [
     "StorageCatalogCredentials",
     "StorageCredentials",
     "StorageEvents",
+    "StorageMaintenance",
     "StorageOtlp",
     "StorageSigV4",
     "StorageSpec",
     "StorageStatus",
     "StorageSts",
+    "StorageTables",
     "StorageWebhook",
 ]
 
@@ -122,6 +124,23 @@ class StorageCatalog(ApiModel):
     """Sign requests to a catalog of AWS. Defaults to no signature."""
 
 
+class StorageTables(ApiModel):
+    """How tables of the catalog are kept."""
+
+    history: LongDuration = "7d"
+    """How long an earlier state of a table is kept once another one has replaced it, e.g. `30d`. Defaults to `7d`; the
+    minimum is 24 hours, and the last 10 states are kept in any case."""
+
+
+class StorageMaintenance(ApiModel):
+    """Who maintains the tables of the catalog."""
+
+    engine: Literal["duckdb", "none"] = "duckdb"
+    """With `duckdb`, ComponentRun rewrites small files, removes old snapshots and deletes files that no snapshot needs.
+    With `none`, it leaves the tables of the catalog alone, for example because the catalog or Spark maintains them.
+    Defaults to `duckdb`."""
+
+
 class StorageSpec(ApiModel):
     """An S3-compatible bucket and how to reach it."""
 
@@ -153,6 +172,10 @@ class StorageSpec(ApiModel):
     allow_non_atomic: bool = False
     """Whether a run may publish several tables though the catalog can't commit them at once. If the commit of one table
     then fails, the tables before it stay changed."""
+    tables: StorageTables | None = None
+    """How tables of the catalog are kept. Defaults to the defaults of its fields."""
+    maintenance: StorageMaintenance | None = None
+    """Who maintains the tables of the catalog. Defaults to the defaults of its fields."""
     compression: Literal["none", "gzip", "zstd"] = "zstd"
     """How the slices of tables are stored that are written from now on; those that are there stay as they are.
     Components see no difference."""

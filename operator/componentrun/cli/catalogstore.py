@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from typing import IO, TYPE_CHECKING
 
-from componentrun.cli.errors import BadRequestError, EnvironmentFault
+from componentrun.cli.errors import EnvironmentFault
 from componentrun.cli.objects import ObjectStore
 from componentrun.storage.layout import TableId
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from componentrun.cli.catalogtables import CatalogTables
     from componentrun.cli.progress import Progress
-    from componentrun.cli.store import Preview, QueryAnswer, TableDetails, TableInfo, TableVersion
-    from componentrun.storage.rewriting import Compacted
+    from componentrun.cli.store import FilesRewritten, Preview, QueryAnswer, TableDetails, TableInfo, TableVersion
     from componentrun.storage.settings import StoreSettings
 
 __all__ = ["CatalogStore"]
@@ -97,9 +96,6 @@ class CatalogStore(ObjectStore):
         """Drop a table; the version that brings it back, None where it was not there."""
         return self._tables.remove(TableId.parse(table), who=who)
 
-    def compact(self, table: str, *, dry_run: bool) -> Compacted:  # noqa: ARG002 - of the border
-        """Refuse: maintenance rewrites the files of tables in a catalog."""
-        raise BadRequestError(
-            f"`{table}` is in a catalog; its small files are rewritten by maintenance, or by an engine",
-            "`componentrun table sql-setup --engine spark` attaches one that has `rewrite_data_files`",
-        )
+    def compact(self, table: str, *, dry_run: bool) -> FilesRewritten:
+        """Rewrite the files of a table."""
+        return self._tables.compact(TableId.parse(table), dry_run=dry_run)

@@ -7,13 +7,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from componentrun.cli.store import ColumnInfo, Preview, TableDetails, TableInfo, TableVersion
+from componentrun.cli.store import ColumnInfo, FilesRewritten, Preview, TableDetails, TableInfo, TableVersion
 from componentrun.csvtext import encode_header
 from componentrun.loader import properties
 from componentrun.loader.catalog import Catalog
 from componentrun.loader.delivering import first_rows, write_csv, write_parquet
 from componentrun.loader.listing import list_tables, need_table, no_such_table
 from componentrun.loader.load import load
+from componentrun.loader.maintenance.changes import ChangeNotes
+from componentrun.loader.maintenance.choosing import RewriteLimits
+from componentrun.loader.maintenance.rewriting import rewrite_whole
 from componentrun.loader.names import to_iceberg
 from componentrun.loader.querying import open_query
 from componentrun.loader.restoring import drop_table, restore_table
@@ -45,6 +48,7 @@ class CatalogTables:
         """Connect to the catalog."""
         self._settings = settings
         self._catalog = Catalog(settings)
+        self._notes = ChangeNotes()
 
     def query(self, query: str) -> AbstractContextManager[QueryAnswer]:
         """Prepare a query."""
@@ -64,6 +68,7 @@ class CatalogTables:
         with tempfile.TemporaryDirectory(prefix="componentrun-") as folder:
             load(self._catalog, request, folder)
         await store.delete([part.key for part in written.slices])
+        self._notes.changed(self._settings, [str(table)])
         return _info(facts_of(table, need_table(self._catalog, table)))
 
     def get(self, table: TableId, target: IO[bytes], progress: Progress) -> TableInfo:
@@ -121,11 +126,23 @@ class CatalogTables:
 
     def restore(self, table: TableId, number: int, *, who: str) -> TableInfo:
         """Make an earlier version the newest one."""
-        return _info(facts_of(table, restore_table(self._catalog, table, number, who=who)))
+        restored = restore_table(self._catalog, table, number, who=who)
+        self._notes.changed(self._settings, [str(table)])
+        return _info(facts_of(table, restored))
 
     def remove(self, table: TableId, *, who: str) -> int | None:
         """Drop a table; the version that brings it back."""
         return drop_table(self._catalog, table, who=who)
+
+    def compact(self, table: TableId, *, dry_run: bool) -> FilesRewritten:
+        """Rewrite the files of a table, however few there are."""
+        need_table(self._catalog, table)
+        name, limits = to_iceberg(self._catalog.prefix, table), RewriteLimits(files=2, deleted=0)
+        done = rewrite_whole(self._catalog, name, limits, tempfile.gettempdir(), dry_run=dry_run)
+        return FilesRewritten(
+            str(table), done.outcome, done.reason, done.files + done.deletes, done.new_files + done.new_deletes,
+            done.read, done.written,
+        )  # fmt: skip
 
 
 def _info(facts: TableFacts) -> TableInfo:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from componentrun.api.storage import Storage
     from componentrun.cli.progress import Progress
-    from componentrun.cli.store import QueryAnswer
+    from componentrun.cli.store import FilesRewritten, QueryAnswer
     from componentrun.storage.catalogsettings import CatalogSettings
     from componentrun.storage.doctor import Check as DoctorCheck
     from componentrun.storage.events import Placed
@@ -286,7 +286,7 @@ class ObjectStore:
 
         return self._runner.run(sweep_events(self._store, retention, existing=existing, dry_run=dry_run))
 
-    def compact(self, table: str, *, dry_run: bool) -> Compacted:
+    def compact(self, table: str, *, dry_run: bool) -> Compacted | FilesRewritten:
         """Write a table anew."""
         from componentrun.storage.rewriting import compact_table  # noqa: PLC0415 - few commands need it
 

@@ -32,6 +32,7 @@ __all__ = [
     "Engine",
     "EventFeed",
     "EventRecord",
+    "FilesRewritten",
     "KeptFile",
     "Preview",
     "QueryAnswer",
@@ -68,6 +69,23 @@ class TableInfo:
     """Uid of the run, or what else wrote it."""
     exact: bool = False
     """Whether a reader sees as many rows."""
+
+
+@dataclass(frozen=True)
+class FilesRewritten:
+    """What became of the files of a table in a catalog."""
+
+    table: str
+    outcome: str
+    """`rewritten`, `wouldRewrite`, `notNeeded`, `changedMeanwhile`, `unsupported` or `tooLarge`."""
+    reason: str
+    """Why it is `unsupported`."""
+    files: int
+    """That are gone, files of deleted rows included."""
+    new_files: int
+    bytes: int
+    """Of the files that are gone."""
+    new_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +300,7 @@ class Store(Protocol):
     def sweep_events(self, retention: Retention, existing: Collection[str], *, dry_run: bool) -> SweptEvents:
         """Delete events of runs that are over, or do not exist any more, and have been kept for long enough."""
 
-    def compact(self, table: str, *, dry_run: bool) -> Compacted:
+    def compact(self, table: str, *, dry_run: bool) -> Compacted | FilesRewritten:
         """Write a table anew."""
 
     def check(self) -> list[Check]:

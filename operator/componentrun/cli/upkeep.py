@@ -11,6 +11,7 @@ from componentrun.cli.cluster import RUNS
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.render import Output, document
 from componentrun.cli.session import Session
+from componentrun.cli.store import FilesRewritten
 from componentrun.cli.words import count, size
 
 if TYPE_CHECKING:
@@ -107,7 +108,24 @@ def compact(
         session.output.note(_told(done))
 
 
-def _told(done: "Compacted") -> str:
+def _told(done: "Compacted | FilesRewritten") -> str:
+    return _told_files(done) if isinstance(done, FilesRewritten) else _told_segments(done)
+
+
+def _told_files(done: FilesRewritten) -> str:
+    before = f"{count(done.files, 'file')} ({size(done.bytes)})"
+    return {
+        "rewritten": f"`{done.table}`: {before} became {done.new_files} ({size(done.new_bytes)})",
+        "wouldRewrite": f"`{done.table}`: {before} would become {done.new_files}",
+        "notNeeded": f"`{done.table}` reads as fast as it can",
+        "changedMeanwhile": f"`{done.table}` was changed by others meanwhile and is left as it is; try again",
+        "unsupported": f"`{done.table}` can't be rewritten here: {done.reason}",
+        "tooLarge": f"`{done.table}` has files that belong together and are too large to be rewritten here; "
+        "`componentrun table sql-setup --engine spark` attaches an engine that has `rewrite_data_files`",
+    }[done.outcome]
+
+
+def _told_segments(done: "Compacted") -> str:
     before = f"{count(done.segments, 'segment')} with {count(done.slices_before, 'slice')} ({size(done.bytes_before)})"
     return {
         "compacted": f"`{done.table}`: {before} became one with {count(done.slices_after, 'slice')} "

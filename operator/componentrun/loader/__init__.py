@@ -24,6 +24,7 @@ Modules of tables, lowest first:
     versions      the history of a table
     restoring     dropping a table, and bringing an earlier version back
     load          publishing: one commit for all tables of a run, once
+    maintenance   small files rewritten, old snapshots and lost files deleted (a package of its own)
     checking      whether a catalog is fit for runs
 
 Modules of the process, lowest first:

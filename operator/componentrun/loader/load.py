@@ -36,7 +36,8 @@ from componentrun.loader.rows import compute, takes_rows_away
 from componentrun.loader.scanning import scan_of
 from componentrun.loader.snapshots import NewSnapshot, can_be_written, change_of
 from componentrun.loader.staged import bring
-from componentrun.loader.state import next_table, read_state, run_of
+from componentrun.loader.state import check_is_not_dropped, next_table, read_state, run_of
+from componentrun.storage.failures import MissingError
 from componentrun.storage.grants import Signer
 from componentrun.storage.layout import TableId
 from componentrun.storage.loads import by_table, loads_of
@@ -143,9 +144,18 @@ def load(
 
 
 def _try(work: _Work, clock: Callable[[], float]) -> tuple[int, list[LoadedTable]]:
-    looked = _look(work.catalog, work.loads)
+    looked = _look(work.catalog, work.loads, clock())
     done = _published(work.request, work.loads, looked)
-    return done if done is not None else (work.request.attempt, work.commit(looked, int(clock() * 1_000_000)))
+    if done is not None:
+        return done
+    try:
+        return work.request.attempt, work.commit(looked, int(clock() * 1_000_000))
+    except MissingError as error:
+        # A table that was dropped meanwhile has no files any more. Or one that is there lacks a file.
+        if work.has_missed:
+            raise
+        work.has_missed = True
+        raise ConflictError(error.message, Reason.PUBLISH_FAILED) from error
 
 
 def fence(catalog: Catalog, request: FenceRequest) -> bool:
@@ -172,6 +182,7 @@ def fence(catalog: Catalog, request: FenceRequest) -> bool:
             if _is_fenced(found, request.run, request.attempt) or not can_be_written(found):
                 # No load can change it; those of several tables at once fail with it.
                 break
+            check_is_not_dropped(found.properties, f"`{table}`", time.time())
             summary = {properties.FENCED_RUN: request.run, properties.FENCED_ATTEMPT: str(request.attempt)}
             change, _ = change_of(found, name, NewSnapshot(summary))
             try:
@@ -184,8 +195,10 @@ def fence(catalog: Catalog, request: FenceRequest) -> bool:
     return False
 
 
-def _look(catalog: Catalog, loads: Mapping[str, Sequence[TableLoad]]) -> _Looked:
+def _look(catalog: Catalog, loads: Mapping[str, Sequence[TableLoad]], now: float) -> _Looked:
     tables = {table: catalog.find(to_iceberg(catalog.prefix, TableId.parse(table))) for table in loads}
+    for name, table in tables.items():
+        check_is_not_dropped(table.properties if table is not None else {}, f"`{name}`", now)
     states = {
         name: read_state(table.metadata, f"`{name}`") if table is not None else None for name, table in tables.items()
     }
@@ -262,6 +275,8 @@ class _Work:
         self._folder = Path(folder)
         self._signer = Signer(catalog.settings)
         self._brought: dict[str, list[list[str]]] = {}
+        self.has_missed = False
+        """Whether a file of a table was not there once already."""
 
     def commit(self, looked: _Looked, now: int) -> list[LoadedTable]:
         """Try once; what is published now."""

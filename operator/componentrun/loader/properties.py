@@ -8,6 +8,7 @@ table       run, attempt     who loaded it last
             created          when the table was loaded first, ISO 8601
             state            `new` until its first load is committed: until then there is no such table; `dropped`
                              from a drop to the next load or restore
+            dropping         when maintenance began to drop it, in milliseconds since 1970
 snapshot    run, attempt     whose load it is
             rows, bytes      what the load brought
             title, component who it was, for people
@@ -16,6 +17,8 @@ snapshot    run, attempt     whose load it is
             who              the person who did it by hand
             restored         number of the version that was restored
             fenced-run, fenced-attempt   an attempt that is never published any more
+            maintenance      `rewrite`: the rows are those of its parent, in other files; `drop`: the table goes
+            last-change      of a rewrite: when the rows were changed, in milliseconds since 1970
 """
 
 from __future__ import annotations
@@ -32,16 +35,20 @@ __all__ = [
     "CREATED",
     "DROP",
     "DROPPED",
+    "DROPPING",
     "FENCED_ATTEMPT",
     "FENCED_RUN",
     "INCREMENT",
+    "LAST_CHANGE",
     "LOAD",
     "LOADED",
+    "MAINTENANCE",
     "METADATA",
     "NEW",
     "PRIMARY_KEY",
     "RESTORE",
     "RESTORED",
+    "REWRITE",
     "ROWS",
     "RUN",
     "STATE",
@@ -63,6 +70,7 @@ STATE: Final = f"{_OURS}state"
 NEW: Final = "new"
 LOADED: Final = "loaded"
 DROPPED: Final = "dropped"
+DROPPING: Final = f"{_OURS}dropping"
 ABSENT: Final = frozenset({NEW, DROPPED})
 """States in which readers find no table."""
 CHANGE: Final = f"{_OURS}change"
@@ -78,6 +86,10 @@ TITLE: Final = f"{_OURS}title"
 COMPONENT: Final = f"{_OURS}component"
 FENCED_RUN: Final = f"{_OURS}fenced-run"
 FENCED_ATTEMPT: Final = f"{_OURS}fenced-attempt"
+
+MAINTENANCE: Final = f"{_OURS}maintenance"
+REWRITE: Final = "rewrite"
+LAST_CHANGE: Final = f"{_OURS}last-change"
 
 TIMESTAMP_COLUMN: Final = "_timestamp"
 """Column of every table: when its row was loaded. Strictly later with each load of the table."""

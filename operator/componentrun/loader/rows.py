@@ -41,14 +41,25 @@ if TYPE_CHECKING:
     from componentrun.storage.pointer import TableLoad
     from componentrun.wire.loader import TableScan
 
-__all__ = ["Written", "compute", "load_httpfs", "takes_rows_away"]
+__all__ = [
+    "PARQUET",
+    "PATH_ID",
+    "POS_ID",
+    "Written",
+    "compute",
+    "identifier",
+    "load_httpfs",
+    "takes_rows_away",
+    "written_of",
+]
 
 _HTTPFS: Final = "duckdb_extension_httpfs"
-_PATH_ID: Final = 2147483546
-_POS_ID: Final = 2147483545
+PATH_ID: Final = 2147483546
+POS_ID: Final = 2147483545
 """Field ids of the columns of a file of position deletes (Iceberg's specification, reserved field ids)."""
 _ROW_GROUP: Final = 122_880
-_PARQUET: Final = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}, RETURN_STATS"
+PARQUET: Final = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}, RETURN_STATS"
+"""Options of a COPY that writes a file of a table."""
 
 
 _SQL_TYPES: Final = {
@@ -114,7 +125,7 @@ def compute(
     answers = run_statements(statements, folder, explain=partial(_explained, loads[0].table), share=share)
     written = answers[-2] if scan is not None else answers[-1]
     removed = answers[-1] if scan is not None else None
-    return _written(written), _written(removed) if removed is not None else None
+    return written_of(written), written_of(removed) if removed is not None else None
 
 
 def takes_rows_away(next_table: NextTable, loads: Sequence[TableLoad]) -> bool:
@@ -173,13 +184,13 @@ def _copy_data(next_table: NextTable, mapping: Mapping, rows: str, target: str) 
     chosen, ids = [], []
     for number, name in enumerate(next_table.columns):
         column = next_table.schema.find_field(name)
-        chosen.append(f"{_value(f'c{number}', name, column.field_type)} AS {_identifier(name)}")
-        ids.append(f"{_identifier(name)}: {column.field_id}")
-    stamp = _identifier(properties.TIMESTAMP_COLUMN)
+        chosen.append(f"{_value(f'c{number}', name, column.field_type)} AS {identifier(name)}")
+        ids.append(f"{identifier(name)}: {column.field_id}")
+    stamp = identifier(properties.TIMESTAMP_COLUMN)
     chosen.append(f"make_timestamptz({next_table.timestamp}) AS {stamp}")
     ids.append(f"{stamp}: {next_table.schema.find_field(properties.TIMESTAMP_COLUMN).field_id}")
     query = select_of(mapping, rows, chosen)
-    return f"COPY ({query}) TO {quoted(target)} ({_PARQUET}, FIELD_IDS {{{', '.join(ids)}}})"
+    return f"COPY ({query}) TO {quoted(target)} ({PARQUET}, FIELD_IDS {{{', '.join(ids)}}})"
 
 
 def _find_gone(
@@ -212,8 +223,8 @@ def _copy_deletes(scan: TableScan, urls: MappingType[str, str], target: str) -> 
             f" WHERE NOT EXISTS (SELECT 1 FROM read_parquet([{listed}]) d "  # noqa: S608 - likewise
             "WHERE d.file_path = p.path AND d.pos = g.pos)"
         )
-    ids = f"{{file_path: {_PATH_ID}, pos: {_POS_ID}}}"
-    return f"COPY ({query} ORDER BY file_path, pos) TO {quoted(target)} ({_PARQUET}, FIELD_IDS {ids})"
+    ids = f"{{file_path: {PATH_ID}, pos: {POS_ID}}}"
+    return f"COPY ({query} ORDER BY file_path, pos) TO {quoted(target)} ({PARQUET}, FIELD_IDS {ids})"
 
 
 def _coming_keys(next_table: NextTable, mapping: Mapping, rows: str) -> str | None:
@@ -287,7 +298,8 @@ def _sql_type(kind: IcebergType, name: str) -> str:
     )
 
 
-def _written(answer: list[Any]) -> Written | None:
+def written_of(answer: list[Any]) -> Written | None:
+    """The file that a COPY wrote, by what it answered; None: it has no rows."""
     path, rows, size = answer[0][:3]
     return Written(str(path), int(rows), int(size)) if rows else None
 
@@ -298,7 +310,8 @@ def load_httpfs() -> str:
     return f"LOAD {quoted(str(path))}"
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
+    """A column's name in SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
     from pyiceberg.manifest import ManifestEntry
     from pyiceberg.table import Table
+    from pyiceberg.table.snapshots import Snapshot
 
     from componentrun.loader.catalog import Catalog
+    from componentrun.loader.names import IcebergName
 
-__all__ = ["consistent_cut", "scan_of"]
+__all__ = ["check_readable", "consistent_cut", "last_change_of", "scan_of"]
 
 _MOST_LOOKS: Final = 20
 
@@ -79,7 +81,7 @@ def scan_of(table: Table, name: TableId) -> TableScan:
         deletes=tuple(DeleteFile(entry.data_file.file_path, entry.data_file.file_size_in_bytes) for entry in deletes),
         created=state.created
         or _iso(min((item.timestamp_ms for item in base.snapshots), default=base.last_updated_ms)),
-        last_change=_iso(snapshot.timestamp_ms if snapshot is not None else base.last_updated_ms),
+        last_change=_iso(last_change_of(snapshot) if snapshot is not None else base.last_updated_ms),
         timestamp=state.timestamp,
         uuid=str(base.table_uuid),
         primary_key=state.primary_key,
@@ -88,6 +90,12 @@ def scan_of(table: Table, name: TableId) -> TableScan:
         location=table.location(),
         rows=None if deletes else sum(file.rows for file in files),
     )
+
+
+def last_change_of(snapshot: Snapshot) -> int:
+    """When the rows of a snapshot were changed, in milliseconds since 1970: a rewrite changes none."""
+    said = snapshot.summary[properties.LAST_CHANGE] if snapshot.summary is not None else None
+    return int(said) if said is not None else snapshot.timestamp_ms
 
 
 def _look(catalog: Catalog, tables: Iterable[str]) -> dict[str, Table | None]:
@@ -115,13 +123,18 @@ def _entries(table: Table, name: TableId) -> tuple[list[ManifestEntry], list[Man
     for manifest in reversed(snapshot.manifests(table.io)) if snapshot is not None else ():
         entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
         for entry in entries:
-            _check(entry, name)
+            check_readable(entry, name)
         (data if manifest.content == ManifestContent.DATA else deletes).extend(entries)
     oldest = min((entry.sequence_number or 0 for entry in data), default=0)
     return data, [entry for entry in deletes if (entry.sequence_number or 0) >= oldest]
 
 
-def _check(entry: ManifestEntry, name: TableId) -> None:
+def check_readable(entry: ManifestEntry, name: TableId | IcebergName) -> None:
+    """Refuse a file that can't be read here.
+
+    Raises:
+        UserError: (InputInvalid) the message says what it is, and what to do.
+    """
     file = entry.data_file
     if file.content == DataFileContent.EQUALITY_DELETES:
         found, mend = "equality deletes, as Flink writes them", "rewrite its data files with Spark"

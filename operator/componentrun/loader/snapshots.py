@@ -52,7 +52,16 @@ if TYPE_CHECKING:
 
     from componentrun.loader.names import IcebergName
 
-__all__ = ["NewSnapshot", "can_be_written", "change_of"]
+__all__ = [
+    "DeletesWriter",
+    "ManifestsWriter",
+    "NewSnapshot",
+    "become_current",
+    "can_be_written",
+    "change_of",
+    "check_writable",
+    "writer_of",
+]
 
 _FORMAT: Final = 2
 _CODEC: Final = "deflate"
@@ -80,8 +89,18 @@ class NewSnapshot:
     properties: dict[str, str] = field(default_factory=dict)
 
 
-class _DeletesWriter(ManifestWriterV2):
+def become_current(snapshot: int) -> TableUpdate:
+    """The update that makes a snapshot the table's current one."""
+    return SetSnapshotRefUpdate.model_validate(
+        {"snapshot-id": snapshot, "ref-name": MAIN_BRANCH, "type": SnapshotRefType.BRANCH}
+    )
+
+
+class DeletesWriter(ManifestWriterV2):
+    """Writes a manifest of delete files."""
+
     def content(self) -> ManifestContent:
+        """What it lists."""
         return ManifestContent.DELETES
 
     @property
@@ -97,8 +116,8 @@ def change_of(table: Table, name: IcebergName, new: NewSnapshot) -> tuple[TableC
         ComponentRunError: the store refused or is away.
     """
     base = table.metadata
-    _check(table, name, new)
-    writer = _Writer(table, base.new_snapshot_id())
+    check_writable(table, name, brings_files=bool(new.added or new.deletes or new.replaces))
+    writer = ManifestsWriter(table, base.new_snapshot_id())
     parent = base.current_snapshot()
     before = parent.manifests(table.io) if parent is not None else []
     manifests = [*writer.added(new.added), *writer.deletes(new.deletes)]
@@ -127,22 +146,16 @@ def change_of(table: Table, name: IcebergName, new: NewSnapshot) -> tuple[TableC
         updates.append(SetPropertiesUpdate(updates=new.properties))
     updates += [
         AddSnapshotUpdate(snapshot=snapshot),
-        SetSnapshotRefUpdate(
-            snapshot_id=snapshot.snapshot_id,
-            ref_name=MAIN_BRANCH,
-            type=SnapshotRefType.BRANCH,
-            max_ref_age_ms=None,
-            max_snapshot_age_ms=None,
-            min_snapshots_to_keep=None,
-        ),
+        become_current(snapshot.snapshot_id),
     ]
     return TableChange(name, requirements, updates), snapshot.snapshot_id
 
 
-class _Writer:
+class ManifestsWriter:
     """Writes the manifests of one snapshot."""
 
     def __init__(self, table: Table, snapshot_id: int) -> None:
+        """Nothing is written yet."""
         self._table = table
         self._base = table.metadata
         self.snapshot_id = snapshot_id
@@ -154,7 +167,7 @@ class _Writer:
 
     def deletes(self, files: Sequence[DataFile]) -> list[ManifestFile]:
         """A manifest of delete files."""
-        return self._write(_DeletesWriter, (self._entry(file) for file in files)) if files else []
+        return self._write(DeletesWriter, (self._entry(file) for file in files)) if files else []
 
     def removed(self, manifests: Sequence[ManifestFile]) -> list[ManifestFile]:
         """Manifests that tell of all files that they are deleted: so whoever expires snapshots finds them."""
@@ -166,7 +179,7 @@ class _Writer:
             ]
             self.removed_files += [entry.data_file for entry in entries]
             if entries:
-                found += self._write(_writer_of(manifest), entries)
+                found += self._write(writer_of(manifest), entries)
         return found
 
     def merged(self, manifests: Sequence[ManifestFile]) -> list[ManifestFile]:
@@ -185,7 +198,7 @@ class _Writer:
                 for entry in manifest.fetch_manifest_entry(self._table.io, discard_deleted=True)
             ]
             if entries:
-                found += self._write(_writer_of(parts[0]), entries)
+                found += self._write(writer_of(parts[0]), entries)
         return found
 
     def manifest_list(self, manifests: Sequence[ManifestFile], parent: int | None) -> str:
@@ -231,14 +244,15 @@ class _Writer:
         return f"{self._table.location().rstrip('/')}/metadata"
 
 
+def writer_of(manifest: ManifestFile) -> type[ManifestWriterV2]:
+    """What writes manifests of the same content."""
+    return DeletesWriter if manifest.content == ManifestContent.DELETES else ManifestWriterV2
+
+
 def _schema_id(base: TableMetadata, schema: Schema) -> int:
     """The id that a catalog gives a schema: that of the same one, or the next."""
     same = (known.schema_id for known in base.schemas if known.fields == schema.fields)
     return next(same, max(known.schema_id for known in base.schemas) + 1)
-
-
-def _writer_of(manifest: ManifestFile) -> type[ManifestWriterV2]:
-    return _DeletesWriter if manifest.content == ManifestContent.DELETES else ManifestWriterV2
 
 
 def _entries(manifest: ManifestFile) -> int:
@@ -262,7 +276,12 @@ def can_be_written(table: Table) -> bool:
     return bool(table.metadata.format_version == _FORMAT)
 
 
-def _check(table: Table, name: IcebergName, new: NewSnapshot) -> None:
+def check_writable(table: Table, name: IcebergName, *, brings_files: bool = True) -> None:
+    """Refuse a table that can't be written here.
+
+    Raises:
+        PlatformError: (PublishFailed) its format or, for a snapshot with files, its partitions; the message says which.
+    """
     base = table.metadata
     if not can_be_written(table):
         raise PlatformError(
@@ -270,7 +289,6 @@ def _check(table: Table, name: IcebergName, new: NewSnapshot) -> None:
             "one that can be written here. Load it into another table, or make it anew",
             Reason.PUBLISH_FAILED,
         )
-    brings_files = bool(new.added or new.deletes or new.replaces)
     if brings_files and not base.spec().is_unpartitioned():
         raise PlatformError(
             f"the table `{name}` is partitioned; such tables can be read, but not written yet. Load into another table",

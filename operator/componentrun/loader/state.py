@@ -21,7 +21,7 @@ from pyiceberg.types import (
 )
 
 from componentrun.columnnames import listed
-from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.loader import properties
 from componentrun.storage.columns import Column, merged_columns
 
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
     from componentrun.storage.pointer import TableLoad
 
-__all__ = ["NextTable", "TableState", "iceberg_type", "next_table", "read_state", "run_of"]
+__all__ = ["NextTable", "TableState", "check_is_not_dropped", "iceberg_type", "next_table", "read_state", "run_of"]
 
+_DROP_SECONDS: Final = 600
+"""Longer than maintenance takes to drop a table, by more than clocks differ."""
 _MAX_PRECISION: Final = 38
 _DEFAULT_DECIMAL: Final = (38, 9)
 
@@ -87,6 +89,25 @@ def read_state(table: TableMetadata, where: str) -> TableState:
         is_loaded=said.get(properties.STATE) not in properties.ABSENT,
         created=said.get(properties.CREATED, ""),
     )
+
+
+def check_is_not_dropped(said: Mapping[str, str], where: str, now: float) -> None:
+    """Refuse to write a table that maintenance is about to drop.
+
+    Args:
+        said: its properties.
+        where: the table, for messages.
+        now: seconds since 1970.
+
+    Raises:
+        TransientError: (PublishFailed) it may be gone at any moment; in some minutes it is gone, or is not dropped.
+    """
+    begun = int(said.get(properties.DROPPING) or 0) / 1000
+    if now - begun < _DROP_SECONDS:
+        raise TransientError(
+            f"{where} was not used for long, and maintenance is just dropping it. It can be loaded in some minutes",
+            Reason.PUBLISH_FAILED,
+        )
 
 
 def run_of(snapshot: Snapshot, run: str) -> int | None:

@@ -13,6 +13,7 @@ from componentrun.errors import UnknownOutcomeError
 from componentrun.loader.catalog import Catalog, CommitUnknownError
 from componentrun.loader.checking import check_catalog
 from componentrun.loader.load import fence, load
+from componentrun.loader.maintenance.changes import ChangeNotes
 from componentrun.loader.scanning import consistent_cut
 from componentrun.loader.slots import CHECKS
 from componentrun.storage.places import decode
@@ -61,6 +62,7 @@ class TableEngine:
         self._scratch = scratch
         self._observer = observer
         self._catalogs = _Catalogs()
+        self._notes = ChangeNotes()
         # Threads of their own: catalogs that hang, which are found out about by checks, hold no run up.
         self._checkers = ThreadPoolExecutor(CHECKS, thread_name_prefix="check")
 
@@ -75,6 +77,7 @@ class TableEngine:
             attempt, tables = load(
                 catalog, request, self._scratch, on_conflict=self._observer.conflict_retried, share=self._loads
             )
+            self._notes.changed(catalog.settings, [table.table for table in tables])
             return LoadAnswer(tuple(tables), attempt)
 
         try:

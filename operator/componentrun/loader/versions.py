@@ -1,7 +1,8 @@
 """The history of a table: its snapshots, as people speak of them. Pure.
 
-A version's number is Iceberg's sequence number: it rises with each snapshot of the table, and fences have one, too, so
-numbers may be missing. Versions are kept until maintenance, or another program, expires their snapshots.
+A version's number is Iceberg's sequence number: it rises with each snapshot of the table. Fences and maintenance's
+rewrites have one, too, so numbers may be missing. Versions are kept until maintenance, or another program, expires
+their snapshots.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from componentrun.loader import properties
+from componentrun.loader.scanning import last_change_of
 from componentrun.loader.state import read_state
 
 if TYPE_CHECKING:
@@ -87,10 +89,13 @@ def versions_of(table: TableMetadata) -> Iterator[Version]:
     """Versions of a table, the newest first."""
     snapshot = table.current_snapshot()
     while snapshot is not None:
-        if snapshot.summary is None or snapshot.summary[properties.FENCED_RUN] is None:
+        parent = table.snapshot_by_id(snapshot.parent_snapshot_id) if snapshot.parent_snapshot_id is not None else None
+        summary = snapshot.summary
+        # Maintenance changes no row: its snapshot is that of its parent.
+        is_same = parent is not None and _text(summary, properties.MAINTENANCE) is not None
+        if _text(summary, properties.FENCED_RUN) is None and not is_same:
             yield _version(snapshot)
-        parent = snapshot.parent_snapshot_id
-        snapshot = table.snapshot_by_id(parent) if parent is not None else None
+        snapshot = parent
 
 
 def _totals(snapshot: Snapshot | None) -> tuple[int | None, int | None]:
@@ -111,7 +116,7 @@ def _version(snapshot: Snapshot) -> Version:
     return Version(
         number=snapshot.sequence_number or 0,
         snapshot=snapshot.snapshot_id,
-        time=_moment(snapshot.timestamp_ms),
+        time=_moment(last_change_of(snapshot)),
         what=_what(summary),
         rows=rows,
         bytes=size,

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from componentrun.errors import ComponentRunError, PlatformError
+from componentrun.maintenance.catalogs import maintain_catalog
 from componentrun.maintenance.places import find_places
 from componentrun.process.kube import connect
 from componentrun.storage.eventsweep import sweep_events
@@ -53,6 +54,8 @@ async def maintain(settings: Settings) -> None:
                 log.exception("Storage %s was not maintained to the end", place.title)
                 failures += 1
             failures += await _maintain_events(kube, place)
+        for catalog in found.catalogs:
+            failures += await maintain_catalog(catalog, settings)
     if failures:
         raise PlatformError(
             f"{failures} steps of maintenance failed; the lines above say which. The next round tries again"

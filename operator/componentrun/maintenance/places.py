@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from componentrun.api.common import long_duration_seconds
 from componentrun.api.component import Component
-from componentrun.api.storage import Storage
+from componentrun.api.storage import Storage, StorageMaintenance, StorageTables
 from componentrun.errors import ComponentRunError
 from componentrun.process.kubeerrors import ForbiddenError
 from componentrun.process.resources import COMPONENTS, RUNS, STORAGES
@@ -26,10 +28,25 @@ if TYPE_CHECKING:
     from componentrun.process.kube import Kube
     from componentrun.process.resources import Resource
     from componentrun.storage.connection import Store
+    from componentrun.storage.settings import StoreSettings
 
-__all__ = ["Found", "Place", "find_places"]
+__all__ = ["CatalogPlace", "Found", "Place", "find_places"]
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogPlace:
+    """A catalog's tables of one prefix."""
+
+    title: str
+    """Namespace and name of the first of its Storages."""
+    settings: StoreSettings
+    """With the catalog."""
+    history: timedelta
+    """How long earlier states of tables are kept: the longest that any of its Storages says."""
+    is_maintained: bool
+    """Whether all of its Storages want their tables maintained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +72,8 @@ class Found:
     """What there is."""
 
     places: tuple[Place, ...]
+    catalogs: tuple[CatalogPlace, ...]
+    """The tables of all Storages with a catalog, each once."""
     failures: int
     """Storages that could not be opened, or read in full, and namespaces that could not be listed; the log says why."""
 
@@ -66,6 +85,7 @@ async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
         KubeError: the API server is away, or refused to list all namespaces at once.
     """
     places: dict[tuple[str, str, str], Place] = {}
+    catalogs: dict[tuple[str, str, str], CatalogPlace] = {}
     unopened: list[dict[str, Any]] = []
     failures = 0
     for namespace in namespaces or (None,):
@@ -96,9 +116,14 @@ async def find_places(kube: Kube, namespaces: Sequence[str]) -> Found:
                 _tell(raw, "how long events are kept is not known, so none is deleted: ", error)
                 failures, retention = failures + 1, None
             place = Place(_title(raw), store, retention, frozenset({storage.metadata.namespace}))
+            _add_catalog(catalogs, _title(raw), storage, store.settings)
             key = store.settings.base_url, store.settings.bucket, store.settings.prefix
             places[key] = _merged(places[key], place) if key in places else place
-    return Found(tuple(_knowing(place, unopened) for place in places.values()), failures + len(unopened))
+    return Found(
+        tuple(_knowing(place, unopened) for place in places.values()),
+        tuple(catalog for catalog in catalogs.values() if catalog.is_maintained and _is_known(catalog, unopened)),
+        failures + len(unopened),
+    )
 
 
 def _knowing(place: Place, unopened: Sequence[dict[str, Any]]) -> Place:
@@ -121,6 +146,37 @@ def _merged(one: Place, other: Place) -> Place:
     known = one.retention is not None and other.retention is not None
     retention = one.retention.merged(other.retention) if known else None  # type: ignore[union-attr,arg-type]
     return replace(one, retention=retention, namespaces=one.namespaces | other.namespaces)
+
+
+def _add_catalog(
+    catalogs: dict[tuple[str, str, str], CatalogPlace], title: str, storage: Storage, settings: StoreSettings
+) -> None:
+    """Add the tables of a Storage. Of two Storages with the same tables, the one counts that keeps more of them."""
+    catalog = settings.catalog
+    if catalog is None:
+        return
+    tables, maintenance = storage.spec.tables or StorageTables(), storage.spec.maintenance or StorageMaintenance()
+    history, is_maintained = timedelta(seconds=long_duration_seconds(tables.history)), maintenance.engine != "none"
+    key = catalog.uri, catalog.warehouse, catalog.namespace_prefix
+    other = catalogs.get(key, CatalogPlace(title, settings, history, is_maintained))
+    catalogs[key] = replace(
+        other, history=max(history, other.history), is_maintained=is_maintained and other.is_maintained
+    )
+
+
+def _is_known(place: CatalogPlace, unopened: Sequence[dict[str, Any]]) -> bool:
+    """Whether no Storage that was not opened may have the same tables, and keep them for longer."""
+    own = place.settings.catalog
+    for raw in unopened:
+        spec = raw.get("spec")
+        other = spec.get("catalog") if spec is not None else {"warehouse": None}
+        if own is not None and other is not None and other.get("warehouse") in {None, own.warehouse}:
+            log.warning(
+                "Storage %s: another one of its catalog could not be opened, so its tables are not maintained",
+                place.title,
+            )
+            return False
+    return True
 
 
 async def _retention(kube: Kube, storage: Storage) -> Retention:

@@ -13,9 +13,25 @@ from componentrun.storage.sweep import HISTORY_KEEP, MIN_KEEP
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Settings", "from_environment"]
+__all__ = ["Settings", "TableSettings", "from_environment"]
 
 _LONGEST: Final = 10 * 366 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class TableSettings:
+    """When files of the tables of a catalog are rewritten, and how many bytes."""
+
+    target: int = 256 * 2**20
+    """Bytes of a file that is made of many."""
+    files: int = 8
+    """Fewer files than this are not put together."""
+    deleted_percent: int = 20
+    """A file is rewritten when this share of its rows is deleted."""
+    table: int = 4096 * 2**20
+    """Bytes that are rewritten of one table in a round."""
+    round: int = 32768 * 2**20
+    """Bytes that are rewritten of all tables of a Storage in a round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +48,8 @@ class Settings:
     """A table with more segments than this is compacted."""
     scratch: int = 4096 * 2**20
     """Bytes that compaction may use on the local disk."""
+    tables: TableSettings = field(default_factory=TableSettings)
+    """When tables of a catalog are rewritten."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -49,7 +67,19 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         keep=timedelta(seconds=keep),
         history=timedelta(seconds=history),
         segments=reader.read("MAINTENANCE_SEGMENTS", whole(2, 10_000), default.segments),
-        scratch=reader.read("MAINTENANCE_SCRATCH_MIB", whole(64, 2**30), default.scratch // 2**20) * 2**20,
+        scratch=_mib(reader, "MAINTENANCE_SCRATCH_MIB", default.scratch, 64),
+        tables=TableSettings(
+            target=_mib(reader, "MAINTENANCE_TABLES_FILE_MIB", default.tables.target, 1),
+            files=reader.read("MAINTENANCE_TABLES_FILES", whole(2, 10_000), default.tables.files),
+            deleted_percent=reader.read("MAINTENANCE_TABLES_DELETED_PERCENT", whole(1, 100), 20),
+            table=_mib(reader, "MAINTENANCE_TABLES_TABLE_MIB", default.tables.table, 1),
+            round=_mib(reader, "MAINTENANCE_TABLES_ROUND_MIB", default.tables.round, 1),
+        ),
     )
     reader.check()
     return settings
+
+
+def _mib(reader: Reader, name: str, default: int, least: int) -> int:
+    """Bytes, of a variable in MiB."""
+    return reader.read(name, whole(least, 2**30), default // 2**20) * 2**20

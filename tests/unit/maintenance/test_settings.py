@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from componentrun.maintenance.settings import Settings, from_environment
+from componentrun.maintenance.settings import Settings, TableSettings, from_environment
 from componentrun.process.settings import SettingsError
 from componentrun.storage.sweep import MIN_KEEP
 
@@ -23,10 +23,16 @@ def test_what_is_told_is_taken() -> None:
             "COMPONENTRUN_MAINTENANCE_HISTORY_SECONDS": "0",
             "COMPONENTRUN_MAINTENANCE_SEGMENTS": "10",
             "COMPONENTRUN_MAINTENANCE_SCRATCH_MIB": "64",
+            "COMPONENTRUN_MAINTENANCE_TABLES_FILE_MIB": "512",
+            "COMPONENTRUN_MAINTENANCE_TABLES_FILES": "20",
+            "COMPONENTRUN_MAINTENANCE_TABLES_DELETED_PERCENT": "50",
+            "COMPONENTRUN_MAINTENANCE_TABLES_TABLE_MIB": "1024",
+            "COMPONENTRUN_MAINTENANCE_TABLES_ROUND_MIB": "2048",
             "COMPONENTRUN_NAMESPACES": "a,b",
         }
     )
     assert (told.keep, told.history) == (timedelta(hours=72), timedelta(0))
+    assert told.tables == TableSettings(512 * 2**20, 20, 50, 1024 * 2**20, 2048 * 2**20)
     assert (told.segments, told.scratch, told.process.namespaces) == (10, 64 * 2**20, ("a", "b"))
 
 

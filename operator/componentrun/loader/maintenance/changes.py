@@ -1,0 +1,120 @@
+"""Which tables of a catalog have changed: small objects that loaders leave in the Storage's bucket, one for each table.
+
+No catalog can be asked for that, and to look at all tables costs a request for each of them. So whoever has committed a
+change writes an object named after the table. Maintenance lists these, deletes them, and then looks at the tables.
+
+A loader that has written the note of a table does not write it again for a while, and a note is not read before it is
+older than that while. So a change that came without a note was committed before the table is looked at. The notes are
+best effort: what they miss (a loader that was killed behind its commit, other engines) is found by the scan over all
+tables (`scan`).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import obstore
+
+from componentrun.errors import ComponentRunError, UserError
+from componentrun.loader.maintenance.objects import TableObjects
+from componentrun.storage.backend import make_backend
+from componentrun.storage.failures import STORE_EXCEPTIONS, translate
+from componentrun.storage.layout import Layout, TableId
+from componentrun.storage.settings import StoreTimeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from componentrun.storage.settings import StoreSettings
+
+__all__ = ["ChangeNotes", "changed_tables", "note_changes"]
+
+log = logging.getLogger(__name__)
+
+_AGAIN_AFTER: Final = timedelta(seconds=60)
+_READ_AFTER: Final = timedelta(seconds=180)
+"""Longer than `_AGAIN_AFTER` by more than clocks differ."""
+_MOST_KNOWN: Final = 10_000
+_QUICK: Final = StoreTimeouts(connect=2, response=5, request=10)
+"""A load has been answered late enough."""
+
+
+class ChangeNotes:
+    """Writes notes, and knows which it has written. Safe to call from any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._written: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+
+    def changed(self, settings: StoreSettings, tables: Iterable[str]) -> None:
+        """Note that tables were changed. Best effort: a failure is logged, and the scan finds the tables later."""
+        now = self._clock()
+        place = f"{settings.base_url}/{settings.bucket}", settings.prefix
+        with self._lock:
+            due = [
+                table
+                for table in tables
+                if now - self._written.get((*place, table), -_AGAIN_AFTER.total_seconds())
+                >= _AGAIN_AFTER.total_seconds()
+            ]
+        try:
+            note_changes(settings, due)
+        except ComponentRunError as error:
+            log.info("maintenance is not told of changed tables: %s", error.message)
+            return
+        with self._lock:
+            for table in due:
+                self._written[*place, table] = now
+                self._written.move_to_end((*place, table))
+            while len(self._written) > _MOST_KNOWN:
+                self._written.popitem(last=False)
+
+
+def note_changes(settings: StoreSettings, tables: Iterable[str]) -> None:
+    """Write the notes of tables.
+
+    Raises:
+        ComponentRunError: the store refused or is away.
+    """
+    layout, backend = Layout(settings.prefix), make_backend(settings, _QUICK)
+    for table in tables:
+        key = layout.changed_table(TableId.parse(table))
+        try:
+            obstore.put(backend, key, b"")
+        except STORE_EXCEPTIONS as error:
+            raise translate(error, settings, "write", key) from error
+
+
+def changed_tables(settings: StoreSettings, clock: Callable[[], float] = time.time) -> Iterator[list[TableId]]:
+    """The tables that have notes, page by page. The notes of a page are deleted before it is handed out.
+
+    Args:
+        settings: the Storage.
+        clock: seconds since 1970.
+
+    Raises:
+        ComponentRunError: the store refused or is away.
+    """
+    prefix = Layout(settings.prefix).changed_tables()
+    objects = TableObjects(settings)
+    newest = datetime.fromtimestamp(clock(), UTC) - _READ_AFTER
+    for page in objects.list_below(f"s3://{settings.bucket}/{prefix}"):
+        ready = [item.location for item in page if item.changed < newest]
+        found = [_table_of(location.rpartition("/")[2]) for location in ready]
+        objects.delete(ready)
+        if ready:
+            yield [table for table in found if table is not None]
+
+
+def _table_of(text: str) -> TableId | None:
+    try:
+        return TableId.parse(text)
+    except UserError:
+        return None

@@ -1,0 +1,202 @@
+"""Deleting what nothing needs any more: snapshots that are old, and files that no snapshot reaches.
+
+Snapshots are removed first, by one commit that holds only if the table's current snapshot is still the one that was
+looked at. Then files are deleted that only they reached: as seen from the table as it is after the commit, and data
+before manifests. So a process that is killed leaves a table that can be read, and has deleted no file of it. What it
+leaves behind is found by `delete_orphans`.
+
+A file is an orphan when no snapshot reaches it and it is older than any load that may still be on its way. Files that
+are older than the table itself are left alone: they may be those of a table of the same name that was dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from pyiceberg.table.refs import MAIN_BRANCH
+from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveSnapshotsUpdate
+
+from componentrun.loader import properties
+from componentrun.loader.catalog import CommitUnknownError, ConflictError, TableChange
+from componentrun.loader.maintenance.history import expired_snapshots
+from componentrun.loader.maintenance.objects import TableObjects
+from componentrun.loader.maintenance.reachable import (
+    FileSet,
+    files_in,
+    manifests_of,
+    metadata_files,
+    one_form,
+    reached_files,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyiceberg.table import Table
+
+    from componentrun.loader.catalog import Catalog
+    from componentrun.loader.maintenance.history import HistoryLimits
+    from componentrun.loader.names import IcebergName
+
+__all__ = ["ORPHAN_AGE", "Deleted", "delete_orphans", "expire"]
+
+log = logging.getLogger(__name__)
+
+ORPHAN_AGE: Final = timedelta(days=3)
+"""No load takes as long."""
+_GARBAGE: Final = "gc.enabled"
+"""Iceberg's property: `false` where files of the table may belong to other tables as well."""
+_MOST_SNAPSHOTS: Final = 1000
+"""Removed by one commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What was deleted of a table."""
+
+    snapshots: int = 0
+    files: int = 0
+    bytes: int = 0
+    """Of orphans only: what a snapshot's files had is not looked up."""
+
+
+def expire(
+    catalog: Catalog, name: IcebergName, limits: HistoryLimits, scratch: str, clock: Callable[[], float] = time.time
+) -> Deleted:
+    """Remove old snapshots of a table, and delete the files that only they reached.
+
+    Args:
+        catalog: of the Storage.
+        name: the table in it.
+        limits: what is kept.
+        scratch: a folder for lists of files.
+        clock: seconds since 1970.
+
+    Raises:
+        ComponentRunError: a part of the platform refused or is away; what was begun is ended by a later round.
+    """
+    table = catalog.find(name)
+    expired = expired_snapshots(table.metadata, limits, clock())[:_MOST_SNAPSHOTS] if table is not None else []
+    if table is None or not expired:
+        return Deleted()
+    with FileSet(scratch) as files:
+        if _may_delete(table):
+            _collect(table, frozenset(expired), files)
+        if not _remove(catalog, name, table, expired):
+            return Deleted()
+        now = catalog.find(name)
+        if now is None or any(found.snapshot_id in expired for found in now.metadata.snapshots):
+            return Deleted()
+        for part in reached_files(now):
+            files.discard(part)
+        return Deleted(len(expired), _delete(catalog, now, files).files)
+
+
+def delete_orphans(
+    catalog: Catalog, name: IcebergName, scratch: str, clock: Callable[[], float] = time.time
+) -> Deleted:
+    """Delete files in a table's folders that nothing reaches.
+
+    Args:
+        catalog: of the Storage.
+        name: the table in it.
+        scratch: a folder for lists of files.
+        clock: seconds since 1970.
+
+    Raises:
+        ComponentRunError: a part of the platform refused or is away.
+    """
+    table = catalog.find(name)
+    if table is None or not _may_delete(table):
+        return Deleted()
+    objects = TableObjects(catalog.settings)
+    newest = datetime.fromtimestamp(clock(), UTC) - ORPHAN_AGE
+    oldest = _created(table).replace(microsecond=0)  # stores tell whole seconds
+    with FileSet(scratch) as files:
+        for folder in _folders(table):
+            for page in objects.list_below(folder):
+                files.add((one_form(item.location), item.size) for item in page if oldest <= item.changed < newest)
+        # What was looked at before the list may be older than the list.
+        now = catalog.find(name)
+        if now is None or now.metadata.table_uuid != table.metadata.table_uuid:
+            return Deleted()
+        files.discard(metadata_files(now))
+        for part in reached_files(now):
+            files.discard(part)
+        return _delete(catalog, now, files)
+
+
+def _may_delete(table: Table) -> bool:
+    return table.properties.get(_GARBAGE, "true").lower() != "false"
+
+
+def _collect(table: Table, expired: frozenset[int], files: FileSet) -> None:
+    """Add what only expired snapshots may reach: data first."""
+    snapshots = table.metadata.snapshots
+    gone = [found for found in snapshots if found.snapshot_id in expired]
+    kept = {
+        manifest.manifest_path
+        for manifest in manifests_of((found for found in snapshots if found.snapshot_id not in expired), table.io)
+    }
+    manifests = []
+    for manifest in manifests_of(gone, table.io):
+        if manifest.manifest_path not in kept:
+            manifests.append(one_form(manifest.manifest_path))
+            files.add((location, 0) for location in files_in(manifest, table.io))
+    files.add((location, 0) for location in manifests)
+    files.add((one_form(found.manifest_list), 0) for found in gone)
+
+
+def _remove(catalog: Catalog, name: IcebergName, table: Table, expired: list[int]) -> bool:
+    """Whether the snapshots may be gone; whether they are is seen in the table."""
+    change = TableChange(
+        name,
+        [
+            AssertTableUUID(uuid=table.metadata.table_uuid),
+            AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=table.metadata.current_snapshot_id),
+        ],
+        [RemoveSnapshotsUpdate(snapshot_ids=expired)],
+    )
+    try:
+        catalog.commit([change])
+    except ConflictError as error:
+        log.info("snapshots of %s are left for a later round: %s", name, error.message)
+        return False
+    except CommitUnknownError as error:
+        log.warning("%s: %s", name, error.message)
+    return True
+
+
+def _delete(catalog: Catalog, table: Table, files: FileSet) -> Deleted:
+    """Delete the files of the set that are in the table's own folders."""
+    folders = tuple(one_form(folder) for folder in _folders(table))
+    objects = TableObjects(catalog.settings)
+    count = size = 0
+    for page in files.pages():
+        own = [(location, bytes_) for location, bytes_ in page if location.startswith(folders)]
+        objects.delete([location for location, _ in own])
+        count += len(own)
+        size += sum(bytes_ for _, bytes_ in own)
+    return Deleted(files=count, bytes=size)
+
+
+def _folders(table: Table) -> list[str]:
+    location = table.location().rstrip("/")
+    return [f"{location}/data/", f"{location}/metadata/"]
+
+
+def _created(table: Table) -> datetime:
+    """When the table was made, or a moment later: before it, files in its folders are not its own."""
+    said = table.properties.get(properties.CREATED)
+    if said is not None:
+        try:
+            return datetime.fromisoformat(said).astimezone(UTC)
+        except ValueError:
+            log.warning("%s: the property %s holds no time: %s", ".".join(table.name()), properties.CREATED, said)
+    base = table.metadata
+    times = [found.timestamp_ms for found in base.snapshots] + [entry.timestamp_ms for entry in base.metadata_log]
+    return datetime.fromtimestamp(min(times, default=base.last_updated_ms) / 1000, UTC)

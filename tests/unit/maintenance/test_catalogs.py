@@ -1,0 +1,78 @@
+"""Which catalogs are maintained, and how much of the history their tables keep."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun.errors import PlatformError
+from componentrun.maintenance import app
+from componentrun.maintenance.settings import Settings
+from componentrun.process.resources import STORAGES
+from tests.unit.maintenance.world import World
+
+if TYPE_CHECKING:
+    from componentrun.maintenance.places import CatalogPlace
+
+LAKE = {"uri": "https://catalog.example.com", "warehouse": "lake"}
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+@pytest.fixture
+def maintained(monkeypatch: pytest.MonkeyPatch) -> list[CatalogPlace]:
+    found: list[CatalogPlace] = []
+
+    async def maintain(place: CatalogPlace, _: Settings) -> int:
+        found.append(place)
+        return 0
+
+    monkeypatch.setattr(app, "maintain_catalog", maintain)
+    return found
+
+
+def storage(world: World, name: str, **spec: Any) -> None:
+    world._add(STORAGES, name, {"bucket": f"bucket-{name}", **spec})
+
+
+async def test_a_storage_without_a_catalog_has_no_tables_to_maintain_there(
+    world: World, maintained: list[CatalogPlace]
+) -> None:
+    storage(world, "plain")
+    storage(world, "lake", catalog=LAKE)
+    await app.maintain(Settings())
+    assert [(place.title, place.history) for place in maintained] == [("team/lake", timedelta(days=7))]
+
+
+async def test_tables_of_two_storages_are_maintained_once_and_keep_the_longer_history(
+    world: World, maintained: list[CatalogPlace]
+) -> None:
+    storage(world, "one", catalog=LAKE, tables={"history": "3d"})
+    storage(world, "two", catalog=LAKE, tables={"history": "30d"})
+    storage(world, "other", catalog=LAKE | {"namespacePrefix": "team_"})
+    await app.maintain(Settings())
+    assert [place.history.days for place in maintained] == [30, 7]
+
+
+async def test_an_engine_of_another_kind_keeps_them_to_itself(world: World, maintained: list[CatalogPlace]) -> None:
+    storage(world, "one", catalog=LAKE)
+    storage(world, "two", catalog=LAKE, maintenance={"engine": "none"})
+    await app.maintain(Settings())
+    assert maintained == []
+
+
+async def test_a_storage_that_may_keep_more_of_the_same_tables_and_can_not_be_read_keeps_all(
+    world: World, maintained: list[CatalogPlace], caplog: pytest.LogCaptureFixture
+) -> None:
+    storage(world, "one", catalog=LAKE)
+    storage(world, "broken", catalog=LAKE | {"credentials": {"secretName": "missing"}})
+    storage(world, "another", catalog=LAKE | {"warehouse": "elsewhere"})
+    with pytest.raises(PlatformError, match="1 steps of maintenance failed"):
+        await app.maintain(Settings())
+    assert [place.title for place in maintained] == ["team/another"]
+    assert "another one of its catalog could not be opened" in caplog.text
