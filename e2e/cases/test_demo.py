@@ -16,6 +16,7 @@ def test_the_demo_ends_with_the_table_that_a_component_made() -> None:
     assert "`in.c-nyc.flights` has 336,776 rows" in shown + done.stderr
     assert re.search(r"ComponentRun `delays-\w+` Succeeded", shown + done.stderr)
     assert re.search(r"EV +ExpressJet Airlines Inc\. +54173 +19\.96 +15\.80", shown)
+    assert re.search(r"Hawaiian Airlines Inc\. +1301", shown), "the query over two Iceberg tables"
     assert "export KUBECONFIG=" in shown
     commands = [line.removeprefix("$ ") for line in shown.splitlines() if line.startswith("$ ")]
     assert "componentrun submit --file examples/delays-python/run.yaml --follow --namespace demo" in commands

@@ -12,6 +12,7 @@ from e2e.cluster.connection import Connection
 NAMESPACE: Final = "demo"
 EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples"
 _STORE: Final = "store"
+_CATALOG: Final = "catalog"
 
 
 def folder() -> Path:
@@ -20,23 +21,44 @@ def folder() -> Path:
 
 
 def write_namespace(connection: Connection) -> Path:
-    """The namespace with its default Storage, and the Secret with the keys to it."""
+    """The namespace with its default Storage, and the Secrets with the keys to it.
+
+    Its tables are in the Iceberg catalog where the cluster has one.
+    """
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-    keys = {"accessKeyId": connection.store_access_key, "secretAccessKey": connection.store_secret_key}
+    lake = connection.lake if connection.catalog_uri else None
     storage = {
-        "endpoint": connection.store_endpoint,
-        "bucket": connection.store_bucket,
+        "endpoint": lake.endpoint if lake is not None else connection.store_endpoint,
+        "bucket": lake.bucket if lake is not None else connection.store_bucket,
         "prefix": "demo",
-        "region": connection.store_region,
+        "region": lake.region if lake is not None else connection.store_region,
         "credentials": {"secretName": _STORE},
         "default": True,
+    }
+    keys = {
+        "accessKeyId": lake.access_key if lake is not None else connection.store_access_key,
+        "secretAccessKey": lake.secret_key if lake is not None else connection.store_secret_key,
     }
     documents = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}},
         {"apiVersion": "v1", "kind": "Secret", "metadata": _metadata(_STORE), "stringData": keys},
-        {"apiVersion": "componentrun.dev/v1alpha1", "kind": "Storage", "metadata": _metadata(_STORE), "spec": storage},
     ]
-    return _write("storage.yaml", documents)
+    if lake is not None:
+        client = {"clientId": lake.catalog_client_id, "clientSecret": lake.catalog_client_secret}
+        documents.append({"apiVersion": "v1", "kind": "Secret", "metadata": _metadata(_CATALOG), "stringData": client})
+        storage["catalog"] = {
+            "uri": lake.catalog_uri,
+            "warehouse": lake.catalog_warehouse,
+            "namespacePrefix": "demo_",
+            "credentials": {"secretName": _CATALOG},
+        }
+    spec = {
+        "apiVersion": "componentrun.dev/v1alpha1",
+        "kind": "Storage",
+        "metadata": _metadata(_STORE),
+        "spec": storage,
+    }
+    return _write("storage.yaml", [*documents, spec])
 
 
 def write_components(images: Mapping[str, str]) -> Path:

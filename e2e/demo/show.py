@@ -16,6 +16,10 @@ from e2e.install import IMAGES, install
 _COMPONENTS = sorted(manifests.EXAMPLES.glob("*/component.yaml"))
 _IMAGES = (*IMAGES, *(f"example-{path.parent.name}" for path in _COMPONENTS))
 _ROWS = "20"
+_QUERY = (
+    'select name, max(try_cast(dep_delay as int)) as worst_delay from "in.c-nyc.flights" '
+    'join "out.c-nyc.delays" using (carrier) group by all order by worst_delay desc limit 5'
+)
 
 
 def main(values: Mapping[str, Any] | None = None) -> None:
@@ -47,6 +51,9 @@ def main(values: Mapping[str, Any] | None = None) -> None:
     _submit(terminal, "delays-python")
     heading("The table that it made")
     _head(terminal, "out.c-nyc.delays")
+    if connection.catalog_uri:
+        heading("The same table in SQL: it is an Apache Iceberg table")
+        terminal.run("componentrun", "table", "query", _QUERY, "--namespace", manifests.NAMESPACE)
     heading("Where everything is")
     print(_farewell(connection, terminal))
 
@@ -86,11 +93,18 @@ Try next:
   componentrun submit --component delays --param decimals=99 --follow {namespace}   # a user's error
   componentrun list {namespace}
   componentrun events @latest {namespace}
+  componentrun table sql-setup --engine duckdb {namespace}     # the same tables from another engine
   kubectl get componentruns {namespace} -o wide
 
-The object store is {connection.store_endpoint}, bucket {connection.store_bucket}; its keys are in the Secret `store`:
+The object store is {_store(connection)}; its keys are in the Secret `store`:
 
   kubectl get secret store {namespace} -o yaml
 
 The objects that were applied are in {manifests.folder()}, the logs of the cluster's parts in {connection.logs}.
 `make cluster-down` takes all of it away."""
+
+
+def _store(connection: Connection) -> str:
+    if connection.catalog_uri:
+        return f"{connection.lake.endpoint}, bucket {connection.lake.bucket}, with the catalog {connection.catalog_uri}"
+    return f"{connection.store_endpoint}, bucket {connection.store_bucket}"
