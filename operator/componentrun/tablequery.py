@@ -198,13 +198,18 @@ def connect(folder: str, threads: int = _THREADS, own: int = _OWN_BYTES, share: 
 
     settings: dict[str, Any] = {
         "threads": threads,
-        "memory_limit": f"{max(memory_for_queries(own) // share, _LEAST_BYTES) // 2**20}MiB",
+        "memory_limit": f"{_part(memory_for_queries(own), share) // 2**20}MiB",
         "temp_directory": f"{folder}/spilled",
         "preserve_insertion_order": True,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
     return duckdb.connect(":memory:", config=settings)
+
+
+def _part(memory: int, share: int) -> int:
+    """A part of the memory, but as much as a query needs at least, if there is so much."""
+    return max(memory // share, min(memory, _LEAST_BYTES))
 
 
 def load_httpfs(connection: Any, authorities: str | None) -> None:
