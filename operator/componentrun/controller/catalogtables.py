@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from componentrun.core.image import component_id
 from componentrun.core.writable import WritableBuckets, check_writable
+from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.storage.commit import PublishedTable
+from componentrun.storage.layout import TableId
 from componentrun.storage.places import encode
 from componentrun.storage.plans import read_stage_out_plan
 from componentrun.wire.loader import CheckRequest, FenceRequest, LoadRequest, PlanRequest
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRun
     from componentrun.controller.loaderclient import LoaderClient
     from componentrun.controller.stores import OpenStorage
-    from componentrun.exchange import StageOutResult, TableWritten
+    from componentrun.exchange import TableWritten
     from componentrun.wire.loader import CatalogCheck, PlanAnswer
 
 __all__ = ["CatalogTables", "has_catalog"]
@@ -48,9 +50,13 @@ class CatalogTables:
         if not tables:
             return []
         plan = await read_stage_out_plan(opened.store, run.metadata.uid, attempt)
-        buckets = plan.buckets if plan is not None else None
-        if buckets is not None:
-            check_writable([table.destination for table in tables], WritableBuckets(buckets, run.spec.component))
+        if plan is None:
+            raise PlatformError(
+                f"the plan of attempt {attempt} is gone, which says what it may write. Run it again",
+                Reason.PUBLISH_FAILED,
+            )
+        if plan.buckets is not None:
+            check_writable([table.destination for table in tables], WritableBuckets(plan.buckets, run.spec.component))
         request = LoadRequest(
             storage=encode(opened.store.settings),
             run=run.metadata.uid,
@@ -59,15 +65,21 @@ class CatalogTables:
             prefix=opened.store.layout.data(run.metadata.uid, attempt),
             title=f"{run.metadata.namespace}/{run.metadata.name}",
             component=run.spec.component or component_id(run.spec.image or "", None),
-            buckets=buckets,
-            typed=plan is not None and plan.check_types,
+            buckets=plan.buckets,
+            typed=plan.check_types,
             allow_non_atomic=opened.storage.spec.allow_non_atomic,
         )
         answer = await self._loader.load(request, _name(opened))
         return [PublishedTable(table.table, table.rows, table.bytes) for table in answer.tables]
 
-    async def is_given_up(self, opened: OpenStorage, run: ComponentRun, attempt: int, result: StageOutResult) -> bool:
+    async def is_given_up(self, opened: OpenStorage, run: ComponentRun, attempt: int, tables: Sequence[str]) -> bool:
         """Have it that an attempt is never published.
+
+        Args:
+            opened: the Storage.
+            run: the run.
+            attempt: number of the attempt.
+            tables: ids of those that it asked for. What is no id, and what it may not write, never reached the loader.
 
         Returns:
             Whether that is certain. False: it is published already.
@@ -75,12 +87,19 @@ class CatalogTables:
         Raises:
             ComponentRunError: it is not certain yet; call again.
         """
-        tables = tuple(dict.fromkeys(table.destination for table in result.tables))
-        if not tables:
+        buckets = await self._buckets(opened, run, attempt)
+        asked = tuple(table for table in dict.fromkeys(tables) if _is_table(table) and _may_write(buckets, table))
+        if not asked:
             return True
-        request = FenceRequest(encode(opened.store.settings), run.metadata.uid, attempt, tables)
+        request = FenceRequest(encode(opened.store.settings), run.metadata.uid, attempt, asked)
         answer = await self._loader.fence(request, _name(opened))
         return not answer.published
+
+    async def _buckets(self, opened: OpenStorage, run: ComponentRun, attempt: int) -> WritableBuckets | None:
+        plan = await read_stage_out_plan(opened.store, run.metadata.uid, attempt)
+        if plan is None or plan.buckets is None:
+            return None
+        return WritableBuckets(plan.buckets, run.spec.component)
 
     async def plan(self, opened: OpenStorage, tables: Sequence[str]) -> PlanAnswer:
         """One consistent cut over tables.
@@ -103,6 +122,18 @@ class CatalogTables:
         """
         answer = await self._loader.check(CheckRequest(encode(opened.store.settings)), _name(opened))
         return answer.checks
+
+
+def _is_table(table: str) -> bool:
+    try:
+        TableId.parse(table)
+    except UserError:
+        return False
+    return True
+
+
+def _may_write(buckets: WritableBuckets | None, table: str) -> bool:
+    return buckets is None or buckets.allows(TableId.parse(table).bucket_id)
 
 
 def _name(opened: OpenStorage) -> str:

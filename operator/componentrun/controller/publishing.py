@@ -16,7 +16,14 @@ from componentrun.core import status as core_status
 from componentrun.core.image import component_id
 from componentrun.core.mapping import reads_adaptively
 from componentrun.core.scope import warning_of
-from componentrun.errors import ComponentRunError, PlatformError, Reason, UnknownOutcomeError, UserError
+from componentrun.errors import (
+    ComponentRunError,
+    PlatformError,
+    Reason,
+    TransientError,
+    UnknownOutcomeError,
+    UserError,
+)
 from componentrun.exchange import StageOutResult, from_json
 from componentrun.storage.adaptive import read_seen
 from componentrun.storage.commit import check_files, publish, read_journal, resume
@@ -122,10 +129,23 @@ class Publisher:
         files = replace(result, tables=())
         if not write_always_only:
             await check_files(store, uid, attempt, files)
-        deciding()
         wanted = [table for table in result.tables if table.write_always or not write_always_only]
-        tables = await self._catalogs.publish(opened, run, attempt, wanted)
-        done = await publish(store, uid, attempt, files, write_always_only=write_always_only)
+        key = Key(run.metadata.namespace, run.metadata.name)
+        undecided = self._undecided.pop(key, None)
+        try:
+            tables = await self._catalogs.publish(opened, run, attempt, wanted)
+        except ComponentRunError as error:
+            if undecided is not None and not isinstance(error, UnknownOutcomeError):
+                # Everything that was ever asked for the run is answered: nothing is on its way.
+                self._undecided[key] = undecided
+            raise
+        try:
+            done = await publish(store, uid, attempt, files, write_always_only=write_always_only)
+        except TransientError:
+            raise
+        except PlatformError as error:
+            told = f"its tables are published, but its files can't be: {error.message}" if tables else error.message
+            raise PlatformError(told, error.reason) from error
         return replace(done, tables=tuple(tables))
 
     async def is_certain(self, run: ComponentRun, attempt: int) -> bool:
@@ -136,13 +156,18 @@ class Publisher:
         Raises:
             ComponentRunError: it is not certain yet.
         """
-        if self._is_undecided(run):
+        wanted = run.status.storage or run.spec.storage
+        if self._is_undecided(run) or not await self._stores.keeps_catalog(run.metadata.namespace, wanted):
             return True
-        opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
-        if not has_catalog(opened):
-            return True
-        result = await _result(opened, run, attempt)
-        return await self._catalogs.is_given_up(opened, run, attempt, result)
+        opened = await self._stores.open(run.metadata.namespace, wanted)
+        tables = [table.destination for table in run.spec.output.tables]
+        try:
+            tables += [table.destination for table in (await _result(opened, run, attempt)).tables]
+        except TransientError:
+            raise
+        except ComponentRunError as error:  # what it asked for can't be read any more; it named these at least
+            log.warning("what run %s uploaded can't be read: %s", run.metadata.uid, error.message)
+        return await self._catalogs.is_given_up(opened, run, attempt, tables)
 
     async def may_have_begun(self, run: ComponentRun, error: ComponentRunError) -> bool:
         """Whether the run's journal exists or may exist, so that its tables may still change.

@@ -351,7 +351,7 @@ class Reconciler:
             begun, now = await self._publisher.may_have_begun(run, error), self._clock()
             limits = self._patience(run, "Publishing", now)
             status = core_status.publish_failed(run, error, limits=limits, now=now, journal_written=begun)
-            if core_status.is_terminal(status) and (doubt := await self._doubt(run, action.attempt)) is not None:
+            if core_status.is_terminal(status) and (doubt := await self._doubt(run, action.attempt, error)) is not None:
                 status = core_status.publish_uncertain(run, doubt, now=now)
             return await self._failed(run, status, error)
         self._memories.of(run).failing_since = None
@@ -360,13 +360,17 @@ class Reconciler:
             return run
         return await self._publish(run, replace(action, write_always_only=True))
 
-    async def _doubt(self, run: ComponentRun, attempt: int) -> ComponentRunError | None:
-        """Why it is not certain that nothing of an attempt is published any more; None: it is."""
+    async def _doubt(self, run: ComponentRun, attempt: int, error: ComponentRunError) -> ComponentRunError | None:
+        """Why it is not certain that an attempt stays as it is; None: it is.
+
+        Tables that are published stay published. If something that does not pass keeps the rest from it, the run ends.
+        """
         try:
-            if await self._publisher.is_certain(run, attempt):
-                return None
-        except ComponentRunError as error:
-            return error
+            certain = await self._publisher.is_certain(run, attempt)
+        except ComponentRunError as doubt:
+            return doubt
+        if certain or not isinstance(error, TransientError):
+            return None
         return TransientError("its tables are published", Reason.PUBLISHING)
 
     async def _complete(self, run: ComponentRun) -> None:

@@ -46,12 +46,16 @@ __all__ = ["Catalog", "CommitUnknownError", "ConflictError", "NonAtomicError", "
 
 _CONNECT_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 60.0
+_DONE: Final = frozenset({200, 201, 202, 204})
 _CONFLICT: Final = 409
+_TOKEN_ENDED: Final = frozenset({401, 419})
 _NOT_FOUND: Final = 404
 _LATER: Final = frozenset({408, 425, 429})
 _REFUSED: Final = frozenset({401, 403, 419})
 _NOT_OFFERED: Final = frozenset({404, 405, 501})
 _SERVER_ERRORS: Final = 500
+_CATALOG_SAYS: Final = ("prefix", "uri")
+"""What a catalog may configure of its own client."""
 _FILES: Final = f"{LakeFiles.__module__}.{LakeFiles.__qualname__}"
 
 
@@ -194,18 +198,39 @@ class Catalog:
                     "others",
                     Reason.PUBLISH_FAILED,
                 )
-            for change in changes:
-                self._commit_one(change)
+            self._commit_one_by_one(changes)
             return
         self._check(response)
+
+    def _commit_one_by_one(self, changes: Sequence[TableChange]) -> None:
+        for number, change in enumerate(changes):
+            try:
+                self._commit_one(change)
+            except ComponentRunError as error:
+                if not number:
+                    raise
+                raise CommitUnknownError(
+                    f"{number} of {len(changes)} tables are committed, and then: {error.message}", error.reason
+                ) from error
 
     def _commit_one(self, change: TableChange) -> None:
         name = change.name
         self._check(self._send(f"namespaces/{name.namespace}/tables/{name.name}", change.to_json()))
 
     def _send(self, endpoint: str, body: dict[str, Any]) -> requests.Response:
+        response = self._post(endpoint, body)
+        if response.status_code in _TOKEN_ENDED:
+            # Nothing was applied. A load may take longer than a token is good for.
+            with self._border("get another token"):
+                self._client._refresh_token()  # noqa: SLF001 - it does so for its own requests only
+            response = self._post(endpoint, body)
+        return response
+
+    def _post(self, endpoint: str, body: dict[str, Any]) -> requests.Response:
+        session = self._client._session  # noqa: SLF001 - it has the credentials
         try:
-            return self._client._session.post(self._client.url(endpoint), json=body)  # noqa: SLF001 - it has the credentials
+            # A redirect would become a GET, whose answer says nothing of a commit.
+            return session.post(self._client.url(endpoint), json=body, allow_redirects=False)
         except requests.ConnectTimeout as error:
             raise self._away(error) from None
         except requests.ConnectionError as error:
@@ -216,7 +241,7 @@ class Catalog:
             raise self._unknown(type(error).__name__) from None
 
     def _check(self, response: requests.Response) -> None:
-        if response.ok:
+        if response.status_code in _DONE:
             return
         status, told = response.status_code, _message(response)
         if status == _CONFLICT:
@@ -312,10 +337,28 @@ def _client_properties(settings: StoreSettings, clients: Clients) -> dict[str, A
 
 
 class _PatientCatalog(RestCatalog):
-    """PyIceberg's client, which waits for an answer no longer than it should."""
+    """PyIceberg's client, which waits for an answer no longer than it should, and lets a catalog configure little.
+
+    What a catalog or a table says could otherwise name any class of Python to be made, with arguments.
+    """
 
     ANSWER_SECONDS: Final = "componentrun.answer-seconds"
     """Property with the timeout of each request."""
+
+    def _fetch_config(self) -> None:
+        own = dict(self.properties)
+        super()._fetch_config()
+        said = self.properties
+        self.properties = own | {name: said[name] for name in _CATALOG_SAYS if name in said}
+
+    def _load_file_io(self, properties: Any = None, location: str | None = None) -> LakeFiles:  # noqa: ARG002 - PyIceberg's signature
+        return LakeFiles({name: self.properties[name] for name in (LakeFiles.STORE, LakeFiles.CLIENTS)})
+
+    def _init_sigv4(self, session: requests.Session) -> None:
+        super()._init_sigv4(session)
+        # Its adapter stands before ours, and has no limit.
+        limits = (_CONNECT_SECONDS, float(self.properties[self.ANSWER_SECONDS]))
+        session.request = functools.partial(session.request, timeout=limits)  # type: ignore[method-assign]
 
     def _create_legacy_oauth2_auth_manager(self, session: requests.Session) -> Any:
         # Called while the session is made, before the first request, which may be for a token.

@@ -27,6 +27,7 @@ from pyiceberg.manifest import DataFileContent
 from pyiceberg.schema import Schema
 from pyiceberg.types import NestedField, TimestamptzType
 
+from componentrun.core.writable import WritableBuckets, check_writable
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError, together
 from componentrun.loader import properties
 from componentrun.loader.catalog import CommitUnknownError, ConflictError
@@ -107,7 +108,7 @@ def load(
         CommitUnknownError: nobody knows whether it is published; call again.
         ComponentRunError: a part of the platform refused or is away; nothing was changed.
     """
-    loads = by_table(loads_of(request.tables, request.prefix, write_always_only=False))
+    loads = _loads_of(request)
     if not loads:
         return request.attempt, []
     with tempfile.TemporaryDirectory(prefix="load-", dir=scratch) as folder:
@@ -141,6 +142,12 @@ def load(
         "that this run was to be published. Nothing of it was",
         Reason.PUBLISH_FAILED,
     )
+
+
+def _loads_of(request: LoadRequest) -> dict[str, list[TableLoad]]:
+    if request.buckets is not None:
+        check_writable([table.destination for table in request.tables], WritableBuckets(request.buckets))
+    return by_table(loads_of(request.tables, request.prefix, write_always_only=False))
 
 
 def _try(work: _Work, clock: Callable[[], float]) -> tuple[int, list[LoadedTable]]:

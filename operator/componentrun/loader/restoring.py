@@ -24,7 +24,7 @@ from componentrun.loader.listing import no_such_table
 from componentrun.loader.names import to_iceberg
 from componentrun.loader.scanning import scan_of
 from componentrun.loader.snapshots import NewSnapshot, change_of
-from componentrun.loader.state import read_state
+from componentrun.loader.state import check_is_not_dropped, read_state
 from componentrun.loader.versions import versions_of
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ def _change(catalog: Catalog, table: TableId, decide: Callable[[Table, str], New
             return None
         if before is not None and any(version.run == run for version in versions_of(found.metadata)):
             return before  # the commit of which nobody knew whether it was applied
+        check_is_not_dropped(found.properties, f"`{table}`", time.time())
         new = decide(found, run)
         if new is None:
             return None

@@ -113,6 +113,8 @@ def compute(
     wheres = [_where(next_table, load, folder) for load in loads]
     mapping, step_files = _mapping(next_table, loads, files, wheres)
     rows = _in_one_form(next_table, mapping, rows_of(mapping, step_files))
+    if scan is not None:
+        _refuse_without_ids(scan, urls, folder, loads[0].table)
     statements = [load_httpfs()] if scan is not None else []
     keep = keep_statement(mapping, rows)
     statements += [keep] if keep is not None else []
@@ -126,6 +128,21 @@ def compute(
     written = answers[-2] if scan is not None else answers[-1]
     removed = answers[-1] if scan is not None else None
     return written_of(written), written_of(removed) if removed is not None else None
+
+
+def _refuse_without_ids(scan: TableScan, urls: MappingType[str, str], folder: str, table: str) -> None:
+    """Refuse files in which no column would be found: their rows would look as if they had other keys."""
+    if not scan.files:
+        return
+    listed = ", ".join(quoted(urls[file.path]) for file in scan.files)
+    query = f"SELECT file_name FROM parquet_schema([{listed}]) GROUP BY 1 HAVING count(field_id) = 0 LIMIT 1"  # noqa: S608 - made here
+    found = run_statements([load_httpfs(), query], folder, explain=partial(_explained, table))[-1]
+    if found:
+        path = next((path for path, url in urls.items() if url == found[0][0]), "a data file")
+        raise PlatformError(
+            f"`{table}`: {path} holds no field ids, by which columns are found; rewrite the table with Spark",
+            Reason.PUBLISH_FAILED,
+        )
 
 
 def takes_rows_away(next_table: NextTable, loads: Sequence[TableLoad]) -> bool:

@@ -12,8 +12,8 @@ Keys are full object keys (the Storage's prefix included), without a leading sla
     <prefix>/runs/<run uid>/<attempt>/stage-in.json      plan of an attempt; stage-out.json likewise
     <prefix>/events/<run uid>/<first seq>.jsonl          event segment
     <prefix>/events-index/...                            runs with events, see `eventindex`
-    <prefix>/maintenance/changed/<table>                 tables of the catalog that changed of late
-    <prefix>/maintenance/scan.json                       how far all tables of the catalog have been looked through
+    <prefix>/table-notes/changed/<table>                 tables of the catalog that changed of late
+    <prefix>/table-notes/scan.json                       how far all tables of the catalog have been looked through
     <prefix>/sweep.json                                  since when a data prefix has been without a pointer
 """
 
@@ -35,7 +35,7 @@ SEQUENCE_DIGITS: Final = 12
 """Of numbers in keys, so that keys sort as their numbers do."""
 SWEEP_NOTES: Final = "sweep.json"
 RESERVED_AREAS: Final = frozenset(
-    {"tables", "data", "file-index", "runs", "events", "events-index", "state", "maintenance", SWEEP_NOTES, "doctor"}
+    {"tables", "data", "file-index", "runs", "events", "events-index", "state", "table-notes", SWEEP_NOTES, "doctor"}
 )
 """First parts of keys that belong to the platform: a plain object may not be read from or written to there."""
 
@@ -263,15 +263,15 @@ class Layout:
 
     def changed_tables(self) -> str:
         """Prefix of the notes which tables of the catalog were changed, with a slash at its end."""
-        return self._key("maintenance", "changed", "")
+        return self._key("table-notes", "changed", "")
 
     def changed_table(self, table: TableId) -> str:
         """Key of the note that a table was changed."""
-        return self._key("maintenance", "changed", str(table))
+        return self._key("table-notes", "changed", str(table))
 
     def table_scan(self) -> str:
         """Key of the note how far all tables of the catalog have been looked through."""
-        return self._key("maintenance", "scan.json")
+        return self._key("table-notes", "scan.json")
 
     def doctor(self, *parts: str) -> str:
         """Key of an object that `doctor` writes and deletes."""

@@ -107,7 +107,7 @@ def test_what_was_put_is_got_byte_for_byte_and_nothing_is_left_of_it(terminal: T
         assert f"b.csv` has {rows} rows" in got.stderr
         assert target.read_bytes() == source.read_bytes()
     # But for the notes that tell maintenance which tables have changed.
-    assert [key for key in asyncio.run(keys(terminal.bench)) if "/maintenance/changed/" not in key] == []
+    assert [key for key in asyncio.run(keys(terminal.bench)) if "/table-notes/changed/" not in key] == []
 
 
 async def keys(bench: Bench) -> list[str]:

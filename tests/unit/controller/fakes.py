@@ -159,6 +159,9 @@ class FakeStores:
         self.others: dict[tuple[str, str], OpenStorage] = {}
         """Further Storages, by namespace and name."""
 
+    async def keeps_catalog(self, _namespace: str, _wanted: str | None) -> bool:
+        return self.opened.store.settings.catalog is not None
+
     async def open(self, namespace: str, wanted: str | None, *, anew: bool = False) -> OpenStorage:
         self.wanted.append(wanted)
         self.anew.append(anew)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from componentrun.controller.catalogtables import CatalogTables
-from componentrun.errors import PlatformError, Reason, TransientError, UnknownOutcomeError, UserError
+from componentrun.errors import Reason, TransientError, UnknownOutcomeError, UserError
 from componentrun.storage.catalogsettings import CatalogSettings
 from componentrun.wire.loader import FenceAnswer, LoadAnswer, LoadedTable
 from tests.unit.controller.fakes import TABLE, FakeOperator, World
@@ -67,8 +67,18 @@ async def test_the_loader_publishes_what_stage_out_uploaded() -> None:
     assert await world.rows(TABLE) is None, "the table was written in the old format, too"
 
 
-async def test_a_table_that_does_not_fit_ends_the_run_behind_a_fence() -> None:
+async def test_a_table_that_does_not_fit_ends_the_run_at_once() -> None:
     world, loader = world_with_catalog()
+    loader.fails = UserError("it lacks the column `v`", Reason.OUTPUT_INVALID)
+    await FakeOperator(world).live(5)
+    assert (status(world)["phase"], status(world)["reason"]) == ("Failed", "OutputInvalid")
+    assert loader.fences == [], "everything was answered, so nothing is on its way"
+
+
+async def test_another_operator_says_failed_only_behind_a_fence() -> None:
+    world, loader = world_with_catalog()
+    loader.fails = UnknownOutcomeError("the loader did not answer", Reason.LOADER_UNAVAILABLE)
+    await FakeOperator(world).live(5)
     loader.fails = UserError("it lacks the column `v`", Reason.OUTPUT_INVALID)
     await FakeOperator(world).live(5)
     assert (status(world)["phase"], status(world)["reason"]) == ("Failed", "OutputInvalid")
@@ -93,17 +103,6 @@ async def test_a_commit_that_landed_though_its_answer_was_lost_is_a_success() ->
     operator = FakeOperator(world)
     await operator.live(30)
     assert status(world)["phase"] == "Publishing"
-    loader.fails = None
-    await operator.live(10)
-    assert status(world)["phase"] == "Succeeded"
-
-
-async def test_a_refusal_behind_a_commit_that_landed_does_not_end_the_run() -> None:
-    world, loader = world_with_catalog()
-    loader.fails, loader.lands = PlatformError("HTTP 403", Reason.STORAGE_ACCESS_DENIED), True
-    operator = FakeOperator(world)
-    await operator.live(10)
-    assert status(world)["phase"] == "Publishing", "its tables are published, and it is said to have failed"
     loader.fails = None
     await operator.live(10)
     assert status(world)["phase"] == "Succeeded"
