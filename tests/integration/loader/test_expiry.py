@@ -90,6 +90,17 @@ def test_orphans_go_when_they_are_old_and_nothing_that_is_reached_does(place: Pl
     assert place.rows(A) == [("1",), ("2",), ("3",)]
 
 
+def test_nothing_is_lost_in_a_folder_that_another_table_has_too(place: Place) -> None:
+    place.fully("1")
+    table = place.catalog.find(place.name)
+    assert table is not None
+    other = f"{table.location()}/metadata/00000-0e2dc6b8-4a9a-4c80-8a1c-5d2d1f6f6a3b.metadata.json"
+    for location, content in ((other, b'{"table-uuid": "other"}'), (f"{table.location()}/data/its.parquet", b"x")):
+        table.io.write(location, content)  # type: ignore[attr-defined]
+    assert place.orphans(days=3.5).files == 0
+    assert f"{table.location()}/data/its.parquet" in place.files()
+
+
 def test_a_round_maintains_tables_that_have_changed_and_the_scan_finds_those_without_a_note(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ Modules, lowest first:
     rewriting   one table: looks, rewrites, commits
     history     which snapshots are kept. Pure
     reachable   which files snapshots reach; sets of files on disk
+    sharing     whether the folder of a table is its own alone
     expiring    old snapshots and their files, and files that no snapshot reaches
     dropping    tables that are none to readers
     changes     notes of loaders which tables have changed

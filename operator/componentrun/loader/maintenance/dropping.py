@@ -16,6 +16,7 @@ from componentrun.loader import properties
 from componentrun.loader.catalog import CommitUnknownError, ConflictError
 from componentrun.loader.maintenance.history import LEAST_HISTORY
 from componentrun.loader.maintenance.objects import TableObjects
+from componentrun.loader.maintenance.sharing import is_alone
 from componentrun.loader.snapshots import NewSnapshot, change_of
 
 if TYPE_CHECKING:
@@ -70,8 +71,10 @@ def drop_unused(
     found = catalog.find(name)
     if found is None or found.metadata.current_snapshot_id != snapshot or clock() - marked_at > _DROP_WITHIN:
         return False
+    alone = is_alone(found, TableObjects(catalog.settings))
     catalog.drop(name)
-    _delete_files(catalog, table, datetime.fromtimestamp(marked_at, UTC) - _SPARED)
+    if alone:
+        _delete_files(catalog, table, datetime.fromtimestamp(marked_at, UTC) - _SPARED)
     return True
 
 

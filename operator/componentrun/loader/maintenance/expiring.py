@@ -32,6 +32,7 @@ from componentrun.loader.maintenance.reachable import (
     one_form,
     reached_files,
 )
+from componentrun.loader.maintenance.sharing import is_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,6 +115,8 @@ def delete_orphans(
     if table is None or not _may_delete(table):
         return Deleted()
     objects = TableObjects(catalog.settings)
+    if not is_alone(table, objects):
+        return Deleted()
     newest = datetime.fromtimestamp(clock(), UTC) - ORPHAN_AGE
     oldest = _created(table).replace(microsecond=0)  # stores tell whole seconds
     with FileSet(scratch) as files:
