@@ -7,7 +7,7 @@ import tempfile
 from componentrun.documents import from_json
 from componentrun.loader.catalog import Catalog
 from componentrun.loader.load import load
-from componentrun.loader.places import decode
+from componentrun.storage.places import decode
 from componentrun.wire.loader import LoadRequest
 
 __all__ = ["load_once"]
