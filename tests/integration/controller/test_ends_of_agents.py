@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from tests.integration.controller.conftest import Place
 
 SETTINGS = {"COMPONENTRUN_AGENT_MEMORY_LIMIT": "26Mi", "COMPONENTRUN_AGENT_MEMORY_REQUEST": "16Mi"}
-ROWS = "id,text\n" + "".join(f"{number},row {number}\n" for number in range(20_000))
+ROWS = f"id,text\n1,{'x' * 12 * 2**20}\n2,row 7\n"
+"""A mapping makes stage-in hold a row as a whole, more than once."""
 WRITE = """
 import os
 with open("/data/out/tables/t.csv", "w") as table:
