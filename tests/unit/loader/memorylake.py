@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,8 @@ class MemoryLake(FileIO):
 
     def _write_metadata(self) -> None:
         self.versions += 1
-        self.objects[f"{LOCATION}/metadata/v{self.versions}.metadata.json"] = (b"{}", self.now)
+        content = json.dumps({"table-uuid": str(self._table.table_uuid)}).encode()
+        self.objects[f"{LOCATION}/metadata/v{self.versions}.metadata.json"] = (content, self.now)
 
 
 def data_file(location: str, content: DataFileContent) -> DataFile:

@@ -10,7 +10,6 @@ import json
 import logging
 from typing import TYPE_CHECKING, Final
 
-from componentrun.loader.fileio import files_of
 from componentrun.loader.maintenance.reachable import metadata_files, one_form
 
 if TYPE_CHECKING:
@@ -50,7 +49,8 @@ def is_alone(table: Table, objects: TableObjects) -> bool:
 
 def _uuid(table: Table, location: str) -> str | None:
     try:
-        said = json.loads(files_of(table).read(location))
+        with table.io.new_input(location).open() as file:
+            said = json.loads(file.read())
     except ValueError:  # compressed, or cut off
         return None
     return str(said.get("table-uuid")) if isinstance(said, dict) else None
