@@ -6,6 +6,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ def told(run: dict[str, Any]) -> bool:
     )
 
 
+# Alone: it takes a processor of its own, and a collector that others keep from its first look is not what it is about.
+@pytest.mark.disruptive
 def test_much_log_is_delivered_or_said_to_be_missing(tenant: Tenant, components: str) -> None:
     name = tenant.run(
         components, command=["python3", "-c", PRINT], timeout="10m",
