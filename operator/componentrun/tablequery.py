@@ -35,6 +35,7 @@ __all__ = [
     "deliver",
     "deliver_by_origin",
     "explained",
+    "httpfs_statements",
     "is_disk_full",
     "load_httpfs",
     "memory_for_queries",
@@ -213,10 +214,15 @@ def _part(memory: int, share: int) -> int:
 
 
 def load_httpfs(connection: Any, authorities: str | None) -> None:
-    """Let a DuckDB, with all its cursors, read over HTTP, by the extension that is installed beside it.
+    """Let a DuckDB, with all its cursors, read over HTTP; see `httpfs_statements`."""
+    for statement in httpfs_statements(authorities):
+        connection.execute(statement)
+
+
+def httpfs_statements(authorities: str | None) -> list[str]:
+    """What lets a DuckDB read over HTTP, by the extension that is installed beside it; no network is needed for that.
 
     Args:
-        connection: of `connect`.
         authorities: path of a file with the certificates (PEM) of the authorities to trust; None: DuckDB's own ones.
     """
     import importlib.util  # noqa: PLC0415 - likewise
@@ -228,11 +234,13 @@ def load_httpfs(connection: Any, authorities: str | None) -> None:
         raise PlatformError("the package `duckdb-extension-httpfs` is not installed")
     folder = os.path.dirname(found.origin)  # noqa: PTH120 - pathlib costs ten milliseconds
     file = f"{folder}/extensions/v{duckdb.__version__}/httpfs.duckdb_extension"
-    connection.execute(f"LOAD {quoted(file)}")
-    connection.execute("SET GLOBAL enable_server_cert_verification = true")
-    connection.execute("SET GLOBAL enable_curl_server_cert_verification = true")
-    if authorities is not None:
-        connection.execute(f"SET GLOBAL ca_cert_file = {quoted(authorities)}")
+    trusted = [f"SET GLOBAL ca_cert_file = {quoted(authorities)}"] if authorities is not None else []
+    return [
+        f"LOAD {quoted(file)}",
+        "SET GLOBAL enable_server_cert_verification = true",
+        "SET GLOBAL enable_curl_server_cert_verification = true",
+        *trusted,
+    ]
 
 
 def write_rows(connection: Any, mapping: Mapping, rows: str, target: str, *, header: bool) -> int:

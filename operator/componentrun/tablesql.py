@@ -29,6 +29,7 @@ __all__ = [
     "columns_of",
     "condition_of",
     "copy_statement",
+    "identifier",
     "keep_statement",
     "microseconds",
     "origins_statements",
@@ -250,6 +251,11 @@ def microseconds(text: str) -> int:
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     passed = moment - _EPOCH
     return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
+
+
+def identifier(name: str) -> str:
+    """A column's name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def quoted(value: str) -> str:

@@ -9,6 +9,7 @@ Modules of tables, lowest first:
     names         table ids to namespaces and names in the catalog, and back
     properties    what table properties and snapshot summaries say in our name
     fileio        files of tables, for PyIceberg
+    client        PyIceberg's client, which a catalog configures little of
     catalog       the border to the REST catalog; commits
     state         what a table is, and what its schema and properties become
     snapshots     manifests, and the change that makes a snapshot the current one
@@ -23,6 +24,7 @@ Modules of tables, lowest first:
     delivering    whole tables into local files, for people
     versions      the history of a table
     restoring     dropping a table, and bringing an earlier version back
+    fencing       giving an attempt up for certain
     load          publishing: one commit for all tables of a run, once
     maintenance   small files rewritten, old snapshots and lost files deleted (a package of its own)
     checking      whether a catalog is fit for runs

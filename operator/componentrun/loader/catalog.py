@@ -7,13 +7,10 @@ not to be known.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
-import tempfile
 from typing import TYPE_CHECKING, Any, Final
 
 import requests
-from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import (
     ForbiddenError,
     NamespaceAlreadyExistsError,
@@ -25,10 +22,10 @@ from pyiceberg.exceptions import (
     TableAlreadyExistsError,
     UnauthorizedError,
 )
-from requests.adapters import HTTPAdapter
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
-from componentrun.loader.fileio import Clients, LakeFiles
+from componentrun.loader.client import PatientCatalog, client_properties
+from componentrun.loader.fileio import Clients
 from componentrun.loader.properties import STATE
 from componentrun.storage.places import catalog_of
 
@@ -44,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalog", "CommitUnknownError", "ConflictError", "NonAtomicError", "TableChange"]
 
-_CONNECT_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 60.0
 _DONE: Final = frozenset({200, 201, 202, 204})
 _CONFLICT: Final = 409
@@ -54,9 +50,6 @@ _LATER: Final = frozenset({408, 425, 429})
 _REFUSED: Final = frozenset({401, 403, 419})
 _NOT_OFFERED: Final = frozenset({404, 405, 501})
 _SERVER_ERRORS: Final = 500
-_CATALOG_SAYS: Final = ("prefix", "uri")
-"""What a catalog may configure of its own client."""
-_FILES: Final = f"{LakeFiles.__module__}.{LakeFiles.__qualname__}"
 
 
 class ConflictError(TransientError):
@@ -117,8 +110,8 @@ class Catalog:
         self._title = chosen.title
         self._uri = chosen.uri
         with self._border("connect"):
-            properties = _client_properties(settings, self.clients) | {_PatientCatalog.ANSWER_SECONDS: answer_seconds}
-            self._client = _PatientCatalog("catalog", **properties)
+            properties = client_properties(settings, self.clients) | {PatientCatalog.ANSWER_SECONDS: answer_seconds}
+            self._client = PatientCatalog("catalog", **properties)
 
     def find(self, name: IcebergName) -> Table | None:
         """A table as it is now; None: there is none."""
@@ -303,90 +296,6 @@ class Catalog:
         return CommitUnknownError(
             f"{self._title} ({self._uri}) did not say whether a commit was applied ({told})", Reason.STORAGE_UNAVAILABLE
         )
-
-
-def _client_properties(settings: StoreSettings, clients: Clients) -> dict[str, Any]:
-    chosen = catalog_of(settings)
-    properties: dict[str, Any] = {
-        "uri": chosen.uri,
-        "warehouse": chosen.warehouse,
-        "py-io-impl": _FILES,
-        LakeFiles.STORE: settings,
-        LakeFiles.CLIENTS: clients,
-    }
-    if chosen.ca_bundle is not None:
-        properties["ssl"] = {"cabundle": _authorities(chosen.ca_bundle)}
-    if chosen.client_id is not None:
-        properties |= {
-            "credential": f"{chosen.client_id}:{chosen.client_secret}",
-            "oauth2-server-uri": chosen.oauth2_server_uri,
-            "scope": chosen.scope,
-        }
-    if chosen.token is not None:
-        properties["token"] = chosen.token
-    if chosen.sigv4_service is not None:
-        properties |= {
-            "rest.sigv4-enabled": "true",
-            "rest.signing-name": chosen.sigv4_service,
-            "rest.signing-region": chosen.sigv4_region,
-            "client.access-key-id": settings.access_key,
-            "client.secret-access-key": settings.secret_key,
-            "client.session-token": settings.session_token,
-        }
-    return properties
-
-
-class _PatientCatalog(RestCatalog):
-    """PyIceberg's client, which waits for an answer no longer than it should, and lets a catalog configure little.
-
-    What a catalog or a table says could otherwise name any class of Python to be made, with arguments.
-    """
-
-    ANSWER_SECONDS: Final = "componentrun.answer-seconds"
-    """Property with the timeout of each request."""
-
-    def _fetch_config(self) -> None:
-        own = dict(self.properties)
-        super()._fetch_config()
-        said = self.properties
-        self.properties = own | {name: said[name] for name in _CATALOG_SAYS if name in said}
-
-    def _load_file_io(self, properties: Any = None, location: str | None = None) -> LakeFiles:  # noqa: ARG002 - PyIceberg's signature
-        return LakeFiles({name: self.properties[name] for name in (LakeFiles.STORE, LakeFiles.CLIENTS)})
-
-    def _init_sigv4(self, session: requests.Session) -> None:
-        super()._init_sigv4(session)
-        # Its adapter stands before ours, and has no limit.
-        limits = (_CONNECT_SECONDS, float(self.properties[self.ANSWER_SECONDS]))
-        session.request = functools.partial(session.request, timeout=limits)  # type: ignore[method-assign]
-
-    def _create_legacy_oauth2_auth_manager(self, session: requests.Session) -> Any:
-        # Called while the session is made, before the first request, which may be for a token.
-        adapter = _TimedAdapter(float(self.properties[self.ANSWER_SECONDS]))
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
-        return super()._create_legacy_oauth2_auth_manager(session)
-
-
-class _TimedAdapter(HTTPAdapter):
-    """Gives every request a limit that has none of its own."""
-
-    def __init__(self, answer_seconds: float) -> None:
-        super().__init__()
-        self._limits = (_CONNECT_SECONDS, answer_seconds)
-
-    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
-        if options.get("timeout") is None:
-            options["timeout"] = self._limits
-        return super().send(request, *arguments, **options)
-
-
-@functools.lru_cache(maxsize=64)
-def _authorities(bundle: str) -> str:
-    """A file with certificates, as the client takes nothing else."""
-    with tempfile.NamedTemporaryFile("w", prefix="ca-", suffix=".pem", encoding="ascii", delete=False) as file:
-        file.write(bundle)
-    return file.name
 
 
 def _was_refused(error: requests.ConnectionError) -> bool:

@@ -14,13 +14,13 @@ from componentrun.csvtext import encode_header
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import Mapping, Step
 from componentrun.loader import properties
-from componentrun.loader.duck import connected, identifier, interruptibly, prepare, signed_tables
+from componentrun.loader.duck import connected, interruptibly, prepare, signed_tables
 from componentrun.loader.listing import no_such_table
 from componentrun.loader.rows import Written
 from componentrun.loader.scanning import consistent_cut
 from componentrun.parquetscan import check_types, scan_of
 from componentrun.parquetsql import parquet_statement, same_names
-from componentrun.tablesql import copy_statement, quoted
+from componentrun.tablesql import copy_statement, identifier, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from componentrun.storage.settings import StoreSettings
     from componentrun.wire.loader import TableScan
 
-__all__ = ["connected", "explained", "identifier", "interruptibly", "prepare", "signed_tables"]
+__all__ = [
+    "all_authorities",
+    "connected",
+    "explained",
+    "interruptibly",
+    "prepare",
+    "signed_tables",
+    "without_signatures",
+]
 
 _URLS_LAST: Final = timedelta(hours=6)
 _SIGNATURE: Final = re.compile(r"\?[^\s'\"]*X-Amz-[^\s'\"]*")
@@ -104,12 +112,12 @@ def connected(folder: str, settings: StoreSettings) -> duckdb.DuckDBPyConnection
         authorities = None
         if settings.ca_bundle is not None:
             authorities = f"{folder}/authorities.pem"
-            Path(authorities).write_text(_authorities(settings.ca_bundle), encoding="ascii")
+            Path(authorities).write_text(all_authorities(settings.ca_bundle), encoding="ascii")
         load_httpfs(connection, authorities)
     return connection
 
 
-def _authorities(bundle: str) -> str:
+def all_authorities(bundle: str) -> str:
     """The usual authorities and those of the Storage."""
     usual = ssl.create_default_context().get_ca_certs(binary_form=True)
     return "".join([*map(ssl.DER_cert_to_PEM_cert, usual), bundle])
@@ -147,8 +155,13 @@ def explained() -> Iterator[None]:
         raise _explain(error) from None
 
 
+def without_signatures(text: str) -> str:
+    """A text without the queries of signed URLs, which read what they sign."""
+    return _SIGNATURE.sub("", text)
+
+
 def _explain(error: duckdb.Error) -> UserError | PlatformError:
-    told = _SIGNATURE.sub("", str(error).strip())
+    told = without_signatures(str(error).strip())
     if refused := told.partition(MISFIT)[2]:
         return UserError(refused, Reason.INPUT_INVALID)
     if isinstance(error, duckdb.HTTPException | duckdb.IOException):
@@ -160,8 +173,3 @@ def _explain(error: duckdb.Error) -> UserError | PlatformError:
     if isinstance(error, duckdb.InternalException | duckdb.FatalException):
         return PlatformError(f"DuckDB failed: {told}", Reason.INTERNAL)
     return UserError(f"the query can't be run: {told}", Reason.INVALID_SPEC)
-
-
-def identifier(name: str) -> str:
-    """A name as SQL has it."""
-    return '"' + name.replace('"', '""') + '"'

@@ -6,8 +6,8 @@
     4. commit    all tables at once, each only if its current snapshot is the one of step 1.
 
 Each load makes a snapshot of every one of its tables, so two loads of one table can't both rest on the same state. A
-conflict, and a commit of which nobody knows whether it landed, lead to step 1. A fence (`fence`) is a snapshot without
-rows: a commit that was on its way finds another state than the one it rests on.
+conflict, and a commit of which nobody knows whether it landed, lead to step 1. A fence (`fencing`) is a snapshot
+without rows: a commit that was on its way finds another state than the one it rests on.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyiceberg.manifest import DataFileContent
-from pyiceberg.schema import Schema
-from pyiceberg.types import NestedField, TimestamptzType
 
 from componentrun.core.writable import WritableBuckets, check_writable
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError, together
 from componentrun.loader import properties
 from componentrun.loader.catalog import CommitUnknownError, ConflictError
 from componentrun.loader.datafiles import store_file
+from componentrun.loader.duck import all_authorities
+from componentrun.loader.fencing import NEW_TABLE, attempt_in, is_fenced
 from componentrun.loader.names import to_iceberg
 from componentrun.loader.rows import compute, takes_rows_away
 from componentrun.loader.scanning import scan_of
-from componentrun.loader.snapshots import NewSnapshot, can_be_written, change_of
+from componentrun.loader.snapshots import NewSnapshot, change_of
 from componentrun.loader.staged import bring
 from componentrun.loader.state import check_is_not_dropped, next_table, read_state, run_of
 from componentrun.storage.failures import MissingError
@@ -52,9 +52,9 @@ if TYPE_CHECKING:
 
     from componentrun.loader.catalog import Catalog, TableChange
     from componentrun.loader.state import NextTable, TableState
-    from componentrun.wire.loader import FenceRequest, LoadRequest, TableScan
+    from componentrun.wire.loader import LoadRequest, TableScan
 
-__all__ = ["GivenUpError", "fence", "load"]
+__all__ = ["GivenUpError", "load"]
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,6 @@ _MOST_UNKNOWN: Final = 3
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 _URLS_LAST: Final = timedelta(hours=6)
-_NEW_TABLE: Final = {properties.STATE: properties.NEW, "format-version": "2"}
 _SPREAD: Final = random.Random()  # noqa: S311 - pauses, not secrets
 
 
@@ -165,43 +164,6 @@ def _try(work: _Work, clock: Callable[[], float]) -> tuple[int, list[LoadedTable
         raise ConflictError(error.message, Reason.PUBLISH_FAILED) from error
 
 
-def fence(catalog: Catalog, request: FenceRequest) -> bool:
-    """Have it that an attempt is never published.
-
-    One table is enough where all are committed at once; every table gets the fence all the same, as the first one may
-    be dropped by somebody.
-
-    Returns:
-        Whether it already is published; then it can't be given up.
-
-    Raises:
-        ComponentRunError: it is not certain yet; call again.
-    """
-    for table in request.tables:
-        name = to_iceberg(catalog.prefix, TableId.parse(table))
-        for _ in range(_MOST_TRIES):
-            try:
-                found = catalog.find(name) or catalog.create(name, _empty_schema(), _NEW_TABLE)
-            except ConflictError:
-                continue
-            if _attempt_in(found, request.run) is not None:
-                return True
-            if _is_fenced(found, request.run, request.attempt) or not can_be_written(found):
-                # No load can change it; those of several tables at once fail with it.
-                break
-            check_is_not_dropped(found.properties, f"`{table}`", time.time())
-            summary = {properties.FENCED_RUN: request.run, properties.FENCED_ATTEMPT: str(request.attempt)}
-            change, _ = change_of(found, name, NewSnapshot(summary))
-            try:
-                catalog.commit([change])
-            except ConflictError:
-                continue
-            break
-        else:
-            raise ConflictError(f"`{table}` is changed by others all the time", Reason.PUBLISH_FAILED)
-    return False
-
-
 def _look(catalog: Catalog, loads: Mapping[str, Sequence[TableLoad]], now: float) -> _Looked:
     tables = {table: catalog.find(to_iceberg(catalog.prefix, TableId.parse(table))) for table in loads}
     for name, table in tables.items():
@@ -221,9 +183,9 @@ def _published(
         GivenUpError: this attempt was given up, or another one is published.
     """
     there = [(name, table) for name, table in looked.tables.items() if table is not None]
-    attempts = {name: attempt for name, table in there if (attempt := _attempt_in(table, request.run)) is not None}
+    attempts = {name: attempt for name, table in there if (attempt := attempt_in(table, request.run)) is not None}
     if not attempts:
-        if any(_is_fenced(table, request.run, request.attempt) for _, table in there):
+        if any(is_fenced(table, request.run, request.attempt) for _, table in there):
             raise GivenUpError(
                 f"run {request.title or request.run}, attempt {request.attempt}, can't be published: it was given up "
                 "before. Run it again",
@@ -240,24 +202,6 @@ def _published(
     if len(attempts) < len(loads) and request.allow_non_atomic:
         return None
     return attempt, [_loaded(name, looked.tables[name], request.run) for name in attempts]
-
-
-def _attempt_in(table: Table, run: str) -> int | None:
-    """The attempt of a run that is in a table."""
-    for snapshot in reversed(table.metadata.snapshots):
-        if (attempt := run_of(snapshot, run)) is not None:
-            return attempt
-    said = table.properties
-    return int(said.get(properties.ATTEMPT) or 0) if said.get(properties.RUN) == run else None
-
-
-def _is_fenced(table: Table, run: str, attempt: int) -> bool:
-    return any(
-        snapshot.summary is not None
-        and snapshot.summary[properties.FENCED_RUN] == run
-        and int(snapshot.summary[properties.FENCED_ATTEMPT] or 0) >= attempt
-        for snapshot in table.metadata.snapshots
-    )
 
 
 def _loaded(name: str, table: Table | None, run: str) -> LoadedTable:
@@ -302,7 +246,7 @@ class _Work:
 
     def _is_in(self, looked: _Looked, name: str) -> bool:
         table = looked.tables[name]
-        return table is not None and _attempt_in(table, self.request.run) is not None
+        return table is not None and attempt_in(table, self.request.run) is not None
 
     def _check(self, looked: _Looked) -> None:
         errors: list[UserError] = []
@@ -329,7 +273,7 @@ class _Work:
         where = to_iceberg(self.catalog.prefix, TableId.parse(name))
         becomes = self._next_table(name, looked.states[name], now)
         if table is None:
-            table = self.catalog.create(where, becomes.schema, _NEW_TABLE)
+            table = self.catalog.create(where, becomes.schema, NEW_TABLE)
             # Ids are the catalog's to give.
             becomes = self._next_table(name, read_state(table.metadata, f"`{name}`"), now)
         scan = scan_of(table, TableId.parse(name)) if takes_rows_away(becomes, loads) else None
@@ -378,6 +322,14 @@ class _Work:
             self._brought[name] = bring(self.catalog.settings, self.catalog.clients, self.loads[name], str(folder))
         return self._brought[name]
 
+    def _authorities(self) -> str | None:
+        """A file with the authorities to trust, for clients that take nothing else."""
+        bundle, file = self.catalog.settings.ca_bundle, self._folder / "authorities.pem"
+        if bundle is None:
+            return None
+        file.write_text(all_authorities(bundle), encoding="ascii")
+        return str(file)
+
     def _urls(self, scan: TableScan) -> dict[str, str]:
         paths = [file.path for file in scan.files] + [file.path for file in scan.deletes]
         return {path: self._signer.sign_location(path, _URLS_LAST) for path in paths}
@@ -400,7 +352,3 @@ def _as_pointer(name: str, state: TableState | None) -> Pointer | None:
         id=name, version=1, columns=state.columns, primary_key=state.primary_key, segments=(), rows=0, bytes=0,
         created=moment, last_change=moment, committed_by=Commit(run="check", attempt=1, time=moment),
     )  # fmt: skip
-
-
-def _empty_schema() -> Schema:
-    return Schema(NestedField(1, properties.TIMESTAMP_COLUMN, TimestamptzType(), required=False))

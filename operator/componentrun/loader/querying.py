@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from componentrun.loader.duck import connected, explained, identifier, interruptibly, prepare, signed_tables
+from componentrun.loader.duck import connected, explained, interruptibly, prepare, signed_tables
 from componentrun.loader.listing import no_such_table
 from componentrun.loader.referenced import referenced_tables
 from componentrun.loader.scanning import consistent_cut
 from componentrun.parquetscan import scan_of, sql_type
-from componentrun.tablesql import quoted
+from componentrun.tablesql import identifier, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

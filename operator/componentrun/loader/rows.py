@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from importlib.resources import files as files_of
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
@@ -28,9 +27,10 @@ from pyiceberg.types import (
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.exchange import Mapping, Step, Where
 from componentrun.loader import properties
+from componentrun.loader.duck import without_signatures
 from componentrun.loader.staged import scratch_is_full
-from componentrun.tablequery import is_disk_full, run_statements
-from componentrun.tablesql import MISFIT, condition_of, keep_statement, quoted, rows_of, select_of
+from componentrun.tablequery import httpfs_statements, is_disk_full, run_statements
+from componentrun.tablesql import MISFIT, condition_of, identifier, keep_statement, quoted, rows_of, select_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
@@ -47,13 +47,10 @@ __all__ = [
     "POS_ID",
     "Written",
     "compute",
-    "identifier",
-    "load_httpfs",
     "takes_rows_away",
     "written_of",
 ]
 
-_HTTPFS: Final = "duckdb_extension_httpfs"
 PATH_ID: Final = 2147483546
 POS_ID: Final = 2147483545
 """Field ids of the columns of a file of position deletes (Iceberg's specification, reserved field ids)."""
@@ -91,6 +88,7 @@ def compute(
     scan: TableScan | None,
     urls: MappingType[str, str],
     share: int = 1,
+    authorities: str | None = None,
 ) -> tuple[Written | None, Written | None]:
     """Write what a run's loads bring for one table.
 
@@ -102,6 +100,7 @@ def compute(
         scan: the rows that are there; None: none of them matter, since they are replaced or no load takes any away.
         urls: signed URLs of the scan's files, by their paths.
         share: how many loads share the memory of the process.
+        authorities: file of the authorities that sign the store's certificate; None: the usual ones.
 
     Returns:
         The data file and the file of position deletes; None for one that would be empty.
@@ -114,8 +113,8 @@ def compute(
     mapping, step_files = _mapping(next_table, loads, files, wheres)
     rows = _in_one_form(next_table, mapping, rows_of(mapping, step_files))
     if scan is not None:
-        _refuse_without_ids(scan, urls, folder, loads[0].table)
-    statements = [load_httpfs()] if scan is not None else []
+        _refuse_without_ids(scan, urls, folder, loads[0].table, authorities)
+    statements = httpfs_statements(authorities) if scan is not None else []
     keep = keep_statement(mapping, rows)
     statements += [keep] if keep is not None else []
     data, deletes = f"{folder}/data.parquet", f"{folder}/deletes.parquet"
@@ -130,13 +129,15 @@ def compute(
     return written_of(written), written_of(removed) if removed is not None else None
 
 
-def _refuse_without_ids(scan: TableScan, urls: MappingType[str, str], folder: str, table: str) -> None:
+def _refuse_without_ids(
+    scan: TableScan, urls: MappingType[str, str], folder: str, table: str, authorities: str | None
+) -> None:
     """Refuse files in which no column would be found: their rows would look as if they had other keys."""
     if not scan.files:
         return
     listed = ", ".join(quoted(urls[file.path]) for file in scan.files)
     query = f"SELECT file_name FROM parquet_schema([{listed}]) GROUP BY 1 HAVING count(field_id) = 0 LIMIT 1"  # noqa: S608 - made here
-    found = run_statements([load_httpfs(), query], folder, explain=partial(_explained, table))[-1]
+    found = run_statements([*httpfs_statements(authorities), query], folder, explain=partial(_explained, table))[-1]
     if found:
         path = next((path for path, url in urls.items() if url == found[0][0]), "a data file")
         raise PlatformError(
@@ -321,17 +322,6 @@ def written_of(answer: list[Any]) -> Written | None:
     return Written(str(path), int(rows), int(size)) if rows else None
 
 
-def load_httpfs() -> str:
-    """Loads the extension from its wheel: nothing is installed, and no network is needed."""
-    path = files_of(_HTTPFS) / "extensions" / f"v{duckdb.__version__}" / "httpfs.duckdb_extension"
-    return f"LOAD {quoted(str(path))}"
-
-
-def identifier(name: str) -> str:
-    """A column's name in SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _explained(table: str, error: Exception) -> ComponentRunError:
     if is_disk_full(error):
         return scratch_is_full(table)
@@ -348,5 +338,5 @@ def _explained(table: str, error: Exception) -> ComponentRunError:
             f"`{table}` can't be loaded: its files could not be read ({type(error).__name__}). Check the object store",
             Reason.STORAGE_UNAVAILABLE,
         )
-    first = str(error).strip().partition("\n")[0][:300] or "no message"
+    first = without_signatures(str(error).strip().partition("\n")[0])[:300] or "no message"
     return PlatformError(f"`{table}` can't be loaded: {type(error).__name__}: {first}", Reason.PUBLISH_FAILED)

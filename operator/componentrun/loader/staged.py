@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import obstore
 
 from componentrun.encoding import Unpacker
-from componentrun.errors import PlatformError, Reason
+from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.storage.connection import plain_etag, quoted_etag
 from componentrun.storage.failures import STORE_EXCEPTIONS, MissingError, StaleError, translate
 from componentrun.tablefiles import make_ready
@@ -80,9 +80,9 @@ def _bring_one(backend: S3Store, settings: StoreSettings, part: Slice, path: str
     return path
 
 
-def scratch_is_full(what: str) -> PlatformError:
-    """There is no room for what a load needs on the loader's disk."""
-    return PlatformError(
+def scratch_is_full(what: str) -> TransientError:
+    """There is no room for what a load needs on the loader's disk: for now, as other loads have their files there."""
+    return TransientError(
         f"{what} can't be loaded: the loader's disk is full. Give the loader more room for scratch files",
         Reason.PUBLISH_FAILED,
     )

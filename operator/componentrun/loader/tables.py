@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from componentrun.errors import UnknownOutcomeError
 from componentrun.loader.catalog import Catalog, CommitUnknownError
 from componentrun.loader.checking import check_catalog
-from componentrun.loader.load import fence, load
+from componentrun.loader.fencing import fence
+from componentrun.loader.load import load
 from componentrun.loader.maintenance.changes import ChangeNotes
 from componentrun.loader.scanning import consistent_cut
 from componentrun.loader.slots import CHECKS
@@ -65,6 +66,8 @@ class TableEngine:
         self._notes = ChangeNotes()
         # Threads of their own: catalogs that hang, which are found out about by checks, hold no run up.
         self._checkers = ThreadPoolExecutor(CHECKS, thread_name_prefix="check")
+        self._checking: dict[StoreSettings, asyncio.Future[tuple[CatalogCheck, ...]]] = {}
+        """Those that work: one for each catalog, so that a slow one has one thread and not all."""
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -100,7 +103,11 @@ class TableEngine:
     async def check(self, request: CheckRequest) -> CheckAnswer:
         """Whether a catalog is fit for runs, see `loader.checking`."""
         settings = decode(request.storage)
-        checking = asyncio.get_running_loop().run_in_executor(self._checkers, check_catalog, settings)
+        checking = self._checking.get(settings)
+        if checking is None:
+            checking = asyncio.get_running_loop().run_in_executor(self._checkers, check_catalog, settings)
+            self._checking[settings] = checking
+            checking.add_done_callback(lambda _: self._checking.pop(settings, None))
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
                 return CheckAnswer(await asyncio.shield(checking))

@@ -15,12 +15,12 @@ import duckdb
 from componentrun.exchange import SliceWritten, TableWritten, Where
 from componentrun.loader.catalog import Catalog
 from componentrun.loader.load import load
-from componentrun.loader.rows import load_httpfs
 from componentrun.loader.scanning import consistent_cut
 from componentrun.storage.catalogsettings import CatalogSettings
 from componentrun.storage.connection import open_store
 from componentrun.storage.grants import Signer
 from componentrun.storage.places import encode
+from componentrun.tablequery import load_httpfs
 from componentrun.tablesql import quoted
 from componentrun.wire.loader import FenceRequest, LoadRequest
 
@@ -151,7 +151,7 @@ def read_plainly(bench: Bench, scan: TableScan) -> list[tuple[Any, ...]]:
         return quoted(signer.sign_location(path, timedelta(minutes=5)))
 
     connection = duckdb.connect()
-    connection.execute(load_httpfs())
+    load_httpfs(connection, None)
     found: list[tuple[Any, ...]] = []
     fields = ", ".join(
         f"{column.id}: {{name: 'c{place}', type: 'VARCHAR', default_value: NULL}}"

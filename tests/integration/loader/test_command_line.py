@@ -16,7 +16,7 @@ from componentrun.cli.cluster import SECRETS, STORAGES
 from componentrun.cli.session import Makers
 from componentrun.exchange import Where
 from componentrun.loader.catalog import Catalog, ConflictError
-from componentrun.loader.load import fence
+from componentrun.loader.fencing import fence
 from componentrun.loader.names import to_iceberg
 from componentrun.loader.restoring import restore_table
 from componentrun.storage.connection import open_store

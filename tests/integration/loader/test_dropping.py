@@ -12,7 +12,8 @@ import pytest
 from componentrun.errors import TransientError
 from componentrun.loader import load as loading
 from componentrun.loader import properties
-from componentrun.loader.load import fence, load
+from componentrun.loader.fencing import fence
+from componentrun.loader.load import load
 from componentrun.loader.maintenance import dropping
 from componentrun.loader.maintenance.dropping import drop_unused
 from tests.integration.loader.maintained import A, Place

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.loader.load import GivenUpError, fence
+from componentrun.loader.fencing import fence
+from componentrun.loader.load import GivenUpError
 from componentrun.loader.maintenance import changes, expiring
 from componentrun.loader.maintenance.changes import ChangeNotes
 from componentrun.loader.maintenance.choosing import RewriteLimits

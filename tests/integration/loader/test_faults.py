@@ -18,7 +18,8 @@ from componentrun.loader import catalog as catalog_module
 from componentrun.loader import fileio, staged
 from componentrun.loader import load as load_module
 from componentrun.loader.catalog import Catalog, CommitUnknownError, ConflictError
-from componentrun.loader.load import fence, load
+from componentrun.loader.fencing import fence
+from componentrun.loader.load import load
 from componentrun.loader.names import to_iceberg
 from componentrun.storage.layout import TableId
 from componentrun.storage.settings import StoreTimeouts

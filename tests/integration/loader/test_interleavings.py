@@ -10,7 +10,8 @@ import pytest
 
 from componentrun.errors import ComponentRunError
 from componentrun.loader.catalog import Catalog, CommitUnknownError
-from componentrun.loader.load import GivenUpError, fence, load
+from componentrun.loader.fencing import fence
+from componentrun.loader.load import GivenUpError, load
 from componentrun.loader.names import to_iceberg
 from componentrun.loader.scanning import consistent_cut
 from componentrun.loader.snapshots import NewSnapshot, change_of

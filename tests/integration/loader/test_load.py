@@ -8,7 +8,8 @@ import pytest
 
 from componentrun.errors import UserError
 from componentrun.exchange import Where
-from componentrun.loader.load import GivenUpError, fence
+from componentrun.loader.fencing import fence
+from componentrun.loader.load import GivenUpError
 
 if TYPE_CHECKING:
     from tests.integration.loader.staging import Bench

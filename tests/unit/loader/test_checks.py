@@ -104,6 +104,18 @@ async def test_catalogs_that_hang_take_no_thread_from_runs(
     assert await asyncio.gather(*checks) == [CheckAnswer((FIT,))] * 64
 
 
+async def test_a_slow_catalog_is_asked_by_one_thread_however_often_it_is_checked(hanging: threading.Event) -> None:
+    engine = TableEngine("/tmp", Metrics(), loads=1, plans=1)
+    checks = [asyncio.create_task(engine.check(CheckRequest(LAKE))) for _ in range(64)]
+    await asyncio.sleep(0)
+    assert len(engine._checking) == 1
+    assert engine._checkers._work_queue.qsize() == 0
+    hanging.set()
+    await asyncio.gather(*checks)
+    await asyncio.sleep(0)
+    assert engine._checking == {}
+
+
 @pytest.mark.usefixtures("hanging")
 async def test_a_catalog_that_is_too_slow_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "_CHECK_SECONDS", 0.01)
