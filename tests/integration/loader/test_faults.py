@@ -173,7 +173,7 @@ def test_a_full_disk_is_told_as_the_loaders(bench: Bench, monkeypatch: pytest.Mo
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(staged, "make_ready", full)
-    assert "the loader's disk is full" in refused(bench, request, PlatformError, Reason.PUBLISH_FAILED)
+    assert "the loader's disk is full" in refused(bench, request, TransientError, Reason.PUBLISH_FAILED)
     assert is_untouched(bench)
 
 
