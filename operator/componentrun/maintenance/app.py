@@ -55,7 +55,7 @@ async def maintain(settings: Settings) -> None:
                 failures += 1
             failures += await _maintain_events(kube, place)
         for catalog in found.catalogs:
-            failures += await maintain_catalog(catalog, settings)
+            failures += await maintain_catalog(catalog, settings, kube)
     if failures:
         raise PlatformError(
             f"{failures} steps of maintenance failed; the lines above say which. The next round tries again"
