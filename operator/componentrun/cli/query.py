@@ -1,4 +1,4 @@
-"""`table query` and `table sql-setup`: SQL over the tables of a Storage with a catalog, here and in other engines."""
+"""`table query` and `table sql-setup`: SQL over the tables of a Storage, here and in other engines."""
 
 import shutil
 import sys
@@ -13,8 +13,9 @@ from componentrun.cli.errors import BadRequestError
 from componentrun.cli.render import Cell
 from componentrun.cli.saving import save
 from componentrun.cli.session import Session
-from componentrun.cli.store import Engine, QueryAnswer
-from componentrun.cli.table import session_and_store
+from componentrun.cli.store import Engine
+from componentrun.cli.table import session_and_tables
+from componentrun.cli.tablestore import QueryAnswer
 from componentrun.cli.words import count, size
 
 __all__ = ["register"]
@@ -62,8 +63,8 @@ def query(
     on this machine and can't change anything. Every table has a column `_timestamp`: when a row was loaded.
     """
     form = _format(output, file)
-    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
-    with store.query(sys.stdin.read() if sql == "-" else sql) as answer:
+    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    with tables.query(sys.stdin.read() if sql == "-" else sql) as answer:
         for column in answer.left_out:
             session.output.note(f"left out, as it can't be read here: {column}")
         if form is ResultFormat.TABLE:
@@ -138,5 +139,6 @@ def sql_setup(
     """
     from componentrun.cli.sqlsetup import setup_of  # noqa: PLC0415 - loads pydantic
 
-    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
-    session.output.raw(setup_of(store.catalog_access(), engine, table_id))
+    session = Session.of(ctx, context=context, namespace=namespace)
+    access = session.store(storage, endpoint).catalog_access()
+    session.output.raw(setup_of(access, engine, table_id))

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from componentrun.controller.scopes import Scopes
     from componentrun.controller.storegate import StoreGate
     from componentrun.controller.stores import OpenStorage, Stores
-    from componentrun.core.effective import EffectiveInput
+    from componentrun.core.effectiveinput import EffectiveInput
     from componentrun.core.files import EffectiveFiles
     from componentrun.core.observed import Limits
     from componentrun.core.podsettings import PodSettings
