@@ -1,4 +1,4 @@
-"""`Storage`: where a namespace's tables live. Written by the people who run the platform."""
+"""`Storage`: where a namespace's tables, files, state and events live. Written by the people who run the platform."""
 
 from __future__ import annotations
 
@@ -193,9 +193,9 @@ class StorageSpec(ApiModel):
     allow_unscoped: bool = False
     """Whether runs may use this Storage though nothing keeps their grants within their own prefixes."""
     catalog: StorageCatalog | None = None
-    """Apache Iceberg REST catalog that holds the tables of this Storage. The bucket then holds everything else: staged
-    output, files, state and events. Defaults to none: tables are kept in the bucket, in a format of ComponentRun's
-    own."""
+    """Apache Iceberg REST catalog that holds the tables of this Storage. The bucket holds everything else: staged
+    output, files, state and events. Defaults to none: the Storage keeps no tables, and runs that read or write tables
+    are refused."""
     allow_non_atomic: bool = False
     """Whether a run may publish several tables though the catalog can't commit them at once. If the commit of one table
     then fails, the tables before it stay changed."""
@@ -204,8 +204,7 @@ class StorageSpec(ApiModel):
     maintenance: StorageMaintenance | None = None
     """Who maintains the tables of the catalog. Defaults to the defaults of its fields."""
     compression: Literal["none", "gzip", "zstd"] = "zstd"
-    """How the slices of tables are stored that are written from now on; those that are there stay as they are.
-    Components see no difference."""
+    """How output is stored until it is loaded into tables. Components see no difference."""
     events: StorageEvents | None = None
     """What becomes of the events of its runs; they are kept for good where not given."""
     max_running: Annotated[int, Field(ge=1, le=100_000)] | None = None
@@ -224,12 +223,12 @@ class StorageStatus(ApiModel):
     """When the store was tried last."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
     """`Ready`: runs can use it. `Scoped`: a run's grant is good for the run's own prefix only. `Versioned`: the bucket
-    keeps versions, so that what is published stays what it is. `Catalog`: the catalog responds, and can do what
-    publishing needs; only if the Storage has one."""
+    keeps versions, so that published files stay what they are. `Catalog`: the catalog responds, and can do what
+    publishing needs. A Storage without a catalog has the reason `NoCatalog`, and is `Ready` all the same."""
 
 
 class Storage(ApiModel):
-    """Where a namespace's tables live: a bucket of an S3-compatible store."""
+    """Where a namespace's data lives: a bucket of an S3-compatible store, and a catalog for tables."""
 
     KIND: ClassVar = "Storage"
     PLURAL: ClassVar = "storages"
