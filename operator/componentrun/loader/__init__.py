@@ -14,6 +14,7 @@ Modules of tables, lowest first:
     state         what a table is, and what its schema and properties become
     snapshots     manifests, and the change that makes a snapshot the current one
     scanning      which files hold the rows of tables, as of one moment
+    databases     DuckDBs that small loads share
     staged        what stage-out uploaded, as local files
     rows          DuckDB: the rows that come, and the positions of rows that go
     datafiles     local Parquet files into the store
