@@ -23,7 +23,8 @@ from componentrun.cli.words import age, count, size
 __all__ = ["TableId", "app", "session_and_tables"]
 
 app = typer.Typer(
-    help="Tables of Storage: put, get, list, look at, export, restore, delete, compact.",
+    help="Tables of a Storage with a catalog: load, get, query, list, look at, restore, delete, compact.",
+    epilog="These commands need the extra `loader`: `pip install 'componentrun[loader]'`.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -72,7 +73,7 @@ def get(
     ctx: typer.Context,
     table_id: TableId,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; `-` or nothing: stdout.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write. Defaults to `-`, stdout.")
     ] = None,
     storage: options.Storage = None,
     endpoint: options.Endpoint = None,
@@ -99,20 +100,21 @@ def export(
     ctx: typer.Context,
     table_id: TableId,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Where to: `*.parquet` (zstd), or `*.csv` as `table get` writes it.")
+        Path,
+        typer.Argument(metavar="FILE", help="File to write: `*.parquet` (zstd), or `*.csv` as `table get` writes it."),
     ],
     text: Annotated[
-        bool, typer.Option("--text", help="All columns as text, whatever the table says of their types.")
+        bool, typer.Option("--text", help="Write all columns as text, whatever types the table says.")
     ] = False,
     storage: options.Storage = None,
     endpoint: options.Endpoint = None,
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Write a table to a file for other programs, by the file's ending.
+    """Write a table to a CSV or Parquet file.
 
-    In Parquet, columns have the types that the table says, else they are text. A value that is not of its column's
-    type is an error that names it. An empty value is an empty text, or no value in a column of another type.
+    In Parquet, columns have the types that the table says, else they are text. If a value is not of its column's type,
+    the command fails and names the value. An empty value is an empty text, or NULL in a column of another type.
     """
     ending = file.suffix.lower()
     if ending not in _ENDINGS:
@@ -183,7 +185,7 @@ def head(
     table_id: TableId,
     rows: Annotated[
         str,
-        typer.Option("--rows", "-n", metavar="NUMBER", help="How many rows. A name here is taken for the namespace."),
+        typer.Option("--rows", "-n", metavar="NUMBER", help="Number of rows. A name here is taken for the namespace."),
     ] = "10",
     output: options.Output = None,
     storage: options.Storage = None,
@@ -217,7 +219,7 @@ def rm(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Delete a table. `table restore` brings it back as long as its last version is kept."""
+    """Delete a table. `table restore` brings it back until its last version expires."""
     session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
     ask(f"table `{table_id}` of Storage `{tables.storage}` will be deleted", yes=yes)
     version = tables.remove(table_id, who=session.who())

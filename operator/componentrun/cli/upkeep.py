@@ -24,7 +24,7 @@ __all__ = ["app", "register"]
 
 app = typer.Typer(help="Storages: sweep.", no_args_is_help=True, rich_markup_mode=None)
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 
 
 @app.command()
@@ -33,13 +33,15 @@ def sweep(
     dry_run: DryRun = False,
     keep: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="How long data is kept that nothing names any more; at least 48h."),
+        typer.Option(
+            metavar="DURATION", help="How long to keep data that nothing names any more. Defaults to 48h, the minimum."
+        ),
     ] = None,
     events: Annotated[
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="How long events of runs are kept, such as 30d; what the Storage and Components say where not given.",
+            help="How long to keep events of runs, such as 30d. Defaults to what the Storage and Components say.",
         ),
     ] = None,
     output: options.Output = None,
@@ -94,7 +96,7 @@ def compact(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Rewrite the files of a table as few large ones, so that it reads faster. Its rows stay; safe while runs work."""
+    """Rewrite the small files of a table as few large ones, so that it reads faster. Safe while runs work."""
     session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
     done = tables.compact(table_id, dry_run=dry_run)
     if output is not None:

@@ -36,7 +36,7 @@ def info(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Show what is known of a table: its columns, its size, who changed it last, its versions."""
+    """Show the columns, the size, the last change and the versions of a table."""
     session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
     details = tables.details(table_id)
     if output is not None:
@@ -75,7 +75,7 @@ def history(
     ctx: typer.Context,
     table_id: TableId,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, metavar="NUMBER", help="Look so many versions back.")
+        int, typer.Option("--limit", min=1, metavar="NUMBER", help="Maximum number of versions to list.")
     ] = _NEWEST,
     output: options.Output = None,
     storage: options.Storage = None,
@@ -83,7 +83,7 @@ def history(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """List the versions of a table that are kept, the newest first; also of a table that was deleted."""
+    """List the versions of a table, the newest first. Works for deleted tables, too."""
     session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
     versions = tables.history(table_id, limit)
     if output is not None:
@@ -106,14 +106,16 @@ def history(
 def restore(
     ctx: typer.Context,
     table_id: TableId,
-    version: Annotated[int, typer.Option("--version", metavar="NUMBER", help="Which one: see `table history`.")],
+    version: Annotated[
+        int, typer.Option("--version", metavar="NUMBER", help="Number of the version, see `table history`.")
+    ],
     yes: options.Yes = False,
     storage: options.Storage = None,
     endpoint: options.Endpoint = None,
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Bring an earlier version of a table back, also of one that was deleted. It becomes the newest version."""
+    """Make an earlier version of a table the newest one. Works for deleted tables, too."""
     session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
     ask(f"table `{table_id}` of Storage `{tables.storage}` will be what it was at version {version}", yes=yes)
     table = tables.restore(table_id, version, who=session.who())

@@ -9,7 +9,7 @@ from componentrun.contract import FILE_KEEP_DAYS, IN_FILES, MANIFEST_TIME
 from componentrun.errors import Reason, UserError
 from componentrun.exchange import FileRead, ObjectRead
 from componentrun.storage.filelookup import find_files
-from componentrun.storage.tables import gather_bounded
+from componentrun.storage.gather import gather_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
