@@ -1,4 +1,4 @@
-"""Tables of Storages with a catalog: the loader publishes them, gives them up, and says where their rows are."""
+"""Tables, which are in catalogs: the loader publishes them, gives them up, and says where their rows are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from componentrun.core.image import component_id
 from componentrun.core.writable import WritableBuckets, check_writable
 from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.storage.commit import PublishedTable
 from componentrun.storage.layout import TableId
 from componentrun.storage.places import encode
 from componentrun.storage.plans import read_stage_out_plan
@@ -20,14 +19,9 @@ if TYPE_CHECKING:
     from componentrun.controller.loaderclient import LoaderClient
     from componentrun.controller.stores import OpenStorage
     from componentrun.exchange import TableWritten
-    from componentrun.wire.loader import CatalogCheck, PlanAnswer
+    from componentrun.wire.loader import CatalogCheck, LoadedTable, PlanAnswer
 
-__all__ = ["CatalogTables", "has_catalog"]
-
-
-def has_catalog(opened: OpenStorage) -> bool:
-    """Whether the tables of a Storage are in a catalog."""
-    return opened.store.settings.catalog is not None
+__all__ = ["CatalogTables"]
 
 
 class CatalogTables:
@@ -39,7 +33,7 @@ class CatalogTables:
 
     async def publish(
         self, opened: OpenStorage, run: ComponentRun, attempt: int, tables: Sequence[TableWritten]
-    ) -> list[PublishedTable]:
+    ) -> tuple[LoadedTable, ...]:
         """Have an attempt's tables published: all of them, or none. May be repeated.
 
         Raises:
@@ -47,8 +41,6 @@ class CatalogTables:
             PlatformError: something refused; nothing was changed.
             TransientError: something is away; where it is `unknown`, the tables may be published.
         """
-        if not tables:
-            return []
         plan = await read_stage_out_plan(opened.store, run.metadata.uid, attempt)
         if plan is None:
             raise PlatformError(
@@ -69,8 +61,7 @@ class CatalogTables:
             typed=plan.check_types,
             allow_non_atomic=opened.storage.spec.allow_non_atomic,
         )
-        answer = await self._loader.load(request, _name(opened))
-        return [PublishedTable(table.table, table.rows, table.bytes) for table in answer.tables]
+        return (await self._loader.load(request, _name(opened))).tables
 
     async def is_given_up(self, opened: OpenStorage, run: ComponentRun, attempt: int, tables: Sequence[str]) -> bool:
         """Have it that an attempt is never published.
