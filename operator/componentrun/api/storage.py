@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from componentrun.api.common import ApiModel, Condition, LocalName, LongDuration, ObjectMeta
+from componentrun.api.common import ApiModel, Condition, Duration, LocalName, LongDuration, ObjectMeta, Quantity
+from componentrun.api.component import Resources
 
 __all__ = [
     "Storage",
@@ -18,6 +19,7 @@ __all__ = [
     "StorageMaintenance",
     "StorageOtlp",
     "StorageSigV4",
+    "StorageSpark",
     "StorageSpec",
     "StorageStatus",
     "StorageSts",
@@ -132,13 +134,38 @@ class StorageTables(ApiModel):
     minimum is 24 hours, and the last 10 states are kept in any case."""
 
 
+class StorageSpark(ApiModel):
+    """How Spark maintains large tables: in a Job of the Storage's namespace, one for each table."""
+
+    table_size_threshold: Quantity = "1Gi"
+    """Tables whose files have at least this size are maintained by Spark, all others by ComponentRun itself. Defaults
+    to `1Gi`."""
+    image: Annotated[str, Field(pattern=r"^\S+$", max_length=512)] | None = None
+    """Image of the Job's pod. Defaults to the one that the chart names (`maintenance.spark.image`)."""
+    resources: Resources | None = None
+    """CPU, memory and ephemeral storage of the pod. Spark's heap is 80 % of the memory limit less 384 MiB. Defaults to
+    2 CPU, 4Gi of memory and 20Gi of ephemeral storage."""
+    service_account_name: LocalName | None = None
+    """ServiceAccount of the pod, for a cloud identity if the Storage names no credentials. Its token is not mounted.
+    Defaults to the namespace's default one."""
+    timeout: Duration = "6h"
+    """How long a Job may take. Defaults to `6h`."""
+    spark_conf: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = Field(
+        default_factory=dict
+    )
+    """Further settings of Spark, such as `spark.sql.shuffle.partitions`. Ignored are settings of the catalog `lake`,
+    the master, of the jars and of the driver's memory, and names that do not begin with `spark.`."""
+
+
 class StorageMaintenance(ApiModel):
     """Who maintains the tables of the catalog."""
 
-    engine: Literal["duckdb", "none"] = "duckdb"
-    """With `duckdb`, ComponentRun rewrites small files, removes old snapshots and deletes files that no snapshot needs.
-    With `none`, it leaves the tables of the catalog alone, for example because the catalog or Spark maintains them.
-    Defaults to `duckdb`."""
+    engine: Literal["Builtin", "Spark", "None"] = "Builtin"
+    """With `Builtin`, ComponentRun rewrites small files, removes old snapshots and deletes files that no snapshot
+    needs. With `Spark`, it does so for small tables, and has Spark do it for large ones. With `None`, it leaves the
+    tables of the catalog alone, for example because the catalog maintains them. Defaults to `Builtin`."""
+    spark: StorageSpark | None = None
+    """How Spark maintains large tables; only with the engine `Spark`. Defaults to the defaults of its fields."""
 
 
 class StorageSpec(ApiModel):

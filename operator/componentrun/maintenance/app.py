@@ -43,7 +43,7 @@ async def maintain(settings: Settings) -> None:
             failures += await sweep_store(place, settings)
             failures += await _maintain_events(kube, place)
         for catalog in found.catalogs:
-            failures += await maintain_catalog(catalog, settings)
+            failures += await maintain_catalog(catalog, settings, kube)
     if failures:
         raise PlatformError(
             f"{failures} steps of maintenance failed; the lines above say which. The next round tries again"

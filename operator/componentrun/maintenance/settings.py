@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from componentrun.process.settings import ProcessSettings, Reader, read_process, seconds, whole
+from componentrun.process.settings import ProcessSettings, Reader, read_process, seconds, whole, words
 from componentrun.storage.sweep import MIN_KEEP
 
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ class Settings:
     """Bytes that a rewrite of a table's files may use on the local disk."""
     tables: TableSettings = field(default_factory=TableSettings)
     """When files of tables are rewritten."""
+    spark_image: str = ""
+    """Image of the Jobs in which Spark maintains large tables, unless the Storage names one. Empty: no Jobs."""
+    pull_secrets: tuple[str, ...] = ()
+    """Secrets of a Storage's namespace to log in at that image's registry with."""
+    dns_cidrs: tuple[str, ...] = ()
+    """Where their pods may send DNS queries to besides the cluster's own DNS pods."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -67,6 +73,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             table=_mib(reader, "MAINTENANCE_TABLES_TABLE_MIB", default.tables.table, 1),
             round=_mib(reader, "MAINTENANCE_TABLES_ROUND_MIB", default.tables.round, 1),
         ),
+        spark_image=reader.read("MAINTENANCE_SPARK_IMAGE", str, ""),
+        pull_secrets=reader.read("AGENT_PULL_SECRETS", words, ()),
+        dns_cidrs=reader.read("DNS_CIDRS", words, ()),
     )
     reader.check()
     return settings
