@@ -167,7 +167,7 @@ async def test_no_more_files_than_are_needed(store: Store, wish: dict[str, Any],
         (Seen(created=datetime.fromisoformat(SCAN.created), uuid="table-1", timestamp=5_000_001), None),
         (Seen(created=datetime.fromisoformat(SCAN.created), uuid="another", timestamp=4_000_000), None),
     ],
-    ids=["rows that came later", "nothing new", "put back by hand", "made again", "was no table of a catalog"],
+    ids=["rows that came later", "nothing new", "put back by hand", "made again"],
 )
 async def test_what_is_new_for_a_configuration(store: Store, seen: Seen, after: int | None) -> None:
     ((read,), _) = await planned(store, *wished(seen=seen))
