@@ -55,7 +55,6 @@ NODE_BINARIES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", 
 TOOLS = {
     tool.name: tool
     for tool in (
-        Tool("minio", ("minio",)),
         Tool("s5cmd", ("s5cmd",)),
         Tool("pause", ("pause",), targets=(".",)),
         Tool("etcd", ("etcd",), renamed=(("server", "etcd"),)),
@@ -72,6 +71,7 @@ TOOLS = {
         Tool("coredns", ("coredns",)),
         Tool("helm", ("helm",)),
         # Built only when asked for, by name:
+        Tool("minio", ("minio",)),
         Tool("probe", ("probe",), targets=(".",)),
         Tool("kubectl", ("kubectl",), folder="kubernetes", targets=("k8s.io/kubernetes/cmd/kubectl",)),
         Tool("versitygw", ("versitygw",)),
@@ -79,7 +79,7 @@ TOOLS = {
         Tool("argo", ("workflow-controller",)),
     )
 }
-STANDARD = ("minio", "s5cmd", "pause", "etcd", "kubernetes", "containerd", "runc", "kube-router", "coredns", "helm")
+STANDARD = ("s5cmd", "pause", "etcd", "kubernetes", "containerd", "runc", "kube-router", "coredns", "helm")
 
 
 def key(files: Iterable[tuple[str, bytes]], go_version: str, flags: Sequence[str]) -> str:
