@@ -11,7 +11,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,7 @@ from benchmarks import local
 from benchmarks.lab import sweep
 from benchmarks.lake import lake_place
 from componentrun.exchange import GRANT_FILE, OutputTable, StageOutResult, from_json, to_json
-from componentrun.storage.commit import publish
+from componentrun.storage.filepublish import check_files, publish_files
 from componentrun.storage.grants import Signer
 from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
 from componentrun.storage.reading import EVERYTHING, Wish
@@ -125,8 +125,10 @@ class Bench:
 
         async def publish_result() -> None:
             stored = await self.store.get(self.store.layout.result(run, 1))
-            done = await publish(self.store, run, 1, from_json(StageOutResult, stored.data))
-            assert len(done.files) == count
+            files = from_json(StageOutResult, stored.data).files
+            records = await check_files(self.store, run, 1, files, datetime.now(UTC))
+            assert len(records) == count
+            await publish_files(self.store, run, 1, records)
 
         started = time.monotonic()
         asyncio.run(publish_result())
