@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from componentrun.controller.catalogtables import CatalogTables
+import pytest
+
+from componentrun.controller import catalogtables
 from componentrun.errors import Reason, TransientError, UnknownOutcomeError, UserError
 from componentrun.storage.catalogsettings import CatalogSettings
-from componentrun.wire.loader import FenceAnswer, LoadAnswer, LoadedTable
-from tests.unit.controller.fakes import TABLE, FakeOperator, World
+from componentrun.wire.loader import CatalogCheck, CatalogReason, CheckAnswer, FenceAnswer, LoadAnswer, LoadedTable
+from tests.unit.controller.fakes import TABLE, FakeOperator, World, catalogs_of
 
 if TYPE_CHECKING:
     from componentrun.controller.loaderclient import LoaderClient
     from componentrun.errors import ComponentRunError
-    from componentrun.wire.loader import FenceRequest, LoadRequest
+    from componentrun.wire.loader import CheckRequest, FenceRequest, LoadRequest
 
 
 class FakeLoader:
@@ -28,6 +30,15 @@ class FakeLoader:
         """Whether a load is committed though its answer is lost."""
         self.published: set[str] = set()
         self.fence_fails: ComponentRunError | None = None
+        self.checks: list[CatalogCheck] = [CatalogCheck("connect", ok=True, detail="it answers")]
+        self.check_fails: ComponentRunError | None = None
+        self.times_checked = 0
+
+    async def check(self, _request: CheckRequest, _storage: str) -> CheckAnswer:
+        self.times_checked += 1
+        if self.check_fails is not None:
+            raise self.check_fails
+        return CheckAnswer(tuple(self.checks))
 
     async def load(self, request: LoadRequest, _storage: str) -> LoadAnswer:
         self.loads.append(request)
@@ -49,7 +60,7 @@ def world_with_catalog() -> tuple[World, FakeLoader]:
     world, loader = World(), FakeLoader()
     catalog = CatalogSettings(uri="http://catalog.example.com", warehouse="lake", token="secret")
     world.store.settings = replace(world.store.settings, catalog=catalog)
-    world.catalogs = CatalogTables(cast("LoaderClient", loader))
+    world.catalogs = catalogs_of(cast("LoaderClient", loader))
     world.add_run()
     return world, loader
 
@@ -106,3 +117,56 @@ async def test_a_commit_that_landed_though_its_answer_was_lost_is_a_success() ->
     loader.fails = None
     await operator.live(10)
     assert status(world)["phase"] == "Succeeded"
+
+
+def unfit(reason: CatalogReason) -> CatalogCheck:
+    return CatalogCheck("try", False, "it accepts what it should refuse", "use another one", reason)
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (CatalogReason.STALE_COMMITS, "CatalogUnfit"),
+        (CatalogReason.UNFIT, "CatalogUnfit"),
+        (CatalogReason.ACCESS_DENIED, "StorageAccessDenied"),
+    ],
+)
+async def test_no_pod_is_made_for_a_run_whose_catalog_is_unfit(found: CatalogReason, reason: str) -> None:
+    world, loader = world_with_catalog()
+    loader.checks = [unfit(found)]
+    await FakeOperator(world).live(5)
+    assert (status(world)["phase"], status(world)["reason"]) == ("Failed", reason)
+    assert f"({found})" in status(world)["message"]
+    assert "It accepts what it should refuse." in status(world)["message"]
+    assert world.kube.of("pods") == []
+
+
+async def test_a_run_waits_for_a_catalog_that_may_come_back_and_goes_on_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogtables, "_FRESH_SECONDS", 0.0)
+    world, loader = world_with_catalog()
+    loader.checks = [unfit(CatalogReason.UNAVAILABLE)]
+    operator = FakeOperator(world)
+    await operator.live(2)
+    assert status(world)["phase"] != "Failed"
+    assert "(CatalogUnavailable)" in status(world)["message"]
+    assert world.kube.of("pods") == []
+    loader.checks = []
+    loader.checks.append(CatalogCheck("connect", ok=True, detail="it answers"))
+    await operator.live(5)
+    assert status(world)["phase"] == "Succeeded"
+
+
+async def test_a_loader_that_is_away_keeps_no_run_from_its_start() -> None:
+    world, loader = world_with_catalog()
+    loader.check_fails = TransientError("the loader did not answer", Reason.LOADER_UNAVAILABLE)
+    await FakeOperator(world).live(5)
+    assert status(world)["phase"] == "Succeeded"
+
+
+async def test_a_run_without_tables_does_not_ask_for_the_catalog() -> None:
+    world, loader = world_with_catalog()
+    loader.checks = [unfit(CatalogReason.STALE_COMMITS)]
+    world.run()["spec"]["output"] = {}
+    await FakeOperator(world).live(3)
+    assert loader.times_checked == 0
+    assert world.kube.of("pods") != []
