@@ -1,8 +1,9 @@
-# Two images: one for the operator, the collector, the agents and the command line; and one for the loader, which has the
-# client of Iceberg catalogs besides. They share all other layers.
+# Three images: one for the operator, the collector, the agents and the command line; one for the loader, which has the client
+# of Iceberg catalogs besides; and one for Jobs in which Spark maintains large tables. They share all other layers.
 #
 #   docker build -t registry.example.com/componentrun:0.1.0 .
 #   docker build -t registry.example.com/componentrun-loader:0.1.0 --target loader .
+#   docker build -t registry.example.com/componentrun-spark:0.1.0 --target spark .
 #
 # BASE may be any Debian or Ubuntu image, with Python 3.11 or newer or with an apt that has it
 # (`--build-arg BASE=python:3.11-slim-bookworm`). The end-to-end tests build one with mmdebstrap.
@@ -49,6 +50,29 @@ RUN ls /site-packages > /there \
       | xargs -I{} mv {} "/stage$(readlink /site-packages)/" \
  && find /stage -name '*.pyi' -delete
 
+# --- Spark, and Iceberg's jars, exactly as pinned
+FROM python AS spark-dependencies
+RUN python3 -m pip --version >/dev/null 2>&1 \
+ || { apt-get update && apt-get install --yes --no-install-recommends python3-pip; }
+WORKDIR /build
+COPY requirements-spark.txt spark-jars.txt ./
+ARG MAVEN_REPOSITORY=https://repo1.maven.org/maven2
+RUN python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --require-hashes --no-deps \
+      --target /stage/opt/spark --requirement requirements-spark.txt \
+ && rm -rf /stage/opt/spark/pyspark/examples /stage/opt/spark/pyspark/data /stage/opt/spark/pyspark/jars/kubernetes-* \
+      /stage/opt/spark/pyspark/tests /stage/opt/spark/pyspark/pandas /stage/opt/spark/bin \
+ && mkdir /stage/opt/spark-jars \
+ && python3 -c 'import sys, urllib.request; \
+[urllib.request.urlretrieve(f"{sys.argv[1]}/{path}", "/stage/opt/spark-jars/" + path.rpartition("/")[2]) \
+ for path in (line.split()[1] for line in open("spark-jars.txt"))]' "$MAVEN_REPOSITORY" \
+ && sed 's|  .*/|  /stage/opt/spark-jars/|' spark-jars.txt | sha256sum --check --quiet
+
+FROM python AS java
+RUN apt-get update \
+ && mkdir -p /usr/share/man/man1 \
+ && apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
+
 # --- the code itself: a layer of its own, the only one that changes from day to day
 FROM dependencies AS code
 COPY operator/componentrun /code/componentrun
@@ -79,6 +103,26 @@ CMD ["componentrun", "--help"]
 FROM everything-else AS loader
 COPY --from=loader-dependencies /stage /
 CMD ["python3", "-m", "componentrun.loader"]
+
+FROM java AS spark
+LABEL org.opencontainers.image.title="ComponentRun Spark" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=spark-dependencies /stage /
+COPY --from=dependencies /opt/componentrun /opt/componentrun
+COPY --from=loader-dependencies /stage /
+COPY --from=code /stage /
+# Java wants a name for whoever starts it.
+RUN echo 'componentrun:x:1000:1000::/tmp:/usr/sbin/nologin' >> /etc/passwd
+ENV PATH=/opt/componentrun/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONPATH=/opt/spark \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    LANG=C.UTF-8 \
+    USER=componentrun \
+    HOME=/tmp
+USER 1000:1000
+WORKDIR /tmp
+CMD ["python3", "-m", "componentrun.spark"]
 
 # The last one is built unless a target is named.
 FROM everything-else

@@ -37,6 +37,10 @@ demo: env ## Bring everything up and run a component on 336,776 real flights
 test: env ## All tests: lint, types, unit, integration, end to end on the real cluster
 	@$(RUN) python -m e2e.check
 
+.PHONY: quick
+quick: env ## Lint, types, and the unit tests of what differs from the branch main
+	@$(RUN) python -m e2e.check.quick
+
 .PHONY: lint
 lint: env ## Format, lint rules, import rules, types
 	@$(RUN) python -m e2e.check lint
@@ -44,6 +48,18 @@ lint: env ## Format, lint rules, import rules, types
 .PHONY: unit
 unit: env ## Unit tests alone: no cluster, no store
 	@$(RUN) python -m e2e.check unit
+
+.PHONY: store
+store: env ## Tests that need an object store and a catalog, and no cluster
+	@$(RUN) python -m e2e.cluster lake && $(RUN) pytest -q -n 2 -m "store and not cluster" tests/integration
+
+.PHONY: integration
+integration: env ## Integration tests on the cluster (PART=loader for tests/integration/loader)
+	@$(RUN) python -m e2e.cluster up && $(RUN) pytest -q -n 2 tests/integration/$(PART)
+
+.PHONY: e2e
+e2e: env ## Tests of the installed operator (CASE=one_run for e2e/cases/test_one_run.py)
+	@$(RUN) python -m e2e.cluster up && $(RUN) python -m e2e.install && $(RUN) pytest -q $(if $(CASE),e2e/cases/test_$(CASE).py,e2e/cases)
 
 .PHONY: search
 search: env ## Property tests with new random examples (make test uses the same ones every time)

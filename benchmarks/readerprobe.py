@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.collector.facts import PodFacts
-    from componentrun.collector.lines import Line
+    from componentrun.collector.line import Line
 
 _ENDED = View(ended=True, gone=False, never_ran=False, restarts=0, overdue=False)
 _RUN = {"metadata": {"namespace": "n", "name": "r", "uid": "u"}, "spec": {"image": "i"}}

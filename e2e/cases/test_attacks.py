@@ -13,9 +13,8 @@ import pytest
 import urllib3
 
 from componentrun.exchange import GrantIn, GrantOut, StageInPlan, from_json
-from componentrun.storage.connection import open_store
-from componentrun.storage.layout import TableId
-from componentrun.storage.tables import read_table
+from componentrun.loader.catalog import Catalog
+from componentrun.loader.scanning import consistent_cut
 from e2e.tenant import CREDENTIALS
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ CONFIGURATION = {"secrets": [{"path": "#password", "secretKeyRef": {"name": "log
 def test_a_component_finds_no_grant_no_token_no_key_and_no_privilege(
     with_secret: Tenant, components: str, connection: Connection
 ) -> None:
-    store = urlsplit(connection.store_endpoint)
+    store = urlsplit(connection.lake.endpoint)
     found = probe(
         with_secret, components, f"{store.hostname}:{store.port}",
         input={"tables": [{"source": "in.c-main.words"}]}, configuration=CONFIGURATION,
@@ -69,7 +68,7 @@ def test_a_component_finds_no_grant_no_token_no_key_and_no_privilege(
 
 
 def test_the_network_is_closed_unless_asked_for(tenant: Tenant, components: str, connection: Connection) -> None:
-    store = urlsplit(connection.store_endpoint)
+    store = urlsplit(connection.lake.endpoint)
     registry = f"{store.hostname}:{(connection.registry or ':5000').rsplit(':', 1)[1].split('/')[0]}"
     closed = probe(tenant, components, registry)
     assert not [item for item in closed if item["what"] == registry]
@@ -140,15 +139,17 @@ class Stolen:
     uid: str
     plan_url: str
     """Of stage-in."""
-    slice_url: str
-    """Of the table that the run read."""
+    file_url: str
+    """Of a data file of the table that the run read."""
     post: PostPolicy
     bucket_url: str
     prefix: str
     own_slice: str
-    """Full key of the published slice."""
-    secret_slice: str
-    """Full key of a slice of a table that the run did not read."""
+    """Full key of a slice that the run uploaded."""
+    own_file: str
+    """URL of the data file that the loader made of it, without a signature."""
+    secret_file: str
+    """Likewise of a table that the run did not read."""
 
     def url(self, key: str) -> str:
         return f"{self.bucket_url}/{key}"
@@ -161,14 +162,15 @@ class Stolen:
 
     def denied(self) -> list[dict[str, Any]]:
         """Everything that must be refused."""
-        other, pointer = f"{self.prefix}/data/other-1/x.csv", f"{self.prefix}/tables/in.c-main/secret/table.json"
-        query = urlsplit(self.slice_url).query
-        own = self.slice_url.partition("?")[0]
+        other, state = f"{self.prefix}/data/other-1/x.csv", f"{self.prefix}/state/component/configuration/state.json"
+        given, _, query = self.file_url.partition("?")
         listing = f"{self.bucket_url}?list-type=2&prefix={self.prefix}/"
+        tables = f"{given[: given.index('/', len('http://'))]}/{urlsplit(given).path.split('/')[1]}"
         return [
             self.get("no key: list", listing),
-            self.get("no key: pointer of a table", self.url(pointer)),
-            self.get("no key: slice of a table", self.url(self.secret_slice)),
+            self.get("no key: list the tables' bucket", f"{tables}?list-type=2"),
+            self.get("no key: file of a table", self.secret_file),
+            self.get("no key: file of the own table", self.own_file),
             self.get("no key: own output", self.url(self.own_slice)),
             self.get("no key: store", self.url(other), "PUT"),
             self.get("no key: delete own output", self.url(self.own_slice), "DELETE"),
@@ -176,20 +178,20 @@ class Stolen:
             self.get("plan: of another run", self.plan_url.replace(self.uid, "other")),
             self.get("plan: of stage-out", self.plan_url.replace("stage-in.json", "stage-out.json")),
             self.get("plan: written over", self.plan_url, "PUT"),
-            self.get("read: another table", f"{self.url(self.secret_slice)}?{query}"),
+            self.get("read: another table", f"{self.secret_file}?{query}"),
+            self.get("read: own table", f"{self.own_file}?{query}"),
             self.get("read: own output", f"{self.url(self.own_slice)}?{query}"),
             self.get("read: list", f"{listing}&{query}"),
             self.get("read: versions", f"{self.bucket_url}?versions&{query}"),
-            self.get("read: longer", self.slice_url.replace("X-Amz-Expires=", "X-Amz-Expires=9")),
-            self.get("read: written over", self.slice_url, "PUT"),
-            self.get("read: deleted", self.slice_url, "DELETE"),
-            self.get("read: deleted without its query", own, "DELETE"),
+            self.get("read: longer", self.file_url.replace("X-Amz-Expires=", "X-Amz-Expires=9")),
+            self.get("read: written over", self.file_url, "PUT"),
+            self.get("read: deleted", self.file_url, "DELETE"),
+            self.get("read: deleted without its query", given, "DELETE"),
             self.form("form: another run", other),
             self.form("form: another attempt", f"{self.prefix}/data/{self.uid}-2/x.csv"),
-            self.form("form: a pointer", pointer),
-            self.form("form: own journal", f"{self.prefix}/runs/{self.uid}/journal.json"),
+            self.form("form: a state", state),
             self.form("form: own plan", f"{self.prefix}/runs/{self.uid}/1/stage-in.json"),
-            self.form("form: dots", f"{self.post.key_prefix}../../tables/in.c-main/secret/table.json"),
+            self.form("form: dots", f"{self.post.key_prefix}../../files/x.csv"),
             self.form("form: an input of others", f"{self.prefix}/files/x.csv"),
             self.form("form: events", f"{self.prefix}/events/{self.uid}/000000000001.jsonl"),
         ]
@@ -211,23 +213,29 @@ def stolen(tenant: Tenant, components: str) -> Stolen:
     grant_in = from_json(GrantIn, base64.b64decode(data["grant-in"]))
     grant_out = from_json(GrantOut, base64.b64decode(data["grant-out"]))
     plan = from_json(StageInPlan, urllib3.request("GET", grant_in.plan_url).data)
+    assert plan.tables[0].parquet is not None
     assert tenant.table(LOOT_TABLE) == LOOT
     return Stolen(
-        uid=run["metadata"]["uid"], plan_url=grant_in.plan_url, slice_url=plan.tables[0].slices[0].url,
+        uid=run["metadata"]["uid"], plan_url=grant_in.plan_url, file_url=plan.tables[0].parquet.files[0].url,
         post=grant_out.post, bucket_url=tenant.settings.bucket_url, prefix=tenant.prefix,
-        own_slice=slice_of(tenant, LOOT_TABLE), secret_slice=slice_of(tenant, SECRET_TABLE),
+        own_slice=asyncio.run(uploaded(tenant, run["metadata"]["uid"])),
+        own_file=file_of(tenant, LOOT_TABLE), secret_file=file_of(tenant, SECRET_TABLE),
     )  # fmt: skip
 
 
-def slice_of(tenant: Tenant, table: str) -> str:
-    """Full key of a table's only slice."""
+async def uploaded(tenant: Tenant, run: str) -> str:
+    """Full key of the slice that a run uploaded."""
+    store = tenant.store
+    prefix = store.layout.data(run, 1)
+    (found,) = [info.key async for info in store.objects(prefix) if "loot" in info.key.removeprefix(prefix)]
+    return found
 
-    async def read() -> str:
-        found = await read_table(open_store(tenant.settings), TableId.parse(table))
-        assert found is not None
-        return found.pointer.slices[0].key
 
-    return asyncio.run(read())
+def file_of(tenant: Tenant, table: str) -> str:
+    """URL of a table's only data file, without a signature."""
+    ((scan,), _) = consistent_cut(Catalog(tenant.settings), [table])
+    (file,) = scan.files
+    return file.path.replace("s3://", f"{tenant.settings.endpoint}/")
 
 
 def raid(tenant: Tenant, components: str, attempts: list[dict[str, Any]]) -> dict[str, str]:

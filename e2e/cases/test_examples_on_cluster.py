@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import hashlib
 import hmac
@@ -14,8 +13,6 @@ import duckdb
 import pytest
 import yaml
 
-from componentrun.storage.layout import TableId
-from componentrun.storage.tables import need_table
 from e2e import tenant as tenants
 from e2e.demo import data, manifests
 from e2e.images import ensure
@@ -126,15 +123,24 @@ def test_each_run_goes_on_where_the_last_one_got_to(filled: Tenant, twenty_days:
     assert json.loads(filled.cli("state", "get", "weather", "new-york").stdout) == {"through": wanted[-1][1]}
 
 
-def test_what_it_says_of_its_table_is_known(filled: Tenant, twenty_days: list[dict[str, Any]]) -> None:
+def test_what_it_says_of_its_table_is_known(filled: Tenant, twenty_days: list[dict[str, Any]], tmp_path: Path) -> None:
     assert twenty_days
-    table = asyncio.run(need_table(filled.store, TableId.parse("out.c-nyc.daily"))).pointer
-    assert table.primary_key == ("origin", "day")
-    assert [(column.name, column.type, column.length) for column in table.columns] == [
-        ("origin", "STRING", None), ("day", "DATE", None), ("hours", "INTEGER", None),
-        ("temperature", "NUMERIC", "6,2"), ("rain", "NUMERIC", "8,2"),
-    ]  # fmt: skip
-    assert table.columns[0].description == "Airport"
+    show = "import shutil; shutil.copy('/data/in/tables/daily.csv.manifest', '/data/artifacts/out/current/')"
+    tables = [{"source": "out.c-nyc.daily", "destination": "daily.csv"}]
+    name = filled.run(ensure(filled.connection, ["test-components"])["test-components"],
+                      command=["python3", "-c", show], input={"tables": tables})  # fmt: skip
+    assert filled.wait(name)["status"]["phase"] == "Succeeded"
+    assert filled.cli("artifacts", name, "--to", str(tmp_path)).returncode == 0
+    manifest = json.loads((tmp_path / "artifacts/out/current/daily.csv.manifest").read_text())
+    assert manifest["primary_key"] == ["origin", "day"]
+    known = {column: {item["key"]: item["value"] for item in told} for column, told in
+             manifest["column_metadata"].items()}  # fmt: skip
+    types = {column: told["KBC.datatype.basetype"] for column, told in known.items()}
+    assert types == {
+        "origin": "STRING", "day": "DATE", "hours": "INTEGER", "temperature": "NUMERIC", "rain": "NUMERIC",
+    }  # fmt: skip
+    assert [known[column]["KBC.datatype.length"] for column in ("temperature", "rain")] == ["6,2", "8,2"]
+    assert known["origin"]["KBC.description"] == "Airport"
 
 
 def test_a_user_error_stores_what_is_always_written_and_nothing_else(

@@ -100,7 +100,7 @@ def said(tenant: Tenant, run: str) -> list[str]:
 def test_a_webhook_hears_what_becomes_of_a_run_though_it_and_the_collector_were_away(
     tenant: Tenant, components: str
 ) -> None:
-    host = urlsplit(tenant.connection.store_endpoint).hostname or ""
+    host = urlsplit(tenant.connection.lake.endpoint).hostname or ""
     with listening(host) as hook:
         send_to(tenant, hook)
         run = tenant.run(components, "chatty", "20")

@@ -11,7 +11,7 @@ import pytest
 from componentrun.api.common import API_VERSION
 from e2e import tenant as tenants
 from e2e.images import ensure
-from e2e.install import install, uninstall
+from e2e.install import IMAGES, install, uninstall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ def narrow(connection: Connection, operator: str) -> Iterator[Tenant]:
         "admissionPolicy": {"enabled": False},
         "collector": {"enabled": False},
     }
-    install(connection, ensure(connection, ["componentrun"]), values, namespace=operator)
+    install(connection, ensure(connection, IMAGES), values, namespace=operator)
     yield tenant
     uninstall(connection, namespace=operator)
     tenant.delete()

@@ -1,28 +1,35 @@
-"""Whole runs on stores that are not MinIO with signed forms: versitygw behind TLS, and a store that takes no forms."""
+"""Whole runs on other stores than the cluster's: versitygw behind TLS, and MinIO as a store that takes no forms.
+
+They have no catalog, so their runs have files and no tables.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from e2e import tenant as tenants
 from e2e.cluster import address
+from e2e.cluster import store as local_store
 from e2e.tenant.formless import formless
 from tests.integration.storage.second_store import second_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from componentrun.storage.settings import StoreSettings
     from e2e.cluster.connection import Connection
     from e2e.tenant import Tenant
 
-WORDS = 'id,text\n1,plain\n2,"a ""quoted"" value"\n3,"two\nlines"\n'
-COPY: dict[str, Any] = {
-    "input": {"tables": [{"source": "in.c-main.words", "destination": "words.csv"}]},
-    "output": {"tables": [{"source": "words.csv", "destination": "out.c-main.words"}]},
-}
+CONTENT = bytes(range(256)) * 1000
+COPY = """
+import pathlib, shutil
+(given,) = pathlib.Path("/data/in/files").glob("*_words.bin")
+shutil.copy(given, "/data/out/files/copy.bin")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -30,19 +37,6 @@ def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSetting
     """Where pods reach it."""
     with second_store(tmp_path_factory.mktemp("versitygw"), address.node()) as settings:
         yield settings
-
-
-def on(connection: Connection, store: StoreSettings, **storage: Any) -> Tenant:
-    """A tenant whose Storage is there."""
-    told: dict[str, Any] = {
-        "endpoint": store.endpoint,
-        "bucket": store.bucket,
-        "region": store.region,
-        "caBundle": store.ca_bundle,
-    }
-    tenant = tenants.create(connection, "other", **told, credentials={"secretName": "other-keys"}, **storage)
-    tenant.secret("other-keys", {"accessKeyId": store.access_key or "", "secretAccessKey": store.secret_key or ""})
-    return tenant
 
 
 def scoped(tenant: Tenant, wanted: str) -> str:
@@ -54,15 +48,24 @@ def scoped(tenant: Tenant, wanted: str) -> str:
     return tenant.kubectl("get", "storage", "main", "-o", f"jsonpath={told}").stdout
 
 
-def ended(tenant: Tenant, components: str) -> dict[str, Any]:
-    name = tenant.run(components, "copy", **COPY)
+def copied(tenant: Tenant, components: str, folder: Path) -> dict[str, Any]:
+    """Have a run copy a file of this machine, and look at the copy; the run's status."""
+    given, got = folder / "words.bin", folder / "copy.bin"
+    given.write_bytes(CONTENT)
+    put = tenant.cli("file", "put", str(given))
+    assert put.returncode == 0, put.stderr
+    name = tenant.run(components, command=["python3", "-c", COPY], input={"files": [{"name": "words.bin"}]})
     run = tenant.wait(name, lambda run: bool(run.get("status", {}).get("events", {}).get("delivered")))
     status: dict[str, Any] = run["status"]
+    if status["phase"] == "Succeeded":
+        done = tenant.cli("file", "get", "copy.bin", "-o", str(got))
+        assert done.returncode == 0, done.stderr
+        assert got.read_bytes() == CONTENT
     return status
 
 
 def test_a_store_whose_forms_leak_is_refused(connection: Connection, versitygw: StoreSettings, components: str) -> None:
-    tenant = on(connection, versitygw)
+    tenant = tenants.create(connection, "other", elsewhere=versitygw)
     try:
         assert scoped(tenant, "False") == "NotEnforced"
         status = tenant.wait(tenant.run(components, "true"))["status"]
@@ -74,28 +77,28 @@ def test_a_store_whose_forms_leak_is_refused(connection: Connection, versitygw: 
 
 
 def test_where_that_is_allowed_a_run_goes_through_with_a_warning(
-    connection: Connection, versitygw: StoreSettings, components: str
+    connection: Connection, versitygw: StoreSettings, components: str, tmp_path: Path
 ) -> None:
-    tenant = on(connection, versitygw, allowUnscoped=True)
+    tenant = tenants.create(connection, "other", elsewhere=versitygw, allowUnscoped=True)
     try:
         assert scoped(tenant, "True") == "NotEnforced"
-        tenant.put_table("in.c-main.words", WORDS)
-        status = ended(tenant, components)
+        status = copied(tenant, components, tmp_path)
         assert (status["phase"], status["result"]) == ("Succeeded", "Warning"), status
         assert any("`allowUnscoped: true`" in warning for warning in status["warnings"])
-        assert tenant.table("out.c-main.words") == WORDS
     finally:
         tenant.delete()
 
 
-def test_a_store_without_forms_is_used_by_temporary_keys(connection: Connection, components: str) -> None:
-    with formless(connection.store_endpoint, address.node()) as endpoint:
-        tenant = tenants.create(connection, "sts", endpoint=endpoint, sts={"endpoint": connection.store_endpoint})
+def test_a_store_without_forms_is_used_by_temporary_keys(
+    connection: Connection, components: str, tmp_path: Path
+) -> None:
+    minio = local_store.up()
+    with formless(minio.endpoint, address.node()) as endpoint:
+        store = replace(minio.settings, endpoint=endpoint)
+        tenant = tenants.create(connection, "sts", elsewhere=store, sts={"endpoint": minio.endpoint})
         try:
             assert scoped(tenant, "True") == "SessionPolicies"
-            tenant.put_table("in.c-main.words", WORDS)
-            status = ended(tenant, components)
+            status = copied(tenant, components, tmp_path)
             assert (status["phase"], status["result"]) == ("Succeeded", "Success"), status
-            assert tenant.table("out.c-main.words") == WORDS
         finally:
             tenant.delete()

@@ -123,7 +123,7 @@ def test_maintenance_and_the_command_line_know_how_long_events_are_kept(tenant: 
     )
     tenant.apply("Component", "audit", {"image": components.rpartition(":")[0], "events": {"keep": "90d"}})
     # A Storage next to this one that can't be opened is no reason to keep the events of this one.
-    elsewhere = {"bucket": tenant.connection.store_bucket, "prefix": f"{tenant.prefix}-elsewhere"}
+    elsewhere = {"bucket": tenant.settings.bucket, "prefix": f"{tenant.prefix}-elsewhere"}
     tenant.apply("Storage", "keyless", elsewhere | {"credentials": {"secretName": "not-there"}})
     waiting = tenant.run(components, "chatty", "3", suspend=True)
     tenant.wait(waiting, lambda run: phase_of(run) == "Suspended")

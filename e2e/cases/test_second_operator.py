@@ -13,7 +13,7 @@ from componentrun.api.common import API_VERSION
 from e2e import tenant as tenants
 from e2e.cluster import waiting
 from e2e.images import ensure
-from e2e.install import install, uninstall
+from e2e.install import IMAGES, install, uninstall
 from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def served(connection: Connection, name: str) -> Iterator[Tenant]:
         # Its pods must become ready behind it.
         "networkPolicy": {"enabled": True},
     }
-    install(connection, ensure(connection, ["componentrun"]), values, namespace=name)
+    install(connection, ensure(connection, IMAGES), values, namespace=name)
     yield tenant
     uninstall(connection, namespace=name)
     tenant.delete()

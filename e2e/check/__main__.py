@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the steps; the exit code is that of the first that failed."""
+    """Run the steps of these groups; the exit code is that of the first that failed."""
     try:
         steps = steps_for(tuple(arguments))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    return run_all(steps)
+
+
+def run_all(steps: tuple[Step, ...]) -> int:
+    """Run steps in order; the exit code is that of the first that failed."""
     began = time.monotonic()
     failed: dict[str, int] = {}
     for number, step in enumerate(steps, 1):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["STEPS", "Step", "steps_for"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["STEPS", "Step", "environment", "quick_steps", "steps_for"]
 
 PYTEST: Final = ("pytest", "-q", "--durations=5")
 ON_REAL_PARTS: Final = ("tests/packaging", "tests/integration", "e2e/cases")
@@ -47,6 +50,16 @@ def steps_for(groups: tuple[str, ...]) -> tuple[Step, ...]:
     if unknown := [group for group in groups if group not in known]:
         raise ValueError(f"no group of checks is called {unknown[0]!r}; there are: {', '.join(known)}")
     return tuple(step for step in STEPS if not groups or step.group in groups)
+
+
+def quick_steps(tests: Sequence[str]) -> tuple[Step, ...]:
+    """Lint and these unit tests; no tests: lint alone."""
+    lint = steps_for(("lint",))
+    return (
+        (*lint, Step("unit", "unit tests of what changed", (*PYTEST, "-n", "2", "--hypothesis-profile=quick", *tests)))
+        if tests
+        else lint
+    )
 
 
 def environment() -> dict[str, str]:

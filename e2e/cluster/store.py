@@ -16,6 +16,7 @@ from minio.commonconfig import Filter
 from minio.credentials.providers import StaticProvider
 from minio.versioningconfig import VersioningConfig
 
+from componentrun.storage.settings import StoreSettings
 from e2e.cluster import address, builds, paths, ports, processes, waiting
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import step
@@ -48,6 +49,17 @@ class Store:
     region: str
     root_access_key: str = ""
     root_secret_key: str = ""
+
+    @property
+    def settings(self) -> StoreSettings:
+        """The bucket, as a Storage reaches it."""
+        return StoreSettings(
+            bucket=self.bucket,
+            endpoint=self.endpoint,
+            region=self.region,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+        )
 
 
 def up() -> Store:

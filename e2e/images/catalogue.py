@@ -52,6 +52,7 @@ _SOURCES: Final = ("Dockerfile", "pyproject.toml", "uv.lock", "requirements-boot
 _ALL: Final = (
     Image("componentrun", ROOT, _SOURCES),
     Image("componentrun-loader", ROOT, _SOURCES, target="loader"),
+    Image("componentrun-spark", ROOT, (*_SOURCES, "requirements-spark.txt", "spark-jars.txt"), target="spark"),
     Image("test-components", ROOT / "e2e" / "components", ("Dockerfile", "bin")),
     _example("delays-python", "requirements.txt", "src"),
     _example("weather-python", "requirements.txt", "src"),

@@ -1,5 +1,10 @@
-"""The programs that build images: docker or podman where they work, else buildah, which needs no engine running."""
+"""The programs that build images: docker or podman where they work, else buildah, which needs no engine running.
 
+An engine works if it runs a container of the base that the Dockerfiles name. An engine that cannot pull this base, or
+cannot start containers, is skipped: buildah needs neither, because it builds on a base that is made on this machine.
+"""
+
+import functools
 import os
 import shutil
 import subprocess
@@ -18,6 +23,9 @@ _BUILD_TRIES: Final = 2
 """What could not be fetched comes most often when it is asked for again; layers that are there are kept."""
 _PUSH_SECONDS: Final = 600
 _BASE: Final = "localhost/componentrun-base"
+PUBLIC_BASE: Final = "debian:bookworm-slim"
+"""The base that the Dockerfiles name."""
+_PULL_SECONDS: Final = 180
 
 
 class Engine(Protocol):
@@ -40,13 +48,34 @@ class Engine(Protocol):
 
 
 def find() -> Engine:
-    """The engine of this machine; buildah is installed if there is none."""
+    """The engine of this machine; buildah is installed if there is none that can build here."""
+    found = []
     for program in ("docker", "podman"):
-        if commands.succeeds([program, "info"], timeout=20):
+        if not commands.succeeds([program, "info"], timeout=20):
+            continue
+        problem = base_problem(program)
+        if problem is None:
             return DockerLike(program)
+        say(f"note: {program} can't run {PUBLIC_BASE}, so images are built with buildah: {problem}")
+        found.append(program)
     if shutil.which("buildah") is None:
-        packages.install(["buildah"], why="images are built with it: neither docker nor podman works here")
+        why = f"{' and '.join(found)} can't run {PUBLIC_BASE}" if found else "neither docker nor podman works here"
+        packages.install(["buildah"], why=f"images are built with it: {why}")
     return Buildah()
+
+
+@functools.cache
+def base_problem(program: str) -> str | None:
+    """Run a container of the public base, as the steps of a build do. Returns why that failed; None if it worked.
+
+    The base is pulled if the engine does not have it.
+    """
+    say(f"      ...  trying {program} with {PUBLIC_BASE}")
+    try:
+        commands.run([program, "run", "--rm", PUBLIC_BASE, "true"], timeout=_PULL_SECONDS)
+    except ClusterError as error:
+        return error.problem.splitlines()[-1]
+    return None
 
 
 @dataclass(frozen=True)

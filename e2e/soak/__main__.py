@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def soak(connection: Connection, image: str, minutes: float, kill_every: float) -> Report:
     """Let the three tenants work for so long, and kill parts meanwhile; what became of it."""
-    store = urlsplit(connection.store_endpoint)
+    store = urlsplit(connection.lake.endpoint)
     wire = Wire(store.hostname or "", store.port or 80, here=store.hostname or "")
     endpoint = f"http://{store.hostname}:{wire.port}"
     steady = Steady(tenant.create(connection, "steady"), 2.0, image=image)

@@ -6,13 +6,11 @@ import asyncio
 import base64
 import os
 import subprocess
-import tempfile
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import kubernetes
@@ -21,6 +19,7 @@ import kubernetes.config
 import kubernetes.watch
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
+from componentrun.storage.catalogsettings import CatalogSettings
 from componentrun.storage.connection import Store, open_store
 from componentrun.storage.eventreader import read_events
 from componentrun.storage.settings import StoreSettings
@@ -47,16 +46,18 @@ a run might end as Unschedulable that has nothing to do with it."""
 
 @dataclass(frozen=True)
 class Tenant:
-    """A namespace that enforces the restricted pod security standard, with a default Storage of its own prefix.
+    """A namespace that enforces the restricted pod security standard.
+
+    Its default Storage has a prefix of its own in the store, and one in the catalog.
 
     Attributes:
-        lake: whether the Storage is on the store with an Iceberg REST catalog, and keeps its tables in that catalog.
+        elsewhere: another store than the cluster's; it has no catalog, so the Storage keeps no tables.
     """
 
     connection: Connection
     namespace: str
     prefix: str = field(default="")
-    lake: bool = False
+    elsewhere: StoreSettings | None = None
 
     # --- the cluster
 
@@ -93,13 +94,13 @@ class Tenant:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
         return done
 
-    def cli(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, timeout: float = 180, text: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run `componentrun` as a user would, in this namespace. Its exit code is the caller's to look at."""
         environment = {**os.environ, "KUBECONFIG": str(self.connection.kubeconfig), "COLUMNS": "160", "NO_COLOR": "1"}
         end = arguments.index("--") if "--" in arguments else len(arguments)
         return subprocess.run(
             ["componentrun", *arguments[:end], "--namespace", self.namespace, *arguments[end:]],
-            capture_output=True, text=True, check=False, timeout=timeout, env=environment,
+            input=text, capture_output=True, text=True, check=False, timeout=timeout, env=environment,
         )  # fmt: skip
 
     def apply(self, kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,26 +199,26 @@ class Tenant:
 
     @property
     def settings(self) -> StoreSettings:
-        """How to reach the tenant's Storage."""
-        if self.lake:
-            known = self.connection.lake
-            return StoreSettings(
-                bucket=known.bucket,
-                endpoint=known.endpoint,
-                prefix=self.prefix,
-                region=known.region,
-                access_key=known.access_key,
-                secret_key=known.secret_key,
-                name=STORAGE,
-            )
+        """How to reach the tenant's Storage, and its catalog."""
+        if self.elsewhere is not None:
+            return replace(self.elsewhere, prefix=self.prefix, name=STORAGE)
+        known = self.connection.lake
         return StoreSettings(
-            bucket=self.connection.store_bucket,
-            endpoint=self.connection.store_endpoint,
+            bucket=known.bucket,
+            endpoint=known.endpoint,
             prefix=self.prefix,
-            region=self.connection.store_region,
-            access_key=self.connection.store_access_key,
-            secret_key=self.connection.store_secret_key,
+            region=known.region,
+            access_key=known.access_key,
+            secret_key=known.secret_key,
             name=STORAGE,
+            catalog=CatalogSettings(
+                uri=known.catalog_uri,
+                warehouse=known.catalog_warehouse,
+                namespace_prefix=self.namespace_prefix,
+                client_id=known.catalog_client_id,
+                client_secret=known.catalog_client_secret,
+                name=STORAGE,
+            ),
         )
 
     @property
@@ -237,12 +238,13 @@ class Tenant:
             "credentials": {"secretName": CREDENTIALS},
             "default": True,
         }
-        if self.lake:
-            known = self.connection.lake
+        if reached.ca_bundle is not None:
+            spec["caBundle"] = reached.ca_bundle
+        if reached.catalog is not None:
             spec["catalog"] = {
-                "uri": known.catalog_uri,
-                "warehouse": known.catalog_warehouse,
-                "namespacePrefix": self.namespace_prefix,
+                "uri": reached.catalog.uri,
+                "warehouse": reached.catalog.warehouse,
+                "namespacePrefix": reached.catalog.namespace_prefix,
                 "credentials": {"secretName": CATALOG_CREDENTIALS},
             }
         return spec
@@ -251,19 +253,15 @@ class Tenant:
     def secrets(self) -> dict[str, dict[str, str]]:
         """The Secrets that the Storage names."""
         reached = self.settings
-        keys = {"accessKeyId": reached.access_key or "", "secretAccessKey": reached.secret_key or ""}
-        if not self.lake:
-            return {CREDENTIALS: keys}
-        known = self.connection.lake
-        client = {"clientId": known.catalog_client_id, "clientSecret": known.catalog_client_secret}
-        return {CREDENTIALS: keys, CATALOG_CREDENTIALS: client}
+        found = {CREDENTIALS: {"accessKeyId": reached.access_key, "secretAccessKey": reached.secret_key}}
+        if reached.catalog is not None:
+            client = {"clientId": reached.catalog.client_id, "clientSecret": reached.catalog.client_secret}
+            found[CATALOG_CREDENTIALS] = client
+        return {name: {key: value or "" for key, value in values.items()} for name, values in found.items()}
 
     def put_table(self, table: str, csv: str) -> None:
         """Put a table into Storage with the command line tool."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "table.csv"
-            path.write_text(csv, encoding="utf-8")
-            done = self.cli("table", "put", str(path), table)
+        done = self.cli("table", "put", "-", table, text=csv)
         assert done.returncode == 0, done
 
     def table(self, table: str) -> str | None:
@@ -294,21 +292,23 @@ def phase_of(run: Mapping[str, Any]) -> str | None:
     return phase
 
 
-def create(connection: Connection, base: str = "t", *, lake: bool = False, **storage: Any) -> Tenant:
+def create(
+    connection: Connection, base: str = "t", *, elsewhere: StoreSettings | None = None, **storage: Any
+) -> Tenant:
     """Make a namespace with a default Storage.
 
     Args:
         connection: the cluster.
         base: what the name begins with.
-        lake: keep the Storage's tables in the cluster's Iceberg REST catalog, and everything else in its store.
-        storage: overrides fields of the Storage's spec.
+        elsewhere: the Storage is on this store, without a catalog.
+        storage: overrides fields of the Storage's spec, or unsets them by None. Without a catalog it keeps no tables.
 
     Raises:
-        ClusterError: `lake`, and the cluster has no catalog.
+        ClusterError: the cluster has no catalog.
     """
     name = f"{base}-{uuid.uuid4().hex[:8]}"
-    tenant = Tenant(connection, name, f"e2e/{name}", lake)
-    spec = {**tenant.storage_spec, **storage}
+    tenant = Tenant(connection, name, f"e2e/{name}", elsewhere)
+    spec = {field: value for field, value in {**tenant.storage_spec, **storage}.items() if value is not None}
     tenant.core.create_namespace(
         {"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     )

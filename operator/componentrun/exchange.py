@@ -31,17 +31,18 @@ __all__ = [
     "STAGE_OUT_KEPT",
     "STAGE_OUT_RESULT",
     "TOKEN_KEY",
+    "CsvRead",
     "FilePart",
     "FileRead",
     "FileWritten",
     "GrantIn",
     "GrantOut",
     "Mapping",
+    "ObjectRead",
     "OutputFile",
     "OutputTable",
     "PostPolicy",
     "SessionKeys",
-    "SliceRead",
     "SliceWritten",
     "StageInPlan",
     "StageInResult",
@@ -89,22 +90,14 @@ interpreter that is only starting."""
 
 
 @dataclass(frozen=True, slots=True)
-class SliceRead:
+class ObjectRead:
     """One object to read. `etag` is sent as If-Match, so that a replaced object is refused, never delivered."""
 
     url: str
     size: int
-    """Bytes of what it holds."""
+    """Bytes."""
     etag: str
-    encoding: str | None = None
-    """`gzip` or `zstd`; None: the object is what it holds."""
-    stored: int | None = None
-    """Bytes of the object, where it is encoded."""
-
-    @property
-    def stored_size(self) -> int:
-        """Bytes of the object."""
-        return self.size if self.stored is None else self.stored
+    """Empty for an object that is never replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,24 +150,43 @@ class TableRead:
     """One input table."""
 
     source: str
-    """Table id (`in.c-main.foo`) or object key; for messages."""
+    """Table id, for messages."""
     path: str
     """Where it goes, relative to the data folder: `in/tables/foo.csv`."""
-    columns: tuple[str, ...] | None
-    """Written as header line before the headerless slices; None: the one object brings its own header."""
-    slices: tuple[SliceRead, ...]
-    """Headerless, every one ends with a newline (stage-out sees to that), so their concatenation is the table."""
-    manifest: dict[str, Any] | None
-    """Content of `<path>.manifest`; None: no manifest is written."""
-    rows: int | None = None
-    """Rows of data if known."""
-    mapping: Mapping | None = None
-    """None: the slices, one after the other, are the table."""
+    columns: tuple[str, ...]
+    """Columns to deliver, in this order."""
+    parquet: ParquetTable
+    """Where the rows are."""
+    manifest: dict[str, Any]
+    """Content of `<path>.manifest`."""
+    where: Where | None = None
+    """Only rows that meet this are delivered."""
+    limit: int | None = None
+    """Only so many rows are delivered, the first ones."""
     sliced: bool = False
-    """`path` becomes a folder of headerless files; `columns` are known, and the manifest tells them."""
-    parquet: ParquetTable | None = None
-    """Where the rows are, for a table of a catalog: then there are no slices, and `mapping` (without steps) says which
-    columns and rows are delivered."""
+    """`path` becomes a folder of headerless files; the manifest names the columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRead:
+    """One input table that is a plain CSV object with a header line."""
+
+    source: str
+    """Object key, for messages."""
+    path: str
+    """Where it goes, relative to the data folder: `in/tables/foo.csv`."""
+    object: ObjectRead
+    select: tuple[str, ...] | None = None
+    """Names of columns to deliver, or patterns of them; None: all."""
+    where: Where | None = None
+    """Only rows that meet this are delivered."""
+    limit: int | None = None
+    """Only so many rows are delivered, the first ones."""
+
+    @property
+    def needs_query(self) -> bool:
+        """Whether rows have to be parsed; else the object is delivered byte for byte."""
+        return self.select is not None or self.where is not None or self.limit is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +197,10 @@ class FileRead:
     """Its name and id; for messages."""
     path: str
     """Where it goes, relative to the data folder: `in/files/<id>_<name>`."""
-    parts: tuple[SliceRead, ...]
+    parts: tuple[ObjectRead, ...]
     """One after the other they are the file; none: it is empty."""
-    manifest: dict[str, Any]
-    """Content of `<path>.manifest`."""
+    manifest: dict[str, Any] | None
+    """Content of `<path>.manifest`; None: no manifest is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +217,8 @@ class StageInPlan:
     files: tuple[FileRead, ...] = ()
     parameters_text: str | None = None
     """JSON that stands in config.json as it is, as its `parameters`; None: `config` has them."""
+    objects: tuple[CsvRead, ...] = ()
+    """Further tables: plain CSV objects."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,7 @@ def run_statements(
     explain: Callable[[Exception], ComponentRunError] | None = None,
     *,
     share: int = 1,
+    database: AbstractContextManager[Any] | None = None,
 ) -> list[list[Any]]:
     """What statements answer, as lists of rows.
 
@@ -170,12 +171,13 @@ def run_statements(
         own: bytes that the process needs beside what DuckDB counts.
         explain: says what an error of DuckDB means; by default as stage-in sees it.
         share: how many such queries share the memory of the process.
+        database: a connection to one that is there already; None: one is made, and `own` and `share` are for that.
 
     Raises:
         UserError: (DiskFull) the folder is full; (InputInvalid) a value does not fit.
         PlatformError: (StageInFailed) a row is too long for the memory, or DuckDB refused.
     """
-    with connect(folder, own=own, share=share) as connection:
+    with database or connect(folder, own=own, share=share) as connection:
 
         @contextlib.contextmanager
         def threads(alone: bool) -> Iterator[None]:  # noqa: FBT001 - as `_with_patience` calls it

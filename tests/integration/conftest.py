@@ -8,6 +8,7 @@ import pytest
 
 from e2e.cluster import lake as local_lake
 from tests.integration.lake_space import LakeSpace
+from tests.integration.spark_session import SparkSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,3 +28,10 @@ def lake_space(lake: Lake) -> Iterator[LakeSpace]:
     space = LakeSpace(lake)
     yield space
     space.empty()
+
+
+@pytest.fixture(scope="session")
+def spark(lake: Lake) -> Iterator[SparkSession]:
+    """Spark at the catalog. The process starts with the first statement, which takes some 15 s."""
+    with SparkSession(lake) as session:
+        yield session

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["LEASE", "USED"]
+__all__ = ["LEASE", "SPARK", "USED"]
 
 Rights = dict[tuple[str, str], tuple[str, str]]
 
@@ -68,6 +68,14 @@ USED: Final[dict[str, Rights]] = {
         ("secrets", "get"): _STORAGE_KEYS,
     },
 }
+SPARK: Final[Rights] = {
+    ("jobs", "list"): ("maintenance/sparkjobs.py", "self._kube.pages(JOBS, "),
+    ("jobs", "create"): ("maintenance/sparkjobs.py", "self._kube.create(JOBS, "),
+    ("jobs", "delete"): ("maintenance/sparkjobs.py", "self._kube.delete(JOBS, "),
+    ("networkpolicies", "create"): ("maintenance/sparkjobs.py", "self._kube.create(NETWORK_POLICIES, "),
+    ("networkpolicies", "patch"): ("maintenance/sparkjobs.py", "self._kube.patch(NETWORK_POLICIES, "),
+}
+"""Further ones of maintenance, where it has Spark."""
 LEASE: Final[Rights] = {
     ("leases", "create"): ("controller/lease.py", "self._kube.create(LEASES, "),
     ("leases", "get"): ("controller/lease.py", "self._kube.get(LEASES, "),

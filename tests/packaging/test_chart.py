@@ -22,7 +22,7 @@ from componentrun.process.authority import Authority
 from componentrun.process.certificate import CERTIFICATE, KEY, Certificate
 from e2e.install import chart
 from tests.packaging.charts import IMAGE, Chart, containers, environment, handshake, of_kind, rights
-from tests.packaging.rights import LEASE, USED
+from tests.packaging.rights import LEASE, SPARK, USED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -446,9 +446,17 @@ class TestRights:
         (role,) = of_kind(rendered.render("operator.replicas=2"), "Role")
         assert rights(role["rules"]) == set(LEASE)
 
-    @pytest.mark.parametrize("part", [*USED, "lease"])
+    def test_maintenance_creates_jobs_only_where_spark_is_enabled(self, rendered: Chart) -> None:
+        documents = rendered.render("maintenance.spark.enabled=true")
+        roles = [item for item in of_kind(documents, "ClusterRole") if item["metadata"]["name"].endswith("maintenance")]
+        assert rights(roles[0]["rules"]) == {*USED["maintenance"], *SPARK}
+        (container,) = maintenance_pod(documents)["containers"]
+        told = maintenance_settings.from_environment({item["name"]: item["value"] for item in container["env"]})
+        assert told.spark_image == f"{IMAGE.partition('=')[2]}-spark:0.1.0"
+
+    @pytest.mark.parametrize("part", [*USED, "lease", "spark"])
     def test_what_a_right_is_for_stands_where_it_is_said_to(self, part: str) -> None:
-        for right, (file, code) in USED.get(part, LEASE).items():
+        for right, (file, code) in (USED | {"lease": LEASE, "spark": SPARK})[part].items():
             assert code in (chart.ROOT / "operator" / "componentrun" / file).read_text(), (right, file)
 
     def test_nothing_may_do_everything(self, rules: dict[str, list[dict[str, Any]]]) -> None:

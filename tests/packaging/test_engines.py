@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from e2e.cluster.errors import ClusterError
-from e2e.images import engines
+from e2e.images import IMAGES, engines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,10 +22,11 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("COMPONENTRUN_HOME", str(tmp_path / "home"))
+    engines.base_problem.cache_clear()
     return folder
 
 
-def play(programs: Path, name: str, *, works: bool = True, builds: bool = True) -> Path:
+def play(programs: Path, name: str, *, works: bool = True, builds: bool = True, runs: bool = True) -> Path:
     """Put a program there; returns the file where its arguments will be."""
     told = programs / f"{name}.told"
     script = programs / name
@@ -33,6 +34,7 @@ def play(programs: Path, name: str, *, works: bool = True, builds: bool = True) 
         "#!/bin/sh\n"
         f'echo "$*" >> {told}\n'
         f'[ "$1" = info ] && exit {0 if works else 1}\n'
+        f'[ "$1" = run ] && {{ echo "Trying to pull" >&2; echo "no such host" >&2; exit {0 if runs else 125}; }}\n'
         f'[ "$1" = build ] && {{ echo "no such package"; exit {0 if builds else 1}; }}\n'
         "exit 0\n"
     )
@@ -50,6 +52,7 @@ def test_docker_builds_where_its_engine_runs(programs: Path, tmp_path: Path) -> 
     engine.save(REFERENCE, tmp_path / "image.tar")
     assert told.read_text().splitlines() == [
         "info",
+        "run --rm debian:bookworm-slim true",
         f"build --tag {REFERENCE} {tmp_path}",
         f"build --target loader --tag {REFERENCE} {tmp_path}",
         f"push {REFERENCE}",
@@ -67,6 +70,35 @@ def test_buildah_builds_where_neither_works(programs: Path) -> None:
     play(programs, "docker", works=False)
     play(programs, "buildah")
     assert isinstance(engines.find(), engines.Buildah)
+
+
+def test_an_engine_is_tried_once(programs: Path) -> None:
+    told = play(programs, "podman")
+    assert engines.find() == engines.find() == engines.DockerLike("podman")
+    assert told.read_text().splitlines().count("run --rm debian:bookworm-slim true") == 1
+
+
+def test_an_engine_that_can_not_run_the_base_is_passed_over(programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    play(programs, "docker", works=False)
+    play(programs, "podman", runs=False)
+    play(programs, "buildah")
+    assert isinstance(engines.find(), engines.Buildah)
+    told = capsys.readouterr().err
+    assert "podman can't run debian:bookworm-slim, so images are built with buildah: no such host" in told
+
+
+def test_podman_builds_where_docker_can_not_run_the_base(programs: Path) -> None:
+    play(programs, "docker", runs=False)
+    play(programs, "podman")
+    assert engines.find() == engines.DockerLike("podman")
+
+
+def test_the_dockerfiles_name_the_base_that_is_asked_for() -> None:
+    for image in IMAGES.values():
+        bases = [
+            line for line in (image.context / "Dockerfile").read_text().splitlines() if line.startswith("ARG BASE")
+        ]
+        assert bases == [f"ARG BASE={engines.PUBLIC_BASE}"], image.name
 
 
 def test_a_build_that_fails_shows_the_end_of_its_log(programs: Path, tmp_path: Path) -> None:

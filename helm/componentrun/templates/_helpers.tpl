@@ -52,6 +52,18 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end -}}
 {{- end -}}
 
+{{/* Reference of the image for Spark: beside the other one, and with its tag, unless it is named */}}
+{{- define "componentrun.sparkImage" -}}
+{{- $own := .Values.maintenance.spark.image -}}
+{{- $shared := required "\n\nmaintenance.spark.image.repository and image.repository are not set: build the images with the project's Dockerfile\n" (default .Values.image.repository $own.repository) -}}
+{{- $repository := default (printf "%s-spark" $shared) $own.repository -}}
+{{- if $own.digest -}}
+{{- printf "%s@%s" $repository $own.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (default (default .Chart.AppVersion .Values.image.tag) $own.tag) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* A quantity as text: whole numbers of values files are floats to Helm, which writes large ones with an exponent */}}
 {{- define "componentrun.number" -}}
 {{- if kindIs "float64" . }}{{ int64 . }}{{ else }}{{ . }}{{ end -}}

@@ -1,6 +1,5 @@
 """Objects into files: large ones in several ranges at a time, straight from the socket into their place.
 
-Slices that are stored compressed are read from end to end and unpacked into their place, several slices at a time.
 Each object is asked for with the ETag that was recorded for it, so what arrives is what was planned, or an error.
 """
 
@@ -15,36 +14,31 @@ from componentrun.agent.folder import disk_error, shown
 from componentrun.agent.parallel import CONNECTIONS, LARGE_AT_A_TIME, LARGE_BYTES, in_parallel
 from componentrun.agent.transfer import Client, Failure, Request
 from componentrun.contract import MANIFEST_SUFFIX
-from componentrun.csvtext import encode_header
-from componentrun.encoding import Unpacker
-from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.errors import PlatformError, Reason
 
 if TYPE_CHECKING:
     import http.client
     from collections.abc import Iterable, Iterator
 
     from componentrun.agent.folder import Folder
-    from componentrun.exchange import SliceRead, TableRead
+    from componentrun.exchange import FileRead, ObjectRead
 
-__all__ = ["download", "table_size"]
+__all__ = ["download", "file_size"]
 
 _RANGE_BYTES: Final = 32 * 2**20
 """What one request asks for: enough that a request costs nothing, small enough that the last one ends soon."""
 _BUFFER_BYTES: Final = 2**20
-_PACKED_BUFFER_BYTES: Final = 2**18
-"""What is taken of a compressed object at once: it becomes several times as much."""
 _PREALLOCATE_BYTES: Final = 4 * 2**20
 
 
 class _Target:
-    """The file of one table. It is open from its first piece to its last, so few are open at a time."""
+    """One file. It is open from its first piece to its last, so few are open at a time."""
 
-    def __init__(self, folder: Folder, table: TableRead) -> None:
-        self.table = table
-        self.header = _header(table)
+    def __init__(self, folder: Folder, file: FileRead) -> None:
+        self.file = file
         self._folder = folder
-        self._size = table_size(table)
-        self._pieces = sum(len(list(_ranges(part))) for part in table.slices) or 1
+        self._size = file_size(file)
+        self._pieces = sum(len(list(_ranges(part))) for part in file.parts) or 1
         self._lock = threading.Lock()
         self._descriptor: int | None = None
 
@@ -52,22 +46,20 @@ class _Target:
         """The file, made at the first call."""
         with self._lock:
             if self._descriptor is None:
-                self._descriptor = self._folder.create(self.table.path)
+                self._descriptor = self._folder.create(self.file.path)
                 if self._size >= _PREALLOCATE_BYTES:
                     self._allocate(self._descriptor)
-                self.write(self.header, 0, self._descriptor)
             return self._descriptor
 
-    def write(self, data: bytes | memoryview, offset: int, descriptor: int) -> None:
+    def write(self, data: memoryview, offset: int, descriptor: int) -> None:
         """Write all of some bytes to their place."""
-        block = memoryview(data)
         try:
-            while block:
-                written = os.pwrite(descriptor, block, offset)
-                block, offset = block[written:], offset + written
+            while data:
+                written = os.pwrite(descriptor, data, offset)
+                data, offset = data[written:], offset + written
         except OSError as error:
             # Not to be taken for trouble with the network, which would be tried again.
-            raise disk_error(error, shown(self.table.path)) from error
+            raise disk_error(error, shown(self.file.path)) from error
 
     def piece_done(self) -> None:
         """After the last piece, close the file and write its manifest."""
@@ -76,33 +68,32 @@ class _Target:
             if self._pieces or self._descriptor is None:
                 return
             os.close(self._descriptor)
-        if self.table.manifest is not None:
-            self._folder.write_json(self.table.path + MANIFEST_SUFFIX, self.table.manifest)
+        if self.file.manifest is not None:
+            self._folder.write_json(self.file.path + MANIFEST_SUFFIX, self.file.manifest)
 
     def _allocate(self, descriptor: int) -> None:
         # A disk that is too small is known before gigabytes have travelled.
         try:
             os.posix_fallocate(descriptor, 0, self._size)
         except OSError as error:
-            raise disk_error(error, shown(self.table.path)) from error
+            raise disk_error(error, shown(self.file.path)) from error
 
 
 class _Piece:
     """A range of one object and its place in a file."""
 
-    def __init__(self, target: _Target, part: SliceRead, number: int, start: int, size: int, at: int) -> None:
+    def __init__(self, target: _Target, part: ObjectRead, number: int, start: int, size: int, at: int) -> None:
         self.target = target
+        self.size = size
         self._part = part
         self._start = start
-        self.size = size
         self._at = at
         self._got = 0
-        self._unpacker: Unpacker | None = None
         self.request = Request("GET", part.url, self._name(number), headers=self._headers)
 
     def _name(self, number: int) -> str:
-        table = self.target.table
-        return table.source if len(table.slices) == 1 else f"{table.source}, part {number + 1} of {len(table.slices)}"
+        file = self.target.file
+        return file.source if len(file.parts) == 1 else f"{file.source}, part {number + 1} of {len(file.parts)}"
 
     def _headers(self) -> dict[str, str]:
         headers = {"If-Match": self._part.etag} if self._part.etag else {}
@@ -113,12 +104,7 @@ class _Piece:
 
     @property
     def _partial(self) -> bool:
-        return self._got > 0 or self.size != self._part.stored_size
-
-    @property
-    def becomes(self) -> int:
-        """Bytes that it is in the file."""
-        return self.size if self._part.encoding is None else self._part.size
+        return self._got > 0 or self.size != self._part.size
 
     def progress(self) -> int:
         """Bytes of the object that have been taken."""
@@ -135,47 +121,24 @@ class _Piece:
                 Reason.STAGE_IN_FAILED,
             )
         descriptor = self.target.descriptor()
-        if self._part.encoding is not None:
-            buffer = buffer[:_PACKED_BUFFER_BYTES]
         while left:
             if client.stop.is_set():
                 raise Failure("stopped, because something else failed")
             count = response.readinto(buffer[:left])
             if not count:
                 raise Failure(f"the answer broke off {left} bytes before its end")
-            if self._part.encoding is None:
-                self.target.write(buffer[:count], self._at + self._got, descriptor)
-            else:
-                self._unpack(self._part.encoding, buffer[:count], descriptor, last=count == left)
+            self.target.write(buffer[:count], self._at + self._got, descriptor)
             self._got += count
             left -= count
 
-    def _unpack(self, encoding: str, packed: memoryview, descriptor: int, *, last: bool) -> None:
-        if self._unpacker is None:
-            self._unpacker = Unpacker(encoding, self._part.size)
-        try:
-            for block in self._unpacker.add(packed):
-                self.target.write(block, self._at, descriptor)
-                self._at += len(block)
-            if last:
-                self._unpacker.finish()
-                # The request refers to this piece, so its memory would stay until a garbage collection.
-                self._unpacker = None
-        except ValueError as error:
-            raise TransientError(f"{self.request.what}: {error}; was it damaged?", Reason.STAGE_IN_FAILED) from error
+
+def file_size(file: FileRead) -> int:
+    """Bytes of a file."""
+    return sum(part.size for part in file.parts)
 
 
-def table_size(table: TableRead) -> int:
-    """Bytes of a table's file."""
-    return len(_header(table)) + sum(part.size for part in table.slices)
-
-
-def _header(table: TableRead) -> bytes:
-    return b"" if table.columns is None else encode_header(table.columns)
-
-
-def download(client: Client, folder: Folder, tables: Iterable[TableRead], *, connections: int = CONNECTIONS) -> None:
-    """Bring all tables into the folder, over so many connections at a time; one is that of the caller's thread.
+def download(client: Client, folder: Folder, files: Iterable[FileRead]) -> None:
+    """Bring all files into the folder.
 
     Raises:
         ComponentRunError: the first thing that went wrong (see `Client.send` and `Folder.create`); what is in the
@@ -187,29 +150,27 @@ def download(client: Client, folder: Folder, tables: Iterable[TableRead], *, con
     def bring(piece: _Piece) -> None:
         if not hasattr(own, "buffer"):
             own.buffer = memoryview(bytearray(_BUFFER_BYTES))
-        with large if piece.becomes >= LARGE_BYTES else contextlib.nullcontext():
+        with large if piece.size >= LARGE_BYTES else contextlib.nullcontext():
             client.send(piece.request, lambda response: piece.receive(response, own.buffer, client), piece.progress)
         piece.target.piece_done()
 
-    in_parallel(_pieces(folder, tables), bring, connections, client.stop)
+    in_parallel(_pieces(folder, files), bring, CONNECTIONS, client.stop)
 
 
-def _pieces(folder: Folder, tables: Iterable[TableRead]) -> Iterator[_Piece]:
-    for table in tables:
-        target = _Target(folder, table)
-        at = len(target.header)
-        if not any(part.size for part in table.slices):
+def _pieces(folder: Folder, files: Iterable[FileRead]) -> Iterator[_Piece]:
+    for file in files:
+        target = _Target(folder, file)
+        at = 0
+        if not file_size(file):
             target.descriptor()
             target.piece_done()
-        for number, part in enumerate(table.slices):
+        for number, part in enumerate(file.parts):
             for start, size in _ranges(part):
                 yield _Piece(target, part, number, start, size, at + start)
             at += part.size
 
 
-def _ranges(part: SliceRead) -> Iterator[tuple[int, int]]:
+def _ranges(part: ObjectRead) -> Iterator[tuple[int, int]]:
     """Offset and size of each request for an object; none for an empty object, which there is no range of."""
-    size = part.stored_size
-    step = _RANGE_BYTES if part.encoding is None else size
-    for start in range(0, size, step or 1):
-        yield start, min(step, size - start)
+    for start in range(0, part.size, _RANGE_BYTES):
+        yield start, min(_RANGE_BYTES, part.size - start)

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final, Self
 
 from componentrun.agent.download import download
 from componentrun.agent.parallel import in_parallel
-from componentrun.agent.sliced import take
+from componentrun.agent.scratch import scratch_folder
 from componentrun.agent.transfer import Request
+from componentrun.contract import MANIFEST_SUFFIX
 from componentrun.errors import Reason, TransientError
-from componentrun.exchange import Mapping, SliceRead, TableRead
+from componentrun.exchange import FileRead, Mapping, ObjectRead
 from componentrun.parquetscan import (
     check_types,
     delete_statements,
@@ -27,8 +28,6 @@ from componentrun.parquetscan import (
     scan_of,
 )
 from componentrun.tablequery import connect, explained, is_disk_full, load_httpfs, memory_for_queries, write_rows
-from componentrun.tablesql import columns_of
-from componentrun.wire.parquet import ParquetTable
 
 if TYPE_CHECKING:
     import http.client
@@ -36,7 +35,8 @@ if TYPE_CHECKING:
 
     from componentrun.agent.folder import Folder
     from componentrun.agent.transfer import Client
-    from componentrun.wire.parquet import ParquetFile
+    from componentrun.exchange import TableRead
+    from componentrun.wire.parquet import ParquetFile, ParquetTable
 
 __all__ = ["bring_parquet"]
 
@@ -66,27 +66,19 @@ def bring_parquet(client: Client, folder: Folder, data: str, tables: Sequence[Ta
         client: asks the store, as long as its patience lasts.
         folder: the data folder.
         data: its path.
-        tables: all with `parquet`.
+        tables: those of the plan.
 
     Raises:
         UserError: (InputInvalid) a column's type has no form in a CSV file; (DiskFull) the data folder is full.
         PlatformError: (StageInFailed) memory is short, or a file is damaged; see `Client.send` for the others.
         TransientError: (StorageUnavailable) the store is away, or connections to it break all the time.
     """
-    import shutil  # noqa: PLC0415 - most runs read no such tables
-    import tempfile  # noqa: PLC0415 - likewise
-
     for table in tables:
-        check_types(_source(table).columns, _wanted(table), table.source)
-    # A name that nobody can know before: nothing of an earlier life of the pod is in the way.
-    scratch = tempfile.mkdtemp(prefix=".stage-in-", dir=data)
-    try:
-        with _Reader(client, folder, scratch) as reader:
-            for number, batch in enumerate(_batches(tables)):
-                reader.bring(number, batch)
-            return reader.rows
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        check_types(table.parquet.columns, _wanted(table), table.source)
+    with scratch_folder(data) as scratch, _Reader(client, folder, scratch) as reader:
+        for number, batch in enumerate(_batches(tables)):
+            reader.bring(number, batch)
+        return reader.rows
 
 
 class _Reader:
@@ -115,11 +107,11 @@ class _Reader:
         """Bring a batch of tables."""
         place = f"{self._scratch}/{number}"
         tables = self._with_small_files(place, tables)
-        if not self._ranges and any(_URL.match(file.url) for table in tables for file in _files(_source(table))):
+        if not self._ranges and any(_URL.match(file.url) for table in tables for file in _files(table.parquet)):
             self._load()
         targets = {table.path: f"{self._scratch}/{number}-{i}.csv" for i, table in enumerate(tables)}
-        later = [table for table in tables if _source(table).size > _SMALL_BYTES]
-        small = [table for table in tables if _source(table).size <= _SMALL_BYTES]
+        later = [table for table in tables if table.parquet.size > _SMALL_BYTES]
+        small = [table for table in tables if table.parquet.size <= _SMALL_BYTES]
 
         def bring(table: TableRead) -> None:
             if not self._try(table, targets[table.path]):
@@ -136,17 +128,17 @@ class _Reader:
 
     def _with_small_files(self, place: str, tables: Sequence[TableRead]) -> list[TableRead]:
         """The tables with what is small brought to a folder of its own, and read from there."""
-        parts: list[TableRead] = []
+        parts: list[FileRead] = []
         found: list[TableRead] = []
         for table in tables:
-            source = _source(table)
+            source = table.parquet
             local: dict[str, str] = {}
             for file in _files(source) if _whole_bytes(source) <= _BATCH_BYTES else ():
                 if 0 < file.size <= _WHOLE_BYTES and _URL.match(file.url):
                     path = f"{place}/{len(parts)}.parquet"
-                    part = SliceRead(file.url, file.size, "")
+                    part = ObjectRead(file.url, file.size, "")
                     target = f"{os.path.basename(self._scratch)}/{path.removeprefix(f'{self._scratch}/')}"  # noqa: PTH119 - likewise
-                    parts.append(TableRead(_what(table, file), target, None, (part,), None))
+                    parts.append(FileRead(_what(table, file), target, (part,), None))
                     local[file.url] = path
             found.append(dataclasses.replace(table, parquet=_moved(source, local)))
         download(self._client, self._folder, parts)
@@ -204,20 +196,22 @@ class _Reader:
             except duckdb.Error as error:
                 raise self._explained(error, table) from None
             else:
-                take(self._folder, table, target, rows)
+                _take(self._folder, table, target, rows)
                 with self._lock:
                     self.rows[table.path] = rows
                 return True
 
     def _deliver(self, table: TableRead, target: str) -> int:
-        source, mapping = _source(table), _mapping(table)
+        source = table.parquet
+        names = tuple(column.name for column in source.columns)
+        mapping = Mapping(names, (), table.columns, (), table.where, table.limit)
         with self._connection.cursor() as cursor:
             cursor.execute("SET TimeZone = 'UTC'")
             if (check := field_id_statement(source)) is not None:
                 refuse_without_ids(source, [url for (url,) in cursor.execute(check).fetchall()], table.source)
             for statement in delete_statements(source, "deleted"):
                 cursor.execute(statement)
-            rows = scan_of(source, _wanted(table), "deleted", where=mapping.where)
+            rows = scan_of(source, _wanted(table), "deleted", where=table.where)
             return write_rows(cursor, mapping, rows, target, header=not table.sliced)
 
     def _probe(self, table: TableRead, message: str) -> None:
@@ -226,7 +220,7 @@ class _Reader:
         Raises:
             ComponentRunError: it does not, see `Client.send`.
         """
-        remote = [file for file in _files(_source(table)) if _URL.match(file.url)]
+        remote = [file for file in _files(table.parquet) if _URL.match(file.url)]
         file = next((file for file in remote if file.url.partition("?")[0] in message), remote[0])
         request = Request("GET", file.url, _what(table, file), headers=lambda: {"Range": "bytes=0-0"})
         self._client.send(request, _one_byte)
@@ -235,7 +229,7 @@ class _Reader:
 
     def _explained(self, error: Exception, table: TableRead) -> Exception:
         def shown(text: str) -> str:
-            for file in _files(_source(table)):
+            for file in _files(table.parquet):
                 text = text.replace(file.url, file.path).replace(file.url.partition("?")[0], file.path)
             return _URL.sub("the store", text)
 
@@ -254,18 +248,17 @@ def _one_byte(response: http.client.HTTPResponse) -> None:
     response.read(1)
 
 
-def _source(table: TableRead) -> ParquetTable:
-    return table.parquet or ParquetTable((), ())
-
-
-def _mapping(table: TableRead) -> Mapping:
-    return table.mapping or Mapping(table.columns, ())
+def _take(folder: Folder, table: TableRead, file: str, rows: int) -> None:
+    """Put what became of a table into its place: a file, or a folder that stays empty where there are no rows."""
+    if table.sliced:
+        folder.make(table.path)
+    if rows or not table.sliced:
+        folder.take(file, f"{table.path}/00000.csv" if table.sliced else table.path)
+    folder.write_json(table.path + MANIFEST_SUFFIX, table.manifest)
 
 
 def _wanted(table: TableRead) -> frozenset[str]:
-    mapping = _mapping(table)
-    names = columns_of(mapping)
-    return frozenset(names if mapping.where is None else (*names, mapping.where.column))
+    return frozenset(table.columns if table.where is None else (*table.columns, table.where.column))
 
 
 def _files(source: ParquetTable) -> tuple[ParquetFile, ...]:
@@ -293,7 +286,7 @@ def _batches(tables: Sequence[TableRead]) -> Iterator[list[TableRead]]:
     batch: list[TableRead] = []
     size = 0
     for table in tables:
-        own = _whole_bytes(_source(table))
+        own = _whole_bytes(table.parquet)
         own = own if own <= _BATCH_BYTES else 0
         if batch and size + own > _BATCH_BYTES:
             yield batch

@@ -8,19 +8,20 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun import contract
-from componentrun.agent.download import download, table_size
+from componentrun.agent.download import download, file_size
 from componentrun.agent.folder import Folder
 from componentrun.agent.memory import keep_blocks
 from componentrun.agent.plan import fetch_plan
 from componentrun.agent.progress import WORTH_A_LINE, amount, say
 from componentrun.agent.secrets import with_secrets
-from componentrun.agent.sliced import files_of, prepare
 from componentrun.agent.transfer import Client, Patience
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import GrantIn, StageInPlan, StageInResult, TableRead
+from componentrun.exchange import FileRead, GrantIn, StageInPlan, StageInResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from componentrun.exchange import CsvRead, TableRead
 
 __all__ = ["config_content", "stage_in"]
 
@@ -52,94 +53,93 @@ def stage_in(grant: GrantIn, data: str, patience: Patience | None = None) -> Sta
     keep_blocks()
     client = Client(grant.ca_bundle, patience or Patience())
     plan = fetch_plan(client, grant.plan_url, StageInPlan, "the plan of stage-in")
-    files = [TableRead(file.source, file.path, None, file.parts, file.manifest) for file in plan.files]
-    _check_paths([*plan.tables, *files])
-    lake = [table for table in plan.tables if table.parquet is not None]
-    plain = [table for table in plan.tables if table.parquet is None and table.mapping is None]
-    mapped = [table for table in plan.tables if table.parquet is None and table.mapping is not None]
-    # What becomes of Parquet files is known when it is there.
-    size = sum(table_size(table) for table in (*plain, *mapped, *files))
-    stored = size + sum(table.parquet.size for table in lake if table.parquet is not None)
+    _check_paths([*_tables(plan), *plan.files])
+    rows = _bring(client, data, plan, grant.secrets)
+    return _report(plan, data, rows, time.monotonic() - started)
+
+
+def _bring(client: Client, data: str, plan: StageInPlan, secrets: dict[str, str]) -> dict[str, int]:
+    """Bring all that the plan names; returns the number of rows of each table of which it is known, by its path."""
+    whole = [FileRead(item.source, item.path, (item.object,), None) for item in plan.objects if not item.needs_query]
+    whole += plan.files
+    queried = [item for item in plan.objects if item.needs_query]
+    size = sum(map(file_size, whole))
+    stored = size + sum(item.object.size for item in queried) + sum(table.parquet.size for table in plan.tables)
     if stored >= WORTH_A_LINE:
-        say("info", f"Bringing the input: {amount(len(plan.tables), stored, len(files))}.")
+        say("info", f"Bringing the input: {amount(len(_tables(plan)), stored, len(plan.files))}.")
     with Folder(data) as folder:
         for path in _FOLDERS:
             folder.make(path)
-        _check_space(folder, size + (_scratch(mapped) if mapped else 0))
-        folder.write(contract.CONFIG_FILE, config_content(plan, grant.secrets), _CONFIG_MODE)
+        # How large tables become is known when they are there.
+        _check_space(folder, size + max((item.object.size for item in queried), default=0))
+        folder.write(contract.CONFIG_FILE, config_content(plan, secrets), _CONFIG_MODE)
         folder.write(contract.IN_STATE, _encode(plan.state))
-        download(client, folder, [*(part for table in plain for part in files_of(table)), *files])
-        for table in plain:
-            if table.sliced:
-                prepare(folder, table)
-        rows = {table.path: table.rows for table in plain}
-        rows |= _bring_mapped(client, folder, data, mapped) if mapped else {}
-        rows |= _bring_parquet(client, folder, data, lake) if lake else {}
-    size += sum(_delivered(f"{data}/{table.path}") for table in lake)
-    seconds = time.monotonic() - started
-    count = len(plan.tables)
-    total = sum(number or 0 for number in rows.values())
+        download(client, folder, whole)
+        rows = _bring_csv(client, folder, data, queried) if queried else {}
+        return rows | (_bring_parquet(client, folder, data, plan.tables) if plan.tables else {})
+
+
+def _report(plan: StageInPlan, data: str, rows: dict[str, int], seconds: float) -> StageInResult:
+    """Say what was brought: of each table its rows where they are known, and its bytes as the component finds them."""
+    tables: list[dict[str, str | int]] = []
+    size = sum(map(file_size, plan.files))
+    for item in _tables(plan):
+        known = {"rows": rows[item.path]} if item.path in rows else {}
+        delivered = _delivered(f"{data}/{item.path}")
+        tables.append({"table": item.source, **known, "bytes": delivered})
+        size += delivered
+    count, files, total = len(tables), len(plan.files), sum(rows.values())
     say(
         "info",
-        f"Input ready: {amount(count, size, len(files))} in {seconds:.1f} s.",
-        tables=[_told(table, rows[table.path], data) for table in plan.tables],
+        f"Input ready: {amount(count, size, files)} in {seconds:.1f} s.",
+        tables=tables,
         rows=total,
         bytes=size,
-        files=len(files),
+        files=files,
         seconds=round(seconds, 3),
     )
-    return StageInResult(ok=True, tables=count, rows=total, size=size, seconds=round(seconds, 3), files=len(files))
-
-
-def _told(table: TableRead, rows: int | None, data: str) -> dict[str, str | int]:
-    """What is said of one table: rows where they are known, bytes as the component finds them."""
-    known = {} if rows is None else {"rows": rows}
-    size = table_size(table) if (table.parquet or table.mapping) is None else _delivered(f"{data}/{table.path}")
-    return {"table": table.source, **known, "bytes": size}
+    return StageInResult(ok=True, tables=count, rows=total, size=size, seconds=round(seconds, 3), files=files)
 
 
 def _delivered(path: str) -> int:
-    """Bytes of what became of a mapped table: of a file, or of the slices in a folder. Nobody else writes here yet."""
+    """Bytes of a file, or of the slices in a folder. Nobody else writes here yet."""
     if os.path.isdir(path):  # noqa: PTH112 - pathlib costs ten milliseconds
         with os.scandir(path) as entries:
             return sum(entry.stat().st_size for entry in entries)
     return os.stat(path).st_size  # noqa: PTH116 - likewise
 
 
-def _scratch(mapped: Sequence[TableRead]) -> int:
-    from componentrun.agent.mapping import scratch_bytes  # noqa: PLC0415 - most runs map nothing
+def _bring_csv(client: Client, folder: Folder, data: str, objects: Sequence[CsvRead]) -> dict[str, int]:
+    from componentrun.agent.csvobjects import bring_csv  # noqa: PLC0415 - few runs ask for parts of objects
 
-    return scratch_bytes(mapped)
-
-
-def _bring_mapped(client: Client, folder: Folder, data: str, mapped: Sequence[TableRead]) -> dict[str, int]:
-    from componentrun.agent.mapping import bring_mapped  # noqa: PLC0415 - likewise
-
-    return bring_mapped(client, folder, data, mapped)
+    return bring_csv(client, folder, data, objects)
 
 
 def _bring_parquet(client: Client, folder: Folder, data: str, tables: Sequence[TableRead]) -> dict[str, int]:
-    from componentrun.agent.parquet import bring_parquet  # noqa: PLC0415 - only for tables of a catalog
+    from componentrun.agent.parquet import bring_parquet  # noqa: PLC0415 - runs without tables start faster
 
     return bring_parquet(client, folder, data, tables)
 
 
-def _check_paths(tables: Sequence[TableRead]) -> None:
+def _tables(plan: StageInPlan) -> list[TableRead | CsvRead]:
+    return [*plan.tables, *plan.objects]
+
+
+def _check_paths(inputs: Sequence[TableRead | CsvRead | FileRead]) -> None:
     """Refuse what would be written outside of in/tables and in/files, or twice."""
     taken: set[str] = set()
-    for table in tables:
-        parts = table.path.split("/")
-        inside = table.path.startswith((f"{contract.IN_TABLES}/", f"{contract.IN_FILES}/"))
-        if not inside or {"", ".", ".."} & set(parts) or "\0" in table.path:
+    for item in inputs:
+        source, path = item.source, item.path
+        inside = path.startswith((f"{contract.IN_TABLES}/", f"{contract.IN_FILES}/"))
+        if not inside or {"", ".", ".."} & set(path.split("/")) or "\0" in path:
             raise UserError(
-                f"{table.source}: its destination `{table.path}` is not below `{contract.IN_TABLES}` or "
-                f"`{contract.IN_FILES}`",
+                f"{source}: its destination `{path}` is not below `{contract.IN_TABLES}` or `{contract.IN_FILES}`",
                 Reason.INPUT_INVALID,
             )
-        for path in (table.path, table.path + contract.MANIFEST_SUFFIX):
-            if path in taken:
-                raise UserError(f"{table.source}: `{path}` is written by another input, too", Reason.INPUT_INVALID)
-            taken.add(path)
+        for name in (path, path + contract.MANIFEST_SUFFIX):
+            if name in taken:
+                raise UserError(f"{source}: `{name}` is written by another input, too", Reason.INPUT_INVALID)
+            taken.add(name)
 
 
 def _check_space(folder: Folder, size: int) -> None:

@@ -92,6 +92,11 @@ _ONE_FORM_OF_PARAMETERS: Final[Rule] = {
     ),
 }
 
+_SPARK_GOES_WITH_ITS_ENGINE: Final[Rule] = {
+    "rule": "!has(self.spark) || (has(self.engine) && self.engine == 'Spark')",
+    "message": "spec.maintenance.spark goes with the engine Spark; set engine to Spark, or leave spark out",
+}
+
 _OF_RUNS: Final[ByPath] = {
     (): (
         {
@@ -211,6 +216,13 @@ RULES: Final[Mapping[type[ApiModel], ByPath]] = {
                 "rule": "!has(self.oauth2ServerUri) || has(self.credentials)",
                 "message": "spec.catalog.oauth2ServerUri needs the client id and secret of spec.catalog.credentials",
                 "fieldPath": ".oauth2ServerUri",
+            },
+        ),
+        ("spec", "maintenance"): (_SPARK_GOES_WITH_ITS_ENGINE,),
+        ("spec", "maintenance", "spark", "timeout"): (
+            {
+                "rule": "duration(self) > duration('0s') && duration(self) <= duration('48h')",
+                "message": "spec.maintenance.spark.timeout must be more than 0s and at most 48h",
             },
         ),
         ("spec", "catalog", "namespacePrefix"): (

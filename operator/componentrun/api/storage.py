@@ -1,4 +1,4 @@
-"""`Storage`: where a namespace's tables live. Written by the people who run the platform."""
+"""`Storage`: where a namespace's tables, files, state and events live. Written by the people who run the platform."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from componentrun.api.common import ApiModel, Condition, LocalName, LongDuration, ObjectMeta
+from componentrun.api.common import ApiModel, Condition, Duration, LocalName, LongDuration, ObjectMeta, Quantity
+from componentrun.api.component import Resources
 
 __all__ = [
     "Storage",
@@ -18,6 +19,7 @@ __all__ = [
     "StorageMaintenance",
     "StorageOtlp",
     "StorageSigV4",
+    "StorageSpark",
     "StorageSpec",
     "StorageStatus",
     "StorageSts",
@@ -132,13 +134,38 @@ class StorageTables(ApiModel):
     minimum is 24 hours, and the last 10 states are kept in any case."""
 
 
+class StorageSpark(ApiModel):
+    """How Spark maintains large tables: in a Job of the Storage's namespace, one for each table."""
+
+    table_size_threshold: Quantity = "1Gi"
+    """Tables whose files have at least this size are maintained by Spark, all others by ComponentRun itself. Defaults
+    to `1Gi`."""
+    image: Annotated[str, Field(pattern=r"^\S+$", max_length=512)] | None = None
+    """Image of the Job's pod. Defaults to the one that the chart names (`maintenance.spark.image`)."""
+    resources: Resources | None = None
+    """CPU, memory and ephemeral storage of the pod. Spark's heap is 80 % of the memory limit less 384 MiB. Defaults to
+    2 CPU, 4Gi of memory and 20Gi of ephemeral storage."""
+    service_account_name: LocalName | None = None
+    """ServiceAccount of the pod, for a cloud identity if the Storage names no credentials. Its token is not mounted.
+    Defaults to the namespace's default one."""
+    timeout: Duration = "6h"
+    """How long a Job may take. Defaults to `6h`."""
+    spark_conf: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = Field(
+        default_factory=dict
+    )
+    """Further settings of Spark, such as `spark.sql.shuffle.partitions`. Ignored are settings of the catalog `lake`,
+    the master, of the jars and of the driver's memory, and names that do not begin with `spark.`."""
+
+
 class StorageMaintenance(ApiModel):
     """Who maintains the tables of the catalog."""
 
-    engine: Literal["duckdb", "none"] = "duckdb"
-    """With `duckdb`, ComponentRun rewrites small files, removes old snapshots and deletes files that no snapshot needs.
-    With `none`, it leaves the tables of the catalog alone, for example because the catalog or Spark maintains them.
-    Defaults to `duckdb`."""
+    engine: Literal["Builtin", "Spark", "None"] = "Builtin"
+    """With `Builtin`, ComponentRun rewrites small files, removes old snapshots and deletes files that no snapshot
+    needs. With `Spark`, it does so for small tables, and has Spark do it for large ones. With `None`, it leaves the
+    tables of the catalog alone, for example because the catalog maintains them. Defaults to `Builtin`."""
+    spark: StorageSpark | None = None
+    """How Spark maintains large tables; only with the engine `Spark`. Defaults to the defaults of its fields."""
 
 
 class StorageSpec(ApiModel):
@@ -166,9 +193,9 @@ class StorageSpec(ApiModel):
     allow_unscoped: bool = False
     """Whether runs may use this Storage though nothing keeps their grants within their own prefixes."""
     catalog: StorageCatalog | None = None
-    """Apache Iceberg REST catalog that holds the tables of this Storage. The bucket then holds everything else: staged
-    output, files, state and events. Defaults to none: tables are kept in the bucket, in a format of ComponentRun's
-    own."""
+    """Apache Iceberg REST catalog that holds the tables of this Storage. The bucket holds everything else: staged
+    output, files, state and events. Defaults to none: the Storage keeps no tables, and runs that read or write tables
+    are refused."""
     allow_non_atomic: bool = False
     """Whether a run may publish several tables though the catalog can't commit them at once. If the commit of one table
     then fails, the tables before it stay changed."""
@@ -177,8 +204,7 @@ class StorageSpec(ApiModel):
     maintenance: StorageMaintenance | None = None
     """Who maintains the tables of the catalog. Defaults to the defaults of its fields."""
     compression: Literal["none", "gzip", "zstd"] = "zstd"
-    """How the slices of tables are stored that are written from now on; those that are there stay as they are.
-    Components see no difference."""
+    """How output is stored until it is loaded into tables. Components see no difference."""
     events: StorageEvents | None = None
     """What becomes of the events of its runs; they are kept for good where not given."""
     max_running: Annotated[int, Field(ge=1, le=100_000)] | None = None
@@ -197,12 +223,12 @@ class StorageStatus(ApiModel):
     """When the store was tried last."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
     """`Ready`: runs can use it. `Scoped`: a run's grant is good for the run's own prefix only. `Versioned`: the bucket
-    keeps versions, so that what is published stays what it is. `Catalog`: the catalog responds, and can do what
-    publishing needs; only if the Storage has one."""
+    keeps versions, so that published files stay what they are. `Catalog`: the catalog responds, and can do what
+    publishing needs. A Storage without a catalog has the reason `NoCatalog`, and is `Ready` all the same."""
 
 
 class Storage(ApiModel):
-    """Where a namespace's tables live: a bucket of an S3-compatible store."""
+    """Where a namespace's data lives: a bucket of an S3-compatible store, and a catalog for tables."""
 
     KIND: ClassVar = "Storage"
     PLURAL: ClassVar = "storages"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from componentrun.cli.errors import hint_of
 from componentrun.cli.objects import CATALOG_URI
 from componentrun.cli.store import Check
 from componentrun.core.catalogfitness import CATALOG
+from componentrun.errors import UserError
 from componentrun.wire.loader import CatalogReason
 
 if TYPE_CHECKING:
@@ -19,20 +21,22 @@ if TYPE_CHECKING:
 __all__ = ["catalog_checks"]
 
 _OUTSIDE: Final = f"where the catalog has another URL outside the cluster, `{CATALOG_URI}` says which"
+_NO_TABLES: Final = "it has no `spec.catalog`, so it keeps no tables; files, states and events need none"
 
 
 def catalog_checks(store: Store, storage: JsonObject) -> Iterator[Check]:
-    """All checks of a Storage's catalog; none if it has no catalog.
-
-    Raises:
-        ComponentRunError: the Secret of the catalog is not there, or a value is malformed.
-    """
-    if "catalog" not in storage["spec"]:
+    """All checks of a Storage's catalog."""
+    if storage["spec"].get("catalog") is None:
+        yield Check("catalog", "warn", _NO_TABLES, "name an Iceberg REST catalog in `spec.catalog` (docs/tables.md)")
         return
     for condition in storage.get("status", {}).get("conditions", ()):
         if condition["type"] == CATALOG:
             yield _seen(condition)
-    settings = store.catalog_access()
+    try:
+        settings = store.catalog_access()
+    except UserError as error:
+        yield Check("catalog", "fail", error.message, hint_of(error))
+        return
     try:
         from componentrun.loader.checking import check_catalog  # noqa: PLC0415 - needs the extra `loader`
     except ModuleNotFoundError as error:

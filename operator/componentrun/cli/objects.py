@@ -7,46 +7,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
-import io
+import functools
 import os
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from componentrun.cli.cluster import SECRETS, Cluster, JsonObject
-from componentrun.cli.errors import BadRequestError, NotFoundError
+from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
 from componentrun.cli.fileobjects import ObjectFiles
-from componentrun.cli.store import Check, EventRecord, KeptFile, Preview, TableDetails, TableInfo, TableVersion
-from componentrun.cli.tablefacts import details_of, info_of, version_of
-from componentrun.csvtext import MAX_ROW_BYTES, encode_header
+from componentrun.cli.store import Check, EventRecord, KeptFile
 from componentrun.storage.connection import Store, open_store
-from componentrun.storage.download import head_rows, read_pointer_csv
 from componentrun.storage.eventfeed import EventFeed
 from componentrun.storage.eventquery import EventQuery, last_events, locate
-from componentrun.storage.history import list_versions, read_history
-from componentrun.storage.layout import TableId
 from componentrun.storage.resource import Unreadable, catalog_settings_of, parse, settings_of
-from componentrun.storage.restore import drop_table, restore_table
 from componentrun.storage.state import StateOwner, read_memory, read_state, remove_state, write_state
-from componentrun.storage.tables import gather_bounded, list_tables, need_table, read_table
-from componentrun.storage.upload import upload_table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator
     from datetime import timedelta
     from pathlib import Path
 
     from componentrun.api.storage import Storage
     from componentrun.cli.progress import Progress
-    from componentrun.cli.store import FilesRewritten, QueryAnswer
+    from componentrun.cli.tablestore import TableStore
     from componentrun.storage.catalogsettings import CatalogSettings
     from componentrun.storage.doctor import Check as DoctorCheck
     from componentrun.storage.events import Placed
     from componentrun.storage.eventsweep import SweptEvents
     from componentrun.storage.retention import Retention
-    from componentrun.storage.rewriting import Compacted
     from componentrun.storage.settings import StoreSettings
     from componentrun.storage.sweep import Swept
 
@@ -76,20 +65,21 @@ def open_storage(cluster: Cluster, storage: JsonObject, endpoint: str | None) ->
         except NotFoundError:
             secret = None  # `settings_of` says which keys it has to hold
     settings = settings_of(model, secret, endpoint=endpoint)
-    if model.spec.catalog is None:
-        return ObjectStore(open_store(settings))
-    from componentrun.cli.catalogstore import CatalogStore  # noqa: PLC0415 - few Storages need it
-
-    return CatalogStore(open_store(replace(settings, catalog=_catalog(cluster, model))))
+    return ObjectStore(open_store(settings), functools.partial(_catalog, cluster, model))
 
 
 def _catalog(cluster: Cluster, storage: Storage) -> CatalogSettings | None:
-    """How to reach the catalog; `COMPONENTRUN_CATALOG_URI` is its URL if it has another one outside the cluster."""
+    """How to reach the catalog; None: there is none.
+
+    `COMPONENTRUN_CATALOG_URI` is its URL if it has another one outside the cluster.
+    """
     catalog, secret = storage.spec.catalog, None
-    if catalog is not None and catalog.credentials is not None:
+    if catalog is None:
+        return None
+    if catalog.credentials is not None:
         with contextlib.suppress(NotFoundError):  # `catalog_settings_of` says which keys it has to hold
             secret = cluster.get(SECRETS, catalog.credentials.secret_name)
-    if catalog is not None and (uri := os.environ.get(CATALOG_URI)):
+    if uri := os.environ.get(CATALOG_URI):
         spec = storage.spec.model_copy(update={"catalog": catalog.model_copy(update={"uri": uri})})
         storage = storage.model_copy(update={"spec": spec})
     return catalog_settings_of(storage, secret)
@@ -98,9 +88,13 @@ def _catalog(cluster: Cluster, storage: Storage) -> CatalogSettings | None:
 class ObjectStore:
     """One Storage."""
 
-    def __init__(self, store: Store) -> None:
-        """Use `open_storage` instead, but for tests."""
+    def __init__(self, store: Store, catalog: Callable[[], CatalogSettings | None] = lambda: None) -> None:
+        """Use `open_storage` instead, but for tests.
+
+        `catalog` is called when tables are asked for: files, state and events need no key of the catalog.
+        """
         self._store = store
+        self._find_catalog = catalog
         self._runner = asyncio.Runner()
 
     @property
@@ -116,103 +110,31 @@ class ObjectStore:
     def _counting(self, progress: Progress) -> Store:
         return cast("Store", _Counting(self._store, progress))
 
-    def tables(self, bucket: str | None = None) -> list[TableInfo]:
-        """All tables, or those of one bucket."""
-
-        async def read() -> list[TableInfo]:
-            ids = [table async for table in list_tables(self._store, bucket)]
-            found = await gather_bounded(lambda table: read_table(self._store, table), ids)
-            # A table may go between being listed and being read.
-            return [info_of(item.pointer) for item in found if item is not None]
-
-        return self._runner.run(read())
-
-    def put(
-        self,
-        file: Path,
-        table: str,
-        *,
-        incremental: bool,
-        primary_key: Sequence[str],
-        progress: Progress,
-    ) -> TableInfo:
-        """Load a CSV file into a table, at once."""
-        counting = self._counting(progress)
-        target = TableId.parse(table)
-        load = upload_table(counting, file, target, primary_key=tuple(primary_key), incremental=incremental)
-        return info_of(self._runner.run(load).pointer)
-
-    def get(self, table: str, target: IO[bytes], progress: Progress) -> TableInfo:
-        """Write a table as CSV with a header line."""
-
-        async def copy() -> TableInfo:
-            found = await need_table(self._store, TableId.parse(table))
-            done, rows = 0, [found.pointer.rows]
-            async for chunk in read_pointer_csv(self._store, found.pointer, counted=rows.append):
-                target.write(chunk)
-                done += len(chunk)
-                progress(done, found.pointer.bytes)
-            info = info_of(found.pointer)
-            if len(rows) == 1:
-                return info
-            return replace(info, rows=rows[-1], bytes=done - len(encode_header(info.columns)))
-
-        return self._runner.run(copy())
-
-    def head(self, table: str, rows: int) -> Preview:
-        """The first rows of a table."""
-        data = self._runner.run(head_rows(self._store, TableId.parse(table), rows))
-        # A value may be as long as a row.
-        csv.field_size_limit(MAX_ROW_BYTES)
-        header, *body = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-        # A row of one empty value is an empty line, which the reader takes for none.
-        return Preview(tuple(header), tuple(tuple(row or [""]) for row in body))
-
-    def export(self, table: str, target: Path, *, text: bool) -> int:
-        """Write a table to a Parquet file; how many rows it has."""
-        from componentrun.storage.export import export_parquet  # noqa: PLC0415 - the other commands need none of it
-
-        async def write() -> int:
-            found = await need_table(self._store, TableId.parse(table))
-            return await export_parquet(self._store, found.pointer, target, text=text)
-
-        return self._runner.run(write())
-
-    def details(self, table: str) -> TableDetails:
-        """All that is known of a table."""
-
-        async def read() -> TableDetails:
-            found = await need_table(self._store, TableId.parse(table))
-            return details_of(found.pointer, await list_versions(self._store, TableId.parse(table)))
-
-        return self._runner.run(read())
-
-    def history(self, table: str, limit: int) -> list[TableVersion]:
-        """Versions of a table, the newest first."""
-        return [version_of(item) for item in self._runner.run(read_history(self._store, TableId.parse(table), limit))]
-
-    def restore(self, table: str, version: int, *, who: str) -> TableInfo:
-        """Make an earlier version of a table the newest one."""
-        return info_of(self._runner.run(restore_table(self._store, TableId.parse(table), version, who=who)))
-
-    def remove(self, table: str, *, who: str) -> int | None:
-        """Drop a table; the version that brings it back, None where it was not there."""
-        left = self._runner.run(drop_table(self._store, TableId.parse(table), who=who))
-        return left.version - 1 if left is not None else None
-
-    def query(self, query: str) -> AbstractContextManager[QueryAnswer]:  # noqa: ARG002 - of the border
-        """Prepare a query; the tables of this Storage are in no catalog."""
-        raise self._without_catalog("be queried")
+    @functools.cached_property
+    def tables(self) -> TableStore:
+        """Its tables. What reads and writes catalogs is an extra, and loaded at the first use."""
+        access = self.catalog_access()
+        try:
+            from componentrun.cli.catalogtables import CatalogTables  # noqa: PLC0415 - needs the extra `loader`
+        except ModuleNotFoundError as error:
+            if not (error.name or "").startswith("pyiceberg"):
+                raise
+            raise EnvironmentFault(
+                f"the tables of Storage `{self.name}` are in a catalog, and what reads catalogs is not installed here",
+                "`pip install 'componentrun[loader]'`",
+            ) from None
+        return CatalogTables(access, self._runner, self._counting)
 
     def catalog_access(self) -> StoreSettings:
-        """How to reach the catalog; this Storage has none."""
-        raise self._without_catalog("be attached in other engines")
-
-    def _without_catalog(self, what: str) -> BadRequestError:
-        return BadRequestError(
-            f"Storage `{self.name}` has no catalog, so its tables can't {what}",
-            "`componentrun table export` writes a table as Parquet; `spec.catalog` of the Storage names a catalog",
-        )
+        """How to reach the store and the catalog."""
+        catalog = self._find_catalog()
+        if catalog is None:
+            raise BadRequestError(
+                f"Storage `{self.name}` has no `spec.catalog`, so it keeps no tables",
+                f"name an Iceberg REST catalog there (`kubectl edit storage {self.name}`; docs/tables.md says what it "
+                "must be able to do), or choose another Storage with `--storage NAME`",
+            )
+        return replace(self._store.settings, catalog=catalog)
 
     def state(self, owner: StateOwner) -> dict[str, Any]:
         """What a configuration remembers; empty where it remembers nothing."""
@@ -267,30 +189,24 @@ class ObjectStore:
         """The event with an id."""
         return self._runner.run(locate(self._store, event_id))
 
-    def sweep(self, keep: timedelta | None, history: timedelta | None, *, dry_run: bool) -> Swept:
-        """Delete what nobody needs any more; None: the usual times."""
-        from componentrun.storage.sweep import HISTORY_KEEP, MIN_KEEP, sweep  # noqa: PLC0415 - loads the signer
+    def sweep(self, keep: timedelta | None, *, dry_run: bool) -> Swept:
+        """Delete what nobody needs any more; None: the usual time."""
+        from componentrun.storage.sweep import MIN_KEEP, sweep  # noqa: PLC0415 - loads the signer
 
-        keep, history = MIN_KEEP if keep is None else keep, HISTORY_KEEP if history is None else history
+        keep = MIN_KEEP if keep is None else keep
         if keep < MIN_KEEP:
             hours = int(MIN_KEEP.total_seconds() // 3600)
             raise BadRequestError(
                 f"data can't be swept after less than {hours}h: a run may read or upload it that long",
                 f"`--keep {hours}h` is the least",
             )
-        return self._runner.run(sweep(self._store, keep, history=history, hidden=True, dry_run=dry_run))
+        return self._runner.run(sweep(self._store, keep, hidden=True, dry_run=dry_run))
 
     def sweep_events(self, retention: Retention, existing: Collection[str], *, dry_run: bool) -> SweptEvents:
         """Delete events of runs that are over, or do not exist any more, and have been kept for long enough."""
         from componentrun.storage.eventsweep import sweep_events  # noqa: PLC0415 - few commands need it
 
         return self._runner.run(sweep_events(self._store, retention, existing=existing, dry_run=dry_run))
-
-    def compact(self, table: str, *, dry_run: bool) -> Compacted | FilesRewritten:
-        """Write a table anew."""
-        from componentrun.storage.rewriting import compact_table  # noqa: PLC0415 - few commands need it
-
-        return self._runner.run(compact_table(self._store, TableId.parse(table), segments=None, dry_run=dry_run))
 
     def check(self) -> list[Check]:
         """Whether the store can do what ComponentRun needs."""

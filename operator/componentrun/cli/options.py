@@ -8,19 +8,19 @@ from componentrun.cli.render import Format, ListFormat
 
 Namespace = Annotated[
     str | None,
-    typer.Option("--namespace", "-n", metavar="NAME", help="Namespace to work in; the context's own where not given."),
+    typer.Option("--namespace", "-n", metavar="NAME", help="Namespace to work in. Defaults to the context's own."),
 ]
 LongNamespace = Annotated[
     str | None,
-    typer.Option("--namespace", metavar="NAME", help="Namespace to work in; the context's own where not given."),
+    typer.Option("--namespace", metavar="NAME", help="Namespace to work in. Defaults to the context's own."),
 ]
 Context = Annotated[
     str | None,
-    typer.Option("--context", metavar="NAME", help="Context of the kubeconfig; the current one where not given."),
+    typer.Option("--context", metavar="NAME", help="Context of the kubeconfig. Defaults to the current one."),
 ]
 Storage = Annotated[
     str | None,
-    typer.Option("--storage", metavar="NAME", help="Storage to use; the namespace's default one where not given."),
+    typer.Option("--storage", metavar="NAME", help="Storage to use. Defaults to the namespace's default one."),
 ]
 Endpoint = Annotated[
     str | None,
@@ -28,7 +28,7 @@ Endpoint = Annotated[
         "--endpoint",
         envvar="COMPONENTRUN_STORE_ENDPOINT",
         metavar="URL",
-        help="URL of the object store as seen from here, where it has another name outside the cluster.",
+        help="URL of the object store as seen from here, if it has another one outside the cluster.",
     ),
 ]
 Output = Annotated[

@@ -1,4 +1,4 @@
-"""`table query` and `table sql-setup`: SQL over the tables of a Storage with a catalog, here and in other engines."""
+"""`table query` and `table sql-setup`: SQL over the tables of a Storage, here and in other engines."""
 
 import shutil
 import sys
@@ -13,8 +13,9 @@ from componentrun.cli.errors import BadRequestError
 from componentrun.cli.render import Cell
 from componentrun.cli.saving import save
 from componentrun.cli.session import Session
-from componentrun.cli.store import Engine, QueryAnswer
-from componentrun.cli.table import session_and_store
+from componentrun.cli.store import Engine
+from componentrun.cli.table import session_and_tables
+from componentrun.cli.tablestore import QueryAnswer
 from componentrun.cli.words import count, size
 
 __all__ = ["register"]
@@ -39,31 +40,35 @@ def register(app: typer.Typer) -> None:
 
 def query(
     ctx: typer.Context,
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="The query; `-`: stdin.")],
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="The query. `-` reads it from stdin.")],
     output: Annotated[
         ResultFormat | None,
         typer.Option(
             "--output", "-o", metavar="table|csv|json|parquet", help="Defaults to FILE's ending, else to `table`."
         ),
     ] = None,
-    file: Annotated[Path | None, typer.Option("--file", metavar="FILE", help="Where to; stdout by default.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FILE", help="File to write. Defaults to stdout.")
+    ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", min=0, metavar="NUMBER", help="Rows at most; 100 by default for `table`, else all."),
+        typer.Option(
+            "--limit", min=0, metavar="NUMBER", help="Maximum number of rows. Defaults to 100 for `table`, else to all."
+        ),
     ] = None,
     storage: options.Storage = None,
     endpoint: options.Endpoint = None,
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Query tables by SQL, as of one moment for all of them.
+    """Query tables by SQL, all of them as of one moment.
 
-    Tables are called by their ids in double quotes: `select * from "in.c-main.customers"`. The query is run by DuckDB
-    on this machine and can't change anything. Every table has a column `_timestamp`: when a row was loaded.
+    Write table ids in double quotes: `select * from "in.c-main.customers"`. DuckDB runs the query on this machine. It
+    can't change anything. The column `_timestamp` of every table says when a row was loaded.
     """
     form = _format(output, file)
-    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
-    with store.query(sys.stdin.read() if sql == "-" else sql) as answer:
+    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    with tables.query(sys.stdin.read() if sql == "-" else sql) as answer:
         for column in answer.left_out:
             session.output.note(f"left out, as it can't be read here: {column}")
         if form is ResultFormat.TABLE:
@@ -124,19 +129,20 @@ def _copy(answer: QueryAnswer, form: ResultFormat, limit: int | None, target: IO
 def sql_setup(
     ctx: typer.Context,
     table_id: Annotated[
-        str, typer.Argument(metavar="TABLE_ID", help="Table to call by its name there.", show_default=True)
+        str, typer.Argument(metavar="TABLE_ID", help="Table to name.", show_default=True)
     ] = "out.c-main.bar",
-    engine: Annotated[Engine, typer.Option("--engine", help="Which engine.")] = Engine.DUCKDB,
+    engine: Annotated[Engine, typer.Option("--engine", help="Engine to print lines for.")] = Engine.DUCKDB,
     storage: options.Storage = None,
     endpoint: options.Endpoint = None,
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Print what attaches the catalog of a Storage in an engine, and what a table is called there.
+    """Print the lines that attach the Storage's catalog in another engine, with the name of a table there.
 
-    Credentials are not printed: the lines read them from environment variables, which they name.
+    Credentials are not printed: the lines name the environment variables that hold them.
     """
     from componentrun.cli.sqlsetup import setup_of  # noqa: PLC0415 - loads pydantic
 
-    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
-    session.output.raw(setup_of(store.catalog_access(), engine, table_id))
+    session = Session.of(ctx, context=context, namespace=namespace)
+    access = session.store(storage, endpoint).catalog_access()
+    session.output.raw(setup_of(access, engine, table_id))

@@ -10,37 +10,21 @@ from enum import StrEnum
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Collection, Iterator
     from datetime import datetime, timedelta
     from pathlib import Path
 
     from componentrun.cli.filestore import FileStore
-    from componentrun.cli.progress import Progress
+    from componentrun.cli.tablestore import TableStore
     from componentrun.storage.eventquery import EventQuery
     from componentrun.storage.events import Placed
     from componentrun.storage.eventsweep import SweptEvents
     from componentrun.storage.retention import Retention
-    from componentrun.storage.rewriting import Compacted
     from componentrun.storage.settings import StoreSettings
     from componentrun.storage.state import StateOwner
     from componentrun.storage.sweep import Swept
 
-__all__ = [
-    "Check",
-    "ColumnInfo",
-    "Engine",
-    "EventFeed",
-    "EventRecord",
-    "FilesRewritten",
-    "KeptFile",
-    "Preview",
-    "QueryAnswer",
-    "Store",
-    "TableDetails",
-    "TableInfo",
-    "TableVersion",
-]
+__all__ = ["Check", "Engine", "EventFeed", "EventRecord", "KeptFile", "Store"]
 
 
 class Engine(StrEnum):
@@ -50,103 +34,6 @@ class Engine(StrEnum):
     SPARK = "spark"
     TRINO = "trino"
     PYICEBERG = "pyiceberg"
-
-
-@dataclass(frozen=True, slots=True)
-class TableInfo:
-    """One table of Storage."""
-
-    id: str
-    columns: tuple[str, ...]
-    primary_key: tuple[str, ...]
-    rows: int | None
-    """Rows as loaded; where there is a primary key, or rows were deleted, a reader may see fewer, unless `exact`. None:
-    nobody counted them."""
-    bytes: int | None
-    version: int
-    changed: datetime | None
-    changed_by: str
-    """Uid of the run, or what else wrote it."""
-    exact: bool = False
-    """Whether a reader sees as many rows."""
-
-
-@dataclass(frozen=True)
-class FilesRewritten:
-    """What became of the files of a table in a catalog."""
-
-    table: str
-    outcome: str
-    """`rewritten`, `wouldRewrite`, `notNeeded`, `changedMeanwhile`, `unsupported` or `tooLarge`."""
-    reason: str
-    """Why it is `unsupported`."""
-    files: int
-    """That are gone, files of deleted rows included."""
-    new_files: int
-    bytes: int
-    """Of the files that are gone."""
-    new_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class TableVersion:
-    """One version of a table."""
-
-    number: int
-    time: datetime
-    what: str
-    """What made it: `load`, `increment`, `delete`, `delete, increment`, `compaction`, `restore of 3`, `drop`."""
-    rows: int | None
-    """As loaded, see `TableInfo`."""
-    bytes: int | None
-    run: str
-    """Uid of the run; one that was made up where no run stands behind it."""
-    attempt: int
-    who: str | None
-    """The person who did it by hand; None: a run did it, or nobody said."""
-    title: str = ""
-    """namespace/name of the run, or the other program that did it; empty: not known."""
-    snapshot: str | None = None
-    """Id of the snapshot in a catalog."""
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnInfo:
-    """One column of a table."""
-
-    name: str
-    type: str | None
-    """None: nobody said; text."""
-
-
-@dataclass(frozen=True, slots=True)
-class TableDetails:
-    """All that is known of one table."""
-
-    id: str
-    columns: tuple[ColumnInfo, ...]
-    primary_key: tuple[str, ...]
-    created: datetime
-    current: TableVersion
-    exact: bool
-    """Whether a reader sees as many rows as were loaded."""
-    segments: int
-    slices: int
-    compaction: str
-    """`due`: maintenance will write its segments anew, as one; `not needed`."""
-    kept: tuple[int, ...]
-    """Earlier versions that can be restored, unless slices of them are gone."""
-    catalog_name: str | None = None
-    """What other engines call it: namespace and name in the catalog. None: it is in no catalog, and has segments and
-    slices; else files and delete files."""
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """The first rows of a table."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,24 +74,6 @@ class Check:
     """What to do about it."""
 
 
-class QueryAnswer(Protocol):
-    """A query that was understood and not run yet."""
-
-    @property
-    def columns(self) -> tuple[tuple[str, str], ...]:
-        """Name and DuckDB's type of each."""
-
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """Columns of the tables that can't be read."""
-
-    def rows(self, limit: int | None) -> list[tuple[str | None, ...]]:
-        """The first rows (all of them if `limit` is None), as text; None for a missing value."""
-
-    def save(self, form: str, limit: int | None) -> tuple[str, int]:
-        """Write the rows as `csv`, `json` or `parquet` to a temporary file; its path and the number of rows."""
-
-
 class EventFeed(Protocol):
     """A run's events, each once."""
 
@@ -223,46 +92,21 @@ class Store(Protocol):
     def files(self) -> FileStore:
         """Its files."""
 
-    def tables(self, bucket: str | None = None) -> list[TableInfo]:
-        """All tables, or those of one bucket (`in.c-main`)."""
+    @property
+    def tables(self) -> TableStore:
+        """Its tables.
 
-    def put(
-        self,
-        file: Path,
-        table: str,
-        *,
-        incremental: bool,
-        primary_key: Sequence[str],
-        progress: Progress,
-    ) -> TableInfo:
-        """Load a CSV file with a header line into a table, at once."""
-
-    def get(self, table: str, target: IO[bytes], progress: Progress) -> TableInfo:
-        """Write a table as CSV with a header line."""
-
-    def head(self, table: str, rows: int) -> Preview:
-        """The first rows of a table."""
-
-    def export(self, table: str, target: Path, *, text: bool) -> int:
-        """Write a table to a Parquet file, all columns as text where asked; how many rows it has."""
-
-    def details(self, table: str) -> TableDetails:
-        """All that is known of a table."""
-
-    def history(self, table: str, limit: int) -> list[TableVersion]:
-        """Versions of a table, also of one that was dropped, the newest first, at most `limit` numbers back."""
-
-    def restore(self, table: str, version: int, *, who: str) -> TableInfo:
-        """Make an earlier version of a table, also of one that was dropped, the newest one."""
-
-    def remove(self, table: str, *, who: str) -> int | None:
-        """Drop a table; the version that brings it back, None where it was not there."""
-
-    def query(self, query: str) -> AbstractContextManager[QueryAnswer]:
-        """Prepare a query over tables, which it calls by their ids in double quotes."""
+        Raises:
+            UserError: it has no catalog, so it keeps none.
+            PlatformError: what reads catalogs is not installed.
+        """
 
     def catalog_access(self) -> StoreSettings:
-        """How to reach the store and the catalog."""
+        """How to reach the store and the catalog.
+
+        Raises:
+            UserError: it has no catalog.
+        """
 
     def state(self, owner: StateOwner) -> dict[str, Any]:
         """What a configuration remembers; empty where it remembers nothing."""
@@ -294,14 +138,11 @@ class Store(Protocol):
     def event(self, event_id: str) -> Placed:
         """The event with an id."""
 
-    def sweep(self, keep: timedelta | None, history: timedelta | None, *, dry_run: bool) -> Swept:
-        """Delete what nobody needs any more; None: the usual times."""
+    def sweep(self, keep: timedelta | None, *, dry_run: bool) -> Swept:
+        """Delete what nobody needs any more; None: the usual time."""
 
     def sweep_events(self, retention: Retention, existing: Collection[str], *, dry_run: bool) -> SweptEvents:
         """Delete events of runs that are over, or do not exist any more, and have been kept for long enough."""
-
-    def compact(self, table: str, *, dry_run: bool) -> Compacted | FilesRewritten:
-        """Write a table anew."""
 
     def check(self) -> list[Check]:
         """Whether the store can do what ComponentRun needs, with these keys, from here."""

@@ -1,4 +1,4 @@
-"""`table`: tables of Storage from and to this machine, without a run. What is about versions is in `versions`."""
+"""`table`: tables of a Storage from and to this machine, without a run. Versions of a table: `versions`."""
 
 import re
 import sys
@@ -17,13 +17,14 @@ from componentrun.cli.render import Cell, Row, document
 from componentrun.cli.saving import save
 from componentrun.cli.session import Session
 from componentrun.cli.sources import local_file
-from componentrun.cli.store import Store, TableInfo
+from componentrun.cli.tablestore import TableInfo, TableStore
 from componentrun.cli.words import age, count, size
 
-__all__ = ["TableId", "app", "session_and_store"]
+__all__ = ["TableId", "app", "session_and_tables"]
 
 app = typer.Typer(
-    help="Tables of Storage: put, get, list, look at, export, restore, delete, compact.",
+    help="Tables of a Storage with a catalog: load, get, query, list, look at, restore, delete, compact.",
+    epilog="These commands need the extra `loader`: `pip install 'componentrun[loader]'`.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -34,12 +35,12 @@ _ENDINGS = (".parquet", ".csv")
 TableId = Annotated[str, typer.Argument(metavar="TABLE_ID", help="Id of the table: `in.c-main.customers`.")]
 
 
-def session_and_store(
+def session_and_tables(
     ctx: typer.Context, namespace: str | None, context: str | None, storage: str | None, endpoint: str | None
-) -> tuple[Session, Store]:
-    """The session of a command about tables, and the Storage that its options say."""
+) -> tuple[Session, TableStore]:
+    """The session of a command about tables, and those of the Storage that its options say."""
     session = Session.of(ctx, context=context, namespace=namespace)
-    return session, session.store(storage, endpoint)
+    return session, session.store(storage, endpoint).tables
 
 
 @app.command()
@@ -60,14 +61,11 @@ def put(
 ) -> None:
     """Load a CSV file into a table: at once and completely, or not at all."""
     with local_file(file, "a CSV file") as path:
-        session, store = session_and_store(ctx, namespace, context, storage, endpoint)
+        session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
         with bar(session.output, f"put {table_id}", path.stat().st_size) as progress:
-            table = store.put(path, table_id, incremental=incremental, primary_key=primary_key or (), progress=progress)
-    uncertain = bool(table.primary_key) and not table.exact
-    keyed = " as loaded, of which a reader sees the last one for each key" if uncertain else ""
-    session.output.note(
-        f"`{table.id}` has {count(table.rows, 'row')} ({size(table.bytes)}){keyed}, version {table.version}"
-    )
+            key = primary_key or ()
+            table = tables.put(path, table_id, incremental=incremental, primary_key=key, progress=progress)
+    session.output.note(f"`{table.id}` has {count(table.rows, 'row')} ({size(table.bytes)}), version {table.version}")
 
 
 @app.command()
@@ -75,7 +73,7 @@ def get(
     ctx: typer.Context,
     table_id: TableId,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; `-` or nothing: stdout.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write. Defaults to `-`, stdout.")
     ] = None,
     storage: options.Storage = None,
     endpoint: options.Endpoint = None,
@@ -83,18 +81,18 @@ def get(
     context: options.Context = None,
 ) -> None:
     """Write a table as CSV with a header line."""
-    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
+    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
     if output is None or str(output) == "-":
-        table = _copy(session, store, table_id, sys.stdout.buffer)
+        table = _copy(session, tables, table_id, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     else:
-        table = save(output, lambda file: _copy(session, store, table_id, file))
+        table = save(output, lambda file: _copy(session, tables, table_id, file))
         session.output.note(f"`{output}` has {count(table.rows, 'row')} ({size(table.bytes)} without its header)")
 
 
-def _copy(session: Session, store: Store, table_id: str, target: IO[bytes]) -> TableInfo:
+def _copy(session: Session, tables: TableStore, table_id: str, target: IO[bytes]) -> TableInfo:
     with bar(session.output, f"get {table_id}", None, quiet=target.isatty()) as progress:
-        return store.get(table_id, target, progress)
+        return tables.get(table_id, target, progress)
 
 
 @app.command()
@@ -102,31 +100,32 @@ def export(
     ctx: typer.Context,
     table_id: TableId,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Where to: `*.parquet` (zstd), or `*.csv` as `table get` writes it.")
+        Path,
+        typer.Argument(metavar="FILE", help="File to write: `*.parquet` (zstd), or `*.csv` as `table get` writes it."),
     ],
     text: Annotated[
-        bool, typer.Option("--text", help="All columns as text, whatever the table says of their types.")
+        bool, typer.Option("--text", help="Write all columns as text, whatever types the table says.")
     ] = False,
     storage: options.Storage = None,
     endpoint: options.Endpoint = None,
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Write a table to a file for other programs, by the file's ending.
+    """Write a table to a CSV or Parquet file.
 
-    In Parquet, columns have the types that the table says, else they are text. A value that is not of its column's
-    type is an error that names it. An empty value is an empty text, or no value in a column of another type.
+    In Parquet, columns have the types that the table says, else they are text. If a value is not of its column's type,
+    the command fails and names the value. An empty value is an empty text, or NULL in a column of another type.
     """
     ending = file.suffix.lower()
     if ending not in _ENDINGS:
         raise BadRequestError(
             f"`{file}` ends with `{file.suffix or file.name}`; expected `.parquet` or `.csv`", "name the file so"
         )
-    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
+    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
     if ending == ".csv":
-        rows = save(file, lambda opened: _copy(session, store, table_id, opened)).rows
+        rows = save(file, lambda opened: _copy(session, tables, table_id, opened)).rows
     else:
-        rows = save(file, lambda opened: store.export(table_id, Path(opened.name), text=text))
+        rows = save(file, lambda opened: tables.export(table_id, Path(opened.name), text=text))
     session.output.note(f"`{file}` has {count(rows, 'row')} ({size(file.stat().st_size)})")
 
 
@@ -147,11 +146,11 @@ def ls(
         raise BadRequestError(
             f"`{bucket}` is no bucket; expected such as `in.c-main`", "leave it out to see all tables"
         )
-    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
-    tables = sorted(store.tables(bucket), key=lambda table: table.id)
+    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    found = sorted(tables.all(bucket), key=lambda table: table.id)
     if output is not None:
-        session.output.raw(document([_plain(table) for table in tables], output))
-    elif tables:
+        session.output.raw(document([_plain(table) for table in found], output))
+    elif found:
         now = session.now()
         rows: list[Row] = [
             [
@@ -162,11 +161,11 @@ def ls(
                 Cell(age(table.changed, now), right=True),
                 ",".join(table.primary_key) or "-",
             ]
-            for table in tables
+            for table in found
         ]
         session.output.table(("TABLE", "ROWS", "SIZE", "COLUMNS", "CHANGED", "PRIMARY KEY"), rows)
     else:
-        session.output.note(f"no tables in {f'bucket `{bucket}` of ' if bucket else ''}Storage `{store.name}`")
+        session.output.note(f"no tables in {f'bucket `{bucket}` of ' if bucket else ''}Storage `{tables.storage}`")
 
 
 def _plain(table: TableInfo) -> dict[str, object]:
@@ -186,7 +185,7 @@ def head(
     table_id: TableId,
     rows: Annotated[
         str,
-        typer.Option("--rows", "-n", metavar="NUMBER", help="How many rows. A name here is taken for the namespace."),
+        typer.Option("--rows", "-n", metavar="NUMBER", help="Number of rows. A name here is taken for the namespace."),
     ] = "10",
     output: options.Output = None,
     storage: options.Storage = None,
@@ -196,8 +195,8 @@ def head(
 ) -> None:
     """Show the first rows of a table."""
     wanted, namespace = number_or_namespace(rows, namespace)
-    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
-    preview = store.head(table_id, _ROWS if wanted is None else wanted)
+    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    preview = tables.head(table_id, _ROWS if wanted is None else wanted)
     if output is not None:
         session.output.raw(document([dict(zip(preview.columns, row, strict=False)) for row in preview.rows], output))
         return
@@ -220,13 +219,13 @@ def rm(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Delete a table. `table restore` brings it back as long as its last version is kept."""
-    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
-    ask(f"table `{table_id}` of Storage `{store.name}` will be deleted", yes=yes)
-    version = store.remove(table_id, who=session.who())
+    """Delete a table. `table restore` brings it back until its last version expires."""
+    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    ask(f"table `{table_id}` of Storage `{tables.storage}` will be deleted", yes=yes)
+    version = tables.remove(table_id, who=session.who())
     if version is None:
         raise BadRequestError(
-            f"there is no table `{table_id}` in Storage `{store.name}`",
+            f"there is no table `{table_id}` in Storage `{tables.storage}`",
             "`componentrun table ls` shows the tables that are there",
         )
     session.output.note(

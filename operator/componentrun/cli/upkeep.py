@@ -11,20 +11,20 @@ from componentrun.cli.cluster import RUNS
 from componentrun.cli.errors import BadRequestError
 from componentrun.cli.render import Output, document
 from componentrun.cli.session import Session
-from componentrun.cli.store import FilesRewritten
+from componentrun.cli.table import TableId, session_and_tables
+from componentrun.cli.tablestore import FilesRewritten
 from componentrun.cli.words import count, size
 
 if TYPE_CHECKING:
     from componentrun.storage.eventsweep import SweptEvents
     from componentrun.storage.retention import Retention
-    from componentrun.storage.rewriting import Compacted
     from componentrun.storage.sweep import Swept
 
 __all__ = ["app", "register"]
 
 app = typer.Typer(help="Storages: sweep.", no_args_is_help=True, rich_markup_mode=None)
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 
 
 @app.command()
@@ -33,16 +33,15 @@ def sweep(
     dry_run: DryRun = False,
     keep: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="How long data is kept that nothing names any more; at least 48h."),
-    ] = None,
-    history: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="How long earlier versions of tables are kept; 168h.")
+        typer.Option(
+            metavar="DURATION", help="How long to keep data that nothing names any more. Defaults to 48h, the minimum."
+        ),
     ] = None,
     events: Annotated[
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="How long events of runs are kept, such as 30d; what the Storage and Components say where not given.",
+            help="How long to keep events of runs, such as 30d. Defaults to what the Storage and Components say.",
         ),
     ] = None,
     output: options.Output = None,
@@ -52,12 +51,12 @@ def sweep(
     context: options.Context = None,
 ) -> None:
     """Delete what has expired, what nothing names and what outlived its run. Safe while runs work."""
-    times = _duration("--keep", keep), _duration("--history", history)
+    kept_for = _duration("--keep", keep)
     session = Session.of(ctx, context=context, namespace=namespace)
     store = session.store(storage, endpoint)
     retention = session.retention(storage) if events is None else _retention(events)
     existing = [run["metadata"]["uid"] for run in session.cluster.list(RUNS)]
-    done = store.sweep(*times, dry_run=dry_run)
+    done = store.sweep(kept_for, dry_run=dry_run)
     gone = store.sweep_events(retention, existing, dry_run=dry_run)
     if output is not None:
         session.output.raw(document(asdict(done) | {"events": asdict(gone), "dry_run": dry_run}, output))
@@ -70,7 +69,6 @@ def _tell_sweep(output: Output, name: str, done: "Swept", gone: "SweptEvents", *
     parts = [
         f"{count(done.objects, 'object')} ({size(done.bytes)}) that nothing named",
         f"{count(done.files, 'expired file')}",
-        f"{count(done.versions, 'old version')} of tables",
         f"{count(done.documents, 'document')} of runs that are over",
     ]
     if done.hidden:
@@ -90,7 +88,7 @@ def _tell_sweep(output: Output, name: str, done: "Swept", gone: "SweptEvents", *
 
 def compact(
     ctx: typer.Context,
-    table_id: Annotated[str, typer.Argument(metavar="TABLE_ID", help="Id of the table: `in.c-main.customers`.")],
+    table_id: TableId,
     dry_run: DryRun = False,
     output: options.Output = None,
     storage: options.Storage = None,
@@ -98,21 +96,16 @@ def compact(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Write a table anew that has many loads, so that it reads faster. Its rows stay; safe while runs work."""
-    session = Session.of(ctx, context=context, namespace=namespace)
-    store = session.store(storage, endpoint)
-    done = store.compact(table_id, dry_run=dry_run)
+    """Rewrite the small files of a table as few large ones, so that it reads faster. Safe while runs work."""
+    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    done = tables.compact(table_id, dry_run=dry_run)
     if output is not None:
         session.output.raw(document(asdict(done), output))
     else:
         session.output.note(_told(done))
 
 
-def _told(done: "Compacted | FilesRewritten") -> str:
-    return _told_files(done) if isinstance(done, FilesRewritten) else _told_segments(done)
-
-
-def _told_files(done: FilesRewritten) -> str:
+def _told(done: FilesRewritten) -> str:
     before = f"{count(done.files, 'file')} ({size(done.bytes)})"
     return {
         "rewritten": f"`{done.table}`: {before} became {done.new_files} ({size(done.new_bytes)})",
@@ -122,19 +115,6 @@ def _told_files(done: FilesRewritten) -> str:
         "unsupported": f"`{done.table}` can't be rewritten here: {done.reason}",
         "tooLarge": f"`{done.table}` has files that belong together and are too large to be rewritten here; "
         "`componentrun table sql-setup --engine spark` attaches an engine that has `rewrite_data_files`",
-    }[done.outcome]
-
-
-def _told_segments(done: "Compacted") -> str:
-    before = f"{count(done.segments, 'segment')} with {count(done.slices_before, 'slice')} ({size(done.bytes_before)})"
-    return {
-        "compacted": f"`{done.table}`: {before} became one with {count(done.slices_after, 'slice')} "
-        f"({size(done.bytes_after)})",
-        "wouldCompact": f"`{done.table}`: {before} would become one",
-        "notNeeded": f"`{done.table}` reads as fast as it can",
-        "changedMeanwhile": f"`{done.table}` was replaced by others meanwhile and is left as it is",
-        "noRoom": f"`{done.table}`: {before} would become one, but there is too little room for temporary "
-        "files: three times as much is needed (TMPDIR says where)",
     }[done.outcome]
 
 

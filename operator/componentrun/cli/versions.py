@@ -11,15 +11,13 @@ from componentrun.cli import options
 from componentrun.cli.asking import ask
 from componentrun.cli.render import INDENT, Cell, Row, document
 from componentrun.cli.session import Session
-from componentrun.cli.store import TableDetails, TableVersion
-from componentrun.cli.table import TableId, session_and_store
+from componentrun.cli.table import TableId, session_and_tables
+from componentrun.cli.tablestore import TableDetails, TableVersion
 from componentrun.cli.words import count, moment, size
 
 __all__ = ["register"]
 
 _NEWEST = 20
-_OF_CATALOGS = frozenset({"catalog_name", "snapshot", "title"})
-"""Facts that only tables in a catalog have."""
 
 
 def register(app: typer.Typer) -> None:
@@ -38,13 +36,13 @@ def info(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Show what is known of a table: its columns, its size, who changed it last, its versions."""
-    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
-    details = store.details(table_id)
+    """Show the columns, the size, the last change and the versions of a table."""
+    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    details = tables.details(table_id)
     if output is not None:
         session.output.raw(document(_plain(details), output))
         return
-    for label, text in _facts(session, store.name, details):
+    for label, text in _facts(session, tables.storage, details):
         session.output.fact(label, text)
     session.output.line(Cell("Columns:", "bold"))
     rows: list[Row] = [
@@ -62,16 +60,10 @@ def _facts(session: Session, storage: str, details: TableDetails) -> Iterator[tu
     yield "Created", moment(details.created, now)
     yield "Last change", f"{moment(current.time, now)}: {current.what} by {_who(current)}"
     yield "Primary key", ", ".join(details.primary_key) or "none"
-    if details.catalog_name is not None:
-        yield "In catalog", f"{details.catalog_name}, snapshot {current.snapshot or 'none'}"
-    seen = "" if details.exact else ", as loaded: a reader sees one for each key, and none that was deleted"
-    yield "Rows", f"{count(current.rows)}{seen}"
-    if details.catalog_name is None:
-        yield "Size", f"{size(current.bytes)} ({current.bytes} bytes) in {count(details.slices, 'slice')}"
-        yield "Segments", f"{count(details.segments)}, compaction {details.compaction}"
-    else:
-        deletes = f" and {count(details.segments, 'delete file')}" if details.segments else ""
-        yield "Size", f"{size(current.bytes)} in {count(details.slices, 'data file')}{deletes}"
+    yield "In catalog", f"{details.catalog_name}, snapshot {current.snapshot or 'none'}"
+    yield "Rows", count(current.rows)
+    deletes = f" and {count(details.delete_files, 'delete file')}" if details.delete_files else ""
+    yield "Size", f"{size(current.bytes)} in {count(details.files, 'data file')}{deletes}"
     yield "Earlier", _kept(details.kept)
 
 
@@ -83,7 +75,7 @@ def history(
     ctx: typer.Context,
     table_id: TableId,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, metavar="NUMBER", help="Look so many versions back.")
+        int, typer.Option("--limit", min=1, metavar="NUMBER", help="Maximum number of versions to list.")
     ] = _NEWEST,
     output: options.Output = None,
     storage: options.Storage = None,
@@ -91,9 +83,9 @@ def history(
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """List the versions of a table that are kept, the newest first; also of a table that was deleted."""
-    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
-    versions = store.history(table_id, limit)
+    """List the versions of a table, the newest first. Works for deleted tables, too."""
+    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    versions = tables.history(table_id, limit)
     if output is not None:
         session.output.raw(document([_plain(version) for version in versions], output))
         return
@@ -114,17 +106,19 @@ def history(
 def restore(
     ctx: typer.Context,
     table_id: TableId,
-    version: Annotated[int, typer.Option("--version", metavar="NUMBER", help="Which one: see `table history`.")],
+    version: Annotated[
+        int, typer.Option("--version", metavar="NUMBER", help="Number of the version, see `table history`.")
+    ],
     yes: options.Yes = False,
     storage: options.Storage = None,
     endpoint: options.Endpoint = None,
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Bring an earlier version of a table back, also of one that was deleted. It becomes the newest version."""
-    session, store = session_and_store(ctx, namespace, context, storage, endpoint)
-    ask(f"table `{table_id}` of Storage `{store.name}` will be what it was at version {version}", yes=yes)
-    table = store.restore(table_id, version, who=session.who())
+    """Make an earlier version of a table the newest one. Works for deleted tables, too."""
+    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    ask(f"table `{table_id}` of Storage `{tables.storage}` will be what it was at version {version}", yes=yes)
+    table = tables.restore(table_id, version, who=session.who())
     session.output.note(
         f"`{table.id}` is what it was at version {version}: {count(table.rows, 'row')} ({size(table.bytes)}), "
         f"now version {table.version}"
@@ -143,7 +137,7 @@ def _plain(facts: TableDetails | TableVersion) -> dict[str, Any]:
 
 def _value(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _value(item) for key, item in value.items() if item or key not in _OF_CATALOGS}
+        return {key: _value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_value(item) for item in value]
     return value.isoformat() if isinstance(value, datetime) else value

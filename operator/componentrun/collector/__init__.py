@@ -8,6 +8,7 @@ every process has (`componentrun.process`: probes, log lines of its own, the Kub
 
 Modules, lowest first:
 
+    line        one line, and its place in a node's files        pure
     lines       bytes to lines                                   pure
     position    how far a log was read                           pure
     answer      which lines of one response are new              pure

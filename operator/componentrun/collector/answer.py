@@ -14,7 +14,8 @@ from componentrun.collector.lines import KEPT_BYTES, SECOND, Splitter, parse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from componentrun.collector.lines import Line, RawLine
+    from componentrun.collector.line import Line
+    from componentrun.collector.lines import RawLine
     from componentrun.collector.position import Position, Replay
 
 __all__ = ["BACKWARDS", "BATCH", "Answer", "Gap"]

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from componentrun.collector.fileplace import Place
-from componentrun.collector.lines import KEPT_BYTES, SECOND, Line, nanoseconds_of
+from componentrun.collector.line import Line, Place
+from componentrun.collector.lines import KEPT_BYTES, SECOND, nanoseconds_of
 from componentrun.process.nodelogs import order_of, start_of
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from componentrun.collector.fileplace import FilePosition
     from componentrun.collector.follower import Sink, View
-    from componentrun.collector.lines import Line
+    from componentrun.collector.line import Line
     from componentrun.collector.metrics import Metrics
     from componentrun.collector.nodelogs import NodeLogs, Part
 

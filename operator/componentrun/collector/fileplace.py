@@ -7,29 +7,16 @@ complete before the place is left out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from componentrun.collector.line import Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.collector.lines import Line
+    from componentrun.collector.line import Line
 
-__all__ = ["BEGINNING", "FilePosition", "Place"]
-
-
-class Place(NamedTuple):
-    """Behind a line."""
-
-    file: str
-    """As `process.nodelogs` calls it; empty: nothing was read."""
-    offset: int
-    first: tuple[str, int] | None = None
-    """Where the first line begins that is not finished here; None: there is none."""
-
-    @property
-    def start(self) -> tuple[str, int]:
-        """Where reading goes on."""
-        return self.first or (self.file, self.offset)
+__all__ = ["BEGINNING", "FilePosition"]
 
 
 BEGINNING: Final = Place("", 0)

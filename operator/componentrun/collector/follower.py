@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from componentrun.collector.lines import Line
+    from componentrun.collector.line import Line
     from componentrun.collector.logend import Pace
     from componentrun.collector.metrics import Metrics
     from componentrun.collector.position import Position

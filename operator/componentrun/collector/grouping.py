@@ -27,7 +27,7 @@ from componentrun.core.printed import readable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from componentrun.collector.lines import Line
+    from componentrun.collector.line import Line
 
     Released = tuple[Sequence["Group | Block"], Sequence[Line]]
     """Groups that are complete, and all of their lines as they were read."""

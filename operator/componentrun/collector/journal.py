@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.collector.facts import RunFacts
-    from componentrun.collector.lines import Line
+    from componentrun.collector.line import Line
     from componentrun.core.lineredactor import AnyRedactor
 
 __all__ = ["SEGMENT_BYTES", "Journal", "Limits", "container_key"]

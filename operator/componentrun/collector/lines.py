@@ -13,17 +13,17 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from componentrun.collector.line import Line
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.collector.fileplace import Place
 
 __all__ = [
     "DIGEST_SIZE",
     "KEPT_BYTES",
     "PART_BYTES",
     "SECOND",
-    "Line",
     "RawLine",
     "Splitter",
     "digest",
@@ -57,23 +57,6 @@ class RawLine(NamedTuple):
     """Bytes of the whole line."""
     digest: bytes
     """Of the whole line, timestamp included."""
-
-
-class Line(NamedTuple):
-    """A line of a container's log."""
-
-    time: int
-    """Nanoseconds since 1970 (UTC)."""
-    text: bytes
-    """What the container printed; at most `KEPT_BYTES` with the timestamp."""
-    size: int
-    """Bytes of the whole line with its timestamp."""
-    digest: bytes
-    """Of the whole line, timestamp included."""
-    stream: str | None = None
-    """`stdout` or `stderr`, where whoever read it can tell them apart."""
-    place: tuple[str, int] | Place | None = None
-    """Where reading goes on behind it, where it was read from a file of the node; a `Place`, or its first two parts."""
 
 
 def digest(data: bytes) -> bytes:

@@ -30,7 +30,7 @@ from componentrun.collector.lines import DIGEST_SIZE, PART_BYTES, SECOND, digest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from componentrun.collector.lines import Line
+    from componentrun.collector.line import Line
 
 __all__ = ["EXACT_LINES", "SLACK", "Position", "Replay"]
 

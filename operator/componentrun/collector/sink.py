@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from componentrun.collector.facts import PodFacts
     from componentrun.collector.grouping import Block, Group
     from componentrun.collector.journal import Journal
-    from componentrun.collector.lines import Line
+    from componentrun.collector.line import Line
     from componentrun.collector.metrics import Metrics
     from componentrun.collector.position import Position
     from componentrun.core.redactor import Redactor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from componentrun.process.resources import STORAGES
 from componentrun.process.storages import read_store_settings
@@ -14,12 +14,11 @@ from componentrun.storage.resource import choose, parse
 
 if TYPE_CHECKING:
     from componentrun.api.storage import Storage
-    from componentrun.collector.forward.forwarder import Forwarder
     from componentrun.collector.forward.lane import Lane
     from componentrun.process.kube import Kube
     from componentrun.storage.connection import Store, StoreObserver
 
-__all__ = ["Stores"]
+__all__ = ["StoreListener", "Stores"]
 
 _KEPT_SECONDS: Final = 300
 """How long an open store is used before its keys are read again."""
@@ -37,10 +36,22 @@ class _Kept:
     """The Storage, and which edition of it."""
 
 
+class StoreListener(Protocol):
+    """Is told about stores that are opened, and sends their events to others."""
+
+    async def configure(self, storage: Storage, store: Store) -> None:
+        """A Storage was opened, or opened again after a change."""
+
+    def lanes(self, namespace: str, storage: str) -> tuple[Lane, ...]:
+        """To whom events of a Storage are sent."""
+
+
 class Stores:
     """Open stores, shared by the runs of a namespace."""
 
-    def __init__(self, kube: Kube, observer: StoreObserver | None = None, forwarder: Forwarder | None = None) -> None:
+    def __init__(
+        self, kube: Kube, observer: StoreObserver | None = None, forwarder: StoreListener | None = None
+    ) -> None:
         """Read Storages and their Secrets with this client.
 
         Args:

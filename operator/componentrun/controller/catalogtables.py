@@ -1,4 +1,4 @@
-"""Tables of Storages with a catalog: the loader publishes them, gives them up, and says where their rows are."""
+"""Tables, which are in catalogs: the loader publishes them, gives them up, and says where their rows are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from componentrun.core.catalogfitness import finding_of, is_catalog_settled, nee
 from componentrun.core.image import component_id
 from componentrun.core.writable import WritableBuckets, check_writable
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
-from componentrun.storage.commit import PublishedTable
 from componentrun.storage.layout import TableId
 from componentrun.storage.places import encode
 from componentrun.storage.plans import read_stage_out_plan
@@ -26,19 +25,14 @@ if TYPE_CHECKING:
     from componentrun.controller.loaderclient import LoaderClient
     from componentrun.controller.stores import OpenStorage
     from componentrun.exchange import TableWritten
-    from componentrun.wire.loader import CatalogCheck, PlanAnswer
+    from componentrun.wire.loader import CatalogCheck, LoadedTable, PlanAnswer
 
-__all__ = ["CatalogTables", "has_catalog"]
+__all__ = ["CatalogTables"]
 
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS: Final = 15.0
 """So long, what a check has found holds for runs that start: a thousand of them don't check a catalog each."""
-
-
-def has_catalog(opened: OpenStorage) -> bool:
-    """Whether the tables of a Storage are in a catalog."""
-    return opened.store.settings.catalog is not None
 
 
 class CatalogTables:
@@ -53,7 +47,7 @@ class CatalogTables:
 
     async def publish(
         self, opened: OpenStorage, run: ComponentRun, attempt: int, tables: Sequence[TableWritten]
-    ) -> list[PublishedTable]:
+    ) -> tuple[LoadedTable, ...]:
         """Have an attempt's tables published: all of them, or none. May be repeated.
 
         Raises:
@@ -61,8 +55,6 @@ class CatalogTables:
             PlatformError: something refused; nothing was changed.
             TransientError: something is away; where it is `unknown`, the tables may be published.
         """
-        if not tables:
-            return []
         plan = await read_stage_out_plan(opened.store, run.metadata.uid, attempt)
         if plan is None:
             raise PlatformError(
@@ -84,8 +76,7 @@ class CatalogTables:
             allow_non_atomic=opened.storage.spec.allow_non_atomic,
         )
         async with self._gate.using(opened.storage, _key(run)):
-            answer = await self._loader.load(request, _name(opened))
-        return [PublishedTable(table.table, table.rows, table.bytes) for table in answer.tables]
+            return (await self._loader.load(request, _name(opened))).tables
 
     async def is_given_up(self, opened: OpenStorage, run: ComponentRun, attempt: int, tables: Sequence[str]) -> bool:
         """Have it that an attempt is never published.
@@ -148,7 +139,7 @@ class CatalogTables:
             PlatformError, TransientError: see `core.catalogfitness.need_catalog`.
         """
         storage = opened.storage
-        if not has_catalog(opened) or is_catalog_settled(storage):
+        if storage.spec.catalog is None or is_catalog_settled(storage):
             return
         when, checks = self._found.get(StoreId.of(storage), (0.0, ()))
         if not checks or self._now() - when > _FRESH_SECONDS:

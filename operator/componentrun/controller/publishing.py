@@ -1,18 +1,21 @@
-"""The action Publish: what stage-out uploaded becomes tables, through `storage.commit`."""
+"""The action Publish: what stage-out uploaded becomes tables, files and state, in this order.
+
+The loader commits the tables, all of them or none. What follows can be repeated until it is done: whoever repeats it
+finds the tables committed and creates the same files.
+"""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api.componentrun import TableStatus
 from componentrun.api.files import FileStatus
 from componentrun.contract import DEFAULT_BRANCH
 from componentrun.controller.caches import Key
-from componentrun.controller.catalogtables import has_catalog
-from componentrun.controller.storegate import StoreDownError
 from componentrun.core import status as core_status
+from componentrun.core.catalogfitness import check_tables_can_be_published
 from componentrun.core.image import component_id
 from componentrun.core.mapping import reads_adaptively
 from componentrun.core.scope import warning_of
@@ -26,20 +29,22 @@ from componentrun.errors import (
 )
 from componentrun.exchange import StageOutResult, from_json
 from componentrun.storage.adaptive import read_seen
-from componentrun.storage.commit import check_files, publish, read_journal, resume
-from componentrun.storage.failures import NoAnswerError
+from componentrun.storage.fileexpiry import named_data
+from componentrun.storage.filepublish import check_files, publish_files
 from componentrun.storage.plans import read_state_given
 from componentrun.storage.state import Author, StateOwner, write_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
     from componentrun.controller.catalogtables import CatalogTables
     from componentrun.controller.storegate import StoreGate
     from componentrun.controller.stores import OpenStorage, Stores
-    from componentrun.storage.commit import Published
+    from componentrun.exchange import TableWritten
+    from componentrun.storage.files import FileRecord
+    from componentrun.wire.loader import LoadedTable
 
 __all__ = ["Publisher"]
 
@@ -62,17 +67,17 @@ class Publisher:
         self._entered: dict[Key, str] = {}
         """Names and uids of runs in whose status this process has written that it publishes them."""
         self._undecided: dict[Key, int] = {}
-        """Those of them that this process brought into phase Publishing and for which it never sent a journal, with
-        the number of phases in their status since then. No process publishes before it has added a phase of its own.
-        So while the number is the same, it is certain that there is no journal."""
+        """Those of them that this process brought into phase Publishing and of which it knows that nothing is published
+        or on its way, with the number of phases in their status since then. No process publishes before it has added a
+        phase of its own. So while the number is the same, that is certain."""
 
     def has_entered(self, run: ComponentRun) -> bool:
         """Whether this process has written into the run's status that it publishes the run."""
-        return self._entered.get(Key(run.metadata.namespace, run.metadata.name)) == run.metadata.uid
+        return self._entered.get(_key(run)) == run.metadata.uid
 
     def status_written(self, before: ComponentRun, after: ComponentRun) -> None:
         """A status was written that may have begun, or ended, the phase Publishing."""
-        key, phases = Key(after.metadata.namespace, after.metadata.name), len(after.status.phases)
+        key, phases = _key(after), len(after.status.phases)
         if after.status.phase != "Publishing":
             self.forget(key)
         elif phases > len(before.status.phases):
@@ -81,7 +86,7 @@ class Publisher:
                 self._undecided[key] = phases
 
     def forget(self, key: Key) -> None:
-        """Forget a run that is published or deleted, or that may have a journal from now on."""
+        """Forget a run that is published or deleted."""
         self._entered.pop(key, None)
         self._undecided.pop(key, None)
 
@@ -109,116 +114,132 @@ class Publisher:
             if write_always_only or not any(table.write_always for table in result.tables):
                 raise
             return core_status.refused(run, error, self._clock())
-        await _remember_state(opened, run, result, done, write_always_only=write_always_only)
+        if not write_always_only:
+            await self._remember_state(opened, run, attempt, result)
         tables = [TableStatus(table=item.table, rows=item.rows, bytes=item.bytes) for item in done.tables]
-        files = [FileStatus(id=item.id, name=item.name, bytes=item.bytes) for item in done.files]
+        files = [FileStatus(id=item.id, name=item.name, bytes=item.size) for item in done.files]
         warnings = (*warning_of(opened.storage), *result.warnings)
         return core_status.published(run, tables=tables, files=files, warnings=warnings, now=self._clock())
 
     async def _commit(
         self, opened: OpenStorage, run: ComponentRun, attempt: int, result: StageOutResult, *, write_always_only: bool
-    ) -> Published:
-        """Publish tables and files. Tables of a catalog come first, once it is known that the files can follow."""
-
-        def deciding() -> None:
-            self._undecided.pop(Key(run.metadata.namespace, run.metadata.name), None)
-
-        store, uid = opened.store, run.metadata.uid
-        if not has_catalog(opened):
-            return await publish(store, uid, attempt, result, write_always_only=write_always_only, deciding=deciding)
-        files = replace(result, tables=())
-        if not write_always_only:
-            await check_files(store, uid, attempt, files)
-        wanted = [table for table in result.tables if table.write_always or not write_always_only]
-        key = Key(run.metadata.namespace, run.metadata.name)
-        undecided = self._undecided.pop(key, None)
+    ) -> _Published:
+        """Publish tables and files. Tables come first, once it is known that the files can follow."""
+        store, uid, began = opened.store, run.metadata.uid, core_status.publishing_began(run)
+        tables = [table for table in result.tables if table.write_always or not write_always_only]
+        check_tables_can_be_published(opened.storage, [table.destination for table in tables])
+        files = await check_files(store, uid, attempt, () if write_always_only else result.files, began)
+        loaded = await self._load(opened, run, attempt, tables)
+        if files:
+            self._undecided.pop(_key(run), None)
         try:
-            tables = await self._catalogs.publish(opened, run, attempt, wanted)
-        except ComponentRunError as error:
-            if undecided is not None and not isinstance(error, UnknownOutcomeError):
-                # Everything that was ever asked for the run is answered: nothing is on its way.
-                self._undecided[key] = undecided
-            raise
-        try:
-            done = await publish(store, uid, attempt, files, write_always_only=write_always_only)
+            await publish_files(store, uid, attempt, files)
         except TransientError:
             raise
         except PlatformError as error:
-            told = f"its tables are published, but its files can't be: {error.message}" if tables else error.message
+            told = f"its tables are published, but its files can't be: {error.message}" if loaded else error.message
             raise PlatformError(told, error.reason) from error
-        return replace(done, tables=tuple(tables))
+        return _Published(loaded, files)
+
+    async def _load(
+        self, opened: OpenStorage, run: ComponentRun, attempt: int, tables: Sequence[TableWritten]
+    ) -> tuple[LoadedTable, ...]:
+        if not tables:
+            return ()
+        undecided = self._undecided.pop(_key(run), None)
+        try:
+            return await self._catalogs.publish(opened, run, attempt, tables)
+        except ComponentRunError as error:
+            if undecided is not None and not isinstance(error, UnknownOutcomeError):
+                # Everything that was ever asked for the run is answered: nothing is on its way.
+                self._undecided[_key(run)] = undecided
+            raise
 
     async def is_certain(self, run: ComponentRun, attempt: int) -> bool:
         """Whether it is certain that nothing of an attempt is published any more; has it so where that can be had.
 
-        Tables of a catalog are committed by another process, which may have been cut off with a commit on its way.
+        Tables are committed by another process, which may have been cut off with a commit on its way.
+
+        Returns:
+            False: something of it is published.
 
         Raises:
             ComponentRunError: it is not certain yet.
         """
-        wanted = run.status.storage or run.spec.storage
-        if self._is_undecided(run) or not await self._stores.keeps_catalog(run.metadata.namespace, wanted):
+        if self._is_undecided(run):
             return True
-        opened = await self._stores.open(run.metadata.namespace, wanted)
-        tables = [table.destination for table in run.spec.output.tables]
         try:
-            tables += [table.destination for table in (await _result(opened, run, attempt)).tables]
+            opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
+        except UserError as error:
+            if error.reason is Reason.STORAGE_NOT_FOUND:
+                return True  # there is nobody left to ask
+            raise
+        tables, has_files = [table.destination for table in run.spec.output.tables], False
+        try:
+            result = await _result(opened, run, attempt)
+            tables += [table.destination for table in result.tables]
+            has_files = bool(result.files)
         except TransientError:
             raise
         except ComponentRunError as error:  # what it asked for can't be read any more; it named these at least
             log.warning("what run %s uploaded can't be read: %s", run.metadata.uid, error.message)
-        return await self._catalogs.is_given_up(opened, run, attempt, tables)
+        if opened.storage.spec.catalog is not None:
+            if not await self._catalogs.is_given_up(opened, run, attempt, tables):
+                return False
+            if tables:  # files come behind the tables
+                return True
+        folder = opened.store.layout.data(run.metadata.uid, attempt)
+        return not has_files or not await named_data(opened.store, [folder])
 
-    async def may_have_begun(self, run: ComponentRun, error: ComponentRunError) -> bool:
-        """Whether the run's journal exists or may exist, so that its tables may still change.
-
-        If the store has just failed to answer, it is not asked again.
+    def may_have_begun(self, run: ComponentRun, error: ComponentRunError) -> bool:
+        """Whether something of a run may be published, or be on its way.
 
         Args:
             run: in phase Publishing.
             error: why it could not be published.
         """
-        if isinstance(error, UnknownOutcomeError):
-            return True
-        if self._is_undecided(run):
-            return False
-        if isinstance(error, NoAnswerError | StoreDownError):
-            return True
-        try:
-            opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
-            journal = await read_journal(opened.store, run.metadata.uid)
-        except ComponentRunError as unknown:
-            log.info("can't tell whether run %s is being published: %s", run.metadata.uid, unknown.message)
-            return True
-        return journal is not None and journal.state != "abandoned"
+        return isinstance(error, UnknownOutcomeError) or not self._is_undecided(run)
 
     def _is_undecided(self, run: ComponentRun) -> bool:
-        """Whether it is certain that nobody has decided yet what is published of the run."""
-        phases = self._undecided.get(Key(run.metadata.namespace, run.metadata.name))
+        """Whether it is certain that nothing of the run is published or on its way."""
+        phases = self._undecided.get(_key(run))
         return self.has_entered(run) and phases == len(run.status.phases)
 
-    async def resume(self, run: ComponentRun) -> list[str]:
-        """Complete what the run's journal says; the tables, none where nothing was decided.
+    async def _remember_state(
+        self, opened: OpenStorage, run: ComponentRun, attempt: int, result: StageOutResult
+    ) -> None:
+        """Hand out/state.json, and what was seen of tables, to the next run.
 
-        Raises:
-            RequeuedError: the Storage has no room for it now.
-            PlatformError: the store refused.
-            TransientError: the store is away.
+        A run that is published late, after one that was published behind it, leaves both as they are.
         """
-        async with self._gate.using(run):
-            return await self._resume(run)
+        configuration = run.spec.configuration
+        if configuration.id is None:
+            return
+        uid, store = run.metadata.uid, opened.store
+        inputs = await read_seen(store, uid, attempt) if reads_adaptively(run.spec) else {}
+        if result.state is None and not inputs:
+            return
+        component = run.spec.component or component_id(run.spec.image or "", None)
+        owner = StateOwner(component, configuration.id, configuration.row, configuration.branch or DEFAULT_BRANCH)
+        created = run.metadata.creation_timestamp or self._clock()
+        author = Author(uid, created, await read_state_given(store, uid, attempt))
+        if not await write_state(store, owner, result.state, inputs=inputs, author=author):
+            log.warning(
+                "run %s stores no state: a later run, or `componentrun state`, has replaced the one that it was given",
+                uid,
+            )
 
-    async def _resume(self, run: ComponentRun) -> list[str]:
-        opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
-        done = await resume(opened.store, run.metadata.uid)
-        if done is None:
-            return []
-        journal = await read_journal(opened.store, run.metadata.uid)
-        result = await _result(opened, run, done.attempt)
-        # What was decided before the operator was interrupted includes the state.
-        only_always = journal is None or journal.write_always_only
-        await _remember_state(opened, run, result, done, write_always_only=only_always)
-        return [item.table for item in done.tables]
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """What is published of an attempt."""
+
+    tables: tuple[LoadedTable, ...]
+    files: tuple[FileRecord, ...]
+
+
+def _key(run: ComponentRun) -> Key:
+    return Key(run.metadata.namespace, run.metadata.name)
 
 
 async def _result(opened: OpenStorage, run: ComponentRun, attempt: int) -> StageOutResult:
@@ -238,28 +259,3 @@ async def _result(opened: OpenStorage, run: ComponentRun, attempt: int) -> Stage
         raise PlatformError(
             f"stage-out's result {store.settings.where(key)} can't be read: {error}", Reason.STAGE_OUT_FAILED
         ) from error
-
-
-async def _remember_state(
-    opened: OpenStorage, run: ComponentRun, result: StageOutResult, done: Published, *, write_always_only: bool
-) -> None:
-    """Hand out/state.json, and what was seen of tables, to the next run; a run that failed leaves both as they were.
-
-    So does one that is resumed late, after a run that was published behind it.
-    """
-    configuration = run.spec.configuration
-    if write_always_only or configuration.id is None:
-        return
-    uid = run.metadata.uid
-    inputs = await read_seen(opened.store, uid, done.attempt) if reads_adaptively(run.spec) else {}
-    if result.state is None and not inputs:
-        return
-    component = run.spec.component or component_id(run.spec.image or "", None)
-    owner = StateOwner(component, configuration.id, configuration.row, configuration.branch or DEFAULT_BRANCH)
-    author = Author(
-        uid, run.metadata.creation_timestamp or done.time, await read_state_given(opened.store, uid, done.attempt)
-    )
-    if not await write_state(opened.store, owner, result.state, inputs=inputs, author=author):
-        log.warning(
-            "run %s stores no state: a later run, or `componentrun state`, has replaced the one that it was given", uid
-        )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from componentrun.controller.caches import Caches
     from componentrun.core.concurrency import Defaults, RunFacts
     from componentrun.core.observed import PodView
-    from componentrun.core.queue import Entry
+    from componentrun.core.queueentry import Entry
 
 __all__ = ["Queues"]
 

@@ -178,8 +178,6 @@ class Reconciler:
             self._memories.ended(key)
             if was_over:  # and so it is known which of its pods are gone
                 self._caches.pods.forget(key, only_gone=True)
-            if core_status.may_be_half(run.status):
-                await self._complete(run)
         if ended or plan.wake_at is None:
             # Once more: clean-up has deadlines of its own, and the operator's own writes trigger no reconcile.
             return _AT_ONCE if ended else None
@@ -342,15 +340,15 @@ class Reconciler:
 
     async def _publish(self, run: ComponentRun, action: Publish) -> ComponentRun:
         if not self._publisher.has_entered(run):
-            # The operator that brought it here may still run and know that it sent no journal. From now on, what it
+            # The operator that brought it here may still run and know that it published nothing. From now on, what it
             # concludes from that is refused.
             run = await self._write(run, core_status.publishing_again(run, self._clock()))
         try:
             status = await self._publisher.publish(run, action.attempt, write_always_only=action.write_always_only)
         except ComponentRunError as error:
-            begun, now = await self._publisher.may_have_begun(run, error), self._clock()
+            begun, now = self._publisher.may_have_begun(run, error), self._clock()
             limits = self._patience(run, "Publishing", now)
-            status = core_status.publish_failed(run, error, limits=limits, now=now, journal_written=begun)
+            status = core_status.publish_failed(run, error, limits=limits, now=now, begun=begun)
             if core_status.is_terminal(status) and (doubt := await self._doubt(run, action.attempt, error)) is not None:
                 status = core_status.publish_uncertain(run, doubt, now=now)
             return await self._failed(run, status, error)
@@ -363,7 +361,7 @@ class Reconciler:
     async def _doubt(self, run: ComponentRun, attempt: int, error: ComponentRunError) -> ComponentRunError | None:
         """Why it is not certain that an attempt stays as it is; None: it is.
 
-        Tables that are published stay published. If something that does not pass keeps the rest from it, the run ends.
+        What is published stays published. If something that does not pass keeps the rest from it, the run ends.
         """
         try:
             certain = await self._publisher.is_certain(run, attempt)
@@ -371,29 +369,7 @@ class Reconciler:
             return doubt
         if certain or not isinstance(error, TransientError):
             return None
-        return TransientError("its tables are published", Reason.PUBLISHING)
-
-    async def _complete(self, run: ComponentRun) -> None:
-        """A run was given up while its tables were being switched over: switch the rest, as soon as the store answers.
-
-        Its end stays what was said, but nobody is left with half of its tables.
-
-        Raises:
-            TransientError: the store is still away.
-        """
-        if self._memories.of(run).is_complete:
-            return
-        try:
-            done = await self._publisher.resume(run)
-        except TransientError:
-            raise
-        except ComponentRunError as error:  # its Storage may be gone, or its keys: tried again by the next operator
-            _logger(run).warning("whether its tables are complete can't be looked up: %s", error.message)
-            return
-        if done:
-            await self._writer.write(run, core_status.completed(run, done, self._clock()))
-            _logger(run).info("published in the end: %s", ", ".join(done))
-        self._memories.of(run).is_complete = True
+        return TransientError("a part of its output is published", Reason.PUBLISHING)
 
     async def _failed(self, run: ComponentRun, status: ComponentRunStatus, error: ComponentRunError) -> ComponentRun:
         """Write what an error made of the run; it is tried again unless that is the end."""

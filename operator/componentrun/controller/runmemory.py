@@ -1,7 +1,6 @@
 """In-memory state of the reconciler for each run. It is not part of the status, and lost when the process ends.
 
-State belongs to one run, by name and uid. It is dropped when the run is deleted or another run takes its name; of a
-finished run only `is_complete` is kept.
+State belongs to one run, by name and uid. It is dropped when the run ends or is deleted, or another run takes its name.
 """
 
 from __future__ import annotations
@@ -28,8 +27,6 @@ class RunMemory:
     """Time of the first of the failures in a row of the current action."""
     granted: tuple[str, datetime] | None = None
     """Uid of the pod that has its Secret, and when that was found out."""
-    is_complete: bool = False
-    """Whether the finished run is known to have no partially published tables."""
 
 
 class RunMemories:
@@ -53,9 +50,7 @@ class RunMemories:
 
     def ended(self, key: Key) -> None:
         """A run has ended."""
-        memory = self._runs.get(key)
-        if memory is not None and not memory.is_complete:
-            del self._runs[key]
+        self._runs.pop(key, None)
 
     def forget(self, key: Key) -> None:
         """A run is deleted, or not for this operator any more."""

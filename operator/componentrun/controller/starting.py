@@ -23,10 +23,10 @@ from componentrun.api.changedsince import ADAPTIVE, changed_since
 from componentrun.api.common import quantity_value
 from componentrun.api.componentrun import TableStatus
 from componentrun.api.files import FileStatus
-from componentrun.controller.catalogtables import has_catalog
 from componentrun.controller.parametersfrom import referenced_parameters
 from componentrun.controller.secretvalues import forwarded_token, parameter_values
 from componentrun.core import status as core_status
+from componentrun.core.catalogfitness import check_tables_can_be_kept
 from componentrun.core.configfile import state_secrets
 from componentrun.core.effective import EffectiveRun, resolve
 from componentrun.core.podbuilder import build_pod, build_secret
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from componentrun.controller.scopes import Scopes
     from componentrun.controller.storegate import StoreGate
     from componentrun.controller.stores import OpenStorage, Stores
-    from componentrun.core.effective import EffectiveInput
+    from componentrun.core.effectiveinput import EffectiveInput
     from componentrun.core.files import EffectiveFiles
     from componentrun.core.observed import Limits
     from componentrun.core.podsettings import PodSettings
@@ -143,6 +143,7 @@ class Starter:
         # What was begun in one Storage goes on there, though another one is the namespace's default by now.
         wanted = run.status.storage or run.spec.storage
         opened = await self._stores.open(run.metadata.namespace, wanted, anew=True)
+        check_tables_can_be_kept(opened.storage, run.spec)
         scope = await self._scopes.of(opened)
         need_scope(opened.storage, scope)
         opened = replace(opened, by_session=scope.means is Means.SESSION)
@@ -235,8 +236,7 @@ class Starter:
             by_session=opened.by_session,
             buckets=buckets,
         )
-        scan = partial(self._catalogs.plan, opened, run) if has_catalog(opened) else None
-        return await prepare_attempt(opened.store, opened.signer, request, scan)
+        return await prepare_attempt(opened.store, opened.signer, request, partial(self._catalogs.plan, opened, run))
 
     def _expiry(self, effective: EffectiveRun) -> tuple[timedelta, timedelta]:
         """How long the two grants are good for: until what they are for must have ended."""

@@ -12,7 +12,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from componentrun.errors import UserError
 from componentrun.process.storages import read_settings
 from componentrun.storage.connection import Store, open_store
 from componentrun.storage.grants import Signer
@@ -75,18 +74,6 @@ class Stores:
         storage = await self._references.storage(namespace, wanted, anew=anew)
         store, signer = self._client(await self._settings(storage))
         return OpenStorage(storage, store, signer)
-
-    async def keeps_catalog(self, namespace: str, wanted: str | None) -> bool:
-        """Whether the tables of a run's Storage are in a catalog; not where there is no such Storage any more.
-
-        Raises:
-            KubeError: the API server refused or is away.
-        """
-        try:
-            storage = await self._references.storage(namespace, wanted)
-        except UserError:
-            return False
-        return storage.spec.catalog is not None
 
     async def _settings(self, storage: Storage) -> StoreSettings:
         """How to reach it; its Secret is not read again within a second, in which many runs may start.

@@ -24,7 +24,7 @@ Starting an attempt (action `StartAttempt`), in this order; the first error ends
 Publishing (action `Publish`)
     status.published(run, tables=..., warnings=..., now=...) -> ComponentRunStatus            final
     status.refused(run, error, now) -> ComponentRunStatus     a table does not fit: what is stored always comes next
-    status.publish_failed(run, error, limits=..., now=..., journal_written=...) -> ComponentRunStatus   as start_failed
+    status.publish_failed(run, error, limits=..., now=..., begun=...) -> ComponentRunStatus   as start_failed
 
 Around every status write
     redactor.Redactor(values), lineredactor.LineRedactor(redactor, masks): takes secrets out of texts, and of the lines

@@ -1,4 +1,6 @@
-"""What the checks of a Storage's catalog mean for its runs: the condition `Catalog`, and whether `Ready` holds. Pure.
+"""What a Storage's catalog means for its runs: the condition `Catalog`, and whether `Ready` holds. Pure.
+
+Tables live only in a catalog: on a Storage without one, runs that read or write tables are refused.
 
 The catalog is tried by the loader (`loader.checking`); the answer is kept in the Storage's status.
 """
@@ -9,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from componentrun.core.conditions import find
-from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.wire.loader import CatalogReason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from componentrun.api.componentrun import ComponentRunSpec
     from componentrun.api.storage import Storage
     from componentrun.errors import ComponentRunError
     from componentrun.wire.loader import CatalogCheck
@@ -22,17 +25,21 @@ if TYPE_CHECKING:
 __all__ = [
     "CATALOG",
     "CatalogFinding",
+    "check_tables_can_be_kept",
+    "check_tables_can_be_published",
     "finding_of",
     "finding_of_failure",
     "is_catalog_settled",
     "need_catalog",
+    "no_catalog",
     "not_checked",
 ]
 
 CATALOG: Final = "Catalog"
 
-_SETTLED: Final = frozenset({CatalogReason.READY, CatalogReason.NON_ATOMIC})
+_SETTLED: Final = frozenset({CatalogReason.READY, CatalogReason.NON_ATOMIC, CatalogReason.NO_CATALOG})
 _PASSING: Final = frozenset({CatalogReason.UNAVAILABLE, CatalogReason.FILES_UNREACHABLE})
+_WHAT_TO_DO: Final = "Set `spec.catalog` of the Storage (docs/tables.md), or use a Storage that has one"
 _FIT: Final = "It answers, creates tables, commits several at once, and refuses stale commits."
 _NON_ATOMIC: Final = (
     "It can't commit several tables at once: runs that publish more than one table fail. Use a catalog that can, or "
@@ -108,6 +115,50 @@ def need_catalog(storage: Storage, found: CatalogFinding) -> None:
         raise TransientError(message, Reason.STORAGE_UNAVAILABLE)
     denied = found.reason == CatalogReason.ACCESS_DENIED
     raise PlatformError(message, Reason.STORAGE_ACCESS_DENIED if denied else Reason.CATALOG_UNFIT)
+
+
+def no_catalog() -> CatalogFinding:
+    """What it means that the Storage names no catalog: it is as ready as its bucket, for runs without tables."""
+    return CatalogFinding(
+        "False",
+        CatalogReason.NO_CATALOG,
+        "The Storage has no `spec.catalog`: it keeps files, state and events, but no tables. Runs that read or write "
+        "tables are refused.",
+        usable=True,
+    )
+
+
+def check_tables_can_be_kept(storage: Storage, spec: ComponentRunSpec) -> None:
+    """Refuse a run that names tables on a Storage that keeps none. CSV objects of its input are no tables.
+
+    Raises:
+        UserError: (InvalidSpec) naming the first of these tables and the Storage.
+    """
+    named = [table.source for table in spec.input.tables if table.source is not None]
+    named += [table.destination for table in spec.output.tables]
+    if storage.spec.catalog is None and named:
+        what = "reads" if named[0] in {table.source for table in spec.input.tables} else "writes"
+        raise UserError(f"the run {what} table `{named[0]}`, but {_without_catalog(storage)}", Reason.INVALID_SPEC)
+
+
+def check_tables_can_be_published(storage: Storage, tables: Sequence[str]) -> None:
+    """Refuse tables that a component wrote though its run named none.
+
+    Args:
+        storage: the run's Storage.
+        tables: ids of the tables.
+
+    Raises:
+        UserError: (OutputInvalid) the Storage keeps no tables.
+    """
+    if storage.spec.catalog is None and tables:
+        raise UserError(
+            f"the component wrote table `{tables[0]}`, but {_without_catalog(storage)}", Reason.OUTPUT_INVALID
+        )
+
+
+def _without_catalog(storage: Storage) -> str:
+    return f"Storage `{storage.metadata.name}` has no `spec.catalog` and so keeps no tables. {_WHAT_TO_DO}"
 
 
 def not_checked(error: ComponentRunError) -> CatalogFinding:

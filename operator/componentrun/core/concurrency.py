@@ -15,7 +15,7 @@ from componentrun.api.common import Policy
 from componentrun.core.conditions import ACCEPTED
 from componentrun.core.image import component_id
 from componentrun.core.outcome import TERMINAL
-from componentrun.core.queue import Entry, Order
+from componentrun.core.queueentry import Entry, Order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from componentrun.api.componentrun import ComponentRun, Output, SecretValue
-    from componentrun.core.effective import EffectiveInput
+    from componentrun.core.effectiveinput import EffectiveInput
     from componentrun.core.files import EffectiveFiles
     from componentrun.core.parameters import Parameters
 

@@ -11,6 +11,7 @@ from componentrun.api import names
 from componentrun.api.common import duration_seconds, quantity_value
 from componentrun.core.concurrency import effective_group
 from componentrun.core.configfile import check_secret_paths, config_json, environment, plain_secrets
+from componentrun.core.effectiveinput import EffectiveInput
 from componentrun.core.files import EffectiveFiles, input_files, output_files, system_tags
 from componentrun.core.image import component_id, image_reference
 from componentrun.core.mapping import check_configuration, check_input, output_of, where_of_input
@@ -24,38 +25,13 @@ if TYPE_CHECKING:
     from componentrun.api.componentrun import ComponentRun, ComponentRunSpec
     from componentrun.api.retry import Retry
     from componentrun.api.tables import InputTable
-    from componentrun.exchange import OutputFile, OutputTable, Where
+    from componentrun.exchange import OutputFile, OutputTable
 
-__all__ = ["EffectiveInput", "EffectiveRun", "resolve"]
+__all__ = ["EffectiveRun", "resolve"]
 
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*")
 """As the API's FileName: a name taken from an object's key must be one, too."""
-
-
-@dataclass(frozen=True, slots=True)
-class EffectiveInput:
-    """One input with its place decided. Exactly one of `table` and `object` is set."""
-
-    table: str | None
-    """Table id: `in.c-main.foo`."""
-    object: str | None
-    """Key of a CSV object below the Storage's prefix."""
-    destination: str
-    """File name below in/tables."""
-    columns: tuple[str, ...] | None = None
-    """Columns to deliver; None: all."""
-    where: Where | None = None
-    """Rows to deliver; None: all."""
-    changed_since: str | None = None
-    """Only rows loaded since then, as the run says it."""
-    limit: int | None = None
-    sliced: bool = False
-
-    @property
-    def path(self) -> str:
-        """Place relative to the data folder: `in/tables/foo.csv`."""
-        return f"{contract.IN_TABLES}/{self.destination}"
 
 
 @dataclass(frozen=True, slots=True)

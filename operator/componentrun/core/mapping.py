@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from componentrun.api.componentrun import ComponentRunSpec
     from componentrun.api.tables import ColumnSchema, DeleteWhere, InputTable, OutputTableMapping
-    from componentrun.core.effective import EffectiveInput
+    from componentrun.core.effectiveinput import EffectiveInput
 
 __all__ = [
     "check_configuration",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from componentrun.api.storage import Storage
     from componentrun.core.network import Block
 
-__all__ = ["IPV4_ONLY", "build_policy", "network_class", "policy_name"]
+__all__ = ["IPV4_ONLY", "build_policy", "build_spark_policy", "network_class", "policy_name"]
 
 IPV4_ONLY: Final = frozenset({4})
 """The IP versions of a cluster without IPv6."""
@@ -87,6 +87,46 @@ def build_policy(
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [],
             "egress": [_dns(dns_cidrs), *_store(storage, store_addresses), *_component(network, ip_versions)],
+        },
+    }
+
+
+def build_spark_policy(
+    storage: Storage,
+    name: str,
+    label: str,
+    *,
+    store_addresses: Sequence[tuple[str, int]] = (),
+    catalog_addresses: Sequence[tuple[str, int]] = (),
+    dns_cidrs: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The NetworkPolicy of the pods in which Spark maintains a Storage's tables: store, catalog and DNS are open.
+
+    Args:
+        storage: owns it. Its `spec.egress` rules are taken as they are, and must open the catalog as well.
+        name: of the policy.
+        label: value of the pods' label `names.SPARK_LABEL`.
+        store_addresses: IP and port of the store; used where the Storage gives no rules.
+        catalog_addresses: likewise of the catalog and of what gives out its tokens.
+        dns_cidrs: see `build_policy`.
+
+    Raises:
+        UserError: (InvalidSpec) a name leads to addresses only that are never opened.
+    """
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": name,
+            "namespace": storage.metadata.namespace,
+            "labels": {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.SPARK_LABEL: label},
+            "ownerReferences": [_owner(storage)],
+        },
+        "spec": {
+            "podSelector": {"matchLabels": {names.SPARK_LABEL: label}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [],
+            "egress": [_dns(dns_cidrs), *_store(storage, (*store_addresses, *catalog_addresses))],
         },
     }
 

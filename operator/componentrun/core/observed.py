@@ -134,7 +134,7 @@ class Limits:
     """For a pod that is still there though its deletion, or its upload, should be over; and for its kubelet to hear of
     the deletion."""
     publish_retry: float = 3600
-    """For a store that went away between the run's commit journal and its last table."""
+    """For a loader, a catalog or a store that went away when something of the run's output may have been published."""
 
 
 @dataclass(frozen=True, slots=True)

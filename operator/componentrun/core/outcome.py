@@ -32,12 +32,12 @@ __all__ = [
     "events_late",
     "finished",
     "is_terminal",
-    "may_be_half",
     "publish_failed",
     "publish_uncertain",
     "published",
     "publishing",
     "publishing_again",
+    "publishing_began",
     "refused",
     "seen_again",
     "start_failed",
@@ -58,18 +58,6 @@ _TOO_LATE: Final = "`spec.cancel` was set when the tables were already being pub
 def is_terminal(status: ComponentRunStatus) -> bool:
     """Whether the run has ended; nothing but its clean-up follows."""
     return status.phase in TERMINAL
-
-
-def may_be_half(status: ComponentRunStatus) -> bool:
-    """Whether the run has ended while its tables were being switched over, and nobody has said that they are complete.
-
-    Also one that had failed before and was to leave its `writeAlways` tables. What a defect has ended is left to
-    maintenance: it would meet the same again.
-    """
-    published = conditions.find(status.conditions, conditions.PUBLISHED)
-    done = published is not None and published.status == "True"
-    begun = any(item.phase == "Publishing" for item in status.phases)
-    return is_terminal(status) and begun and not done and status.reason != Reason.INTERNAL
 
 
 def _sentence(text: str) -> str:
@@ -119,6 +107,11 @@ def publishing_again(run: ComponentRun, now: datetime) -> ComponentRunStatus:
     """Another operator goes on with the publishing: one phase more, so that each knows of the other."""
     again = PhaseTime(phase="Publishing", start_time=now)
     return run.status.model_copy(update={"phases": (*run.status.phases, again)})
+
+
+def publishing_began(run: ComponentRun) -> datetime:
+    """When a run in phase Publishing first came there: the same for all operators."""
+    return next(item.start_time for item in run.status.phases if item.phase == "Publishing")
 
 
 def published(
@@ -181,23 +174,23 @@ def publish_failed(
     *,
     limits: Limits,
     now: datetime,
-    journal_written: bool = False,
+    begun: bool = False,
 ) -> ComponentRunStatus:
     """Publishing failed.
 
     Still Publishing (write it, try again with backoff) after a TransientError within `limits.start_retry`, else Failed.
-    Where the commit journal is written the tables will change sooner or later, so the limit is `limits.publish_retry`.
+    If something of it may be published already, the limit is `limits.publish_retry`.
 
     Args:
         run: the run as observed, in phase Publishing.
         error: a UserError (the output does not fit its table) keeps its reason; anything else is PUBLISH_FAILED.
         limits: how long to try.
         now: the time.
-        journal_written: whether the run's commit journal exists.
+        begun: whether something of the run may be published, or be on its way.
     """
     if is_terminal(run.status):
         return run.status
-    patience = limits.publish_retry if journal_written else limits.start_retry
+    patience = limits.publish_retry if begun else limits.start_retry
     trying = _is_tried_again(error, _since(run, "Publishing", now) + timedelta(seconds=patience), now)
     why = _sentence(error.message)
     told = f"It will be tried again: {why}" if trying else why
@@ -210,12 +203,8 @@ def publish_failed(
         warning = f"The `writeAlways` tables could not be published: {why}"
         return finished(run, recorded, now=now, warnings=(warning,), base=base)
     reason = error.reason if isinstance(error, UserError) else Reason.PUBLISH_FAILED
-    message = _unpublished(error)
-    if journal_written:
-        message += (
-            " Some of them may have changed already: the run's commit journal in Storage says which belong to it."
-        )
-    return finished(run, Diagnosis(reason, message, exit_code=recorded.exit_code), now=now, base=base)
+    diagnosis = Diagnosis(reason, _unpublished(error), exit_code=recorded.exit_code)
+    return finished(run, diagnosis, now=now, base=base)
 
 
 def publish_uncertain(run: ComponentRun, doubt: ComponentRunError, *, now: datetime) -> ComponentRunStatus:

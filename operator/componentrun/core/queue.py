@@ -18,53 +18,22 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
 from componentrun.core.room import Room, discard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from componentrun.api.common import Policy
     from componentrun.api.componentrun import WaitingFor
+    from componentrun.core.queueentry import Entry, Order
 
-__all__ = ["FRONT", "START", "Entry", "Order", "Queue", "Turn"]
+__all__ = ["FRONT", "START", "Queue", "Turn"]
 
 FRONT: Final = 4
 """Number of runs at the head of the queue to re-evaluate when it advances: they start, or report their new position."""
 _NAMED: Final = 3
 """Number of runs ahead that `status.queue` names."""
-
-
-class Order(NamedTuple):
-    """By which runs stand in line. The API server tells whole seconds, so a number goes before chance."""
-
-    created: str
-    """metadata.creationTimestamp."""
-    number: int
-    """The run's resource version when it was seen first."""
-    uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What counts about a run."""
-
-    name: str
-    order: Order
-    group: str | None = None
-    """Concurrency group; None: it minds nobody."""
-    policy: Policy = "Queue"
-    parallelism: int = 1
-    """How many of its group may have a place for this one to get one, too."""
-    placed: bool = False
-    """Whether it has a place; it waits for one where not."""
-    claimed: bool = False
-    """It has a place because it is being started; whether that succeeds is not known yet."""
-    counted: bool = True
-    """Whether it counts towards the namespace's limit."""
-    quota_class: str = ""
-    """Runs of one class meet the same quotas."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from componentrun.core.queue import Entry, Order
+    from componentrun.core.queueentry import Entry, Order
 
 __all__ = ["QuotaWait", "Room", "discard"]
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal
 
-from componentrun.core.catalogfitness import CATALOG, CatalogFinding, is_catalog_settled, not_checked
+from componentrun.core.catalogfitness import CATALOG, CatalogFinding, is_catalog_settled, no_catalog, not_checked
 from componentrun.core.conditions import find, with_condition
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.wire.loader import CatalogReason
@@ -161,7 +161,7 @@ def status_of(
         storage: as it was.
         scope: what is known of the store.
         now: the time.
-        catalog: what was found out about the catalog; None: there is none.
+        catalog: what was found out about the catalog; None: the Storage names none.
         checked: when the store was asked; None: now.
     """
     held = scope.means is not Means.NONE
@@ -193,9 +193,7 @@ def _with_catalog(
     storage: Storage, status: StorageStatus, found: CatalogFinding | None, now: datetime
 ) -> StorageStatus:
     """The status with the condition `Catalog`. What was found out stays while nobody can ask."""
-    if found is None:
-        left = tuple(condition for condition in status.conditions if condition.type != CATALOG)
-        return status.model_copy(update={"conditions": left})
+    found = found or no_catalog()
     if found.status == "Unknown" and is_catalog_settled(storage):
         return status
     return _with(storage, status, (CATALOG, found.status, found.reason, found.message), now)

@@ -21,12 +21,12 @@ from componentrun.core.outcome import (
     events_late,
     finished,
     is_terminal,
-    may_be_half,
     publish_failed,
     publish_uncertain,
     published,
     publishing,
     publishing_again,
+    publishing_began,
     refused,
     seen_again,
     start_failed,
@@ -51,7 +51,6 @@ __all__ = [
     "accepted",
     "adopted",
     "attempt_started",
-    "completed",
     "events_delivered",
     "events_given_up",
     "events_late",
@@ -59,13 +58,13 @@ __all__ = [
     "held_up",
     "is_terminal",
     "lifecycle_event",
-    "may_be_half",
     "observed_phase",
     "publish_failed",
     "publish_uncertain",
     "published",
     "publishing",
     "publishing_again",
+    "publishing_began",
     "refused",
     "seen_again",
     "start_failed",
@@ -160,19 +159,6 @@ def accepted(run: ComponentRun, now: datetime) -> ComponentRunStatus:
         generation=run.metadata.generation, now=now,
     )  # fmt: skip
     return run.status.model_copy(update={"conditions": told})
-
-
-def completed(run: ComponentRun, tables: Sequence[str], now: datetime) -> ComponentRunStatus:
-    """A run that was given up while its tables were being switched over; by now all of them are.
-
-    Its end stays what it was.
-    """
-    changed = conditions.with_condition(
-        run.status.conditions, conditions.PUBLISHED, "True", "Completed",
-        f"The store answers again, and the tables are complete: {', '.join(tables)}.",
-        generation=run.metadata.generation, now=now,
-    )  # fmt: skip
-    return run.status.model_copy(update={"conditions": changed})
 
 
 def held_up(run: ComponentRun, error: TransientError, now: datetime) -> ComponentRunStatus:

@@ -14,15 +14,16 @@ Modules of tables, lowest first:
     state         what a table is, and what its schema and properties become
     snapshots     manifests, and the change that makes a snapshot the current one
     scanning      which files hold the rows of tables, as of one moment
+    databases     DuckDBs that small loads share
     staged        what stage-out uploaded, as local files
     rows          DuckDB: the rows that come, and the positions of rows that go
     datafiles     local Parquet files into the store
+    versions      the history of a table
     listing       which tables there are
     duck          DuckDB in this process, for reading
     referenced    which tables a query names
     querying      SQL over tables, for people
     delivering    whole tables into local files, for people
-    versions      the history of a table
     restoring     dropping a table, and bringing an earlier version back
     fencing       giving an attempt up for certain
     load          publishing: one commit for all tables of a run, once

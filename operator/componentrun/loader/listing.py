@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.core.similar import similar_names
 from componentrun.errors import Reason, UserError
+from componentrun.loader import properties
 from componentrun.loader.names import bucket_of, from_iceberg, namespace_of, to_iceberg
 from componentrun.loader.state import read_state
+from componentrun.loader.versions import versions_of
 from componentrun.storage.layout import TableId
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def need_table(catalog: Catalog, table: TableId) -> Table:
     """A table that can be read.
 
     Raises:
-        UserError: (InputNotFound) there is no such table; the message names similar ones.
+        UserError: (InputNotFound) there is no such table.
     """
     found = _readable(catalog, [table])
     if not found:
@@ -56,13 +58,33 @@ def need_table(catalog: Catalog, table: TableId) -> Table:
 
 
 def no_such_table(catalog: Catalog, name: str) -> UserError:
-    """The error for a table that is not there; names the most similar ones that are."""
+    """The error for a table that is not there: how a dropped one comes back, else which ones have similar names."""
+    dropped = catalog.find(to_iceberg(catalog.prefix, TableId.parse(name)))
+    if dropped is not None and dropped.properties.get(properties.STATE) == properties.DROPPED:
+        more = _how_dropped(dropped, name)
+    else:
+        similar = _similar(catalog, name)
+        more = f"; did you mean {' or '.join(f'`{other}`' for other in similar)}?" if similar else ""
+    return UserError(f"there is no table `{name}` in {catalog.settings.title}{more}", Reason.INPUT_NOT_FOUND)
+
+
+def _how_dropped(table: Table, name: str) -> str:
+    """Empty if another program has changed the table since."""
+    versions = list(versions_of(table.metadata))
+    if not versions or not versions[0].is_drop:
+        return ""
+    told = f"; it was dropped at {versions[0].time:%Y-%m-%d %H:%M:%S} UTC by {versions[0].who}"
+    last = next((version.number for version in versions if not version.is_drop), None)
+    if last is None:
+        return f"{told}, and no version of it is kept any more"
+    return f"{told}. `componentrun table restore {name} --version {last}` brings it back until that version expires"
+
+
+def _similar(catalog: Catalog, name: str) -> list[str]:
     names = [str(table) for table in list_names(catalog)]
     similar = similar_names(name, [other for other in names if other != name], _LOOKED_UP)
     there = [str(table) for table, _ in _readable(catalog, map(TableId.parse, similar))]
-    suggested = [other for other in similar if other in there][:_SUGGESTED]
-    more = f"; did you mean {' or '.join(f'`{other}`' for other in suggested)}?" if suggested else ""
-    return UserError(f"there is no table `{name}` in {catalog.settings.title}{more}", Reason.INPUT_NOT_FOUND)
+    return [other for other in similar if other in there][:_SUGGESTED]
 
 
 def _readable(catalog: Catalog, tables: Iterable[TableId]) -> list[tuple[TableId, Table]]:

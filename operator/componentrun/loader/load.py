@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from componentrun.loader.catalog import Catalog, TableChange
+    from componentrun.loader.databases import Databases
     from componentrun.loader.state import NextTable, TableState
     from componentrun.wire.loader import LoadRequest, TableScan
 
@@ -87,6 +88,7 @@ def load(
     clock: Callable[[], float] = time.time,
     on_conflict: Callable[[], None] = lambda: None,
     share: int = 1,
+    databases: Databases | None = None,
 ) -> tuple[int, list[LoadedTable]]:
     """Publish what an attempt uploaded. May be called again with the same request at any time, by anybody.
 
@@ -97,6 +99,7 @@ def load(
         clock: seconds since 1970.
         on_conflict: called each time somebody else was faster.
         share: how many loads share the memory of the process.
+        databases: kept ones, for small loads; None: there are none.
 
     Returns:
         The attempt that is published, and its tables.
@@ -111,7 +114,7 @@ def load(
     if not loads:
         return request.attempt, []
     with tempfile.TemporaryDirectory(prefix="load-", dir=scratch) as folder:
-        work = _Work(catalog, request, loads, folder, share)
+        work = _Work(catalog, request, loads, folder, share, databases)
         unknown: CommitUnknownError | None = None
         times_unknown = 0
         for number in range(_MOST_TRIES):
@@ -217,9 +220,16 @@ class _Work:
     """One load, tried as often as needed; what was brought stays for the next try."""
 
     def __init__(
-        self, catalog: Catalog, request: LoadRequest, loads: Mapping[str, Sequence[TableLoad]], folder: str, share: int
+        self,
+        catalog: Catalog,
+        request: LoadRequest,
+        loads: Mapping[str, Sequence[TableLoad]],
+        folder: str,
+        share: int,
+        databases: Databases | None,
     ) -> None:
         self._share = share
+        self._databases = databases
         self.catalog = catalog
         self.request = request
         self.loads = loads
@@ -280,7 +290,17 @@ class _Work:
         folder = self._folder / f"{uuid.uuid4()}"
         folder.mkdir()
         urls = self._urls(scan) if scan is not None else {}
-        data, deletes = compute(becomes, loads, self._bring(name), str(folder), scan=scan, urls=urls, share=self._share)
+        data, deletes = compute(
+            becomes,
+            loads,
+            self._bring(name),
+            str(folder),
+            scan=scan,
+            urls=urls,
+            share=self._share,
+            authorities=self._authorities(),
+            databases=self._databases,
+        )
         added = [store_file(table, data)] if data is not None else []
         removed = [store_file(table, deletes, DataFileContent.POSITION_DELETES)] if deletes is not None else []
         return change_of(

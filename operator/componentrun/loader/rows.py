@@ -27,6 +27,7 @@ from pyiceberg.types import (
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.exchange import Mapping, Step, Where
 from componentrun.loader import properties
+from componentrun.loader.databases import is_small
 from componentrun.loader.duck import without_signatures
 from componentrun.loader.staged import scratch_is_full
 from componentrun.tablequery import httpfs_statements, is_disk_full, run_statements
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.errors import ComponentRunError
+    from componentrun.loader.databases import Databases
     from componentrun.loader.state import NextTable
     from componentrun.storage.pointer import TableLoad
     from componentrun.wire.loader import TableScan
@@ -89,6 +91,7 @@ def compute(
     urls: MappingType[str, str],
     share: int = 1,
     authorities: str | None = None,
+    databases: Databases | None = None,
 ) -> tuple[Written | None, Written | None]:
     """Write what a run's loads bring for one table.
 
@@ -101,6 +104,7 @@ def compute(
         urls: signed URLs of the scan's files, by their paths.
         share: how many loads share the memory of the process.
         authorities: file of the authorities that sign the store's certificate; None: the usual ones.
+        databases: kept ones, for small loads; None: there are none.
 
     Returns:
         The data file and the file of position deletes; None for one that would be empty.
@@ -123,7 +127,15 @@ def compute(
     statements.append(_copy_data(next_table, mapping, rows, data))
     if scan is not None:
         statements.append(_copy_deletes(scan, urls, deletes))
-    answers = run_statements(statements, folder, explain=partial(_explained, loads[0].table), share=share)
+    # Whom a DuckDB trusts stays with it.
+    is_kept = databases is not None and authorities is None and is_small(loads)
+    answers = run_statements(
+        statements,
+        folder,
+        explain=partial(_explained, loads[0].table),
+        share=share,
+        database=databases.one() if databases is not None and is_kept else None,
+    )
     written = answers[-2] if scan is not None else answers[-1]
     removed = answers[-1] if scan is not None else None
     return written_of(written), written_of(removed) if removed is not None else None

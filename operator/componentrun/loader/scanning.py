@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from pyiceberg.manifest import DataFileContent, FileFormat, ManifestContent
+from pyiceberg.table.snapshots import Operation
 
 from componentrun.errors import Reason, TransientError, UserError
 from componentrun.loader import properties
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from pyiceberg.manifest import ManifestEntry
     from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.snapshots import Snapshot
 
     from componentrun.loader.catalog import Catalog
@@ -81,7 +83,7 @@ def scan_of(table: Table, name: TableId) -> TableScan:
         deletes=tuple(DeleteFile(entry.data_file.file_path, entry.data_file.file_size_in_bytes) for entry in deletes),
         created=state.created
         or _iso(min((item.timestamp_ms for item in base.snapshots), default=base.last_updated_ms)),
-        last_change=_iso(last_change_of(snapshot) if snapshot is not None else base.last_updated_ms),
+        last_change=_iso(last_change_of(base, snapshot) if snapshot is not None else base.last_updated_ms),
         timestamp=state.timestamp,
         uuid=str(base.table_uuid),
         primary_key=state.primary_key,
@@ -92,10 +94,17 @@ def scan_of(table: Table, name: TableId) -> TableScan:
     )
 
 
-def last_change_of(snapshot: Snapshot) -> int:
-    """When the rows of a snapshot were changed, in milliseconds since 1970: a rewrite changes none."""
-    said = snapshot.summary[properties.LAST_CHANGE] if snapshot.summary is not None else None
-    return int(said) if said is not None else snapshot.timestamp_ms
+def last_change_of(table: TableMetadata, snapshot: Snapshot) -> int:
+    """When the rows of a snapshot were changed, in milliseconds since 1970: a rewrite changes none, whoever did it."""
+    while snapshot.summary is not None:
+        if (said := snapshot.summary[properties.LAST_CHANGE]) is not None:
+            return int(said)
+        parent = snapshot.parent_snapshot_id
+        before = table.snapshot_by_id(parent) if parent is not None else None
+        if snapshot.summary.operation != Operation.REPLACE or before is None:
+            break
+        snapshot = before
+    return snapshot.timestamp_ms
 
 
 def _look(catalog: Catalog, tables: Iterable[str]) -> dict[str, Table | None]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from componentrun.loader.catalog import Catalog
 from componentrun.loader.checking import check_catalog
+from componentrun.loader.databases import Databases
 from componentrun.loader.fencing import fence
 from componentrun.loader.load import load
 from componentrun.loader.maintenance.changes import ChangeNotes
@@ -62,6 +63,7 @@ class TableEngine:
         self._scratch = scratch
         self._observer = observer
         self._catalogs = _Catalogs()
+        self._databases = Databases(scratch, loads)
         self._notes = ChangeNotes()
         # Threads of their own: catalogs that hang, which are found out about by checks, hold no run up.
         self._checkers = ThreadPoolExecutor(CHECKS, thread_name_prefix="check")
@@ -77,7 +79,12 @@ class TableEngine:
         def work() -> LoadAnswer:
             catalog = self._catalogs.open(request.storage)
             attempt, tables = load(
-                catalog, request, self._scratch, on_conflict=self._observer.conflict_retried, share=self._loads
+                catalog,
+                request,
+                self._scratch,
+                on_conflict=self._observer.conflict_retried,
+                share=self._loads,
+                databases=self._databases,
             )
             self._notes.changed(catalog.settings, [table.table for table in tables])
             return LoadAnswer(tuple(tables), attempt)

@@ -94,7 +94,7 @@ def versions_of(table: TableMetadata) -> Iterator[Version]:
         # Maintenance changes no row: its snapshot is that of its parent.
         is_same = parent is not None and _text(summary, properties.MAINTENANCE) is not None
         if _text(summary, properties.FENCED_RUN) is None and not is_same:
-            yield _version(snapshot)
+            yield _version(table, snapshot)
         snapshot = parent
 
 
@@ -109,14 +109,14 @@ def _totals(snapshot: Snapshot | None) -> tuple[int | None, int | None]:
     return rows - (gone or 0) if rows is not None else None, _number(summary, "total-files-size")
 
 
-def _version(snapshot: Snapshot) -> Version:
+def _version(table: TableMetadata, snapshot: Snapshot) -> Version:
     summary = snapshot.summary
     rows, size = _totals(snapshot)
     key = _text(summary, properties.PRIMARY_KEY)
     return Version(
         number=snapshot.sequence_number or 0,
         snapshot=snapshot.snapshot_id,
-        time=_moment(last_change_of(snapshot)),
+        time=_moment(last_change_of(table, snapshot)),
         what=_what(summary),
         rows=rows,
         bytes=size,

@@ -10,20 +10,15 @@ from componentrun.maintenance.catalogs import maintain_catalog
 from componentrun.maintenance.places import find_places
 from componentrun.process.kube import connect
 from componentrun.storage.eventsweep import sweep_events
-from componentrun.storage.rewriting import compact_table
 from componentrun.storage.sweep import sweep
-from componentrun.storage.tables import list_tables, read_table
 
 if TYPE_CHECKING:
     from componentrun.maintenance.places import Place
     from componentrun.maintenance.settings import Settings
     from componentrun.process.kube import Kube
-    from componentrun.storage.connection import Store
-    from componentrun.storage.layout import TableId
-    from componentrun.storage.rewriting import Compacted
     from componentrun.storage.sweep import Swept
 
-__all__ = ["maintain", "maintain_store"]
+__all__ = ["maintain", "sweep_store"]
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +40,10 @@ async def maintain(settings: Settings) -> None:
         found = await find_places(kube, settings.process.namespaces)
         failures = found.failures
         for place in found.places:
-            try:
-                failures += await maintain_store(place.store, settings, place.title)
-            except ComponentRunError as error:
-                log.error("Storage %s: %s", place.title, error.message)  # noqa: TRY400 - told in a sentence
-                failures += 1
-            except Exception:  # an error of ours in one Storage must not keep all others from being looked after
-                log.exception("Storage %s was not maintained to the end", place.title)
-                failures += 1
+            failures += await sweep_store(place, settings)
             failures += await _maintain_events(kube, place)
         for catalog in found.catalogs:
-            failures += await maintain_catalog(catalog, settings)
+            failures += await maintain_catalog(catalog, settings, kube)
     if failures:
         raise PlatformError(
             f"{failures} steps of maintenance failed; the lines above say which. The next round tries again"
@@ -82,49 +70,17 @@ async def _maintain_events(kube: Kube, place: Place) -> int:
     return 0
 
 
-async def maintain_store(store: Store, settings: Settings, title: str) -> int:
-    """Compact a Storage's tables where that pays, and sweep it; how many steps failed. What is said goes to the log."""
-    failures = 0
-    for table in [table async for table in list_tables(store)]:
-        try:
-            await _compact(store, table, settings, title)
-        except ComponentRunError as error:
-            log.error("Storage %s: %s was not compacted: %s", title, table, error.message)  # noqa: TRY400 - likewise
-            failures += 1
-        except Exception:  # an error of ours in one table must not keep all others from being looked after
-            log.exception("Storage %s: %s was not compacted", title, table)
-            failures += 1
+async def sweep_store(place: Place, settings: Settings) -> int:
+    """Sweep the bucket of a place; how many steps failed. What was done goes to the log."""
     try:
-        _tell_sweep(title, await sweep(store, settings.keep, history=settings.history, hidden=True))
+        _tell_sweep(place.title, await sweep(place.store, settings.keep, hidden=True))
     except ComponentRunError as error:
-        log.error("Storage %s was not swept to the end: %s", title, error.message)  # noqa: TRY400 - likewise
-        failures += 1
-    return failures
-
-
-async def _compact(store: Store, table: TableId, settings: Settings, title: str) -> None:
-    if await read_table(store, table) is None:
-        return  # dropped
-    done = await compact_table(store, table, segments=settings.segments, room=settings.scratch)
-    if done.outcome != "notNeeded":
-        _tell_compaction(title, done)
-
-
-def _tell_compaction(title: str, done: Compacted) -> None:
-    if done.outcome == "compacted":
-        log.info(
-            "Storage %s: %s compacted: %d segments became one, %d slices %d, %d bytes %d",
-            *(title, done.table, done.segments, done.slices_before, done.slices_after),
-            *(done.bytes_before, done.bytes_after),
-        )
-    elif done.outcome == "noRoom":
-        log.warning(
-            "Storage %s: %s has %d segments and is too large to be compacted here (%d bytes): give maintenance more "
-            "local disk (maintenance.scratchMiB), or run `componentrun table compact %s` where there is more",
-            *(title, done.table, done.segments, done.bytes_before, done.table),
-        )
-    else:
-        log.info("Storage %s: %s was changed by others while it was compacted; left alone", title, done.table)
+        log.error("Storage %s was not swept to the end: %s", place.title, error.message)  # noqa: TRY400 - told in a sentence
+        return 1
+    except Exception:  # an error of ours in one Storage must not keep all others from being looked after
+        log.exception("Storage %s was not swept to the end", place.title)
+        return 1
+    return 0
 
 
 def _tell_sweep(title: str, swept: Swept) -> None:
@@ -137,9 +93,9 @@ def _tell_sweep(title: str, swept: Swept) -> None:
     if swept.refused:
         log.info("Storage %s: whether its bucket keeps old versions was not to be learned: %s", title, swept.refused)
     log.info(
-        "Storage %s swept: %d data prefixes with %d objects (%d bytes), %d files, %d versions, %d documents, "
-        "%s uploads, %s hidden versions; %d prefixes wait",
-        *(title, len(swept.prefixes), swept.objects, swept.bytes, swept.files, swept.versions, swept.documents),
+        "Storage %s swept: %d data prefixes with %d objects (%d bytes), %d files, %d documents, %s uploads, "
+        "%s hidden versions; %d prefixes wait",
+        *(title, len(swept.prefixes), swept.objects, swept.bytes, swept.files, swept.documents),
         *("?" if swept.uploads is None else swept.uploads, "?" if swept.hidden is None else swept.hidden),
         swept.waiting,
     )

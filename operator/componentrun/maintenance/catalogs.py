@@ -11,12 +11,18 @@ import logging
 import tempfile
 from typing import TYPE_CHECKING, Final
 
+from componentrun.api.common import quantity_value
 from componentrun.errors import ComponentRunError, PlatformError
+from componentrun.maintenance import sparkjobs
+from componentrun.maintenance.sparkjobs import SparkJobs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from componentrun.loader.maintenance.round import RoundDone
     from componentrun.maintenance.places import CatalogPlace
     from componentrun.maintenance.settings import Settings
+    from componentrun.process.kube import Kube
 
 __all__ = ["maintain_catalog"]
 
@@ -28,10 +34,21 @@ _SCRATCH_SHARE: Final = 3
 """Local disk that a commit takes, in times what it reads: the files, the new one, and what DuckDB spills."""
 
 
-async def maintain_catalog(place: CatalogPlace, settings: Settings) -> int:
-    """Maintain the tables of a catalog; how many steps failed. What was done goes to the log."""
+async def maintain_catalog(place: CatalogPlace, settings: Settings, kube: Kube | None = None) -> int:
+    """Maintain the tables of a catalog; how many steps failed. What was done goes to the log.
+
+    Args:
+        place: the catalog.
+        settings: what maintenance is told.
+        kube: where Jobs of Spark are created; None: nowhere, so this process maintains tables of all sizes.
+    """
     try:
-        done = await asyncio.to_thread(_maintain, place, settings)
+        jobs = _jobs(place, settings, kube)
+        failed = await jobs.failed() if jobs is not None else []
+        done = await asyncio.to_thread(_maintain, place, settings, spark=jobs is not None)
+        large = _table_ids(place, done)
+        later = await jobs.start(large) if jobs is not None else []
+        await asyncio.to_thread(_look_again, place, [*failed, *later])
     except ComponentRunError as error:
         log.error("Storage %s: its tables were not maintained to the end: %s", place.title, error.message)  # noqa: TRY400 - told in a sentence
         return 1
@@ -40,14 +57,56 @@ async def maintain_catalog(place: CatalogPlace, settings: Settings) -> int:
         return 1
     log.info(
         "Storage %s: %d tables looked at, %d rewritten: %d files (%d bytes) became %d; %d snapshots with %d files "
-        "removed; %d orphans (%d bytes) deleted; %d unused tables dropped; %d tables failed",
+        "removed; %d orphans (%d bytes) deleted; %d unused tables dropped; %d tables are for Spark, %d of them later; "
+        "%d tables failed",
         *(place.title, done.tables, done.rewritten, done.files, done.bytes, done.new_files),
-        *(done.snapshots, done.deleted, done.orphans, done.orphan_bytes, done.dropped, done.failures),
+        *(
+            done.snapshots,
+            done.deleted,
+            done.orphans,
+            done.orphan_bytes,
+            done.dropped,
+            len(large),
+            len(later),
+            done.failures,
+        ),
     )
-    return done.failures
+    return done.failures + len(failed)
 
 
-def _maintain(place: CatalogPlace, settings: Settings) -> RoundDone:
+def _jobs(place: CatalogPlace, settings: Settings, kube: Kube | None) -> SparkJobs | None:
+    """The Jobs of a Storage that wants Spark, if there may be any."""
+    if place.spark is None or kube is None:
+        return None
+    if not settings.spark_image:
+        log.error(
+            "Storage %s: its engine of maintenance is `Spark`, and maintenance may not create Jobs; large tables are "
+            "maintained as with `Builtin`. Set `maintenance.spark.enabled` in the chart's values",
+            place.title,
+        )
+        return None
+    image = sparkjobs.settings_of(place.spark).image or settings.spark_image
+    return SparkJobs(kube, place, place.spark, settings, image)
+
+
+def _table_ids(place: CatalogPlace, done: RoundDone) -> list[tuple[str, bool]]:
+    """Ids of the tables that are for Spark, and whether lost files are looked for. Tables without an id are none."""
+    from componentrun.loader.names import from_iceberg  # noqa: PLC0415 - only where there is a catalog
+
+    catalog = place.settings.catalog
+    prefix = catalog.namespace_prefix if catalog is not None else ""
+    found = ((from_iceberg(prefix, *large.name), large.scans) for large in done.large)
+    return [(str(table), scans) for table, scans in found if table is not None]
+
+
+def _look_again(place: CatalogPlace, tables: Sequence[str]) -> None:
+    """Have the next round look at tables."""
+    from componentrun.loader.maintenance.changes import note_changes  # noqa: PLC0415 - likewise
+
+    note_changes(place.settings, tables)
+
+
+def _maintain(place: CatalogPlace, settings: Settings, *, spark: bool = False) -> RoundDone:
     try:
         from componentrun.loader.catalog import Catalog  # noqa: PLC0415 - only where there is a catalog
         from componentrun.loader.maintenance.choosing import RewriteLimits  # noqa: PLC0415 - likewise
@@ -60,5 +119,8 @@ def _maintain(place: CatalogPlace, settings: Settings) -> RoundDone:
     chosen = settings.tables
     batch = min(_BATCH, settings.scratch // _SCRATCH_SHARE)
     rewrite = RewriteLimits(min(chosen.target, batch), chosen.files, chosen.deleted_percent / 100, batch)
-    limits = RoundLimits(rewrite, HistoryLimits(place.history), chosen.table, chosen.round)
+    large = None
+    if spark and place.spark is not None:
+        large = int(quantity_value(sparkjobs.settings_of(place.spark).table_size_threshold))
+    limits = RoundLimits(rewrite, HistoryLimits(place.history), chosen.table, chosen.round, large)
     return Round(Catalog(place.settings), limits, tempfile.gettempdir(), title=place.title).all_tables()

@@ -47,6 +47,8 @@ class CatalogPlace:
     """How long earlier states of tables are kept: the longest that any of its Storages says."""
     is_maintained: bool
     """Whether all of its Storages want their tables maintained."""
+    spark: Storage | None = None
+    """The first of its Storages that has large tables maintained by Spark; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +158,14 @@ def _add_catalog(
     if catalog is None:
         return
     tables, maintenance = storage.spec.tables or StorageTables(), storage.spec.maintenance or StorageMaintenance()
-    history, is_maintained = timedelta(seconds=long_duration_seconds(tables.history)), maintenance.engine != "none"
+    history, is_maintained = timedelta(seconds=long_duration_seconds(tables.history)), maintenance.engine != "None"
     key = catalog.uri, catalog.warehouse, catalog.namespace_prefix
     other = catalogs.get(key, CatalogPlace(title, settings, history, is_maintained))
     catalogs[key] = replace(
-        other, history=max(history, other.history), is_maintained=is_maintained and other.is_maintained
+        other,
+        history=max(history, other.history),
+        is_maintained=is_maintained and other.is_maintained,
+        spark=other.spark or (storage if maintenance.engine == "Spark" else None),
     )
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from componentrun.process.settings import ProcessSettings, Reader, read_process, seconds, whole
-from componentrun.storage.compaction import DEFAULT_SEGMENTS
-from componentrun.storage.sweep import HISTORY_KEEP, MIN_KEEP
+from componentrun.process.settings import ProcessSettings, Reader, read_process, seconds, whole, words
+from componentrun.storage.sweep import MIN_KEEP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +19,7 @@ _LONGEST: Final = 10 * 366 * 86400
 
 @dataclass(frozen=True, slots=True)
 class TableSettings:
-    """When files of the tables of a catalog are rewritten, and how many bytes."""
+    """When files of tables are rewritten, and how many bytes."""
 
     target: int = 256 * 2**20
     """Bytes of a file that is made of many."""
@@ -42,14 +41,16 @@ class Settings:
     """What every process is told; it serves nothing."""
     keep: timedelta = MIN_KEEP
     """How long data is kept that nothing names any more."""
-    history: timedelta = HISTORY_KEEP
-    """How long earlier versions of tables are kept."""
-    segments: int = DEFAULT_SEGMENTS
-    """A table with more segments than this is compacted."""
     scratch: int = 4096 * 2**20
-    """Bytes that compaction may use on the local disk."""
+    """Bytes that a rewrite of a table's files may use on the local disk."""
     tables: TableSettings = field(default_factory=TableSettings)
-    """When tables of a catalog are rewritten."""
+    """When files of tables are rewritten."""
+    spark_image: str = ""
+    """Image of the Jobs in which Spark maintains large tables, unless the Storage names one. Empty: no Jobs."""
+    pull_secrets: tuple[str, ...] = ()
+    """Secrets of a Storage's namespace to log in at that image's registry with."""
+    dns_cidrs: tuple[str, ...] = ()
+    """Where their pods may send DNS queries to besides the cluster's own DNS pods."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -61,12 +62,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     reader, default = Reader(environment, "maintenance"), Settings()
     shortest = MIN_KEEP.total_seconds()
     keep = reader.read("MAINTENANCE_KEEP_SECONDS", seconds(shortest, _LONGEST), shortest)
-    history = reader.read("MAINTENANCE_HISTORY_SECONDS", seconds(0, _LONGEST), HISTORY_KEEP.total_seconds())
     settings = Settings(
         process=read_process(reader),
         keep=timedelta(seconds=keep),
-        history=timedelta(seconds=history),
-        segments=reader.read("MAINTENANCE_SEGMENTS", whole(2, 10_000), default.segments),
         scratch=_mib(reader, "MAINTENANCE_SCRATCH_MIB", default.scratch, 64),
         tables=TableSettings(
             target=_mib(reader, "MAINTENANCE_TABLES_FILE_MIB", default.tables.target, 1),
@@ -75,6 +73,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             table=_mib(reader, "MAINTENANCE_TABLES_TABLE_MIB", default.tables.table, 1),
             round=_mib(reader, "MAINTENANCE_TABLES_ROUND_MIB", default.tables.round, 1),
         ),
+        spark_image=reader.read("MAINTENANCE_SPARK_IMAGE", str, ""),
+        pull_secrets=reader.read("AGENT_PULL_SECRETS", words, ()),
+        dns_cidrs=reader.read("DNS_CIDRS", words, ()),
     )
     reader.check()
     return settings

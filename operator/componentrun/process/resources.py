@@ -12,6 +12,7 @@ __all__ = [
     "COMPONENTS",
     "CONFIG_MAPS",
     "EVENTS",
+    "JOBS",
     "LEASES",
     "NETWORK_POLICIES",
     "PODS",
@@ -48,6 +49,7 @@ PODS: Final = Resource("", "v1", "pods")
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps")
 SECRETS: Final = Resource("", "v1", "secrets")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")
+JOBS: Final = Resource("batch", "v1", "jobs")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events")
 NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies")
 TOKEN_REVIEWS: Final = Resource("authentication.k8s.io", "v1", "tokenreviews")

@@ -145,7 +145,7 @@ async def publish(
     try:
         own_prefix = store.layout.data(run, attempt)
         loads = loads_of(result.tables, own_prefix, write_always_only=write_always_only)
-        files = () if write_always_only else records_of(result.files, own_prefix, commit)
+        files = () if write_always_only else records_of(result.files, own_prefix, run, attempt, commit.time)
         seen, versions = await check_uploaded(store, loads, files, own_prefix)
     except ComponentRunError:
         # What was decided before is carried out, even where it could not be decided again.
@@ -178,7 +178,7 @@ async def check_files(store: Store, run: str, attempt: int, result: StageOutResu
     """
     own_prefix = store.layout.data(run, attempt)
     commit = Commit(run=run, attempt=attempt, time=datetime.now(UTC))
-    await check_uploaded(store, (), records_of(result.files, own_prefix, commit), own_prefix)
+    await check_uploaded(store, (), records_of(result.files, own_prefix, run, attempt, commit.time), own_prefix)
 
 
 async def resume(store: Store, run: str) -> Published | None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from componentrun.errors import ComponentRunError, PlatformError
 from componentrun.storage.connection import quoted_etag
 from componentrun.storage.failures import ExistsError, StaleError
+from componentrun.storage.gather import gather_bounded
 from componentrun.storage.probing import EXPIRES, OK, FormProbe, Place, send
-from componentrun.storage.tables import gather_bounded
 from componentrun.storage.versions import Versions
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from componentrun.errors import Reason, UserError
 from componentrun.storage.eventruns import ended_runs, open_runs
 from componentrun.storage.eventsegments import read_segment, segment_keys
 from componentrun.storage.failures import MissingError
-from componentrun.storage.tables import gather_bounded
+from componentrun.storage.gather import gather_bounded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

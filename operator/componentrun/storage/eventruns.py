@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from componentrun.storage.eventindex import EndedRun
-from componentrun.storage.tables import gather_bounded
+from componentrun.storage.gather import gather_bounded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

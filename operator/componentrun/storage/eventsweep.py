@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from componentrun.errors import PlatformError
 from componentrun.storage.eventindex import EndedRun
 from componentrun.storage.failures import MissingError
+from componentrun.storage.gather import gather_bounded
 from componentrun.storage.retention import LEAST_KEEP
-from componentrun.storage.tables import gather_bounded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.storage.filegroups import drop_group, group_members
 from componentrun.storage.fileindex import group_of, is_file_id
 from componentrun.storage.files import delete_files, expiry_key, read_file
-from componentrun.storage.tables import gather_bounded
+from componentrun.storage.gather import gather_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

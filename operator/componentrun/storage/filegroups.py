@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING
 
 from componentrun.storage.fileindex import file_of_key, group_of
-from componentrun.storage.tables import gather_bounded
+from componentrun.storage.gather import gather_bounded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from componentrun.contract import FILE_KEEP_DAYS, IN_FILES, MANIFEST_TIME
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import FileRead, SliceRead
+from componentrun.exchange import FileRead, ObjectRead
 from componentrun.storage.filelookup import find_files
-from componentrun.storage.tables import gather_bounded
+from componentrun.storage.gather import gather_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def file_read(record: FileRecord, signer: Signer, expires: timedelta) -> FileRea
         source=f"file `{record.name}` ({record.id})",
         path=f"{IN_FILES}/{record.id}_{record.name}",
         parts=tuple(
-            SliceRead(signer.sign_get(part.key, expires, part.version), part.size, part.etag) for part in record.parts
+            ObjectRead(signer.sign_get(part.key, expires, part.version), part.size, part.etag) for part in record.parts
         ),
         manifest=_manifest(record),
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from componentrun.storage.filegroups import group_members
 from componentrun.storage.fileindex import file_of_key, group_of, group_of_key, is_file_id
 from componentrun.storage.files import read_file
-from componentrun.storage.tables import CONCURRENCY, gather_bounded
+from componentrun.storage.gather import CONCURRENCY, gather_bounded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -24,15 +24,14 @@ from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.filegroups import common_tags, data_folder, drop_group, put_group
 from componentrun.storage.fileindex import file_id, group_of, is_file_id
+from componentrun.storage.gather import gather_bounded
 from componentrun.storage.layout import check_own
-from componentrun.storage.tables import gather_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 
     from componentrun.exchange import FileWritten
     from componentrun.storage.connection import Store
-    from componentrun.storage.pointer import Commit
 
 __all__ = [
     "FILE_KEEP",
@@ -40,7 +39,6 @@ __all__ = [
     "FilePart",
     "FileRecord",
     "change_file",
-    "create_file",
     "create_files",
     "delete_file",
     "delete_files",
@@ -103,63 +101,84 @@ class FileRecord(StorageModel):
         return self.expires is None or now < self.expires
 
 
-def records_of(written: Iterable[FileWritten], own_prefix: str, commit: Commit) -> tuple[FileRecord, ...]:
+def records_of(
+    written: Iterable[FileWritten], own_prefix: str, run: str, attempt: int, time: datetime
+) -> tuple[FileRecord, ...]:
     """The records of what an attempt wrote. Pure; the same arguments give the same records.
+
+    Args:
+        written: the files, as stage-out says.
+        own_prefix: of the attempt's objects.
+        run: uid of the run.
+        attempt: number of the attempt.
+        time: at which the files are made.
 
     Raises:
         UserError: (OutputInvalid) a name or a tag can't be one.
         PlatformError: (PublishFailed) a part lies outside `own_prefix`.
     """
     files = tuple(written)
-    return tuple(_record(file, own_prefix, commit, grouped=len(files) >= MANY_FILES) for file in files)
+    for file in files:
+        _check(file, own_prefix)
+    return tuple(
+        FileRecord(
+            id=file_id(time, run, str(attempt), file.name),
+            name=file.name,
+            tags=tuple(dict.fromkeys(file.tags)),
+            size=file.size,
+            parts=tuple(FilePart(key=part.key, size=part.size, etag=quoted_etag(part.etag)) for part in file.parts),
+            created=time,
+            run=run,
+            attempt=attempt,
+            expires=None if file.permanent else time + FILE_KEEP,
+            grouped=len(files) >= MANY_FILES,
+        )
+        for file in files
+    )
 
 
-def _record(written: FileWritten, own_prefix: str, commit: Commit, *, grouped: bool) -> FileRecord:
+def _check(written: FileWritten, own_prefix: str) -> None:
     problem = name_problem(written.name) or tags_problem(written.tags, MOST_TAGS + MOST_SYSTEM_TAGS)
     if problem is not None:
         raise UserError(f"the file `{written.name}` {problem}", Reason.OUTPUT_INVALID)
     for part in written.parts:
         check_own(part.key, own_prefix, f"the file `{written.name}`")
-    return FileRecord(
-        id=file_id(commit.time, commit.run, str(commit.attempt), written.name),
-        name=written.name,
-        tags=tuple(dict.fromkeys(written.tags)),
-        size=written.size,
-        parts=tuple(FilePart(key=part.key, size=part.size, etag=quoted_etag(part.etag)) for part in written.parts),
-        created=commit.time,
-        run=commit.run,
-        attempt=commit.attempt,
-        expires=None if written.permanent else commit.time + FILE_KEEP,
-        grouped=grouped,
-    )
 
 
-async def create_files(store: Store, records: Sequence[FileRecord]) -> None:
-    """Have the files of one commit. Repeating it changes nothing, also after their tags were changed."""
+async def create_files(
+    store: Store, records: Sequence[FileRecord], confirm: Callable[[], Awaitable[object]] | None = None
+) -> None:
+    """Have the files of one commit. Repeating it changes nothing, also after their tags were changed.
+
+    Args:
+        store: the Storage.
+        records: of the files.
+        confirm: called once the files have their keys and before they have records; what it raises leaves it at that.
+    """
     grouped = [record for record in records if record.grouped]
     tags = common_tags(grouped) if grouped else frozenset()
     if grouped:
         await put_group(store, grouped)
-    await gather_bounded(lambda record: create_file(store, record, tags), records)
+    await gather_bounded(lambda record: _put_own_keys(store, record, tags), records)
+    if confirm is not None:
+        await confirm()
+    await gather_bounded(lambda record: _create_record(store, record), records)
     if grouped:
         # Somebody who deleted all that were there yet has taken the keys of the others along.
         await put_group(store, grouped)
 
 
-async def create_file(store: Store, record: FileRecord, grouped_tags: Collection[str] = ()) -> None:
-    """Have a file. Repeating it changes nothing, also after its tags were changed.
-
-    Args:
-        store: the Storage.
-        record: of the file.
-        grouped_tags: for which its group has keys.
-    """
+async def _put_own_keys(store: Store, record: FileRecord, grouped_tags: Collection[str]) -> None:
+    """Put a file's keys, but for those that its group has: tags, data and expiry."""
     keys = _finding(store, record, [tag for tag in record.tags if tag not in grouped_tags])
     if not record.grouped:
         keys.append(_by_data(store, record))
     if record.expires is not None and not record.grouped:
         keys.append(expiry_key(store, record, record.expires))
     await _put_keys(store, record, keys)
+
+
+async def _create_record(store: Store, record: FileRecord) -> None:
     try:
         await store.create(store.layout.file_index.record(record.id), record.to_bytes())
     except ExistsError:

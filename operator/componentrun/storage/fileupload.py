@@ -14,7 +14,7 @@ from componentrun.exchange import FilePart, FileWritten, StageOutResult
 from componentrun.filenames import name_problem, tags_problem
 from componentrun.storage.commit import publish, resume
 from componentrun.storage.files import read_file
-from componentrun.storage.tables import gather_bounded
+from componentrun.storage.gather import gather_bounded
 from componentrun.storage.upload import new_run_uid, whole
 
 if TYPE_CHECKING:

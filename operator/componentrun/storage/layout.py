@@ -195,6 +195,10 @@ class Layout:
         """Key of a run's commit journal."""
         return self.run(run) + "journal.json"
 
+    def swept(self, run: str, attempt: int) -> str:
+        """Key of the note that the sweeper deletes the data of an attempt."""
+        return f"{self.run(run)}swept-{_attempt(attempt)}.json"
+
     def plans(self, run: str, attempt: int) -> str:
         """Prefix of an attempt's plans, with a slash at its end."""
         return f"{self.run(run)}{_attempt(attempt)}/"

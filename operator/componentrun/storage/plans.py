@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from componentrun.contract import DEFAULT_TYPE_SUPPORT, IN_TABLES, MANIFEST_SUFFIX
 from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.exchange import (
+    CsvRead,
     GrantIn,
     GrantOut,
-    SliceRead,
+    ObjectRead,
     StageInPlan,
     StageOutPlan,
-    Step,
-    TableRead,
     from_json,
     to_json,
 )
@@ -29,12 +28,11 @@ from componentrun.storage.adaptive import write_down
 from componentrun.storage.connection import ObjectInfo, quoted_etag
 from componentrun.storage.fileinput import choose_files, file_read
 from componentrun.storage.grants import MAX_POST_BYTES
-from componentrun.storage.inputmanifest import AUTHORITATIVE, input_manifest
+from componentrun.storage.inputmanifest import AUTHORITATIVE
 from componentrun.storage.layout import TableId
-from componentrun.storage.pointer import Pointer
-from componentrun.storage.reading import EVERYTHING, Wish, plan_read
+from componentrun.storage.reading import EVERYTHING, Wish
 from componentrun.storage.scans import plan_scan, scan_read, scan_tables
-from componentrun.storage.tables import gather_bounded, need_table
+from componentrun.storage.tables import gather_bounded
 from componentrun.wire.loader import TableScan
 
 if TYPE_CHECKING:
@@ -46,7 +44,6 @@ if TYPE_CHECKING:
     from componentrun.storage.fileinput import FileSource
     from componentrun.storage.files import FileRecord
     from componentrun.storage.grants import Signer
-    from componentrun.storage.pointer import Slice
     from componentrun.storage.scans import Scan
 
 Result = TypeVar("Result")
@@ -166,14 +163,12 @@ class AttemptPlan:
 class _Found:
     source: InputSource
     path: str
-    what: Pointer | TableScan | ObjectInfo
+    what: TableScan | ObjectInfo
 
     @property
     def files(self) -> int:
         """How many have to be signed for."""
-        if isinstance(self.what, TableScan):
-            return len(self.what.files) + len(self.what.deletes)
-        return len(self.what.slices) if isinstance(self.what, Pointer) else 1
+        return len(self.what.files) + len(self.what.deletes) if isinstance(self.what, TableScan) else 1
 
 
 async def prepare_attempt(
@@ -185,7 +180,7 @@ async def prepare_attempt(
         store: the Storage.
         signer: signs for it.
         request: what the attempt needs.
-        scan: tells of tables in the Storage's catalog; None: its tables are in the bucket.
+        scan: tells of tables in the Storage's catalog; None: it has none, and `request` names no tables.
 
     Raises:
         UserError: (InputNotFound) an input is not there; (InvalidSpec, InputInvalid) it can't be asked for like this.
@@ -198,19 +193,13 @@ async def prepare_attempt(
     _check_keys_last(signer, request)
 
     found = await _look_all_up(store, request.inputs, scan)
-    remembered = {str(item.source.table): item.what for item in found if item.source.remember}
-    tables = {table: what for table, what in remembered.items() if not isinstance(what, ObjectInfo)}
+    tables = {item.what.table: item.what for item in found if item.source.remember and isinstance(item.what, TableScan)}
     if tables and not await write_down(store, request.run, request.attempt, tables):
         found = await _look_all_up(store, request.inputs, scan)
     files = await choose_files(store, request.files)
-    reads, file_reads = await _signed(
-        lambda: (
-            tuple(_table_read(item, store, signer, request) for item in found),
-            tuple(file_read(item, signer, request.expires_in) for item in files),
-        ),
-        sum(item.files for item in found) + len(files),
+    plan_in = await _signed(
+        lambda: _stage_in_plan(request, signer, found, files), sum(item.files for item in found) + len(files)
     )
-    plan_in = StageInPlan(request.title, reads, request.config, request.state, file_reads, request.parameters_text)
     plan_out = _stage_out_plan(request, store.settings.compression)
     key_in = store.layout.stage_in_plan(request.run, request.attempt)
     key_out = store.layout.stage_out_plan(request.run, request.attempt)
@@ -222,6 +211,26 @@ async def prepare_attempt(
         grant_out=GrantOut(signer.sign_get(key_out, request.expires_out), post, ca_bundle),
         inputs=tuple(_status(item) for item in found),
         files=files,
+    )
+
+
+def _stage_in_plan(
+    request: AttemptRequest, signer: Signer, found: Sequence[_Found], files: Sequence[FileRecord]
+) -> StageInPlan:
+    return StageInPlan(
+        run=request.title,
+        tables=tuple(
+            scan_read(item.what, item.source, item.path, signer, request)
+            for item in found
+            if isinstance(item.what, TableScan)
+        ),
+        config=request.config,
+        state=request.state,
+        files=tuple(file_read(item, signer, request.expires_in) for item in files),
+        parameters_text=request.parameters_text,
+        objects=tuple(
+            _csv_read(item, item.what, signer, request) for item in found if isinstance(item.what, ObjectInfo)
+        ),
     )
 
 
@@ -264,7 +273,7 @@ async def _post(store: Store, signer: Signer, request: AttemptRequest) -> PostPo
 async def _signed(sign: Callable[[], Result], count: int) -> Result:
     """What is signed.
 
-    Thousands of slices take a tenth of a second that other runs should not wait for; for a few, a thread takes longer
+    Thousands of files take a tenth of a second that other runs should not wait for; for a few, a thread takes longer
     than signing them.
     """
     return sign() if count <= _SIGNED_AT_ONCE else await asyncio.to_thread(sign)
@@ -319,70 +328,46 @@ def _check_keys_last(signer: Signer, request: AttemptRequest) -> None:
 
 async def _look_all_up(store: Store, sources: Sequence[InputSource], scan: Scan | None) -> list[_Found]:
     """Every table and object once, so that inputs of the same table are of the same version."""
-    distinct = {(source.table, source.object): source for source in sources}
-    names = [table for table, _ in distinct if table is not None]
+    names = list(dict.fromkeys(source.table for source in sources if source.table is not None))
     for name in names:
         TableId.parse(name)
+    if names and scan is None:
+        raise ValueError(f"{store.settings.title} has no catalog, but `{names[0]}` is asked for")
     scans = {} if scan is None else await scan_tables(scan, names, store.settings.title)
+    keys = list(dict.fromkeys(source.object for source in sources if source.table is None))
+    objects = dict(zip(keys, await gather_bounded(lambda key: _look_up(store, key), keys), strict=True))
+    return [
+        _Found(
+            source,
+            f"{IN_TABLES}/{source.file_name}",
+            objects[source.object] if source.table is None else scans[source.table],
+        )
+        for source in sources
+    ]
 
-    async def look_up(source: InputSource) -> Pointer | TableScan | ObjectInfo:
-        return scans.get(source.table or "") or await _look_up(store, source)
 
-    found = dict(zip(distinct, await gather_bounded(look_up, distinct.values()), strict=True))
-    return [_Found(source, f"{IN_TABLES}/{source.file_name}", found[source.table, source.object]) for source in sources]
-
-
-async def _look_up(store: Store, source: InputSource) -> Pointer | ObjectInfo:
-    if source.table is not None:
-        return (await need_table(store, TableId.parse(source.table))).pointer
-    if source.object is None:
+async def _look_up(store: Store, name: str | None) -> ObjectInfo:
+    if name is None:
         raise UserError("an input names neither a table nor an object", Reason.INVALID_SPEC)
-    key = store.layout.object(source.object)
+    key = store.layout.object(name)
     info = await store.head(key)
     if info is None:
         raise UserError(
-            f"there is no object `{source.object}` in {store.settings.title} ({store.settings.where(key)})",
+            f"there is no object `{name}` in {store.settings.title} ({store.settings.where(key)})",
             Reason.INPUT_NOT_FOUND,
         )
     return info
 
 
-def _table_read(found: _Found, store: Store, signer: Signer, request: AttemptRequest) -> TableRead:
-    what = found.what
-    if isinstance(what, ObjectInfo):
-        return _object_read(found, what, signer, request)
-    if isinstance(what, TableScan):
-        return scan_read(what, found.source, found.path, signer, request)
-    reading = plan_read(what, found.source.wish)
-    return TableRead(
-        source=found.source.label,
-        path=found.path,
-        columns=reading.columns,
-        slices=tuple(_slice_read(part, signer, request) for part in reading.slices),
-        manifest=input_manifest(what, store, reading.columns, request.type_support),
-        rows=reading.rows,
-        mapping=reading.mapping,
-        sliced=found.source.sliced,
-    )
-
-
-def _slice_read(part: Slice, signer: Signer, request: AttemptRequest) -> SliceRead:
-    url = signer.sign_get(part.key, request.expires_in, part.version)
-    return SliceRead(url, part.size, quoted_etag(part.etag), part.encoding, part.stored)
-
-
-def _object_read(found: _Found, info: ObjectInfo, signer: Signer, request: AttemptRequest) -> TableRead:
+def _csv_read(found: _Found, info: ObjectInfo, signer: Signer, request: AttemptRequest) -> CsvRead:
     url = signer.sign_get(info.key, request.expires_in, info.version)
-    read = SliceRead(url, info.size, quoted_etag(info.etag))
+    read = ObjectRead(url, info.size, quoted_etag(info.etag))
     wish = found.source.wish
-    mapping = wish.mapping(None, (Step(None, 1),)) if wish.needs_query else None
-    return TableRead(found.source.label, found.path, columns=None, slices=(read,), manifest=None, mapping=mapping)
+    return CsvRead(found.source.label, found.path, read, wish.columns, wish.where, wish.limit)
 
 
 def _status(found: _Found) -> InputStatus:
-    what = found.what
-    if isinstance(what, ObjectInfo):
-        return InputStatus(found.source.label, None, what.size)
-    wish = found.source.wish
-    reading = plan_scan(what, wish) if isinstance(what, TableScan) else plan_read(what, wish)
+    if isinstance(found.what, ObjectInfo):
+        return InputStatus(found.source.label, None, found.what.size)
+    reading = plan_scan(found.what, found.source.wish)
     return InputStatus(found.source.label, reading.rows, reading.size)

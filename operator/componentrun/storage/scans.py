@@ -19,7 +19,6 @@ from componentrun.wire.loader import PlanAnswer
 from componentrun.wire.parquet import ParquetColumn, ParquetFile, ParquetTable
 
 if TYPE_CHECKING:
-    from componentrun.exchange import Mapping
     from componentrun.storage.grants import Signer
     from componentrun.storage.plans import AttemptRequest, InputSource
     from componentrun.storage.reading import Wish
@@ -37,8 +36,6 @@ class ScanReading:
 
     columns: tuple[str, ...]
     """That are delivered."""
-    mapping: Mapping
-    """Columns and rows that are delivered."""
     files: tuple[ScanFile, ...]
     """In the order of the rows."""
     after: int | None
@@ -88,14 +85,13 @@ def plan_scan(scan: TableScan, wish: Wish) -> ScanReading:
     columns = wish.columns or names
     check_types(_columns(scan), {*columns, *([wish.where.column] if wish.where is not None else [])}, scan.table)
     after = _after(scan, wish)
-    mapping = wish.mapping(names, ())
     rows = scan.rows if wish.where is None and after is None else None
     files = scan.files
     if rows is not None and wish.limit is not None:
         rows = min(rows, wish.limit)
         if not any(file.deletes for file in files):
             files = _first(files, wish.limit)
-    return ScanReading(columns, mapping, files, after, rows)
+    return ScanReading(columns, files, after, rows)
 
 
 def scan_read(scan: TableScan, source: InputSource, path: str, signer: Signer, request: AttemptRequest) -> TableRead:
@@ -133,12 +129,11 @@ def scan_read(scan: TableScan, source: InputSource, path: str, signer: Signer, r
         source=source.label,
         path=path,
         columns=reading.columns,
-        slices=(),
-        manifest=scan_manifest(scan, reading.columns, request.type_support),
-        rows=reading.rows,
-        mapping=reading.mapping,
-        sliced=source.sliced,
         parquet=parquet,
+        manifest=scan_manifest(scan, reading.columns, request.type_support),
+        where=source.wish.where,
+        limit=source.wish.limit,
+        sliced=source.sliced,
     )
 
 

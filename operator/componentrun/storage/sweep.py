@@ -26,11 +26,11 @@ from componentrun.storage.commit import claim, has_begun, read_journal, resume, 
 from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError, StaleError
 from componentrun.storage.fileexpiry import delete_expired, named_data
+from componentrun.storage.gather import gather_bounded
 from componentrun.storage.hidden import delete_hidden
 from componentrun.storage.leftovers import delete_below, held_folders, outlived_documents
 from componentrun.storage.multipart import end_uploads
 from componentrun.storage.named import delete_expired_versions, named_prefixes, pinned_versions
-from componentrun.storage.tables import gather_bounded
 from componentrun.storage.upload import is_by_hand
 
 if TYPE_CHECKING:

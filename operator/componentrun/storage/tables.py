@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from componentrun.core.similar import similar_names
 from componentrun.errors import Reason, UserError
 from componentrun.storage.document import parse_document
+from componentrun.storage.gather import CONCURRENCY, gather_bounded
 from componentrun.storage.pointer import POINTER_FORMAT, Pointer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from componentrun.storage.connection import Store
     from componentrun.storage.layout import Layout, TableId
@@ -29,16 +30,11 @@ __all__ = [
     "read_table",
 ]
 
-CONCURRENCY: Final = 32
-"""Requests under way at once for one call."""
 _SIMILAR: Final = 3
 _SUGGESTIONS: Final = ThreadPoolExecutor(1, thread_name_prefix="suggestions")
 """Finding similar ids among 100,000 takes half a second, which the event loop can't spare; one search at a time."""
 _SUGGESTION_SECONDS: Final = 5.0
 """A search that would take longer, because of others before it, is left out."""
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +43,6 @@ class VersionedPointer:
 
     pointer: Pointer
     etag: str
-
-
-async def gather_bounded(
-    function: Callable[[Item], Coroutine[object, object, Result]], items: Iterable[Item]
-) -> list[Result]:
-    """Results of the function for all items in their order, at most `CONCURRENCY` under way at once.
-
-    The first error ends the others and is raised as it is.
-    """
-    gate = asyncio.Semaphore(CONCURRENCY)
-
-    async def one(item: Item) -> Result:
-        async with gate:
-            return await function(item)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(item)) for item in items]
-    except ExceptionGroup as errors:
-        # Not `except*`: before Python 3.11.4 what is raised in there comes out wrapped in a group again.
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 async def read_pointer(store: Store, table: TableId) -> VersionedPointer | None:

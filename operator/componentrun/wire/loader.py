@@ -234,6 +234,8 @@ class CatalogReason(StrEnum):
     """It does not refuse a commit that rests on an old state of a table."""
     UNFIT = "CatalogUnfit"
     """It does something else than the specification says."""
+    NO_CATALOG = "NoCatalog"
+    """The Storage has no `spec.catalog`, so it keeps no tables."""
     NO_LOADER = "NoLoader"
     """No loader is installed: nobody can ask the catalog."""
     LOADER_UNAVAILABLE = "LoaderUnavailable"

@@ -10,7 +10,7 @@ import pytest
 from backports import zstd
 
 if TYPE_CHECKING:
-    from tests.integration.agent.conftest import Place
+    from tests.integration.agent.place import Place
 
 pytestmark = pytest.mark.store
 

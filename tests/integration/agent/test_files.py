@@ -20,7 +20,7 @@ from componentrun.storage.files import read_content
 
 if TYPE_CHECKING:
     from componentrun.storage.files import FileRecord
-    from tests.integration.agent.conftest import Place
+    from tests.integration.agent.place import Place
 
 pytestmark = pytest.mark.store
 

@@ -16,7 +16,7 @@ from componentrun.storage.connection import open_store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.integration.agent.conftest import Place
+    from tests.integration.agent.place import Place
 
 pytestmark = pytest.mark.store
 

@@ -1,23 +1,23 @@
-"""stage-in with tables of a catalog, against real stores: Parquet files over signed URLs become CSV files."""
+"""stage-in with large and small tables, against a real store: Parquet files over signed URLs become CSV files."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from componentrun.errors import Reason
-from componentrun.exchange import Mapping, TableRead, Where
+from componentrun.exchange import TableRead, Where
 from tests.unit.mapping.icefiles import Files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    from componentrun.wire.parquet import ParquetFile, ParquetTable
-    from tests.integration.agent.conftest import Ended, Place
+    from componentrun.wire.parquet import ParquetTable
+    from tests.integration.agent.place import Ended, Place
 
 pytestmark = pytest.mark.store
 COLUMNS = (("id", 1, "VARCHAR"), ("hash", 2, "VARCHAR"), ("when", 3, "TIMESTAMP"))
@@ -40,27 +40,10 @@ def files(tmp_path: Path) -> Files:
     return Files(folder)
 
 
-async def stored(place: Place, table: ParquetTable) -> ParquetTable:
-    """The table with its files in the store, and URLs that read them."""
-
-    async def of(files: Sequence[ParquetFile]) -> tuple[ParquetFile, ...]:
-        found = []
-        for file in files:
-            content = Path(file.url).read_bytes()  # noqa: ASYNC240 - nothing else waits
-            read = await place.slice(file.path.rpartition("/")[2], content)
-            found.append(dataclasses.replace(file, url=read.url))
-        return tuple(found)
-
-    return dataclasses.replace(table, files=await of(table.files), deletes=await of(table.deletes))
-
-
 def read(table: ParquetTable, name: str, **wish: Any) -> TableRead:
     names = tuple(column.name for column in table.columns)
-    mapping = Mapping(names, (), **wish)
-    columns = mapping.select or names
-    return TableRead(
-        f"in.c-main.{name}", f"in/tables/{name}.csv", columns, (), {"id": name}, None, mapping, parquet=table
-    )
+    values = {"columns": names, "manifest": {"id": name}, **wish}
+    return TableRead(f"in.c-main.{name}", f"in/tables/{name}.csv", parquet=table, **values)
 
 
 async def brought(place: Place, *tables: TableRead) -> Ended:
@@ -80,9 +63,9 @@ async def test_small_and_large_files_with_deleted_rows(
     large = files.add(COLUMNS, rows(0, 60_000))
     files.add(COLUMNS, rows(60_000, 60_010))
     files.delete({large: {0, 59_999}})
-    table = await stored(place, files.table(*SCHEMA))
+    table = await place.stored(files.table(*SCHEMA), "t")
     assert table.files[0].size > 2**20, "it is read by ranges"
-    some = read(table, "some", select=("hash",), where=Where("id", "eq", ("60005",)))
+    some = read(table, "some", columns=("hash",), where=Where("id", "eq", ("60005",)))
     ended = await brought(place, read(table, "whole"), some, read(table, "first", limit=2))
     assert ended.code == 0, ended.text
     folder = place.data / "in/tables"
@@ -97,8 +80,8 @@ async def test_small_and_large_files_with_deleted_rows(
 @pytest.mark.parametrize("count", [10, 60_000], ids=["whole", "by ranges"])
 async def test_what_is_gone_or_refused_is_told(place: Place, files: Files, count: int) -> None:
     files.add(COLUMNS, rows(0, count))
-    table = await stored(place, files.table(*SCHEMA))
-    await place.store.delete([f"{place.settings.prefix}/input/data-0.parquet"])
+    table = await place.stored(files.table(*SCHEMA), "t")
+    await place.store.delete([f"{place.settings.prefix}/input/t-data-0.parquet"])
     gone = await brought(place, read(table, "gone"))
     assert (gone.code, gone.term["reason"]) == (2, Reason.INPUT_NOT_FOUND), gone.text
     assert "in.c-main.gone, its file `s3://lake/t/data-0.parquet`: the object is not in the store" in gone.text

@@ -18,11 +18,11 @@ import pytest
 from componentrun.agent import upload
 from componentrun.agent.stage_out import stage_out
 from componentrun.exchange import GRANT_FILE, STAGE_OUT_COMMAND, OutputTable, to_json
-from tests.integration.agent.conftest import ROOT
+from tests.integration.agent.place import ROOT
 
 if TYPE_CHECKING:
     from componentrun.exchange import GrantOut
-    from tests.integration.agent.conftest import Place
+    from tests.integration.agent.place import Place
 
 pytestmark = pytest.mark.store
 

@@ -11,13 +11,13 @@ import pytest
 from keboola.component import CommonInterface
 from keboola.component.dao import BaseType, ColumnDefinition, DataType, TableMetadata
 
-from componentrun.exchange import OutputTable, TableRead, Where
-from componentrun.storage.columns import Column
-from componentrun.storage.inputmanifest import input_manifest
-from componentrun.storage.pointer import Commit, TableLoad, merge_load
+from componentrun.columnfacts import ColumnFacts
+from componentrun.exchange import OutputTable, Where
+from componentrun.storage.inputmanifest import scan_manifest
+from componentrun.wire.loader import ScanColumn, TableScan
 
 if TYPE_CHECKING:
-    from tests.integration.agent.conftest import Place
+    from tests.integration.agent.place import Place
 
 pytestmark = pytest.mark.store
 
@@ -31,11 +31,10 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("legacy", [True, False], ids=["old manifest", "new manifest"])
 @pytest.mark.usefixtures("quiet")
 async def test_a_component_written_with_it_reads_and_writes(place: Place, legacy: bool) -> None:
-    part = await place.slice("1.csv", b"1,alice\n2,bob\n")
     manifest = {"id": "in.c-main.people", "columns": ["id", "name"], "primary_key": ["id"], "metadata": []}
-    table = TableRead("in.c-main.people", "in/tables/people.csv", ("id", "name"), (part,), manifest, 2)
+    table = await place.table("people", ("id", "name"), [["1", "alice"], ["2", "bob"]], manifest=manifest)
     config = {"parameters": {"greeting": "hi"}, "storage": {}, "image_parameters": {}, "action": "run"}
-    grant = await place.grant_in((table,), {"#token": "s3cret"}, config=config, state={"n": 1})
+    grant = await place.grant_in([table], {"#token": "s3cret"}, config=config, state={"n": 1})
     assert place.run("stage-in", grant).code == 0
 
     ci = CommonInterface(data_folder_path=str(place.data))
@@ -78,19 +77,24 @@ async def test_a_component_written_with_it_reads_and_writes(place: Place, legacy
     assert (slices.columns, slices.primary_key, slices.rows) == (("id", "n"), ("id",), 2)
 
 
-TABLE = merge_load(
-    None,
-    TableLoad(
-        table="in.c-main.people",
-        columns=("id", "born"),
-        primary_key=("id",),
-        described=(
-            Column(name="id", type="INTEGER", nullable=False, description="who", metadata={"k": "v"}),
-            Column(name="born", type="DATE", length="10"),
-        ),
-        metadata={"KBC.description": "all of them"},
+TABLE = TableScan(
+    table="in.c-main.people",
+    snapshot="1",
+    columns=(ScanColumn("id", 1, "long"), ScanColumn("born", 2, "string")),
+    timestamp_id=None,
+    files=(),
+    deletes=(),
+    created="2026-02-03T04:05:06+00:00",
+    last_change="2026-02-03T04:05:06+00:00",
+    timestamp=0,
+    uuid="u",
+    primary_key=("id",),
+    described=(
+        ColumnFacts("id", nullable=False, description="who", metadata={"k": "v"}),
+        ColumnFacts("born", "DATE", "10"),
     ),
-    Commit(run="r", attempt=1, time=datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)),
+    metadata={"KBC.description": "all of them"},
+    location="s3://lake/in.c-main.people",
 )
 
 
@@ -101,10 +105,9 @@ async def test_it_reads_the_types_of_input_tables_in_both_forms(
 ) -> None:
     monkeypatch.setenv("KBC_STACKID", "componentrun")
     monkeypatch.setenv("KBC_DATA_TYPE_SUPPORT", support)
-    part = await place.slice("1.csv", b"1,2000-01-02\n")
-    manifest = input_manifest(TABLE, place.store, ("id", "born"), support)
-    table = TableRead("in.c-main.people", "in/tables/people.csv", ("id", "born"), (part,), manifest, 1)
-    assert place.run("stage-in", await place.grant_in((table,))).code == 0
+    manifest = scan_manifest(TABLE, ("id", "born"), support)
+    table = await place.table("people", ("id", "born"), [["1", "2000-01-02"]], manifest=manifest)
+    assert place.run("stage-in", await place.grant_in([table])).code == 0
     assert ("schema" in manifest) == (support != "none")
 
     (found,) = CommonInterface(data_folder_path=str(place.data)).get_input_tables_definitions()
@@ -126,6 +129,23 @@ async def test_it_reads_the_types_of_input_tables_in_both_forms(
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_it_finds_the_slices_of_tables_that_are_folders(place: Place) -> None:
+    manifest = {"id": "in.c-main.t", "columns": ["a", "b"], "primary_key": [], "metadata": []}
+    some = await place.table("some", ("a", "b"), [["1", "x"]], [["2", "y"]], manifest=manifest, sliced=True)
+    none = await place.table("none", ("a", "b"), manifest=manifest, sliced=True)
+    ended = place.run("stage-in", await place.grant_in([some, none]))
+    assert ended.code == 0, ended.text
+    assert [item["bytes"] for item in ended.lines[-1]["tables"]] == [8, 0]
+    folders = [place.data / f"in/tables/{name}.csv" for name in ("some", "none")]
+    assert [[file.read_bytes() for file in folder.iterdir()] for folder in folders] == [[b"1,x\n2,y\n"], []]
+    found = CommonInterface(data_folder_path=str(place.data)).get_input_tables_definitions()
+    assert {(item.name, item.is_sliced, tuple(item.column_names)) for item in found} == {
+        ("some.csv", True, ("a", "b")),
+        ("none.csv", True, ("a", "b")),
+    }
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("support", ["none", "hints"])
 async def test_what_it_writes_about_a_table_arrives(
     place: Place, monkeypatch: pytest.MonkeyPatch, support: str
@@ -134,7 +154,7 @@ async def test_what_it_writes_about_a_table_arrives(
     monkeypatch.setenv("KBC_STACKID", "componentrun")
     monkeypatch.setenv("KBC_PROJECT_FEATURE_GATES", "queuev2")
     monkeypatch.setenv("KBC_DATA_TYPE_SUPPORT", support)
-    assert place.run("stage-in", await place.grant_in(())).code == 0
+    assert place.run("stage-in", await place.grant_in()).code == 0
     ci = CommonInterface(data_folder_path=str(place.data))
     told = TableMetadata()
     told.add_table_metadata("k", "v")

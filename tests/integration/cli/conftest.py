@@ -1,4 +1,4 @@
-"""The command line as a process, against the real API server and the real store. Nothing is mocked but the operator.
+"""The command line as a process: real API server, store and catalog. Nothing is mocked but the operator.
 
 The operator's part is played by the tests: `Place.status` and `Place.say` write what it and the collector would. An
 operator that happens to be installed leaves these runs alone: they are suspended, and name a Storage whose endpoint
@@ -22,13 +22,15 @@ import pytest
 from componentrun.storage.connection import open_store
 from componentrun.storage.events import Event
 from componentrun.storage.eventsegments import append_segment
-from componentrun.storage.settings import StoreSettings
 from e2e.cluster import connection as cluster_connection
+from e2e.cluster import lake as local_lake
 from e2e.cluster.errors import ClusterError
+from tests.integration.lake_space import LakeSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from componentrun.storage.settings import StoreSettings
     from e2e.cluster.connection import Connection
 
 ROOT = Path(__file__).parents[3]
@@ -40,6 +42,7 @@ class Place:
 
     connection: Connection
     namespace: str
+    space: LakeSpace
 
     def kubectl(self, *arguments: str, document: Any = None) -> str:
         command = [
@@ -57,7 +60,7 @@ class Place:
         return [sys.executable, "-m", "componentrun.cli", *arguments, "--namespace", self.namespace]
 
     def environment(self) -> dict[str, str]:
-        host = self.connection.store_endpoint.partition("://")[2].partition(":")[0]
+        host = self.space.lake.endpoint.partition("://")[2].partition(":")[0]
         proxy = f"{host},127.0.0.1,localhost"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("COMPONENTRUN_")}
         more = {"KUBECONFIG": str(self.connection.kubeconfig), "NO_PROXY": proxy, "no_proxy": proxy}
@@ -85,16 +88,13 @@ class Place:
             }
         )
 
+    @property
+    def endpoint(self) -> str:
+        """URL of the store."""
+        return self.space.lake.endpoint
+
     def settings(self) -> StoreSettings:
-        known = self.connection
-        return StoreSettings(
-            bucket=known.store_bucket,
-            endpoint=known.store_endpoint,
-            prefix=f"tests/{self.namespace}",
-            region=known.store_region,
-            access_key=known.store_access_key,
-            secret_key=known.store_secret_key,
-        )
+        return self.space.settings
 
     def uid(self, run: str) -> str:
         return self.kubectl("get", "componentruns", run, "-n", self.namespace, "-o", "jsonpath={.metadata.uid}")
@@ -126,12 +126,7 @@ class Place:
     def clean(self) -> None:
         """Take everything away again."""
         self.kubectl("delete", "namespace", self.namespace, "--wait=false")
-
-        async def empty() -> None:
-            store = open_store(self.settings())
-            await store.delete([info.key async for info in store.objects(f"{self.settings().prefix}/")])
-
-        asyncio.run(empty())
+        self.space.empty()
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +135,7 @@ def place() -> Iterator[Place]:
         connection = cluster_connection.load()
     except ClusterError as error:
         pytest.skip(f"no cluster: {error}")
-    made = Place(connection, f"cli-{uuid.uuid4().hex[:8]}")
+    made = Place(connection, f"cli-{uuid.uuid4().hex[:8]}", LakeSpace(local_lake.up()))
     made.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
     made.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
     made.kubectl("create", "namespace", made.namespace)
@@ -151,27 +146,45 @@ def place() -> Iterator[Place]:
 
 
 def _objects(place: Place) -> list[dict[str, Any]]:
-    known = place.connection
-    keys = {"accessKeyId": known.store_access_key, "secretAccessKey": known.store_secret_key}
-    spec = {
-        "endpoint": known.store_endpoint,
-        "bucket": known.store_bucket,
-        "prefix": f"tests/{place.namespace}",
-        "region": known.store_region,
-        "credentials": {"secretName": "keys"},
+    known, access = place.settings(), place.space.catalog
+    keys = {"accessKeyId": known.access_key, "secretAccessKey": known.secret_key}
+    client = {"clientId": access.client_id, "clientSecret": access.client_secret}
+    catalog = {
+        "uri": access.uri,
+        "warehouse": access.warehouse,
+        "namespacePrefix": place.space.namespace_prefix,
+        "credentials": {"secretName": "client"},
     }
-    storage = {"apiVersion": "componentrun.dev/v1alpha1", "kind": "Storage"}
+    spec = {
+        "endpoint": known.endpoint,
+        "bucket": known.bucket,
+        "prefix": known.prefix,
+        "region": known.region,
+        "credentials": {"secretName": "keys"},
+        "catalog": catalog,
+    }
+    without = {name: value for name, value in spec.items() if name != "catalog"}
     return [
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": keys},
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "wrong"},
-            "stringData": keys | {"secretAccessKey": "x" * 20},
-        },
-        storage | {"metadata": {"name": "main"}, "spec": spec | {"default": True}},
-        storage | {"metadata": {"name": "locked"}, "spec": spec | {"credentials": {"secretName": "wrong"}}},
-        storage | {"metadata": {"name": "away"}, "spec": spec | {"endpoint": "http://127.0.0.1:1"}},
-        storage | {"metadata": {"name": "keyless"}, "spec": spec | {"credentials": {"secretName": "none"}}},
-        storage | {"metadata": {"name": "no-bucket"}, "spec": spec | {"bucket": "componentrun-none"}},
+        _secret("keys", keys),
+        _secret("wrong", keys | {"secretAccessKey": "x" * 20}),
+        _secret("client", client),
+        _secret("wrong-client", client | {"clientSecret": "x" * 20}),
+        _storage("main", spec | {"default": True}),
+        _storage("locked", spec | {"credentials": {"secretName": "wrong"}}),
+        _storage("away", spec | {"endpoint": "http://127.0.0.1:1"}),
+        _storage("keyless", spec | {"credentials": {"secretName": "none"}}),
+        _storage("no-bucket", spec | {"bucket": "componentrun-none"}),
+        _storage("no-catalog", without),
+        _storage("barred", spec | {"catalog": catalog | {"credentials": {"secretName": "wrong-client"}}}),
+        _storage("catalog-away", spec | {"catalog": catalog | {"uri": "http://127.0.0.1:1"}}),
     ]
+
+
+def _secret(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values}
+
+
+def _storage(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "componentrun.dev/v1alpha1", "kind": "Storage", "metadata": {"name": name}, "spec": spec
+    }  # fmt: skip

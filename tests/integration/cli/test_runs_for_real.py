@@ -27,7 +27,7 @@ def over(phase: str = "Succeeded", reason: str = "Succeeded", **more: Any) -> di
 
 
 def endpoint(place: Place) -> tuple[str, str]:
-    return "--endpoint", place.connection.store_endpoint
+    return "--endpoint", place.endpoint
 
 
 class Following:
@@ -208,10 +208,24 @@ def test_dry_run_is_checked_by_the_cluster_and_creates_nothing(place: Place) -> 
 
 def test_doctor_looks_at_every_storage(place: Place) -> None:
     checks = {check["what"]: check for check in json.loads(place.cli("doctor", "-o", "json").stdout)}
-    for what in ("cluster", "CRD componentruns.componentrun.dev", "Storage", "Storage main, compare and swap"):
+    for what in (
+        "cluster",
+        "CRD componentruns.componentrun.dev",
+        "Storage",
+        "Storage main, compare and swap",
+        "Storage main, catalog, connect",
+    ):
         assert checks[what]["state"] == "ok", checks[what]
-    for what in ("Storage locked, list", "Storage away, list", "Storage keyless", "Storage no-bucket, list"):
+    for what in (
+        "Storage locked, list",
+        "Storage away, list",
+        "Storage keyless",
+        "Storage no-bucket, list",
+        "Storage barred, catalog, connect",
+        "Storage catalog-away, catalog, connect",
+    ):
         assert checks[what]["state"] == "fail", checks[what]
+    assert checks["Storage no-catalog, catalog"]["state"] == "warn"
     assert place.cli("doctor").returncode == 1
 
 

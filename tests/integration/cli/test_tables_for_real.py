@@ -1,4 +1,4 @@
-"""Tables to and from the real store, byte for byte, with the keys that the real cluster holds."""
+"""Tables to and from the real store and catalog, byte for byte, with the keys that the real cluster holds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.store]
 
-TRICKY = 'id,"na,me",text\n1,"quo""ted","line\nbreak\r\nand more"\n2,ěščř 漢字 🙂,\n3,"",  spaces  \n'
+TRICKY = 'id,"na,me",text\n1,"quo""ted","line\nbreak\r\nand more"\n2,ěščř 漢字 🙂,\n3,,  spaces  \n'
 
 
 def big() -> str:
@@ -56,6 +56,12 @@ def test_ls_and_head_and_an_incremental_load(place: Place, tmp_path: Path) -> No
     assert place.cli("table", "ls", "in.c-ls").stdout == ""
 
 
+@pytest.fixture(scope="module")
+def kept(place: Place) -> None:
+    """`in.c-main.kept` is there."""
+    assert place.cli("table", "put", "-", "in.c-main.kept", text="id\n1\n").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
@@ -65,15 +71,19 @@ def test_ls_and_head_and_an_incremental_load(place: Place, tmp_path: Path) -> No
         (("table", "history", "in.c-main.none"), 1, "there is no table `in.c-main.none`"),
         (("table", "restore", "in.c-main.none", "--version", "1", "--yes"), 1, "there is no table `in.c-main.none`"),
         (("table", "export", "in.c-main.none", "none.parquet"), 1, "there is no table `in.c-main.none`"),
-        (("table", "history", "in.c-main.none", "--storage", "locked"), 2, "the secret key does not belong"),
         (("table", "ls", "--storage", "none"), 1, "no Storage `none` in namespace"),
         (("table", "ls", "--storage", "keyless"), 1, "Secret `none` of Storage `keyless`"),
-        (("table", "ls", "--storage", "locked"), 2, "the secret key does not belong to the access key"),
-        (("table", "ls", "--storage", "no-bucket"), 2, "names the bucket `componentrun-none`"),
+        (("table", "ls", "--storage", "no-catalog"), 1, "Storage `no-catalog` has no `spec.catalog`"),
+        (("table", "ls", "--storage", "barred"), 2, "refused"),
+        (("table", "ls", "--storage", "catalog-away"), 2, "127.0.0.1:1"),
+        (("table", "head", "in.c-main.kept", "--storage", "locked"), 2, "the secret key does not belong"),
+        (("file", "ls", "--storage", "locked"), 2, "the secret key does not belong to the access key"),
+        (("file", "ls", "--storage", "no-bucket"), 2, "names the bucket `componentrun-none`"),
         (("table", "ls", "--endpoint", "ftp://x"), 1, "is not `https://host[:port]`"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
+@pytest.mark.usefixtures("kept")
 def test_what_goes_wrong_is_told_in_a_sentence(place: Place, arguments: tuple[str, ...], code: int, told: str) -> None:
     done = place.cli(*arguments)
     assert told in done.stderr
@@ -133,8 +143,9 @@ def test_an_export_has_every_value(place: Place, tmp_path: Path) -> None:
         assert found.fetchall() == [tuple(row) for row in rows]
 
 
+@pytest.mark.usefixtures("kept")
 def test_the_endpoint_can_be_another_one_than_the_cluster_knows(place: Place) -> None:
-    done = place.cli("table", "ls", "--storage", "away", "--endpoint", place.connection.store_endpoint)
+    done = place.cli("table", "head", "in.c-main.kept", "--storage", "away", "--endpoint", place.endpoint)
     assert done.returncode == 0, done.stderr
 
 

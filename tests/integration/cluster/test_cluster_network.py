@@ -94,7 +94,7 @@ def deny_all_egress(app: str) -> dict[str, object]:
 
 
 def store_address(connection: Connection) -> str:
-    parts = urlsplit(connection.store_endpoint)
+    parts = urlsplit(connection.lake.endpoint)
     return f"{parts.hostname}:{parts.port or {'http': 80, 'https': 443}[parts.scheme]}"
 
 

@@ -54,13 +54,14 @@ def lab(connection: Connection, api: Any, image: str, reader: str, tmp_path: Pat
     if reader == "node" and not connection.own:
         pytest.skip("the node of this cluster is another machine: its files are not here")
     namespace = f"collector-{uuid.uuid4().hex[:8]}"
+    known = connection.lake
     settings = StoreSettings(
-        bucket=connection.store_bucket,
-        endpoint=connection.store_endpoint,
+        bucket=known.bucket,
+        endpoint=known.endpoint,
         prefix=f"tests/{namespace}",
-        region=connection.store_region,
-        access_key=connection.store_access_key,
-        secret_key=connection.store_secret_key,
+        region=known.region,
+        access_key=known.access_key,
+        secret_key=known.secret_key,
     )
     made = Lab(connection, api, image, namespace, settings, Front(connection.kubeconfig))
     made.core.create_namespace({"metadata": {"name": namespace}})

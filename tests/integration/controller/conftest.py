@@ -1,7 +1,7 @@
-"""The operator of the work tree as a process on this machine, on the real cluster with the real agents' image.
+"""The operator and the loader of the work tree as processes on this machine, on the real cluster with the real agents.
 
-It has a name of its own and takes only runs that are labelled for it, so an operator that is installed on the cluster
-does not interfere.
+The operator has a name of its own and takes only runs that are labelled for it, so an operator that is installed on the
+cluster does not interfere.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from e2e.faults.wire import Wire
 from e2e.images import ensure
 from e2e.tenant.tenant import SMALL
 from e2e.tenant.told import add_runs
+from tests.integration.loader.running import Loader
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -163,6 +164,25 @@ def images(connection: Connection) -> dict[str, str]:
     return dict(ensure(connection, ["componentrun", "test-components"]))
 
 
+@pytest.fixture(scope="session")
+def loader(connection: Connection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loader]:
+    """A loader for all operators of these tests."""
+    made = Loader(connection, tmp_path_factory.mktemp("loader"))
+    made.start()
+    yield made
+    made.delete()
+
+
+@pytest.fixture(scope="session")
+def settings(connection: Connection, images: dict[str, str], loader: Loader) -> dict[str, str]:
+    """Environment of every operator."""
+    return {
+        "KUBECONFIG": str(connection.kubeconfig),
+        "COMPONENTRUN_AGENT_IMAGE": images["componentrun"],
+        **loader.of_an_operator(),
+    }
+
+
 @pytest.fixture
 def tenant(connection: Connection) -> Iterator[Tenant]:
     made = tenants.create(connection, "ctl")
@@ -171,14 +191,8 @@ def tenant(connection: Connection) -> Iterator[Tenant]:
 
 
 @pytest.fixture
-def operator(
-    connection: Connection, images: dict[str, str], tenant: Tenant, tmp_path: Path
-) -> Iterator[OperatorProcess]:
-    environment = {
-        "KUBECONFIG": str(connection.kubeconfig),
-        "COMPONENTRUN_AGENT_IMAGE": images["componentrun"],
-        "COMPONENTRUN_NAMESPACES": tenant.namespace,
-    }
+def operator(settings: dict[str, str], tenant: Tenant, tmp_path: Path) -> Iterator[OperatorProcess]:
+    environment = settings | {"COMPONENTRUN_NAMESPACES": tenant.namespace}
     made = OperatorProcess(environment, tmp_path / "operator.log")
     yield made
     made.end()
@@ -244,16 +258,12 @@ def place(
     request: pytest.FixtureRequest,
     connection: Connection,
     images: dict[str, str],
+    settings: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
     """A Place whose operator has the module's `SETTINGS`."""
     made = tenants.create(connection, "ends")
-    environment = {
-        "KUBECONFIG": str(connection.kubeconfig),
-        "COMPONENTRUN_AGENT_IMAGE": images["componentrun"],
-        "COMPONENTRUN_NAMESPACES": made.namespace,
-        **getattr(request.module, "SETTINGS", {}),
-    }
+    environment = settings | {"COMPONENTRUN_NAMESPACES": made.namespace} | getattr(request.module, "SETTINGS", {})
     running = OperatorProcess(environment, tmp_path_factory.mktemp("operator") / "operator.log")
     running.start()
     yield Place(made, running, images["test-components"])

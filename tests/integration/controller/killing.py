@@ -1,8 +1,8 @@
 """An operator of the work tree in a process of its own that can kill itself at the n-th thing it writes.
 
 Writes are what others can see: requests to the API server that are no GET (the Lease left out, which is renewed by the
-clock), and objects put into a store or deleted there. The process is forked from one that has imported everything,
-because a run is tried with dozens of them.
+clock), objects put into a store or deleted there, and loads that a loader is asked for. The process is forked from one
+that has imported everything, because a run is tried with dozens of them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from kubernetes.aio.config import kube_config
 
 from componentrun.controller import app, logs, settings
+from componentrun.controller.loaderclient import LoaderClient
 from componentrun.process import kube
 from componentrun.process.clock import ApiClock
 from componentrun.process.kube import Kube
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from multiprocessing.process import BaseProcess
     from pathlib import Path
+
+    from componentrun.wire.loader import LoadAnswer, LoadRequest
 
 _ONE_AT_A_TIME = threading.Lock()
 """A process' exit code can be read once: of two threads that look at the same moment one is told 255. And whoever
@@ -116,7 +119,7 @@ class _Counter:
 
 
 def _count(counter: _Counter) -> None:
-    request, put, delete = Kube.request, Store._put, Store.delete
+    request, put, delete, load = Kube.request, Store._put, Store.delete, LoaderClient.load
 
     async def counted_request(self: Kube, method: str, path: str, **details: Any) -> dict[str, Any]:
         if method == "GET" or "/leases" in path:
@@ -135,6 +138,11 @@ def _count(counter: _Counter) -> None:
     async def counted_delete(self: Store, keys: Sequence[str]) -> None:
         await counter.write("delete objects", lambda: delete(self, keys))
 
+    async def counted_load(self: LoaderClient, wanted: LoadRequest, storage: str) -> LoadAnswer:
+        answer: LoadAnswer = await counter.write("load", lambda: load(self, wanted, storage))
+        return answer
+
+    LoaderClient.load = counted_load  # type: ignore[method-assign]  # the point of it
     Kube.request, Store._put, Store.delete = counted_request, counted_put, counted_delete  # type: ignore[method-assign]  # the point of it
 
 

@@ -37,32 +37,27 @@ def store_wire(connection: Connection) -> Wire:
     """The way to the store of the tenant that is to hang, also of its pods."""
     if not connection.own:
         pytest.skip("a stranger's pods may not reach this machine")
-    there = urlsplit(connection.store_endpoint)
+    there = urlsplit(connection.lake.endpoint)
     return Wire(there.hostname or "", there.port or 80, here=there.hostname or "")
 
 
 @pytest.fixture
 def hung(connection: Connection, store_wire: Wire) -> Iterator[Tenant]:
-    host = urlsplit(connection.store_endpoint).hostname
-    endpoint = f"http://{host}:{store_wire.port}"
-    made = tenants.create(connection, "hung", endpoint=endpoint)
-    keys = {"credentials": {"secretName": tenants.CREDENTIALS}, "region": connection.store_region}
-    made.apply("Storage", NEW, {"endpoint": endpoint, "bucket": connection.store_bucket, "prefix": made.prefix, **keys})
+    host = urlsplit(connection.lake.endpoint).hostname
+    # A catalog that hangs is in the loader's tests.
+    chosen: dict[str, Any] = {"endpoint": f"http://{host}:{store_wire.port}", "catalog": None}
+    made = tenants.create(connection, "hung", **chosen)
+    spec = {**made.storage_spec, **chosen, "default": False}
+    made.apply("Storage", NEW, {field: value for field, value in spec.items() if value is not None})
     yield made
     made.delete()
 
 
 @pytest.fixture
-def operator(
-    connection: Connection, images: dict[str, str], tenant: Tenant, hung: Tenant, tmp_path: Path
-) -> Iterator[OperatorProcess]:
+def operator(settings: dict[str, str], tenant: Tenant, hung: Tenant, tmp_path: Path) -> Iterator[OperatorProcess]:
     """One operator for both namespaces."""
-    environment = {
-        "KUBECONFIG": str(connection.kubeconfig),
-        "COMPONENTRUN_AGENT_IMAGE": images["componentrun"],
-        "COMPONENTRUN_NAMESPACES": f"{tenant.namespace},{hung.namespace}",
-        "COMPONENTRUN_START_RETRY_SECONDS": str(ON_THE_HOUR),
-    }
+    namespaces = {"COMPONENTRUN_NAMESPACES": f"{tenant.namespace},{hung.namespace}"}
+    environment = settings | namespaces | {"COMPONENTRUN_START_RETRY_SECONDS": str(ON_THE_HOUR)}
     made = OperatorProcess(environment, tmp_path / "operator.log")
     yield made
     made.end()

@@ -13,15 +13,18 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.api.names import OPERATOR_LABEL, RUN_LABEL
+from componentrun.loader.catalog import Catalog
+from componentrun.loader.names import to_iceberg
+from componentrun.loader.versions import versions_of
 from componentrun.storage.connection import open_store
 from componentrun.storage.layout import TableId
-from componentrun.storage.tables import read_pointer
 from e2e.cluster import waiting
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.ports import free_port
@@ -34,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from e2e.cluster.connection import Connection
     from e2e.tenant import Tenant
 
 AT_ONCE = 6
@@ -49,9 +51,7 @@ EVERY_KIND = {
     "POST pods",
     "POST secrets",
     "PATCH componentruns/status",
-    "create runs/journal.json",
-    "create tables/table.json",
-    "replace runs/journal.json",
+    "load",
     "create state/state.json",
     "DELETE pods",
 }
@@ -198,7 +198,7 @@ class Lab:
             "pods ever": len(self.seen.of(name)),
             "secrets": self.secrets(name),
             "data of others": asyncio.run(self._data(uid)) - {f"{uid}-{1 + i}" for i in range(life.attempts)},
-            "loads": asyncio.run(self._loads(name)),
+            "loads": self._loads(name),
         }
         wanted = {
             "end": (*life.end, life.attempts),
@@ -209,10 +209,14 @@ class Lab:
         }
         return [f"{what}: {found[what]}, not {right}" for what, right in wanted.items() if found[what] != right]
 
-    async def _loads(self, name: str) -> list[int]:
+    def _loads(self, name: str) -> list[int]:
         """Rows of each time that something was put into the run's table."""
-        pointer = await read_pointer(open_store(self.tenant.settings), TableId.parse(f"out.c-main.{name}"))
-        return [] if pointer is None else [segment.rows for segment in pointer.pointer.segments]
+        catalog = Catalog(self.tenant.settings)
+        found = catalog.find(to_iceberg(catalog.prefix, TableId.parse(f"out.c-main.{name}")))
+        if found is None:
+            return []
+        totals = [0, *reversed([version.rows or 0 for version in versions_of(found.metadata)])]
+        return [after - before for before, after in pairwise(totals)]
 
     async def _data(self, uid: str) -> set[str]:
         """Prefixes of the run's attempts that hold anything."""
@@ -225,10 +229,8 @@ class Lab:
 
 
 @pytest.fixture
-def lab(connection: Connection, images: dict[str, str], tenant: Tenant, tmp_path: Path) -> Iterator[Lab]:
-    environment = {
-        "KUBECONFIG": str(connection.kubeconfig),
-        "COMPONENTRUN_AGENT_IMAGE": images["componentrun"],
+def lab(settings: dict[str, str], images: dict[str, str], tenant: Tenant, tmp_path: Path) -> Iterator[Lab]:
+    environment = settings | {
         "COMPONENTRUN_NAMESPACES": tenant.namespace,
         "COMPONENTRUN_LOG_FORMAT": "text",
         "COMPONENTRUN_EVENTS_WAIT_SECONDS": "1",

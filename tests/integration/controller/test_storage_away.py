@@ -34,14 +34,14 @@ def store_wire(connection: Connection) -> Wire:
     """The way to the store, also of pods."""
     if not connection.own:
         pytest.skip("a stranger's pods may not reach this machine")
-    there = urlsplit(connection.store_endpoint)
+    there = urlsplit(connection.lake.endpoint)
     host = there.hostname or ""
     return Wire(host, there.port or 80, here=host)
 
 
 @pytest.fixture
 def tenant(connection: Connection, store_wire: Wire) -> Iterator[Tenant]:
-    host = urlsplit(connection.store_endpoint).hostname
+    host = urlsplit(connection.lake.endpoint).hostname
     made = tenants.create(connection, "ctl", endpoint=f"http://{host}:{store_wire.port}")
     made.put_table("in.c-main.words", WORDS)
     with PodsSeen(made) as seen:
@@ -108,7 +108,7 @@ def publishing(tenant: Tenant, store_wire: Wire, operator: OperatorProcess, subm
         "COMPONENTRUN_OPERATOR_NAME": operator.name,
         "COMPONENTRUN_PORT": str(operator.port),
     }
-    first = killing.start(environment, tmp_path, "first", Death(1, before=True, of="create runs/journal.json"))
+    first = killing.start(environment, tmp_path, "first", Death(1, before=True, of="load"))
     name = str(submit("copy", input=INPUT, output=OUTPUT))
     first.join(timeout=120)
     assert not first.is_alive()

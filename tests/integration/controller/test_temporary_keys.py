@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from e2e import tenant as tenants
 from e2e.cluster import address
+from e2e.cluster import store as local_store
 from e2e.cluster.ports import free_port
 from e2e.tenant.formless import formless
 from e2e.tenant.tenant import phase_of
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from e2e.cluster.connection import Connection
+    from e2e.cluster.store import Store
     from e2e.tenant import Tenant
     from tests.integration.controller.conftest import OperatorProcess
 
@@ -66,17 +69,24 @@ class Service:
         self.server.server_close()
 
 
+@pytest.fixture(scope="module")
+def minio() -> Store:
+    """A store that gives temporary keys."""
+    return local_store.up()
+
+
 @pytest.fixture
-def service(connection: Connection) -> Iterator[Service]:
-    made = Service(connection.store_endpoint.removeprefix("http://"))
+def service(minio: Store) -> Iterator[Service]:
+    made = Service(minio.endpoint.removeprefix("http://"))
     yield made
     made.end()
 
 
 @pytest.fixture
-def tenant(connection: Connection, service: Service) -> Iterator[Tenant]:
-    with formless(connection.store_endpoint, address.node()) as endpoint:
-        made = tenants.create(connection, "sts", endpoint=endpoint, sts={"endpoint": service.url})
+def tenant(connection: Connection, minio: Store, service: Service) -> Iterator[Tenant]:
+    with formless(minio.endpoint, address.node()) as endpoint:
+        store = replace(minio.settings, endpoint=endpoint)
+        made = tenants.create(connection, "sts", elsewhere=store, sts={"endpoint": service.url})
         yield made
         made.delete()
 

@@ -90,11 +90,21 @@ class Loader:
         self.end(signal.SIGKILL)
         self.core.delete_namespace(self.namespace)
 
-    def token(self, account: str, *audiences: str) -> str:
+    def token(self, account: str, *audiences: str, seconds: int = 3600) -> str:
         """A token of a service account; without an audience: as every pod of it has one."""
-        request: Any = {"spec": {"audiences": list(audiences), "expirationSeconds": 3600}}
+        request: Any = {"spec": {"audiences": list(audiences), "expirationSeconds": seconds}}
         made = self.core.create_namespaced_service_account_token(account, self.namespace, request)
         return str(made.status.token)
+
+    def of_an_operator(self) -> dict[str, str]:
+        """Environment of an operator that is to ask it, with a token that is good for a day."""
+        file = self.folder / "operator-token"
+        file.write_text(self.token(OPERATOR, loaderaccess.AUDIENCE, seconds=86_400))
+        return {
+            "COMPONENTRUN_LOADER_URL": f"https://127.0.0.1:{self.port}",
+            "COMPONENTRUN_LOADER_TOKEN_FILE": str(file),
+            "COMPONENTRUN_LOADER_CA_FILE": str(self._tls / "ca.crt"),
+        }
 
     def ask(self, work: Callable[[LoaderClient], Awaitable[Any]], token: str | None = None) -> Any:
         """Have the operator's client do something."""

@@ -187,6 +187,7 @@ def test_a_dropped_table_is_not_there_until_it_is_restored(terminal: Terminal) -
     for command in (["get", TABLE], ["info", TABLE], ["head", TABLE], ["query", f'from "{TABLE}"']):
         refused = terminal.run(*command)
         assert (refused.exit_code, f"there is no table `{TABLE}`" in refused.stderr) == (1, True), refused.output
+        assert " UTC by jane. `componentrun table restore in.c-main.foo --version 1` brings it back" in refused.stderr
     assert terminal.run("rm", TABLE, "--yes").exit_code == 1
     assert [item["what"] for item in terminal.json("history", TABLE)] == ["drop", "load"]
     # The same request again, late: the run is in already, and must not bring the table back.

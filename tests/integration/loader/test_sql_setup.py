@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib.resources import files
@@ -13,6 +14,7 @@ import pytest
 
 from componentrun.cli.sqlsetup import setup_of
 from componentrun.cli.store import Engine
+from e2e.cluster import spark
 from tests.integration.loader.staging import Bench
 
 if TYPE_CHECKING:
@@ -74,3 +76,25 @@ def test_pyiceberg_reads_the_table(bench: Bench, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert 'id: [["1","2"]]' in done.stdout
+
+
+def test_spark_reads_the_table(bench: Bench, tmp_path: Path) -> None:
+    found = spark.up()
+    text = setup_of(bench.settings, Engine.SPARK, TABLE)
+    jars = ",".join(map(str, found.jars))
+    # Packages come from Maven: the same ones are here already.
+    script, replaced = re.subn(r"--packages \S+", f"--jars {jars}", text)
+    assert replaced == 1
+    path = f"{found.python.parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        env=found.environment() | environment(bench) | {"PATH": path, "AWS_REGION": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = sorted(line.split("\t")[:2] for line in done.stdout.splitlines())
+    assert rows == [["1", "x"], ["2", ""]]

@@ -12,7 +12,7 @@ import pytest
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.storage.connection import open_store
 from componentrun.storage.failures import ExistsError, MissingError, StaleError
-from componentrun.storage.tables import gather_bounded
+from componentrun.storage.gather import gather_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

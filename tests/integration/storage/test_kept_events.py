@@ -13,8 +13,8 @@ from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, en
 from componentrun.storage.events import About, Event
 from componentrun.storage.eventsegments import append_segment
 from componentrun.storage.eventsweep import sweep_events
+from componentrun.storage.gather import gather_bounded
 from componentrun.storage.retention import Retention
-from componentrun.storage.tables import gather_bounded
 
 if TYPE_CHECKING:
     from componentrun.storage.connection import Store

@@ -17,12 +17,11 @@ from componentrun.storage.filelookup import FileQuery, find_files
 from componentrun.storage.files import (
     FILE_KEEP,
     change_file,
-    create_file,
+    create_files,
     read_content,
     records_of,
 )
 from componentrun.storage.fileupload import upload_file
-from componentrun.storage.pointer import Commit
 from tests.unit.storage.filing import expected, index, published, stored
 from tests.unit.storage.scenarios import KilledError, MortalStore, content, result, uploaded
 
@@ -65,10 +64,9 @@ async def filled(store: Store, count: int) -> list[FileRecord]:
     for number in range(count):
         tags = tuple(tag for step, tag in ((2, "two"), (3, "ž/3"), (5, "five")) if number % step == 0)
         written = FileWritten(NAMES[number % len(NAMES)], tags, number % 7 == 0, (), 0)
-        commit = Commit(run=f"r{number}", attempt=1, time=NOW - timedelta(hours=number))
-        records += records_of([written], "", commit)
+        records += records_of([written], "", f"r{number}", 1, NOW - timedelta(hours=number))
     for start in range(0, count, 20):
-        await asyncio.gather(*(create_file(store, record) for record in records[start : start + 20]))
+        await create_files(store, records[start : start + 20])
     return records
 
 

@@ -15,7 +15,7 @@ from componentrun.agent.folder import Folder
 from componentrun.agent.parquet import bring_parquet
 from componentrun.agent.transfer import Client, Patience
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
-from componentrun.exchange import Mapping, TableRead, Where
+from componentrun.exchange import TableRead, Where
 from tests.unit.agent.rangeserver import SIGNATURE, RangeServer
 from tests.unit.mapping.icefiles import Files
 
@@ -66,9 +66,8 @@ def read(
     sliced: bool = False,
 ) -> TableRead:
     names = tuple(column.name for column in table.columns)
-    mapping = Mapping(names, (), select, (), where, limit)
     path = f"in/tables/{name}.csv"
-    return TableRead(f"in.c-main.{name}", path, select or names, (), MANIFEST, None, mapping, sliced, table)
+    return TableRead(f"in.c-main.{name}", path, select or names, table, MANIFEST, where, limit, sliced)
 
 
 def bring(data: Path, *tables: TableRead, budget: float = 120.0) -> dict[str, int]:

@@ -14,7 +14,7 @@ from componentrun.api.crd import KINDS, crd
 from componentrun.cli.cluster import CRDS, DEPLOYMENTS
 from componentrun.cli.errors import BadRequestError, EnvironmentFault
 from componentrun.cli.store import Check
-from componentrun.errors import PlatformError, Reason
+from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.wire.loader import CatalogCheck
 
 if TYPE_CHECKING:
@@ -47,11 +47,12 @@ def healthy(world: World) -> World:
     return world
 
 
-def test_all_is_well(healthy: World) -> None:
-    result = healthy.run("doctor")
+def test_all_is_well(lake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    finds(monkeypatch, CatalogCheck("connect", True, "it answers"))
+    result = lake.run("doctor")
     assert result.exit_code == 0, result.stdout
-    assert [line.partition(" ")[0] for line in result.stdout.splitlines()] == ["ok"] * 8
-    assert result.stderr == "8 checks, none failed\n"
+    assert [line.partition(" ")[0] for line in result.stdout.splitlines()] == ["ok"] * 9
+    assert result.stderr == "9 checks, none failed\n"
 
 
 def cluster_away(world: World) -> None:
@@ -175,6 +176,25 @@ def finds(monkeypatch: pytest.MonkeyPatch, *checks: CatalogCheck) -> list[StoreS
 
     monkeypatch.setattr("componentrun.loader.checking.check_catalog", check_catalog)
     return asked
+
+
+def test_a_storage_without_a_catalog_is_a_warning(healthy: World) -> None:
+    result = healthy.run("doctor")
+    assert result.exit_code == 0
+    assert "warn Storage main, catalog: it has no `spec.catalog`, so it keeps no tables" in result.stdout
+
+
+def test_a_secret_of_the_catalog_that_is_missing_hides_nothing_of_the_bucket(
+    lake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def access() -> StoreSettings:
+        raise UserError("Secret `lake` of the catalog of Storage `main` is not there", Reason.SECRET_NOT_FOUND)
+
+    monkeypatch.setattr(lake.store, "catalog_access", access)
+    result = lake.run("doctor")
+    assert result.exit_code == 1
+    assert "ok   Storage main, list: fine\n" in result.stdout
+    assert "fail Storage main, catalog: Secret `lake` of the catalog" in result.stdout
 
 
 def test_a_catalog_is_tried_as_the_loader_tries_it(lake: World, monkeypatch: pytest.MonkeyPatch) -> None:

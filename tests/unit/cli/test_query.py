@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from componentrun.cli.catalogstore import CatalogStore
 from componentrun.cli.cluster import STORAGES
 from componentrun.cli.errors import EnvironmentFault
-from componentrun.cli.objects import ObjectStore, open_storage
-from componentrun.storage.connection import open_store
-from componentrun.storage.settings import StoreSettings
+from componentrun.cli.objects import open_storage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +23,7 @@ CATALOG = {"uri": "https://catalog.test", "warehouse": "s3://lake/"}
 
 @pytest.fixture
 def filled(world: World) -> World:
-    world.store.content["in.c-main.foo"] = b"id,name\n1,a\n2,\n3,c\n"
+    world.tables.content["in.c-main.foo"] = b"id,name\n1,a\n2,\n3,c\n"
     return world
 
 
@@ -94,7 +91,7 @@ def test_what_is_wrong_with_a_query_is_told_without_a_traceback(filled: World, q
 
 
 def test_columns_that_can_t_be_read_are_told(filled: World) -> None:
-    filled.store.left_out = ["`in.c-main.foo`: column `tags` of type list<string>"]
+    filled.tables.left_out = ["`in.c-main.foo`: column `tags` of type list<string>"]
     done = filled.run("table", "query", "select 1")
     assert "left out, as it can't be read here: `in.c-main.foo`: column `tags` of type list<string>" in done.stderr
 
@@ -115,14 +112,6 @@ def test_sql_setup_of_what_is_no_table_id_is_refused(world: World) -> None:
     assert (done.exit_code, "`nonsense` is no table id" in done.stderr) == (1, True)
 
 
-def test_a_storage_without_a_catalog_can_t_be_queried(world: World) -> None:
-    store = ObjectStore(open_store(StoreSettings(bucket="tables", name="main")))
-    for ask in (lambda: store.query("select 1"), store.catalog_access):
-        with pytest.raises(Exception, match="Storage `main` has no catalog"):
-            ask()
-    assert world.asked == []
-
-
 def test_the_catalog_can_have_another_address_outside_the_cluster(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +127,6 @@ def test_the_catalog_can_have_another_address_outside_the_cluster(
 def test_what_is_not_installed_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.cluster.add(STORAGES, "lake", {"bucket": "tables", "catalog": CATALOG})
     store = open_storage(world.cluster, world.cluster.get(STORAGES, "lake"), None)
-    assert isinstance(store, CatalogStore)
     real = builtins.__import__
 
     def without(name: str, *rest: Any) -> Any:
@@ -148,5 +136,5 @@ def test_what_is_not_installed_is_named(world: World, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(EnvironmentFault) as caught:
-        store.query("select 1")
+        _ = store.tables
     assert caught.value.hint == "`pip install 'componentrun[loader]'`"

@@ -267,7 +267,7 @@ def test_events_of_the_last_lines_from_one_source_for_programs(world: World) -> 
 def test_a_name_behind_n_is_the_namespace(world: World, command: tuple[str, ...]) -> None:
     world.cluster.namespace = "prod"
     world.cluster.add(RUNS, "one", {"component": "cleaner"})
-    world.store.content["in.c-main.foo"] = b"id\n1\n"
+    world.tables.content["in.c-main.foo"] = b"id\n1\n"
     assert world.run(*command, "-n", "prod").exit_code == 0
     assert world.asked == [(None, "prod")]
 

@@ -12,7 +12,7 @@ import pytest
 from componentrun.cli.cluster import STORAGES
 from componentrun.cli.errors import EnvironmentFault
 from componentrun.cli.objects import open_storage
-from componentrun.cli.store import Preview
+from componentrun.cli.tablestore import Preview
 from componentrun.errors import PlatformError, Reason, UserError
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def test_put_loads_a_file_and_says_what_is_there_now(world: World, file: Path) -
 def test_put_adds_and_sets_the_primary_key_where_asked(world: World, file: Path) -> None:
     for more in ([], ["--incremental", "--primary-key", "id", "--primary-key", "name"]):
         world.run("table", "put", str(file), "in.c-main.foo", *more)
-    assert world.store.content["in.c-main.foo"].count(b"\n") == 5
-    assert world.store.primary_key == ("id", "name")
+    assert world.tables.content["in.c-main.foo"].count(b"\n") == 5
+    assert world.tables.primary_key == ("id", "name")
 
 
 def test_put_of_a_file_that_is_not_there_asks_nobody(world: World) -> None:
@@ -49,21 +49,14 @@ def test_put_of_a_file_that_is_not_there_asks_nobody(world: World) -> None:
 
 def test_put_reads_stdin_and_pipes(world: World, file: Path, tmp_path: Path) -> None:
     result = world.run("table", "put", "-", "in.c-main.foo", text=file.read_text())
-    assert (result.exit_code, world.store.content["in.c-main.foo"]) == (0, file.read_bytes())
+    assert (result.exit_code, world.tables.content["in.c-main.foo"]) == (0, file.read_bytes())
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with ThreadPoolExecutor(1) as pool:
         written = pool.submit(pipe.write_bytes, file.read_bytes())
         assert world.run("table", "put", str(pipe), "in.c-main.bar").exit_code == 0
         written.result()
-    assert world.store.content["in.c-main.bar"] == file.read_bytes()
-
-
-def test_put_says_where_a_reader_sees_fewer_rows(world: World, file: Path) -> None:
-    result = world.run("table", "put", str(file), "in.c-main.foo", "--primary-key", "id")
-    assert result.stderr == (
-        "`in.c-main.foo` has 2 rows (8 B) as loaded, of which a reader sees the last one for each key, version 1\n"
-    )
+    assert world.tables.content["in.c-main.bar"] == file.read_bytes()
 
 
 @pytest.mark.parametrize("bucket", ["c-main", "in", "in.c-main.foo", "sys.c-main"])
@@ -163,7 +156,7 @@ def test_rm_tells_how_to_bring_the_table_back_and_the_store_who_did_it(world: Wo
     assert result.stderr == (
         "`in.c-main.foo` deleted; `componentrun table restore in.c-main.foo --version 1` brings it back\n"
     )
-    assert world.store.by == "jane"
+    assert world.tables.by == "jane"
 
 
 def test_where_the_cluster_does_not_tell_who_asks_the_machine_does(
@@ -173,7 +166,7 @@ def test_where_the_cluster_does_not_tell_who_asks_the_machine_does(
     world.cluster.problems["who"] = EnvironmentFault("it does not answer")
     monkeypatch.setenv("LOGNAME", "joe")
     assert world.run("table", "rm", "in.c-main.foo", "--yes").exit_code == 0
-    assert world.store.by == "joe"
+    assert world.tables.by == "joe"
 
 
 @pytest.mark.parametrize(("more", "content"), [((), b"typed"), (("--text",), b"text")])
@@ -237,7 +230,7 @@ def test_the_endpoint_comes_from_the_flag_or_the_environment(world: World, monke
 
 
 def test_a_store_that_does_not_answer_is_a_sentence_and_a_hint(world: World, file: Path) -> None:
-    world.store.problem = PlatformError(
+    world.tables.problem = PlatformError(
         "can't write `s3://tables`: the store did not answer", Reason.STORAGE_UNAVAILABLE
     )
     result = world.run("table", "put", str(file), "in.c-main.foo")
@@ -250,6 +243,6 @@ def test_a_store_that_does_not_answer_is_a_sentence_and_a_hint(world: World, fil
 
 
 def test_head_keeps_a_header_with_line_breaks_on_one_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(world.store, "head", lambda _table, _rows: Preview(("a\nb", "c"), (("1\r\n2", "3"),)))
+    monkeypatch.setattr(world.tables, "head", lambda _table, _rows: Preview(("a\nb", "c"), (("1\r\n2", "3"),)))
     result = world.run("table", "head", "in.c-main.foo")
     assert result.stdout == "a\\nb     c\n1\\r\\n2   3\n"

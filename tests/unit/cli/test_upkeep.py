@@ -11,7 +11,6 @@ import pytest
 from componentrun.cli.cluster import COMPONENTS, RUNS, STORAGES
 
 if TYPE_CHECKING:
-    from componentrun.storage.rewriting import Outcome
     from tests.unit.cli.world import World
 
 
@@ -19,26 +18,24 @@ def test_a_sweep_says_what_it_deleted(world: World) -> None:
     result = world.run("storage", "sweep")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == (
-        "deleted from Storage `main`: 3 objects (2.0 kB) that nothing named, 1 expired file, 1 old version of tables, "
+        "deleted from Storage `main`: 3 objects (2.0 kB) that nothing named, 1 expired file, "
         "4 documents of runs that are over\n2 prefixes below `data/` wait for their time\n"
     )
-    assert world.store.swept == [(None, None, False)]
+    assert world.store.swept == [(None, False)]
 
 
 def test_a_dry_run_says_what_would_be_done(world: World) -> None:
-    result = world.run("storage", "sweep", "--dry-run", "--keep", "72h", "--history", "1h30m")
+    result = world.run("storage", "sweep", "--dry-run", "--keep", "72h")
     assert result.stderr.startswith("would be deleted from Storage `main`: 3 objects")
-    assert world.store.swept == [(timedelta(hours=72), timedelta(minutes=90), True)]
+    assert world.store.swept == [(timedelta(hours=72), True)]
 
 
 def test_times_beyond_all_times_are_long_ones(world: World) -> None:
     many = "9" * 15
-    result = world.run(
-        "storage", "sweep", "--dry-run", "--keep", f"{many}h", "--history", f"{many}h", "--events", f"{many}d"
-    )
+    result = world.run("storage", "sweep", "--dry-run", "--keep", f"{many}h", "--events", f"{many}d")
     assert result.exit_code == 0
-    ((keep, history, _),) = world.store.swept
-    assert keep == history == timedelta(days=365_000)
+    ((keep, _),) = world.store.swept
+    assert keep == timedelta(days=365_000)
     assert world.store.swept_events[0][0].keep == timedelta(days=365_000)
 
 
@@ -64,10 +61,10 @@ def test_programs_get_a_document(world: World) -> None:
     swept = json.loads(world.run("storage", "sweep", "--dry-run", "-o", "json").stdout)
     assert (swept["prefixes"], swept["objects"], swept["dry_run"]) == (["data/r1-1/"], 3, True)
     compacted = json.loads(world.run("table", "compact", "in.c-main.foo", "-o", "json").stdout)
-    assert (compacted["table"], compacted["outcome"], compacted["segments"]) == ("in.c-main.foo", "compacted", 60)
+    assert (compacted["table"], compacted["outcome"], compacted["files"]) == ("in.c-main.foo", "rewritten", 60)
 
 
-@pytest.mark.parametrize("option", ["--keep", "--history", "--events"])
+@pytest.mark.parametrize("option", ["--keep", "--events"])
 def test_a_time_that_is_none_is_named(world: World, option: str) -> None:
     result = world.run("storage", "sweep", option, "soon")
     assert result.exit_code == 1
@@ -78,18 +75,20 @@ def test_a_time_that_is_none_is_named(world: World, option: str) -> None:
 @pytest.mark.parametrize(
     ("outcome", "told"),
     [
-        ("compacted", "60 segments with 61 slices (9.0 kB) became one with 1 slice (8.0 kB)"),
+        ("rewritten", "60 files (9.0 kB) became 1 (8.0 kB)"),
         ("notNeeded", "reads as fast as it can"),
-        ("changedMeanwhile", "was replaced by others meanwhile"),
-        ("noRoom", "too little room"),
+        ("changedMeanwhile", "was changed by others meanwhile and is left as it is; try again"),
+        ("unsupported", "can't be rewritten here: it is partitioned"),
+        ("tooLarge", "`componentrun table sql-setup --engine spark` attaches an engine"),
     ],
 )
-def test_compaction_says_how_it_went(world: World, outcome: Outcome, told: str) -> None:
-    world.store.outcome = outcome
+def test_compaction_says_how_it_went(world: World, outcome: str, told: str) -> None:
+    world.tables.outcome = outcome
     result = world.run("table", "compact", "in.c-main.foo")
     assert result.exit_code == 0
     assert told in result.stderr
 
 
 def test_a_dry_run_of_compaction_says_so(world: World) -> None:
-    assert "(9.0 kB) would become one" in world.run("table", "compact", "in.c-main.foo", "--dry-run").stderr
+    told = world.run("table", "compact", "in.c-main.foo", "--dry-run").stderr
+    assert told == "`in.c-main.foo`: 60 files (9.0 kB) would become 1\n"

@@ -114,16 +114,29 @@ def test_a_pipe_gets_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"Failed {LONG}\n"
 
 
-HEAVY = {"kubernetes", "obstore", "minio", "rich", "yaml", "urllib3", "duckdb", "aiohttp", "kopf"}
+HEAVY = {
+    "aiohttp",
+    "duckdb",
+    "kopf",
+    "kubernetes",
+    "minio",
+    "obstore",
+    "pyarrow",
+    "pyiceberg",
+    "rich",
+    "urllib3",
+    "yaml",
+}
 
 
 # pydantic is not among them: typer loads it for itself.
 
 
-def test_help_loads_nothing_heavy() -> None:
+@pytest.mark.parametrize("command", [(), ("submit",), ("table",), ("table", "query"), ("doctor",)], ids=" ".join)
+def test_help_loads_nothing_heavy(command: tuple[str, ...]) -> None:
     code = (
         "import sys\nfrom componentrun.cli.app import app\n"
-        "try:\n    app(['submit', '--help'])\nexcept SystemExit:\n    pass\n"
+        f"try:\n    app({[*command, '--help']})\nexcept SystemExit:\n    pass\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "operator")}

@@ -10,14 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 from obstore.store import MemoryStore
 from typer.testing import CliRunner
 
@@ -37,32 +33,25 @@ from componentrun.cli.cluster import (
 from componentrun.cli.errors import NotFoundError
 from componentrun.cli.fileobjects import ObjectFiles
 from componentrun.cli.session import Makers
-from componentrun.cli.store import Check, EventRecord, KeptFile, Preview, TableDetails, TableInfo, TableVersion
-from componentrun.errors import Reason, UserError
-from componentrun.loader.querying import answer_of
-from componentrun.loader.referenced import referenced_tables
+from componentrun.cli.store import Check, EventRecord, KeptFile
 from componentrun.storage.catalogsettings import CatalogSettings
 from componentrun.storage.connection import Store
 from componentrun.storage.eventquery import EventQuery
 from componentrun.storage.events import Event, Placed
 from componentrun.storage.eventsweep import SweptEvents
-from componentrun.storage.rewriting import Compacted
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.sweep import Swept
+from tests.unit.cli.faketables import START, FakeTables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from pathlib import Path
     from typing import IO
 
     from typer.testing import Result
 
-    from componentrun.cli.progress import Progress
-    from componentrun.cli.store import QueryAnswer
     from componentrun.storage.retention import Retention
-    from componentrun.storage.rewriting import Outcome
     from componentrun.storage.state import StateOwner
-
-START = datetime(2026, 11, 24, 8, 0, 0, tzinfo=UTC)
 
 
 class FakeCluster:
@@ -171,13 +160,12 @@ class FakeFeed:
 
 
 class FakeStore:
-    """Tables and events in memory."""
+    """A Storage in memory."""
 
     name = "main"
 
     def __init__(self) -> None:
-        self.content: dict[str, bytes] = {}
-        self.primary_key: tuple[str, ...] = ()
+        self.tables = FakeTables()
         self.states: dict[StateOwner, dict[str, Any]] = {}
         self.read: dict[StateOwner, dict[str, Any]] = {}
         self.left: dict[tuple[int, str], bytes] = {}
@@ -188,83 +176,12 @@ class FakeStore:
         settings = StoreSettings(bucket="tables", endpoint="http://store.test", name="main")
         self.objects = Store(settings, MemoryStore())
         self.files = ObjectFiles(self.objects, asyncio.Runner(), lambda _: self.objects)
-        self.by = ""
-        self.left_out: list[str] = []
-        self.restored = 0
-        self.versions: dict[str, list[TableVersion]] = {}
-        self.known: dict[str, TableDetails] = {}
-        self.swept: list[tuple[timedelta | None, timedelta | None, bool]] = []
+        self.swept: list[tuple[timedelta | None, bool]] = []
         self.swept_events: list[tuple[Retention, list[str], bool]] = []
-        self.outcome: Outcome = "compacted"
         self.questions: list[tuple[EventQuery, int]] = []
         self.asked_run = ""
 
-    def tables(self, bucket: str | None = None) -> list[TableInfo]:
-        return [self._info(name) for name in self.content if bucket is None or name.startswith(f"{bucket}.")]
-
-    def put(
-        self,
-        file: Path,
-        table: str,
-        *,
-        incremental: bool,
-        primary_key: Sequence[str],
-        progress: Progress,
-    ) -> TableInfo:
-        if self.problem is not None:
-            raise self.problem
-        body = file.read_bytes()
-        self.content[table] = self.content[table] + body.split(b"\n", 1)[1] if incremental else body
-        self.primary_key = tuple(primary_key)
-        progress(len(body), None)
-        return self._info(table)
-
-    def get(self, table: str, target: IO[bytes], progress: Progress) -> TableInfo:
-        if table not in self.content:
-            raise UserError(f"there is no table `{table}`", Reason.INPUT_NOT_FOUND)
-        target.write(self.content[table])
-        progress(len(self.content[table]), None)
-        return self._info(table)
-
-    def head(self, table: str, rows: int) -> Preview:
-        header, *body = [tuple(line.split(",")) for line in self.content[table].decode().splitlines()]
-        return Preview(header, tuple(body[:rows]))
-
-    def remove(self, table: str, *, who: str) -> int | None:
-        self.by = who
-        return 1 if self.content.pop(table, None) is not None else None
-
-    def export(self, table: str, target: Path, *, text: bool) -> int:
-        target.write_bytes(b"text" if text else b"typed")
-        return self._info(table).rows
-
-    def details(self, table: str) -> TableDetails:
-        if self.problem is not None:
-            raise self.problem
-        return self.known[table]
-
-    def history(self, table: str, limit: int) -> list[TableVersion]:
-        return self.versions[table][:limit]
-
-    def restore(self, table: str, version: int, *, who: str) -> TableInfo:
-        self.by = who
-        self.restored = version
-        return self._info(table)
-
-    @contextmanager
-    def query(self, query: str) -> Iterator[QueryAnswer]:
-        if self.problem is not None:
-            raise self.problem
-        referenced_tables(query)
-        with TemporaryDirectory() as folder, duckdb.connect() as connection:
-            for name, content in self.content.items():
-                Path(folder, "table.csv").write_bytes(content)
-                connection.execute(f"CREATE TABLE \"{name}\" AS FROM read_csv('{folder}/table.csv')")
-            yield answer_of(connection, query, folder, self.left_out)
-
     def catalog_access(self) -> StoreSettings:
-        if self.problem is not None:
-            raise self.problem
         catalog = CatalogSettings(
             uri="https://catalog.test", warehouse="s3://lake/", client_id="our-client", client_secret="our-secret"
         )
@@ -308,17 +225,13 @@ class FakeStore:
     def event(self, event_id: str) -> Placed:
         return next(placed(record) for record in self.said if record.raw["id"] == event_id)
 
-    def sweep(self, keep: timedelta | None, history: timedelta | None, *, dry_run: bool) -> Swept:
-        self.swept.append((keep, history, dry_run))
-        return Swept(("data/r1-1/",), 3, 2048, waiting=2, files=1, versions=1, documents=4)
+    def sweep(self, keep: timedelta | None, *, dry_run: bool) -> Swept:
+        self.swept.append((keep, dry_run))
+        return Swept(("data/r1-1/",), 3, 2048, waiting=2, files=1, documents=4)
 
     def sweep_events(self, retention: Retention, existing: Collection[str], *, dry_run: bool) -> SweptEvents:
         self.swept_events.append((retention, sorted(existing), dry_run))
         return SweptEvents(7, 9, 4096) if not retention.endless else SweptEvents()
-
-    def compact(self, table: str, *, dry_run: bool) -> Compacted:
-        outcome: Outcome = "wouldCompact" if dry_run else self.outcome
-        return Compacted(table, outcome, 60, 61, 0 if dry_run else 1, 9000, 0 if dry_run else 8000)
 
     def check(self) -> list[Check]:
         if self.problem is not None:
@@ -329,12 +242,6 @@ class FakeStore:
         seq = len(self.said) + 1
         raw = {"id": f"uid-{seq}", "seq": seq, "message": message, "type": type_, "source": source}
         self.said.append(EventRecord(seq, at, type_, message, source, raw, "one"))
-
-    def _info(self, table: str) -> TableInfo:
-        header, *body = self.content[table].decode().splitlines()
-        columns = tuple(header.split(","))
-        size = sum(len(line) + 1 for line in body)
-        return TableInfo(table, columns, self.primary_key, len(body), size, 1, START, "load-1")
 
 
 @dataclass
@@ -362,7 +269,7 @@ class World:
 
     def _store(self, _cluster: object, storage: JsonObject, endpoint: str | None) -> FakeStore:
         self.endpoints.append(endpoint)
-        self.store.name = storage["metadata"]["name"]
+        self.store.name = self.store.tables.storage = storage["metadata"]["name"]
         return self.store
 
     def _sleep(self, seconds: float) -> None:
@@ -370,6 +277,11 @@ class World:
         assert self.now < START + timedelta(minutes=20), "the command waits for what does not come"
         if self.script:
             self.script.pop(0)()
+
+    @property
+    def tables(self) -> FakeTables:
+        """Those of the Storage."""
+        return self.store.tables
 
     def created(self) -> JsonObject:
         """The one run that was created."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from componentrun.storage.settings import StoreSettings
 from e2e.cluster.connection import Connection
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.lake import Lake
@@ -41,21 +42,27 @@ CLUSTER = Connection(
 TENANT = Tenant(CLUSTER, "t-0123abcd", "e2e/t-0123abcd")
 
 
-def test_by_default_tables_are_kept_in_the_object_store() -> None:
-    assert TENANT.storage_spec == {
-        "endpoint": "http://192.0.2.2:9000",
-        "bucket": "componentrun",
+ELSEWHERE = StoreSettings(
+    bucket="other", endpoint="https://192.0.2.3", access_key="key", secret_key="secret", ca_bundle="PEM"
+)
+
+
+def test_on_another_store_there_is_no_catalog() -> None:
+    tenant = replace(TENANT, elsewhere=ELSEWHERE)
+    assert tenant.storage_spec == {
+        "endpoint": "https://192.0.2.3",
+        "bucket": "other",
         "prefix": "e2e/t-0123abcd",
-        "region": "eu-test-1",
+        "region": "us-east-1",
         "credentials": {"secretName": "store-keys"},
+        "caBundle": "PEM",
         "default": True,
     }
-    assert TENANT.secrets == {"store-keys": {"accessKeyId": "key", "secretAccessKey": "secret"}}
+    assert tenant.secrets == {"store-keys": {"accessKeyId": "key", "secretAccessKey": "secret"}}
 
 
-def test_with_a_catalog_the_bucket_is_that_of_the_lake_and_the_tables_are_in_namespaces_of_the_tenant() -> None:
-    tenant = replace(TENANT, lake=True)
-    spec = tenant.storage_spec
+def test_the_tables_are_in_namespaces_of_the_tenant() -> None:
+    spec = TENANT.storage_spec
     assert (spec["endpoint"], spec["bucket"], spec["prefix"]) == (LAKE.endpoint, "staging", "e2e/t-0123abcd")
     assert spec["catalog"] == {
         "uri": "http://192.0.2.2:9011",
@@ -63,21 +70,21 @@ def test_with_a_catalog_the_bucket_is_that_of_the_lake_and_the_tables_are_in_nam
         "namespacePrefix": "t_0123abcd_",
         "credentials": {"secretName": "catalog-client"},
     }
-    assert tenant.secrets == {
+    assert TENANT.secrets == {
         "store-keys": {"accessKeyId": "lake-key", "secretAccessKey": "lake-secret"},
         "catalog-client": {"clientId": "client", "clientSecret": "client-secret"},
     }
-    assert (tenant.settings.endpoint, tenant.settings.access_key) == (LAKE.endpoint, "lake-key")
+    assert (TENANT.settings.endpoint, TENANT.settings.access_key) == (LAKE.endpoint, "lake-key")
 
 
 @pytest.mark.parametrize("namespace", ["t-0123abcd", "steady-0123abcd", "examples-0123abcd"])
 def test_the_prefix_of_namespaces_is_one_that_a_storage_may_have(namespace: str) -> None:
-    prefix = Tenant(CLUSTER, namespace, lake=True).namespace_prefix
+    prefix = Tenant(CLUSTER, namespace).namespace_prefix
     assert re.fullmatch(r"[a-z][a-z0-9]*_([a-z0-9]+_)*", prefix)
     assert len(prefix) <= 32
 
 
 def test_a_cluster_without_a_catalog_has_no_such_tenant() -> None:
-    tenant = Tenant(replace(CLUSTER, lake_endpoint=""), "t-0123abcd", lake=True)
+    tenant = Tenant(replace(CLUSTER, lake_endpoint=""), "t-0123abcd")
     with pytest.raises(ClusterError, match="LAKE_ENDPOINT"):
         _ = tenant.storage_spec

@@ -20,7 +20,7 @@ from componentrun.collector.fileplace import BEGINNING, FilePosition
 from componentrun.collector.grouping import Block, Grouper
 from componentrun.collector.journal import Journal, Limits
 from componentrun.collector.lifecycle import Told
-from componentrun.collector.lines import SECOND, Line, stamp_of
+from componentrun.collector.lines import SECOND, stamp_of
 from componentrun.core.redactor import MARK, Redactor
 from tests.unit.collector.reading import KEY, sink_of
 from tests.unit.collector.runs import a_run, raw_pod
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from componentrun.collector.cut import Cut
+    from componentrun.collector.line import Line
 
 BEGIN = 1_795_506_393 * SECOND
 FILE = "0-2026-11-24T07:46:33.8662Z"

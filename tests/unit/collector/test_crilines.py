@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from componentrun.collector.crilines import CriReader
-from componentrun.collector.fileplace import FilePosition, Place
-from componentrun.collector.lines import KEPT_BYTES, PART_BYTES, Line, nanoseconds_of
+from componentrun.collector.fileplace import FilePosition
+from componentrun.collector.line import Line, Place
+from componentrun.collector.lines import KEPT_BYTES, PART_BYTES, nanoseconds_of
 
 FILE = "0-2026-11-24T07:46:33.8662Z"
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
-    from componentrun.collector.lines import Line
+    from componentrun.collector.line import Line
     from componentrun.collector.nodelogs import NodeLogs
     from componentrun.collector.position import Position
     from tests.unit.nodelogs.runtime import Runtime

@@ -22,7 +22,7 @@ from tests.unit.collector.node import line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.collector.lines import Line
+    from componentrun.collector.line import Line
 
 T0 = 1_795_506_393 * SECOND
 RECONNECTS = "componentrun_collector_reconnects_total"

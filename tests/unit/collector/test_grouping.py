@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from componentrun.collector import grouping
 from componentrun.collector.grouping import Block, Group, Grouper
-from componentrun.collector.lines import SECOND, Line
+from componentrun.collector.line import Line
+from componentrun.collector.lines import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from componentrun.collector import lifecycle
 from componentrun.collector.facts import run_facts
 from componentrun.collector.journal import Journal
 from componentrun.collector.lifecycle import Told
-from componentrun.collector.lines import Line
+from componentrun.collector.line import Line
 from componentrun.core.redactor import Redactor
 from tests.unit.collector.reading import sink_of
 from tests.unit.collector.runs import ENDED, UID, a_run, ended_run, raw_run

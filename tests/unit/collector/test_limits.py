@@ -7,7 +7,8 @@ import json
 from componentrun.api import names
 from componentrun.collector.journal import Journal, Limits
 from componentrun.collector.lifecycle import Told
-from componentrun.collector.lines import SECOND, Line
+from componentrun.collector.line import Line
+from componentrun.collector.lines import SECOND
 from componentrun.core.redactor import Redactor
 from tests.unit.collector.reading import KEY, sink_of
 from tests.unit.collector.runs import a_run

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from componentrun.collector import registry as module
 from componentrun.collector.facts import pod_facts
-from componentrun.collector.lines import SECOND, Line, digest
+from componentrun.collector.line import Line
+from componentrun.collector.lines import SECOND, digest
 from componentrun.collector.position import Position
 from componentrun.collector.registry import Registry
 from tests.unit.collector.runs import UID, a_run, raw_pod

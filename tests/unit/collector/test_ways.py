@@ -10,9 +10,10 @@ import pytest
 from componentrun.api import names
 from componentrun.collector.facts import pod_facts
 from componentrun.collector.filefollower import FileFollower
-from componentrun.collector.fileplace import FilePosition, Place
+from componentrun.collector.fileplace import FilePosition
 from componentrun.collector.follower import Follower, View
 from componentrun.collector.journal import Journal, container_key
+from componentrun.collector.line import Place
 from componentrun.collector.lines import SECOND
 from componentrun.collector.metrics import Metrics
 from componentrun.collector.nodelogs import NodeLogs

@@ -31,7 +31,6 @@ from componentrun.controller.cataloggate import CatalogGate
 from componentrun.controller.catalogtables import CatalogTables
 from componentrun.controller.flows import Flows
 from componentrun.controller.handlers import take_in
-from componentrun.controller.loaderclient import LoaderClient
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.policies import Policies, Resolver
 from componentrun.controller.publishing import Publisher
@@ -50,7 +49,7 @@ from componentrun.core.observed import Limits
 from componentrun.core.podsettings import PodSettings
 from componentrun.core.scope import Means, Scope, status_of
 from componentrun.errors import TransientError
-from componentrun.exchange import SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
+from componentrun.exchange import FileWritten, SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
 from componentrun.process.clock import ApiClock
 from componentrun.process.fairqueue import Flow
 from componentrun.process.kube import Kube, Page
@@ -61,18 +60,20 @@ from componentrun.process.kubeerrors import (
     NotFoundError,
     UnavailableError,
 )
+from componentrun.storage.catalogsettings import CatalogSettings
 from componentrun.storage.connection import Store
 from componentrun.storage.grants import Signer
-from componentrun.storage.layout import TableId
 from componentrun.storage.settings import StoreSettings
-from componentrun.storage.tables import read_table
+from tests.unit.controller.fakeloader import FakeLoader
 
 if TYPE_CHECKING:
+    from componentrun.controller.loaderclient import LoaderClient
     from componentrun.process.resources import Resource
 
 NAMESPACE = "team"
 ROWS = b"1,one\n2,two\n"
 TABLE = "out.c-main.result"
+CATALOG = {"uri": "http://catalog.test", "warehouse": "lake"}
 
 
 class Crash(BaseException):
@@ -109,7 +110,12 @@ class FakeStore(Store):
 
     def __init__(self, writes: Writes) -> None:
         settings = StoreSettings(
-            bucket="bucket", endpoint="http://store.test", access_key="key", secret_key="secret", name="main"
+            bucket="bucket",
+            endpoint="http://store.test",
+            access_key="key",
+            secret_key="secret",
+            name="main",
+            catalog=CatalogSettings(uri=CATALOG["uri"], warehouse=CATALOG["warehouse"]),
         )
         super().__init__(settings, MemoryStore())
         self._writes = writes
@@ -146,6 +152,7 @@ class FakeStores:
                         "bucket": "bucket",
                         "endpoint": "http://store.test",
                         "egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}]}],
+                        "catalog": CATALOG,
                         **(spec or {}),
                     },
                 }
@@ -160,9 +167,6 @@ class FakeStores:
 
         self.others: dict[tuple[str, str], OpenStorage] = {}
         """Further Storages, by namespace and name."""
-
-    async def keeps_catalog(self, _namespace: str, _wanted: str | None) -> bool:
-        return self.opened.store.settings.catalog is not None
 
     async def open(self, namespace: str, wanted: str | None, *, anew: bool = False) -> OpenStorage:
         self.wanted.append(wanted)
@@ -371,6 +375,9 @@ class World:
         self.exit_code = 0
         self.state: dict[str, Any] | None = None
         self.write_always = False
+        self.writes_table = True
+        self.files: tuple[FileWritten, ...] = ()
+        """That the component leaves."""
         self.other_tables: tuple[TableWritten, ...] = ()
         """That the component leaves besides."""
         self.failing_inputs = 0
@@ -380,7 +387,8 @@ class World:
         self.max_running: int | None = None
         self.storage: dict[str, Any] = {}
         """Of the Storage's spec."""
-        self.catalogs = catalogs_of(LoaderClient(None))
+        self.loader = FakeLoader(lambda: self.store.away, self.writes.done)
+        self.catalogs = catalogs_of(cast("LoaderClient", self.loader))
         self.scope = Scope(Means.FORM, "tried", versioned=True)
         """What the store would be found to do; it has no HTTP to try it with."""
 
@@ -443,7 +451,8 @@ class World:
             rows=2,
             size=len(ROWS),
         )
-        result = StageOutResult(ok=True, tables=(table, *self.other_tables), state=self.state, rows=2, size=len(ROWS))
+        tables = (*((table,) if self.writes_table else ()), *self.other_tables)
+        result = StageOutResult(ok=True, tables=tables, files=self.files, state=self.state, rows=2, size=len(ROWS))
         await self.store.agent_put(layout.result(uid, attempt), to_json(result).encode())
         return StageOutResult(ok=True, rows=2, size=len(ROWS), always=int(self.write_always))
 
@@ -486,10 +495,9 @@ class World:
         return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     async def rows(self, table: str) -> int | None:
-        """Rows of a table; None where there is none. Asked past the store's outage."""
-        store = Store(self.store.settings, self.store._backend)
-        found = await read_table(store, TableId.parse(table))
-        return None if found is None else found.pointer.rows
+        """Rows of a table; None where there is none."""
+        found = self.loader.tables.get(table)
+        return None if found is None else found.rows
 
     async def slices(self) -> list[str]:
         """Keys of all objects in the store."""

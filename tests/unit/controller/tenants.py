@@ -21,7 +21,7 @@ from componentrun.core.observed import Limits
 from componentrun.core.scope import status_of
 from componentrun.storage.connection import ObjectInfo, Stored
 from componentrun.storage.failures import ExistsError, MissingError, NoAnswerError, StaleError
-from tests.unit.controller.fakes import NAMESPACE, FakeKube, FakeOperator, FakeStore, World
+from tests.unit.controller.fakes import CATALOG, NAMESPACE, FakeKube, FakeOperator, FakeStore, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -154,6 +154,7 @@ class Tenants(World):
     def put_storage(self, namespace: str, name: str, *, default: bool = False) -> None:
         egress = [{"to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}]}]  # so that no host is resolved, in a thread
         spec = {"bucket": "bucket", "endpoint": f"http://{namespace}.test", "default": default, "egress": egress}
+        spec["catalog"] = CATALOG
         self.kube.put("storages", {"metadata": {"name": name, "namespace": namespace}, "spec": spec})
 
     def put_run(self, namespace: str, name: str, status: dict[str, Any] | None = None, **spec: Any) -> Key:

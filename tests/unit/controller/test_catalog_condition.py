@@ -52,13 +52,26 @@ async def test_a_catalog_that_is_fit_is_told_together_with_the_store(world: Worl
     assert world.condition("Ready")[:2] == ("True", "Scoped")
 
 
-async def test_a_storage_without_a_catalog_has_no_such_condition(world: World) -> None:
+async def test_a_storage_without_a_catalog_says_so_and_is_as_ready_as_its_bucket(world: World) -> None:
     await asked(world)
     del world.object["spec"]["catalog"]
     world.object["metadata"] |= {"generation": 2, "resourceVersion": "99"}
     await asked(world)
     assert world.tried == 1
-    assert world.conditions() == {"Scoped": "SignedForms", "Versioned": "VersionsKept", "Ready": "Scoped"}
+    status, reason, message = world.condition("Catalog")
+    assert (status, reason) == ("False", "NoCatalog")
+    assert "`spec.catalog`" in message
+    assert world.condition("Ready")[:2] == ("True", "Scoped")
+    await asked_later(world, 60)
+    assert (world.tried, world.asked) == (1, 2), "there is nothing to ask again"
+
+
+async def test_that_a_storage_has_no_catalog_is_told_also_while_its_store_is_away(world: World) -> None:
+    del world.object["spec"]["catalog"]
+    world.answer = NoAnswerError("can't list: the store did not answer", "operation timed out")
+    await asked(world)
+    assert world.condition("Catalog")[:2] == ("False", "NoCatalog")
+    assert world.condition("Ready")[:2] == ("False", "StorageUnavailable")
 
 
 @pytest.mark.parametrize(

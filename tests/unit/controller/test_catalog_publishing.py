@@ -2,67 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from componentrun.controller import catalogtables
 from componentrun.errors import Reason, TransientError, UnknownOutcomeError, UserError
-from componentrun.storage.catalogsettings import CatalogSettings
-from componentrun.wire.loader import CatalogCheck, CatalogReason, CheckAnswer, FenceAnswer, LoadAnswer, LoadedTable
-from tests.unit.controller.fakes import TABLE, FakeOperator, World, catalogs_of
+from componentrun.wire.loader import CatalogCheck, CatalogReason
+from tests.unit.controller.fakeloader import FIT
+from tests.unit.controller.fakes import TABLE, FakeOperator, World
 
 if TYPE_CHECKING:
-    from componentrun.controller.loaderclient import LoaderClient
-    from componentrun.errors import ComponentRunError
-    from componentrun.wire.loader import CheckRequest, FenceRequest, LoadRequest
-
-
-class FakeLoader:
-    """One table commit, and what is known of it."""
-
-    def __init__(self) -> None:
-        self.loads: list[LoadRequest] = []
-        self.fences: list[FenceRequest] = []
-        self.fails: ComponentRunError | None = None
-        self.lands = False
-        """Whether a load is committed though its answer is lost."""
-        self.published: set[str] = set()
-        self.fence_fails: ComponentRunError | None = None
-        self.checks: list[CatalogCheck] = [CatalogCheck("connect", ok=True, detail="it answers")]
-        self.check_fails: ComponentRunError | None = None
-        self.times_checked = 0
-
-    async def check(self, _request: CheckRequest, _storage: str) -> CheckAnswer:
-        self.times_checked += 1
-        if self.check_fails is not None:
-            raise self.check_fails
-        return CheckAnswer(tuple(self.checks))
-
-    async def load(self, request: LoadRequest, _storage: str) -> LoadAnswer:
-        self.loads.append(request)
-        if self.fails is None or self.lands:
-            self.published.add(request.run)
-        if self.fails is not None:
-            raise self.fails
-        tables = tuple(LoadedTable(table.destination, table.rows, table.size, "1") for table in request.tables)
-        return LoadAnswer(tables, request.attempt)
-
-    async def fence(self, request: FenceRequest, _storage: str) -> FenceAnswer:
-        self.fences.append(request)
-        if self.fence_fails is not None:
-            raise self.fence_fails
-        return FenceAnswer(request.run in self.published)
+    from tests.unit.controller.fakeloader import FakeLoader
 
 
 def world_with_catalog() -> tuple[World, FakeLoader]:
-    world, loader = World(), FakeLoader()
-    catalog = CatalogSettings(uri="http://catalog.example.com", warehouse="lake", token="secret")
-    world.store.settings = replace(world.store.settings, catalog=catalog)
-    world.catalogs = catalogs_of(cast("LoaderClient", loader))
+    world = World()
     world.add_run()
-    return world, loader
+    return world, world.loader
 
 
 def status(world: World) -> dict[str, Any]:
@@ -75,7 +32,6 @@ async def test_the_loader_publishes_what_stage_out_uploaded() -> None:
     assert status(world)["phase"] == "Succeeded"
     assert status(world)["outputTables"] == [{"table": TABLE, "rows": 2, "bytes": loader.loads[0].tables[0].size}]
     assert [(request.attempt, request.buckets) for request in loader.loads] == [(1, (TABLE.rpartition(".")[0],))]
-    assert await world.rows(TABLE) is None, "the table was written in the old format, too"
 
 
 async def test_a_table_that_does_not_fit_ends_the_run_at_once() -> None:
@@ -119,6 +75,52 @@ async def test_a_commit_that_landed_though_its_answer_was_lost_is_a_success() ->
     assert status(world)["phase"] == "Succeeded"
 
 
+class TestAStorageWithoutACatalog:
+    """It keeps files, state and events, and no tables."""
+
+    def world(self) -> World:
+        world = World()
+        world.storage = {"catalog": None}
+        return world
+
+    @pytest.mark.parametrize(
+        ("spec", "told"),
+        [
+            ({"output": {"tables": [{"source": "result.csv", "destination": TABLE}]}}, f"writes table `{TABLE}`"),
+            ({"input": {"tables": [{"source": "in.c-main.a"}]}, "output": {}}, "reads table `in.c-main.a`"),
+        ],
+    )
+    async def test_refuses_a_run_that_names_tables_before_its_pod_is_made(
+        self, spec: dict[str, Any], told: str
+    ) -> None:
+        world = self.world()
+        world.add_run(**spec)
+        await FakeOperator(world).live(5)
+        assert (status(world)["phase"], status(world)["reason"]) == ("Failed", "InvalidSpec")
+        assert told in status(world)["message"]
+        assert "Storage `main` has no `spec.catalog`" in status(world)["message"]
+        assert not [name for name in world.kube.created if name.startswith("pods/")]
+        assert await world.slices() == [], "something was looked up or planned"
+
+    async def test_publishes_nothing_of_a_component_that_wrote_a_table_all_the_same(self) -> None:
+        world = self.world()
+        world.state, world.write_always = {"last": 1}, True
+        world.add_run(output={"defaultBucket": "out.c-main"}, configuration={"id": "12"})
+        await FakeOperator(world).live(5)
+        assert (status(world)["phase"], status(world)["reason"]) == ("Failed", "OutputInvalid")
+        assert f"the component wrote table `{TABLE}`" in status(world)["message"]
+        assert (world.loader.loads, world.loader.fences) == ([], [])
+        assert not [key for key in await world.slices() if "state/" in key]
+
+    async def test_serves_a_run_without_tables(self) -> None:
+        world = self.world()
+        world.state, world.writes_table = {"last": 1}, False
+        world.add_run(output={"defaultBucket": "out.c-main"}, configuration={"id": "12"})
+        await FakeOperator(world).live(5)
+        assert status(world)["phase"] == "Succeeded"
+        assert [key for key in await world.slices() if "state/" in key]
+
+
 def unfit(reason: CatalogReason) -> CatalogCheck:
     return CatalogCheck("try", False, "it accepts what it should refuse", "use another one", reason)
 
@@ -150,8 +152,7 @@ async def test_a_run_waits_for_a_catalog_that_may_come_back_and_goes_on_then(mon
     assert status(world)["phase"] != "Failed"
     assert "(CatalogUnavailable)" in status(world)["message"]
     assert world.kube.of("pods") == []
-    loader.checks = []
-    loader.checks.append(CatalogCheck("connect", ok=True, detail="it answers"))
+    loader.checks = [FIT]
     await operator.live(5)
     assert status(world)["phase"] == "Succeeded"
 

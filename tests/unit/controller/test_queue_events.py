@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -14,7 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from componentrun.api import names
 from componentrun.controller.caches import Caches, Key
 from componentrun.controller.queues import Queues
-from componentrun.core.queue import Entry, Queue
+from componentrun.core.queue import Queue
+
+if TYPE_CHECKING:
+    from componentrun.core.queueentry import Entry
 
 NAMES = st.sampled_from("abcd")
 COMPONENT = "loader"

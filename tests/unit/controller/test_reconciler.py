@@ -14,7 +14,6 @@ from componentrun.api.common import API_VERSION
 from componentrun.api.names import OPERATOR_LABEL
 from componentrun.controller import publishing
 from componentrun.controller.caches import Key
-from componentrun.errors import Reason, UserError
 from componentrun.exchange import StageOutPlan, from_json
 from componentrun.process.kubeerrors import (
     AlreadyExistsError,
@@ -69,9 +68,7 @@ class TestTheMainWay:
             "create pods": 1,
             "create secrets": 1,
             "patch componentruns/status": 6,  # Pending, Running, StagingOut, Publishing, Succeeded, events
-            "create runs/uid-100/journal.json": 1,
-            "create tables/out.c-main/result/table.json": 1,
-            "replace runs/uid-100/journal.json": 1,
+            "load tables": 1,  # by the loader
             "delete pods": 1,
         }
 
@@ -655,52 +652,7 @@ class TestPublishing:
         await assert_well_ended(world)
         assert not len(back.reconciler._memories)
 
-    async def test_a_run_given_up_in_the_middle_is_completed_when_the_store_answers(self) -> None:
-        world = World()
-        world.add_run()
-        world.store.away_after = "journal.json"
-        operator = FakeOperator(world)
-        await operator.live(40)
-        assert (world.phase(), world.run()["status"]["reason"]) == ("Failed", "PublishFailed")
-        assert await world.rows(TABLE) is None
-        world.store.away, world.store.away_after = False, None
-        await FakeOperator(world).live(5)
-        assert await world.rows(TABLE) == 2
-        published = next(item for item in world.run()["status"]["conditions"] if item["type"] == "Published")
-        assert (published["status"], published["reason"]) == ("True", "Completed")
-        assert world.phase() == "Failed"
-        written = world.writes.count
-        await FakeOperator(world).live(5)
-        assert world.writes.count == written
-
-    async def test_so_is_one_that_had_failed_and_leaves_tables_that_are_always_written(self) -> None:
-        world = World()
-        world.exit_code, world.write_always = 1, True
-        world.add_run(output={"tables": [{"source": "result.csv", "destination": TABLE, "writeAlways": True}]})
-        world.store.away_after = "journal.json"
-        await FakeOperator(world).live(40)
-        assert (world.phase(), world.run()["status"]["reason"]) == ("Failed", "UserError")
-        assert await world.rows(TABLE) is None
-        world.store.away, world.store.away_after = False, None
-        await FakeOperator(world).live(5)
-        assert await world.rows(TABLE) == 2
-
-    async def test_one_whose_storage_is_gone_by_then_is_no_defect(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        world = World()
-        world.add_run()
-        world.store.away_after = "journal.json"
-        await FakeOperator(world).live(40)
-        assert world.run()["status"]["reason"] == "PublishFailed"
-        operator = FakeOperator(world)
-
-        async def gone(*_: Any, **__: Any) -> Any:
-            raise UserError("no Storage `main` in namespace `team`", Reason.STORAGE_NOT_FOUND)
-
-        monkeypatch.setattr(operator.opens, "open", gone)
-        await operator.live(5)  # raises what a worker would take for a defect
-        assert world.run()["status"]["reason"] == "PublishFailed"
-
-    async def test_a_run_that_ends_before_the_journal_changes_nothing(self) -> None:
+    async def test_a_run_that_ends_before_its_tables_are_loaded_changes_nothing(self) -> None:
         world = World()
         world.add_run()
         operator = FakeOperator(world)

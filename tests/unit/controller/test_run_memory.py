@@ -56,17 +56,3 @@ async def test_a_run_of_the_same_name_is_not_taken_for_the_one_that_failed() -> 
         world.add_run()
     await operator.resync.everything()
     assert failing_since(operator) is None
-
-
-async def test_that_the_tables_of_an_ended_run_are_whole_is_known_until_it_is_deleted() -> None:
-    world = World()
-    world.add_run()
-    world.store.away_after = "journal.json"
-    operator = FakeOperator(world)
-    await operator.live(40)
-    world.store.away, world.store.away_after = False, None
-    await operator.live(60)
-    assert len(operator.reconciler._memories) == 1
-    world.kube.remove("componentruns", NAMESPACE, "load")
-    await operator.work()
-    assert len(operator.reconciler._memories) == 0

@@ -35,7 +35,12 @@ async def test_a_new_storage_is_asked_about_once_and_its_status_says_so(world: W
     await world.settle()
     assert world.asked == 1
     assert len(world.patches) == 1
-    assert world.conditions() == {"Scoped": "SignedForms", "Versioned": "VersionsKept", "Ready": "Scoped"}
+    assert world.conditions() == {
+        "Scoped": "SignedForms",
+        "Versioned": "VersionsKept",
+        "Catalog": "NoCatalog",
+        "Ready": "Scoped",
+    }
 
 
 async def test_runs_that_start_at_once_wait_for_one_answer(world: World) -> None:
@@ -146,7 +151,11 @@ async def test_a_store_that_refuses_is_told_in_the_status_and_not_asked_again_at
     world.storages.seen(world.object)
     async with asyncio.timeout(5):
         await world.settle()
-    assert world.conditions() == {"Ready": "StorageAccessDenied", "Scoped": "StorageAccessDenied"}
+    assert world.conditions() == {
+        "Ready": "StorageAccessDenied",
+        "Scoped": "StorageAccessDenied",
+        "Catalog": "NoCatalog",
+    }
     assert (world.asked, len(world.patches)) == (1, 1)
 
 

@@ -13,10 +13,10 @@ import pytest
 from componentrun.api.componentrun import ComponentRun
 from componentrun.controller.publishing import Publisher
 from componentrun.exchange import TableWritten
-from componentrun.storage import commit, state
+from componentrun.storage import state
 from componentrun.storage.connection import Store
 from componentrun.storage.state import StateOwner, read_state
-from tests.unit.controller.fakes import NAMESPACE, NO_CATALOGS, TABLE, Crash, FakeOperator, FakeStores, World
+from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, FakeStores, World
 
 if TYPE_CHECKING:
     from componentrun.controller.stores import Stores
@@ -114,28 +114,24 @@ async def test_the_state_comes_after_the_tables_and_also_where_the_operator_was_
     world = World()
     world.state = {"last": 1}
     world.add_run(configuration=CONFIGURATION)
-    world.store.away_after = "journal.json"
+    world.loader.loses_answers = True
     await FakeOperator(world).live(40)
-    assert world.phase() == "Failed"
-    world.store.away, world.store.away_after = False, None
-    assert (await world.rows(TABLE), await kept(world)) == (None, {})
+    assert (world.phase(), await world.rows(TABLE), await kept(world)) == ("Publishing", 2, {})
+    world.loader.loses_answers = False
     await FakeOperator(world).live(5)
     assert (await world.rows(TABLE), await kept(world)) == (2, {"last": 1})
 
 
-async def test_a_publish_that_is_resumed_late_leaves_the_state_of_a_later_run() -> None:
+async def test_a_publish_that_is_repeated_late_leaves_the_state_of_a_later_run() -> None:
     world = World()
     for number, name in enumerate(("first", "second"), start=1):
         world.state = {"last": number}
         world.add_run(name, configuration=CONFIGURATION)
         await FakeOperator(world).live()
     assert await kept(world) == {"last": 2}
-    publisher = Publisher(
-        cast("Stores", FakeStores(world.store)), lambda: world.now, FakeOperator(world).gate, NO_CATALOGS
-    )
+    stores = cast("Stores", FakeStores(world.store))
+    publisher = Publisher(stores, lambda: world.now, FakeOperator(world).gate, world.catalogs)
     first = ComponentRun.model_validate(world.run("first"))
-    await publisher.resume(first)
-    assert await kept(world) == {"last": 2}
     await publisher.publish(first, 1, write_always_only=False)
     assert await kept(world) == {"last": 2}
 
@@ -143,11 +139,12 @@ async def test_a_publish_that_is_resumed_late_leaves_the_state_of_a_later_run() 
 ADAPTIVE = {"tables": [{"source": TABLE, "destination": "in.csv", "changedSince": "adaptive"}]}
 
 
-async def rows_given(world: World, run: str) -> int:
-    """Rows of the only input of a run's first attempt."""
+async def after(world: World, run: str) -> int | None:
+    """Time (in seconds) of the load after which rows of the only input are new to a run's first attempt; None: all."""
     uid = world.kube.objects["componentruns", NAMESPACE, run]["metadata"]["uid"]
     plan = await world.store.find(world.store.layout.stage_in_plan(uid, 1))
-    return int(json.loads(plan.data)["tables"][0]["rows"])
+    found = json.loads(plan.data)["tables"][0]["parquet"].get("after")
+    return None if found is None else int(found) // 1_000_000
 
 
 async def test_a_run_is_given_what_came_since_the_last_one_that_succeeded() -> None:
@@ -162,11 +159,11 @@ async def test_a_run_is_given_what_came_since_the_last_one_that_succeeded() -> N
         output = {"tables": [{"source": "result.csv", "destination": TABLE, "writeAlways": write_always}]}
         world.add_run(name, configuration=CONFIGURATION, input=ADAPTIVE, output=output)
         await FakeOperator(world).live()
-        found[name] = await rows_given(world, name)
-    assert found == {"first": 2, "fails": 2, "fails-and-writes": 2, "second": 4}
+        found[name] = await after(world, name)
+    assert found == {"first": None, "fails": 1, "fails-and-writes": 1, "second": 1}
     world.add_run("elsewhere", configuration=CONFIGURATION | {"branch": "other"}, input=ADAPTIVE)
     await FakeOperator(world).live()
-    assert await rows_given(world, "elsewhere") == 8
+    assert await after(world, "elsewhere") is None
     assert await kept(world) == {}, "the component sees nothing of it"
 
 
@@ -175,13 +172,13 @@ async def test_what_a_run_has_seen_counts_also_where_the_operator_was_interrupte
     world.add_run("loads")
     await FakeOperator(world).live()
     world.add_run("first", configuration=CONFIGURATION, input=ADAPTIVE)
-    world.store.away_after = "journal.json"
+    world.loader.loses_answers = True
     await FakeOperator(world).live(40)
-    world.store.away, world.store.away_after = False, None
+    world.loader.loses_answers = False
     await FakeOperator(world).live(5)
     world.add_run("second", configuration=CONFIGURATION, input=ADAPTIVE)
     await FakeOperator(world).live()
-    assert (await rows_given(world, "first"), await rows_given(world, "second")) == (2, 2)
+    assert (await after(world, "first"), await after(world, "second")) == (None, 1)
 
 
 @pytest.mark.parametrize("image", ["cleaner:1", "registry.example.com/team/cleaner@sha256:" + "0" * 64])
@@ -214,8 +211,7 @@ async def test_an_operator_whose_clock_was_ahead_keeps_no_later_run_from_leaving
     world = World()
     world.state = {"last": 1}
     with monkeypatch.context() as patch:
-        for module in (commit, state):
-            patch.setattr(module, "datetime", _ahead_by(ahead))
+        patch.setattr(state, "datetime", _ahead_by(ahead))
         world.add_run("first", configuration=CONFIGURATION)
         await FakeOperator(world).live()
     world.state = {"last": 2}

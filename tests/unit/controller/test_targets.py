@@ -12,7 +12,7 @@ from componentrun.controller.metrics import Metrics
 from componentrun.controller.queues import Queues
 from componentrun.controller.targets import make_watches
 from componentrun.controller.workqueue import WorkQueue
-from componentrun.core.queue import Entry, Queue
+from componentrun.core.queue import Queue
 from componentrun.process.eventerrors import EventErrors
 from componentrun.process.kube import Page
 from tests.unit.controller.fakes import FakeKube, Writes
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from componentrun.core.queueentry import Entry
     from componentrun.process.kube import Kube
     from componentrun.process.watch import Target
 

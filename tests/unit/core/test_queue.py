@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from componentrun.core.queue import FRONT, START, Entry, Order, Queue
+from componentrun.core.queue import FRONT, START, Queue
+from componentrun.core.queueentry import Entry, Order
 
 if TYPE_CHECKING:
     from componentrun.api.common import Policy

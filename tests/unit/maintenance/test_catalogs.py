@@ -28,7 +28,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def maintained(monkeypatch: pytest.MonkeyPatch) -> list[CatalogPlace]:
     found: list[CatalogPlace] = []
 
-    async def maintain(place: CatalogPlace, _: Settings) -> int:
+    async def maintain(place: CatalogPlace, *_: object) -> int:
         found.append(place)
         return 0
 
@@ -61,7 +61,7 @@ async def test_tables_of_two_storages_are_maintained_once_and_keep_the_longer_hi
 
 async def test_an_engine_of_another_kind_keeps_them_to_itself(world: World, maintained: list[CatalogPlace]) -> None:
     storage(world, "one", catalog=LAKE)
-    storage(world, "two", catalog=LAKE, maintenance={"engine": "none"})
+    storage(world, "two", catalog=LAKE, maintenance={"engine": "None"})
     await app.maintain(Settings())
     assert maintained == []
 

@@ -20,8 +20,6 @@ def test_what_is_told_is_taken() -> None:
     told = from_environment(
         {
             "COMPONENTRUN_MAINTENANCE_KEEP_SECONDS": "72h",
-            "COMPONENTRUN_MAINTENANCE_HISTORY_SECONDS": "0",
-            "COMPONENTRUN_MAINTENANCE_SEGMENTS": "10",
             "COMPONENTRUN_MAINTENANCE_SCRATCH_MIB": "64",
             "COMPONENTRUN_MAINTENANCE_TABLES_FILE_MIB": "512",
             "COMPONENTRUN_MAINTENANCE_TABLES_FILES": "20",
@@ -31,13 +29,15 @@ def test_what_is_told_is_taken() -> None:
             "COMPONENTRUN_NAMESPACES": "a,b",
         }
     )
-    assert (told.keep, told.history) == (timedelta(hours=72), timedelta(0))
+    assert told.keep == timedelta(hours=72)
     assert told.tables == TableSettings(512 * 2**20, 20, 50, 1024 * 2**20, 2048 * 2**20)
-    assert (told.segments, told.scratch, told.process.namespaces) == (10, 64 * 2**20, ("a", "b"))
+    assert (told.scratch, told.process.namespaces) == (64 * 2**20, ("a", "b"))
 
 
 def test_everything_wrong_is_told_at_once() -> None:
     with pytest.raises(SettingsError) as refusal:
-        from_environment({"COMPONENTRUN_MAINTENANCE_KEEP_SECONDS": "1h", "COMPONENTRUN_MAINTENANCE_SEGMENTS": "many"})
+        from_environment(
+            {"COMPONENTRUN_MAINTENANCE_KEEP_SECONDS": "1h", "COMPONENTRUN_MAINTENANCE_TABLES_FILES": "many"}
+        )
     assert "COMPONENTRUN_MAINTENANCE_KEEP_SECONDS is `1h`" in refusal.value.message
-    assert "COMPONENTRUN_MAINTENANCE_SEGMENTS is `many`" in refusal.value.message
+    assert "COMPONENTRUN_MAINTENANCE_TABLES_FILES is `many`" in refusal.value.message

@@ -17,6 +17,7 @@ from tests.unit.maintenance.world import World
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from componentrun.maintenance.places import Place
     from componentrun.process.kube import Page
     from componentrun.process.resources import Resource
     from componentrun.storage.connection import Store
@@ -90,12 +91,12 @@ async def test_a_namespace_that_is_gone_keeps_nobody_from_the_others(
         async for page in type(world.kube).pages(world.kube, resource, namespace, labels):
             yield page
 
-    async def maintain_store(_store: object, _settings: object, title: str) -> int:
-        maintained.append(title)
+    async def sweep_store(place: Place, _settings: object) -> int:
+        maintained.append(place.title)
         return 0
 
     monkeypatch.setattr(world.kube, "pages", pages)
-    monkeypatch.setattr(app, "maintain_store", maintain_store)
+    monkeypatch.setattr(app, "sweep_store", sweep_store)
     with pytest.raises(PlatformError, match="1 steps"):
         await app.maintain(Settings(ProcessSettings(namespaces=("gone", "team"))))
     assert maintained == ["team/short"]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import fnmatch
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from componentrun.exchange import FilePart, FileWritten, StageOutResult
-from componentrun.storage.commit import publish
+from componentrun.exchange import FilePart, FileWritten
+from componentrun.storage.filepublish import check_files, publish_files
 from componentrun.storage.files import FILE_KEEP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from componentrun.storage.connection import Store
     from componentrun.storage.filelookup import FileQuery
@@ -32,8 +32,9 @@ async def stored(
 
 async def published(store: Store, run: str, *files: FileWritten, now: datetime | None = None) -> list[str]:
     """Publish files; their ids."""
-    done = await publish(store, run, 1, StageOutResult(ok=True, files=files), now=now)
-    return [file.id for file in done.files]
+    records = await check_files(store, run, 1, files, now or datetime.now(UTC))
+    await publish_files(store, run, 1, records)
+    return [record.id for record in records]
 
 
 async def index(store: Store) -> list[str]:

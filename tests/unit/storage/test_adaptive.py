@@ -14,16 +14,13 @@ from obstore.store import MemoryStore
 
 from componentrun.exchange import StageInPlan, from_json
 from componentrun.storage.adaptive import Seen, read_seen
-from componentrun.storage.commit import publish
 from componentrun.storage.connection import Store
 from componentrun.storage.grants import Signer
-from componentrun.storage.layout import TableId
 from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt, read_state_given
 from componentrun.storage.reading import Wish
-from componentrun.storage.restore import drop_table, restore_table
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.state import Author, Memory, StateOwner, read_memory, remove_state, write_state
-from tests.unit.storage.scenarios import result, uploaded
+from componentrun.wire.loader import PlanAnswer, ScanColumn, ScanFile, TableScan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,23 +34,57 @@ SETTINGS = StoreSettings(
 
 
 @dataclass
+class Catalog:
+    """One table as the loader tells of it: each load is a file, and all of its rows have one `_timestamp`."""
+
+    uuid: str = "table-1"
+    loads: list[tuple[int, list[str]]] = field(default_factory=list)
+    """`_timestamp` and rows."""
+    timestamp: int = 0
+    """The last one that was given away."""
+
+    def load(self, rows: list[str], *, incremental: bool = True) -> None:
+        self.timestamp += 1
+        self.loads = [*(self.loads if incremental else []), (self.timestamp, rows)]
+
+    async def scan(self, _: Sequence[str]) -> PlanAnswer:
+        files = [ScanFile(f"s3://lake/{stamp}.parquet", 10, len(rows)) for stamp, rows in self.loads]
+        scan = TableScan(
+            table=TABLE,
+            snapshot=str(self.timestamp),
+            columns=(ScanColumn("a", 1, "string"),),
+            timestamp_id=2,
+            files=tuple(files),
+            deletes=(),
+            created=START.isoformat(),
+            last_change=START.isoformat(),
+            timestamp=self.timestamp,
+            uuid=self.uuid,
+            rows=sum(len(rows) for _, rows in self.loads),
+        )
+        return PlanAnswer((scan,))
+
+    def read(self, path: str, after: int | None) -> list[str]:
+        """What stage-in delivers of a file."""
+        stamp = int(path.rpartition("/")[2].removesuffix(".parquet"))
+        return [row for at, rows in self.loads if at == stamp and at > (after or 0) for row in rows]
+
+
+@dataclass
 class Story:
     """One configuration and one table, in the words of the people who use them."""
 
     store: Store = field(default_factory=lambda: Store(SETTINGS, MemoryStore()))
+    catalog: Catalog = field(default_factory=Catalog)
     delivered: list[str] = field(default_factory=list)
     """To runs that succeeded."""
     loaded: list[str] = field(default_factory=list)
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 
-    async def load(
-        self, rows: int = 1, *, incremental: bool = True, key: tuple[str, ...] = (), at: datetime = START
-    ) -> list[str]:
-        """By default all loads are of the same instant."""
-        run = f"load-{next(self.numbers)}"
-        values = [f"{run}-{row}" for row in range(rows)]
-        done = result(await uploaded(self.store, run, 1, TABLE, values, incremental=incremental, primary_key=key))
-        await publish(self.store, run, 1, done, now=at)
+    def load(self, rows: int = 1, *, incremental: bool = True) -> list[str]:
+        number = next(self.numbers)
+        values = [f"load-{number}-{row}" for row in range(rows)]
+        self.catalog.load(values, incremental=incremental)
         self.loaded += values
         return values
 
@@ -70,17 +101,16 @@ class Story:
             inputs=inputs or (InputSource(TABLE, wish=Wish(seen=seen), remember=True),),
             state_number=memory.number,
         )
-        await prepare_attempt(self.store, Signer(SETTINGS), request)
+        await prepare_attempt(self.store, Signer(SETTINGS), request, self.catalog.scan)
         return await self.planned(run)
 
     async def planned(self, run: str) -> list[list[str]]:
         stored = await self.store.get(self.store.layout.stage_in_plan(run, 1))
         plan = from_json(StageInPlan, stored.data)
-        return [[row for part in table.slices for row in await self._rows(part.url)] for table in plan.tables]
-
-    async def _rows(self, url: str) -> list[str]:
-        key = url.partition("?")[0].partition("/bucket/")[2]
-        return (await self.store.get(key)).data.decode().split()
+        return [
+            [row for file in table.parquet.files for row in self.catalog.read(file.path, table.parquet.after)]
+            for table in plan.tables
+        ]
 
     async def end(self, run: str, at: int, state: dict[str, int] | None = None) -> None:
         """It succeeds, and its tables are published."""
@@ -94,7 +124,7 @@ class Story:
         run = f"run-{number}"
         (found,) = await self.start(run)
         for rows in before:
-            await self.load(rows)
+            self.load(rows)
             (found,) = await self.start(run)
         if ok:
             await self.end(run, number)
@@ -116,10 +146,10 @@ STEPS = st.lists(
 @given(STEPS)
 async def test_every_row_comes_to_one_successful_run(steps: Sequence[tuple[str, int | bool]]) -> None:
     story, twice = Story(), False
-    await story.load()
+    story.load()
     for what, detail in steps:
         if what == "load":
-            await story.load(int(detail))
+            story.load(int(detail))
         elif what == "run":
             await story.run(ok=bool(detail))
         else:
@@ -133,9 +163,9 @@ async def test_every_row_comes_to_one_successful_run(steps: Sequence[tuple[str, 
 
 async def test_what_came_while_a_run_was_under_way_comes_to_the_next_one() -> None:
     story = Story()
-    first = await story.load()
+    first = story.load()
     assert await story.start("a") == [first]
-    second = await story.load()
+    second = story.load()
     await story.end("a", 1)
     assert await story.run() == second
     assert await story.run() == []
@@ -143,78 +173,53 @@ async def test_what_came_while_a_run_was_under_way_comes_to_the_next_one() -> No
 
 async def test_a_full_load_makes_all_rows_new() -> None:
     story = Story()
-    await story.load(2)
+    story.load(2)
     await story.run()
-    rows = await story.load(3, incremental=False)
+    rows = story.load(3, incremental=False)
     assert await story.run() == rows
 
 
-async def test_a_table_that_was_deleted_and_made_again_comes_whole() -> None:
+async def test_a_table_that_was_dropped_and_made_again_comes_whole() -> None:
     story = Story()
     for _ in range(3):
-        await story.load()
+        story.load()
     await story.run()
-    await story.store.delete([story.store.layout.pointer(TableId.parse(TABLE))])
-    later = START + timedelta(hours=1)
-    rows = [row for _ in range(4) for row in await story.load(at=later)]
-    assert await story.run() == rows, "whatever its version is by now"
-
-
-async def test_what_was_restored_is_new() -> None:
-    story = Story()
-    rows = [row for _ in range(3) for row in await story.load()]
-    await story.run()
-    for change in ("load", "drop"):
-        if change == "load":
-            await story.load(incremental=False)
-            await story.run()
-        else:
-            await drop_table(story.store, TableId.parse(TABLE), now=START)
-        await restore_table(story.store, TableId.parse(TABLE), 3, now=START)
-        assert await story.run() == rows
-        assert await story.run() == []
+    story.catalog = Catalog("table-2")
+    rows = [row for _ in range(4) for row in story.load()]
+    assert await story.run() == rows, "whatever its timestamps are by now"
 
 
 async def test_a_table_that_was_put_back_by_hand_comes_whole() -> None:
     story = Story()
-    rows = await story.load()
-    key = story.store.layout.pointer(TableId.parse(TABLE))
-    before = (await story.store.get(key)).data
-    await story.load()
+    rows = story.load()
+    before = Catalog(loads=list(story.catalog.loads), timestamp=story.catalog.timestamp)
+    story.load()
     await story.run()
-    await story.store.put(key, before)
+    story.catalog = before
     assert await story.run() == rows
-
-
-async def test_a_key_counts_among_what_is_new() -> None:
-    story = Story()
-    await story.load(2, key=("a",))
-    await story.run()
-    rows = await story.load(2)
-    (found,) = await story.start("next")
-    assert found == rows
 
 
 async def test_inputs_of_one_table_are_of_one_version_and_what_a_limit_held_back_stays_new() -> None:
     story = Story()
-    rows = await story.load(3)
+    rows = story.load(2)
+    story.load()
     limited = InputSource(TABLE, destination="some.csv", wish=Wish(limit=1))
-    assert await story.start("a", limited) == [rows[:2]], "a slice holds two rows"
+    assert await story.start("a", limited) == [rows], "the first file holds enough rows"
     assert await read_seen(story.store, "a", 1) == {}
     whole = InputSource(TABLE, remember=True)
-    assert await story.start("b", limited, whole) == [rows[:2], rows]
-    assert (await read_seen(story.store, "b", 1))[TABLE].version == 1
+    assert await story.start("b", limited, whole) == [rows, story.loaded]
+    assert (await read_seen(story.store, "b", 1))[TABLE].timestamp == 2
 
 
 async def test_the_component_s_state_and_what_was_seen_leave_each_other_alone() -> None:
     story = Story()
-    await story.load()
+    story.load()
     (_,) = await story.start("a")
     await story.end("a", 1, {"n": 1})
-    await story.load()
+    story.load()
     (_,) = await story.start("b")
     await story.end("b", 2)
-    seen = Seen(created=START, version=2)
+    seen = Seen(created=START, uuid="table-1", timestamp=2)
     assert await read_memory(story.store, OWNER) == Memory({"n": 1}, {TABLE: seen}, 2)
     await write_state(story.store, OWNER, {"n": 2}, author=Author("c", START, given=2))
     assert await read_memory(story.store, OWNER) == Memory({"n": 2}, {TABLE: seen}, 3)
@@ -227,18 +232,18 @@ async def test_the_component_s_state_and_what_was_seen_leave_each_other_alone() 
 @pytest.mark.parametrize(("first", "second", "kept"), [(3, 5, 5), (5, 3, 5)])
 async def test_of_two_runs_at_once_the_one_that_saw_more_counts(first: int, second: int, kept: int) -> None:
     store = Story().store
-    for at, version in enumerate((first, second)):
-        inputs = {TABLE: Seen(created=START, version=version)}
+    for at, timestamp in enumerate((first, second)):
+        inputs = {TABLE: Seen(created=START, uuid="table-1", timestamp=timestamp)}
         author = Author(f"run-{at}", START + timedelta(seconds=at), given=0)
         assert await write_state(store, OWNER, None, inputs=inputs, author=author)
-    assert (await read_memory(store, OWNER)).inputs[TABLE].version == kept
-    other = {TABLE: Seen(created=START + timedelta(1), version=1)}
+    assert (await read_memory(store, OWNER)).inputs[TABLE].timestamp == kept
+    other = {TABLE: Seen(created=START + timedelta(1), uuid="table-2", timestamp=1)}
     assert await write_state(store, OWNER, None, inputs=other)
     assert (await read_memory(store, OWNER)).inputs == other
 
 
 async def test_a_configuration_remembers_no_more_tables_than_a_run_may_read() -> None:
-    store, seen = Story().store, Seen(created=START, version=1)
+    store, seen = Story().store, Seen(created=START, uuid="table-1", timestamp=1)
     many = {f"in.c-main.t{i}": seen for i in range(1000)}
     await write_state(store, OWNER, None, inputs=many)
     await write_state(store, OWNER, None, inputs={"in.c-main.new": seen, "in.c-main.t0": seen})

@@ -14,8 +14,7 @@ from obstore.store import MemoryStore
 from componentrun.exchange import FileWritten
 from componentrun.storage.connection import Store
 from componentrun.storage.filelookup import FileQuery, find_files
-from componentrun.storage.files import FILE_KEEP, create_file, need_file, records_of
-from componentrun.storage.pointer import Commit
+from componentrun.storage.files import FILE_KEEP, create_files, need_file, records_of
 from componentrun.storage.settings import StoreSettings
 from tests.unit.storage.filing import expected
 
@@ -37,10 +36,9 @@ GLOBS = st.text(alphabet="ab-.é%*?[]!", min_size=1, max_size=6)
 async def filled(store: Store, files: list[tuple[str, list[str], bool, timedelta]]) -> list[FileRecord]:
     records = []
     for number, (name, tags, permanent, age) in enumerate(files):
-        commit = Commit(run=f"r{number}", attempt=1, time=NOW - age)
-        records += records_of([FileWritten(name, tuple(tags), permanent, (), 0)], "", commit)
+        records += records_of([FileWritten(name, tuple(tags), permanent, (), 0)], "", f"r{number}", 1, NOW - age)
     for record in records:
-        await create_file(store, record)
+        await create_files(store, [record])
     return records
 
 

@@ -12,8 +12,7 @@ from minio.credentials.credentials import Credentials
 from obstore.store import MemoryStore
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
-from componentrun.exchange import Mapping, OutputTable, StageInPlan, StageOutPlan, Step, Where, from_json
-from componentrun.storage.commit import publish
+from componentrun.exchange import OutputTable, StageInPlan, StageOutPlan, Where, from_json
 from componentrun.storage.connection import Store
 from componentrun.storage.fileinput import FileSource
 from componentrun.storage.filelookup import FileQuery
@@ -22,7 +21,6 @@ from componentrun.storage.plans import AttemptRequest, InputSource, prepare_atte
 from componentrun.storage.reading import Wish
 from componentrun.storage.settings import StoreSettings
 from tests.unit.storage.filing import published, stored
-from tests.unit.storage.scenarios import result, uploaded
 
 HOUR = timedelta(hours=1)
 FOO = "in.c-main.foo"
@@ -56,45 +54,18 @@ async def read_plan(store: Store, kind: type[Any], name: str) -> Any:
     return from_json(kind, (await store.get(f"p/runs/u1/2/{name}.json")).data)
 
 
-async def test_a_table_may_become_a_folder(store: Store, signer: Signer) -> None:
-    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, FOO, ["1", "2", "3"])))
-    await prepare_attempt(store, signer, request(InputSource(table=FOO, sliced=True)))
-    (read,) = (await read_plan(store, StageInPlan, "stage-in")).tables
-    assert (read.sliced, read.path, len(read.slices), read.manifest["columns"]) == (True, "in/tables/foo.csv", 2, ["a"])
-
-
-async def test_a_table_becomes_a_file_with_its_manifest(store: Store, signer: Signer) -> None:
-    table = await uploaded(store, "r0", 1, FOO, ["1,2", "3,4", "5,6"], columns=("a", "b"))
-    moment = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
-    await publish(store, "r0", 1, result(table), now=moment)
-    done = await prepare_attempt(store, signer, request(InputSource(table=FOO), config={"a": 1}, state={"s": 2}))
+async def test_what_is_written_into_config_json_is_in_the_plan(store: Store, signer: Signer) -> None:
+    done = await prepare_attempt(store, signer, request(config={"a": 1}, state={"s": 2}, parameters_text="{}"))
     plan = await read_plan(store, StageInPlan, "stage-in")
-    (read,) = plan.tables
-    assert (read.path, read.columns, read.rows) == ("in/tables/foo.csv", ("a", "b"), 3)
-    assert read.mapping is None
-    assert [part.size for part in read.slices] == [8, 4]
-    assert [part.etag for part in read.slices] == [part.etag for part in table.slices]
-    assert read.manifest == {
-        "id": FOO,
-        "uri": "s3://bucket/p/tables/in.c-main/foo/table.json",
-        "name": "foo",
-        "primary_key": [],
-        "columns": ["a", "b"],
-        "created": "2026-02-03T04:05:06+0000",
-        "last_change_date": "2026-02-03T04:05:06+0000",
-        "last_import_date": "2026-02-03T04:05:06+0000",
-        "metadata": [],
-        "column_metadata": {"a": [], "b": []},
-    }
-    assert (plan.config, plan.state, plan.run) == ({"a": 1}, {"s": 2}, "ns/run")
-    assert [(item.source, item.rows, item.bytes) for item in done.inputs] == [(FOO, 3, 12)]
+    assert (plan.config, plan.state, plan.run, plan.parameters_text) == ({"a": 1}, {"s": 2}, "ns/run", "{}")
+    assert (plan.tables, plan.objects, plan.files, done.inputs, done.files) == ((), (), (), (), ())
 
 
 async def test_a_url_is_for_one_object_and_one_time(store: Store, signer: Signer) -> None:
-    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, FOO, ["1"])))
-    done = await prepare_attempt(store, signer, request(InputSource(table=FOO)))
-    url = urlsplit((await read_plan(store, StageInPlan, "stage-in")).tables[0].slices[0].url)
-    assert (url.scheme, url.netloc, url.path) == ("http", "store.test:9000", f"/bucket/p/data/r0-1/{FOO}/00000.csv")
+    await store.put("p/files/x.csv", b"a\n1\n")
+    done = await prepare_attempt(store, signer, request(InputSource(object="files/x.csv")))
+    url = urlsplit((await read_plan(store, StageInPlan, "stage-in")).objects[0].object.url)
+    assert (url.scheme, url.netloc, url.path) == ("http", "store.test:9000", "/bucket/p/files/x.csv")
     assert parse_qs(url.query)["X-Amz-Expires"] == ["3600"]
     assert urlsplit(done.grant_in.plan_url).path == "/bucket/p/runs/u1/2/stage-in.json"
     assert urlsplit(done.grant_out.plan_url).path == "/bucket/p/runs/u1/2/stage-out.json"
@@ -131,8 +102,8 @@ async def test_secrets_are_in_the_grant_and_nowhere_else(store: Store, signer: S
 
 
 async def test_no_key_of_the_account_is_in_what_the_pod_gets(store: Store, signer: Signer) -> None:
-    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, FOO, ["1"])))
-    done = await prepare_attempt(store, signer, request(InputSource(table=FOO)))
+    await store.put("p/files/x.csv", b"a\n1\n")
+    done = await prepare_attempt(store, signer, request(InputSource(object="files/x.csv")))
     given = f"{done.grant_in.plan_url} {dataclasses.asdict(done.grant_out)}"
     given += (await store.get("p/runs/u1/2/stage-in.json")).data.decode()
     assert "hush-hush" not in given
@@ -141,9 +112,9 @@ async def test_no_key_of_the_account_is_in_what_the_pod_gets(store: Store, signe
 async def test_a_plain_object_brings_its_own_header(store: Store, signer: Signer) -> None:
     await store.put("p/files/sub/x.csv", b"a\n1\n")
     done = await prepare_attempt(store, signer, request(InputSource(object="files/sub/x.csv")))
-    (read,) = (await read_plan(store, StageInPlan, "stage-in")).tables
-    assert (read.path, read.columns, read.manifest, read.rows) == ("in/tables/x.csv", None, None, None)
-    assert (read.slices[0].size, len(done.inputs), done.inputs[0].rows, done.inputs[0].bytes) == (4, 1, None, 4)
+    (read,) = (await read_plan(store, StageInPlan, "stage-in")).objects
+    assert (read.path, read.needs_query, read.object.size) == ("in/tables/x.csv", False, 4)
+    assert (len(done.inputs), done.inputs[0].rows, done.inputs[0].bytes) == (1, None, 4)
 
 
 async def test_the_same_attempt_may_be_prepared_again(store: Store, signer: Signer) -> None:
@@ -155,7 +126,6 @@ async def test_the_same_attempt_may_be_prepared_again(store: Store, signer: Sign
 @pytest.mark.parametrize(
     ("inputs", "told", "reason"),
     [
-        ([InputSource(table="in.c-main.fop")], "Did you mean `in.c-main.foo`", Reason.INPUT_NOT_FOUND),
         ([InputSource(table="zz")], "no table id", Reason.INVALID_SPEC),
         ([InputSource(object="files/gone.csv")], "no object `files/gone.csv`", Reason.INPUT_NOT_FOUND),
         ([InputSource(object="runs/u2/1/stage-in.json")], "belongs to ComponentRun", Reason.INVALID_SPEC),
@@ -180,36 +150,26 @@ async def test_the_same_attempt_may_be_prepared_again(store: Store, signer: Sign
 async def test_an_input_that_cannot_be_is_named(
     store: Store, signer: Signer, inputs: list[InputSource], told: str, reason: Reason
 ) -> None:
-    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, FOO, ["1"])))
     with pytest.raises(UserError) as refusal:
         await prepare_attempt(store, signer, request(*inputs))
     assert told in refusal.value.message
     assert refusal.value.reason is reason
 
 
-async def test_a_table_whose_rows_have_different_widths_is_filled_up_by_stage_in(store: Store, signer: Signer) -> None:
-    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, FOO, ["1"])))
-    wider = await uploaded(store, "r1", 1, FOO, ["1,2"], columns=("a", "b"), incremental=True)
-    await publish(store, "r1", 1, result(wider))
-    await prepare_attempt(store, signer, request(InputSource(table=FOO)))
-    (read,) = (await read_plan(store, StageInPlan, "stage-in")).tables
-    assert read.mapping == Mapping(("a", "b"), (Step(("a",), 1), Step(("a", "b"), 1)))
-    assert (read.columns, len(read.slices), read.rows) == (("a", "b"), 2, None)
-
-
-async def test_a_mapping_goes_into_the_plan_and_the_manifest(store: Store, signer: Signer) -> None:
-    table = await uploaded(store, "r0", 1, FOO, ["1,2"], columns=("a", "b"), primary_key=("a",))
-    await publish(store, "r0", 1, result(table))
+async def test_what_is_asked_of_an_object_goes_into_the_plan(store: Store, signer: Signer) -> None:
     await store.put("p/files/x.csv", b"a,b\n1,2\n")
     where = Where("a", "ge", ("1",), "number")
-    wish = Wish(("b",), where, None, 7)
-    inputs = (InputSource(table=FOO, wish=wish), InputSource(object="files/x.csv", wish=wish))
-    done = await prepare_attempt(store, signer, request(*inputs))
-    one, two = (await read_plan(store, StageInPlan, "stage-in")).tables
-    assert one.mapping == Mapping(("a", "b"), (Step(("a", "b"), 1),), ("b",), ("a",), where, 7)
-    assert two.mapping == Mapping(None, (Step(None, 1),), ("b",), (), where, 7)
-    assert (one.manifest["columns"], one.manifest["primary_key"], two.manifest) == (["b"], [], None)
-    assert [(item.rows, item.bytes) for item in done.inputs] == [(None, 4), (None, 8)]
+    done = await prepare_attempt(
+        store, signer, request(InputSource(object="files/x.csv", wish=Wish(("b",), where, None, 7)))
+    )
+    (read,) = (await read_plan(store, StageInPlan, "stage-in")).objects
+    assert (read.select, read.where, read.limit, read.needs_query) == (("b",), where, 7, True)
+    assert [(item.rows, item.bytes) for item in done.inputs] == [(None, 8)]
+
+
+async def test_tables_can_not_be_planned_without_a_catalog(store: Store, signer: Signer) -> None:
+    with pytest.raises(ValueError, match=r"Storage `main` has no catalog, but `in\.c-main\.foo` is asked for"):
+        await prepare_attempt(store, signer, request(InputSource(table=FOO)))
 
 
 @pytest.mark.parametrize("expires", [timedelta(0), timedelta(days=7, seconds=1), timedelta(seconds=-1)])

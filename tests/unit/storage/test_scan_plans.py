@@ -13,7 +13,7 @@ from obstore.store import MemoryStore
 
 from componentrun.columnfacts import ColumnFacts
 from componentrun.errors import ComponentRunError, Reason, TransientError
-from componentrun.exchange import Mapping, StageInPlan, Where, from_json
+from componentrun.exchange import StageInPlan, Where, from_json
 from componentrun.storage.adaptive import Seen, read_seen, seen_of
 from componentrun.storage.connection import Store
 from componentrun.storage.grants import Signer
@@ -80,12 +80,12 @@ def store() -> Store:
 
 
 async def planned(store: Store, loader: Loader, *inputs: InputSource, **more: Any) -> tuple[Any, Any]:
-    """The plan's tables, and the status of the inputs."""
+    """The tables of the plan and then its objects, and the status of the inputs."""
     values: dict[str, Any] = {"run": "u1", "title": "ns/run", "attempt": 2, "expires_in": HOUR, "expires_out": HOUR}
     request = AttemptRequest(**(values | {"inputs": inputs} | more))
     done = await prepare_attempt(store, Signer(SETTINGS), request, loader.scan)
     plan = from_json(StageInPlan, (await store.get("p/runs/u1/2/stage-in.json")).data)
-    return plan.tables, done.inputs
+    return (*plan.tables, *plan.objects), done.inputs
 
 
 def wished(scan: TableScan = PLAIN, **wish: Any) -> tuple[Loader, InputSource]:
@@ -96,8 +96,7 @@ async def test_every_file_is_signed_for_in_whatever_bucket_it_is(store: Store) -
     loader, source = wished(SCAN, columns=("n", "id"))
     ((read,), (status,)) = await planned(store, loader, source)
     assert loader.asked == [(FOO,)], "the catalog is asked once"
-    assert (read.slices, read.columns, read.path, read.rows) == ((), ("n", "id"), "in/tables/foo.csv", None)
-    assert read.mapping == Mapping(("id", "n", "tags"), (), ("n", "id"))
+    assert (read.columns, read.path, read.where, read.limit) == (("n", "id"), "in/tables/foo.csv", None, None)
     table = read.parquet
     assert [(file.path, file.size, file.rows, file.deletes) for file in (*table.files, *table.deletes)] == [
         ("s3://lake/t/data 1.parquet", 100, 5, (0,)),
@@ -116,7 +115,7 @@ async def test_every_file_is_signed_for_in_whatever_bucket_it_is(store: Store) -
     assert (status.source, status.rows, status.bytes) == (FOO, None, 300)
 
 
-async def test_the_manifest_tells_the_same_as_of_other_tables(store: Store) -> None:
+async def test_the_manifest_tells_what_is_known_of_the_table(store: Store) -> None:
     loader, source = wished(SCAN, columns=("id", "n"))
     ((read,), _) = await planned(store, loader, source)
     assert read.manifest == {
@@ -156,7 +155,8 @@ async def test_the_manifest_tells_the_same_as_of_other_tables(store: Store) -> N
 )
 async def test_no_more_files_than_are_needed(store: Store, wish: dict[str, Any], files: int, rows: int | None) -> None:
     ((read,), (status,)) = await planned(store, *wished(**wish))
-    assert (len(read.parquet.files), read.rows, status.rows) == (files, rows, rows)
+    assert (len(read.parquet.files), status.rows) == (files, rows)
+    assert (read.where, read.limit) == (wish.get("where"), wish.get("limit"))
 
 
 @pytest.mark.parametrize(
@@ -205,12 +205,9 @@ async def test_tables_and_objects_stand_beside_each_other(store: Store) -> None:
     inputs = (InputSource(table=FOO), InputSource(object="files/x.csv"), InputSource(table=BAR))
     reads, status = await planned(store, loader, *inputs, InputSource(table=FOO, destination="again.csv", sliced=True))
     assert loader.asked == [(FOO, BAR)]
-    assert [(read.source, read.parquet is None, read.sliced) for read in reads] == [
-        (FOO, False, False),
-        ("files/x.csv", True, False),
-        (BAR, False, False),
-        (FOO, False, True),
-    ]
+    *tables, text = reads
+    assert [(read.source, read.sliced) for read in tables] == [(FOO, False), (BAR, False), (FOO, True)]
+    assert (text.source, text.object.size) == ("files/x.csv", 4)
     assert [item.rows for item in status] == [12, None, 12, 12]
 
 

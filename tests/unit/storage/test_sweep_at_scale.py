@@ -22,7 +22,7 @@ from componentrun.storage import connection
 from componentrun.storage.connection import Store, open_store
 from componentrun.storage.fileexpiry import delete_expired, named_data
 from componentrun.storage.fileindex import file_id
-from componentrun.storage.files import FileRecord, create_file
+from componentrun.storage.files import FileRecord, create_files
 from componentrun.storage.leftovers import delete_below, held_folders
 from componentrun.storage.settings import StoreSettings
 from componentrun.storage.versions import ObjectVersion, Versions
@@ -106,7 +106,7 @@ async def test_many_files_that_expire_are_deleted_by_few_requests_and_in_little_
             id=file_id(created, str(number)), name=f"f{number % 7}", tags=("a", "b"), size=0, created=created,
             run=f"r{number // 100}", attempt=1, expires=NOW,
         )  # fmt: skip
-        await create_file(store, record)
+        await create_files(store, [record])
     before = set(await store.keys())
     assert len(before) == MANY // 10 * 6
     store.requests.clear()

@@ -16,6 +16,7 @@ import threading
 import time
 from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import obstore
@@ -29,6 +30,8 @@ from componentrun.storage.settings import StoreTimeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from obstore.store import S3Store
 
     from componentrun.storage.settings import StoreSettings
 
@@ -83,13 +86,19 @@ def note_changes(settings: StoreSettings, tables: Iterable[str]) -> None:
     Raises:
         ComponentRunError: the store refused or is away.
     """
-    layout, backend = Layout(settings.prefix), make_backend(settings, _QUICK)
+    layout, backend = Layout(settings.prefix), _client(settings)
     for table in tables:
         key = layout.changed_table(TableId.parse(table))
         try:
             obstore.put(backend, key, b"")
         except STORE_EXCEPTIONS as error:
             raise translate(error, settings, "write", key) from error
+
+
+@lru_cache(maxsize=64)
+def _client(settings: StoreSettings) -> S3Store:
+    """Kept, as it takes ten milliseconds to make, and a load waits for it."""
+    return make_backend(settings, _QUICK)
 
 
 def changed_tables(settings: StoreSettings, clock: Callable[[], float] = time.time) -> Iterator[list[TableId]]:

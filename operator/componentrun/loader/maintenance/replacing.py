@@ -141,5 +141,5 @@ def _summary(table: Table, parent: Snapshot, added: Sequence[DataFile], removed:
     return Summary(
         Operation.REPLACE,
         **counted.additional_properties,
-        **{properties.MAINTENANCE: properties.REWRITE, properties.LAST_CHANGE: str(last_change_of(parent))},
+        **{properties.MAINTENANCE: properties.REWRITE, properties.LAST_CHANGE: str(last_change_of(base, parent))},
     )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from componentrun.loader.catalog import Catalog
     from componentrun.loader.names import IcebergName
 
-__all__ = ["Round", "RoundDone", "RoundLimits"]
+__all__ = ["LargeTable", "Round", "RoundDone", "RoundLimits"]
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +46,19 @@ class RoundLimits:
     """Bytes that are rewritten of one table."""
     round_bytes: int = 32 * _GIB
     """Bytes that are rewritten of all tables; then the others are only rid of old snapshots."""
+    large_bytes: int | None = None
+    """Tables of this size are left to another engine: they are `RoundDone.large`. None: none are."""
     seconds: float = 3 * 3600.0
     """When it ends, even if there are more tables; the next round goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LargeTable:
+    """A table that needs something, and is left to another engine."""
+
+    name: IcebergName
+    scans: bool
+    """Whether files are to be looked for that nothing reaches."""
 
 
 @dataclass(slots=True)
@@ -73,6 +84,7 @@ class RoundDone:
     orphan_bytes: int = 0
     dropped: int = 0
     """Tables that never were loaded, or were dropped longer ago than the history is kept."""
+    large: list[LargeTable] = field(default_factory=list)
     failures: int = 0
     """Tables at which something failed; the log says what."""
 
@@ -151,7 +163,12 @@ class Round:
             return
         if table.properties.get(properties.STATE) == properties.NEW:
             return
-        if _needs_rewriting(table, self._limits.rewrite):
+        needs_rewriting = _needs_rewriting(table, self._limits.rewrite)
+        if self._is_large(table):
+            if needs_rewriting or scans or expired_snapshots(table.metadata, history, self._clock()):
+                self.done.large.append(LargeTable(name, scans))
+            return
+        if needs_rewriting:
             self._rewrite(name)
         if expired_snapshots(table.metadata, history, self._clock()):
             gone = expire(self._catalog, name, history, self._scratch, self._clock)
@@ -161,6 +178,13 @@ class Round:
             gone = delete_orphans(self._catalog, name, self._scratch, self._clock)
             self.done.orphans += gone.files
             self.done.orphan_bytes += gone.bytes
+
+    def _is_large(self, table: Table) -> bool:
+        """Engines that say no totals have tables of any size; those are looked at here."""
+        snapshot, least = table.metadata.current_snapshot(), self._limits.large_bytes
+        if least is None or snapshot is None or snapshot.summary is None:
+            return False
+        return int(snapshot.summary["total-files-size"] or 0) >= least
 
     def _try(self, name: IcebergName, *, scans: bool) -> bool:
         """Whether nothing failed."""

@@ -14,7 +14,6 @@ from componentrun.controller import app, workqueue
 from componentrun.controller.app import Operator
 from componentrun.controller.handlers import DELETED, take_in
 from componentrun.controller.lease import Lease, LeaseSettings, LostError
-from componentrun.controller.loaderclient import LoaderClient
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.scopes import Scopes
 from componentrun.controller.settings import Settings
@@ -25,13 +24,16 @@ from componentrun.process.resources import COMPONENTS, STORAGES
 from componentrun.process.watch import Watch
 from componentrun.storage.grants import Signer
 from componentrun.storage.resource import parse
+from tests.unit.controller.fakes import CATALOG
 from tests.unit.controller.simulation.client import Network, SimulatedKube
+from tests.unit.controller.simulation.loader import SimulatedLoader
 from tests.unit.controller.simulation.processes import Process, ProcessLoop
 from tests.unit.controller.simulation.store import SimulatedStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tests.unit.controller.simulation.loader import Catalog
     from tests.unit.controller.simulation.truth import Truth
 
 LIMITS = Limits(
@@ -124,18 +126,18 @@ class Maker:
     """Makes operators."""
 
     def __init__(
-        self, network: Network, truth: Truth, kept: Mapping[str, dict[str, bytes]], settings: Settings, skews: Any
+        self, network: Network, catalog: Catalog, kept: Mapping[str, dict[str, bytes]], settings: Settings, skews: Any
     ) -> None:
-        self._network, self._truth, self._kept, self._settings, self._skews = network, truth, kept, settings, skews
+        self._network, self._catalog, self._kept, self._settings, self._skews = network, catalog, kept, settings, skews
 
     def __call__(self, number: int, metrics: Metrics) -> Operator:
         stores = {
-            namespace: SimulatedStore(self._network, self._truth, kept, namespace, number)
-            for namespace, kept in self._kept.items()
+            namespace: SimulatedStore(self._network, kept, namespace, number) for namespace, kept in self._kept.items()
         }
         kube = SimulatedKube(self._network, metrics, number, self._skews[number])
         with mock.patch.object(app, "Stores", lambda *parts: _Stores(stores, parts)):
-            return Operator(self._settings, kube, metrics, LoaderClient(None))
+            loader = SimulatedLoader(self._network, self._catalog, number)
+            return Operator(self._settings, kube, metrics, loader.as_client())
 
 
 class _Stores:
@@ -240,6 +242,7 @@ class Errors(logging.Handler):
 def storage_of(namespace: str) -> dict[str, Any]:
     egress = [{"to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}]}]
     spec = {"bucket": "bucket", "endpoint": f"http://{namespace}.test", "default": True, "egress": egress}
+    spec["catalog"] = CATALOG
     body = {"metadata": {"name": "main"}, "spec": spec}
     assert parse is not None
     return body

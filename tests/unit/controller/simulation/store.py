@@ -1,9 +1,8 @@
-"""A store in memory that hangs, fails, answers late or loses answers by the schedule; decisions in it are noted."""
+"""A store in memory that hangs, fails, answers late or loses answers by the schedule."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.errors import Reason, TransientError
@@ -14,7 +13,6 @@ from tests.unit.controller.tenants import DictStore, _etag
 
 if TYPE_CHECKING:
     from tests.unit.controller.simulation.client import Network
-    from tests.unit.controller.simulation.truth import Truth
 
 _HANGS_SECONDS: Final = 10.0
 _KINDS: Final = ("store-hangs", "store-fails", "store-late", "store-loses")
@@ -23,11 +21,10 @@ _KINDS: Final = ("store-hangs", "store-fails", "store-late", "store-loses")
 class SimulatedStore(DictStore):
     """What one process sees of a store that all of them share."""
 
-    def __init__(self, network: Network, truth: Truth, kept: dict[str, bytes], namespace: str, operator: int) -> None:
+    def __init__(self, network: Network, kept: dict[str, bytes], namespace: str, operator: int) -> None:
         FakeStore.__init__(self, Writes())
         self.kept = kept
-        self._network, self._truth, self._namespace, self._operator = network, truth, namespace, operator
-        self._loses = False
+        self._network, self._namespace, self._operator = network, namespace, operator
 
     async def request(self) -> None:
         random = self._network.random
@@ -71,12 +68,5 @@ class SimulatedStore(DictStore):
             raise ExistsError(f"{operation}: {key} is there")
         if isinstance(mode, dict) and (key not in self.kept or _etag(self.kept[key]) != mode["e_tag"]):
             raise StaleError(f"{operation}: {key} was changed")
-        before = json.loads(self.kept[key]) if key in self.kept and key.endswith("journal.json") else None
         self.kept[key] = data
-        if key.endswith("journal.json"):
-            self._decided(before, json.loads(data))
         return _etag(data)
-
-    def _decided(self, before: dict[str, Any] | None, journal: dict[str, Any]) -> None:
-        if journal["state"] != "abandoned" and (before is None or before["state"] == "abandoned"):
-            self._truth.decided(journal["commit"]["run"], journal["commit"]["attempt"])

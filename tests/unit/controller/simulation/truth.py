@@ -42,8 +42,8 @@ class Truth:
     """Every run that there ever was, as it was last, by uid."""
     kueues: set[str] = field(default_factory=set)
     """Uids of runs that had a Kueue label at any time."""
-    journals: dict[str, int] = field(default_factory=dict)
-    """By the uid of the run, the attempt that was decided to be published."""
+    published: dict[str, int] = field(default_factory=dict)
+    """By the uid of the run, the attempt that is in the catalog."""
     on_moment: Callable[[str, str], object] = lambda _moment, _run: None
     """Called with each moment of a run: its phase, `pod made`, `starts` and `ends` of its component."""
     violations: list[str] = field(default_factory=list)
@@ -129,14 +129,15 @@ class Truth:
                 self.broken(f"run {name} is said to be {new['phase']}/{new.get('reason')} while {running} runs")
 
     def decided(self, run_uid: str, attempt: int) -> None:
-        """A journal says that this attempt is published."""
+        """The tables of this attempt are committed."""
         run = self.runs.get(run_uid) or {}
         self.note(f"run {run_uid}: attempt {attempt} is published")
         phase = (run.get("status") or {}).get("phase")
         if phase in TERMINAL:
             self.broken(f"run {run_uid} is published after it was said to be {phase}")
-        if self.journals.setdefault(run_uid, attempt) != attempt:
-            self.broken(f"run {run_uid} is published twice: attempts {self.journals[run_uid]} and {attempt}")
+        if run_uid in self.published:
+            self.broken(f"run {run_uid} is published twice: attempts {self.published[run_uid]} and {attempt}")
+        self.published[run_uid] = attempt
 
 
 _STOPPED: Final = {Reason.TIMEOUT, Reason.CANCELLED, Reason.REPLACED}

@@ -1,0 +1,61 @@
+"""Unit tests affected by a change: those that changed, and those that import a module that changed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["ROOT", "affected_tests", "changed_files"]
+
+ROOT: Final = Path(__file__).parents[2]
+_SOURCES: Final = "operator/"
+_TESTS: Final = "tests/unit"
+
+
+def changed_files(base: str = "main") -> set[str]:
+    """Files that differ from where this branch left `base`, committed or not, as paths from the project's root.
+
+    Raises:
+        subprocess.CalledProcessError: this is not a git repository, or it has no such branch.
+    """
+    left = _git("merge-base", "HEAD", base)[0]
+    return {*_git("diff", "--name-only", left), *_git("ls-files", "--others", "--exclude-standard")}
+
+
+def affected_tests(changed: Iterable[str], root: Path) -> list[str]:
+    """Unit tests that changed, or that import a module that did, as paths from the project's root."""
+    changed = set(changed)
+    modules = {name for path in changed if (name := _module(path)) is not None}
+    found = []
+    for test in sorted((root / _TESTS).rglob("test_*.py")):
+        path = test.relative_to(root).as_posix()
+        if path in changed or modules.intersection(_imported(test)):
+            found.append(path)
+    return found
+
+
+def _git(*arguments: str) -> list[str]:
+    result = subprocess.run(("git", *arguments), cwd=ROOT, check=True, capture_output=True, text=True)
+    return result.stdout.splitlines()
+
+
+def _module(path: str) -> str | None:
+    """`componentrun.core.plan` of its path; None: not a module of the product."""
+    if not path.startswith(_SOURCES) or not path.endswith(".py"):
+        return None
+    return path.removeprefix(_SOURCES).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _imported(test: Path) -> Iterator[str]:
+    """Modules that a test names in its imports, and what it imports from packages, which may be modules."""
+    for node in ast.walk(ast.parse(test.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

@@ -1,0 +1,46 @@
+"""What the component of a run gets: the operator's plan over the real catalog, and the real stage-in."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from componentrun.agent.stage_in import stage_in
+from componentrun.loader.scanning import consistent_cut
+from componentrun.storage.connection import open_store
+from componentrun.storage.grants import Signer
+from componentrun.storage.plans import AttemptPlan, AttemptRequest, InputSource, prepare_attempt
+from componentrun.wire.loader import PlanAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tests.integration.loader.staging import Bench
+
+__all__ = ["planned", "staged_in"]
+
+_HOUR = timedelta(hours=1)
+
+
+def planned(bench: Bench, *tables: str) -> AttemptPlan:
+    """The plan of a run that reads tables: it holds signed URLs of exactly the files of now."""
+
+    async def scan(names: Sequence[str]) -> PlanAnswer:
+        found, missing = await asyncio.to_thread(consistent_cut, bench.catalog, names)
+        return PlanAnswer(tuple(found), tuple(missing))
+
+    async def prepare() -> AttemptPlan:
+        inputs = tuple(InputSource(table=table) for table in tables)
+        request = AttemptRequest(bench.new_run(), "ns/run", 1, _HOUR, _HOUR, inputs, config={"parameters": {}})
+        return await prepare_attempt(open_store(bench.settings), Signer(bench.settings), request, scan)
+
+    return asyncio.run(prepare())
+
+
+def staged_in(plan: AttemptPlan, folder: Path, table: str) -> str:
+    """The CSV file of a table, once stage-in has made everything that the plan says."""
+    folder.mkdir()
+    stage_in(plan.grant_in, str(folder))
+    return (folder / f"in/tables/{table.rpartition('.')[2]}.csv").read_bytes().decode()

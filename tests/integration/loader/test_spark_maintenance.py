@@ -1,0 +1,149 @@
+"""The program of a Spark Job, on the real catalog: it changes files, never rows, and keeps what waiting runs hold."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from componentrun.loader.versions import versions_of
+from componentrun.wire.spark import TASK_VARIABLE, SparkTask, to_text
+from e2e.cluster import spark
+from tests.integration.loader.maintained import A, Place
+from tests.integration.loader.stagedin import planned, staged_in
+
+if TYPE_CHECKING:
+    from tests.integration.lake_space import LakeSpace
+
+pytestmark = pytest.mark.store
+
+PROGRAM = """
+import logging, os, sys
+from componentrun.spark.program import maintain, read_task, settings_for
+logging.basicConfig(level=logging.INFO)
+task = read_task(os.environ)
+maintain(task, settings_for(task, sys.argv[1] + "/store", sys.argv[1] + "/catalog"), sys.argv[2])
+"""
+"""What `python -m componentrun.spark` does, with folders of the test's own."""
+
+
+class SparkPlace(Place):
+    """A Storage whose large tables are maintained by Spark."""
+
+    def task(self, **more: Any) -> SparkTask:
+        catalog, store = self.settings.catalog, self.settings
+        assert catalog is not None
+        spec = {
+            "bucket": store.bucket,
+            "endpoint": store.endpoint,
+            "prefix": store.prefix,
+            "region": store.region,
+            "credentials": {"secretName": "store"},
+            "catalog": {
+                "uri": catalog.uri,
+                "warehouse": catalog.warehouse,
+                "namespacePrefix": catalog.namespace_prefix,
+                "credentials": {"secretName": "catalog"},
+            },
+        }
+        storage = {"metadata": {"name": "main", "namespace": "team"}, "spec": spec}
+        said = {"scans": False, "history": 86400.0, "file_bytes": 2**28, "files": 4, "deleted_percent": 20}
+        return SparkTask(storage=storage, table=A, memory=2**31, **said | more)  # type: ignore[arg-type]
+
+    def maintain(self, **more: Any) -> str:
+        """Run the program; returns its log."""
+        found, folder = spark.up(), self.scratch / f"secrets-{time.monotonic_ns()}"
+        values = {
+            "store/accessKeyId": self.settings.access_key,
+            "store/secretAccessKey": self.settings.secret_key,
+            "catalog/clientId": self.space.catalog.client_id,
+            "catalog/clientSecret": self.space.catalog.client_secret,
+        }
+        for name, value in values.items():
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(value or "")
+        path = f"{Path(__file__).parents[3] / 'operator'}:{found.packages}"
+        environment = found.environment() | {"PYTHONPATH": path, TASK_VARIABLE: to_text(self.task(**more))}
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(folder), str(found.jars[0].parent)],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=500,
+        )
+        assert done.returncode == 0, done.stderr[-5000:]
+        assert (self.settings.secret_key or "") not in done.stderr + done.stdout
+        return done.stderr
+
+    def keyed(self, key: str, value: str) -> None:
+        run = self.new_run()
+        self.load(run, self.table(run, A, ["id", "v"], [[key, value]], key=["id"], incremental=True))
+
+
+@pytest.fixture
+def place(lake_space: LakeSpace, tmp_path: Path) -> SparkPlace:
+    return SparkPlace(lake_space, tmp_path)
+
+
+def test_small_files_become_one_and_history_shows_no_change(place: SparkPlace, tmp_path: Path) -> None:
+    for number in range(8):
+        place.keyed(str(number % 5), f"v{number}")
+    waiting = planned(place, A)
+    before = place.scan(A)
+    assert before is not None
+    known = [(version.number, version.what) for version in versions_of(place.catalog.find(place.name).metadata)]  # type: ignore[union-attr]
+    told = place.maintain(scans=True)
+    assert "8 data files" in told
+    after = place.scan(A)
+    assert after is not None
+    assert (len(before.files), len(after.files), len(after.deletes)) == (8, 1, 0)
+    assert after.last_change == before.last_change, "for runs that read what is new, nothing is"
+    assert dict(place.rows(A) or []) == {"0": "v5", "1": "v6", "2": "v7", "3": "v3", "4": "v4"}
+    table = place.catalog.find(place.name)
+    assert table is not None
+    assert [(version.number, version.what) for version in versions_of(table.metadata)] == known
+    assert table.metadata.current_snapshot().summary["componentrun.maintenance"] == "rewrite"  # type: ignore[union-attr,index]
+    # A run that was planned before holds signed URLs of the files of then.
+    assert sorted(staged_in(waiting, tmp_path / "data", A).splitlines()[1:]) == ["0,v5", "1,v6", "2,v7", "3,v3", "4,v4"]
+    place.keyed("0", "later")
+    assert dict(place.rows(A) or [])["0"] == "later"
+
+
+def test_loads_beside_a_rewrite_are_never_undone(place: SparkPlace) -> None:
+    expected = {}
+    for number in range(12):
+        place.keyed(f"k{number % 6}", f"v{number}")
+        expected[f"k{number % 6}"] = f"v{number}"
+    ended, failures = threading.Event(), []
+
+    def load() -> None:
+        number = 0
+        while not ended.is_set():
+            key, value = f"k{number % 9}", f"w{number}"
+            try:
+                place.keyed(key, value)
+            except Exception as error:  # noqa: BLE001 - told below
+                failures.append(error)
+                return
+            expected[key] = value
+            number += 1
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        place.maintain(files=2)
+    finally:
+        ended.set()
+        thread.join()
+    assert failures == []
+    assert dict(place.rows(A) or []) == expected
+    place.maintain(files=2)
+    assert dict(place.rows(A) or []) == expected
