@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from componentrun.api.common import GROUP, VERSION
 from e2e.cluster import waiting
 from e2e.faults import Registry
 
@@ -47,6 +48,33 @@ class TestImages:
         place.failed(
             place.run("true", image=image), "ImagePullFailed", "no match for platform", "the node's architecture"
         )
+
+
+class TestAStorageWithoutACatalog:
+    @pytest.fixture
+    def storage(self, place: Place) -> Iterator[str]:
+        tenant, name = place.tenant, "no-tables"
+        spec = {key: value for key, value in tenant.storage_spec.items() if key not in {"catalog", "default"}}
+        tenant.apply("Storage", name, spec | {"prefix": f"{spec.get('prefix', '')}/no-tables".strip("/")})
+        yield name
+        tenant.custom.delete_namespaced_custom_object(GROUP, VERSION, tenant.namespace, "storages", name)
+
+    def test_is_ready_and_keeps_no_tables(self, place: Place, storage: str) -> None:
+        output = {"tables": [{"source": "result.csv", "destination": "out.c-main.result"}]}
+        name = place.run("true", storage=storage, output=output)
+        told = (f"Storage `{storage}` has no `spec.catalog`", "writes table `out.c-main.result`", "docs/tables.md")
+        status = place.failed(name, "InvalidSpec", *told)
+        assert not status.get("attempts")
+        assert not place.tenant.pods(name)
+
+        ended = place.tenant.wait(place.run("true", storage=storage))["status"]
+        assert ended["phase"] == "Succeeded", ended["message"]
+        found = place.tenant.custom.get_namespaced_custom_object(
+            GROUP, VERSION, place.tenant.namespace, "storages", storage
+        )
+        conditions = {item["type"]: (item["status"], item["reason"]) for item in found["status"]["conditions"]}
+        assert conditions["Catalog"] == ("False", "NoCatalog")
+        assert conditions["Ready"][0] == "True"
 
 
 class TestRulesOfTheNamespace:

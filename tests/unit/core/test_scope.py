@@ -84,7 +84,7 @@ def test_the_conditions_tell_what_was_found(
     scope: Scope, allowed: bool, conditions: dict[str, tuple[str, str]]
 ) -> None:
     status = status_of(storage(allowUnscoped=allowed), scope, NOW)
-    assert told(status) == conditions
+    assert told(status) == conditions | {"Catalog": ("False", "NoCatalog")}
     assert {item.observed_generation for item in status.conditions} == {3}
     assert (status.observed_generation, status.checked) == (3, NOW)
 
@@ -147,6 +147,7 @@ def test_a_store_that_was_never_reached_is_unknown() -> None:
     assert told(status) == {
         "Ready": ("False", "StorageAccessDenied"),
         "Scoped": ("Unknown", "StorageAccessDenied"),
+        "Catalog": ("False", "NoCatalog"),
     }
     assert known_scope(storage(status), NOW) is None
 
