@@ -129,6 +129,8 @@ class Reason(StrEnum):
     """The object store did not answer, or answered with errors for too long."""
     LOADER_UNAVAILABLE = "LoaderUnavailable"
     """The loader, which reads and writes the tables of a catalog, did not answer, or is not installed."""
+    CATALOG_UNFIT = "CatalogUnfit"
+    """The catalog of the Storage can't do what publishing needs: two runs could mix in it."""
     STAGE_IN_FAILED = "StageInFailed"
     """Bringing the input into the pod failed."""
     STAGE_OUT_FAILED = "StageOutFailed"

@@ -1,4 +1,4 @@
-"""The agents' own signature of a PUT agrees with what the client library makes of the same keys and time."""
+"""Signatures agree with those that other implementations make of the same keys, request and time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from minio.credentials.credentials import Credentials
 from minio.signer import sign_v4_s3
 
 from componentrun.exchange import SessionKeys
-from componentrun.sigv4 import put_headers, put_url
+from componentrun.sigv4 import AccessKeys, put_headers, put_url, signed_headers
+from tests.amazon import authorization
 
+S3_TABLES = "https://s3tables.eu-west-1.amazonaws.com/iceberg/v1"
+ARN = "arn%3Aaws%3As3tables%3Aeu-west-1%3A111122223333%3Abucket%2Flake"
 NOW = datetime(2026, 3, 1, 12, 30, 5, tzinfo=UTC)
 
 
@@ -51,3 +54,37 @@ def test_the_signature_is_that_of_the_client_library(url: str, key: str) -> None
 def test_no_key_is_shown() -> None:
     told = repr(SessionKeys("http://store.test/b", "r", "ACCESS", "SECRET", "TOKEN"))
     assert not [word for word in ("ACCESS", "SECRET", "TOKEN") if word in told]
+
+
+@pytest.mark.parametrize("service", ["glue", "s3tables"])
+@pytest.mark.parametrize("session_token", [None, "token//+=="])
+@pytest.mark.parametrize(
+    ("method", "url", "body"),
+    [
+        ("GET", "https://glue.eu-west-1.amazonaws.com/iceberg/v1/config?warehouse=111122223333", b""),
+        (
+            "GET",
+            f"{S3_TABLES}/config?warehouse={ARN}",
+            b"",
+        ),
+        (
+            "POST",
+            f"{S3_TABLES}/{ARN}/namespaces/out_c_main/tables/t",
+            b'{"requirements": []}',
+        ),
+        ("GET", "http://catalog.test:8181/v1/namespaces?parent=a%1Fb&pageToken=&z=1&a=2&a=1", b""),
+        ("DELETE", "http://catalog.test:8181/v1/namespaces/a/tables/%C3%A4~x?purgeRequested=False", b""),
+        ("GET", "http://catalog.test:8181/v1/namespaces?x=a%20b&y=%2B%20", b""),
+    ],
+)
+def test_requests_to_catalogs_are_signed_as_the_sdks_of_aws_sign_them(
+    service: str, session_token: str | None, method: str, url: str, body: bytes
+) -> None:
+    keys = AccessKeys("AKIAEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", session_token)
+    scope = (service, "eu-west-1")
+    mine = signed_headers(keys, scope, method, url, body, NOW)
+    assert mine["Authorization"] == authorization(keys, scope, method, url, body, NOW)
+
+
+def test_keys_show_no_secret() -> None:
+    assert "hush" not in repr(AccessKeys("ACCESS", "hush", "hush"))

@@ -22,7 +22,7 @@ Modules, in the order in which an event passes them:
     scopes            what is known of each Storage's store and catalog, and the Storage's status
     starting          the action StartAttempt; secretvalues, parametersfrom: Secrets and the ConfigMap that a run names;
                       policies: its network policy
-    catalogtables     tables of catalogs: what the loader is asked for
+    catalogtables     tables of catalogs: what the loader is asked for; cataloggate: circuit breaker of each catalog
     loaderclient      requests to the loader, which reads and writes the tables of catalogs
     publishing        the action Publish; removal: deleting pods; unreadpods: finished pods kept for the collector
     statuswriter      writing a run's status; hiding: without the values that must not appear

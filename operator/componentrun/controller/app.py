@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
 from componentrun.controller.caches import Caches, Key, RunCache
+from componentrun.controller.cataloggate import CatalogGate
 from componentrun.controller.catalogtables import CatalogTables
 from componentrun.controller.clockwatch import ClockWatch
 from componentrun.controller.flows import Flows
@@ -93,7 +94,7 @@ class Operator:
         # As many as one namespace may have workers: none of its Storages could use more.
         slots = max(settings.workers // 2, 1)
         self._gate = gate = StoreGate(self._queue, caches, references, metrics, kube.clock.now, slots=slots)
-        catalogs = CatalogTables(loader)
+        catalogs = CatalogTables(loader, CatalogGate(self._queue, kube.clock.now))
         self._reconciler = _reconciler(
             settings,
             kube,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
 
+from componentrun.controller.caches import Key
+from componentrun.controller.storeid import StoreId
+from componentrun.core.catalogfitness import finding_of, is_catalog_settled, need_catalog
 from componentrun.core.image import component_id
 from componentrun.core.writable import WritableBuckets, check_writable
-from componentrun.errors import PlatformError, Reason, UserError
+from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
 from componentrun.storage.layout import TableId
 from componentrun.storage.places import encode
 from componentrun.storage.plans import read_stage_out_plan
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.api.componentrun import ComponentRun
+    from componentrun.controller.cataloggate import CatalogGate
     from componentrun.controller.loaderclient import LoaderClient
     from componentrun.controller.stores import OpenStorage
     from componentrun.exchange import TableWritten
@@ -23,13 +29,21 @@ if TYPE_CHECKING:
 
 __all__ = ["CatalogTables"]
 
+log = logging.getLogger(__name__)
+
+_FRESH_SECONDS: Final = 15.0
+"""So long, what a check has found holds for runs that start: a thousand of them don't check a catalog each."""
+
 
 class CatalogTables:
     """Asks the loader."""
 
-    def __init__(self, loader: LoaderClient) -> None:
-        """`loader` is open for as long as the operator works."""
+    def __init__(self, loader: LoaderClient, gate: CatalogGate) -> None:
+        """`loader` is open for as long as the operator works; `gate` says which catalogs give no answer."""
         self._loader = loader
+        self._gate = gate
+        self._found: dict[StoreId, tuple[float, tuple[CatalogCheck, ...]]] = {}
+        """What the checks of the last moments found, and when."""
 
     async def publish(
         self, opened: OpenStorage, run: ComponentRun, attempt: int, tables: Sequence[TableWritten]
@@ -61,7 +75,8 @@ class CatalogTables:
             typed=plan.check_types,
             allow_non_atomic=opened.storage.spec.allow_non_atomic,
         )
-        return (await self._loader.load(request, _name(opened))).tables
+        async with self._gate.using(opened.storage, _key(run)):
+            return (await self._loader.load(request, _name(opened))).tables
 
     async def is_given_up(self, opened: OpenStorage, run: ComponentRun, attempt: int, tables: Sequence[str]) -> bool:
         """Have it that an attempt is never published.
@@ -83,7 +98,8 @@ class CatalogTables:
         if not asked:
             return True
         request = FenceRequest(encode(opened.store.settings), run.metadata.uid, attempt, asked)
-        answer = await self._loader.fence(request, _name(opened))
+        async with self._gate.using(opened.storage, _key(run)):
+            answer = await self._loader.fence(request, _name(opened))
         return not answer.published
 
     async def _buckets(self, opened: OpenStorage, run: ComponentRun, attempt: int) -> WritableBuckets | None:
@@ -92,13 +108,14 @@ class CatalogTables:
             return None
         return WritableBuckets(plan.buckets, run.spec.component)
 
-    async def plan(self, opened: OpenStorage, tables: Sequence[str]) -> PlanAnswer:
-        """One consistent cut over tables.
+    async def plan(self, opened: OpenStorage, run: ComponentRun, tables: Sequence[str]) -> PlanAnswer:
+        """One consistent cut over tables that a run reads.
 
         Raises:
             ComponentRunError: the loader, the catalog or the store refused or is away.
         """
-        return await self._loader.plan(PlanRequest(encode(opened.store.settings), tuple(tables)), _name(opened))
+        async with self._gate.using(opened.storage, _key(run)):
+            return await self._loader.plan(PlanRequest(encode(opened.store.settings), tuple(tables)), _name(opened))
 
     @property
     def has_loader(self) -> bool:
@@ -112,7 +129,36 @@ class CatalogTables:
             ComponentRunError: the loader refused or is away; nothing is known of the catalog.
         """
         answer = await self._loader.check(CheckRequest(encode(opened.store.settings)), _name(opened))
+        self._found[StoreId.of(opened.storage)] = (self._now(), answer.checks)
         return answer.checks
+
+    async def need_fit(self, opened: OpenStorage) -> None:
+        """Refuse a run whose tables are in a catalog that can't be used, by a look of this moment.
+
+        Raises:
+            PlatformError, TransientError: see `core.catalogfitness.need_catalog`.
+        """
+        storage = opened.storage
+        if storage.spec.catalog is None or is_catalog_settled(storage):
+            return
+        when, checks = self._found.get(StoreId.of(storage), (0.0, ()))
+        if not checks or self._now() - when > _FRESH_SECONDS:
+            self._forget_old()
+            try:
+                checks = await self.check(opened)
+            except ComponentRunError as error:
+                # Whoever needs the loader next says what is wrong with it.
+                log.warning("the catalog of Storage %s could not be checked: %s", _name(opened), error.message)
+                return
+        need_catalog(storage, finding_of(storage, checks))
+
+    def _forget_old(self) -> None:
+        now = self._now()
+        self._found = {store: found for store, found in self._found.items() if now - found[0] <= _FRESH_SECONDS}
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
 
 
 def _is_table(table: str) -> bool:
@@ -125,6 +171,10 @@ def _is_table(table: str) -> bool:
 
 def _may_write(buckets: WritableBuckets | None, table: str) -> bool:
     return buckets is None or buckets.allows(TableId.parse(table).bucket_id)
+
+
+def _key(run: ComponentRun) -> Key:
+    return Key(run.metadata.namespace, run.metadata.name)
 
 
 def _name(opened: OpenStorage) -> str:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from componentrun.controller.settings import LoaderSettings
     from componentrun.wire.loader import Failure
 
-__all__ = ["LoaderClient"]
+__all__ = ["CatalogAwayError", "LoaderClient", "UnansweredCommitError"]
 
 Answer = TypeVar("Answer", LoadAnswer, FenceAnswer, PlanAnswer, CheckAnswer)
 
@@ -68,6 +68,14 @@ _KINDS: Final[dict[str, type[ComponentRunError]]] = {
     "platform": PlatformError,
     "transient": TransientError,
 }
+
+
+class CatalogAwayError(TransientError):
+    """The catalog gave no answer at all. Nothing was changed."""
+
+
+class UnansweredCommitError(UnknownOutcomeError):
+    """The catalog gave no answer to a commit."""
 
 
 class LoaderClient:
@@ -253,6 +261,9 @@ def _raise(failure: Failure) -> NoReturn:
     known = failure.reason in Reason.__members__.values()
     reason = Reason(failure.reason) if known else Reason.INTERNAL
     if failure.unknown:
-        raise UnknownOutcomeError(failure.message, reason)
+        kind = UnansweredCommitError if failure.no_answer else UnknownOutcomeError
+        raise kind(failure.message, reason)
+    if failure.no_answer:
+        raise CatalogAwayError(failure.message, reason)
     # A loader of another release may know further kinds.
     raise _KINDS.get(failure.kind, PlatformError)(failure.message, reason)

@@ -150,11 +150,13 @@ class Starter:
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True)
         referenced = await referenced_parameters(self._kube, run)
         effective = resolve(run, component, opened.storage.metadata.name, referenced)
+        buckets = writable_buckets(run.spec.output, component).patterns
+        if buckets or any(item.table is not None for item in effective.inputs):
+            await self._catalogs.need_fit(opened)
         self._references.check_keys(run)
         secrets = await parameter_values(self._kube, run)
         token = await forwarded_token(self._kube, run, effective)
         memory = await _memory(effective, opened)
-        buckets = writable_buckets(run.spec.output, component).patterns
         plan = await self._plan(run, number, effective, opened, secrets, memory, buckets)
         await self._policies.ensure(effective.network, opened.storage, opened.store.settings.base_url)
         pod = await self._pod(run, number, effective)
@@ -234,7 +236,7 @@ class Starter:
             by_session=opened.by_session,
             buckets=buckets,
         )
-        return await prepare_attempt(opened.store, opened.signer, request, partial(self._catalogs.plan, opened))
+        return await prepare_attempt(opened.store, opened.signer, request, partial(self._catalogs.plan, opened, run))
 
     def _expiry(self, effective: EffectiveRun) -> tuple[timedelta, timedelta]:
         """How long the two grants are good for: until what they are for must have ended."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from componentrun.controller.caches import Key
+from componentrun.controller.loaderclient import CatalogAwayError
 from componentrun.core.breaker import Breaker, BreakerSettings, Evidence
 from componentrun.errors import ComponentRunError, Reason, TransientError
 from componentrun.storage.failures import NoAnswerError
@@ -51,7 +52,7 @@ class RequeuedError(Exception):
 
 
 class StoreDownError(TransientError):
-    """The store does not respond, so no request was made."""
+    """The store, or the catalog, does not respond, so no request was made."""
 
 
 @dataclass(slots=True)
@@ -216,6 +217,8 @@ class StoreGate:
             if not state.breaker.is_open:
                 state.cause = error.detail
             raise
+        except (StoreDownError, CatalogAwayError):
+            raise  # that is said of the catalog
         except ComponentRunError as error:
             evidence = Evidence.ANSWERED if error.reason in _ANSWERED_REASONS else Evidence.NOTHING
             raise

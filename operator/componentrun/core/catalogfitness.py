@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from componentrun.core.conditions import find
-from componentrun.errors import Reason, TransientError, UserError
+from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.wire.loader import CatalogReason
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ __all__ = [
     "finding_of",
     "finding_of_failure",
     "is_catalog_settled",
+    "need_catalog",
     "no_catalog",
     "not_checked",
 ]
@@ -37,6 +38,7 @@ __all__ = [
 CATALOG: Final = "Catalog"
 
 _SETTLED: Final = frozenset({CatalogReason.READY, CatalogReason.NON_ATOMIC, CatalogReason.NO_CATALOG})
+_PASSING: Final = frozenset({CatalogReason.UNAVAILABLE, CatalogReason.FILES_UNREACHABLE})
 _WHAT_TO_DO: Final = "Set `spec.catalog` of the Storage (docs/tables.md), or use a Storage that has one"
 _FIT: Final = "It answers, creates tables, commits several at once, and refuses stale commits."
 _NON_ATOMIC: Final = (
@@ -92,6 +94,27 @@ def finding_of_failure(error: ComponentRunError, *, has_loader: bool) -> Catalog
     reason = CatalogReason.LOADER_UNAVAILABLE if has_loader else CatalogReason.NO_LOADER
     again = " It is asked again." if isinstance(error, TransientError) else ""
     return CatalogFinding("Unknown", reason, f"{_sentence(error.message)}{again}", usable=False)
+
+
+def need_catalog(storage: Storage, found: CatalogFinding) -> None:
+    """Refuse, or hold, a run that needs tables of a catalog that can't be used.
+
+    Nothing is known of a catalog while the loader is away; then a run meets that error where it asks the loader.
+
+    Raises:
+        PlatformError: (StorageAccessDenied, CatalogUnfit) somebody has to mend the catalog, or the Storage.
+        TransientError: (StorageUnavailable) the catalog, or the files of its tables, may be there again soon.
+    """
+    if found.usable or found.status == "Unknown":
+        return
+    message = (
+        f"the catalog of Storage `{storage.metadata.name}` can't be used ({found.reason}), so no pod was made. "
+        f"{found.message}"
+    )
+    if found.reason in _PASSING:
+        raise TransientError(message, Reason.STORAGE_UNAVAILABLE)
+    denied = found.reason == CatalogReason.ACCESS_DENIED
+    raise PlatformError(message, Reason.STORAGE_ACCESS_DENIED if denied else Reason.CATALOG_UNFIT)
 
 
 def no_catalog() -> CatalogFinding:

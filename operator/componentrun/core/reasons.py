@@ -63,6 +63,7 @@ WHO_ACTS: Final[dict[Reason, str]] = {
     Reason.STORAGE_UNSCOPED: f"{_PLATFORM}: another store, `sts`, or `allowUnscoped: true` (docs/security.md)",
     Reason.STORAGE_UNAVAILABLE: f"{_PLATFORM}: the object store",
     Reason.LOADER_UNAVAILABLE: f"{_PLATFORM}: the pods of Deployment `loader`, and `loader.enabled` of the chart",
+    Reason.CATALOG_UNFIT: f"{_PLATFORM}: the condition `Catalog` of the Storage, and `componentrun doctor`",
     Reason.STAGE_IN_FAILED: f"{_PLATFORM}: the log of `stage-in`",
     Reason.STAGE_OUT_FAILED: f"{_PLATFORM}: the log of `stage-out`",
     Reason.OUTPUT_MISSING: f"{_DEVELOPER}, or {_AUTHOR} where the mapping is wrong",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from componentrun.documents import from_json
 from componentrun.errors import ComponentRunError, Reason, TransientError, UserError
+from componentrun.loader.catalog import CatalogAwayError, CommitUnknownError
 from componentrun.wire.loader import (
     CHECK_PATH,
     FENCE_PATH,
@@ -167,7 +168,8 @@ def _subject(operation: str, request: LoadRequest | FenceRequest | PlanRequest |
 
 def _failure_of(error: ComponentRunError) -> Failure:
     kind = "user" if isinstance(error, UserError) else "transient" if isinstance(error, TransientError) else "platform"
-    return Failure(error.reason, error.message, kind, unknown=error.unknown)
+    silent = isinstance(error, CatalogAwayError) or (isinstance(error, CommitUnknownError) and not error.is_answered)
+    return Failure(error.reason, error.message, kind, unknown=error.unknown, no_answer=silent)
 
 
 def _without_keys(text: str, storage: dict[str, Any]) -> str:

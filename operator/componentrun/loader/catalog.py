@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import requests
@@ -23,10 +24,12 @@ from pyiceberg.exceptions import (
     UnauthorizedError,
 )
 
-from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
+from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UnknownOutcomeError
 from componentrun.loader.client import PatientCatalog, client_properties
 from componentrun.loader.fileio import Clients
 from componentrun.loader.properties import STATE
+from componentrun.loader.quoting import quotable, told_by
+from componentrun.loader.transport import AnswerTooLargeError
 from componentrun.storage.places import catalog_of
 
 if TYPE_CHECKING:
@@ -37,11 +40,21 @@ if TYPE_CHECKING:
     from pyiceberg.table.update import TableRequirement, TableUpdate
 
     from componentrun.loader.names import IcebergName
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.settings import StoreSettings, StoreTimeouts
 
-__all__ = ["Catalog", "CommitUnknownError", "ConflictError", "NonAtomicError", "TableChange"]
+__all__ = [
+    "Catalog",
+    "CatalogAwayError",
+    "CommitUnknownError",
+    "ConflictError",
+    "Limits",
+    "NonAtomicError",
+    "TableChange",
+]
 
-_ANSWER_SECONDS: Final = 60.0
+_ANSWER_SECONDS: Final = 20.0
+_COMMIT_SECONDS: Final = 60.0
+"""A commit is waited for longer: nobody knows what became of one that was not answered."""
 _DONE: Final = frozenset({200, 201, 202, 204})
 _CONFLICT: Final = 409
 _TOKEN_ENDED: Final = frozenset({401, 419})
@@ -60,8 +73,17 @@ class NonAtomicError(PlatformError):
     """The catalog can't commit several tables at once. Nothing of the commit was applied."""
 
 
-class CommitUnknownError(TransientError):
+class CatalogAwayError(TransientError):
+    """The catalog gave no answer at all: a timeout, a refused or broken connection, a name without an address."""
+
+
+class CommitUnknownError(UnknownOutcomeError):
     """A commit was sent and the answer does not say whether it was applied."""
+
+    def __init__(self, message: str, reason: Reason, *, is_answered: bool = True) -> None:
+        """`is_answered` says whether the catalog gave an answer."""
+        super().__init__(message, reason)
+        self.is_answered = is_answered
 
 
 class TableChange:
@@ -89,29 +111,62 @@ class TableChange:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a catalog, and the store with its files, are waited for."""
+
+    answer: float = field(default_factory=lambda: _ANSWER_SECONDS)
+    """Seconds for each request with its answer."""
+    commit: float = field(default_factory=lambda: _COMMIT_SECONDS)
+    """Likewise, for commits."""
+    ends_at: float | None = None
+    """When all requests to the catalog must have ended, in `time.monotonic` seconds; None: there is no such time."""
+    store: StoreTimeouts | None = None
+    """None: those of clients that move tables."""
+
+
 class Catalog:
     """One Storage's catalog."""
 
-    def __init__(self, settings: StoreSettings, *, answer_seconds: float = _ANSWER_SECONDS) -> None:
+    def __init__(self, settings: StoreSettings, limits: Limits | None = None) -> None:
         """Connect; asks for the catalog's configuration and, where needed, for a token.
 
         Args:
             settings: of the Storage.
-            answer_seconds: timeout of each request.
+            limits: of requests; None: those of runs.
 
         Raises:
             PlatformError: (Internal) the Storage has none; (StorageAccessDenied) the catalog refused.
             TransientError: (StorageUnavailable) it does not answer.
         """
-        chosen = catalog_of(settings)
+        chosen, limits = catalog_of(settings), limits or Limits()
         self.settings = settings
-        self.clients = Clients(settings)
+        self.clients = Clients(settings, limits.store)
         self.prefix = chosen.namespace_prefix
         self._title = chosen.title
         self._uri = chosen.uri
+        self._check_in = "`catalog.credentials` of the Storage"
+        if chosen.sigv4_service is not None:
+            signing = f"`{chosen.sigv4_service}` in `{chosen.sigv4_region}`"
+            self._check_in = (
+                f"the keys of the Storage, what they may do there, `catalog.sigV4` (requests are signed for {signing}) "
+                "and the clock of this machine"
+            )
+        self._commit_seconds = limits.commit
+        self._credentials = (
+            chosen.client_secret, chosen.token, settings.secret_key, settings.session_token,
+            f"{chosen.client_id}:{chosen.client_secret}" if chosen.client_id is not None else None,
+        )  # fmt: skip
         with self._border("connect"):
-            properties = client_properties(settings, self.clients) | {PatientCatalog.ANSWER_SECONDS: answer_seconds}
+            properties = client_properties(settings, self.clients) | {
+                PatientCatalog.ANSWER_SECONDS: limits.answer,
+                PatientCatalog.ENDS_AT: limits.ends_at,
+            }
             self._client = PatientCatalog("catalog", **properties)
+
+    def end_by(self, moment: float) -> None:
+        """Have all requests to the catalog ended by then, in `time.monotonic` seconds."""
+        self._client.end_by(moment)
 
     def find(self, name: IcebergName) -> Table | None:
         """A table as it is now; None: there is none."""
@@ -223,20 +278,23 @@ class Catalog:
         session = self._client._session  # noqa: SLF001 - it has the credentials
         try:
             # A redirect would become a GET, whose answer says nothing of a commit.
-            return session.post(self._client.url(endpoint), json=body, allow_redirects=False)
+            url = self._client.url(endpoint)
+            return session.post(url, json=body, allow_redirects=False, timeout=self._commit_seconds)
         except requests.ConnectTimeout as error:
             raise self._away(error) from None
         except requests.ConnectionError as error:
             if _was_refused(error):
                 raise self._away(error) from None
-            raise self._unknown(type(error).__name__) from None
+            raise self._unknown(type(error).__name__, is_answered=False) from None
+        except requests.Timeout as error:
+            raise self._unknown(type(error).__name__, is_answered=False) from None
         except (requests.RequestException, RESTError) as error:
             raise self._unknown(type(error).__name__) from None
 
     def _check(self, response: requests.Response) -> None:
         if response.status_code in _DONE:
             return
-        status, told = response.status_code, _message(response)
+        status, told = response.status_code, told_by(response, self._credentials)
         if status == _CONFLICT:
             raise ConflictError(f"{self._title}: a table has changed meanwhile ({told})", Reason.PUBLISH_FAILED)
         if status == _NOT_FOUND and _names_a_table(response):
@@ -261,40 +319,54 @@ class Catalog:
         except ComponentRunError:
             raise
         except (UnauthorizedError, ForbiddenError, OAuthError) as error:
-            raise self._denied(f"can't {what}: {_first_line(error)}") from None
+            raise self._denied(f"can't {what}: {self._told(error)}") from None
+        except AnswerTooLargeError as error:
+            raise PlatformError(
+                f"{self._title} ({self._uri}): can't {what}: it gives {error}", Reason.STORAGE_UNAVAILABLE
+            ) from None
         except requests.RequestException as error:
             raise self._away(error) from None
         except RESTError as error:
             raise TransientError(
-                f"{self._title} ({self._uri}): can't {what}: {_first_line(error)}", Reason.STORAGE_UNAVAILABLE
+                f"{self._title} ({self._uri}): can't {what}: {self._told(error)}", Reason.STORAGE_UNAVAILABLE
             ) from None
         except NotImplementedError as error:  # it lists its endpoints, and this is none of them
             raise PlatformError(
-                f"{self._title} ({self._uri}): can't {what}: {_first_line(error)}", Reason.PUBLISH_FAILED
+                f"{self._title} ({self._uri}): can't {what}: {self._told(error)}", Reason.PUBLISH_FAILED
             ) from None
         except ValueError as error:
             raise PlatformError(
-                f"{self._title} ({self._uri}): can't {what}: what it answered can't be read: {_first_line(error)}",
+                f"{self._title} ({self._uri}): can't {what}: what it answered can't be read: {self._told(error)}",
                 Reason.STORAGE_UNAVAILABLE,
             ) from None
+
+    def _told(self, error: Exception) -> str:
+        """What the catalog said, with the HTTP status where there is one."""
+        response = getattr(error.__cause__, "response", None)
+        if isinstance(response, requests.Response):
+            return f"HTTP {response.status_code}: {told_by(response, self._credentials)}"
+        first = str(error).strip().partition("\n")[0]
+        return quotable(first, self._credentials) or type(error).__name__
 
     def _denied(self, told: str) -> PlatformError:
         return PlatformError(
             f"{self._title} ({self._uri}) refused the credentials, or they lack a right ({told}). Check "
-            "`catalog.credentials` of the Storage",
+            f"{self._check_in}",
             Reason.STORAGE_ACCESS_DENIED,
         )
 
-    def _away(self, error: Exception) -> TransientError:
-        return TransientError(
+    def _away(self, error: Exception) -> CatalogAwayError:
+        return CatalogAwayError(
             f"{self._title} ({self._uri}) does not answer ({type(error).__name__}). Check the catalog and "
             "`catalog.uri` of the Storage",
             Reason.STORAGE_UNAVAILABLE,
         )
 
-    def _unknown(self, told: str) -> CommitUnknownError:
+    def _unknown(self, told: str, *, is_answered: bool = True) -> CommitUnknownError:
         return CommitUnknownError(
-            f"{self._title} ({self._uri}) did not say whether a commit was applied ({told})", Reason.STORAGE_UNAVAILABLE
+            f"{self._title} ({self._uri}) did not say whether a commit was applied ({told})",
+            Reason.STORAGE_UNAVAILABLE,
+            is_answered=is_answered,
         )
 
 
@@ -305,15 +377,4 @@ def _was_refused(error: requests.ConnectionError) -> bool:
 
 
 def _names_a_table(response: requests.Response) -> bool:
-    return "NoSuchTable" in response.text or "NoSuchNamespace" in response.text
-
-
-def _message(response: requests.Response) -> str:
-    try:
-        return str(response.json()["error"]["message"])[:300]
-    except (ValueError, KeyError, TypeError):
-        return response.text.strip().partition("\n")[0][:300] or "no message"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().partition("\n")[0] or type(error).__name__)[:300]
+    return b"NoSuchTable" in response.content or b"NoSuchNamespace" in response.content

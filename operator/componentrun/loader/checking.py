@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -20,13 +21,14 @@ from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID
 from pyiceberg.types import NestedField, StringType
 
 from componentrun.errors import ComponentRunError, Reason, TransientError
-from componentrun.loader.catalog import Catalog, ConflictError, NonAtomicError
+from componentrun.loader.catalog import Catalog, ConflictError, Limits, NonAtomicError
 from componentrun.loader.fileio import LakeFiles
 from componentrun.loader.names import IcebergName
 from componentrun.loader.snapshots import NewSnapshot, change_of
 from componentrun.storage.connection import open_store
 from componentrun.storage.grants import Signer
 from componentrun.storage.probing import EXPIRES, fetch
+from componentrun.storage.settings import StoreTimeouts
 from componentrun.wire.loader import CatalogCheck, CatalogReason
 
 if TYPE_CHECKING:
@@ -43,6 +45,11 @@ log = logging.getLogger(__name__)
 
 _ANSWER_SECONDS: Final = 8.0
 """Timeout of each request: a catalog that needs longer for an empty table is of no use to runs."""
+_TRIES_SECONDS: Final = 45.0
+"""For all tries together."""
+_CLEANING_SECONDS: Final = 10.0
+"""For what comes after them: so a catalog, however slowly it answers, holds no thread for longer than a minute."""
+_STORE: Final = StoreTimeouts(response=_ANSWER_SECONDS, request=2 * _ANSWER_SECONDS)
 _LEFT_AFTER: Final = timedelta(hours=1)
 """A namespace of a check that is older was left by one that was killed."""
 _NAMESPACE: Final = "componentrun_check_"
@@ -64,7 +71,7 @@ class _FoundError(Exception):
 
 
 def check_catalog(settings: StoreSettings) -> tuple[CatalogCheck, ...]:
-    """Try everything that runs need of a Storage's catalog. Blocks; each request to the catalog has a timeout of 8 s.
+    """Try everything that runs need of a Storage's catalog. Blocks for a minute at most.
 
     Raises:
         PlatformError: (Internal) the Storage has no catalog.
@@ -87,6 +94,8 @@ def check_catalog(settings: StoreSettings) -> tuple[CatalogCheck, ...]:
             if not checks[-1].ok and checks[-1].serious:
                 break
     finally:
+        # What can't be taken away in time is left to a later check.
+        connection.catalog.end_by(time.monotonic() + _CLEANING_SECONDS)
         checks.append(_attempt("clean up", trial.cleans_up, _RIGHTS, serious=False))
     return tuple(checks)
 
@@ -123,7 +132,8 @@ class _Connection:
 
     def open(self) -> str:
         """It answers, and takes the credentials."""
-        catalog = Catalog(self._settings, answer_seconds=_ANSWER_SECONDS)
+        ends_at = time.monotonic() + _TRIES_SECONDS
+        catalog = Catalog(self._settings, Limits(_ANSWER_SECONDS, _ANSWER_SECONDS, ends_at, _STORE))
         found = catalog.namespaces()
         self.catalog = catalog
         _take_away_left(catalog, found, datetime.now(UTC))
@@ -171,7 +181,7 @@ class _Trial:
             self._files.write(location, _CONTENT)
             asyncio.run(signer.refresh())
             url = signer.sign_location(location, EXPIRES)
-            status, content = fetch(open_store(settings), url, {"Range": "bytes=1-3"})
+            status, content = fetch(open_store(settings, timeouts=_STORE), url, {"Range": "bytes=1-3"})
         except ComponentRunError as error:
             raise _FoundError(CatalogReason.FILES_UNREACHABLE, error.message, _files_hint(settings)) from None
         if status != _PARTIAL or content != _CONTENT[1:4]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from pyiceberg.catalog.rest import RestCatalog
-from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 
+from componentrun.errors import PlatformError, Reason
 from componentrun.loader.fileio import LakeFiles
+from componentrun.loader.transport import LimitedAdapter
+from componentrun.sigv4 import signed_headers
+from componentrun.storage.grants import KeySource
 from componentrun.storage.places import catalog_of
 
 if TYPE_CHECKING:
@@ -20,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PatientCatalog", "client_properties"]
 
-_CONNECT_SECONDS: Final = 5.0
 _CATALOG_SAYS: Final = ("prefix", "uri")
 """What a catalog may configure of its own client."""
 
@@ -45,14 +49,7 @@ def client_properties(settings: StoreSettings, clients: Clients) -> dict[str, An
     if chosen.token is not None:
         properties["token"] = chosen.token
     if chosen.sigv4_service is not None:
-        properties |= {
-            "rest.sigv4-enabled": "true",
-            "rest.signing-name": chosen.sigv4_service,
-            "rest.signing-region": chosen.sigv4_region,
-            "client.access-key-id": settings.access_key,
-            "client.secret-access-key": settings.secret_key,
-            "client.session-token": settings.session_token,
-        }
+        properties["rest.sigv4-enabled"] = "true"
     return properties
 
 
@@ -64,6 +61,8 @@ class PatientCatalog(RestCatalog):
 
     ANSWER_SECONDS: Final = "componentrun.answer-seconds"
     """Property with the timeout of each request."""
+    ENDS_AT: Final = "componentrun.ends-at"
+    """Property with the time at which all requests must have ended; None: there is no such time."""
 
     def _fetch_config(self) -> None:
         own = dict(self.properties)
@@ -74,31 +73,50 @@ class PatientCatalog(RestCatalog):
     def _load_file_io(self, properties: Any = None, location: str | None = None) -> LakeFiles:  # noqa: ARG002 - PyIceberg's signature
         return LakeFiles({name: self.properties[name] for name in (LakeFiles.STORE, LakeFiles.CLIENTS)})
 
+    def end_by(self, moment: float) -> None:
+        """Have all requests ended by then, in `time.monotonic` seconds."""
+        self._limited.ends_at = moment
+
     def _init_sigv4(self, session: requests.Session) -> None:
-        super()._init_sigv4(session)
-        # Its adapter stands before ours, and has no limit.
-        limits = (_CONNECT_SECONDS, float(self.properties[self.ANSWER_SECONDS]))
-        session.request = functools.partial(session.request, timeout=limits)  # type: ignore[method-assign]
+        # PyIceberg's own way imports boto3. And it signs with the keys that it was given first, as long as it lives.
+        settings = self.properties[LakeFiles.STORE]
+        session.auth = _Signed(settings)
 
     def _create_legacy_oauth2_auth_manager(self, session: requests.Session) -> Any:
         # Called while the session is made, before the first request, which may be for a token.
-        adapter = _TimedAdapter(float(self.properties[self.ANSWER_SECONDS]))
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
+        properties: dict[str, Any] = self.properties
+        self._limited = LimitedAdapter(float(properties[self.ANSWER_SECONDS]))
+        self._limited.ends_at = properties[self.ENDS_AT]
+        session.mount("http://", self._limited)
+        session.mount("https://", self._limited)
         return super()._create_legacy_oauth2_auth_manager(session)
 
 
-class _TimedAdapter(HTTPAdapter):
-    """Gives every request a limit that has none of its own."""
+class _Signed(AuthBase):
+    """Signs requests with the keys of a Storage (AWS Signature Version 4)."""
 
-    def __init__(self, answer_seconds: float) -> None:
-        super().__init__()
-        self._limits = (_CONNECT_SECONDS, answer_seconds)
+    def __init__(self, settings: StoreSettings) -> None:
+        chosen = catalog_of(settings)
+        self._service, self._region = chosen.sigv4_service or "", chosen.sigv4_region or ""
+        self._source = KeySource(settings)
 
-    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
-        if options.get("timeout") is None:
-            options["timeout"] = self._limits
-        return super().send(request, *arguments, **options)
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        body, url = request.body, request.url or ""
+        if body is not None and not isinstance(body, str | bytes):
+            raise PlatformError(f"a body of the type {type(body).__name__} can't be signed", Reason.INTERNAL)
+        # A plus sign for a space is signed in two ways by different verifiers.
+        path, mark, query = url.partition("?")
+        request.url = url = f"{path}{mark}{query.replace('+', '%20')}"
+        headers = signed_headers(
+            self._source.keys(),
+            (self._service, self._region),
+            request.method or "GET",
+            url,
+            body.encode() if isinstance(body, str) else body or b"",
+            datetime.now(UTC),
+        )
+        request.headers.update(headers)
+        return request
 
 
 @functools.lru_cache(maxsize=64)

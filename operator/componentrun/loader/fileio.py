@@ -34,9 +34,10 @@ __all__ = ["Clients", "LakeFiles", "files_of"]
 class Clients:
     """Clients of the buckets of a Storage's tables: each takes ten milliseconds to make."""
 
-    def __init__(self, settings: StoreSettings) -> None:
+    def __init__(self, settings: StoreSettings, timeouts: StoreTimeouts | None = None) -> None:
         """Nothing is opened yet."""
         self._settings = settings
+        self._timeouts = timeouts
         self._made: dict[str, S3Store] = {}
 
     def of(self, bucket: str) -> S3Store:
@@ -44,7 +45,7 @@ class Clients:
         found = self._made.get(bucket)
         if found is None:
             settings = replace(self._settings, bucket=bucket, prefix="")
-            found = self._made[bucket] = make_backend(settings, StoreTimeouts())
+            found = self._made[bucket] = make_backend(settings, self._timeouts or StoreTimeouts())
         return found
 
 

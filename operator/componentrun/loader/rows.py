@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from componentrun.errors import ComponentRunError
     from componentrun.loader.databases import Databases
+    from componentrun.loader.loads import TableLoad
     from componentrun.loader.state import NextTable
-    from componentrun.storage.pointer import TableLoad
     from componentrun.wire.loader import TableScan
 
 __all__ = [

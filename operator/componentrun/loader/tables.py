@@ -9,8 +9,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from componentrun.errors import UnknownOutcomeError
-from componentrun.loader.catalog import Catalog, CommitUnknownError
+from componentrun.loader.catalog import Catalog
 from componentrun.loader.checking import check_catalog
 from componentrun.loader.databases import Databases
 from componentrun.loader.fencing import fence
@@ -90,10 +89,7 @@ class TableEngine:
             self._notes.changed(catalog.settings, [table.table for table in tables])
             return LoadAnswer(tuple(tables), attempt)
 
-        try:
-            return await self._in_thread(work)
-        except CommitUnknownError as error:
-            raise UnknownOutcomeError(error.message, error.reason) from error
+        return await self._in_thread(work)
 
     async def fence(self, request: FenceRequest) -> FenceAnswer:
         """Have it that an attempt is never published, see `loader.load.fence`."""

@@ -30,6 +30,7 @@ from urllib3.exceptions import HTTPError
 
 from componentrun.errors import PlatformError, Reason
 from componentrun.exchange import PostPolicy, SessionKeys
+from componentrun.sigv4 import AccessKeys
 from componentrun.storage.failures import NoAnswerError
 from componentrun.storage.locations import split_location
 from componentrun.storage.settings import StoreTimeouts
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from componentrun.storage.settings import StoreSettings
 
-__all__ = ["MAX_EXPIRY", "MAX_POST_BYTES", "Signer", "make_client"]
+__all__ = ["MAX_EXPIRY", "MAX_POST_BYTES", "KeySource", "Signer", "make_client"]
 
 MAX_EXPIRY: Final = timedelta(days=7)
 """S3 accepts no signature for longer."""
@@ -92,12 +93,7 @@ class Signer:
         try:
             self._keys.current = await asyncio.to_thread(self._source.retrieve)
         except _PROVIDER_ERRORS as error:
-            raise PlatformError(
-                f"{self._settings.title} names no keys, and this machine or service account has no identity "
-                f"that the store would know ({type(error).__name__}). Give the Storage a Secret with keys, or the "
-                "operator's service account a role",
-                Reason.STORAGE_ACCESS_DENIED,
-            ) from None
+            raise _no_identity(self._settings, error) from None
 
     def sign_get(self, key: str, expires: timedelta, version: str | None = None) -> str:
         """A URL that reads this object (or this version of it) and nothing else, until `expires` from now.
@@ -195,6 +191,36 @@ class Signer:
     def _check_expiry(self, expires: timedelta) -> None:
         if not timedelta(seconds=1) <= expires <= MAX_EXPIRY:
             raise PlatformError(f"a grant for {expires}: expected between a second and 7 days")
+
+
+class KeySource:
+    """The keys of a Storage, or, if it has none, those of the identity of this machine or service account."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        """Nothing is sent yet."""
+        self._settings = settings
+        self._source = _provider(settings)
+
+    def keys(self) -> AccessKeys:
+        """The keys as they are now; temporary ones are fetched again before they end. Blocks.
+
+        Raises:
+            PlatformError: (StorageAccessDenied) there is no such identity.
+        """
+        try:
+            found = self._source.retrieve()
+        except _PROVIDER_ERRORS as error:
+            raise _no_identity(self._settings, error) from None
+        return AccessKeys(found.access_key, found.secret_key, found.session_token)
+
+
+def _no_identity(settings: StoreSettings, error: Exception) -> PlatformError:
+    return PlatformError(
+        f"{settings.title} names no keys, and this machine or service account has no identity "
+        f"that the store would know ({type(error).__name__}). Give the Storage a Secret with keys, or the "
+        "operator's service account a role",
+        Reason.STORAGE_ACCESS_DENIED,
+    )
 
 
 class _Keys(Provider):

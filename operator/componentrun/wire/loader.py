@@ -58,6 +58,8 @@ class Failure:
     """`user`: the run's author can mend it; `platform`: the platform's; `transient`: it may pass by itself."""
     unknown: bool = False
     """Whether a commit was sent and nobody knows whether it landed. False: nothing was changed, for certain."""
+    no_answer: bool = False
+    """Whether the catalog gave no answer at all: whoever asks it next waits in vain, too."""
 
 
 @dataclass(frozen=True, slots=True)

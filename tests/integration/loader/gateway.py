@@ -29,6 +29,7 @@ class Seen:
     method: str
     path: str
     body: bytes
+    headers: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def is_commit(self) -> bool:
@@ -83,10 +84,10 @@ class Gateway:
 
             def _any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                seen = Seen(self.command, self.path, body)
+                seen = Seen(self.command, self.path, body, dict(self.headers))
                 gateway.seen.append(seen)
                 try:
-                    answer = gateway.before(seen) or gateway.after(seen, gateway._ask(seen, dict(self.headers)))
+                    answer = gateway.before(seen) or gateway.after(seen, gateway._ask(seen, gateway.forwarded(seen)))
                 except CutError:
                     self.close_connection = True
                     return
@@ -122,6 +123,10 @@ class Gateway:
         """Pass everything on again."""
         self.before, self.after = _pass, _keep
         self.seen.clear()
+
+    def forwarded(self, seen: Seen) -> dict[str, str]:
+        """The headers that are passed on."""
+        return seen.headers
 
     def _ask(self, seen: Seen, headers: dict[str, str]) -> Answer:
         # The headers as they came, `Host` included: requests to the store are signed for it.

@@ -17,7 +17,7 @@ from componentrun.exchange import Where
 from componentrun.loader import catalog as catalog_module
 from componentrun.loader import fileio, staged
 from componentrun.loader import load as load_module
-from componentrun.loader.catalog import Catalog, CommitUnknownError, ConflictError
+from componentrun.loader.catalog import Catalog, CatalogAwayError, CommitUnknownError, ConflictError
 from componentrun.loader.fencing import fence
 from componentrun.loader.load import load
 from componentrun.loader.names import to_iceberg
@@ -98,7 +98,7 @@ def test_a_catalog_that_takes_no_commit_changes_nothing(
         (Answer(503), TransientError, Reason.STORAGE_UNAVAILABLE),
         (Answer(200, b"<html>"), PlatformError, Reason.STORAGE_UNAVAILABLE),
         (Answer(200, b"{}"), PlatformError, Reason.STORAGE_UNAVAILABLE),
-        (None, TransientError, Reason.STORAGE_UNAVAILABLE),
+        (None, CatalogAwayError, Reason.STORAGE_UNAVAILABLE),
     ],
 )
 def test_a_catalog_that_answers_nothing_of_use_is_named(
@@ -121,9 +121,11 @@ def test_a_catalog_that_hangs_is_waited_for_only_so_long(
     bench: Bench, far: Bench, catalog_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catalog_module, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(catalog_module, "_COMMIT_SECONDS", 0.5)
+    far.catalog = Catalog(far.settings)
     request, ended = start(bench), threading.Event()
     catalog_gateway.before = lambda _: ended.wait() and None
-    assert "does not answer" in refused(far, request, TransientError, Reason.STORAGE_UNAVAILABLE)
+    assert "does not answer" in refused(far, request, CatalogAwayError, Reason.STORAGE_UNAVAILABLE)
     catalog_gateway.before = lambda seen: seen.is_commit and ended.wait() and None
     assert "did not say" in refused(far, request, CommitUnknownError, Reason.STORAGE_UNAVAILABLE)
     ended.set()

@@ -6,14 +6,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from componentrun.errors import PlatformError, Reason, TransientError, UnknownOutcomeError, UserError
-from componentrun.wire.loader import FenceAnswer, LoadAnswer, LoadedTable, PlanAnswer, ScanColumn, ScanFile, TableScan
+from componentrun.wire.loader import (
+    CatalogCheck,
+    CheckAnswer,
+    FenceAnswer,
+    LoadAnswer,
+    LoadedTable,
+    PlanAnswer,
+    ScanColumn,
+    ScanFile,
+    TableScan,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from componentrun.errors import ComponentRunError
-    from componentrun.wire.loader import CheckAnswer, FenceRequest, LoadRequest, PlanRequest
+    from componentrun.wire.loader import FenceRequest, LoadRequest, PlanRequest
 
+FIT = CatalogCheck("connect", ok=True, detail="it answers")
 LOADED = "load tables"
 """What the log of writes calls a commit of the catalog."""
 
@@ -48,6 +59,10 @@ class FakeLoader:
     published: dict[str, int] = field(default_factory=dict)
     """By the uid of the run, the attempt that is in."""
     given_up: set[tuple[str, int]] = field(default_factory=set)
+    checks: list[CatalogCheck] = field(default_factory=lambda: [FIT])
+    """What a check finds."""
+    check_fails: ComponentRunError | None = None
+    times_checked: int = 0
     installed: bool = True
     _silent: bool = False
 
@@ -120,4 +135,7 @@ class FakeLoader:
         )
 
     async def check(self, _request: object, _storage: str) -> CheckAnswer:
-        raise AssertionError("nobody looks at the Storage here")
+        self.times_checked += 1
+        if self.check_fails is not None:
+            raise self.check_fails
+        return CheckAnswer(tuple(self.checks))

@@ -27,6 +27,7 @@ from componentrun.api import names
 from componentrun.api.common import API_VERSION
 from componentrun.api.storage import Storage
 from componentrun.controller.caches import Caches, Key
+from componentrun.controller.cataloggate import CatalogGate
 from componentrun.controller.catalogtables import CatalogTables
 from componentrun.controller.flows import Flows
 from componentrun.controller.handlers import take_in
@@ -43,13 +44,14 @@ from componentrun.controller.statuswriter import StatusWriter
 from componentrun.controller.storegate import StoreGate
 from componentrun.controller.stores import OpenStorage, Stores
 from componentrun.controller.unreadpods import DEFAULT_MOST, UnreadPods
-from componentrun.controller.workqueue import WorkQueue
+from componentrun.controller.workqueue import Backoff, WorkQueue
 from componentrun.core.observed import Limits
 from componentrun.core.podsettings import PodSettings
 from componentrun.core.scope import Means, Scope, status_of
 from componentrun.errors import TransientError
 from componentrun.exchange import FileWritten, SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
 from componentrun.process.clock import ApiClock
+from componentrun.process.fairqueue import Flow
 from componentrun.process.kube import Kube, Page
 from componentrun.process.kubeerrors import (
     AlreadyExistsError,
@@ -356,6 +358,12 @@ def _attempt_of(pod: dict[str, Any]) -> int:
     return int(pod["metadata"].get("labels", {}).get(names.ATTEMPT_LABEL, 0))
 
 
+def catalogs_of(loader: LoaderClient) -> CatalogTables:
+    """Catalogs that are asked for nobody else."""
+    queue: WorkQueue[Key] = WorkQueue(backoff=Backoff(jitter=0), flow_of=lambda key: Flow(key.namespace), workers=1)
+    return CatalogTables(loader, CatalogGate(queue, lambda: datetime.now(UTC)))
+
+
 class World:
     """The cluster, its store and its clock, which outlive every operator."""
 
@@ -380,7 +388,7 @@ class World:
         self.storage: dict[str, Any] = {}
         """Of the Storage's spec."""
         self.loader = FakeLoader(lambda: self.store.away, self.writes.done)
-        self.catalogs = CatalogTables(cast("LoaderClient", self.loader))
+        self.catalogs = catalogs_of(cast("LoaderClient", self.loader))
         self.scope = Scope(Means.FORM, "tried", versioned=True)
         """What the store would be found to do; it has no HTTP to try it with."""
 

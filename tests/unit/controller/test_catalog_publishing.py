@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from componentrun.controller import catalogtables
 from componentrun.errors import Reason, TransientError, UnknownOutcomeError, UserError
+from componentrun.wire.loader import CatalogCheck, CatalogReason
+from tests.unit.controller.fakeloader import FIT
 from tests.unit.controller.fakes import TABLE, FakeOperator, World
 
 if TYPE_CHECKING:
@@ -116,3 +119,55 @@ class TestAStorageWithoutACatalog:
         await FakeOperator(world).live(5)
         assert status(world)["phase"] == "Succeeded"
         assert [key for key in await world.slices() if "state/" in key]
+
+
+def unfit(reason: CatalogReason) -> CatalogCheck:
+    return CatalogCheck("try", False, "it accepts what it should refuse", "use another one", reason)
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (CatalogReason.STALE_COMMITS, "CatalogUnfit"),
+        (CatalogReason.UNFIT, "CatalogUnfit"),
+        (CatalogReason.ACCESS_DENIED, "StorageAccessDenied"),
+    ],
+)
+async def test_no_pod_is_made_for_a_run_whose_catalog_is_unfit(found: CatalogReason, reason: str) -> None:
+    world, loader = world_with_catalog()
+    loader.checks = [unfit(found)]
+    await FakeOperator(world).live(5)
+    assert (status(world)["phase"], status(world)["reason"]) == ("Failed", reason)
+    assert f"({found})" in status(world)["message"]
+    assert "It accepts what it should refuse." in status(world)["message"]
+    assert world.kube.of("pods") == []
+
+
+async def test_a_run_waits_for_a_catalog_that_may_come_back_and_goes_on_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogtables, "_FRESH_SECONDS", 0.0)
+    world, loader = world_with_catalog()
+    loader.checks = [unfit(CatalogReason.UNAVAILABLE)]
+    operator = FakeOperator(world)
+    await operator.live(2)
+    assert status(world)["phase"] != "Failed"
+    assert "(CatalogUnavailable)" in status(world)["message"]
+    assert world.kube.of("pods") == []
+    loader.checks = [FIT]
+    await operator.live(5)
+    assert status(world)["phase"] == "Succeeded"
+
+
+async def test_a_loader_that_is_away_keeps_no_run_from_its_start() -> None:
+    world, loader = world_with_catalog()
+    loader.check_fails = TransientError("the loader did not answer", Reason.LOADER_UNAVAILABLE)
+    await FakeOperator(world).live(5)
+    assert status(world)["phase"] == "Succeeded"
+
+
+async def test_a_run_without_tables_does_not_ask_for_the_catalog() -> None:
+    world, loader = world_with_catalog()
+    loader.checks = [unfit(CatalogReason.STALE_COMMITS)]
+    world.run()["spec"]["output"] = {}
+    await FakeOperator(world).live(3)
+    assert loader.times_checked == 0
+    assert world.kube.of("pods") != []
