@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,8 +11,6 @@ from benchmarks.journal import Journal
 from benchmarks.lab import s5cmd_environment
 from benchmarks.turns import figures, in_turns
 from benchmarks.ways import KEYS, BarePod, HandWrittenJob, Run, Work, once
-from componentrun.storage.layout import TableId
-from componentrun.storage.upload import upload_table
 from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["data", "tiny"]
 
 _TABLE: Final = "in.c-main.table"
+_PUT_SECONDS: Final = 600
 _LARGE: Final[dict[str, Any]] = {"limits": {"cpu": "1", "memory": "256Mi"}}
 """What a component has where nothing is said."""
 
@@ -54,7 +52,8 @@ def _three_ways(lab: Lab, subject: str, file: Path, resources: dict[str, Any], r
 def _prepare(lab: Lab, tenant: Tenant, subject: str, file: Path, resources: dict[str, Any]) -> Work:
     """Have the input in the store, as a table and as a plain object."""
     tenant.secret(KEYS, s5cmd_environment(lab.connection))
-    asyncio.run(upload_table(tenant.store, file, TableId.parse(_TABLE)))
+    put = tenant.cli("table", "put", str(file), _TABLE, timeout=_PUT_SECONDS)
+    assert not put.returncode, put.stderr
     key = tenant.settings.layout.object("files/in/table.csv")
     lab.run_s5cmd("cp", str(file), f"s3://{tenant.settings.bucket}/{key}")
     return Work(
