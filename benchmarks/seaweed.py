@@ -10,23 +10,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from minio import Minio
-
 from benchmarks.tables import folder
-from e2e.cluster import catalog, paths, store, waiting
-from e2e.cluster.lake import (
-    BUCKET,
-    GRPC_OFFSET,
-    REGION,
-    SERVER_PORTS,
-    TABLE_BUCKET,
-    USER,
-    VOLUME_MEGABYTES,
-    Lake,
-    program,
-)
+from e2e.cluster import catalog, paths, waiting
+from e2e.cluster.lake import GRPC_OFFSET, SERVER_PORTS, TABLE_BUCKET, USER, VOLUME_MEGABYTES, Lake, program
 from e2e.cluster.parts import Part
 from e2e.cluster.ports import free_port, holder
+from e2e.cluster.server import BUCKET, REGION, provide_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,9 +59,7 @@ def seaweed() -> Iterator[Seaweed]:
         stack.callback(part.end)
         part.begin()
         part.await_ready()
-        host = lake.endpoint.partition("://")[2]
-        client = Minio(host, access_key=USER, secret_key=key, region=REGION, secure=False)
-        store.provide_bucket(client, BUCKET)
+        provide_bucket(lake.client(), BUCKET)
         yield Seaweed(lake, json.loads(part.pid_file.read_text())["pid"])
 
 
