@@ -63,9 +63,8 @@ def merge(table: IcebergName, source: Path, columns: Sequence[str], key: str) ->
     changed = ", ".join(f"{name} = s.{name}" for name in columns if name != key)
     given = ", ".join(f"s.{name}" for name in columns)
     matched = f"WHEN MATCHED THEN UPDATE SET {changed}"
-    new = f"WHEN NOT MATCHED THEN INSERT ({', '.join(columns)}) VALUES ({given})"
-    coming = f"(FROM {_rows(source)}) s"
-    return [f"MERGE INTO lake.{table} t USING {coming} ON t.{key} = s.{key} {matched} {new}"]
+    new = f"WHEN NOT MATCHED THEN INSERT ({', '.join(columns)}) VALUES ({given})"  # noqa: S608 - likewise
+    return [f"MERGE INTO lake.{table} t USING (FROM {_rows(source)}) s ON t.{key} = s.{key} {matched} {new}"]
 
 
 def replace_rows(table: IcebergName, source: Path, key: str) -> list[str]:

@@ -14,6 +14,7 @@ from componentrun.storage.versions import Versions
 from e2e import install
 from e2e import tenant as tenants
 from e2e.cluster import builds, commands, paths
+from e2e.cluster import catalog as catalogs
 from e2e.cluster import connection as connections
 from e2e.cluster.__main__ import main as cluster_command
 from e2e.cluster.errors import ClusterError
@@ -80,11 +81,12 @@ class Lab:
     @contextmanager
     def tenant(self, base: str) -> Iterator[Tenant]:
         """A namespace with a Storage; afterwards it is gone, with all its objects in the store."""
-        tenant = tenants.create(self.installed, base, lake=True)
+        tenant = tenants.create(self.installed, base)
         try:
             yield tenant
         finally:
             tenant.delete()
+            catalogs.forget(self.connection.lake.catalog, tenant.namespace_prefix)
             sweep(tenant.store, f"{tenant.prefix}/")
 
     def run_s5cmd(self, *arguments: str) -> None:
@@ -95,10 +97,10 @@ class Lab:
 def s5cmd_environment(connection: Connection) -> dict[str, str]:
     """What s5cmd reads its keys and its endpoint from."""
     return {
-        "AWS_ACCESS_KEY_ID": connection.store_access_key,
-        "AWS_SECRET_ACCESS_KEY": connection.store_secret_key,
-        "AWS_REGION": connection.store_region,
-        "S3_ENDPOINT_URL": connection.store_endpoint,
+        "AWS_ACCESS_KEY_ID": connection.lake.access_key,
+        "AWS_SECRET_ACCESS_KEY": connection.lake.secret_key,
+        "AWS_REGION": connection.lake.region,
+        "S3_ENDPOINT_URL": connection.lake.endpoint,
     }
 
 

@@ -121,8 +121,8 @@ class LakePlace:
 
 
 @contextmanager
-def lake_place(known: Lake) -> Iterator[LakePlace]:
-    """A place that is empty; afterwards nothing of it is left."""
+def lake_place(known: Lake, *, goes: bool = False) -> Iterator[LakePlace]:
+    """A place that is empty; afterwards nothing of it is left, unless store and catalog go themselves (`goes`)."""
     name = uuid.uuid4().hex[:8]
     settings = StoreSettings(
         bucket=known.bucket,
@@ -144,5 +144,6 @@ def lake_place(known: Lake) -> Iterator[LakePlace]:
         try:
             yield place
         finally:
-            catalogs.forget(known.catalog, f"b{name}_")
-            sweep(place.store, f"{settings.prefix}/")
+            if not goes:
+                catalogs.forget(known.catalog, f"b{name}_")
+                sweep(place.store, f"{settings.prefix}/")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["data", "tiny"]
 
 _TABLE: Final = "in.c-main.table"
+_PUT_SECONDS: Final = 600
 _LARGE: Final[dict[str, Any]] = {"limits": {"cpu": "1", "memory": "256Mi"}}
 """What a component has where nothing is said."""
 
@@ -51,8 +52,8 @@ def _three_ways(lab: Lab, subject: str, file: Path, resources: dict[str, Any], r
 def _prepare(lab: Lab, tenant: Tenant, subject: str, file: Path, resources: dict[str, Any]) -> Work:
     """Have the input in the store, as a table and as a plain object."""
     tenant.secret(KEYS, s5cmd_environment(lab.connection))
-    done = tenant.cli("table", "put", str(file), _TABLE)
-    assert done.returncode == 0, done.stderr
+    put = tenant.cli("table", "put", str(file), _TABLE, timeout=_PUT_SECONDS)
+    assert not put.returncode, put.stderr
     key = tenant.settings.layout.object("files/in/table.csv")
     lab.run_s5cmd("cp", str(file), f"s3://{tenant.settings.bucket}/{key}")
     return Work(

@@ -39,7 +39,7 @@ def rate(lab: Lab, repeats: int) -> list[Figure]:
     rates: Values = {}
     spent: Values = {}
     for _ in range(repeats):
-        with seaweed() as own, lake_place(own.lake) as place:
+        with seaweed() as own, lake_place(own.lake, goes=True) as place:
             count = max(2 * _LOADERS, round(_LOADS * lab.scale))
             requests = asyncio.run(_staged(place, count))
             store = costs.cpu_seconds(own.pid)

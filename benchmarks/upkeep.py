@@ -54,7 +54,7 @@ def requests(lab: Lab, repeats: int) -> list[Figure]:
     """Rounds over 200 tables: of which nothing changed, and all of which changed."""
     values: Values = {}
     for _ in range(repeats):
-        with seaweed() as own, lake_place(own.lake) as place:
+        with seaweed() as own, lake_place(own.lake, goes=True) as place:
             for name, value in _measure(place, max(_NAMESPACES, round(_TABLES * lab.scale))).items():
                 values.setdefault(f"tables.upkeep.{name}", []).append(value)
     return figures(values, "")

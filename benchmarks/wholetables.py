@@ -48,7 +48,7 @@ def data(lab: Lab, repeats: int) -> list[Figure]:
     """One table of 512 MiB in and out: stage-in, `cp`, stage-out and a load; DuckDB, `cp` and DuckDB."""
     file = tables.large(round(tables.LARGE_BYTES * lab.scale))
     with bench(lab, [file]) as made:
-        values = in_turns([lambda: _by_run(made), lambda: _by_hand(made, made.loaded[0])], repeats)
+        values = in_turns([lambda: _by_run(made), lambda: _by_hand(made, made.loaded[0])], repeats, warm_ups=0)
     parts = ("", ".cpu", ".in", ".in.cpu", ".out", ".out.cpu")
     return figures(values, "s", {f"tables.data.run{part}": f"tables.data.hand{part}" for part in parts})
 

@@ -57,7 +57,7 @@ class Ground:
 @asynccontextmanager
 async def prepared() -> AsyncIterator[Ground]:
     """A control plane with everything that runs need; afterwards nothing is left of it."""
-    with Plane() as plane, lake_place(plane.lake) as place:
+    with Plane() as plane, lake_place(plane.lake, goes=True) as place:
         async with Api(plane.kubeconfig) as api:
             await _objects(api, place)
             await _account(api)

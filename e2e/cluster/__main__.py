@@ -1,6 +1,7 @@
 """A Kubernetes for development and tests.
 
-If KUBECONFIG names a cluster, that one is used; else a real one is built and started on this machine.
+If KUBECONFIG names a cluster, that one is used; with CLUSTER=kind, one of kind; else a real one is built and started on
+this machine.
 """
 
 import argparse
@@ -8,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from e2e.cluster import builds, connection, images, lake, own, store, stranger
+from e2e.cluster import builds, connection, images, kind, lake, own, store, stranger
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import say
 
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(chosen: argparse.Namespace) -> int:
-    kubeconfig = connection.stranger_kubeconfig()
+    kubeconfig = kind.up() if kind.is_chosen() else connection.stranger_kubeconfig()
     found = own.up(chosen.pod_pids_limit) if kubeconfig is None else stranger.up(kubeconfig)
     print(f"kubeconfig  {found.kubeconfig}")
     print(f"images      {found.registry or found.image_load_command}")
@@ -73,6 +74,8 @@ def _up(chosen: argparse.Namespace) -> int:
 def _down(_: argparse.Namespace) -> int:
     kubeconfig = connection.stranger_kubeconfig()
     was_up = own.down() if kubeconfig is None else stranger.down()
+    if kind.is_chosen():
+        was_up = kind.down() or was_up
     say("down" if was_up else "nothing was up")
     return 0
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from e2e.cluster import paths
+from e2e.cluster import kind, paths
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.lake import Lake
 
@@ -87,7 +87,9 @@ def reaching(known: Lake) -> dict[str, str]:
 
 
 def stranger_kubeconfig(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """The kubeconfig of a stranger's cluster, if KUBECONFIG names one; None means our own cluster."""
+    """The kubeconfig of a stranger's cluster, if KUBECONFIG or CLUSTER names one; None means our own cluster."""
+    if kind.is_chosen(environment):
+        return kind.kubeconfig()
     value = environment.get("KUBECONFIG", "")
     if not value:
         return None

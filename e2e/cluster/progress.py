@@ -45,6 +45,12 @@ def expect(parts: Iterable[str]) -> None:
         _forecast.expect(parts)
 
 
+def finished(part: str) -> None:
+    """Note that a part is done that is no step."""
+    with _lock:
+        _forecast.progress(part, 1.0)
+
+
 def left() -> str:
     """The time that is left, as an estimate in words; empty if nobody said what is to be done."""
     with _lock:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster import builds, commands, connection, lake, paths, store
+from e2e.cluster import builds, commands, connection, kind, lake, paths, store
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import say, step
 
@@ -33,7 +33,7 @@ class Images:
 def images(environment: Mapping[str, str]) -> Images:
     """Read IMAGE_REGISTRY and IMAGE_LOAD_COMMAND."""
     registry = environment.get("IMAGE_REGISTRY", "").rstrip("/") or None
-    command = environment.get("IMAGE_LOAD_COMMAND") or None
+    command = environment.get("IMAGE_LOAD_COMMAND") or (kind.load_command() if kind.is_chosen(environment) else None)
     if registry is None and command is None:
         raise ClusterError(
             "KUBECONFIG names a cluster that isn't ours, and nothing says how images get there",

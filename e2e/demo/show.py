@@ -6,16 +6,19 @@ from typing import Any
 
 from e2e import images
 from e2e.cluster import connection as cluster_connection
+from e2e.cluster import kind, progress
 from e2e.cluster.__main__ import main as cluster_command
 from e2e.cluster.connection import Connection
 from e2e.cluster.errors import ClusterError
-from e2e.demo import data, manifests
+from e2e.cluster.progress import say
+from e2e.demo import ahead, data, manifests
 from e2e.demo.terminal import Terminal, heading
 from e2e.install import IMAGES, install
 
 _COMPONENTS = sorted(manifests.EXAMPLES.glob("*/component.yaml"))
 _IMAGES = (*IMAGES, *(f"example-{path.parent.name}" for path in _COMPONENTS))
 _ROWS = "20"
+_TITLES = 9
 _QUERY = (
     'select name, max(try_cast(dep_delay as int)) as worst_delay from "in.c-nyc.flights" '
     'join "out.c-nyc.delays" using (carrier) group by all order by worst_delay desc limit 5'
@@ -31,30 +34,49 @@ def main(values: Mapping[str, Any] | None = None) -> None:
     Raises:
         ClusterError: a step failed.
     """
-    heading("A cluster")
-    if cluster_command(["up"]):
-        raise ClusterError("the cluster did not come up", hint="see above; `make demo` goes on where it ended")
+    if offer := kind.offer():
+        say(offer)
+    ahead.expect()
+    titles = _Titles()
+    titles.next("A cluster")
+    with ahead.built(_IMAGES):
+        if cluster_command(["up"]):
+            raise ClusterError("the cluster did not come up", hint="see above; `make demo` goes on where it ended")
+        progress.finished("cluster")
     connection = cluster_connection.load()
     terminal = Terminal(connection, manifests.NAMESPACE)
-    heading("Images of the operator and the examples")
+    titles.next("Images of the operator and the examples")
     built = images.ensure(connection, _IMAGES)
     print("\n".join(built.values()))
-    heading("The operator")
+    titles.next("The operator")
     install(connection, built, values)
+    progress.finished("operator")
     terminal.run("kubectl", "get", "pods", "--namespace", "componentrun-system")
-    heading("A namespace with a Storage, and tables in it: flights that left New York in 2013")
+    titles.next("A namespace with a Storage, and tables in it: flights that left New York in 2013")
     _fill(connection, terminal)
-    heading("Components: programs that may be run, and what they may use")
+    titles.next("Components: programs that may be run, and what they may use")
     _apply(terminal, manifests.write_components(built))
     terminal.run("kubectl", "get", "components", "--namespace", manifests.NAMESPACE)
-    heading("Run one: which carrier is late?")
+    titles.next("Run one: which carrier is late?")
     _submit(terminal, "delays-python")
-    heading("The table that it made")
+    titles.next("The table that it made")
     _head(terminal, "out.c-nyc.delays")
-    heading("The same table in SQL: it is an Apache Iceberg table")
+    titles.next("The same table in SQL: it is an Apache Iceberg table")
     terminal.run("componentrun", "table", "query", _QUERY, "--namespace", manifests.NAMESPACE)
-    heading("Where everything is")
+    progress.finished("example")
+    titles.next("Where everything is")
     print(_farewell(connection, terminal))
+
+
+class _Titles:
+    """The headings, numbered."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def next(self, text: str) -> None:
+        self._number += 1
+        heading(text, f"{self._number}/{_TITLES}")
 
 
 def _fill(connection: Connection, terminal: Terminal) -> None:

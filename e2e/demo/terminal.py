@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from e2e.cluster import progress
 from e2e.cluster.connection import Connection
 from e2e.cluster.errors import ClusterError
 
@@ -14,10 +15,16 @@ _BEGUN = time.monotonic()
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def heading(text: str) -> None:
-    """Say what comes next, and how long all of it has taken so far."""
+def heading(text: str, position: str) -> None:
+    """Print what comes next, how long the demo has taken so far, and about how long the rest takes.
+
+    Args:
+        text: what comes next.
+        position: where this is in the demo, e.g. `2/9`.
+    """
     bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
-    print(f"\n{bold}==> {text}{plain}  ({time.monotonic() - _BEGUN:.0f} s since the start)", flush=True)
+    times = [f"{time.monotonic() - _BEGUN:.0f} s since the start", progress.left()]
+    print(f"\n{bold}==> [{position}] {text}{plain}  ({', '.join(filter(None, times))})", flush=True)
 
 
 class Terminal:

@@ -28,16 +28,21 @@ def key() -> str:
     return hashlib.sha256("\0".join(_RECIPE).encode()).hexdigest()[:12]
 
 
+def is_made() -> bool:
+    """Whether the base is here already."""
+    return _file().is_file()
+
+
 def archive() -> Path:
     """The base as a tar file in a folder of its own; made if it isn't there yet (about a minute)."""
-    folder = paths.home() / "images" / f"base-{key()}"
-    file = folder / "base.tar"
+    file = _file()
+    folder = file.parent
     if file.is_file():
         return file
     packages.install(["mmdebstrap"], why="the images' Debian base is made with it")
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / "part.tar"
-    with step("making the images' base: a Debian with Python (mmdebstrap)"):
+    with step("making the images' base: a Debian with Python (mmdebstrap)", work="base image"):
         part.unlink(missing_ok=True)
         commands.run(
             ["mmdebstrap", "--quiet", *_RECIPE, part],
@@ -46,3 +51,7 @@ def archive() -> Path:
         )
         part.replace(file)
     return file
+
+
+def _file() -> Path:
+    return paths.home() / "images" / f"base-{key()}" / "base.tar"

@@ -21,9 +21,9 @@ _MANIFESTS = (
 )
 
 
-def prefix(connection: Connection | None) -> str:
+def prefix(connection: Connection) -> str:
     """What comes before an image's name in its reference."""
-    return LOCAL if connection is None or connection.registry is None else connection.registry
+    return LOCAL if connection.registry is None else connection.registry
 
 
 def delivered(connection: Connection, reference: str) -> bool:

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from e2e.cluster import paths
+from e2e.cluster import paths, progress
 from e2e.cluster.connection import Connection
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import step
@@ -18,35 +18,42 @@ def ensure(connection: Connection, names: Iterable[str] = tuple(IMAGES)) -> dict
     Raises:
         ClusterError: there is no such image, or a build or push failed.
     """
-    return _all(connection, names)
+    return _all(connection, delivery.prefix(connection), names)
 
 
-def build(names: Iterable[str] = tuple(IMAGES)) -> dict[str, str]:
-    """Build the images without a cluster; returns the reference that each has in the engine's own store."""
-    return _all(None, names)
+def build(names: Iterable[str] = tuple(IMAGES), prefix: str = delivery.LOCAL) -> dict[str, str]:
+    """Build the images without a cluster; returns the reference that each has in the engine's own store.
+
+    Args:
+        names: the images.
+        prefix: what comes before an image's name, if a later `ensure` is to find it.
+    """
+    return _all(None, prefix, names)
 
 
 def ensure_one(connection: Connection, image: Image) -> str:
     """The same for an image that is not in the catalogue, such as one of a benchmark; returns its reference."""
     engine = engines.find()
     with paths.lock("images"):
-        return _one(engine, connection, image)
+        return _one(engine, connection, delivery.prefix(connection), image)
 
 
-def _all(connection: Connection | None, names: Iterable[str]) -> dict[str, str]:
+def _all(connection: Connection | None, prefix: str, names: Iterable[str]) -> dict[str, str]:
     wanted = list(names)
     unknown = [name for name in wanted if name not in IMAGES]
     if unknown:
         raise ClusterError(f"there is no image {', '.join(unknown)}", hint=f"there are: {', '.join(IMAGES)}")
     engine = engines.find()
     with paths.lock("images"):
-        return {name: _one(engine, connection, IMAGES[name]) for name in wanted}
+        references = {name: _one(engine, connection, prefix, IMAGES[name]) for name in wanted}
+    progress.finished("images")
+    return references
 
 
-def _one(engine: engines.Engine, connection: Connection | None, image: Image) -> str:
+def _one(engine: engines.Engine, connection: Connection | None, prefix: str, image: Image) -> str:
     with tempfile.TemporaryDirectory(prefix="componentrun-build-") as folder:
         tag = staging.stage(image, Path(folder), engine.ingredients())
-        reference = f"{delivery.prefix(connection)}/{image.name}:{tag}"
+        reference = f"{prefix}/{image.name}:{tag}"
         if connection is not None and delivery.delivered(connection, reference):
             return reference
         if not engine.has(reference):

@@ -1,7 +1,7 @@
 """What is known of a column besides its name: its type, in the words of the component interface.
 
-Values are text, whatever the type says. Facts come from an output mapping or a manifest, are kept in the table's
-pointer, and go into the manifests of those who read the table. Only the standard library: the agents import this.
+Values are text, whatever the type says. Facts come from an output mapping or a manifest, are kept with the table,
+and go into the manifests of those who read it. Only the standard library: the agents import this.
 
 Two forms of the same facts are spoken by components:
 

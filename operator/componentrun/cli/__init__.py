@@ -10,8 +10,8 @@ Modules, lowest first:
     errors      errors with a hint, and exit codes
     options     options that several commands share; eventoptions: those that choose events; flags: flags of `submit`
     cluster     the border to Kubernetes; kube: for real; answers: what its refusals mean
-    store       the border to Storage, filestore: of its files; objects, fileobjects: for real;
-                tablefacts: of a pointer; catalogstore, catalogtables: for a Storage with a catalog
+    store       the border to Storage, filestore: of its files, tablestore: of its tables; objects, fileobjects,
+                catalogtables: for real
     sqlsetup    lines that attach a catalog in other engines; catalogchecks: what `doctor` says of a catalog
     session     what one invocation works with: cluster, store, output
     asking      whether somebody is sure; progress: how far a transfer is; saving: files that are never half

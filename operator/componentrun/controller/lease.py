@@ -4,8 +4,8 @@ The others stand by. One of them takes the Lease when its record has not changed
 candidate's own clock, as when the holder's node is lost. It does not wait for that if the process of the holder has
 certainly ended: its pod is deleted, or its container has ended (`core.leaseholder`).
 
-Two that both believe to hold the Lease for a moment do no harm: every write names the version it was decided on, and a
-run's journal is created once. The Lease only keeps them from doing the same work twice.
+Two processes that both believe that they hold the Lease do no harm: every write names the version that it was decided on,
+and the loader publishes a run once. The Lease only saves doing the same work twice.
 
 Clocks of different machines are never compared.
 """

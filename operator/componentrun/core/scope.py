@@ -69,7 +69,7 @@ _Told = tuple[str, _Word, str, str]
 """Type, status, reason and message of a condition."""
 
 _NO_VERSIONS_MESSAGE: Final = (
-    "The bucket keeps no versions: until it ends, whoever stole the grant of a run can make the tables that the run "
+    "The bucket keeps no versions: until it ends, whoever stole the grant of a run can make the files that the run "
     "published unreadable (never other than they were). Turn versioning on to prevent it."
 )
 _VERSIONS_KEPT: Final[_Told] = (

@@ -207,7 +207,9 @@ def test_dry_run_is_checked_by_the_cluster_and_creates_nothing(place: Place) -> 
 
 
 def test_doctor_looks_at_every_storage(place: Place) -> None:
-    checks = {check["what"]: check for check in json.loads(place.cli("doctor", "-o", "json").stdout)}
+    done = place.cli("doctor", "-o", "json")
+    assert done.returncode == 1, done.stderr
+    checks = {check["what"]: check for check in json.loads(done.stdout)}
     for what in (
         "cluster",
         "CRD componentruns.componentrun.dev",
@@ -226,7 +228,6 @@ def test_doctor_looks_at_every_storage(place: Place) -> None:
     ):
         assert checks[what]["state"] == "fail", checks[what]
     assert checks["Storage no-catalog, catalog"]["state"] == "warn"
-    assert place.cli("doctor").returncode == 1
 
 
 def test_a_person_without_rights_is_told_the_verb_and_the_resource(place: Place) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import kubernetes
 import pytest
+from kubernetes.aio import client as kubernetes_client
+from kubernetes.aio import config as kubernetes_config
 
 from componentrun.api.names import SPARK_LABEL
 from componentrun.api.storage import Storage
@@ -18,7 +19,7 @@ from componentrun.loader.names import to_iceberg
 from componentrun.maintenance.catalogs import maintain_catalog
 from componentrun.maintenance.places import CatalogPlace
 from componentrun.maintenance.settings import Settings
-from componentrun.process.kube import connect
+from componentrun.process.kube import Kube
 from componentrun.storage.layout import TableId
 from e2e import images, tenant
 from e2e.cluster import connection as cluster_connection
@@ -68,17 +69,16 @@ def maintained(team: Tenant, image: str) -> int:
     place = CatalogPlace(team.namespace, team.settings, timedelta(days=7), is_maintained=True, spark=storage)
 
     async def maintain() -> int:
-        async with await connect(Quiet()) as kube:
+        configuration = kubernetes_client.Configuration()
+        await kubernetes_config.load_kube_config(str(team.connection.kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call]  # without types in the client
+        async with Kube(configuration, Quiet()) as kube:
             return await maintain_catalog(place, Settings(spark_image=image), kube)
 
     return asyncio.run(maintain())
 
 
-def test_a_job_of_spark_maintains_a_table(
-    team: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_job_of_spark_maintains_a_table(team: Tenant, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     connection = team.connection
-    monkeypatch.setitem(os.environ, "KUBECONFIG", str(connection.kubeconfig))
     (image,) = images.ensure(connection, ["componentrun-spark"]).values()
     catalog = Catalog(team.settings)
     bench = Bench(LakeSpace(connection.lake), tmp_path)
@@ -97,7 +97,7 @@ def test_a_job_of_spark_maintains_a_table(
         assert "Failed" not in kinds, team.kubectl("logs", f"job/{job.metadata.name}", check=False).stdout[-5000:]
         return None if "Complete" in kinds else team.kubectl("describe", "pods", check=False).stdout[-1500:]
 
-    waiting.until(unfinished, what="the Job", timeout=300)
+    waiting.until(unfinished, what="the Job", timeout=500)
     log = team.kubectl("logs", f"job/{job.metadata.name}").stdout
     assert "9 data files" in log, log[-5000:]
     assert (team.settings.secret_key or "") not in log

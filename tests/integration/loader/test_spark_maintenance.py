@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from componentrun.loader.maintenance.choosing import RewriteLimits
+from componentrun.loader.maintenance.round import LargeTable, Round, RoundDone, RoundLimits
 from componentrun.loader.versions import versions_of
 from componentrun.wire.spark import TASK_VARIABLE, SparkTask, to_text
 from e2e.cluster import spark
@@ -171,3 +173,21 @@ def test_snapshots_that_a_waiting_run_may_hold_stay_and_old_ones_go_with_their_f
     assert place.rows(A) == [("only-10",)]
     place.increment("after")
     assert sorted(place.rows(A) or []) == [("after",), ("only-10",)]
+
+
+def test_a_large_table_that_needs_something_is_left_to_spark_and_a_small_one_is_not(place: SparkPlace) -> None:
+    for number in range(4):
+        place.increment(str(number))
+
+    def done(large: int) -> RoundDone:
+        limits = RoundLimits(RewriteLimits(files=4), large_bytes=large)
+        work = Round(place.catalog, limits, str(place.scratch))
+        work.one_table(place.name, scans=False)
+        return work.done
+
+    files = place.files()
+    assert done(1).large == [LargeTable(place.name, scans=False)]
+    assert place.files() == files
+    small = done(2**30)
+    assert (small.large, small.rewritten) == ([], 1)
+    assert done(1).large == [], "it does not need anything any more"

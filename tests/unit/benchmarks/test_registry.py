@@ -32,6 +32,7 @@ def test_names_are_given_once_and_begin_with_an_area() -> None:
         "overhead",
         "transfer",
         "start",
+        "tables",
         "throughput",
         "events",
         "collector",

@@ -131,6 +131,11 @@ class TestWhatStageOutSays:
             loads_of([self.written(), second], self.OWN)
         assert len(loads_of([self.written(), self.written(source="u.csv", incremental=True)], self.OWN)) == 2
 
+    def test_names_all_that_is_wrong(self) -> None:
+        wrong = [self.written(source=f"{name}.csv", destination=name) for name in ("here", "there")]
+        with pytest.raises(UserError, match=r"`here.csv`: .* Also: `there.csv`: "):
+            loads_of(wrong, self.OWN)
+
 
 class TestColumns:
     def merged(self, before: dict[str, Any], said: dict[str, Any], *, full: bool) -> Column:

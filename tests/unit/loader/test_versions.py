@@ -11,6 +11,7 @@ from pyiceberg.table.metadata import TableMetadata, new_table_metadata
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 
+from componentrun.loader.scanning import last_change_of
 from componentrun.loader.versions import versions_of
 
 TOTALS = {"total-records": "5", "total-files-size": "900", "total-position-deletes": "2"}
@@ -61,3 +62,16 @@ def test_a_table_that_was_never_loaded_has_no_version() -> None:
 def test_a_version_tells_what_its_snapshot_says(summary: dict[str, str] | None, expected: dict[str, Any]) -> None:
     (version,) = versions_of(table(summary))
     assert {name: getattr(version, name) for name in expected} == expected
+
+
+def test_a_rewrite_of_another_engine_is_no_change_of_rows() -> None:
+    found = table({}, {}, {}, {})
+    replacing = [
+        snapshot.model_copy(update={"summary": Summary(Operation.REPLACE)}) if snapshot.snapshot_id >= 102 else snapshot
+        for snapshot in found.snapshots
+    ]
+    rewritten = found.model_copy(update={"snapshots": replacing})
+    assert last_change_of(rewritten, replacing[-1]) == 1_000
+    # What was changed before is not known any more.
+    expired = found.model_copy(update={"snapshots": replacing[2:]})
+    assert last_change_of(expired, replacing[-1]) == 2_000
