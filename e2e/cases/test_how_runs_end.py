@@ -112,14 +112,14 @@ def test_an_image_that_does_not_exist(tenant: Tenant, components: str) -> None:
     assert image in status["message"]
 
 
-def test_a_missing_table_is_named_with_what_is_there(tenant: Tenant, components: str) -> None:
+def test_a_missing_table_is_named_and_how_to_list_those_that_are_there(tenant: Tenant, components: str) -> None:
     tenant.put_table("in.c-main.flights", "a\n1\n")
     status = tenant.wait(
         tenant.run(components, "copy", input={"tables": [{"source": "in.c-main.flight"}]})
     )["status"]  # fmt: skip
     assert (status["phase"], status["reason"]) == ("Failed", "InputNotFound"), status
-    assert "in.c-main.flight" in status["message"]
-    assert "in.c-main.flights" in status["message"]
+    assert "there is no table `in.c-main.flight` " in status["message"]
+    assert "`componentrun table ls`" in status["message"]
     assert not status.get("attempts") or not tenant.pods(status["attempts"][0]["pod"])
 
 
