@@ -67,11 +67,18 @@ RUN python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --
  for path in (line.split()[1] for line in open("spark-jars.txt"))]' "$MAVEN_REPOSITORY" \
  && sed 's|  .*/|  /stage/opt/spark-jars/|' spark-jars.txt | sha256sum --check --quiet
 
+# Unpacked and not installed: its dependencies are for windows and printers, and its set-up converts authorities for Java,
+# which `componentrun.spark` does itself.
 FROM python AS java
-RUN apt-get update \
- && mkdir -p /usr/share/man/man1 \
- && apt-get install --yes --no-install-recommends openjdk-17-jre-headless \
- && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
+RUN cd /tmp \
+ && apt-get update \
+ && apt-get install --yes --no-install-recommends libstdc++6 zlib1g \
+ && apt-get download openjdk-17-jre-headless \
+ && dpkg-deb --extract openjdk-17-jre-headless_*.deb / \
+ && ln -s /usr/lib/jvm/java-17-openjdk-* /opt/java \
+ && /opt/java/bin/java -version \
+ && rm -rf openjdk-17-jre-headless_*.deb /usr/share/doc/openjdk* /usr/share/man/* \
+      /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
 
 # --- the code itself: a layer of its own, the only one that changes from day to day
 FROM dependencies AS code
@@ -114,6 +121,7 @@ COPY --from=code /stage /
 # Java wants a name for whoever starts it.
 RUN echo 'componentrun:x:1000:1000::/tmp:/usr/sbin/nologin' >> /etc/passwd
 ENV PATH=/opt/componentrun/bin:/usr/local/bin:/usr/bin:/bin \
+    JAVA_HOME=/opt/java \
     PYTHONPATH=/opt/spark \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -51,7 +51,7 @@ unit: env ## Unit tests alone: no cluster, no store
 
 .PHONY: store
 store: env ## Tests that need an object store and a catalog, and no cluster
-	@$(RUN) python -m e2e.cluster lake && $(RUN) pytest -q -n 2 -m "store and not cluster" tests/integration
+	@$(RUN) python -m e2e.cluster store && $(RUN) pytest -q -n 2 -m "store and not cluster" tests/integration
 
 .PHONY: integration
 integration: env ## Integration tests on the cluster (PART=loader for tests/integration/loader)

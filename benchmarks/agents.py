@@ -1,4 +1,4 @@
-"""stage-in and stage-out as processes on this machine, with real grants, against the cluster's store."""
+"""stage-in and stage-out as processes on this machine, with real grants, against the cluster's store and catalog."""
 
 from __future__ import annotations
 
@@ -7,39 +7,36 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import local
-from benchmarks.lab import s5cmd_environment, sweep
-from benchmarks.tables import folder
-from componentrun.encoding import DEFAULT_COMPRESSION
+from benchmarks.lab import sweep
+from benchmarks.lake import lake_place
 from componentrun.exchange import GRANT_FILE, OutputTable, StageOutResult, from_json, to_json
-from componentrun.storage.commit import publish
-from componentrun.storage.connection import StoreSettings, open_store
+from componentrun.storage.filepublish import check_files, publish_files
 from componentrun.storage.grants import Signer
-from componentrun.storage.layout import TableId
 from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
 from componentrun.storage.reading import EVERYTHING, Wish
-from componentrun.storage.tables import need_table
-from componentrun.storage.upload import upload_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.lab import Lab
-    from componentrun.exchange import GrantIn, GrantOut
+    from benchmarks.lake import LakePlace
+    from componentrun.exchange import GrantIn, GrantOut, TableWritten
     from componentrun.storage.connection import Store
 
 __all__ = ["Bench", "bench"]
 
 _AN_HOUR: Final = timedelta(hours=1)
+_AT_ONCE: Final = 100
+"""Tables that one run brings."""
 _BUCKET: Final = "in.c-main"
 _FILE_TAGS: Final = ("componentId: benchmark", "runId: benchmark", "configurationId: benchmark")
 """As many as a run of a configuration has."""
@@ -53,7 +50,7 @@ class Bench:
     """
 
     lab: Lab
-    store: Store
+    place: LakePlace
     signer: Signer
     files: Sequence[Path]
     work: Path
@@ -62,30 +59,39 @@ class Bench:
     """Whether memory is measured instead of time."""
     through: Sequence[str] = ()
     """What stands before the command of a program that moves something."""
+    key: tuple[str, ...] | None = None
+    """Primary key of the tables."""
     loaded: list[str] = field(default_factory=list)
     """Table ids of the files."""
 
     def load(self) -> None:
         """Have the files in the store, as tables and as plain objects."""
-
-        async def tables() -> None:
-            for file in self.files:
-                table = f"{_BUCKET}.{file.stem}"
-                await upload_table(self.store, file, TableId.parse(table))
-                self.loaded.append(table)
-
-        asyncio.run(tables())
+        outputs = self.outputs(_BUCKET)
+        for first in range(0, len(outputs), _AT_ONCE):
+            run, data, some = uuid.uuid4().hex, self._data("load"), outputs[first : first + _AT_ONCE]
+            _copy(self.files[first : first + _AT_ONCE], data / "out" / "tables")
+            self.place.load(run, self.staged(run, data, some)[0])
+            self.loaded.extend(output.destination for output in some)
+            shutil.rmtree(data)
         source = str(self.files[0]) if len(self.files) == 1 else f"{self.files[0].parent}/"
-        self.lab.run_s5cmd("cp", source, f"{self._url}/plain/")
+        self._s5cmd("cp", source, f"{self._url}/plain/")
 
-    def stored_mib(self) -> float:
-        """What the tables' slices take in the store."""
+    @property
+    def store(self) -> Store:
+        """The bucket."""
+        return self.place.store
 
-        async def sizes() -> int:
-            pointers = [(await need_table(self.store, TableId.parse(table))).pointer for table in self.loaded]
-            return sum(part.stored_size for pointer in pointers for part in pointer.slices)
+    def outputs(self, bucket: str) -> list[OutputTable]:
+        """An output mapping that has the files become tables of a bucket."""
+        return [OutputTable(file.name, f"{bucket}.{file.stem}", primary_key=self.key) for file in self.files]
 
-        return asyncio.run(sizes()) / 2**20
+    def staged(
+        self, run: str, data: Path, outputs: Sequence[OutputTable]
+    ) -> tuple[tuple[TableWritten, ...], local.Ended]:
+        """Have stage-out store the tables of a data folder; what it says of them, and how it ended."""
+        ended = self._agent("stage-out", data, self._grants(run, outputs=outputs)[1])
+        stored = asyncio.run(self.store.get(self.store.layout.result(run, 1)))
+        return from_json(StageOutResult, stored.data).tables, ended
 
     def stage_in(self, wish: Wish = EVERYTHING) -> local.Ended:
         """Tables into a data folder."""
@@ -100,10 +106,9 @@ class Bench:
         """Files out of a data folder."""
         data = self.work / "component"
         if not data.is_dir():
-            self._write_out(data)
+            _copy(self.files, data / "out" / "tables")
         run = uuid.uuid4().hex
-        outputs = tuple(OutputTable(file.name, f"out.c-main.{file.stem}") for file in self.files)
-        ended = self._agent("stage-out", data, self._grants(run, outputs=outputs)[1])
+        _, ended = self.staged(run, data, self.outputs("out.c-main"))
         sweep(self.store, self.store.layout.data(run, 1))
         return ended
 
@@ -120,8 +125,10 @@ class Bench:
 
         async def publish_result() -> None:
             stored = await self.store.get(self.store.layout.result(run, 1))
-            done = await publish(self.store, run, 1, from_json(StageOutResult, stored.data))
-            assert len(done.files) == count
+            files = from_json(StageOutResult, stored.data).files
+            records = await check_files(self.store, run, 1, files, datetime.now(UTC))
+            assert len(records) == count
+            await publish_files(self.store, run, 1, records)
 
         started = time.monotonic()
         asyncio.run(publish_result())
@@ -155,12 +162,6 @@ class Bench:
         data.mkdir()
         return data
 
-    def _write_out(self, data: Path) -> None:
-        target = data / "out" / "tables"
-        target.mkdir(parents=True)
-        for file in self.files:
-            shutil.copy2(file, target)
-
     def _grants(
         self,
         run: str,
@@ -179,7 +180,7 @@ class Bench:
             outputs=outputs,
             file_tags=file_tags,
         )
-        plan = asyncio.run(prepare_attempt(self.store, self.signer, request))
+        plan = asyncio.run(prepare_attempt(self.store, self.signer, request, self.place.plan))
         return plan.grant_in, plan.grant_out
 
     def _agent(self, command: str, data: Path, grant: GrantIn | GrantOut) -> local.Ended:
@@ -197,7 +198,7 @@ class Bench:
 
     def _s5cmd(self, *arguments: str) -> local.Ended:
         command = [*self.through, str(self.lab.s5cmd), "--log", "error", *arguments]
-        environment = {"PATH": os.environ["PATH"], **s5cmd_environment(self.lab.connection)}
+        environment = {"PATH": os.environ["PATH"], **self.place.s5cmd}
         return local.run(command, environment, memory=self.memory)
 
 
@@ -207,25 +208,17 @@ def bench(
     files: Sequence[Path],
     *,
     memory: bool = False,
-    compression: str = DEFAULT_COMPRESSION,
     through: Sequence[str] = (),
+    key: tuple[str, ...] | None = None,
 ) -> Iterator[Bench]:
     """A bench with the files loaded; afterwards nothing of it is left in the store."""
-    connection = lab.connection
-    settings = StoreSettings(
-        bucket=connection.store_bucket,
-        endpoint=connection.store_endpoint,
-        prefix=f"benchmarks/{uuid.uuid4().hex[:8]}",
-        region=connection.store_region,
-        access_key=connection.store_access_key,
-        secret_key=connection.store_secret_key,
-        compression=compression,
-    )
-    store = open_store(settings)
-    with tempfile.TemporaryDirectory(dir=folder()) as work:
-        made = Bench(lab, store, Signer(settings), files, Path(work), memory, through)
-        try:
-            made.load()
-            yield made
-        finally:
-            sweep(store, f"{settings.prefix}/")
+    with lake_place(lab.connection.lake) as place:
+        made = Bench(lab, place, Signer(place.settings), files, Path(place.scratch), memory, through, key)
+        made.load()
+        yield made
+
+
+def _copy(files: Sequence[Path], target: Path) -> None:
+    target.mkdir(parents=True)
+    for file in files:
+        shutil.copy2(file, target)

@@ -80,7 +80,7 @@ class Lab:
     @contextmanager
     def tenant(self, base: str) -> Iterator[Tenant]:
         """A namespace with a Storage; afterwards it is gone, with all its objects in the store."""
-        tenant = tenants.create(self.installed, base)
+        tenant = tenants.create(self.installed, base, lake=True)
         try:
             yield tenant
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import time
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ class Ended:
     seconds: float
     peak_mib: float
     """Of it and its children together, shared pages counted once; 0 where nobody looked."""
+    cpu: float
+    """CPU seconds of it and its children."""
+    said: str = ""
+    """What it wrote."""
 
 
 def run(command: Sequence[str | Path], environment: Mapping[str, str], *, memory: bool = False) -> Ended:
@@ -37,7 +42,7 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str], *, memory
         RuntimeError: it ended badly, with what it said.
     """
     os.sync()  # what others wrote before must not be written back now
-    started = time.monotonic()
+    started, before = time.monotonic(), _children_cpu()
     with subprocess.Popen(
         [str(word) for word in command],
         env=dict(environment),
@@ -50,7 +55,13 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str], *, memory
     seconds = time.monotonic() - started
     if process.returncode:
         raise RuntimeError(f"`{command[0]}` ended with {process.returncode}: {said[-2000:]}")
-    return Ended(seconds, peak)
+    return Ended(seconds, peak, _children_cpu() - before, said)
+
+
+def _children_cpu() -> float:
+    """CPU seconds of all children of this process that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _watch(process: subprocess.Popen[str]) -> float:

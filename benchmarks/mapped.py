@@ -38,23 +38,26 @@ duckdb.execute(
 
 def some(lab: Lab, repeats: int) -> list[Figure]:
     """Three of five columns and a sixth of the rows of one table of 1 GiB."""
-    file = tables.large(tables.HUGE_BYTES)
+    size = round(tables.HUGE_BYTES * lab.scale)
+    file = tables.large(size)
     with bench(lab, [file]) as made:
         target = made.work / "alone.csv"
         wish = Wish(_COLUMNS, Where("day", "eq", _DAYS))
 
         def agent() -> Mapping[str, float]:
-            return {AGENT: made.stage_in(wish).seconds}
+            ended = made.stage_in(wish)
+            return {AGENT: ended.seconds, f"{AGENT}.cpu": ended.cpu}
 
         def alone() -> Mapping[str, float]:
             target.unlink(missing_ok=True)
             command = [sys.executable, "-c", _ALONE, str(file), str(target)]
-            return {ALONE: local.run(command, {"PATH": os.defpath, "LANG": "C.UTF-8"}).seconds}
+            ended = local.run(command, {"PATH": os.defpath, "LANG": "C.UTF-8"})
+            return {ALONE: ended.seconds, f"{ALONE}.cpu": ended.cpu}
 
         values = in_turns([agent, alone], repeats)
         (brought,) = made.brought()
         assert _rows(brought) == _rows(target), "the two did not do the same"
-    return figures(values, "s", {AGENT: ALONE})
+    return figures(values, "s", {AGENT: ALONE, f"{AGENT}.cpu": f"{ALONE}.cpu"})
 
 
 def _rows(file: Path) -> bytes:

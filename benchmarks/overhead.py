@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,8 +11,6 @@ from benchmarks.journal import Journal
 from benchmarks.lab import s5cmd_environment
 from benchmarks.turns import figures, in_turns
 from benchmarks.ways import KEYS, BarePod, HandWrittenJob, Run, Work, once
-from componentrun.storage.layout import TableId
-from componentrun.storage.upload import upload_table
 from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
@@ -54,7 +51,8 @@ def _three_ways(lab: Lab, subject: str, file: Path, resources: dict[str, Any], r
 def _prepare(lab: Lab, tenant: Tenant, subject: str, file: Path, resources: dict[str, Any]) -> Work:
     """Have the input in the store, as a table and as a plain object."""
     tenant.secret(KEYS, s5cmd_environment(lab.connection))
-    asyncio.run(upload_table(tenant.store, file, TableId.parse(_TABLE)))
+    done = tenant.cli("table", "put", str(file), _TABLE)
+    assert done.returncode == 0, done.stderr
     key = tenant.settings.layout.object("files/in/table.csv")
     lab.run_s5cmd("cp", str(file), f"s3://{tenant.settings.bucket}/{key}")
     return Work(

@@ -14,7 +14,7 @@ __all__ = ["RESULTS", "Figure", "append", "newest", "read"]
 
 RESULTS: Final = Path(__file__).with_name("results.jsonl")
 """Every figure ever recorded, one JSON object a line, oldest first."""
-_AREAS: Final = ("overhead", "transfer", "mapped", "start", "throughput", "events", "collector", "memory")
+_AREAS: Final = ("overhead", "transfer", "mapped", "tables", "start", "throughput", "events", "collector", "memory")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import collector, events, mapped, memory, overhead, pipeline, readers, redaction, start, transfer
+from benchmarks import (
+    collector,
+    events,
+    increments,
+    mapped,
+    memory,
+    overhead,
+    pipeline,
+    publishing,
+    rate,
+    readers,
+    redaction,
+    start,
+    transfer,
+    upkeep,
+    wholetables,
+)
 from benchmarks.throughput import runs, waiting
 
 if TYPE_CHECKING:
@@ -35,8 +51,13 @@ BENCHMARKS: Final = (
     Benchmark("transfer.agent.small", transfer.small, 9),
     Benchmark("transfer.files", transfer.files, 5),
     Benchmark("transfer.link", transfer.over_a_link, 5),
-    Benchmark("transfer.stored", transfer.compression, 5),
     Benchmark("mapped", mapped.some, 9),
+    Benchmark("tables.data", wholetables.data, 3),
+    Benchmark("tables.keyed", wholetables.keyed, 1),
+    Benchmark("tables.publish", publishing.publish, 1),
+    Benchmark("tables.rate", rate.rate, 1),
+    Benchmark("tables.upkeep", upkeep.requests, 1),
+    Benchmark("tables.increments", increments.increments, 1),
     Benchmark("start.agent", start.agent, 15),
     Benchmark("throughput.run", runs.run, 1),
     Benchmark("throughput.queue", waiting.queue, 1),

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from e2e.cluster import paths
-from e2e.demo import data as demo
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["HUGE_BYTES", "LARGE_BYTES", "SMALL_TABLES", "TINY", "flights", "folder", "large", "small"]
+__all__ = ["COLUMNS", "HUGE_BYTES", "LARGE_BYTES", "SMALL_TABLES", "TINY", "folder", "large", "numbered", "small"]
 
 TINY: Final = 'id,text\n1,plain\n2,"a ""quoted"" value"\n3,Ünïcödé\n'
 LARGE_BYTES: Final = 512 * 2**20
 HUGE_BYTES: Final = 2**30
-FLIGHTS_BYTES: Final = 256 * 2**20
 SMALL_TABLES: Final = 1000
 _SMALL_BYTES: Final = 4096
-_HEADER: Final = b"id,customer,text,amount,day\n"
+COLUMNS: Final = ("id", "customer", "text", "amount", "day")
+_HEADER: Final = f"{','.join(COLUMNS)}\n".encode()
 _BLOCK_ROWS: Final = 10_000
 
 
@@ -44,18 +44,15 @@ def large(size: int | None = None) -> Path:
     return file
 
 
-def flights() -> Path:
-    """One table of 256 MiB of real data: the demo's flights, again and again."""
-    source = demo.tables()[0].file.read_bytes()
-    header, _, rows = source.partition(b"\n")
-    count = (FLIGHTS_BYTES - len(header)) // len(rows)
-    file = folder() / f"flights-{count}.csv"
+def numbered(name: str, numbers: Sequence[int]) -> Path:
+    """One table with the rows of these numbers."""
+    file = folder() / f"{name}.csv"
     if not file.is_file():
         part = file.with_suffix(".part")
         with part.open("wb") as stream:
-            stream.write(header + b"\n")
-            for _ in range(count):
-                stream.write(rows)
+            stream.write(_HEADER)
+            for first in range(0, len(numbers), _BLOCK_ROWS):
+                stream.write("".join(map(_row, numbers[first : first + _BLOCK_ROWS])).encode())
         part.replace(file)
     return file
 

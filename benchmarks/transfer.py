@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import tables
 from benchmarks.agents import bench
 from benchmarks.link import link
 from benchmarks.turns import figures, in_turns
-from componentrun.encoding import COMPRESSIONS, NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,11 +18,10 @@ if TYPE_CHECKING:
     from benchmarks.record import Figure
     from benchmarks.turns import Measure
 
-__all__ = ["compression", "down", "files", "over_a_link", "small", "up"]
+__all__ = ["down", "files", "over_a_link", "small", "up"]
 
 AGENT: Final = "transfer.agent"
 S5CMD: Final = "transfer.s5cmd"
-STORED: Final = "transfer.stored"
 LINK: Final = "transfer.link"
 FILES: Final = "transfer.files"
 _FILES: Final = 2_000
@@ -83,28 +80,6 @@ def _both_ways(made: Bench, repeats: int, agent: str, s5cmd: str) -> list[Figure
     ]
     values = in_turns(measures, repeats)
     return figures(values, "s", {f"{agent}.{way}": f"{s5cmd}.{way}" for way in ("down", "up")})
-
-
-def compression(lab: Lab, repeats: int) -> list[Figure]:
-    """256 MiB of real data, stored in each of the ways that there are."""
-    with ExitStack() as stack:
-        files = [tables.flights()]
-        benches = {way: stack.enter_context(bench(lab, files, compression=way)) for way in COMPRESSIONS}
-        times = in_turns(
-            [
-                _timed(f"{STORED}.{way}.{direction}", move)
-                for way, made in benches.items()
-                for direction, move in (("down", made.stage_in), ("up", made.stage_out))
-            ],
-            repeats,
-        )
-        sizes = {f"{STORED}.{way}.size": [made.stored_mib()] for way, made in benches.items()}
-    directions = ("down", "up")
-    others = [way for way in COMPRESSIONS if way != NONE]
-    return [
-        *figures(times, "s", {f"{STORED}.{way}.{to}": f"{STORED}.{NONE}.{to}" for way in others for to in directions}),
-        *figures(sizes, "MiB", {f"{STORED}.{way}.size": f"{STORED}.{NONE}.size" for way in others}),
-    ]
 
 
 def _timed(name: str, move: Callable[[], local.Ended]) -> Measure:

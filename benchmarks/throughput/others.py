@@ -7,25 +7,20 @@ uploaded, and no line is read.
 from __future__ import annotations
 
 import asyncio
-import tempfile
+import uuid
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.throughput.manifests import INPUT, NAMESPACE
-from benchmarks.throughput.plane import BUCKET, KEYS
 from componentrun.collector import report
 from componentrun.collector.facts import run_facts
 from componentrun.exchange import StageOutResult, to_json
 from componentrun.process.resources import RUNS
-from componentrun.storage.connection import open_store
-from componentrun.storage.layout import TableId
-from componentrun.storage.settings import StoreSettings
-from componentrun.storage.upload import upload_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from benchmarks.lake import LakePlace
     from benchmarks.throughput.client import Api
 
 __all__ = ["Others"]
@@ -37,19 +32,17 @@ _EVENTS: Final = 6
 class Others:
     """Both, for all runs."""
 
-    def __init__(self, api: Api, endpoint: str) -> None:
-        """`endpoint`: URL of the store."""
+    def __init__(self, api: Api, place: LakePlace) -> None:
+        """`place`: of the Storage."""
         self._api = api
-        self._store = open_store(
-            StoreSettings(bucket=BUCKET, endpoint=endpoint, access_key=KEYS[0], secret_key=KEYS[1])
-        )
+        self._place = place
+        self._store = place.store
 
     async def bring_input(self) -> None:
         """The table that all runs read."""
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "small.csv"
-            await asyncio.to_thread(file.write_text, "id,name\n1,one\n2,two\n3,three\n", encoding="utf-8")
-            await upload_table(self._store, file, TableId.parse(INPUT))
+        run = str(uuid.uuid4())
+        written = await self._place.stage(run, INPUT, ("id", "name"), b"1,one\n2,two\n3,three\n", count=3)
+        await asyncio.to_thread(self._place.load, run, [written])
 
     async def created(self, run: Mapping[str, Any]) -> None:
         """A run was created: what its stage-out will have left at the end."""

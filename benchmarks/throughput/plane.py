@@ -10,12 +10,9 @@ import os
 import shutil
 import socket
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
-from minio import Minio
-from minio.versioningconfig import VersioningConfig
-
+from benchmarks.seaweed import Seaweed, seaweed
 from benchmarks.throughput import fakes
 from e2e.cluster import address, builds, configs, paths, pki, waiting
 from e2e.cluster.parts import Part
@@ -26,18 +23,17 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["API_SERVER", "ARGO", "BUCKET", "KEYS", "MANAGER", "Plane", "free_ports"]
+    from e2e.cluster.lake import Lake
+
+__all__ = ["API_SERVER", "ARGO", "MANAGER", "Plane", "free_ports"]
 
 API_SERVER: Final = "kube-apiserver"
 MANAGER: Final = "kube-controller-manager"
-_PARTS: Final = ("etcd", API_SERVER, MANAGER, "kube-scheduler", "kwok", "minio")
-_TOOLS: Final = ("etcd", "kubernetes", "kwok", "minio", "argo")
+_PARTS: Final = ("etcd", API_SERVER, MANAGER, "kube-scheduler", "kwok")
+_TOOLS: Final = ("etcd", "kubernetes", "kwok", "argo")
 ARGO: Final = "workflow-controller"
 """Not among the parts: a benchmark starts it (`also`), and may have left it."""
 _HOST: Final = "127.0.0.1"
-BUCKET: Final = "throughput"
-KEYS: Final = ("throughput", "throughput-secret")
-"""Access key and secret key of the store, which nobody else reaches and which holds nothing."""
 _LIFTED: Final = ("--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-job-syncs=64")
 
 
@@ -50,6 +46,7 @@ class Plane:
         self._stack = ExitStack()
         self._ports = dict(zip((*_PARTS, "etcd-peers"), free_ports(len(_PARTS) + 1), strict=True))
         self._running: dict[str, Part] = {}
+        self._seaweed: Seaweed | None = None
 
     def __enter__(self) -> Self:
         """Build what is not built, and start everything."""
@@ -62,10 +59,10 @@ class Plane:
             paths.make_private(self.folder)
             with step("starting a control plane with fake nodes"):
                 self._write_configs()
-                for part in (self._etcd(), self._minio(), self._api_server(), self._scheduler(), self._kwok()):
+                for part in (self._etcd(), self._api_server(), self._scheduler(), self._kwok()):
                     self._start(part)
                 self.limits(lifted=True)
-                self._make_bucket()
+                self._seaweed = stack.enter_context(seaweed())
             self._stack = stack.pop_all()
         return self
 
@@ -92,9 +89,11 @@ class Plane:
         paths.write_private(self.operator_kubeconfig, json.dumps(document))
 
     @property
-    def store_endpoint(self) -> str:
-        """URL of the object store."""
-        return f"http://{_HOST}:{self._ports['minio']}"
+    def lake(self) -> Lake:
+        """Store and catalog, which nobody else uses."""
+        if self._seaweed is None:
+            raise RuntimeError("the control plane was not started")
+        return self._seaweed.lake
 
     def pids(self) -> dict[str, int]:
         """The process of each part."""
@@ -148,12 +147,6 @@ class Plane:
         for name, text in texts.items():
             paths.write_private(self.folder / name, text)
 
-    def _make_bucket(self) -> None:
-        client = Minio(f"{_HOST}:{self._ports['minio']}", access_key=KEYS[0], secret_key=KEYS[1], secure=False)
-        client.make_bucket(bucket_name=BUCKET)
-        # As docs/security.md asks for it.
-        client.set_bucket_versioning(bucket_name=BUCKET, config=VersioningConfig("Enabled"))
-
     def _part(self, name: str, arguments: Sequence[str], check: waiting.Check, **environment: str) -> Part:
         command = (str(paths.links() / name), *arguments)
         known = {"PATH": os.defpath, "HOME": str(self.folder)}
@@ -177,18 +170,6 @@ class Plane:
         }
         # Without waiting for the disk: what the machine's disk can do is not what is measured.
         return self._part("etcd", ["--unsafe-no-fsync", *_joined(arguments)], self._url("etcd", "/health"))
-
-    def _minio(self) -> Part:
-        part = self._part(
-            "minio",
-            ["server", "--quiet", "--address", f"{_HOST}:{self._ports['minio']}", str(self.folder / "store")],
-            self._url("minio", "/minio/health/ready"),
-            MINIO_ROOT_USER=KEYS[0],
-            MINIO_ROOT_PASSWORD=KEYS[1],
-            MINIO_BROWSER="off",
-            MINIO_UPDATE="off",
-        )
-        return replace(part, grace=10)
 
     def _api_server(self) -> Part:
         keys = self.folder / "pki"

@@ -117,12 +117,12 @@ async def _workflows(ground: Ground, scale: float) -> dict[str, float]:
 
 async def _runs(ground: Ground, scale: float) -> dict[str, float]:
     """One at a time, 1,000, 10,000; then the operator starts anew with all that have ended."""
-    with Operator(ground.plane) as operator:
+    with Operator(ground.plane, **ground.loader) as operator:
         starts = await one_at_a_time(ground.api, RUN, max(1, round(_SINGLE * scale)), ground.others)
         some = await _through(ground, operator, max(1, round(_SOME * scale)))
         many = await _through(ground, operator, max(1, round(_MANY * scale)))
         memory = costs.resident_mib(operator.pid)
-    with Operator(ground.plane) as operator:
+    with Operator(ground.plane, **ground.loader) as operator:
         ready = operator.seconds_to_ready
         memory = max(memory, costs.resident_mib(operator.pid))
     _say("runs", some)

@@ -45,7 +45,7 @@ async def _measure(scale: float) -> dict[str, float]:
     short, long = max(1, round(_SHORT * scale)), max(1, round(_LONG * scale))
     async with prepared() as ground:
         await ground.limit(_ROOM)
-        with Operator(ground.plane) as operator:
+        with Operator(ground.plane, **ground.loader) as operator:
             few = await all_through(ground.api, ground.plane, RUN, short, operator=operator, others=ground.others)
             collecting = asyncio.create_task(collect(ground.api, RUN, ground.others))
             await ground.limit(1)

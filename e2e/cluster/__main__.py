@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "env": _env,
         "build": _build,
         "store": _store,
-        "lake": _lake,
+        "minio": _minio,
         "push": _push,
         "stop": _stop,
         "start": _start,
@@ -48,8 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("env", help='for a shell: eval "$(python -m e2e.cluster env)"')
     build = verbs.add_parser("build", help="build tools that are not built yet, and print where they are")
     build.add_argument("tools", nargs="*", default=list(builds.STANDARD), metavar="TOOL", help=", ".join(builds.TOOLS))
-    verbs.add_parser("store", help="start only the object store, and print its URL")
-    verbs.add_parser("lake", help="start only SeaweedFS, and print the URLs of its S3 API and its Iceberg catalog")
+    verbs.add_parser("store", help="start only the store, and print the URLs of its S3 API and its Iceberg catalog")
+    verbs.add_parser("minio", help="start another store for tests that try several, MinIO, and print its URL")
     push = verbs.add_parser("push", help="bring an image onto the cluster, and print its name for a pod")
     push.add_argument("archive", type=Path, help="an OCI archive with one image")
     push.add_argument("name", help="repository:tag, without a registry")
@@ -65,9 +65,7 @@ def _up(chosen: argparse.Namespace) -> int:
     print(f"kubeconfig  {found.kubeconfig}")
     print(f"images      {found.registry or found.image_load_command}")
     print(f"store       {found.store_endpoint}, bucket {found.store_bucket}")
-    if found.lake_endpoint:
-        print(f"lake        {found.lake_endpoint}, bucket {found.lake_bucket}")
-        print(f"catalog     {found.catalog_uri}, warehouse {found.catalog_warehouse}")
+    print(f"catalog     {found.catalog_uri}, warehouse {found.catalog_warehouse}")
     print(f"logs        {found.logs}")
     return 0
 
@@ -101,14 +99,14 @@ def _build(chosen: argparse.Namespace) -> int:
 
 
 def _store(_: argparse.Namespace) -> int:
-    print(store.up().endpoint)
+    found = lake.up()
+    print(f"store       {found.endpoint}, bucket {found.bucket}")
+    print(f"catalog     {found.catalog_uri}, warehouse {found.catalog_warehouse}")
     return 0
 
 
-def _lake(_: argparse.Namespace) -> int:
-    found = lake.up()
-    print(f"s3       {found.endpoint}, bucket {found.bucket}")
-    print(f"catalog  {found.catalog_uri}, warehouse {found.catalog_warehouse}")
+def _minio(_: argparse.Namespace) -> int:
+    print(store.up().endpoint)
     return 0
 
 

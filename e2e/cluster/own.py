@@ -35,9 +35,8 @@ def up(pod_pids_limit: int | None = None) -> connection.Connection:
     """Bring the cluster up, or see that it is; parts that are dead, sick or changed are started again."""
     with paths.lock("cluster"):
         preflight.check()
-        known_lake = lake.up()
+        known = lake.up()
         builds.build()
-        known_store = store.up()
         machine.remember()
         machine.tune()
         limit = _remember_limit(pod_pids_limit)
@@ -48,14 +47,14 @@ def up(pod_pids_limit: int | None = None) -> connection.Connection:
         _await_node()
         started += _start_group(plan.policy)
         _resolve_names(image)
-        found = _connection(known_store).with_lake(known_lake)
+        found = _connection(known)
         connection.save(found)
     say(f"started {', '.join(started)}" if started else "already up")
     return found
 
 
 def down() -> bool:
-    """Take everything down, MinIO and SeaweedFS as well. Returns whether there was anything."""
+    """Take everything down, the stores as well. Returns whether there was anything."""
     with paths.lock("cluster"):
         stopped = [teardown.down(), store.down(), lake.down()]
         return any(stopped)
@@ -63,7 +62,9 @@ def down() -> bool:
 
 def health() -> list[Health]:
     """How each part is."""
-    stores = [Health("minio", store.problem()), Health("seaweedfs", lake.problem())]
+    stores = [Health("seaweedfs", lake.problem())]
+    if store.is_known():
+        stores.append(Health("minio", store.problem()))
     if not paths.own_kubeconfig().exists():
         return [Health("cluster", "not up"), *stores]
     found = [Health(part.name, part.problem()) for part in parts.prepare(_limit()).all]
@@ -145,20 +146,16 @@ def _dns_ready(image: str) -> bool:
     )
 
 
-def _connection(known: store.Store) -> connection.Connection:
+def _connection(known: lake.Lake) -> connection.Connection:
     return connection.Connection(
         kubeconfig=paths.own_kubeconfig(),
         registry=layout.registry(),
         image_load_command=None,
-        store_endpoint=known.endpoint,
-        store_access_key=known.access_key,
-        store_secret_key=known.secret_key,
-        store_bucket=known.bucket,
-        store_region=known.region,
         bin_dir=paths.links(),
         logs=paths.logs(),
         own=True,
         node_name=layout.NODE_NAME,
+        **connection.reaching(known),
     )
 
 

@@ -30,12 +30,12 @@ def cluster() -> Path:
 
 
 def store() -> Path:
-    """State of the local MinIO, which also lives without a cluster."""
+    """State of the local MinIO, which tests of several stores start."""
     return home() / "store"
 
 
 def lake() -> Path:
-    """State of the local SeaweedFS, which also lives without a cluster."""
+    """State of the local SeaweedFS, store and catalog, which also lives without a cluster."""
     return home() / "lake"
 
 

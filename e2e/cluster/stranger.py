@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +11,11 @@ from e2e.cluster import builds, commands, connection, lake, paths, store
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import say, step
 
-STORE_VARIABLES = ("STORE_ENDPOINT", "STORE_ACCESS_KEY", "STORE_SECRET_KEY", "STORE_BUCKET")
-LAKE_VARIABLES = (
-    "LAKE_ENDPOINT",
-    "LAKE_ACCESS_KEY",
-    "LAKE_SECRET_KEY",
-    "LAKE_BUCKET",
+STORE_VARIABLES = (
+    "STORE_ENDPOINT",
+    "STORE_ACCESS_KEY",
+    "STORE_SECRET_KEY",
+    "STORE_BUCKET",
     "CATALOG_URI",
     "CATALOG_WAREHOUSE",
 )
@@ -52,51 +51,33 @@ def images(environment: Mapping[str, str]) -> Images:
     return Images(registry, command)
 
 
-def given_store(environment: Mapping[str, str]) -> store.Store | None:
-    """The store that STORE_ENDPOINT and its relatives describe; None if none of them is set."""
-    if not _all_or_none(environment, STORE_VARIABLES):
+def given_store(environment: Mapping[str, str]) -> lake.Lake | None:
+    """The store and its catalog that STORE_ENDPOINT and its relatives describe; None if none of them is set.
+
+    The client of the catalog defaults to the keys of the store, as SeaweedFS has it.
+
+    Raises:
+        ClusterError: some are set, some are not.
+    """
+    absent = [name for name in STORE_VARIABLES if not environment.get(name)]
+    if len(absent) == len(STORE_VARIABLES):
         return None
-    return store.Store(
+    if absent:
+        raise ClusterError(
+            f"some of {', '.join(STORE_VARIABLES)} are set, but {', '.join(absent)} missing",
+            hint="set all of them, or none",
+        )
+    return lake.Lake(
         endpoint=_url(environment, "STORE_ENDPOINT"),
         access_key=environment["STORE_ACCESS_KEY"],
         secret_key=environment["STORE_SECRET_KEY"],
         bucket=environment["STORE_BUCKET"],
         region=environment.get("STORE_REGION") or DEFAULT_REGION,
-    )
-
-
-def given_lake(environment: Mapping[str, str]) -> lake.Lake | None:
-    """The store with a catalog that LAKE_ENDPOINT and its relatives describe; None if none of them is set.
-
-    The client of the catalog defaults to the keys of the store, as SeaweedFS has it.
-    """
-    if not _all_or_none(environment, LAKE_VARIABLES):
-        return None
-    return lake.Lake(
-        endpoint=_url(environment, "LAKE_ENDPOINT"),
-        access_key=environment["LAKE_ACCESS_KEY"],
-        secret_key=environment["LAKE_SECRET_KEY"],
-        bucket=environment["LAKE_BUCKET"],
-        region=environment.get("LAKE_REGION") or DEFAULT_REGION,
         catalog_uri=_url(environment, "CATALOG_URI"),
         catalog_warehouse=environment["CATALOG_WAREHOUSE"],
-        catalog_client_id=environment.get("CATALOG_CLIENT_ID") or environment["LAKE_ACCESS_KEY"],
-        catalog_client_secret=environment.get("CATALOG_CLIENT_SECRET") or environment["LAKE_SECRET_KEY"],
+        catalog_client_id=environment.get("CATALOG_CLIENT_ID") or environment["STORE_ACCESS_KEY"],
+        catalog_client_secret=environment.get("CATALOG_CLIENT_SECRET") or environment["STORE_SECRET_KEY"],
     )
-
-
-def _all_or_none(environment: Mapping[str, str], names: Sequence[str]) -> bool:
-    """Whether all of these variables are set.
-
-    Raises:
-        ClusterError: some are, some are not.
-    """
-    absent = [name for name in names if not environment.get(name)]
-    if absent and len(absent) < len(names):
-        raise ClusterError(
-            f"some of {', '.join(names)} are set, but {', '.join(absent)} missing", hint="set all of them, or none"
-        )
-    return not absent
 
 
 def _url(environment: Mapping[str, str], name: str) -> str:
@@ -107,48 +88,34 @@ def _url(environment: Mapping[str, str], name: str) -> str:
 
 
 def up(kubeconfig: Path) -> connection.Connection:
-    """See that the cluster answers, start our MinIO and SeaweedFS if no store is given, and write the connection down.
-
-    A cluster whose store is given may not reach this machine, so SeaweedFS is not started for it: if no store with a
-    catalog is given either, the connection has none.
-    """
+    """See that the cluster answers, start our SeaweedFS if no store is given, and write the connection down."""
     chosen = images(os.environ)
     _bring_programs()
     with step(f"looking at the cluster of {kubeconfig}"):
         node = _first_node(kubeconfig)
-    known = given_store(os.environ)
-    tables = given_lake(os.environ) or (lake.up() if known is None else None)
-    known = known or store.up()
+    known = given_store(os.environ) or lake.up()
     found = connection.Connection(
         kubeconfig=kubeconfig,
         registry=chosen.registry,
         image_load_command=chosen.load_command,
-        store_endpoint=known.endpoint,
-        store_access_key=known.access_key,
-        store_secret_key=known.secret_key,
-        store_bucket=known.bucket,
-        store_region=known.region,
         bin_dir=paths.links(),
         logs=paths.logs(),
         own=False,
         node_name=node,
+        **connection.reaching(known),
     )
-    if tables is None:
-        say(f"no store with an Iceberg REST catalog: what needs one can't run ({LAKE_VARIABLES[0]} and its relatives)")
-    else:
-        found = found.with_lake(tables)
     connection.save(found)
     say("this cluster is not ours: `down` will leave it as it is")
     return found
 
 
 def down() -> bool:
-    """Forget the stranger's cluster; stop MinIO and SeaweedFS unless our own cluster uses them."""
+    """Forget the stranger's cluster; stop our stores unless our own cluster uses them."""
     known = paths.stranger().exists()
     if known:
         shutil.rmtree(paths.stranger())
     if paths.own_kubeconfig().exists():
-        say("our own cluster is up and uses the local MinIO and SeaweedFS, so these stay")
+        say("our own cluster is up and uses the stores of this machine, so these stay")
         return known
     stopped = [store.down(), lake.down()]
     return any(stopped) or known

@@ -21,37 +21,30 @@ def folder() -> Path:
 
 
 def write_namespace(connection: Connection) -> Path:
-    """The namespace with its default Storage, and the Secrets with the keys to it.
-
-    Its tables are in the Iceberg catalog where the cluster has one.
-    """
+    """The namespace with its default Storage, and the Secrets with the keys to its store and its catalog."""
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-    lake = connection.lake if connection.catalog_uri else None
+    known = connection.lake
     storage = {
-        "endpoint": lake.endpoint if lake is not None else connection.store_endpoint,
-        "bucket": lake.bucket if lake is not None else connection.store_bucket,
+        "endpoint": known.endpoint,
+        "bucket": known.bucket,
         "prefix": "demo",
-        "region": lake.region if lake is not None else connection.store_region,
+        "region": known.region,
         "credentials": {"secretName": _STORE},
+        "catalog": {
+            "uri": known.catalog_uri,
+            "warehouse": known.catalog_warehouse,
+            "namespacePrefix": "demo_",
+            "credentials": {"secretName": _CATALOG},
+        },
         "default": True,
     }
-    keys = {
-        "accessKeyId": lake.access_key if lake is not None else connection.store_access_key,
-        "secretAccessKey": lake.secret_key if lake is not None else connection.store_secret_key,
-    }
+    keys = {"accessKeyId": known.access_key, "secretAccessKey": known.secret_key}
+    client = {"clientId": known.catalog_client_id, "clientSecret": known.catalog_client_secret}
     documents = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}},
         {"apiVersion": "v1", "kind": "Secret", "metadata": _metadata(_STORE), "stringData": keys},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": _metadata(_CATALOG), "stringData": client},
     ]
-    if lake is not None:
-        client = {"clientId": lake.catalog_client_id, "clientSecret": lake.catalog_client_secret}
-        documents.append({"apiVersion": "v1", "kind": "Secret", "metadata": _metadata(_CATALOG), "stringData": client})
-        storage["catalog"] = {
-            "uri": lake.catalog_uri,
-            "warehouse": lake.catalog_warehouse,
-            "namespacePrefix": "demo_",
-            "credentials": {"secretName": _CATALOG},
-        }
     spec = {
         "apiVersion": "componentrun.dev/v1alpha1",
         "kind": "Storage",

@@ -51,9 +51,8 @@ def main(values: Mapping[str, Any] | None = None) -> None:
     _submit(terminal, "delays-python")
     heading("The table that it made")
     _head(terminal, "out.c-nyc.delays")
-    if connection.catalog_uri:
-        heading("The same table in SQL: it is an Apache Iceberg table")
-        terminal.run("componentrun", "table", "query", _QUERY, "--namespace", manifests.NAMESPACE)
+    heading("The same table in SQL: it is an Apache Iceberg table")
+    terminal.run("componentrun", "table", "query", _QUERY, "--namespace", manifests.NAMESPACE)
     heading("Where everything is")
     print(_farewell(connection, terminal))
 
@@ -96,15 +95,10 @@ Try next:
   componentrun table sql-setup --engine duckdb {namespace}     # the same tables from another engine
   kubectl get componentruns {namespace} -o wide
 
-The object store is {_store(connection)}; its keys are in the Secret `store`:
+The object store is {connection.store_endpoint}, bucket {connection.store_bucket}, with the catalog
+{connection.catalog_uri}; its keys are in the Secret `store`:
 
   kubectl get secret store {namespace} -o yaml
 
 The objects that were applied are in {manifests.folder()}, the logs of the cluster's parts in {connection.logs}.
 `make cluster-down` takes all of it away."""
-
-
-def _store(connection: Connection) -> str:
-    if connection.catalog_uri:
-        return f"{connection.lake.endpoint}, bucket {connection.lake.bucket}, with the catalog {connection.catalog_uri}"
-    return f"{connection.store_endpoint}, bucket {connection.store_bucket}"

@@ -302,9 +302,6 @@ def create(
         base: what the name begins with.
         elsewhere: the Storage is on this store, without a catalog.
         storage: overrides fields of the Storage's spec, or unsets them by None. Without a catalog it keeps no tables.
-
-    Raises:
-        ClusterError: the cluster has no catalog.
     """
     name = f"{base}-{uuid.uuid4().hex[:8]}"
     tenant = Tenant(connection, name, f"e2e/{name}", elsewhere)

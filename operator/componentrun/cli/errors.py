@@ -73,7 +73,8 @@ _HINTS: Final = {
     Reason.STORAGE_ACCESS_DENIED: _STORE_HINT,
     Reason.STORAGE_BUCKET_NOT_FOUND: _STORE_HINT,
     Reason.STORAGE_UNAVAILABLE: (
-        "the store may have another name outside the cluster: try `--endpoint URL` (or COMPONENTRUN_STORE_ENDPOINT)"
+        "store and catalog may have other addresses outside the cluster: set `--endpoint URL` (or "
+        "COMPONENTRUN_STORE_ENDPOINT) for the store, COMPONENTRUN_CATALOG_URI for the catalog"
     ),
     Reason.STORAGE_NOT_FOUND: "choose one with `--storage NAME`, or look in another namespace with `--namespace NAME`",
     Reason.SECRET_NOT_FOUND: _STORE_HINT,

@@ -141,7 +141,7 @@ class ObjectStore:
         return self._runner.run(read_state(self._store, owner))
 
     def inputs(self, owner: StateOwner) -> dict[str, Any]:
-        """How far a configuration has read the tables that it reads by `adaptive`: version and creation, by id."""
+        """How far a configuration has read the tables that it reads with `adaptive`, by their ids."""
         memory = self._runner.run(read_memory(self._store, owner))
         return {table: seen.model_dump(mode="json", exclude_none=True) for table, seen in memory.inputs.items()}
 

@@ -112,7 +112,7 @@ class Store(Protocol):
         """What a configuration remembers; empty where it remembers nothing."""
 
     def inputs(self, owner: StateOwner) -> dict[str, Any]:
-        """How far a configuration has read the tables that it reads by `adaptive`: version and creation, by id."""
+        """How far a configuration has read the tables that it reads with `adaptive`, by their ids."""
 
     def put_state(self, owner: StateOwner, state: dict[str, Any]) -> None:
         """Replace a configuration's saved state."""

@@ -80,8 +80,6 @@ def _tell_sweep(output: Output, name: str, done: "Swept", gone: "SweptEvents", *
     output.note(f"{verb} Storage `{name}`: {', '.join(parts)}")
     if done.refused:
         output.note(f"whether its bucket keeps old versions was not to be learned: {done.refused}")
-    for run in done.completed:
-        output.note(f"run {run} had published only some of its tables; {'to be completed' if dry_run else 'completed'}")
     if done.waiting:
         output.note(f"{count(done.waiting, 'prefix').replace('prefixs', 'prefixes')} below `data/` wait for their time")
 

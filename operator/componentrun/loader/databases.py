@@ -16,7 +16,7 @@ from componentrun.tablequery import connect
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from componentrun.storage.pointer import TableLoad
+    from componentrun.loader.loads import TableLoad
 
 __all__ = ["Databases", "is_small"]
 

@@ -73,7 +73,7 @@ def _how_dropped(table: Table, name: str) -> str:
     versions = list(versions_of(table.metadata))
     if not versions or not versions[0].is_drop:
         return ""
-    told = f"; it was dropped at {versions[0].time:%Y-%m-%d %H:%M:%S} UTC by {versions[0].who}"
+    told = f"; it was deleted at {versions[0].time:%Y-%m-%d %H:%M:%S} UTC by {versions[0].who}"
     last = next((version.number for version in versions if not version.is_drop), None)
     if last is None:
         return f"{told}, and no version of it is kept any more"

@@ -17,7 +17,7 @@ import random
 import tempfile
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -31,6 +31,7 @@ from componentrun.loader.catalog import CommitUnknownError, ConflictError
 from componentrun.loader.datafiles import store_file
 from componentrun.loader.duck import all_authorities
 from componentrun.loader.fencing import NEW_TABLE, attempt_in, is_fenced
+from componentrun.loader.loads import Existing, by_table, check_load, loads_of
 from componentrun.loader.names import to_iceberg
 from componentrun.loader.rows import compute, takes_rows_away
 from componentrun.loader.scanning import scan_of
@@ -41,8 +42,6 @@ from componentrun.loader.state import check_is_not_dropped, next_table, read_sta
 from componentrun.storage.failures import MissingError
 from componentrun.storage.grants import Signer
 from componentrun.storage.layout import TableId
-from componentrun.storage.loads import by_table, loads_of
-from componentrun.storage.pointer import Commit, Pointer, TableLoad, check_load
 from componentrun.wire.loader import LoadedTable
 
 if TYPE_CHECKING:
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
 
     from componentrun.loader.catalog import Catalog, TableChange
     from componentrun.loader.databases import Databases
+    from componentrun.loader.loads import TableLoad
     from componentrun.loader.state import NextTable, TableState
     from componentrun.wire.loader import LoadRequest, TableScan
 
@@ -150,7 +150,7 @@ def load(
 
 def _loads_of(request: LoadRequest) -> dict[str, list[TableLoad]]:
     check_writable([table.destination for table in request.tables], WritableBuckets(request.buckets))
-    return by_table(loads_of(request.tables, request.prefix, write_always_only=False))
+    return by_table(loads_of(request.tables, request.prefix))
 
 
 def _try(work: _Work, clock: Callable[[], float]) -> tuple[int, list[LoadedTable]]:
@@ -263,11 +263,11 @@ class _Work:
     def _check(self, looked: _Looked) -> None:
         errors: list[UserError] = []
         for name, loads in self.loads.items():
-            pointer = _as_pointer(name, looked.states[name])
-            checks: list[Callable[[], object]] = [partial(check_load, pointer, loads[0])]
-            if pointer is not None and loads[0].primary_key and not loads[0].incremental:
-                pointer = pointer.model_copy(update={"primary_key": loads[0].primary_key})
-            checks += [partial(check_load, pointer, load_) for load_ in loads[1:]]
+            there = _existing(looked.states[name])
+            checks: list[Callable[[], object]] = [partial(check_load, there, loads[0])]
+            if there is not None and loads[0].primary_key and not loads[0].incremental:
+                there = replace(there, primary_key=loads[0].primary_key)
+            checks += [partial(check_load, there, load_) for load_ in loads[1:]]
             checks.append(partial(self._next_table, name, looked.states[name], 0))
             for check in checks:
                 try:
@@ -367,12 +367,8 @@ def _bytes(loads: Sequence[TableLoad]) -> int:
     return sum(load_.size for load_ in loads)
 
 
-def _as_pointer(name: str, state: TableState | None) -> Pointer | None:
-    """The table in the words of the check that all loads pass."""
+def _existing(state: TableState | None) -> Existing | None:
+    """The table that loads must fit; None: there is none."""
     if state is None or not state.is_loaded:
         return None
-    moment = datetime.now(UTC)
-    return Pointer(
-        id=name, version=1, columns=state.columns, primary_key=state.primary_key, segments=(), rows=0, bytes=0,
-        created=moment, last_change=moment, committed_by=Commit(run="check", attempt=1, time=moment),
-    )  # fmt: skip
+    return Existing(state.columns, state.primary_key)

@@ -155,7 +155,9 @@ def _change(catalog: Catalog, table: TableId, decide: Callable[[Table, str], New
             time.sleep(_PAUSE * attempt)
         else:
             return before
-    raise unknown or ConflictError(f"`{table}` is changed by others all the time", Reason.PUBLISH_FAILED)
+    raise unknown or ConflictError(
+        f"`{table}` was not changed: others change it all the time. Try again", Reason.PUBLISH_FAILED
+    )
 
 
 def _need_version(found: Table, table: TableId, number: int, *, is_there: bool) -> Version:
@@ -163,12 +165,12 @@ def _need_version(found: Table, table: TableId, number: int, *, is_there: bool) 
     wanted = next((version for version in versions if version.number == number), None)
     if wanted is None:
         others = [version.number for version in versions if not version.is_drop][:_SHOWN]
-        there = f"the versions {', '.join(map(str, others))} are kept" if others else "no version is kept"
+        there = f"these are kept: {', '.join(map(str, others))}" if others else "no version is kept"
         raise _refused(f"`{table}` has no version {number} that can be restored; {there}")
     if wanted.is_drop:
-        raise _refused(f"version {number} of `{table}` is that which dropped the table; the one before it has the rows")
+        raise _refused(f"version {number} of `{table}` is its deletion, without rows; restore the version before it")
     if wanted is versions[0] and is_there:
-        raise _refused(f"version {number} of `{table}` is the one in place; nothing was changed")
+        raise _refused(f"version {number} is the current version of `{table}`; nothing was changed")
     return wanted
 
 

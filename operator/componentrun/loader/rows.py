@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
     from componentrun.errors import ComponentRunError
     from componentrun.loader.databases import Databases
+    from componentrun.loader.loads import TableLoad
     from componentrun.loader.scratch import Scratch
     from componentrun.loader.state import NextTable
-    from componentrun.storage.pointer import TableLoad
     from componentrun.wire.loader import TableScan
 
 __all__ = [

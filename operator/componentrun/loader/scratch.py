@@ -10,7 +10,7 @@ from componentrun.errors import PlatformError, Reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.storage.pointer import TableLoad
+    from componentrun.loader.loads import TableLoad
 
 __all__ = ["Scratch", "too_large"]
 
@@ -35,7 +35,7 @@ class Scratch:
         """
         if self._most is None:
             return
-        size = sum(max(part.size, part.stored_size) for load in loads for part in load.slices)
+        size = sum(load.size for load in loads)
         needed = self._used() + 2 * size
         if needed > self._most:
             raise too_large(table, f"needs {_mebibytes(needed)} there", self._most)
@@ -44,7 +44,7 @@ class Scratch:
         """How much a DuckDB may spill while it makes a Parquet file of these loads; None: any size."""
         if self._most is None:
             return None
-        size = sum(part.size for load in loads for part in load.slices)
+        size = sum(load.size for load in loads)
         return max(self._most - self._used() - size, _LEAST_BYTES)
 
     @property

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from obstore.store import S3Store
 
+    from componentrun.exchange import SliceWritten
     from componentrun.loader.fileio import Clients
-    from componentrun.storage.pointer import Slice, TableLoad
+    from componentrun.loader.loads import TableLoad
     from componentrun.storage.settings import StoreSettings
 
 __all__ = ["bring", "scratch_is_full"]
@@ -58,12 +59,12 @@ def bring(settings: StoreSettings, clients: Clients, loads: Sequence[TableLoad],
         return [[task.result() for task in of_load] for of_load in tasks]
 
 
-def _bring_one(backend: S3Store, settings: StoreSettings, part: Slice, path: str) -> str:
+def _bring_one(backend: S3Store, settings: StoreSettings, part: SliceWritten, path: str) -> str:
     try:
         # The content that comes is that of the object with this ETag, whatever is written over it meanwhile.
         result = obstore.get(backend, part.key, options={"if_match": quoted_etag(part.etag)})
         found = plain_etag(result.meta["e_tag"] or "")
-        if found != plain_etag(part.etag) or result.meta["size"] != part.stored_size:
+        if found != plain_etag(part.etag) or result.meta["size"] != _stored_size(part):
             raise _is_another(settings, part, f"{result.meta['size']} bytes, ETag {found}")
         with Path(path).open("wb") as file:
             file.writelines(_rows(part, result.stream(min_chunk_size=_CHUNK)))
@@ -88,7 +89,7 @@ def scratch_is_full(what: str) -> TransientError:
     )
 
 
-def _rows(part: Slice, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _rows(part: SliceWritten, chunks: Iterator[bytes]) -> Iterator[bytes]:
     if part.encoding is None:
         yield from (bytes(chunk) for chunk in chunks)
         return
@@ -98,9 +99,14 @@ def _rows(part: Slice, chunks: Iterator[bytes]) -> Iterator[bytes]:
     unpacker.finish()
 
 
-def _is_another(settings: StoreSettings, part: Slice, found: str) -> PlatformError:
+def _stored_size(part: SliceWritten) -> int:
+    """Bytes of the object."""
+    return part.size if part.stored is None else part.stored
+
+
+def _is_another(settings: StoreSettings, part: SliceWritten, found: str) -> PlatformError:
     return PlatformError(
-        f"{settings.where(part.key)} is not what stage-out uploaded: found {found}; expected {part.stored_size} bytes, "
-        f"ETag {plain_etag(part.etag)}. Nothing was published",
+        f"{settings.where(part.key)} is not what stage-out uploaded: found {found}; expected {_stored_size(part)} "
+        f"bytes, ETag {plain_etag(part.etag)}. Nothing was published",
         Reason.PUBLISH_FAILED,
     )

@@ -23,7 +23,7 @@ from pyiceberg.types import (
 from componentrun.columnnames import listed
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.loader import properties
-from componentrun.storage.columns import Column, merged_columns
+from componentrun.loader.columns import Column, merged_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.table.snapshots import Snapshot
 
-    from componentrun.storage.pointer import TableLoad
+    from componentrun.loader.loads import TableLoad
 
 __all__ = ["NextTable", "TableState", "check_is_not_dropped", "iceberg_type", "next_table", "read_state", "run_of"]
 
@@ -139,7 +139,7 @@ def next_table(state: TableState | None, loads: Sequence[TableLoad], *, typed: b
 
     Args:
         state: the table; None: there is none, or it was never loaded.
-        loads: that fit it (`storage.pointer.check_load`); only the first one may replace its rows.
+        loads: that fit it (`loads.check_load`); only the first one may replace its rows.
         typed: whether new columns get the types that were said of them.
         now: microseconds since 1970.
 

@@ -84,12 +84,6 @@ async def sweep_store(place: Place, settings: Settings) -> int:
 
 
 def _tell_sweep(title: str, swept: Swept) -> None:
-    for run in swept.completed:
-        log.warning(
-            "Storage %s: run %s had switched over only some of its tables when it was deleted, or its operator was "
-            "lost; they are complete now",
-            *(title, run),
-        )
     if swept.refused:
         log.info("Storage %s: whether its bucket keeps old versions was not to be learned: %s", title, swept.refused)
     log.info(

@@ -35,6 +35,7 @@ from componentrun.wire import spark as wire
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from componentrun.loader.names import IcebergName
     from componentrun.storage.settings import StoreSettings
     from componentrun.wire.spark import SparkTask
 
@@ -83,7 +84,14 @@ def maintain(task: SparkTask, settings: StoreSettings, jars: str = wire.JARS_FOL
     if table is None or table.properties.get(properties.STATE) in properties.ABSENT:
         log.info("table %s is not there any more", name)
         return
-    session = Session(settings, task, sorted(map(str, Path(jars).glob("*.jar"))))
+    with tempfile.TemporaryDirectory(prefix="spark-") as folder:
+        _by_spark(catalog, name, task, Session(settings, task, sorted(map(str, Path(jars).glob("*.jar"))), folder))
+    if task.scans:
+        gone = delete_orphans(catalog, name, tempfile.gettempdir())
+        log.info("table %s: %d orphans (%d bytes) deleted", name, gone.files, gone.bytes)
+
+
+def _by_spark(catalog: Catalog, name: IcebergName, task: SparkTask, session: Session) -> None:
     try:
         done = session.rewrite(name)
         log.info(
@@ -99,9 +107,6 @@ def maintain(task: SparkTask, settings: StoreSettings, jars: str = wire.JARS_FOL
             log.info("table %s: %d snapshots with %d files removed", name, len(expired), deleted)
     finally:
         session.close()
-    if task.scans:
-        gone = delete_orphans(catalog, name, tempfile.gettempdir())
-        log.info("table %s: %d orphans (%d bytes) deleted", name, gone.files, gone.bytes)
 
 
 def _secret(folder: str) -> dict[str, Any] | None:

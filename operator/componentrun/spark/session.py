@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.errors import PlatformError, Reason
 from componentrun.loader import properties
+from componentrun.spark.authorities import write
 from componentrun.spark.settings import CATALOG, catalog_settings, credentials, start_settings
 
 if TYPE_CHECKING:
@@ -42,10 +44,12 @@ class RewriteDone:
 class Session:
     """A session of Spark. Methods raise PlatformError where Spark fails."""
 
-    def __init__(self, settings: StoreSettings, task: SparkTask, jars: Sequence[str]) -> None:
-        """Start Spark, which takes some 10 s."""
+    def __init__(self, settings: StoreSettings, task: SparkTask, jars: Sequence[str], folder: str) -> None:
+        """Start Spark, which takes some 10 s. `folder`: where a file is kept until it ends."""
         builder = importlib.import_module("pyspark.sql").SparkSession.builder
-        for name, value in start_settings(task.memory, jars, task.conf).items():
+        catalog, authorities = settings.catalog, Path(folder) / "authorities.p12"
+        write(authorities, (settings.ca_bundle, catalog.ca_bundle if catalog is not None else None))
+        for name, value in start_settings(task.memory, jars, str(authorities), task.conf).items():
             builder = builder.config(name, value)
         self._spark: Any = builder.getOrCreate()
         self._spark.sparkContext.setLogLevel("WARN")

@@ -1,14 +1,13 @@
 """What is new for a configuration (`changedSince: adaptive`): what came after its last successful run looked.
 
-    1. start     before an attempt is planned, the versions that its tables have are written down (`seen.json`), once:
+    1. start     before an attempt is planned, the last loads of its tables are written down (`seen.json`), once:
                  who starts the attempt again, after a crash or beside another operator, finds them there.
     2. plan      the tables are looked up after that, so what is delivered is what was written down or later.
     3. publish   only once the run's tables are published, what was written down goes to the configuration's state.
 
 So nothing is ever lost; rows that came between 1 and 2 in an attempt that was started twice are delivered twice.
-A version is a place in the order of all changes of a table, which compare-and-swap makes one after the other: two
-commits of the same instant have two of them, and a clock could not tell them apart. Of a table in a catalog, the
-`_timestamp` of its rows is such a place: the loader gives each load a later one than the load before.
+The `_timestamp` of rows is a place in the order of all loads of a table: the loader gives each load a later one than
+the load before.
 """
 
 from __future__ import annotations
@@ -20,15 +19,14 @@ from pydantic import Field
 
 from componentrun.storage.document import StorageModel, parse_document
 from componentrun.storage.failures import ExistsError
-from componentrun.wire.loader import TableScan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from componentrun.storage.connection import Store
-    from componentrun.storage.pointer import Pointer
+    from componentrun.wire.loader import TableScan
 
-__all__ = ["Seen", "is_new", "read_seen", "seen_of", "timestamp_seen", "write_down"]
+__all__ = ["Seen", "read_seen", "seen_of", "timestamp_seen", "write_down"]
 
 _FORMAT: Final = 1
 
@@ -38,18 +36,15 @@ class Seen(StorageModel):
 
     created: datetime
     """When it was made: a table that was deleted and made again is another one."""
-    version: int = 0
-    """0 in a catalog."""
-    uuid: str | None = None
-    """Of a table in a catalog."""
-    timestamp: int | None = None
-    """Of a table in a catalog: the largest `_timestamp` of its loads, in microseconds."""
+    uuid: str
+    timestamp: int
+    """The largest `_timestamp` of its loads, in microseconds since 1970."""
 
     def is_later(self, other: Seen) -> bool:
         """Whether the same table had changed since it was seen like the other."""
         if (self.created, self.uuid) != (other.created, other.uuid):
             return False
-        return (self.version, self.timestamp or 0) > (other.version, other.timestamp or 0)
+        return self.timestamp > other.timestamp
 
 
 class _Snapshot(StorageModel):
@@ -59,35 +54,19 @@ class _Snapshot(StorageModel):
     tables: dict[str, Seen] = Field(default_factory=dict)
 
 
-def seen_of(table: Pointer | TableScan) -> Seen:
+def seen_of(table: TableScan) -> Seen:
     """What somebody who reads the table now has seen of it."""
-    if isinstance(table, TableScan):
-        created = datetime.fromisoformat(table.created)
-        return Seen(created=created, uuid=table.uuid, timestamp=table.timestamp)
-    return Seen(created=table.created, version=table.version)
+    return Seen(created=datetime.fromisoformat(table.created), uuid=table.uuid, timestamp=table.timestamp)
 
 
 def timestamp_seen(scan: TableScan, seen: Seen) -> int | None:
-    """The `_timestamp` of the last load that was seen; None: nothing was, as of `is_new`."""
-    if seen.uuid != scan.uuid or seen.timestamp is None or seen.timestamp > scan.timestamp:
+    """The `_timestamp` of the last load that was seen; None: another table was, or it was put back by hand."""
+    if seen.uuid != scan.uuid or seen.timestamp > scan.timestamp:
         return None
     return seen.timestamp
 
 
-def is_new(pointer: Pointer, seen: Seen, version: int | None) -> bool:
-    """Whether what a version brought came after; everything where the table is another one, or was put back by hand.
-
-    Args:
-        pointer: of the table as it is now.
-        seen: what was seen of it.
-        version: of a segment or an origin.
-    """
-    if seen.created != pointer.created or seen.version > pointer.version:
-        return True
-    return version is None or version > seen.version
-
-
-async def write_down(store: Store, run: str, attempt: int, tables: Mapping[str, Pointer | TableScan]) -> bool:
+async def write_down(store: Store, run: str, attempt: int, tables: Mapping[str, TableScan]) -> bool:
     """Say what an attempt is about to see.
 
     Returns:

@@ -1,19 +1,19 @@
 """A local file as a file of Storage, without a pod: the same rules as for what a component writes.
 
-As with tables (`upload`), it is published as that of a run whose uid is made up here.
+It is published as that of a run whose uid is made up here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.exchange import FilePart, FileWritten, StageOutResult
+from componentrun.errors import Reason, UserError
+from componentrun.exchange import FilePart, FileWritten
 from componentrun.filenames import name_problem, tags_problem
-from componentrun.storage.commit import publish, resume
-from componentrun.storage.files import read_file
+from componentrun.storage.filepublish import check_files, publish_files
 from componentrun.storage.gather import gather_bounded
 from componentrun.storage.upload import new_run_uid, whole
 
@@ -38,7 +38,6 @@ async def upload_file(
     name: str | None = None,
     tags: tuple[str, ...] = (),
     permanent: bool = False,
-    run: str | None = None,
 ) -> FileRecord:
     """Store a file.
 
@@ -48,28 +47,22 @@ async def upload_file(
         name: what it is called in Storage; None: as it is here.
         tags: that it gets.
         permanent: whether it is kept until somebody deletes it.
-        run: uid to store it as; an upload that is repeated with the same uid makes no second file.
 
     Raises:
         UserError: (InputNotFound) it can't be read; (InvalidSpec) its name or a tag can't be one; (OutputInvalid) it
             became shorter meanwhile.
-        TransientError: the store is away; repeat with the same `run`.
+        TransientError: the store is away.
     """
     name = path.name if name is None else name
     problem = name_problem(name) or tags_problem(tags)
     if problem is not None:
         raise UserError(f"the file {name[:200]!r} {problem}", Reason.INVALID_SPEC)
-    uid = run or new_run_uid()
-    published = await resume(store, uid)
-    # Once it is decided, its objects must not be written again: the file is there, or will be in a moment.
-    if published is None:
-        parts = await _store_parts(store, path, f"{store.layout.data(uid, 1)}files/")
-        written = FileWritten(name, tags, permanent, parts, sum(part.size for part in parts))
-        published = await publish(store, uid, 1, StageOutResult(ok=True, files=(written,)))
-    record = await read_file(store, published.files[0].id)
-    if record is None:
-        raise PlatformError(f"file `{name}` was deleted by somebody else right after it was stored")
-    return record
+    run = new_run_uid()
+    parts = await _store_parts(store, path, f"{store.layout.data(run, 1)}files/")
+    written = FileWritten(name, tags, permanent, parts, sum(part.size for part in parts))
+    records = await check_files(store, run, 1, (written,), datetime.now(UTC))
+    await publish_files(store, run, 1, records)
+    return records[0]
 
 
 async def _store_parts(store: Store, path: Path, prefix: str) -> tuple[FilePart, ...]:

@@ -2,19 +2,17 @@
 
 Keys are full object keys (the Storage's prefix included), without a leading slash.
 
-    <prefix>/tables/<bucket>/<table>/table.json          pointer
-    <prefix>/tables/<bucket>/<table>/versions/<version>.json   pointer as it was before
-    <prefix>/data/<run uid>-<attempt>/...                slices of one attempt
+    <prefix>/data/<run uid>-<attempt>/...                what an attempt uploaded: slices of tables, files, its result
     <prefix>/files/...                                   plain objects of users: nothing of the platform lies there
     <prefix>/file-index/...                              records of files, see `fileindex`; their bytes are in data/
     <prefix>/state/<component>/<branch>/<configuration>/state.json    what it remembers; rows/<row>.json for a row of it
-    <prefix>/runs/<run uid>/journal.json                 commit journal
+    <prefix>/runs/<run uid>/swept-<attempt>.json         note that the data of an attempt is deleted
     <prefix>/runs/<run uid>/<attempt>/stage-in.json      plan of an attempt; stage-out.json likewise
     <prefix>/events/<run uid>/<first seq>.jsonl          event segment
     <prefix>/events-index/...                            runs with events, see `eventindex`
     <prefix>/table-notes/changed/<table>                 tables of the catalog that changed of late
     <prefix>/table-notes/scan.json                       how far all tables of the catalog have been looked through
-    <prefix>/sweep.json                                  since when a data prefix has been without a pointer
+    <prefix>/sweep.json                                  since when no file has named a data prefix
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ SEQUENCE_DIGITS: Final = 12
 """Of numbers in keys, so that keys sort as their numbers do."""
 SWEEP_NOTES: Final = "sweep.json"
 RESERVED_AREAS: Final = frozenset(
-    {"tables", "data", "file-index", "runs", "events", "events-index", "state", "table-notes", SWEEP_NOTES, "doctor"}
+    {"data", "file-index", "runs", "events", "events-index", "state", "table-notes", SWEEP_NOTES, "doctor"}
 )
 """First parts of keys that belong to the platform: a plain object may not be read from or written to there."""
 
@@ -44,7 +42,6 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,96}")
 _PART: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}")
 _KEY_CHARACTERS: Final = re.compile(r"[^\x00-\x1f\x7f\\]+")
 _MAX_KEY_BYTES: Final = 1024  # S3's own limit
-_POINTER: Final = "table.json"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -125,42 +122,10 @@ class Layout:
     def _key(self, *parts: str) -> str:
         return "/".join((self.prefix, *parts) if self.prefix else parts)
 
-    # Tables
-
-    def tables(self) -> str:
-        """Prefix of all pointers, with a slash at its end."""
-        return self._key("tables", "")
-
-    def pointer(self, table: TableId) -> str:
-        """Key of a table's pointer."""
-        return self._key("tables", table.bucket_id, table.table, _POINTER)
-
-    def table_of(self, folder: str) -> TableId | None:
-        """The table that has a folder below `tables/` (a slash at its end); None where it can't be one's."""
-        parts = folder.removeprefix(self.tables()).split("/")
-        if len(parts) != 3 or parts[2]:  # noqa: PLR2004 - bucket, table, nothing
-            return None
-        try:
-            return TableId.parse(f"{parts[0]}.{parts[1]}")
-        except UserError:
-            return None  # somebody else's object: not a table, so not an error either
-
-    def versions(self, table: TableId) -> str:
-        """Prefix of a table's former pointers, with a slash at its end."""
-        return self._key("tables", table.bucket_id, table.table, "versions", "")
-
-    def version(self, table: TableId, version: int) -> str:
-        """Key of a table's pointer as it was at a version."""
-        return f"{self.versions(table)}{version:0{SEQUENCE_DIGITS}d}.json"
-
-    def version_of(self, key: str) -> int | None:
-        """The version in the key of a former pointer; None where the key has another form."""
-        return _number(key, ".json")
-
     # Data
 
     def data_root(self) -> str:
-        """Prefix of all slices, with a slash at its end."""
+        """Prefix of all that attempts uploaded, with a slash at its end."""
         return self._key("data", "")
 
     def data(self, run: str, attempt: int) -> str:
@@ -184,16 +149,12 @@ class Layout:
     # Runs
 
     def runs_root(self) -> str:
-        """Prefix of all plans and journals, with a slash at its end."""
+        """Prefix of all plans and notes of runs, with a slash at its end."""
         return self._key("runs", "")
 
     def run(self, run: str) -> str:
-        """Prefix of a run's plans and journal, with a slash at its end."""
+        """Prefix of a run's plans and notes, with a slash at its end."""
         return self._key("runs", _part(run, "run uid"), "")
-
-    def journal(self, run: str) -> str:
-        """Key of a run's commit journal."""
-        return self.run(run) + "journal.json"
 
     def swept(self, run: str, attempt: int) -> str:
         """Key of the note that the sweeper deletes the data of an attempt."""
@@ -208,7 +169,7 @@ class Layout:
         return self.plans(run, attempt) + "stage-in.json"
 
     def seen(self, run: str, attempt: int) -> str:
-        """Key of which versions of its tables an attempt has seen."""
+        """Key of how far an attempt has seen its tables."""
         return self.plans(run, attempt) + "seen.json"
 
     def stage_out_plan(self, run: str, attempt: int) -> str:

@@ -1,16 +1,12 @@
-"""Plans and journals that have outlived their runs.
+"""Plans, and the sweeper's notes of what it swept, that have outlived their runs.
 
-A plan is read while its attempt starts. A journal must stay as long as there is data that its run could publish again:
-so it goes after that data has gone, and only where the run is not being published.
+A plan is read while its attempt starts and when it is published. A note that data was swept must stay for a while
+behind that data: somebody may just be about to publish it.
 """
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING, Final
-
-from componentrun.storage.commit import read_journal
-from componentrun.storage.gather import gather_bounded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
@@ -26,39 +22,21 @@ _BATCH: Final = 10_000
 async def outlived_documents(
     store: Store, before: datetime, data: Collection[str], gone: Collection[str]
 ) -> AsyncIterator[list[str]]:
-    """Keys of plans and journals that nobody needs any more, some thousand at a time.
+    """Keys of plans and notes that nobody needs any more, some thousand at a time.
 
     Args:
         store: the Storage.
         before: what was written later stays.
-        data: all data prefixes that there are.
+        data: all data prefixes that there are: what belongs to one of their runs stays.
         gone: prefixes of plans that this sweep has deleted or would delete.
     """
     with_data = {owner[0] for owner in map(store.layout.run_of_data, data) if owner is not None}
-
-    async def of_run(item: tuple[str, list[str]]) -> list[str]:
-        run, keys = item
-        journal = await read_journal(store, run)
-        if journal is not None and journal.state == "publishing":
-            return []
-        return [key for key in keys if run not in with_data or key != store.layout.journal(run)]
-
-    root = store.layout.runs_root()
-    async for keys in _old(store, before, gone):
-        runs = [(run, list(own)) for run, own in groupby(keys, lambda key: key.removeprefix(root).partition("/")[0])]
-        yield [key for own in await gather_bounded(of_run, runs) for key in own]
-
-
-async def _old(store: Store, before: datetime, gone: Collection[str]) -> AsyncIterator[list[str]]:
-    """Keys that were written before a time and that did not go yet, many at a time, in their order."""
     batch: list[str] = []
     root = store.layout.runs_root()
     async for info in store.objects(root):
-        if (
-            "/" in info.key.removeprefix(root)
-            and info.modified < before
-            and f"{info.key.rpartition('/')[0]}/" not in gone
-        ):
+        run, slash, _ = info.key.removeprefix(root).partition("/")
+        is_due = info.modified < before and f"{info.key.rpartition('/')[0]}/" not in gone
+        if slash and is_due and (run not in with_data or "/" in info.key.removeprefix(f"{root}{run}/")):
             batch.append(info.key)
         if len(batch) == _BATCH:
             yield batch

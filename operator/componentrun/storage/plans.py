@@ -27,12 +27,12 @@ from componentrun.exchange import (
 from componentrun.storage.adaptive import write_down
 from componentrun.storage.connection import ObjectInfo, quoted_etag
 from componentrun.storage.fileinput import choose_files, file_read
+from componentrun.storage.gather import gather_bounded
 from componentrun.storage.grants import MAX_POST_BYTES
 from componentrun.storage.inputmanifest import AUTHORITATIVE
 from componentrun.storage.layout import TableId
 from componentrun.storage.reading import EVERYTHING, Wish
 from componentrun.storage.scans import plan_scan, scan_read, scan_tables
-from componentrun.storage.tables import gather_bounded
 from componentrun.wire.loader import TableScan
 
 if TYPE_CHECKING:

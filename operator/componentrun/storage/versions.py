@@ -1,7 +1,7 @@
 """What else lies under the keys of a bucket that keeps versions, and really deleting it.
 
 Deleting an object in such a bucket only hides it behind a marker, and what is written over it leaves it where it is.
-That is what makes a published slice safe from whoever still holds the grant that wrote it: readers name the version. It
+That is what makes a published file safe from whoever still holds the grant that wrote it: readers name the version. It
 also means that somebody has to take the rest away: the sweeper, with what is in here. Works on buckets without versions
 as well; there every object is its own only version (`NO_VERSION`).
 
@@ -25,11 +25,11 @@ from componentrun.storage.failures import NoAnswerError
 from componentrun.storage.grants import make_client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from componentrun.storage.settings import StoreSettings, StoreTimeouts
 
-__all__ = ["ObjectVersion", "Versions", "written_over"]
+__all__ = ["ObjectVersion", "Versions"]
 
 _PAGE: Final = 1000
 """Versions and markers that one request lists at most."""
@@ -156,15 +156,3 @@ class Versions:
         status = getattr(getattr(error, "response", None), "status", None)
         reason = Reason.STORAGE_ACCESS_DENIED if status == _DENIED else Reason.STORAGE_UNAVAILABLE
         return PlatformError(f"{what}: the store answered {code}", reason)
-
-
-def written_over(found: Iterable[ObjectVersion], pinned: Mapping[str, str | None]) -> tuple[ObjectVersion, ...]:
-    """What lies under the keys of published slices beside them: nobody reads it, so it may go at any time.
-
-    Once it is gone, the slice is the newest version of its key again, and no rule that expires old versions takes it.
-
-    Args:
-        found: versions, as a listing tells them.
-        pinned: key to version of each slice that a pointer names; None: the pointer names none, so nothing is known.
-    """
-    return tuple(item for item in found if (version := pinned.get(item.key)) is not None and item.version != version)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,9 +13,9 @@ from keboola.component import CommonInterface
 from componentrun.agent import fileupload
 from componentrun.agent.stage_out import stage_out
 from componentrun.exchange import GrantOut, OutputFile, StageOutPlan
-from componentrun.storage.commit import publish
 from componentrun.storage.fileinput import file_read
 from componentrun.storage.filelookup import FileQuery, find_files
+from componentrun.storage.filepublish import check_files, publish_files
 from componentrun.storage.files import read_content
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ async def grant(place: Place, *lines: OutputFile, max_bytes: int | None = None) 
 async def published(place: Place) -> dict[str, FileRecord]:
     """Publish what stage-out left; the files by their names."""
     run, _, attempt = place.attempt.rpartition("-")
-    await publish(place.store, run, int(attempt), await place.result())
+    files = (await place.result()).files
+    records = await check_files(place.store, run, int(attempt), files, datetime.now(UTC))
+    await publish_files(place.store, run, int(attempt), records)
     return {record.name: record for record in await find_files(place.store, FileQuery())}
 
 

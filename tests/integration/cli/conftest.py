@@ -23,7 +23,6 @@ from componentrun.storage.connection import open_store
 from componentrun.storage.events import Event
 from componentrun.storage.eventsegments import append_segment
 from e2e.cluster import connection as cluster_connection
-from e2e.cluster import lake as local_lake
 from e2e.cluster.errors import ClusterError
 from tests.integration.lake_space import LakeSpace
 
@@ -133,9 +132,10 @@ class Place:
 def place() -> Iterator[Place]:
     try:
         connection = cluster_connection.load()
+        lake = connection.lake
     except ClusterError as error:
         pytest.skip(f"no cluster: {error}")
-    made = Place(connection, f"cli-{uuid.uuid4().hex[:8]}", LakeSpace(local_lake.up()))
+    made = Place(connection, f"cli-{uuid.uuid4().hex[:8]}", LakeSpace(lake))
     made.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
     made.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
     made.kubectl("create", "namespace", made.namespace)

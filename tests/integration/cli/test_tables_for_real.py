@@ -101,7 +101,7 @@ def test_a_table_that_was_loaded_badly_and_deleted_comes_back_as_it_was(place: P
     removed = place.cli("table", "rm", "in.c-back.foo", "--yes")
     assert "`componentrun table restore in.c-back.foo --version 2` brings it back" in removed.stderr
     gone = place.cli("table", "info", "in.c-back.foo")
-    assert (gone.returncode, "was dropped at" in gone.stderr) == (1, True)
+    assert (gone.returncode, "was deleted at" in gone.stderr) == (1, True)
     assert "in.c-back.foo" not in place.cli("table", "ls").stdout
     restored = place.cli("table", "restore", "in.c-back.foo", "--version", "1", "--yes")
     assert restored.returncode == 0, restored.stderr

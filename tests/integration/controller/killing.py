@@ -138,8 +138,8 @@ def _count(counter: _Counter) -> None:
     async def counted_delete(self: Store, keys: Sequence[str]) -> None:
         await counter.write("delete objects", lambda: delete(self, keys))
 
-    async def counted_load(self: LoaderClient, wanted: LoadRequest, storage: str) -> LoadAnswer:
-        answer: LoadAnswer = await counter.write("load", lambda: load(self, wanted, storage))
+    async def counted_load(self: LoaderClient, request: LoadRequest, storage: str) -> LoadAnswer:
+        answer: LoadAnswer = await counter.write("load", lambda: load(self, request, storage))
         return answer
 
     LoaderClient.load = counted_load  # type: ignore[method-assign]  # the point of it

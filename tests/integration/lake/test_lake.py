@@ -13,7 +13,7 @@ from minio import Minio
 
 from componentrun.storage.connection import open_store
 from componentrun.storage.versions import Versions
-from e2e.cluster import catalog, processes, store
+from e2e.cluster import catalog, processes, server
 from e2e.cluster import lake as local_lake
 from e2e.cluster.errors import ClusterError
 from tests.integration.lake_space import LakeSpace
@@ -69,9 +69,9 @@ async def left(space: LakeSpace) -> list[str]:
 
 
 def test_started_again_it_is_the_same_process_and_keeps_its_keys(lake: Lake) -> None:
-    before = processes.find(local_lake._pid_file())
+    before = processes.find(local_lake._SERVER.pid_file)
     assert local_lake.up() == lake == local_lake.load()
-    assert processes.find(local_lake._pid_file()) == before
+    assert processes.find(local_lake._SERVER.pid_file) == before
     assert local_lake.problem() is None
 
 
@@ -79,7 +79,7 @@ def test_the_bucket_keeps_versions(lake: Lake) -> None:
     client = Minio(
         lake.endpoint.partition("://")[2], access_key=lake.access_key, secret_key=lake.secret_key, secure=False
     )
-    assert client.get_bucket_versioning(bucket_name=lake.bucket).status == store.ENABLED
+    assert client.get_bucket_versioning(bucket_name=lake.bucket).status == server.ENABLED
 
 
 @pytest.mark.parametrize("port", ["volume.port", "filer.port"])

@@ -220,9 +220,9 @@ def test_a_load_makes_a_dropped_table_anew(terminal: Terminal) -> None:
         (("get", "in.c-main.fo"), "did you mean `in.c-main.foo`?"),
         (
             ("restore", TABLE, "--version", "7", "--yes"),
-            "has no version 7 that can be restored; the versions 1 are kept",
+            "has no version 7 that can be restored; these are kept: 1",
         ),
-        (("restore", TABLE, "--version", "1", "--yes"), "version 1 of `in.c-main.foo` is the one in place"),
+        (("restore", TABLE, "--version", "1", "--yes"), "version 1 is the current version of `in.c-main.foo`"),
     ],
 )
 def test_what_goes_wrong_is_told_in_a_sentence(terminal: Terminal, arguments: tuple[str, ...], told: str) -> None:

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.store
 
 PROGRAM = """
-import logging, os, sys
+import logging, os, sys, time, types
+from componentrun.spark import program
 from componentrun.spark.program import maintain, read_task, settings_for
+program.time = types.SimpleNamespace(time=lambda: time.time() + 86400 * float(sys.argv[3]))
 logging.basicConfig(level=logging.INFO)
 task = read_task(os.environ)
 maintain(task, settings_for(task, sys.argv[1] + "/store", sys.argv[1] + "/catalog"), sys.argv[2])
 """
-"""What `python -m componentrun.spark` does, with folders of the test's own."""
+"""What `python -m componentrun.spark` does, with folders of the test's own, some days later."""
 
 
 class SparkPlace(Place):
@@ -56,8 +58,8 @@ class SparkPlace(Place):
         said = {"scans": False, "history": 86400.0, "file_bytes": 2**28, "files": 4, "deleted_percent": 20}
         return SparkTask(storage=storage, table=A, memory=2**31, **said | more)  # type: ignore[arg-type]
 
-    def maintain(self, **more: Any) -> str:
-        """Run the program; returns its log."""
+    def maintain(self, days: float = 0, **more: Any) -> str:
+        """Run the program as if some days had passed; returns its log."""
         found, folder = spark.up(), self.scratch / f"secrets-{time.monotonic_ns()}"
         values = {
             "store/accessKeyId": self.settings.access_key,
@@ -72,7 +74,7 @@ class SparkPlace(Place):
         path = f"{Path(__file__).parents[3] / 'operator'}:{found.packages}"
         environment = found.environment() | {"PYTHONPATH": path, TASK_VARIABLE: to_text(self.task(**more))}
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(folder), str(found.jars[0].parent)],
+            [sys.executable, "-c", PROGRAM, str(folder), str(found.jars[0].parent), str(days)],
             env=os.environ | environment,
             capture_output=True,
             text=True,
@@ -147,3 +149,25 @@ def test_loads_beside_a_rewrite_are_never_undone(place: SparkPlace) -> None:
     assert dict(place.rows(A) or []) == expected
     place.maintain(files=2)
     assert dict(place.rows(A) or []) == expected
+
+
+def test_snapshots_that_a_waiting_run_may_hold_stay_and_old_ones_go_with_their_files(
+    place: SparkPlace, tmp_path: Path
+) -> None:
+    for number in range(3):
+        place.keyed(str(number), "x")
+    waiting = planned(place, A)
+    for number in range(11):
+        place.fully(f"only-{number}")
+    before, files = place.snapshots(), place.files()
+    place.maintain(days=0.9)
+    assert place.snapshots() == before
+    assert files <= place.files()
+    assert staged_in(waiting, tmp_path / "data", A).count(",x") == 3
+    told = place.maintain(days=2)
+    assert f"{before - 10} snapshots" in told
+    assert place.snapshots() == 10
+    assert not files <= place.files()
+    assert place.rows(A) == [("only-10",)]
+    place.increment("after")
+    assert sorted(place.rows(A) or []) == [("after",), ("only-10",)]

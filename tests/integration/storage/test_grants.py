@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,16 +13,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from componentrun.errors import PlatformError
-from componentrun.exchange import SliceWritten, StageInPlan, TableWritten, from_json
-from componentrun.storage.commit import publish
-from componentrun.storage.layout import TableId
+from componentrun.exchange import FilePart, FileWritten, StageInPlan, from_json
+from componentrun.storage.fileinput import FileSource
+from componentrun.storage.filelookup import FileQuery, find_files
 from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
-from componentrun.storage.restore import restore_table
-from componentrun.storage.tables import need_table
 from componentrun.storage.versions import Versions, written_over
-from tests.unit.storage.scenarios import content as content_of
-from tests.unit.storage.scenarios import result, uploaded
-from tests.unit.storage.scenarios import versions as versions_of_tables
+from componentrun.wire.loader import PlanAnswer, ScanColumn, ScanFile, TableScan
+from tests.unit.storage.filing import published, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +33,18 @@ pytestmark = pytest.mark.store
 
 HOUR = timedelta(hours=1)
 STORED = {200, 201, 204}
+SCAN = TableScan(
+    table="in.c-main.given",
+    snapshot="1",
+    columns=(ScanColumn("a", 1, "string"),),
+    timestamp_id=None,
+    files=(),
+    deletes=(),
+    created="2026-02-03T04:05:06+00:00",
+    last_change="2026-02-03T04:05:06+00:00",
+    timestamp=0,
+    uuid="u",
+)
 
 
 @pytest.fixture
@@ -133,11 +142,11 @@ async def test_a_form_stores_below_its_prefix(store: Store, post: PostPolicy, we
         "data/u1-11/x.csv",
         "data/u1-1",
         "data/x.csv",
-        "tables/in.c-main/foo/table.json",
+        "state/ex/main/12/state.json",
         "runs/u1/journal.json",
         "runs/u1/1/stage-in.json",
         "data/u1-1/../u2-1/x.csv",
-        "data/u1-1/../../tables/in.c-main/foo/table.json",
+        "data/u1-1/../../state/ex/main/12/state.json",
         "data/u1-1/%2e%2e/u2-1/x.csv",
         "/data/u1-1/x.csv",
         "",
@@ -190,20 +199,26 @@ async def test_a_form_is_good_for_its_bucket_only(store: Store, post: PostPolicy
 
 
 async def test_an_attempt_can_do_what_it_needs_with_its_two_grants(store: Store, signer: Signer, web: Web) -> None:
-    await publish(store, "r0", 1, result(await uploaded(store, "r0", 1, "in.c-main.foo", ["1", "2", "3"])))
+    await store.put(store.layout.object("files/own.csv"), b"a\nown\n")
+    data = f"{store.settings.prefix}/lake/given/1 2.parquet"
+    await store.put(data, b"PAR1")
     asked = AttemptRequest(
         run="u1",
         title="ns/run",
         attempt=1,
         expires_in=HOUR,
         expires_out=HOUR,
-        inputs=[InputSource(table="in.c-main.foo")],
+        inputs=[InputSource(table="in.c-main.given"), InputSource(object="files/own.csv")],
     )
-    done = await prepare_attempt(store, signer, asked)
+
+    async def scan(_: object) -> PlanAnswer:
+        return PlanAnswer((replace(SCAN, files=(ScanFile(f"s3://{store.settings.bucket}/{data}", 4, 1),)),))
+
+    done = await prepare_attempt(store, signer, asked, scan)
     plan = from_json(StageInPlan, web.send("GET", done.grant_in.plan_url).data)
-    parts = [web.send("GET", part.url, headers={"If-Match": part.etag}) for part in plan.tables[0].slices]
-    assert [part.status for part in parts] == [200, 200]
-    assert b"".join(part.data for part in parts) == b"1\n2\n3\n"
+    read = plan.objects[0].object
+    assert web.send("GET", read.url, headers={"If-Match": read.etag}).data == b"a\nown\n"
+    assert web.send("GET", plan.tables[0].parquet.files[0].url).data == b"PAR1"
     assert web.send("GET", done.grant_out.plan_url).status == 200
     post = done.grant_out.post
     assert web.post(post.url, post.fields, post.key_prefix + "x.csv", b"1\n") in STORED
@@ -211,22 +226,20 @@ async def test_an_attempt_can_do_what_it_needs_with_its_two_grants(store: Store,
 
 @dataclass(frozen=True)
 class Grants:
-    """Both grants of attempt 1 of run u1, which reads one of two tables, has stored a slice, and is not alone."""
+    """Both grants of attempt 1 of run u1, which reads one of two objects, has stored a slice, and is not alone."""
 
     plan_url: str
     out_plan_url: str
-    slice_url: str
+    input_url: str
     own: str
     """Key of what it has stored."""
 
 
 @pytest.fixture
 async def grants(store: Store, signer: Signer, web: Web) -> Grants:
-    for table in ("given", "secret"):
-        await publish(
-            store, f"r-{table}", 1, result(await uploaded(store, f"r-{table}", 1, f"in.c-main.{table}", ["1"]))
-        )
-    inputs = [InputSource(table="in.c-main.given")]
+    for name in ("given", "secret"):
+        await store.put(store.layout.object(f"files/{name}.csv"), b"a\n1\n")
+    inputs = [InputSource(object="files/given.csv")]
     for run, attempt in (("u1", 1), ("u1", 2), ("u2", 1)):
         asked = AttemptRequest(run, "ns/run", attempt, HOUR, HOUR, inputs=inputs)
         done = await prepare_attempt(store, signer, asked)
@@ -236,7 +249,7 @@ async def grants(store: Store, signer: Signer, web: Web) -> Grants:
     own = post.key_prefix + "in.c-main/foo/0000.csv"
     assert web.post(post.url, post.fields, own, b"1\n") in STORED
     plan = from_json(StageInPlan, web.send("GET", first.grant_in.plan_url).data)
-    return Grants(first.grant_in.plan_url, first.grant_out.plan_url, plan.tables[0].slices[0].url, own)
+    return Grants(first.grant_in.plan_url, first.grant_out.plan_url, plan.objects[0].object.url, own)
 
 
 STOLEN: dict[str, Callable[[Grants, str], tuple[str, str]]] = {
@@ -244,17 +257,17 @@ STOLEN: dict[str, Callable[[Grants, str], tuple[str, str]]] = {
     "plan of another run": lambda own, _: ("GET", own.plan_url.replace("/u1/1/", "/u2/1/")),
     "plan of stage-out by that of stage-in": lambda own, _: ("GET", own.plan_url.replace("stage-in", "stage-out")),
     "plan of stage-in by that of stage-out": lambda own, _: ("GET", own.out_plan_url.replace("stage-out", "stage-in")),
-    "another table": lambda own, _: ("GET", own.slice_url.replace("given", "secret")),
-    "own output by an input's signature": lambda own, url: ("GET", f"{url}/{own.own}?{urlsplit(own.slice_url).query}"),
+    "another object": lambda own, _: ("GET", own.input_url.replace("given", "secret")),
+    "own output by an input's signature": lambda own, url: ("GET", f"{url}/{own.own}?{urlsplit(own.input_url).query}"),
     "own output without one": lambda own, url: ("GET", f"{url}/{own.own}"),
     "size of own output": lambda own, url: ("HEAD", f"{url}/{own.own}"),
     "list": lambda own, url: ("GET", f"{url}?list-type=2&{urlsplit(own.plan_url).query}"),
     "list of versions": lambda own, url: ("GET", f"{url}?versions&{urlsplit(own.plan_url).query}"),
     "list of uploads": lambda own, url: ("GET", f"{url}?uploads&{urlsplit(own.plan_url).query}"),
     "plan written over": lambda own, _: ("PUT", own.plan_url),
-    "input written over": lambda own, _: ("PUT", own.slice_url),
+    "input written over": lambda own, _: ("PUT", own.input_url),
     "plan deleted": lambda own, _: ("DELETE", own.plan_url),
-    "input deleted": lambda own, _: ("DELETE", own.slice_url),
+    "input deleted": lambda own, _: ("DELETE", own.input_url),
     "own output deleted": lambda own, url: ("DELETE", f"{url}/{own.own}"),
     "bucket deleted": lambda _, url: ("DELETE", url),
     "upload in parts begun": lambda own, url: ("POST", f"{url}/{own.own}?uploads"),
@@ -267,7 +280,7 @@ async def test_both_grants_together_do_no_more_than_they_say(
 ) -> None:
     before = await everything(store)
     method, url = STOLEN[attempt](grants, store.settings.bucket_url)
-    assert url not in {grants.plan_url, grants.slice_url} or method != "GET"
+    assert url not in {grants.plan_url, grants.input_url} or method != "GET"
     answer = web.send(method, url, body=b"6\n" if method == "PUT" else None)
     assert answer.status in {400, 403, 405}, answer.data
     assert await everything(store) == before
@@ -275,31 +288,29 @@ async def test_both_grants_together_do_no_more_than_they_say(
 
 @dataclass(frozen=True)
 class Loot:
-    """A published table, and the grant that wrote it, which somebody has kept."""
+    """A published file, and the grant that wrote it, which somebody has kept."""
 
     post: PostPolicy
     key: str
-    """Of the table's only slice."""
+    """Of the file's only part."""
 
 
 @pytest.fixture
 async def loot(store: Store, post: PostPolicy, web: Web) -> Loot:
-    key = post.key_prefix + "in.c-main/foo/0000.csv"
+    key = post.key_prefix + "files/0000"
     assert web.post(post.url, post.fields, key, b"1\n2\n") in STORED
     info = await store.head(key)
     assert info is not None
-    slices = (SliceWritten(key, info.size, 2, info.etag),)
-    table = TableWritten("foo.csv", "in.c-main.foo", ("a",), (), False, False, slices, 2, info.size)
-    await publish(store, "u1", 1, result(table))
+    await published(store, "u1", FileWritten("a.bin", (), True, (FilePart(key, info.size, info.etag),), info.size))
     return Loot(post, key)
 
 
 async def delivered(store: Store, signer: Signer, web: Web) -> tuple[int, bytes]:
-    """What stage-in of a later run gets of the table."""
-    asked = AttemptRequest("u2", "ns/later", 1, HOUR, HOUR, inputs=[InputSource(table="in.c-main.foo")])
-    done = await prepare_attempt(store, signer, asked)
+    """What stage-in of a later run gets of the file."""
+    files = [FileSource(FileQuery(name="a.bin"), 1, "spec.input.files[0]")]
+    done = await prepare_attempt(store, signer, AttemptRequest("u2", "ns/later", 1, HOUR, HOUR, files=files))
     plan = from_json(StageInPlan, web.send("GET", done.grant_in.plan_url).data)
-    part = plan.tables[0].slices[0]
+    part = plan.files[0].parts[0]
     answer = web.send("GET", part.url, headers={"If-Match": part.etag})
     return answer.status, answer.data
 
@@ -312,10 +323,9 @@ async def test_what_is_published_stays_though_its_grant_writes_over_it(
     if not await Versions(store.settings).kept():
         pytest.xfail("without versions the object is another one now, and readers are refused it (see below)")
     assert await delivered(store, signer, web) == (200, b"1\n2\n")
-    assert await content_of(store, "in.c-main.foo") == ["a", "1", "2"]
 
 
-async def test_no_reader_ever_gets_what_was_written_over_a_slice(
+async def test_no_reader_ever_gets_what_was_written_over_a_file(
     store: Store, signer: Signer, web: Web, loot: Loot
 ) -> None:
     assert web.post(loot.post.url, loot.post.fields, loot.key, b"6\n6\n") in STORED
@@ -323,15 +333,15 @@ async def test_no_reader_ever_gets_what_was_written_over_a_slice(
     assert (status, data) == (200, b"1\n2\n") or (status == 412 and b"6" not in data.splitlines())
 
 
-async def test_what_was_written_over_a_slice_can_be_taken_away(store: Store, web: Web, loot: Loot) -> None:
+async def test_what_was_written_over_a_file_can_be_taken_away(store: Store, web: Web, loot: Loot) -> None:
     versions = Versions(store.settings)
     if not await versions.kept():
         pytest.skip("this bucket keeps no versions")
     for content in (b"6\n", b"66\n"):
         assert web.post(loot.post.url, loot.post.fields, loot.key, content) in STORED
     await store.delete([loot.key])
-    pointer = (await need_table(store, TableId.parse("in.c-main.foo"))).pointer
-    pinned = {part.key: part.version for part in pointer.slices}
+    (record,) = await find_files(store, FileQuery(name="a.bin"))
+    pinned = {part.key: part.version for part in record.parts}
     over = written_over(await versions.below(loot.post.key_prefix), pinned)
     assert len(over) == 3
     await versions.delete(over)
@@ -340,18 +350,7 @@ async def test_what_was_written_over_a_slice_can_be_taken_away(store: Store, web
     assert newest.version == pinned[loot.key]
 
 
-async def test_an_earlier_version_of_a_table_is_restored_though_its_slice_was_written_over(
-    store: Store, web: Web, loot: Loot
-) -> None:
-    if not await Versions(store.settings).kept():
-        pytest.skip("this bucket keeps no versions")
-    await publish(store, "u2", 1, result(await uploaded(store, "u2", 1, "in.c-main.foo", ["9"])))
-    assert web.post(loot.post.url, loot.post.fields, loot.key, b"66\n") in STORED
-    await restore_table(store, TableId.parse("in.c-main.foo"), 1)
-    assert await content_of(store, "in.c-main.foo") == ["a", "1", "2"]
-
-
-async def test_a_slice_that_was_hidden_by_a_deletion_is_still_read(
+async def test_a_file_that_was_hidden_by_a_deletion_is_still_read(
     store: Store, signer: Signer, web: Web, loot: Loot
 ) -> None:
     if not await Versions(store.settings).kept():
@@ -364,11 +363,11 @@ async def test_a_slice_that_was_hidden_by_a_deletion_is_still_read(
 async def test_what_was_changed_before_it_is_published_is_not_published(
     store: Store, post: PostPolicy, web: Web
 ) -> None:
-    load = await uploaded(store, "u1", 1, "in.c-main.foo", ["1", "2"])
-    assert web.post(post.url, post.fields, load.slices[0].key, b"6\n6\n") in STORED
+    written = await stored(store, "u1", "a.bin", b"1\n2\n")
+    assert web.post(post.url, post.fields, written.parts[0].key, b"6\n6\n") in STORED
     with pytest.raises(PlatformError, match="is not what stage-out uploaded"):
-        await publish(store, "u1", 1, result(load))
-    assert await versions_of_tables(store) == {}
+        await published(store, "u1", written)
+    assert await find_files(store, FileQuery()) == []
 
 
 async def test_a_grant_longer_than_seven_days_is_refused_here_not_by_the_store(signer: Signer) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.storage.eventquery import EventQuery, last_events, locate
+from componentrun.storage.eventreader import read_events
 from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open, open_runs
 from componentrun.storage.events import About, Event
-from componentrun.storage.eventsegments import append_segment
+from componentrun.storage.eventsegments import SegmentTakenError, append_segment, last_segment
 from componentrun.storage.eventsweep import sweep_events
 from componentrun.storage.gather import gather_bounded
 from componentrun.storage.retention import Retention
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
     from componentrun.storage.connection import Store
 
 pytestmark = pytest.mark.store
+
+
+async def test_of_two_collectors_one_notices(store: Store) -> None:
+    def event(seq: int, message: str = "hello") -> Event:
+        return Event(f"r1-{seq}", seq, "2026-01-01T00:00:00Z", "r1", "ex", "12", "info", message)
+
+    ends = await asyncio.gather(
+        *(append_segment(store, "r1", 1, [event(1, f"{n}")], {"by": n}) for n in range(5)), return_exceptions=True
+    )
+    assert sum(isinstance(end, SegmentTakenError) for end in ends) == 4
+    await append_segment(store, "r1", 2, [event(2), event(3)], {"by": "next"})
+    last = await last_segment(store, "r1")
+    assert last is not None
+    assert (last.checkpoint, last.next_seq) == ({"by": "next"}, 4)
+    assert [found.seq async for found in read_events(store, "r1", 2)] == [3]
 
 
 async def test_events_of_many_runs_are_found_newest_first(store: Store) -> None:

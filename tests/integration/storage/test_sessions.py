@@ -87,9 +87,9 @@ async def test_stage_out_gets_them_where_forms_do_not_hold(store: Store, with_st
 
 
 ATTEMPTS: dict[str, Callable[[Minio, str, str], Any]] = {
-    "reads another table": lambda thief, bucket, prefix: thief.get_object(bucket, f"{prefix}/data/u0-1/a.csv"),
+    "reads another's output": lambda thief, bucket, prefix: thief.get_object(bucket, f"{prefix}/data/u0-1/a.csv"),
     "reads its own output": lambda thief, bucket, prefix: thief.get_object(bucket, f"{prefix}/data/u1-1/a.csv"),
-    "looks at another table": lambda thief, bucket, prefix: thief.stat_object(bucket, f"{prefix}/data/u0-1/a.csv"),
+    "looks at another's output": lambda thief, bucket, prefix: thief.stat_object(bucket, f"{prefix}/data/u0-1/a.csv"),
     "lists": lambda thief, bucket, prefix: list(thief.list_objects(bucket, f"{prefix}/", recursive=True)),
     "lists versions": lambda thief, bucket, prefix: list(
         thief.list_objects(bucket, f"{prefix}/", recursive=True, include_version=True)
@@ -128,10 +128,10 @@ async def test_a_thief_only_stores_below_the_prefix(store: Store, thief: Minio, 
         "data/u1-2/x.csv",
         "data/u1-11/x.csv",
         "data/u1-1",
-        "tables/in.c-main/foo/table.json",
+        "state/ex/main/12/state.json",
         "runs/u1/journal.json",
         "data/u1-1/../u2-1/x.csv",
-        "data/u1-1/../../tables/in.c-main/foo/table.json",
+        "data/u1-1/../../state/ex/main/12/state.json",
     ],
 )
 async def test_they_store_nothing_elsewhere(store: Store, keys: SessionKeys, web: Web, key: str) -> None:

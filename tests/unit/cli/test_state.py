@@ -34,7 +34,7 @@ def test_what_was_put_is_got_and_forgotten(world: World, tmp_path: Path) -> None
 
 def test_how_far_tables_have_been_read_is_shown(world: World) -> None:
     world.store.states[OWNER] = {"a": 1}
-    world.store.read[OWNER] = {"in.c-main.foo": {"created": "2026-01-01T00:00:00Z", "version": 3}}
+    world.store.read[OWNER] = {"in.c-main.foo": {"created": "2026-01-01T00:00:00Z", "uuid": "5bff", "timestamp": 3}}
     assert json.loads(world.run("state", "get", *NAMED, "--inputs").stdout) == world.store.read[OWNER]
     assert json.loads(world.run("state", "get", "ex", "12", "--inputs").stdout) == {}
 

@@ -237,8 +237,8 @@ def test_a_store_that_does_not_answer_is_a_sentence_and_a_hint(world: World, fil
     assert result.exit_code == 2
     assert result.stderr == (
         "error: can't write `s3://tables`: the store did not answer\n\n"
-        "hint: the store may have another name outside the cluster: try `--endpoint URL` "
-        "(or COMPONENTRUN_STORE_ENDPOINT)\n"
+        "hint: store and catalog may have other addresses outside the cluster: set `--endpoint URL` (or "
+        "COMPONENTRUN_STORE_ENDPOINT) for the store, COMPONENTRUN_CATALOG_URI for the catalog\n"
     )
 
 

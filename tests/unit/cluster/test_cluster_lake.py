@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 from minio import Minio
 
-from e2e.cluster import catalog, lake, paths, ports, processes, store, waiting
+from e2e.cluster import catalog, lake, paths, ports, processes, server, waiting
 from e2e.cluster.errors import ClusterError
 
 
@@ -27,7 +27,7 @@ def sleeper(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     program.chmod(0o700)
     monkeypatch.setattr(lake, "program", lambda: program)
     monkeypatch.setattr(lake, "_problem", lambda _: None)
-    monkeypatch.setattr(store, "provide_bucket", lambda _client, _bucket: None)
+    monkeypatch.setattr(server, "provide_bucket", lambda _client, _bucket: None)
     monkeypatch.setattr(ports, "holder", lambda _: None)
     yield
     lake.down()
@@ -121,7 +121,7 @@ class TestCommand:
 
     def test_where_it_is_not_up_that_is_said(self) -> None:
         assert lake.problem() == "not running"
-        with pytest.raises(ClusterError, match=r"e2e\.cluster lake"):
+        with pytest.raises(ClusterError, match=r"e2e\.cluster store"):
             lake.load()
 
 
@@ -142,10 +142,10 @@ def test_a_bucket_gets_versions_once() -> None:
     client = Mock(spec=Minio)
     client.bucket_exists.return_value = False
     client.get_bucket_versioning.return_value.status = "Off"
-    store.provide_bucket(client, "b")
+    server.provide_bucket(client, "b")
     client.make_bucket.assert_called_once_with(bucket_name="b")
     assert client.set_bucket_versioning.call_args.kwargs["config"].status == "Enabled"
     client.bucket_exists.return_value = True
     client.get_bucket_versioning.return_value.status = "Enabled"
-    store.provide_bucket(client, "b")
+    server.provide_bucket(client, "b")
     assert client.set_bucket_versioning.call_count == client.make_bucket.call_count == 1

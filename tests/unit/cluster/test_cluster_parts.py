@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster import paths, store
+from e2e.cluster import server
 from e2e.cluster.parts import Part
 
 
@@ -50,8 +50,6 @@ def test_a_part_that_is_dead_is_started_again(part: Part) -> None:
 def test_a_store_is_sick_when_it_stays_so(
     late: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, sick: bool
 ) -> None:
-    monkeypatch.setenv(paths.HOME_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(store, "_ANSWERS_WITHIN", 0.5)
-    health = Health(*["timed out"] * late)
-    monkeypatch.setattr(store, "_problem", lambda _: health())
-    assert store._is_sick(store.Store("http://192.0.2.2:9000", "a", "b", "c", "d")) is sick
+    monkeypatch.setattr(server, "_ANSWERS_WITHIN", 0.5)
+    found = server.Server("Sleeper", "sleeper", "sleep", lambda: tmp_path, "state.json", ())
+    assert found._is_sick(Health(*["timed out"] * late)) is sick

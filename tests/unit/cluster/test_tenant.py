@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from componentrun.storage.settings import StoreSettings
-from e2e.cluster.connection import Connection
-from e2e.cluster.errors import ClusterError
+from e2e.cluster.connection import Connection, reaching
 from e2e.cluster.lake import Lake
 from e2e.tenant import Tenant
 
@@ -29,16 +28,12 @@ CLUSTER = Connection(
     kubeconfig=Path("kubeconfig"),
     registry=None,
     image_load_command=None,
-    store_endpoint="http://192.0.2.2:9000",
-    store_access_key="key",
-    store_secret_key="secret",
-    store_bucket="componentrun",
-    store_region="eu-test-1",
     bin_dir=Path("bin"),
     logs=Path("logs"),
     own=True,
     node_name="node1",
-).with_lake(LAKE)
+    **reaching(LAKE),
+)
 TENANT = Tenant(CLUSTER, "t-0123abcd", "e2e/t-0123abcd")
 
 
@@ -82,9 +77,3 @@ def test_the_prefix_of_namespaces_is_one_that_a_storage_may_have(namespace: str)
     prefix = Tenant(CLUSTER, namespace).namespace_prefix
     assert re.fullmatch(r"[a-z][a-z0-9]*_([a-z0-9]+_)*", prefix)
     assert len(prefix) <= 32
-
-
-def test_a_cluster_without_a_catalog_has_no_such_tenant() -> None:
-    tenant = Tenant(replace(CLUSTER, lake_endpoint=""), "t-0123abcd")
-    with pytest.raises(ClusterError, match="LAKE_ENDPOINT"):
-        _ = tenant.storage_spec

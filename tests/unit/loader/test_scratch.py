@@ -8,10 +8,11 @@ import pytest
 
 from componentrun import tablequery
 from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.exchange import SliceWritten
+from componentrun.loader.loads import TableLoad
 from componentrun.loader.rows import compute
 from componentrun.loader.scratch import Scratch
 from componentrun.loader.state import next_table
-from componentrun.storage.pointer import Slice, TableLoad
 from componentrun.tablequery import run_statements
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ MIB = 2**20
 
 
 def a_load(size: int) -> TableLoad:
-    part = Slice(key="k", size=size, rows=1, etag="e", encoding=None, stored_size=size)
-    return TableLoad(table="out.c-main.a", columns=("k", "v"), primary_key=("k",), rows=1, size=size, slices=(part,))
+    part = SliceWritten("k", size, 1, "e")
+    return TableLoad("out.c-main.a", "a.csv", ("k", "v"), ("k",), slices=(part,))
 
 
 def test_a_load_that_needs_more_than_its_share_is_refused_before_anything_is_brought(tmp_path: Path) -> None:

@@ -1,25 +1,13 @@
-"""What the tests of publishing share: attempts with real slices, and a store that dies after its n-th write."""
+"""What tests of storage share: what an attempt uploads, and a store that dies after its n-th write."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from obstore.store import MemoryStore
-
-from componentrun.exchange import SliceWritten, StageOutResult, TableWritten
 from componentrun.storage.connection import Store
-from componentrun.storage.download import read_csv
-from componentrun.storage.layout import TableId
-from componentrun.storage.settings import StoreSettings
-from componentrun.storage.tables import list_tables, need_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-def new_store() -> Store:
-    """One in memory."""
-    return Store(StoreSettings(bucket="bucket", endpoint="http://store.test"), MemoryStore())
 
 
 class KilledError(BaseException):
@@ -45,46 +33,8 @@ class MortalStore(Store):
         return etag
 
 
-async def uploaded(
-    store: Store,
-    run: str,
-    attempt: int,
-    destination: str,
-    rows: Sequence[str],
-    *,
-    columns: tuple[str, ...] = ("a",),
-    incremental: bool = False,
-    write_always: bool = False,
-    primary_key: tuple[str, ...] = (),
-) -> TableWritten:
-    """One output table as stage-out leaves it: a slice for every two rows."""
-    slices = []
+async def uploaded(store: Store, run: str, attempt: int, destination: str, rows: Sequence[str]) -> None:
+    """An output table as stage-out leaves it: a slice for every two rows."""
     for number in range(0, len(rows), 2):
         part = "".join(f"{row}\n" for row in rows[number : number + 2]).encode()
-        key = f"{store.layout.data(run, attempt)}{destination}/{number:05d}.csv"
-        slices.append(SliceWritten(key, len(part), len(rows[number : number + 2]), await store.put(key, part)))
-    return TableWritten(
-        source=f"{destination.rpartition('.')[2]}.csv",
-        destination=destination,
-        columns=columns,
-        primary_key=primary_key,
-        incremental=incremental,
-        write_always=write_always,
-        slices=tuple(slices),
-        rows=len(rows),
-        size=sum(part.size for part in slices),
-    )
-
-
-def result(*tables: TableWritten) -> StageOutResult:
-    return StageOutResult(ok=True, tables=tables)
-
-
-async def content(store: Store, table: str) -> list[str]:
-    """The rows of a table, header first."""
-    return b"".join([chunk async for chunk in read_csv(store, TableId.parse(table))]).decode().splitlines()
-
-
-async def versions(store: Store) -> dict[str, int]:
-    """Every table with its version."""
-    return {str(table): (await need_table(store, table)).pointer.version async for table in list_tables(store)}
+        await store.put(f"{store.layout.data(run, attempt)}{destination}/{number:05d}.csv", part)

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
 from componentrun.errors import PlatformError
-from componentrun.exchange import FileWritten, StageOutResult
+from componentrun.exchange import FileWritten
 from componentrun.storage import files as files_module
-from componentrun.storage.commit import publish, resume
 from componentrun.storage.connection import Store
 from componentrun.storage.fileexpiry import delete_expired, named_data
 from componentrun.storage.filelookup import FileQuery, find_files
@@ -66,7 +65,7 @@ async def test_a_file_of_many_costs_two_writes(store: Store) -> None:
     count = 3 * MANY_FILES
     written = tuple(FileWritten(f"f{number}", tuple(SHARED), False, (), 0) for number in range(count))
     counting = MortalStore(store, 10_000, after=False)
-    await publish(counting, "r1", 1, StageOutResult(ok=True, files=written), now=NOW)
+    await published(counting, "r1", *written, now=NOW)
     assert 10_000 - counting.left <= 2 * count + 20
     assert len(await find_files(store, FileQuery(tags=tuple(SHARED)), now=NOW)) == count
 
@@ -108,7 +107,7 @@ async def test_one_of_many_objects_that_is_not_what_was_uploaded_is_refused(stor
 
 async def test_fewer_files_keep_keys_of_their_own(store: Store) -> None:
     written = tuple(FileWritten(f"f{number}", tuple(SHARED), False, (), 0) for number in range(MANY_FILES - 1))
-    await publish(store, "r1", 1, StageOutResult(ok=True, files=written), now=NOW)
+    await published(store, "r1", *written, now=NOW)
     assert (await index(store)).count("tags") == 2 * len(written)
 
 
@@ -204,7 +203,6 @@ async def test_killed_at_any_write_everything_is_there_once_in_the_end(
 ) -> None:
     with pytest.raises((KilledError, BaseExceptionGroup)):
         await three(MortalStore(store, killed_at + 3, after=after))
-    await resume(store, "r1")
     ids = await three(store)
     assert await names(store) == await names(store, tags=tuple(SHARED)) == ["a", "b", "c"]
     assert await names(store, tags=("own",)) == ["b"]

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from componentrun.columnfacts import ColumnFacts, from_metadata
-from componentrun.storage.columns import Column
-from componentrun.storage.inputmanifest import input_manifest
-from componentrun.storage.pointer import Commit, Pointer, TableLoad, merge_load
+from componentrun.storage.inputmanifest import scan_manifest
+from componentrun.wire.loader import ScanColumn, TableScan
 
-if TYPE_CHECKING:
-    from componentrun.storage.connection import Store
-
-COMMIT = Commit(run="r", attempt=1, time=datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC))
-TABLE: Pointer = merge_load(
-    None,
-    TableLoad(
-        table="in.c-main.foo",
-        columns=("id", "n"),
-        primary_key=("id",),
-        described=(
-            Column(name="id", type="INTEGER", length="11", nullable=False, description="key", metadata={"a": "1"}),
-        ),
-        metadata={"KBC.description": "all", "k": "v"},
-    ),
-    COMMIT,
+TABLE = TableScan(
+    table="in.c-main.foo",
+    snapshot="1",
+    columns=(ScanColumn("id", 1, "string"), ScanColumn("n", 2, "string")),
+    timestamp_id=3,
+    files=(),
+    deletes=(),
+    created="2026-02-03T04:05:06+00:00",
+    last_change="2026-02-03T04:05:06+00:00",
+    timestamp=0,
+    uuid="u",
+    primary_key=("id",),
+    described=(ColumnFacts("id", "INTEGER", "11", nullable=False, description="key", metadata={"a": "1"}),),
+    metadata={"KBC.description": "all", "k": "v"},
+    location="s3://bucket/lake/in_c_main/foo",
 )
 BOTH: dict[str, Any] = {
     "id": "in.c-main.foo",
-    "uri": "s3://bucket/team/a/tables/in.c-main/foo/table.json",
+    "uri": "s3://bucket/lake/in_c_main/foo",
     "name": "foo",
     "primary_key": ["id"],
     "columns": ["id", "n"],
@@ -42,8 +39,8 @@ BOTH: dict[str, Any] = {
 }
 
 
-async def test_the_old_form(store: Store) -> None:
-    assert input_manifest(TABLE, store, ("id", "n"), "none") == BOTH | {
+def test_the_old_form() -> None:
+    assert scan_manifest(TABLE, ("id", "n"), "none") == BOTH | {
         "column_metadata": {
             "id": [
                 {"key": "KBC.datatype.basetype", "value": "INTEGER"},
@@ -65,8 +62,8 @@ def test_whether_values_may_be_missing_is_a_text_as_all_metadata(nullable: bool)
 
 
 @pytest.mark.parametrize("support", ["hints", "authoritative"])
-async def test_the_new_form(store: Store, support: str) -> None:
-    assert input_manifest(TABLE, store, ("id", "n"), support) == BOTH | {
+def test_the_new_form(support: str) -> None:
+    assert scan_manifest(TABLE, ("id", "n"), support) == BOTH | {
         "description": "all",
         "schema": [
             {
@@ -82,8 +79,8 @@ async def test_the_new_form(store: Store, support: str) -> None:
     }
 
 
-async def test_only_columns_that_are_delivered_are_told_of(store: Store) -> None:
-    manifest = input_manifest(TABLE, store, ("n",), "hints")
+def test_only_columns_that_are_delivered_are_told_of() -> None:
+    manifest = scan_manifest(TABLE, ("n",), "hints")
     assert (manifest["columns"], manifest["primary_key"]) == (["n"], [])
     assert [column["name"] for column in manifest["schema"]] == ["n"]
-    assert input_manifest(TABLE, store, ("n",), "none")["column_metadata"] == {"n": []}
+    assert scan_manifest(TABLE, ("n",), "none")["column_metadata"] == {"n": []}

@@ -10,41 +10,18 @@ from componentrun.storage.layout import Layout, TableId, clean_prefix
 RUN = "0b7c1a52-5a0e-4f5c-9f7e-2b9f2f1c3d4e"
 
 
-@pytest.mark.parametrize(
-    ("prefix", "pointer"),
-    [
-        ("", "tables/in.c-main/foo/table.json"),
-        ("team/a", "team/a/tables/in.c-main/foo/table.json"),
-    ],
-)
-def test_a_pointer_lies_below_bucket_and_table(prefix: str, pointer: str) -> None:
-    layout = Layout(prefix)
-    assert layout.pointer(TableId.parse("in.c-main.foo")) == pointer
-    assert layout.table_of(pointer.removesuffix("table.json")) == TableId("in", "c-main", "foo")
-
-
 def test_every_kind_of_object_has_its_place() -> None:
     layout = Layout("p")
     assert layout.data(RUN, 2) == f"p/data/{RUN}-2/"
     assert layout.result(RUN, 2) == f"p/data/{RUN}-2/_result.json"
-    assert layout.journal(RUN) == f"p/runs/{RUN}/journal.json"
+    assert layout.swept(RUN, 2) == f"p/runs/{RUN}/swept-2.json"
+    assert Layout("").data(RUN, 2) == f"data/{RUN}-2/"
     assert layout.stage_in_plan(RUN, 1) == f"p/runs/{RUN}/1/stage-in.json"
     assert layout.stage_out_plan(RUN, 1) == f"p/runs/{RUN}/1/stage-out.json"
     assert layout.segment(RUN, 42) == f"p/events/{RUN}/000000000042.jsonl"
     assert layout.state("ex", "12") == "p/state/ex/default/12/state.json"
     assert layout.state("ex", "12", "r", "b") == "p/state/ex/b/12/rows/r.json"
     assert layout.object("files/a.csv") == "p/files/a.csv"
-
-
-def test_the_keys_of_versions_sort_as_their_numbers_and_are_no_tables() -> None:
-    layout = Layout("p")
-    table = TableId.parse("in.c-main.foo")
-    keys = [layout.version(table, number) for number in (2, 10, 999)]
-    assert keys == sorted(keys)
-    assert [layout.version_of(key) for key in keys] == [2, 10, 999]
-    assert keys[0] == "p/tables/in.c-main/foo/versions/000000000002.json"
-    assert layout.version_of("p/tables/in.c-main/foo/versions/readme.json") is None
-    assert layout.table_of(layout.versions(table)) is None
 
 
 def test_a_data_key_tells_its_run_and_attempt() -> None:
@@ -86,7 +63,7 @@ def test_a_plain_object_may_not_leave_the_prefix(key: str) -> None:
         Layout("p").object(key)
 
 
-@pytest.mark.parametrize("area", ["tables", "data", "runs", "events", "state", "sweep.json", "doctor"])
+@pytest.mark.parametrize("area", ["data", "runs", "events", "state", "sweep.json", "doctor"])
 def test_a_plain_object_may_not_be_one_of_the_platforms(area: str) -> None:
     with pytest.raises(UserError, match="belongs to ComponentRun"):
         Layout("p").object(f"{area}/x.json")

@@ -166,9 +166,8 @@ async def test_no_more_files_than_are_needed(store: Store, wish: dict[str, Any],
         (Seen(created=datetime.fromisoformat(SCAN.created), uuid="table-1", timestamp=5_000_000), 5_000_000),
         (Seen(created=datetime.fromisoformat(SCAN.created), uuid="table-1", timestamp=5_000_001), None),
         (Seen(created=datetime.fromisoformat(SCAN.created), uuid="another", timestamp=4_000_000), None),
-        (Seen(created=datetime.fromisoformat(SCAN.created), version=7), None),
     ],
-    ids=["rows that came later", "nothing new", "put back by hand", "made again", "was no table of a catalog"],
+    ids=["rows that came later", "nothing new", "put back by hand", "made again"],
 )
 async def test_what_is_new_for_a_configuration(store: Store, seen: Seen, after: int | None) -> None:
     ((read,), _) = await planned(store, *wished(seen=seen))
@@ -196,7 +195,6 @@ def test_the_later_of_two_is_remembered() -> None:
     one, two = seen_of(PLAIN), seen_of(dataclasses.replace(PLAIN, timestamp=6_000_000))
     assert (two.is_later(one), one.is_later(two), one.is_later(one)) == (True, False, False)
     assert not two.is_later(seen_of(dataclasses.replace(PLAIN, uuid="another")))
-    assert not two.is_later(Seen(created=two.created, version=1))
 
 
 async def test_tables_and_objects_stand_beside_each_other(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Files in Storage: published with the tables, found by what is known of them, gone when they should be."""
+"""Files in Storage: published once, found by what is known of them, gone when they should be."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.exchange import FilePart, StageOutResult
+from componentrun.exchange import FilePart, FileWritten
 from componentrun.storage import fileupload
-from componentrun.storage.commit import publish, read_journal, resume
 from componentrun.storage.fileexpiry import delete_expired, named_data
 from componentrun.storage.fileindex import file_id, file_of_key, is_file_id
 from componentrun.storage.filelookup import FileQuery, find_files
@@ -25,7 +24,7 @@ from componentrun.storage.files import (
 )
 from componentrun.storage.fileupload import upload_file
 from tests.unit.storage.filing import index, published, stored
-from tests.unit.storage.scenarios import KilledError, MortalStore, content, result, uploaded, versions
+from tests.unit.storage.scenarios import KilledError, MortalStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from componentrun.storage.connection import Store
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600_000, tzinfo=UTC)
-FOO = "in.c-main.foo"
 DATA = ("team/a/data/r0-1/", "team/a/data/r1-1/", "team/a/data/r1-2/")
 
 
@@ -73,50 +71,40 @@ def test_keys_sort_newest_first_and_lead_back_to_their_ids(store: Store) -> None
     assert file_of_key("records/x.json") is None
 
 
-WRITES = 12  # the journal and its mark, a pointer, 2 records; keys: 2 names, 2 by data, 2 tags, 1 expiry
+WRITES = 9  # 2 records; keys: 2 names, 2 by data, 2 tags, 1 expiry
 
 
-async def both(store: Store) -> StageOutResult:
-    files = (
+async def both(store: Store) -> tuple[FileWritten, ...]:
+    return (
         await stored(store, "r1", "a.bin", b"aaaa", permanent=True),
         await stored(store, "r1", "b.bin", b"bbbbbb", tags=["x", "y"]),
     )
-    return dataclasses.replace(result(await uploaded(store, "r1", 1, FOO, ["1"], incremental=True)), files=files)
 
 
-async def test_tables_and_files_are_published_with_as_many_writes_as_are_killed_below(store: Store) -> None:
+async def test_files_are_published_with_as_many_writes_as_are_killed_below(store: Store) -> None:
     counting = MortalStore(store, 1000, after=False)
-    await publish(counting, "r1", 1, await both(store), now=NOW)
+    written = await both(store)
+    await published(counting, "r1", *written, now=NOW)
     assert 1000 - counting.left == WRITES
     assert await index(store) == sorted(["records", "names", "data"] * 2 + ["tags"] * 2 + ["expiry"])
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("killed_at", range(1, WRITES + 1))
-async def test_killed_at_any_write_everything_appears_once_in_the_end(
+async def test_killed_at_any_write_every_file_is_there_once_in_the_end(
     store: Store, killed_at: int, after: bool
 ) -> None:
     wanted = await both(store)
     with pytest.raises((KilledError, BaseExceptionGroup)):
-        await publish(MortalStore(store, killed_at, after=after), "r1", 1, wanted, now=NOW)
-    decided = await read_journal(store, "r1") is not None
+        await published(MortalStore(store, killed_at, after=after), "r1", *wanted, now=NOW)
     for name in await names(store):
-        assert decided, f"{name} is there, and nothing was decided"
         assert await names(store, name=name) == [name], "what is there can be found"
-    assert (await resume(store, "r1") is None) == (not decided)
-    later = NOW + timedelta(hours=1)
-    await publish(store, "r1", 1, wanted, now=later)
+    await published(store, "r1", *wanted, now=NOW)
     assert sorted(await names(store)) == ["a.bin", "b.bin"]
     assert (await names(store, tags=("x",)), await names(store, tags=("x", "y"))) == (["b.bin"], ["b.bin"])
     (file,) = await find_files(store, FileQuery(name="b.bin"), now=NOW)
-    assert file.created == (NOW if decided else later)
+    assert file.created == NOW
     assert await bytes_of(store, file.id) == b"bbbbbb"
-    assert (await content(store, FOO), await versions(store)) == (["a", "1"], {FOO: 1})
-
-
-async def test_a_run_that_failed_publishes_no_file(store: Store) -> None:
-    await publish(store, "r1", 1, await both(store), write_always_only=True)
-    assert (await index(store), await versions(store)) == ([], {})
 
 
 async def test_a_part_outside_of_the_attempts_prefix_is_refused(store: Store) -> None:
@@ -124,7 +112,7 @@ async def test_a_part_outside_of_the_attempts_prefix_is_refused(store: Store) ->
     with pytest.raises(PlatformError, match="the only place") as refusal:
         await published(store, "r1", written)
     assert refusal.value.reason is Reason.PUBLISH_FAILED
-    assert await read_journal(store, "r1") is None
+    assert await index(store) == []
 
 
 async def test_a_part_that_is_not_what_was_uploaded_is_refused(store: Store) -> None:
@@ -241,14 +229,11 @@ async def test_a_deletion_that_was_interrupted_leaves_nothing_for_ever(
     assert await index(store) == []
 
 
-async def test_a_local_file_is_stored_in_parts_and_once(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_local_file_is_stored_in_parts(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fileupload, "_PART_BYTES", 4)
     path = tmp_path / "notes.txt"
     path.write_bytes(b"0123456789")
-    first = await upload_file(store, path, tags=("x",), permanent=True, run="u1")
-    assert await upload_file(store, path, tags=("x",), permanent=True, run="u1") == first
+    first = await upload_file(store, path, tags=("x",), permanent=True)
     assert (first.name, first.permanent, [part.size for part in first.parts]) == ("notes.txt", True, [4, 4, 2])
     assert await bytes_of(store, first.id) == b"0123456789"
     empty = tmp_path / "empty"

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from componentrun.storage.layout import TableId
-from componentrun.storage.upload import upload_table
+from componentrun.storage.upload import store_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,4 +19,5 @@ FOO = TableId.parse("in.c-main.foo")
 async def test_a_file_whose_name_is_no_utf_8_is_loaded_as_any_other(store: Store, tmp_path: Path) -> None:
     file = tmp_path / os.fsdecode(b"v\xfdpis.csv")
     file.write_bytes(b"id\n1\n")
-    assert (await upload_table(store, file, FOO)).rows == 1
+    written = await store_table(store, file, FOO, "r", primary_key=(), incremental=False)
+    assert (written.source, written.rows) == ("v\\xfdpis.csv", 1)

@@ -102,9 +102,6 @@ def _values(before: Column, said: Column) -> Column:
         "nullable": _either(before.nullable, said.nullable),
         "backends": {**(said.backends or {}), **(before.backends or {})} or None,
     }
-    if before.type is not None and said.type is not None and before.type != said.type:
-        # Another run changed the table since this load was checked; text is what both are.
-        update |= {"type": "STRING", "length": None, "backends": None}
     return before.model_copy(update=update)
 
 

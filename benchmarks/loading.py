@@ -1,0 +1,38 @@
+"""`python -m benchmarks.loading`: one load as a loader does it, in a process of its own, and what it cost.
+
+The request is on stdin: it holds keys. What is told is of the load alone: a loader has started long before.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+
+from benchmarks.lake import SHARE
+from componentrun.documents import from_json
+from componentrun.loader.catalog import Catalog
+from componentrun.loader.load import load
+from componentrun.storage.places import decode
+from componentrun.wire.loader import LoadRequest
+
+_KIB = 1024
+
+
+def main(scratch: str) -> None:
+    """Carry the request out."""
+    request = from_json(LoadRequest, sys.stdin.buffer.read())
+    catalog = Catalog(decode(request.storage))
+    begun, cpu = time.monotonic(), time.process_time()
+    load(catalog, request, scratch, share=SHARE)
+    found = {
+        "seconds": time.monotonic() - begun,
+        "cpu": time.process_time() - cpu,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB,
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

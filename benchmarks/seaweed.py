@@ -1,0 +1,116 @@
+"""A SeaweedFS of its own, store and catalog: what it costs is the benchmark's alone, and nothing is left of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from minio import Minio
+
+from benchmarks.tables import folder
+from e2e.cluster import catalog, paths, store, waiting
+from e2e.cluster.lake import (
+    BUCKET,
+    GRPC_OFFSET,
+    REGION,
+    SERVER_PORTS,
+    TABLE_BUCKET,
+    USER,
+    VOLUME_MEGABYTES,
+    Lake,
+    program,
+)
+from e2e.cluster.parts import Part
+from e2e.cluster.ports import free_port, holder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Seaweed", "seaweed"]
+
+_HOST: Final = "127.0.0.1"
+_GRACE: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seaweed:
+    """One that runs."""
+
+    lake: Lake
+    pid: int
+
+
+@contextmanager
+def seaweed() -> Iterator[Seaweed]:
+    """Start one; afterwards it is gone with all that it held."""
+    home = folder() / f"seaweed-{secrets.token_hex(4)}"
+    found = _ports()
+    key = secrets.token_hex(20)
+    lake = Lake(
+        endpoint=f"http://{_HOST}:{found['s3.port']}",
+        access_key=USER,
+        secret_key=key,
+        bucket=BUCKET,
+        region=REGION,
+        catalog_uri=f"http://{_HOST}:{found['s3.port.iceberg']}",
+        catalog_warehouse=f"s3://{TABLE_BUCKET}/",
+        catalog_client_id=USER,
+        catalog_client_secret=key,
+    )
+    part = _part(home, found, lake)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, home, ignore_errors=True)
+        paths.make_private(home / "data")
+        stack.callback(part.end)
+        part.begin()
+        part.await_ready()
+        host = lake.endpoint.partition("://")[2]
+        client = Minio(host, access_key=USER, secret_key=key, region=REGION, secure=False)
+        store.provide_bucket(client, BUCKET)
+        yield Seaweed(lake, json.loads(part.pid_file.read_text())["pid"])
+
+
+def _ports() -> dict[str, int]:
+    """As `weed mini` wants them: the port of the admin server decides about another one."""
+    found = {name: free_port() for name in SERVER_PORTS if not name.startswith("admin.")}
+    admin = free_port()
+    while holder(admin + GRPC_OFFSET) is not None:
+        admin = free_port()
+    return found | {"admin.port": admin, "admin.port.grpc": admin + GRPC_OFFSET}
+
+
+def _part(home: Path, found: dict[str, int], lake: Lake) -> Part:
+    flags = {
+        "dir": home / "data",
+        "ip": _HOST,
+        "ip.bind": _HOST,
+        "tableBucket": TABLE_BUCKET,
+        "webdav": "false",
+        "admin.ui": "false",
+        "s3.port.lance": 0,
+        "s3.autoCreateBucket": "false",
+        "s3.localSocket": home / "s3.sock",
+        "filer.localSocket": home / "filer.sock",
+        "master.telemetry": "false",
+        "master.electionTimeout": "1s",
+        "master.volumeSizeLimitMB": VOLUME_MEGABYTES,
+        **found,
+    }
+    command = (str(program()), "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in flags.items()))
+    environment = {
+        "HOME": str(home),
+        "PATH": os.defpath,
+        "AWS_ACCESS_KEY_ID": lake.access_key,
+        "AWS_SECRET_ACCESS_KEY": lake.secret_key,
+    }
+
+    def problem() -> str | None:
+        return waiting.http_problem(f"{lake.endpoint}/healthz") or catalog.problem(lake.catalog)
+
+    return Part("seaweedfs", command, problem, environment, grace=_GRACE, folder=home)

@@ -1,0 +1,113 @@
+"""Maintenance hands a table to Spark, on the real cluster: a restricted pod with a closed network does the work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import kubernetes
+import pytest
+
+from componentrun.api.names import SPARK_LABEL
+from componentrun.api.storage import Storage
+from componentrun.loader.catalog import Catalog
+from componentrun.loader.load import load
+from componentrun.loader.names import to_iceberg
+from componentrun.maintenance.catalogs import maintain_catalog
+from componentrun.maintenance.places import CatalogPlace
+from componentrun.maintenance.settings import Settings
+from componentrun.process.kube import connect
+from componentrun.storage.layout import TableId
+from e2e import images, tenant
+from e2e.cluster import connection as cluster_connection
+from e2e.cluster import waiting
+from tests.integration.lake_space import LakeSpace
+from tests.integration.loader.staging import Bench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from e2e.tenant import Tenant
+
+pytestmark = [pytest.mark.cluster, pytest.mark.store]
+
+A = "out.c-main.a"
+SPARK = {
+    # Every table is a large one.
+    "tableSizeThreshold": "1",
+    "resources": {
+        "limits": {"cpu": "2", "memory": "1536Mi", "ephemeral-storage": "1Gi"},
+        "requests": {"cpu": "50m", "memory": "900Mi"},
+    },
+    "timeout": "10m",
+}
+
+
+class Quiet:
+    """Nobody counts requests."""
+
+    def request_done(self, method: str, code: str, host: str) -> None:
+        """Nothing to do."""
+
+
+@pytest.fixture
+def team() -> Iterator[Tenant]:
+    made = tenant.create(cluster_connection.load(), "spark")
+    yield made
+    made.delete()
+
+
+def maintained(team: Tenant, image: str) -> int:
+    """One round of maintenance over the tenant's Storage, as if it said `engine: Spark`; how many steps failed."""
+    raw = team.custom.get_namespaced_custom_object("componentrun.dev", "v1alpha1", team.namespace, "storages", "main")
+    raw = raw | {"spec": raw["spec"] | {"maintenance": {"engine": "Spark", "spark": SPARK}}}
+    storage = Storage.model_validate(raw)
+    place = CatalogPlace(team.namespace, team.settings, timedelta(days=7), is_maintained=True, spark=storage)
+
+    async def maintain() -> int:
+        async with await connect(Quiet()) as kube:
+            return await maintain_catalog(place, Settings(spark_image=image), kube)
+
+    return asyncio.run(maintain())
+
+
+def test_a_job_of_spark_maintains_a_table(
+    team: Tenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = team.connection
+    monkeypatch.setitem(os.environ, "KUBECONFIG", str(connection.kubeconfig))
+    (image,) = images.ensure(connection, ["componentrun-spark"]).values()
+    catalog = Catalog(team.settings)
+    bench = Bench(LakeSpace(connection.lake), tmp_path)
+    bench.settings, bench.catalog = team.settings, catalog
+    for number in range(9):
+        run = bench.new_run()
+        table = bench.table(run, A, ["id", "v"], [[f"{number % 6}", f"v{number}"]], key=["id"], incremental=True)
+        load(catalog, bench.request(run, table), str(tmp_path))
+    assert maintained(team, image) == 0, caplog.text
+    batch: Any = kubernetes.client.BatchV1Api(team.api)
+    (job,) = batch.list_namespaced_job(team.namespace, label_selector=SPARK_LABEL).items
+
+    def unfinished() -> str | None:
+        status = batch.read_namespaced_job(job.metadata.name, team.namespace).status
+        kinds = {found.type for found in status.conditions or () if found.status == "True"}
+        assert "Failed" not in kinds, team.kubectl("logs", f"job/{job.metadata.name}", check=False).stdout[-5000:]
+        return None if "Complete" in kinds else team.kubectl("describe", "pods", check=False).stdout[-1500:]
+
+    waiting.until(unfinished, what="the Job", timeout=300)
+    log = team.kubectl("logs", f"job/{job.metadata.name}").stdout
+    assert "9 data files" in log, log[-5000:]
+    assert (team.settings.secret_key or "") not in log
+    scan = bench.scan(A)
+    assert scan is not None
+    assert (len(scan.files), len(scan.deletes)) == (1, 0)
+    assert dict(bench.rows(A) or []) == {"0": "v6", "1": "v7", "2": "v8", "3": "v3", "4": "v4", "5": "v5"}
+    found = catalog.find(to_iceberg(team.namespace_prefix, TableId.parse(A)))
+    assert found is not None
+    assert found.metadata.current_snapshot().summary["componentrun.maintenance"] == "rewrite"  # type: ignore[union-attr,index]
+    # Another round finds the Job, or nothing to do.
+    assert maintained(team, image) == 0
+    assert len(batch.list_namespaced_job(team.namespace, label_selector=SPARK_LABEL).items) == 1
