@@ -104,7 +104,7 @@ class LakePlace:
     def request(self, run: str, tables: Sequence[TableWritten]) -> LoadRequest:
         """What the operator asks of a loader for a run."""
         prefix = self.store.layout.data(run, 1)
-        return LoadRequest(self._encoded, run, 1, tuple(tables), prefix, title=f"benchmark/{run}")
+        return LoadRequest(self._encoded, run, 1, tuple(tables), prefix, ("*",), title=f"benchmark/{run}")
 
     def load(self, run: str, tables: Sequence[TableWritten]) -> None:
         """Publish what a run uploaded, as a loader does."""

@@ -67,7 +67,7 @@ def test_values_arrive(rendered: Chart) -> None:
         found["terminationGracePeriodSeconds"] > 60 + found["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     )
     (tmp,) = [volume for volume in found["volumes"] if volume["name"] == "tmp"]
-    assert tmp["emptyDir"] == {"sizeLimit": "1000Mi"}
+    assert tmp["emptyDir"] == {"sizeLimit": "1256Mi"}
 
 
 def test_whatever_the_loader_reads_the_chart_gives(documents: list[dict[str, Any]]) -> None:

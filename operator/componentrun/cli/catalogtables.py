@@ -89,7 +89,8 @@ class CatalogTables:
         store = self._counting(progress)
         stored = store_table(store, file, target, run, primary_key=tuple(primary_key), incremental=incremental)
         written = self._runner.run(stored)
-        request = LoadRequest(encode(self._settings), run, 1, (written,), store.layout.data(run, 1))
+        buckets = (target.bucket_id,)
+        request = LoadRequest(encode(self._settings), run, 1, (written,), store.layout.data(run, 1), buckets)
         with tempfile.TemporaryDirectory(prefix="componentrun-") as folder:
             load(self._catalog, request, folder)
         self._runner.run(store.delete([part.key for part in written.slices]))

@@ -10,7 +10,7 @@ from componentrun.controller.caches import Key
 from componentrun.controller.storeid import StoreId
 from componentrun.core.catalogfitness import finding_of, is_catalog_settled, need_catalog
 from componentrun.core.image import component_id
-from componentrun.core.writable import WritableBuckets, check_writable
+from componentrun.core.writable import WritableBuckets, check_writable, writable_buckets
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
 from componentrun.storage.layout import TableId
 from componentrun.storage.places import encode
@@ -61,8 +61,8 @@ class CatalogTables:
                 f"the plan of attempt {attempt} is gone, which says what it may write. Run it again",
                 Reason.PUBLISH_FAILED,
             )
-        if plan.buckets is not None:
-            check_writable([table.destination for table in tables], WritableBuckets(plan.buckets, run.spec.component))
+        buckets = plan.buckets or ()
+        check_writable([table.destination for table in tables], WritableBuckets(buckets, run.spec.component))
         request = LoadRequest(
             storage=encode(opened.store.settings),
             run=run.metadata.uid,
@@ -71,7 +71,7 @@ class CatalogTables:
             prefix=opened.store.layout.data(run.metadata.uid, attempt),
             title=f"{run.metadata.namespace}/{run.metadata.name}",
             component=run.spec.component or component_id(run.spec.image or "", None),
-            buckets=plan.buckets,
+            buckets=buckets,
             typed=plan.check_types,
             allow_non_atomic=opened.storage.spec.allow_non_atomic,
         )
@@ -102,11 +102,12 @@ class CatalogTables:
             answer = await self._loader.fence(request, _name(opened))
         return not answer.published
 
-    async def _buckets(self, opened: OpenStorage, run: ComponentRun, attempt: int) -> WritableBuckets | None:
+    async def _buckets(self, opened: OpenStorage, run: ComponentRun, attempt: int) -> WritableBuckets:
+        """What the attempt may write; if its plan is gone, what the run itself names."""
         plan = await read_stage_out_plan(opened.store, run.metadata.uid, attempt)
-        if plan is None or plan.buckets is None:
-            return None
-        return WritableBuckets(plan.buckets, run.spec.component)
+        if plan is None:
+            return writable_buckets(run.spec.output, None)
+        return WritableBuckets(plan.buckets or (), run.spec.component)
 
     async def plan(self, opened: OpenStorage, run: ComponentRun, tables: Sequence[str]) -> PlanAnswer:
         """One consistent cut over tables that a run reads.
@@ -169,8 +170,8 @@ def _is_table(table: str) -> bool:
     return True
 
 
-def _may_write(buckets: WritableBuckets | None, table: str) -> bool:
-    return buckets is None or buckets.allows(TableId.parse(table).bucket_id)
+def _may_write(buckets: WritableBuckets, table: str) -> bool:
+    return buckets.allows(TableId.parse(table).bucket_id)
 
 
 def _key(run: ComponentRun) -> Key:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def _engine(chosen: settings.Settings, observer: LoadObserver) -> Engine:
-    return TableEngine(chosen.scratch_folder, observer, loads=chosen.loads, plans=chosen.plans)
+    scratch_bytes = chosen.scratch_mebibytes * 2**20 or None
+    return TableEngine(
+        chosen.scratch_folder, observer, loads=chosen.loads, plans=chosen.plans, scratch_bytes=scratch_bytes
+    )
 
 
 if __name__ == "__main__":

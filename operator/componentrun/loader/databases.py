@@ -6,6 +6,7 @@ One in which something failed is not kept.
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -54,7 +55,8 @@ class Databases:
             self._idle.append(kept)
 
     def _made(self) -> Any:
-        made = connect(self._scratch, share=self._share)
+        # Each spills into a folder of its own: two would overwrite each other's files.
+        made = connect(tempfile.mkdtemp(prefix="kept-", dir=self._scratch), share=self._share)
         # Signed URLs differ each time, so what was read is never found again.
         made.execute("SET enable_external_file_cache = false")
         return made

@@ -20,7 +20,6 @@ import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyiceberg.manifest import DataFileContent
@@ -36,6 +35,7 @@ from componentrun.loader.loads import Existing, by_table, check_load, loads_of
 from componentrun.loader.names import to_iceberg
 from componentrun.loader.rows import compute, takes_rows_away
 from componentrun.loader.scanning import scan_of
+from componentrun.loader.scratch import Scratch
 from componentrun.loader.snapshots import NewSnapshot, change_of
 from componentrun.loader.staged import bring
 from componentrun.loader.state import check_is_not_dropped, next_table, read_state, run_of
@@ -89,6 +89,7 @@ def load(
     on_conflict: Callable[[], None] = lambda: None,
     share: int = 1,
     databases: Databases | None = None,
+    most_bytes: int | None = None,
 ) -> tuple[int, list[LoadedTable]]:
     """Publish what an attempt uploaded. May be called again with the same request at any time, by anybody.
 
@@ -100,6 +101,7 @@ def load(
         on_conflict: called each time somebody else was faster.
         share: how many loads share the memory of the process.
         databases: kept ones, for small loads; None: there are none.
+        most_bytes: how much of the disk this load may use; None: all that there is.
 
     Returns:
         The attempt that is published, and its tables.
@@ -114,7 +116,7 @@ def load(
     if not loads:
         return request.attempt, []
     with tempfile.TemporaryDirectory(prefix="load-", dir=scratch) as folder:
-        work = _Work(catalog, request, loads, folder, share, databases)
+        work = _Work(catalog, request, loads, Scratch(folder, most_bytes), share, databases)
         unknown: CommitUnknownError | None = None
         times_unknown = 0
         for number in range(_MOST_TRIES):
@@ -147,8 +149,7 @@ def load(
 
 
 def _loads_of(request: LoadRequest) -> dict[str, list[TableLoad]]:
-    if request.buckets is not None:
-        check_writable([table.destination for table in request.tables], WritableBuckets(request.buckets))
+    check_writable([table.destination for table in request.tables], WritableBuckets(request.buckets))
     return by_table(loads_of(request.tables, request.prefix))
 
 
@@ -224,7 +225,7 @@ class _Work:
         catalog: Catalog,
         request: LoadRequest,
         loads: Mapping[str, Sequence[TableLoad]],
-        folder: str,
+        scratch: Scratch,
         share: int,
         databases: Databases | None,
     ) -> None:
@@ -233,7 +234,8 @@ class _Work:
         self.catalog = catalog
         self.request = request
         self.loads = loads
-        self._folder = Path(folder)
+        self._scratch = scratch
+        self._folder = scratch.folder
         self._signer = Signer(catalog.settings)
         self._brought: dict[str, list[list[str]]] = {}
         self.has_missed = False
@@ -300,6 +302,7 @@ class _Work:
             share=self._share,
             authorities=self._authorities(),
             databases=self._databases,
+            scratch=self._scratch,
         )
         added = [store_file(table, data)] if data is not None else []
         removed = [store_file(table, deletes, DataFileContent.POSITION_DELETES)] if deletes is not None else []
@@ -337,6 +340,7 @@ class _Work:
 
     def _bring(self, name: str) -> list[list[str]]:
         if name not in self._brought:
+            self._scratch.need(self.loads[name], name)
             folder = self._folder / f"staged-{len(self._brought)}"
             folder.mkdir()
             self._brought[name] = bring(self.catalog.settings, self.catalog.clients, self.loads[name], str(folder))

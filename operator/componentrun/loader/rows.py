@@ -29,6 +29,7 @@ from componentrun.exchange import Mapping, Step, Where
 from componentrun.loader import properties
 from componentrun.loader.databases import is_small
 from componentrun.loader.duck import without_signatures
+from componentrun.loader.scratch import too_large
 from componentrun.loader.staged import scratch_is_full
 from componentrun.tablequery import httpfs_statements, is_disk_full, run_statements
 from componentrun.tablesql import MISFIT, condition_of, identifier, keep_statement, quoted, rows_of, select_of
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from componentrun.errors import ComponentRunError
     from componentrun.loader.databases import Databases
     from componentrun.loader.loads import TableLoad
+    from componentrun.loader.scratch import Scratch
     from componentrun.loader.state import NextTable
     from componentrun.wire.loader import TableScan
 
@@ -92,6 +94,7 @@ def compute(
     share: int = 1,
     authorities: str | None = None,
     databases: Databases | None = None,
+    scratch: Scratch | None = None,
 ) -> tuple[Written | None, Written | None]:
     """Write what a run's loads bring for one table.
 
@@ -105,6 +108,7 @@ def compute(
         share: how many loads share the memory of the process.
         authorities: file of the authorities that sign the store's certificate; None: the usual ones.
         databases: kept ones, for small loads; None: there are none.
+        scratch: how much may be in the folder; None: as much as the disk holds.
 
     Returns:
         The data file and the file of position deletes; None for one that would be empty.
@@ -118,7 +122,9 @@ def compute(
     rows = _in_one_form(next_table, mapping, rows_of(mapping, step_files))
     if scan is not None:
         _refuse_without_ids(scan, urls, folder, loads[0].table, authorities)
-    statements = httpfs_statements(authorities) if scan is not None else []
+    spill = scratch.spill_bytes(loads) if scratch is not None else None
+    statements = [f"SET max_temp_directory_size = '{spill}B'"] if spill is not None else []
+    statements += httpfs_statements(authorities) if scan is not None else []
     keep = keep_statement(mapping, rows)
     statements += [keep] if keep is not None else []
     data, deletes = f"{folder}/data.parquet", f"{folder}/deletes.parquet"
@@ -132,7 +138,7 @@ def compute(
     answers = run_statements(
         statements,
         folder,
-        explain=partial(_explained, loads[0].table),
+        explain=partial(_explained, loads[0].table, most=scratch.most if scratch is not None else None),
         share=share,
         database=databases.one() if databases is not None and is_kept else None,
     )
@@ -334,7 +340,9 @@ def written_of(answer: list[Any]) -> Written | None:
     return Written(str(path), int(rows), int(size)) if rows else None
 
 
-def _explained(table: str, error: Exception) -> ComponentRunError:
+def _explained(table: str, error: Exception, most: int | None = None) -> ComponentRunError:
+    if most is not None and "max_temp_directory_size" in str(error):
+        return too_large(table, "needs more beside its rows", most)
     if is_disk_full(error):
         return scratch_is_full(table)
     if refused := str(error).partition(MISFIT)[2]:

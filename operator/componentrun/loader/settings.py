@@ -26,6 +26,7 @@ __all__ = ["Settings", "from_environment"]
 _MOST_SLOTS: Final = 256
 _MOST_PLACES: Final = 100_000
 _MOST_STOP_SECONDS: Final = 3600
+_MOST_MEBIBYTES: Final = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Settings:
     """How long requests in progress have when the process is told to end."""
     scratch_folder: str = "/tmp"  # noqa: S108 - a volume of the pod
     """Where loads keep files while they are under way."""
+    scratch_mebibytes: int = 0
+    """Size of that folder, of which each of `loads` has an equal share; 0: as much as the disk holds."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -69,6 +72,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         places=reader.read("LOADER_PLACES", whole(2, _MOST_PLACES), default.places),
         stop_seconds=reader.read("LOADER_STOP_SECONDS", seconds(1, _MOST_STOP_SECONDS), default.stop_seconds),
         scratch_folder=reader.read("LOADER_SCRATCH_FOLDER", absolute_path, default.scratch_folder),
+        scratch_mebibytes=reader.read("LOADER_SCRATCH_MIB", whole(0, _MOST_MEBIBYTES), default.scratch_mebibytes),
     )
     if settings.port == settings.process.port:
         reader.wrong("LOADER_PORT", str(settings.port), "another port than COMPONENTRUN_PORT")

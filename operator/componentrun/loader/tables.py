@@ -49,7 +49,9 @@ _CHECK_SECONDS: Final = 60.0
 class TableEngine:
     """Loads, fences, plans and checks."""
 
-    def __init__(self, scratch: str, observer: LoadObserver, *, loads: int, plans: int) -> None:
+    def __init__(
+        self, scratch: str, observer: LoadObserver, *, loads: int, plans: int, scratch_bytes: int | None = None
+    ) -> None:
         """Nothing is connected yet.
 
         Args:
@@ -57,10 +59,12 @@ class TableEngine:
             observer: told of conflicts.
             loads: how many loads there are at a time; each has its share of the memory.
             plans: how many other requests there are at a time.
+            scratch_bytes: size of the folder, of which each load has its share; None: that of the disk.
         """
         self._loads = loads
         self._threads = ThreadPoolExecutor(loads + plans, thread_name_prefix="request")
         self._scratch = scratch
+        self._most_bytes = scratch_bytes // loads if scratch_bytes is not None else None
         self._observer = observer
         self._catalogs = _Catalogs()
         self._databases = Databases(scratch, loads)
@@ -85,6 +89,7 @@ class TableEngine:
                 on_conflict=self._observer.conflict_retried,
                 share=self._loads,
                 databases=self._databases,
+                most_bytes=self._most_bytes,
             )
             self._notes.changed(catalog.settings, [table.table for table in tables])
             return LoadAnswer(tuple(tables), attempt)

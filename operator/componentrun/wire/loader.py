@@ -75,12 +75,12 @@ class LoadRequest:
     """What is to be published, in the order of the output mapping."""
     prefix: str
     """Key prefix of the attempt's own objects."""
+    buckets: tuple[str, ...]
+    """Bucket ids, and beginnings of them with `*` behind, that may be written to. What is not among them is refused."""
     title: str = ""
     """namespace/name of the run, for messages and the history."""
     component: str = ""
     """For the history."""
-    buckets: tuple[str, ...] | None = None
-    """Bucket ids, and beginnings of them with `*` behind, that may be written to; None: all."""
     typed: bool = False
     """Whether columns get the types that their schema says; else they are text."""
     allow_non_atomic: bool = False

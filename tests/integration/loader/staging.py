@@ -116,7 +116,8 @@ class Bench:
     def request(self, run: str, *tables: TableWritten, attempt: int = 1, **more: Any) -> LoadRequest:
         """What the operator would ask for."""
         prefix = open_store(self.settings).layout.data(run, attempt)
-        return LoadRequest(encode(self.settings), run, attempt, tables, prefix, title=f"team/{run}", **more)
+        more = {"buckets": ("*",), "title": f"team/{run}"} | more
+        return LoadRequest(encode(self.settings), run, attempt, tables, prefix, **more)
 
     def load(self, run: str, *tables: TableWritten, **more: Any) -> tuple[int, list[LoadedTable]]:
         """Have them loaded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import itertools
 import threading
@@ -20,9 +21,12 @@ from componentrun.loader import load as load_module
 from componentrun.loader.catalog import Catalog, CatalogAwayError, CommitUnknownError, ConflictError
 from componentrun.loader.fencing import fence
 from componentrun.loader.load import load
+from componentrun.loader.metrics import Metrics
 from componentrun.loader.names import to_iceberg
+from componentrun.loader.tables import TableEngine
 from componentrun.storage.layout import TableId
 from componentrun.storage.settings import StoreTimeouts
+from componentrun.wire.loader import LoadAnswer
 from tests.integration.loader.foreign import Foreign
 from tests.integration.loader.gateway import Answer, CutError
 
@@ -177,6 +181,27 @@ def test_a_full_disk_is_told_as_the_loaders(bench: Bench, monkeypatch: pytest.Mo
     monkeypatch.setattr(staged, "make_ready", full)
     assert "the loader's disk is full" in refused(bench, request, TransientError, Reason.PUBLISH_FAILED)
     assert is_untouched(bench)
+
+
+def test_a_load_beyond_its_share_of_the_disk_is_refused_and_those_beside_it_are_not(bench: Bench) -> None:
+    start(bench)
+    engine = TableEngine(str(bench.scratch), Metrics(), loads=2, plans=1, scratch_bytes=2 * 2**20)
+    run, other = bench.new_run(), bench.new_run()
+    large = bench.table(run, A, ["k", "v"], [[str(n), "x" * 1000] for n in range(1000)], incremental=True)
+    small = bench.table(other, "out.c-main.small", ["k"], [["1"]])
+
+    async def both() -> list[LoadAnswer | BaseException]:
+        asked = (engine.load(bench.request(run, large)), engine.load(bench.request(other, small)))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    refusal, answer = asyncio.run(both())
+    assert isinstance(refusal, PlatformError)
+    assert (refusal.reason, isinstance(refusal, TransientError)) == (Reason.PUBLISH_FAILED, False)
+    assert "each load may use 1 MiB of the loader's disk" in refusal.message
+    assert isinstance(answer, LoadAnswer)
+    assert answer.failure is None
+    assert is_untouched(bench)
+    assert bench.rows("out.c-main.small") == [("1",)]
 
 
 def test_too_little_memory_is_told_as_the_loaders(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,7 +160,7 @@ class TestKeys:
     def test_a_storage_that_is_no_storage_is_told_without_its_keys(self, loader: Loader, bench: Bench) -> None:
         run = bench.new_run()
         for odd in ({"secret_key": "a-secret-of-nowhere"}, encode(bench.settings) | {"a-secret-of-nowhere": 1}):
-            request = LoadRequest(odd, run, 1, (bench.table(run, A, ["id"], [["1"]]),), "staging/")
+            request = LoadRequest(odd, run, 1, (bench.table(run, A, ["id"], [["1"]]),), "staging/", ("*",))
             with pytest.raises(ComponentRunError):
                 loader.ask(partial(load, request))
         assert not [key for key in keys_of(bench.settings) if key in loader.log()]

@@ -54,7 +54,7 @@ PLACE: dict[str, Any] = {
 
 def a_load(run: str = "run-1") -> LoadRequest:
     table = TableWritten("a.csv", "out.c-main.a", ("id",), (), False, False, (), rows=3, size=30)
-    return LoadRequest(PLACE, run, 1, (table,), "staging/run-1-1/")
+    return LoadRequest(PLACE, run, 1, (table,), "staging/run-1-1/", ("out.c-main",))
 
 
 def a_fence(run: str = "run-1") -> FenceRequest:
