@@ -17,8 +17,18 @@ Modules, lowest first:
     ways       a bare pod, a hand-written Job, a ComponentRun: the same work three ways
     overhead   wall times of the three, for a tiny table and for a large one
     local      a process on this machine: its time and its memory
+    seaweed    a SeaweedFS of its own: store and catalog
+    lake       a place for tables in a catalog, and the loader's work there
     agents     stage-in, stage-out and s5cmd as such processes
     transfer   the agents against s5cmd
+    mapped     columns and rows of a table, against DuckDB on a local file
+    byhand     DuckDB on a catalog, as a user would write it
+    loading    one load in a process of its own
+    wholetables  a large table in and out, and an increment by key, against DuckDB by hand
+    publishing from the end of an upload to a published run
+    rate       loads of small tables by two loaders
+    increments many increments on one table
+    upkeep     requests of maintenance
     standin    an API server with runs that print, for what one node can't hold
     collector  what a printed line costs the collector
     pipeline   the middle of that: from a file's bytes to a segment's

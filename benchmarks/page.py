@@ -60,7 +60,8 @@ the disk already, with DuckDB's defaults. `cpu` are CPU seconds.""",
     "tables": (
         "Tables in a catalog",
         """Store and catalog are SeaweedFS, on the same processors. `cpu` are CPU seconds, or milliseconds, of a
-process; `cpu.store` those of SeaweedFS. On a machine that is busy with other work they tell more than times.
+process; `cpu.store` those of SeaweedFS. On a machine that is busy with other work they tell more than times: on
+2026-12-01, 20 to 40 processes waited for its two processors.
 
 `data`: one table of 512 MiB. `run`: stage-in, the component (`cp`), stage-out, which checks every row, and a loader.
 `hand`: DuckDB with its extension for Iceberg writes the table to CSV, `cp`, and DuckDB inserts the file into a new
@@ -93,7 +94,7 @@ tables that have changed. What is rewritten comes on top.""",
     ),
     "throughput": (
         "Many runs",
-        """A control plane of its own (etcd, API server, scheduler, controller manager, MinIO, all as they are)
+        """A control plane of its own (etcd, API server, scheduler, controller manager, SeaweedFS, all as they are)
 whose 20 nodes are played by KWOK: a component runs for a second, and costs nothing. `pod`: the pod that the
 operator would make, created by the benchmark. `job`: the same as a Job, with 500 requests a second and 64 workers
 for its controller, which would start some 200 a minute with its defaults (`default`). `argo`: workflows of one step
