@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from componentrun.storage.connection import ObjectInfo
+
 NOW = datetime.now(UTC)
 
 
@@ -38,7 +40,7 @@ class World:
         def opened(settings: StoreSettings) -> Store:
             store = Store(settings, self.backends.setdefault(settings.bucket, MemoryStore()))
             if settings.bucket in self.away:
-                monkeypatch.setattr(store, "folders", self._refuse(self.away[settings.bucket]))
+                monkeypatch.setattr(store, "page", self._refuse(self.away[settings.bucket]))
             return store
 
         @asynccontextmanager
@@ -55,8 +57,8 @@ class World:
         # What the tests write is new; here it is old enough.
         monkeypatch.setattr(eventsweep, "LEAST_KEEP", -timedelta(hours=1))
 
-    def _refuse(self, error: Exception) -> Callable[[str], Awaitable[list[str]]]:
-        async def refuse(_prefix: str) -> list[str]:
+    def _refuse(self, error: Exception) -> Callable[..., Awaitable[list[ObjectInfo]]]:
+        async def refuse(_prefix: str, **_: Any) -> list[ObjectInfo]:
             raise error
 
         return refuse
