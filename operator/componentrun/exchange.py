@@ -37,7 +37,6 @@ __all__ = [
     "FileWritten",
     "GrantIn",
     "GrantOut",
-    "Mapping",
     "ObjectRead",
     "OutputFile",
     "OutputTable",
@@ -48,7 +47,6 @@ __all__ = [
     "StageInResult",
     "StageOutPlan",
     "StageOutResult",
-    "Step",
     "TableRead",
     "TableWritten",
     "Where",
@@ -110,39 +108,6 @@ class Where:
     values: tuple[str, ...]
     type: str = "text"
     """As what values are compared: `text` (eq and ne), `number` or `timestamp` (the others)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step in the history of a table: rows that were added, or rows that were deleted."""
-
-    columns: tuple[str, ...] | None
-    """Of added rows, as they stand in the slices; None: the one object brings its own header line."""
-    slices: int = 0
-    """How many of the table's slices hold the added rows, behind those of the steps before."""
-    delete: Where | None = None
-    """Rows of all steps before that meet this are not there any more; then the step adds none."""
-    skip: int = 0
-    """So many of its first rows are left out: they are older than what is asked for. Fewer than its first slice has."""
-    insert: bool = False
-    """Whether its rows replace none that agree in the primary key, neither of steps before nor of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """What has to be applied to slices before they are a table that can be read."""
-
-    columns: tuple[str, ...] | None
-    """Of the table; a step that lacks one has empty values there. None: those that the one object brings."""
-    steps: tuple[Step, ...]
-    select: tuple[str, ...] | None = None
-    """Columns to deliver, in this order; None: all."""
-    primary_key: tuple[str, ...] = ()
-    """A row replaces those before it that agree in these, unless its step only inserts."""
-    where: Where | None = None
-    """Only rows that meet this are delivered."""
-    limit: int | None = None
-    """Only so many rows are delivered, the first ones."""
 
 
 @dataclass(frozen=True, slots=True)

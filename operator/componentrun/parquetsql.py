@@ -16,7 +16,7 @@ from componentrun.tablesql import MISFIT, quoted, select_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.exchange import Mapping
+    from componentrun.tablesql import Mapping
 
 __all__ = ["parquet_statement", "same_names"]
 
@@ -75,7 +75,7 @@ def parquet_statement(
         types: base type (None: text) and length of each column.
         row_bytes: in a row, about.
     """
-    names = mapping.columns or ()
+    names = mapping.columns
     chosen = [f"{_value(f'c{i}', name, *types[i])} AS {_identifier(name)}" for i, name in enumerate(names)]
     fewest, most = _GROUP_ROWS
     group = max(fewest, min(most, _GROUP_BYTES // (row_bytes + _VALUE_BYTES * len(names))))

@@ -1,15 +1,13 @@
-"""Slices into the table that a reader sees, by DuckDB: columns, conditions, primary key, deleted rows, added columns.
+"""Queries by DuckDB over files in a folder: what memory and threads they get, and what their errors mean.
 
-Used by stage-in and by the command line; both have brought the slices to a folder before. DuckDB is imported only when
-something is to be applied. It may use what the container's memory limit leaves it, and spills into the same folder.
+Used by stage-in, the loader, maintenance and the command line. DuckDB is imported when the first query begins. It may
+use what the container's memory limit leaves it, and spills into the same folder.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import threading
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.csvtext import MAX_ROW_BYTES, encode_header
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
@@ -18,22 +16,19 @@ from componentrun.tablesql import (
     columns_of,
     copy_statement,
     keep_statement,
-    origins_statements,
     quoted,
     rows_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from componentrun.exchange import Mapping
+    from componentrun.tablesql import Mapping
 
 __all__ = [
-    "Pieces",
     "connect",
     "deliver",
-    "deliver_by_origin",
     "explained",
     "httpfs_statements",
     "is_disk_full",
@@ -49,115 +44,37 @@ _BUFFER_BYTES: Final = 4 * 2**20
 _CHUNK_BYTES: Final = 2**20
 _OWN_BYTES: Final = 128 * 2**20
 """What the interpreter and DuckDB need beside what DuckDB counts."""
-_HEAVY_BYTES: Final = 256 * 2**20
-"""Likewise in a process that has loaded all the clients, too, and holds slices while they go up."""
 _LEAST_BYTES: Final = 64 * 2**20
 _WITHOUT_LIMIT: Final = 2**30
 _UNLIMITED: Final = 2**60
 """A cgroup of version 1 without a limit tells a number near 2**63."""
 
 
-def deliver(mapping: Mapping, files: Sequence[Sequence[str]], target: str, folder: str, *, header: bool = True) -> int:
-    """Write a table to a file, and return the number of its rows.
+def deliver(mapping: Mapping, files: Sequence[Sequence[str]], target: str, folder: str) -> int:
+    """Write rows with a header line to a file, and return their number.
 
     Args:
-        mapping: what to apply; the table's columns are known.
-        files: for each step the files that hold its rows, as few as possible, made ready by `tablefiles`.
+        mapping: what to apply.
+        files: for each step the files that hold its rows, made ready by `tablefiles`.
         target: the file; made anew.
         folder: where DuckDB may spill.
-        header: whether the file gets a header line.
 
     Raises:
         UserError: (DiskFull) the folder is full.
         PlatformError: (StageInFailed) a row is too long for the memory, or DuckDB refused.
     """
-    return _run(mapping, rows_of(mapping, files), [], target, folder, header=header)[0]
-
-
-def deliver_by_origin(
-    mapping: Mapping, files: Sequence[Sequence[str]], target: str, folder: str, first: Sequence[int]
-) -> list[int]:
-    """Write a whole table to a file as `deliver` does, and return how many of its rows came from where.
-
-    Args:
-        mapping: without where and limit.
-        files: see `deliver`.
-        target: see `deliver`.
-        folder: see `deliver`.
-        first: rows of each origin in the first step, in their order; each further step is an origin of its own.
-
-    Returns:
-        A number for each origin.
-
-    Raises:
-        UserError: see `deliver`.
-        PlatformError: see `deliver`; (Internal) what was counted is not what was written.
-    """
     rows = rows_of(mapping, files)
-    written, pairs = _run(mapping, rows, origins_statements(mapping, rows, first), target, folder)
-    found = dict(pairs)
-    if sum(found.values()) != written:
-        raise PlatformError(f"{written} rows were written, but {sum(found.values())} were counted")
-    return [found.get(number, 0) for number in range(len(first) + len(mapping.steps) - 1)]
-
-
-class Pieces:
-    """Applies mappings to pieces of tables, a few at a time in the threads that ask; a context manager.
-
-    Args:
-        folder: where DuckDB may spill.
-    """
-
-    def __init__(self, folder: str) -> None:
-        """Nothing is opened yet."""
-        self._folder = folder
-        self._stack = contextlib.ExitStack()
-        self._turns = threading.Semaphore(_THREADS)
-        self._alone = threading.Lock()
-
-    def __enter__(self) -> Self:
-        """Open it."""
-        self._connection = self._stack.enter_context(connect(self._folder, 1))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it."""
-        self._stack.close()
-
-    def deliver(self, mapping: Mapping, files: Sequence[Sequence[str]], target: str) -> int:
-        """Write what becomes of a piece to a file without header line, and return the number of its rows.
-
-        Arguments and errors as of the function `deliver`; a mapping with a primary key can't be applied to pieces.
-        """
-        statement = copy_statement(mapping, rows_of(mapping, files), target, header=False)
-        with self._connection.cursor() as cursor:
-            return int(_with_patience(cursor, [statement], self._turn, explained)[0][0][0])
-
-    @contextlib.contextmanager
-    def _turn(self, alone: bool) -> Iterator[None]:  # noqa: FBT001 - as `_with_patience` calls it
-        with self._alone if alone else contextlib.nullcontext(), contextlib.ExitStack() as stack:
-            for _ in range(_THREADS if alone else 1):
-                stack.enter_context(self._turns)
-            yield
-
-
-def _run(
-    mapping: Mapping, rows: str, further: Sequence[str], target: str, folder: str, *, header: bool = True
-) -> tuple[int, list[tuple[int, int]]]:
-    """Write the file; the number of its rows, and what a further statement answers."""
     keep = keep_statement(mapping, rows)
-    statements = [*([keep] if keep else []), copy_statement(mapping, rows, target, header=header), *further]
-    answers = run_statements(statements, folder, _HEAVY_BYTES if further else _OWN_BYTES)
-    count = int(answers[1 if keep else 0][0][0])
-    if not count and header:
+    answers = run_statements([*([keep] if keep else []), copy_statement(mapping, rows, target)], folder)
+    count = int(answers[-1][0][0])
+    if not count:
         _write_header(mapping, target)
-    return count, answers[-1] if further else []
+    return count
 
 
 def run_statements(
     statements: Sequence[str],
     folder: str,
-    own: int = _OWN_BYTES,
     explain: Callable[[Exception], ComponentRunError] | None = None,
     *,
     share: int = 1,
@@ -168,24 +85,16 @@ def run_statements(
     Args:
         statements: as `tablesql` makes them.
         folder: where DuckDB may spill.
-        own: bytes that the process needs beside what DuckDB counts.
         explain: says what an error of DuckDB means; by default as stage-in sees it.
         share: how many such queries share the memory of the process.
-        database: a connection to one that is there already; None: one is made, and `own` and `share` are for that.
+        database: a connection to one that is there already; None: one is made, and `share` is for that.
 
     Raises:
         UserError: (DiskFull) the folder is full; (InputInvalid) a value does not fit.
         PlatformError: (StageInFailed) a row is too long for the memory, or DuckDB refused.
     """
-    with database or connect(folder, own=own, share=share) as connection:
-
-        @contextlib.contextmanager
-        def threads(alone: bool) -> Iterator[None]:  # noqa: FBT001 - as `_with_patience` calls it
-            # With one thread, rows are written one after the other, and nothing is held back for its order.
-            connection.execute(f"SET threads = {1 if alone else _THREADS}")
-            yield
-
-        return _with_patience(connection, statements, threads, explain or explained)
+    with database or connect(folder, share=share) as connection:
+        return _with_patience(connection, statements, explain or explained)
 
 
 def connect(folder: str, threads: int = _THREADS, own: int = _OWN_BYTES, share: int = 1) -> Any:
@@ -267,29 +176,28 @@ def _write_header(mapping: Mapping, target: str) -> None:
 
 
 def _with_patience(
-    connection: Any,
-    statements: Sequence[str],
-    turn: Callable[[bool], AbstractContextManager[None]],
-    explain: Callable[[Exception], ComponentRunError],
+    connection: Any, statements: Sequence[str], explain: Callable[[Exception], ComponentRunError]
 ) -> list[list[Any]]:
-    """What the statements answer, run beside others, or, where memory is short or a row very long, alone with room."""
+    """What the statements answer. Where memory is short or a row very long, they are tried again with room for it."""
     import duckdb  # noqa: PLC0415 - likewise
 
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"SET threads = {_THREADS}")
     row_bytes, buffer_bytes, alone = _ROW_BYTES, _BUFFER_BYTES, False
     while True:
-        with turn(alone):
-            connection.execute(f"SET VARIABLE row_bytes = {row_bytes}")
-            connection.execute(f"SET VARIABLE buffer_bytes = {buffer_bytes}")
-            try:
-                return [connection.execute(statement).fetchall() for statement in statements]
-            except duckdb.OutOfMemoryException as error:
-                if alone or is_disk_full(error):
-                    raise explain(error) from None
-            except duckdb.Error as error:
-                if row_bytes > MAX_ROW_BYTES or "max_line_size" not in str(error):
-                    raise explain(error) from None
-                row_bytes = buffer_bytes = MAX_ROW_BYTES + _CHUNK_BYTES
+        connection.execute(f"SET VARIABLE row_bytes = {row_bytes}")
+        connection.execute(f"SET VARIABLE buffer_bytes = {buffer_bytes}")
+        try:
+            return [connection.execute(statement).fetchall() for statement in statements]
+        except duckdb.OutOfMemoryException as error:
+            if alone or is_disk_full(error):
+                raise explain(error) from None
+        except duckdb.Error as error:
+            if row_bytes > MAX_ROW_BYTES or "max_line_size" not in str(error):
+                raise explain(error) from None
+            row_bytes = buffer_bytes = MAX_ROW_BYTES + _CHUNK_BYTES
+        # With one thread, rows are written one after the other, and nothing is held back for its order.
+        connection.execute("SET threads = 1")
         alone = True
 
 

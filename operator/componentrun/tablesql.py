@@ -1,9 +1,9 @@
-"""What has to be applied to the slices of a table, as SQL for DuckDB. Pure text: DuckDB is not imported here.
+"""What has to be applied to files of rows, as SQL for DuckDB. Pure text: DuckDB is not imported here.
 
 Every value is text and stays as it is, byte for byte; an empty value and a missing one are both empty (NULL in here).
 Columns are called `c0`, `c1`, ... inside, because DuckDB takes `id` and `ID` for one name.
 
-The order of the rows is that of the slices, one after the other. Of several rows that agree in the primary key the last
+The order of the rows is that of the files, one after the other. Of several rows that agree in the primary key the last
 one counts, wherever the others are: so a row is there unless a later one has its key, or a later step deletes it. Rows
 of a step that inserts replace none.
 """
@@ -11,8 +11,8 @@ of a step that inserts replace none.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from componentrun.csvtext import encode_header
@@ -20,11 +20,13 @@ from componentrun.csvtext import encode_header
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.exchange import Mapping, Step, Where
+    from componentrun.exchange import Where
 
 __all__ = [
     "MISFIT",
     "ORDERED",
+    "Mapping",
+    "Step",
     "check_where",
     "columns_of",
     "condition_of",
@@ -32,7 +34,6 @@ __all__ = [
     "identifier",
     "keep_statement",
     "microseconds",
-    "origins_statements",
     "quoted",
     "rows_of",
     "select_of",
@@ -46,6 +47,35 @@ _NUMBER: Final = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?"
 _INTEGER: Final = r"[-+]?[0-9]{1,37}"
 """What fits into 128 bits, so that long identifiers are compared exactly."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a load: rows that are added, or rows that are deleted."""
+
+    columns: tuple[str, ...] | None
+    """Of added rows, as they stand in the files; None where none are added."""
+    delete: Where | None = None
+    """Rows of all steps before that meet this are not there any more; then the step adds none."""
+    insert: bool = False
+    """Whether its rows replace none that agree in the primary key, neither of steps before nor of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """What has to be applied to rows."""
+
+    columns: tuple[str, ...]
+    """Of the table; a step that lacks one has empty values there."""
+    steps: tuple[Step, ...] = ()
+    select: tuple[str, ...] | None = None
+    """Columns to deliver, in this order; None: all."""
+    primary_key: tuple[str, ...] = ()
+    """A row replaces those before it that agree in these, unless its step only inserts."""
+    where: Where | None = None
+    """Only rows that meet this are delivered."""
+    limit: int | None = None
+    """Only so many rows are delivered, the first ones."""
 
 
 def check_where(where: Where) -> None:
@@ -75,12 +105,12 @@ def check_where(where: Where) -> None:
 
 
 def columns_of(mapping: Mapping) -> tuple[str, ...]:
-    """The columns that are delivered. Those of the table must be known."""
-    return mapping.select or mapping.columns or ()
+    """The columns that are delivered."""
+    return mapping.select or mapping.columns
 
 
 def rows_of(mapping: Mapping, files: Sequence[Sequence[str]]) -> str:
-    """A query for all rows of the history as `c0`, `c1`, ... and `step`, in their order.
+    """A query for all rows of the steps as `c0`, `c1`, ... and `step`, in their order.
 
     Args:
         mapping: what is to be applied.
@@ -88,26 +118,25 @@ def rows_of(mapping: Mapping, files: Sequence[Sequence[str]]) -> str:
     """
     parts = [_rows_of_step(mapping, number, files[number]) for number in range(len(mapping.steps)) if files[number]]
     if not parts:
-        nothing = ", ".join(f"NULL::VARCHAR AS c{i}" for i in range(len(mapping.columns or ())))
+        nothing = ", ".join(f"NULL::VARCHAR AS c{i}" for i in range(len(mapping.columns)))
         return f"SELECT {nothing}, 0 AS step WHERE false"
     return " UNION ALL ".join(parts)
 
 
 def _rows_of_step(mapping: Mapping, number: int, files: Sequence[str]) -> str:
     step = mapping.steps[number]
-    own = step.columns or mapping.columns or ()
+    own = step.columns or mapping.columns
     places = {name: f"s{i}" for i, name in enumerate(own)}
-    chosen = ", ".join(f"{places.get(name, 'NULL::VARCHAR')} AS c{i}" for i, name in enumerate(mapping.columns or ()))
+    chosen = ", ".join(f"{places.get(name, 'NULL::VARCHAR')} AS c{i}" for i, name in enumerate(mapping.columns))
     kinds = ", ".join(f"'s{i}': 'VARCHAR'" for i in range(len(own)))
     listed = ", ".join(quoted(file) for file in files)
     # One thread reads a file from end to end: cut anywhere, a line break in quotes would be taken for the end of a row.
-    query = (
+    return (
         f"SELECT {chosen}, {number} AS step FROM read_csv([{listed}], columns = {{{kinds}}}, auto_detect = false, "  # noqa: S608 - made here
         "header = false, delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\n', "
         "parallel = false, max_line_size = getvariable('row_bytes')::BIGINT, "
         "buffer_size = getvariable('buffer_bytes')::BIGINT)"
     )
-    return f"SELECT * FROM ({query} OFFSET {step.skip})" if step.skip else query  # noqa: S608 - likewise
 
 
 def keep_statement(mapping: Mapping, rows: str) -> str | None:
@@ -117,7 +146,7 @@ def keep_statement(mapping: Mapping, rows: str) -> str | None:
     """
     if not mapping.primary_key:
         return None
-    key = ", ".join(f"c{(mapping.columns or ()).index(name)}" for name in mapping.primary_key)
+    key = ", ".join(f"c{mapping.columns.index(name)}" for name in mapping.primary_key)
     inserting = ", ".join(str(number) for number, step in enumerate(mapping.steps) if step.insert)
     number = f"CASE WHEN step NOT IN ({inserting}) THEN n END" if inserting else "n"
     return (
@@ -132,7 +161,7 @@ def copy_statement(mapping: Mapping, rows: str, target: str, *, header: bool = T
 
     Where nothing is delivered the file gets an empty line too many behind its header.
     """
-    columns = mapping.columns or ()
+    columns = mapping.columns
     names = columns_of(mapping)
     chosen = [f"c{columns.index(name)}" for name in names]
     if len(chosen) == 1:
@@ -155,7 +184,7 @@ def select_of(mapping: Mapping, rows: str, chosen: Sequence[str]) -> str:
     """
     conditions = _conditions(mapping)
     if mapping.where is not None:
-        conditions.append(condition_of(mapping.where, mapping.columns or ()))
+        conditions.append(condition_of(mapping.where, mapping.columns))
     query = f"SELECT {', '.join(chosen)} FROM {_source(mapping, rows)}"  # noqa: S608 - made here
     if conditions:
         query += f" WHERE {' AND '.join(conditions)}"
@@ -164,45 +193,13 @@ def select_of(mapping: Mapping, rows: str, chosen: Sequence[str]) -> str:
     return query
 
 
-def origins_statements(mapping: Mapping, rows: str, first: Sequence[int]) -> list[str]:
-    """The last one answers pairs: an origin's number, and how many of its rows are delivered. Without where and limit.
-
-    Into a table first, as only what is written keeps the order of rows: where they are just counted, DuckDB reads parts
-    side by side, and a `POSITIONAL JOIN` takes them as they come.
-
-    Args:
-        mapping: what is applied.
-        rows: see `rows_of`.
-        first: rows of each origin in the first step, in their order; each further step is an origin of its own.
-    """
-    borders = list(accumulate(first))
-    origin = f"CASE WHEN step = 0 THEN {_origin(borders, 0, len(borders) - 1)} ELSE step + {len(borders) - 1} END"
-    numbered = f"SELECT *, row_number() OVER () AS n FROM ({rows})"  # noqa: S608 - made here
-    query = f"SELECT {origin} AS origin FROM {_source(mapping, numbered)}"  # noqa: S608 - likewise
-    if conditions := _conditions(mapping):
-        query += f" WHERE {' AND '.join(conditions)}"
-    return [
-        f"CREATE OR REPLACE TEMP TABLE origins AS {query}",
-        "SELECT origin, count(*) FROM origins GROUP BY origin",
-    ]
-
-
-def _origin(borders: Sequence[int], low: int, high: int) -> str:
-    """Where the row number `n` falls among the borders, from `low` to `high`: a search tree, as there may be many."""
-    if low >= high:
-        return str(low)
-    middle = (low + high) // 2
-    lower, upper = _origin(borders, low, middle), _origin(borders, middle + 1, high)
-    return f"CASE WHEN n <= {borders[middle]} THEN {lower} ELSE {upper} END"
-
-
 def _source(mapping: Mapping, rows: str) -> str:
     return f"(SELECT * FROM ({rows}) POSITIONAL JOIN kept)" if mapping.primary_key else f"({rows})"  # noqa: S608 - made here
 
 
 def _conditions(mapping: Mapping) -> list[str]:
     """What says of each row whether it is there."""
-    columns = mapping.columns or ()
+    columns = mapping.columns
     deleted = [_not_deleted(number, step, columns) for number, step in enumerate(mapping.steps) if step.delete]
     return (["keep"] if mapping.primary_key else []) + deleted
 

@@ -9,9 +9,10 @@ from componentrun.agent.download import download
 from componentrun.agent.scratch import scratch_folder
 from componentrun.columnnames import chosen, missing
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import FileRead, Mapping, Step
+from componentrun.exchange import FileRead
 from componentrun.tablefiles import with_header_columns
 from componentrun.tablequery import deliver
+from componentrun.tablesql import Mapping, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ def _bring(client: Client, folder: Folder, scratch: str, item: CsvRead) -> int:
         columns = with_header_columns(brought, item.source)
     except UserError as error:
         raise UserError(error.message, Reason.INPUT_INVALID) from error
-    mapping = Mapping(columns, (Step(columns, 1),), _selected(item, columns), (), item.where, item.limit)
+    mapping = Mapping(columns, (Step(columns),), _selected(item, columns), where=item.where, limit=item.limit)
     rows = deliver(mapping, [[brought]], made, scratch)
     os.unlink(brought)  # noqa: PTH108 - likewise
     folder.take(made, item.path)

@@ -19,7 +19,7 @@ from componentrun.agent.scratch import scratch_folder
 from componentrun.agent.transfer import Request
 from componentrun.contract import MANIFEST_SUFFIX
 from componentrun.errors import Reason, TransientError
-from componentrun.exchange import FileRead, Mapping, ObjectRead
+from componentrun.exchange import FileRead, ObjectRead
 from componentrun.parquetscan import (
     check_types,
     delete_statements,
@@ -28,6 +28,7 @@ from componentrun.parquetscan import (
     scan_of,
 )
 from componentrun.tablequery import connect, explained, is_disk_full, load_httpfs, memory_for_queries, write_rows
+from componentrun.tablesql import Mapping
 
 if TYPE_CHECKING:
     import http.client
@@ -204,7 +205,7 @@ class _Reader:
     def _deliver(self, table: TableRead, target: str) -> int:
         source = table.parquet
         names = tuple(column.name for column in source.columns)
-        mapping = Mapping(names, (), table.columns, (), table.where, table.limit)
+        mapping = Mapping(names, select=table.columns, where=table.where, limit=table.limit)
         with self._connection.cursor() as cursor:
             cursor.execute("SET TimeZone = 'UTC'")
             if (check := field_id_statement(source)) is not None:

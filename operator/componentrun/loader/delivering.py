@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.csvtext import encode_header
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import Mapping, Step
 from componentrun.loader import properties
 from componentrun.loader.duck import connected, interruptibly, prepare, signed_tables
 from componentrun.loader.listing import no_such_table
@@ -20,7 +19,7 @@ from componentrun.loader.rows import Written
 from componentrun.loader.scanning import consistent_cut
 from componentrun.parquetscan import check_types, scan_of
 from componentrun.parquetsql import parquet_statement, same_names
-from componentrun.tablesql import copy_statement, identifier, quoted
+from componentrun.tablesql import Mapping, Step, copy_statement, identifier, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +65,7 @@ def write_csv(catalog: Catalog, table: TableId, target: Path) -> int:
         copy = copy_statement(mapping, rows, str(target))
         count = int(interruptibly(connection, lambda: connection.execute(copy).fetchall())[0][0])
     if not count:
-        target.write_bytes(encode_header(mapping.columns or ()))
+        target.write_bytes(encode_header(mapping.columns))
     return count
 
 
@@ -99,7 +98,7 @@ def write_parquet(catalog: Catalog, table: TableId, target: Path, *, text: bool)
     """
     scan = _scan(catalog, table)
     mapping = _mapping(scan)
-    if same := same_names(mapping.columns or ()):
+    if same := same_names(mapping.columns):
         raise UserError(
             f"`{table}` can't become Parquet: its columns `{same[0]}` and `{same[1]}` differ in upper and lower case "
             "only; export it as `.csv`",
@@ -168,12 +167,12 @@ def _opened(settings: StoreSettings, scan: TableScan) -> Iterator[tuple[duckdb.D
 
 def _mapping(scan: TableScan) -> Mapping:
     columns = tuple(column.name for column in scan.columns)
-    return Mapping(columns, (Step(columns, 0),))
+    return Mapping(columns, (Step(columns),))
 
 
 def _as_steps(table: ParquetTable, mapping: Mapping) -> str:
     """All rows as `tablesql.rows_of` has them."""
-    return f"SELECT *, 0 AS step FROM ({scan_of(table, mapping.columns or (), _DELETED)})"  # noqa: S608 - made here
+    return f"SELECT *, 0 AS step FROM ({scan_of(table, mapping.columns, _DELETED)})"  # noqa: S608 - made here
 
 
 def _base_types(scan: TableScan) -> list[tuple[str | None, str | None]]:

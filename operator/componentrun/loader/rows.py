@@ -25,14 +25,24 @@ from pyiceberg.types import (
 )
 
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
-from componentrun.exchange import Mapping, Step, Where
+from componentrun.exchange import Where
 from componentrun.loader import properties
 from componentrun.loader.databases import is_small
 from componentrun.loader.duck import without_signatures
 from componentrun.loader.scratch import too_large
 from componentrun.loader.staged import scratch_is_full
 from componentrun.tablequery import httpfs_statements, is_disk_full, run_statements
-from componentrun.tablesql import MISFIT, condition_of, identifier, keep_statement, quoted, rows_of, select_of
+from componentrun.tablesql import (
+    MISFIT,
+    Mapping,
+    Step,
+    condition_of,
+    identifier,
+    keep_statement,
+    quoted,
+    rows_of,
+    select_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
@@ -183,9 +193,9 @@ def _mapping(
     step_files: list[Sequence[str]] = []
     for load, own, where in zip(loads, files, wheres, strict=True):
         if where is not None and steps:
-            steps.append(Step(None, 0, where))
+            steps.append(Step(None, where))
             step_files.append(())
-        steps.append(Step(load.columns, len(own), insert=load.insert))
+        steps.append(Step(load.columns, insert=load.insert))
         step_files.append(own)
     return Mapping(next_table.columns, tuple(steps), primary_key=next_table.primary_key), step_files
 

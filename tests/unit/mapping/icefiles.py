@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from componentrun.exchange import Mapping
 from componentrun.parquetscan import delete_statements, scan_of
-from componentrun.tablesql import copy_statement
+from componentrun.tablesql import Mapping, copy_statement
 from componentrun.wire.parquet import ParquetColumn, ParquetFile, ParquetTable
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def delivered(
 ) -> bytes:
     """The CSV file that becomes of a table."""
     names = tuple(column.name for column in table.columns)
-    mapping = Mapping(names, (), select, (), where, limit)
+    mapping = Mapping(names, select=select, where=where, limit=limit)
     wanted = {*(select or names), *([where.column] if where is not None else [])}
     target = folder / "out.csv"
     with duckdb.connect(config={"threads": 4}) as connection:

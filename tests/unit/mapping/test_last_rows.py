@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.exchange import Mapping, Step
 from componentrun.tablefiles import with_header_columns
 from componentrun.tablequery import deliver
+from componentrun.tablesql import Mapping, Step
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,6 @@ def test_the_last_row_of_an_object(tmp_path: Path, end: bytes) -> None:
     file.write_bytes(b"id,name\r\n1,x\r\n2,y" + end)
     columns = with_header_columns(str(file), "object.csv")
     target = tmp_path / "table.csv"
-    mapping = Mapping(columns, (Step(columns, 1),), limit=10)
+    mapping = Mapping(columns, (Step(columns),), limit=10)
     assert deliver(mapping, [[str(file)]], str(target), str(tmp_path)) == 2
     assert target.read_bytes() == b"id,name\n1,x\n2,y\n"

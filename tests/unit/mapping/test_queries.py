@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,10 @@ from hypothesis import strategies as st
 from componentrun import tablefiles, tablequery
 from componentrun.csvtext import encode_header
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
-from componentrun.exchange import Mapping, Step, Where
+from componentrun.exchange import Where
 from componentrun.tablefiles import make_ready, with_header_columns
-from componentrun.tablequery import Pieces, deliver, memory_for_queries
-from componentrun.tablesql import check_where
+from componentrun.tablequery import deliver, memory_for_queries
+from componentrun.tablesql import Mapping, Step, check_where
 from tests.unit.mapping.model import ModelTable, decode, encode
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def delivered(mapping: Mapping, *steps: bytes) -> bytes:
 
 
 def table(columns: tuple[str, ...] = AB, **more: Any) -> Mapping:
-    return Mapping(columns, (Step(columns, 1),), **more)
+    return Mapping(columns, (Step(columns),), **more)
 
 
 @settings(max_examples=80, deadline=None)
@@ -224,14 +223,14 @@ def test_any_history_is_what_the_model_says(
     for number, change in enumerate(changes):
         if isinstance(change, Where):
             model.delete(change.column, change.operator, change.values)
-            steps.append(Step(None, 0, change))
+            steps.append(Step(None, change))
             files.append(b"")
             continue
         columns = ("a", "b", "c")[: 3 if number >= first else 2]
         columns = columns[::-1] if number % 2 else columns
         rows = [row[: len(columns)] for row in change]
         model.load(columns, rows, incremental=True, key=key, insert=number in inserted)
-        steps.append(Step(columns, 1, insert=number in inserted))
+        steps.append(Step(columns, insert=number in inserted))
         files.append(encode(rows))
     mapping = Mapping(("a", "b", "c"), tuple(steps), primary_key=key)
     assert asked(mapping, *files) == model.content()
@@ -261,25 +260,6 @@ def test_a_very_long_row() -> None:
     rows = [("1", "x" * 5 * 2**20), ("2", "y"), ("1", "z")]
     assert asked(table(limit=5), encode(rows)) == [AB, *rows]
     assert asked(table(primary_key=("a",)), encode(rows)) == [AB, *rows[1:]]
-
-
-def test_pieces_beside_each_other_with_very_long_rows_and_little_memory(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(tablequery, "memory_for_queries", lambda *_: 80 * 2**20)
-    rows = [(str(i), "x" * (5 * 2**20 if i % 3 == 0 else 10)) for i in range(12)]
-    mapping = table(select=("b", "a"), where=Where("a", "ne", ("0",)))
-
-    def piece(number: int) -> bytes:
-        file, target = tmp_path / f"{number}.part", tmp_path / f"{number}.csv"
-        file.write_bytes(encode(rows[number : number + 3]))
-        count = pieces.deliver(mapping, [[str(file)]], str(target))
-        assert count == (2 if number == 0 else 3)
-        return target.read_bytes()
-
-    with Pieces(str(tmp_path)) as pieces, ThreadPoolExecutor(4) as pool:
-        found = b"".join(pool.map(piece, range(0, 12, 3)))
-    assert decode(found) == [row[::-1] for row in rows[1:]]
 
 
 def test_what_duckdb_refuses_is_told_without_a_traceback() -> None:
