@@ -4,7 +4,6 @@ It does what `loader.maintenance` does, by the same rules for what is kept, and 
 
 Modules, lowest first:
 
-    authorities whom Java trusts
     settings    how Spark reaches store and catalog. Pure
     session     Spark in this process
     program     one table: rewritten, old snapshots removed, lost files deleted

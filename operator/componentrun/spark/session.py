@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.errors import PlatformError, Reason
 from componentrun.loader import properties
-from componentrun.spark.authorities import write
+from componentrun.loader.duck import all_authorities
 from componentrun.spark.settings import CATALOG, catalog_settings, credentials, start_settings
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ __all__ = ["RewriteDone", "Session"]
 
 _COMMITS: Final = 10
 """Of one rewrite at most. Each holds alone: what a load prevents in one of them is done in the others."""
+_STORE_KIND: Final = "PKCS12"
+_PASSWORD: Final = "componentrun"  # noqa: S105 - Java wants one; authorities are no secret
 _GROUP_BYTES: Final = 4 * 2**30
 """Bytes of files that are rewritten together."""
 
@@ -47,12 +48,13 @@ class Session:
     def __init__(self, settings: StoreSettings, task: SparkTask, jars: Sequence[str], folder: str) -> None:
         """Start Spark, which takes some 10 s. `folder`: where a file is kept until it ends."""
         builder = importlib.import_module("pyspark.sql").SparkSession.builder
-        catalog, authorities = settings.catalog, Path(folder) / "authorities.p12"
-        write(authorities, (settings.ca_bundle, catalog.ca_bundle if catalog is not None else None))
-        for name, value in start_settings(task.memory, jars, str(authorities), task.conf).items():
+        for name, value in start_settings(task.memory, jars, task.conf).items():
             builder = builder.config(name, value)
         self._spark: Any = builder.getOrCreate()
         self._spark.sparkContext.setLogLevel("WARN")
+        catalog = settings.catalog
+        bundles = [settings.ca_bundle, catalog.ca_bundle if catalog is not None else None]
+        self._trust("\n".join(bundle for bundle in bundles if bundle is not None), f"{folder}/authorities.p12")
         for name, value in (catalog_settings(settings) | credentials(settings)).items():
             self._spark.conf.set(name, value)
         self._java, self._session = self._spark._jvm.org.apache.iceberg.spark, self._spark._jsparkSession  # noqa: SLF001 - the only way to Java
@@ -106,6 +108,24 @@ class Session:
         except Exception as error:
             raise _failed(name, error) from error
         return sum(int(count or 0) for count in row)
+
+    def _trust(self, bundle: str, file: str) -> None:
+        """Have Java trust the authorities of this machine and those of the bundle, before it opens a connection."""
+        gateway = self._spark.sparkContext._gateway  # noqa: SLF001 - the only way to Java
+        java, password = gateway.jvm.java, gateway.new_array(gateway.jvm.char, len(_PASSWORD))
+        for place, letter in enumerate(_PASSWORD):
+            password[place] = letter
+        store = java.security.KeyStore.getInstance(_STORE_KIND)
+        store.load(None, None)
+        text = java.io.ByteArrayInputStream(all_authorities(bundle).encode("ascii"))
+        found = java.security.cert.CertificateFactory.getInstance("X.509").generateCertificates(text)
+        for number, authority in enumerate(found):
+            store.setCertificateEntry(f"authority-{number}", authority)
+        stream = java.io.FileOutputStream(file)
+        store.store(stream, password)
+        stream.close()
+        for name, value in (("", file), ("Type", _STORE_KIND), ("Password", _PASSWORD)):
+            java.lang.System.setProperty(f"javax.net.ssl.trustStore{name}", value)
 
     def _actions(self) -> Any:
         """Iceberg's actions. SQL procedures do the same, but put nothing into the summary of a snapshot."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from componentrun.spark.authorities import PASSWORD
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -24,13 +22,12 @@ _OVERHEAD: Final = 384 * _MIB
 _LEAST_HEAP: Final = 512 * _MIB
 
 
-def start_settings(memory: int, jars: Sequence[str], authorities: str, more: Mapping[str, str]) -> dict[str, str]:
+def start_settings(memory: int, jars: Sequence[str], more: Mapping[str, str]) -> dict[str, str]:
     """What Spark is started with. They are arguments of a process, so no credential is among them.
 
     Args:
         memory: bytes that Java may use, with all that is beside its heap.
         jars: paths of Iceberg's jars.
-        authorities: path of a key store with the authorities to trust, as `authorities.write` makes it.
         more: settings that the Storage gives; those that are made here win.
     """
     heap = max(_LEAST_HEAP, int(memory * 0.8) - _OVERHEAD) // _MIB
@@ -38,14 +35,6 @@ def start_settings(memory: int, jars: Sequence[str], authorities: str, more: Map
         **{name: value for name, value in more.items() if name.startswith("spark.") and not name.startswith(RESERVED)},
         "spark.master": "local[*]",
         "spark.driver.memory": f"{heap}m",
-        "spark.driver.extraJavaOptions": " ".join(
-            (
-                more.get("spark.driver.extraJavaOptions", ""),
-                f"-Djavax.net.ssl.trustStore={authorities}",
-                f"-Djavax.net.ssl.trustStorePassword={PASSWORD}",
-                "-Djavax.net.ssl.trustStoreType=PKCS12",
-            )
-        ).strip(),
         "spark.jars": ",".join(jars),
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         "spark.sql.session.timeZone": "UTC",

@@ -157,7 +157,7 @@ def test_snapshots_that_a_waiting_run_may_hold_stay_and_old_ones_go_with_their_f
     place: SparkPlace, tmp_path: Path
 ) -> None:
     for number in range(3):
-        place.keyed(str(number), "x")
+        place.increment(str(number))
     waiting = planned(place, A)
     for number in range(11):
         place.fully(f"only-{number}")
@@ -165,7 +165,7 @@ def test_snapshots_that_a_waiting_run_may_hold_stay_and_old_ones_go_with_their_f
     place.maintain(days=0.9)
     assert place.snapshots() == before
     assert files <= place.files()
-    assert staged_in(waiting, tmp_path / "data", A).count(",x") == 3
+    assert staged_in(waiting, tmp_path / "data", A) == "id\n0\n1\n2\n"
     told = place.maintain(days=2)
     assert f"{before - 10} snapshots" in told
     assert place.snapshots() == 10

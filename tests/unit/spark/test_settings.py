@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import pkcs12
-
-from componentrun.spark.authorities import PASSWORD, write
 from componentrun.spark.settings import catalog_settings, credentials, start_settings
 from componentrun.storage.catalogsettings import CatalogSettings
 from componentrun.storage.settings import StoreSettings
-from e2e.tenant.certificates import make_certificate
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CATALOG = CatalogSettings(uri="https://catalog.example.com", warehouse="lake", client_id="id", client_secret="hidden")
 STORE = StoreSettings(
@@ -24,7 +13,7 @@ STORE = StoreSettings(
 
 
 def test_no_credential_is_among_the_arguments_that_spark_is_started_with() -> None:
-    started = start_settings(4 * 2**30, ["/a.jar"], "/a.p12", {}) | catalog_settings(STORE)
+    started = start_settings(4 * 2**30, ["/a.jar"], {}) | catalog_settings(STORE)
     assert "hidden" not in str(started)
     assert credentials(STORE)["spark.sql.catalog.lake.credential"] == "id:hidden"
     assert credentials(STORE)["spark.sql.catalog.lake.s3.secret-access-key"] == "hidden"
@@ -38,14 +27,14 @@ def test_what_a_storage_says_changes_neither_the_catalog_nor_memory_nor_jars() -
         "spark.jars": "http://elsewhere.example.com/x.jar",
         "other": "x",
     }
-    started = start_settings(4 * 2**30, ["/a.jar"], "/a.p12", more)
+    started = start_settings(4 * 2**30, ["/a.jar"], more)
     assert started["spark.sql.shuffle.partitions"] == "8"
     assert (started["spark.driver.memory"], started["spark.jars"]) == ("2892m", "/a.jar")
     assert {"other", "spark.sql.catalog.lake.uri"}.isdisjoint(started)
 
 
 def test_a_pod_with_little_memory_gets_a_heap_all_the_same() -> None:
-    assert start_settings(2**29, [], "", {})["spark.driver.memory"] == "512m"
+    assert start_settings(2**29, [], {})["spark.driver.memory"] == "512m"
 
 
 def test_a_catalog_of_aws_is_signed_for_with_the_keys_of_the_storage() -> None:
@@ -56,13 +45,3 @@ def test_a_catalog_of_aws_is_signed_for_with_the_keys_of_the_storage() -> None:
     assert catalog_settings(store)["spark.sql.catalog.lake.rest.signing-name"] == "glue"
     assert "spark.sql.catalog.lake.s3.endpoint" not in catalog_settings(store)
     assert credentials(store)["spark.sql.catalog.lake.rest.access-key-id"] == "key"
-
-
-@pytest.mark.filterwarnings("ignore:Parsed a serial number")
-def test_java_trusts_what_the_storage_names_besides_the_usual_authorities(tmp_path: Path) -> None:
-    own = (make_certificate(tmp_path, "store.example.com") / "ca.crt").read_text()
-    write(tmp_path / "authorities.p12", [own, None])
-    held = pkcs12.load_pkcs12((tmp_path / "authorities.p12").read_bytes(), PASSWORD.encode())
-    found = {item.certificate for item in held.additional_certs}
-    assert x509.load_pem_x509_certificate(own.encode()) in found
-    assert len(found) > 1
