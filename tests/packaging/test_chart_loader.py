@@ -45,7 +45,7 @@ def named(documents: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 
 def test_both_understand_what_they_are_given(documents: list[dict[str, Any]]) -> None:
     given = loader_settings.from_environment(environment(documents, "loader"))
-    assert given == loader_settings.Settings(callers=(CALLER,))
+    assert given == loader_settings.Settings(callers=(CALLER,), scratch_mebibytes=8192)
     accounts = {item["metadata"]["name"] for item in of_kind(documents, "ServiceAccount")}
     assert CALLER.rpartition(":")[2] in accounts
     operator = operator_settings.from_environment(environment(documents, "operator"))

@@ -110,6 +110,8 @@ class _Watch:
         self.fired = False
         self._lock = threading.Lock()
         self._handle: socket.socket | None = None
+        self._is_last = False
+        """Whether nobody else closes the handle."""
         self._timer = threading.Timer(seconds, self._fire)
         self._timer.daemon = True
 
@@ -123,6 +125,22 @@ class _Watch:
     ) -> None:
         self._timer.cancel()
         self._current.watch = None
+        with self._lock:
+            if self._is_last and self._handle is not None:
+                self._handle.close()
+            self._handle = None
+
+    @classmethod
+    def release(cls, handle: socket.socket) -> None:
+        """Close a handle, but not before the request that is watched by it has ended.
+
+        A connection whose answer ends with it is closed by `http.client` before the answer is read.
+        """
+        watch: _Watch | None = getattr(cls._current, "watch", None)
+        if watch is None or watch._handle is not handle:  # noqa: SLF001 - its own class
+            handle.close()
+        else:
+            watch._is_last = True  # noqa: SLF001 - likewise
 
     @classmethod
     def over(cls, handle: socket.socket | None) -> None:
@@ -165,7 +183,7 @@ class _Watched(HTTPConnection):
     def close(self) -> None:
         super().close()
         if self._handle is not None:
-            self._handle.close()
+            _Watch.release(self._handle)
             self._handle = None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.errors import PlatformError, Reason, TransientError
-from componentrun.loader import tables
+from componentrun.loader import checking, tables
 from componentrun.loader.metrics import Metrics
 from componentrun.loader.slots import CHECKS
 from componentrun.loader.tables import TableEngine
@@ -27,6 +27,7 @@ from componentrun.wire.loader import (
     PlanRequest,
 )
 from tests.unit.loader.serving import SECRET, STORAGE, a_check, a_plan, serving, until
+from tests.unit.loader.test_transport import server, trickle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,3 +123,22 @@ async def test_a_catalog_that_is_too_slow_is_told(monkeypatch: pytest.MonkeyPatc
     (found,) = (await TableEngine("/tmp", Metrics(), loads=1, plans=1).check(CheckRequest(LAKE))).checks
     assert (found.ok, found.reason) == (False, CatalogReason.UNAVAILABLE)
     assert "answers too slowly" in found.detail
+
+
+async def test_slow_catalogs_of_others_have_no_catalog_called_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_CHECK_SECONDS", 8.0)
+    monkeypatch.setattr(checking, "_ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(checking, "_TRIES_SECONDS", 1.5)
+    engine = TableEngine("/tmp", Metrics(), loads=1, plans=1)
+
+    def check(uri: str, warehouse: str) -> asyncio.Task[CheckAnswer]:
+        settings = StoreSettings(bucket="bucket", catalog=CatalogSettings(uri, warehouse, token="token"))
+        return asyncio.create_task(engine.check(CheckRequest(encode(settings))))
+
+    with server(trickle(b"HTTP/1.1 200 OK\r\n\r\n")) as url:
+        slow = [check(url.removesuffix("/v1/config"), f"lake-{number}") for number in range(CHECKS)]
+        await asyncio.sleep(0)
+        (found,) = (await check("http://127.0.0.1:1", "lake")).checks
+        assert "does not answer (ConnectionError)" in found.detail
+        for answer in await asyncio.gather(*slow):
+            assert [(check.ok, check.reason) for check in answer.checks] == [(False, CatalogReason.UNAVAILABLE)]

@@ -66,6 +66,8 @@ def session(seconds: float) -> requests.Session:
         b"",
         b"HTTP/1.1 200 OK\r\nX-Long: ",
         HEAD + b"\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        HEAD + b"Connection: close\r\n\r\n",
         HEAD + b"Content-Length: 100000\r\n\r\n",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\nffff\r\n",
     ],
