@@ -53,12 +53,16 @@ class Forecast:
             self.done[part] = max(fraction, self.done.get(part, 0.0))
 
     def remaining(self, elapsed: float) -> float | None:
-        """Seconds until all is done, `elapsed` seconds after the start; None if nothing was expected."""
-        if not self.expected:
-            return None
+        """Seconds until all is done, `elapsed` seconds after the start.
+
+        Returns None if nothing was expected, or if this takes longer than measured and too little is done to tell why.
+        """
+        total = sum(self.expected.values())
         finished = sum(self.expected[part] * fraction for part, fraction in self.done.items())
+        if not self.expected or (finished < _ENOUGH and elapsed > total):
+            return None
         speed = min(elapsed / finished, _SLOWEST) if finished >= _ENOUGH else 1.0
-        return (sum(self.expected.values()) - finished) * speed
+        return (total - finished) * speed
 
 
 def in_words(seconds: float) -> str:

@@ -27,6 +27,12 @@ def test_a_machine_that_is_twice_as_slow_needs_twice_as_long_for_the_rest() -> N
     assert made.remaining(took) == pytest.approx(2 * forecast.MEASURED["containerd"])
 
 
+def test_when_it_takes_longer_than_measured_and_little_is_done_nothing_is_promised() -> None:
+    made = of("kubernetes")
+    made.progress("kubernetes", 0.01)
+    assert made.remaining(forecast.MEASURED["kubernetes"] + 1) is None
+
+
 def test_parts_that_are_half_done_count_half() -> None:
     made = of("kubernetes")
     made.progress("kubernetes", 0.5)
