@@ -183,8 +183,8 @@ class TestMaintenance:
             return maintenance_settings.from_environment({item["name"]: item["value"] for item in container["env"]})
 
         assert settings() == maintenance_settings.Settings()
-        told = settings("maintenance.keep=72h", "maintenance.history=1h", "maintenance.segments=9", "namespaces={a}")
-        assert (told.keep.days, told.history.seconds, told.segments) == (3, 3600, 9)
+        told = settings("maintenance.keep=72h", "maintenance.tables.files=9", "namespaces={a}")
+        assert (told.keep.days, told.tables.files) == (3, 9)
         assert told.process.namespaces == ("a",)
 
     def test_its_disk_is_larger_than_what_it_may_use(self, rendered: Chart) -> None:
