@@ -69,12 +69,16 @@ class TestAStorageWithoutACatalog:
 
         ended = place.tenant.wait(place.run("true", storage=storage))["status"]
         assert ended["phase"] == "Succeeded", ended["message"]
-        found = place.tenant.custom.get_namespaced_custom_object(
-            GROUP, VERSION, place.tenant.namespace, "storages", storage
-        )
-        conditions = {item["type"]: (item["status"], item["reason"]) for item in found["status"]["conditions"]}
-        assert conditions["Catalog"] == ("False", "NoCatalog")
-        assert conditions["Ready"][0] == "True"
+
+        def untold() -> str | None:
+            found = place.tenant.custom.get_namespaced_custom_object(
+                GROUP, VERSION, place.tenant.namespace, "storages", storage
+            )
+            told = {item["type"]: item for item in found.get("status", {}).get("conditions", ())}
+            is_told = told.get("Catalog", {}).get("reason") == "NoCatalog" and told["Ready"]["status"] == "True"
+            return None if is_told else f"its conditions are {told}"
+
+        waiting.until(untold, what="what the Storage says of its catalog", timeout=60)
 
 
 class TestRulesOfTheNamespace:
