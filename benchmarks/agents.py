@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks import local
 from benchmarks.lab import sweep
 from benchmarks.lake import lake_place
-from componentrun.exchange import GRANT_FILE, OutputTable, StageOutResult, from_json, to_json
-from componentrun.storage.filepublish import check_files, publish_files
-from componentrun.storage.grants import Signer
-from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
-from componentrun.storage.reading import EVERYTHING, Wish
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.access.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.access.reading import EVERYTHING, Wish
+from componentrun.storage.files.publish import check_files, publish_files
+from componentrun.wire.agents import GRANT_FILE, OutputTable, StageOutResult, from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.lab import Lab
     from benchmarks.lake import LakePlace
-    from componentrun.exchange import GrantIn, GrantOut, TableWritten
-    from componentrun.storage.connection import Store
+    from componentrun.storage.store.connection import Store
+    from componentrun.wire.agents import GrantIn, GrantOut, TableWritten
 
 __all__ = ["Bench", "bench"]
 

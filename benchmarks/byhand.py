@@ -21,8 +21,8 @@ from benchmarks import local
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.loader.names import IcebergName
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.loader.catalog.names import IcebergName
+    from componentrun.storage.store.settings import StoreSettings
 
 __all__ = ["insert", "merge", "read", "replace_rows", "run_by_hand"]
 

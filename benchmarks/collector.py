@@ -27,9 +27,9 @@ from benchmarks.costs import cpu_seconds, peak_mib
 from benchmarks.lab import sweep
 from benchmarks.standin import NAMESPACE, Plan
 from benchmarks.turns import figures, in_turns
-from componentrun.storage.connection import open_store
-from componentrun.storage.eventsegments import read_segment
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.events.segments import read_segment
+from componentrun.storage.store.connection import open_store
+from componentrun.storage.store.settings import StoreSettings
 from e2e.cluster import ports
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from benchmarks.lab import Lab
     from benchmarks.record import Figure
     from benchmarks.turns import Measure
-    from componentrun.storage.connection import Store
+    from componentrun.storage.store.connection import Store
     from e2e.cluster.connection import Connection
 
 __all__ = ["lag", "lines", "memory"]

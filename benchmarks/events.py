@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks import manyruns
 from benchmarks.turns import figures, in_turns
-from componentrun.storage.connection import open_store
-from componentrun.storage.eventquery import EventQuery, last_events
+from componentrun.storage.events.query import EventQuery, last_events
+from componentrun.storage.store.connection import open_store
 from e2e.tenant.tenant import CREDENTIALS
 
 if TYPE_CHECKING:
     from benchmarks.lab import Lab
     from benchmarks.record import Figure
     from benchmarks.turns import Measure
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.settings import StoreSettings
     from e2e.tenant import Tenant
 
 __all__ = ["last"]

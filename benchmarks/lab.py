@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.tables import folder
-from componentrun.storage.versions import Versions
+from componentrun.storage.store.objectversions import Versions
 from e2e import install
 from e2e import tenant as tenants
 from e2e.cluster import builds, commands, paths
@@ -24,7 +24,7 @@ from e2e.images.catalogue import Image
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from componentrun.storage.connection import Store
+    from componentrun.storage.store.connection import Store
     from e2e.cluster.connection import Connection
     from e2e.tenant import Tenant
 

@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.lab import sweep
 from benchmarks.tables import folder
-from componentrun.exchange import SliceWritten, TableWritten
-from componentrun.loader.catalog import Catalog
-from componentrun.loader.databases import Databases
-from componentrun.loader.load import load
-from componentrun.loader.names import to_iceberg
-from componentrun.loader.scanning import consistent_cut
-from componentrun.storage.catalogsettings import CatalogSettings
-from componentrun.storage.connection import open_store
-from componentrun.storage.layout import TableId
-from componentrun.storage.places import encode
-from componentrun.storage.settings import StoreSettings
+from componentrun.loader.catalog.catalog import Catalog
+from componentrun.loader.catalog.names import to_iceberg
+from componentrun.loader.loading.databases import Databases
+from componentrun.loader.loading.load import load
+from componentrun.loader.reading.scanning import consistent_cut
+from componentrun.storage.store.catalog import CatalogSettings
+from componentrun.storage.store.connection import open_store
+from componentrun.storage.store.keys import TableId
+from componentrun.storage.store.places import encode
+from componentrun.storage.store.settings import StoreSettings
+from componentrun.wire.agents import SliceWritten, TableWritten
 from componentrun.wire.loader import LoadRequest, PlanAnswer
 from e2e.cluster import catalog as catalogs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from componentrun.loader.names import IcebergName
-    from componentrun.storage.connection import Store
+    from componentrun.loader.catalog.names import IcebergName
+    from componentrun.storage.store.connection import Store
     from e2e.cluster.lake import Lake
 
 __all__ = ["SHARE", "LakePlace", "lake_place"]

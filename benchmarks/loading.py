@@ -12,10 +12,10 @@ import time
 
 from benchmarks import costs
 from benchmarks.lake import SHARE
-from componentrun.documents import from_json
-from componentrun.loader.catalog import Catalog
-from componentrun.loader.load import load
-from componentrun.storage.places import decode
+from componentrun.loader.catalog.catalog import Catalog
+from componentrun.loader.loading.load import load
+from componentrun.storage.store.places import decode
+from componentrun.wire.documents import from_json
 from componentrun.wire.loader import LoadRequest
 
 

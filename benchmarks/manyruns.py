@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Final
 
 from minio.commonconfig import SnowballObject
 
-from componentrun.storage.connection import open_store
-from componentrun.storage.eventindex import EndedRun
-from componentrun.storage.events import About, Event, Segment
-from componentrun.storage.eventsegments import encode_segment
-from componentrun.storage.grants import make_client
+from componentrun.storage.access.grants import make_client
+from componentrun.storage.events.events import About, Event, Segment
+from componentrun.storage.events.index import EndedRun
+from componentrun.storage.events.segments import encode_segment
+from componentrun.storage.store.connection import open_store
 from e2e.cluster.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from componentrun.storage.layout import Layout
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.keys import Layout
+    from componentrun.storage.store.settings import StoreSettings
 
 __all__ = ["BUSY", "QUIET", "RUNS", "keep_or_make"]
 

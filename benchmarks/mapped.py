@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from benchmarks import local, tables
 from benchmarks.agents import bench
 from benchmarks.turns import figures, in_turns
-from componentrun.exchange import Where
-from componentrun.storage.reading import Wish
+from componentrun.storage.access.reading import Wish
+from componentrun.wire.agents import Where
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.turns import figures, in_turns
 from componentrun.api import names
-from componentrun.collector.crilines import CriReader
-from componentrun.collector.facts import pod_facts, run_facts
-from componentrun.collector.fileplace import BEGINNING, FilePosition
-from componentrun.collector.journal import Journal, container_key
-from componentrun.collector.lines import SECOND, stamp_of
+from componentrun.collector.events.journal import Journal, container_key
 from componentrun.collector.metrics import Metrics
-from componentrun.collector.sink import ContainerSink, Inbox
-from componentrun.core.redactor import Redactor
+from componentrun.collector.readers.api.lines import SECOND, stamp_of
+from componentrun.collector.readers.node.lines import CriReader
+from componentrun.collector.readers.node.position import BEGINNING, FilePosition
+from componentrun.collector.readers.sink import ContainerSink, Inbox
+from componentrun.collector.runs.facts import pod_facts, run_facts
+from componentrun.core.redact.redactor import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from benchmarks import costs
 from benchmarks.lake import SHARE, lake_place
 from benchmarks.seaweed import seaweed
 from benchmarks.turns import figures
-from componentrun.loader.tables import TableEngine
+from componentrun.loader.service.tables import TableEngine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,24 +14,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from componentrun.api import names
-from componentrun.collector.facts import pod_facts, run_facts
-from componentrun.collector.fileplace import FilePosition
-from componentrun.collector.follower import View
-from componentrun.collector.journal import Journal, container_key
+from componentrun.collector.events.journal import Journal, container_key
 from componentrun.collector.metrics import Metrics
-from componentrun.collector.nodelogs import NodeLogs
-from componentrun.collector.position import Position
+from componentrun.collector.readers.api.follower import View
+from componentrun.collector.readers.api.position import Position
+from componentrun.collector.readers.choice import Ways
+from componentrun.collector.readers.node.position import FilePosition
+from componentrun.collector.readers.node.servers import NodeLogs
+from componentrun.collector.readers.sink import ContainerSink, Inbox
+from componentrun.collector.runs.facts import pod_facts, run_facts
 from componentrun.collector.settings import NodeLogSettings
-from componentrun.collector.sink import ContainerSink, Inbox
-from componentrun.collector.ways import Ways
-from componentrun.core.redactor import Redactor
-from componentrun.process.kube import connect
+from componentrun.core.redact.redactor import Redactor
+from componentrun.process.kubernetes.client import connect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.collector.facts import PodFacts
-    from componentrun.collector.line import Line
+    from componentrun.collector.readers.line import Line
+    from componentrun.collector.runs.facts import PodFacts
 
 _ENDED = View(ended=True, gone=False, never_ran=False, restarts=0, overdue=False)
 _RUN = {"metadata": {"namespace": "n", "name": "r", "uid": "u"}, "spec": {"image": "i"}}

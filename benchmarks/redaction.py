@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.turns import figures, in_turns
-from componentrun.core.redactor import Redactor
+from componentrun.core.redact.redactor import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

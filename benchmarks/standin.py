@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from componentrun.api import names
 from componentrun.api.common import API_VERSION
-from componentrun.exchange import REDACT_KEY
+from componentrun.wire.agents import REDACT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

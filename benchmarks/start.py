@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.turns import figures, in_turns
-from componentrun.exchange import GRANT_FILE, GrantIn, GrantOut, PostPolicy, to_json
+from componentrun.wire.agents import GRANT_FILE, GrantIn, GrantOut, PostPolicy, to_json
 
 if TYPE_CHECKING:
     from benchmarks.lab import Lab

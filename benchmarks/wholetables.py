@@ -16,8 +16,8 @@ from benchmarks import local, tables
 from benchmarks.agents import bench
 from benchmarks.byhand import insert, merge, read, replace_rows, run_by_hand
 from benchmarks.turns import figures, in_turns
-from componentrun.documents import to_json
-from componentrun.exchange import OutputTable
+from componentrun.wire.agents import OutputTable
+from componentrun.wire.documents import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from awscrt import auth, http
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from componentrun.sigv4 import AccessKeys
+    from componentrun.wire.signatures import AccessKeys
 
 __all__ = ["authorization"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.throughput.client import RefusedError, until
 from benchmarks.throughput.manifests import BATCH, COMPONENT, NAMESPACE, Kind
 from benchmarks.throughput.plane import ARGO
-from componentrun.process.resources import PODS, Resource
+from componentrun.process.kubernetes.resources import PODS, Resource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks import costs
 from benchmarks.throughput.manifests import BATCH, NAMESPACE
 from componentrun.api.names import RUN_LABEL
-from componentrun.collector.facts import run_facts
-from componentrun.process.resources import PODS, SECRETS
+from componentrun.collector.runs.facts import run_facts
+from componentrun.process.kubernetes.resources import PODS, SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.common import API_VERSION
 from componentrun.api.componentrun import ComponentRun
-from componentrun.core.effective import resolve
-from componentrun.core.podbuilder import PodSettings, build_pod
-from componentrun.process.resources import PODS, RUNS, Resource
+from componentrun.core.pod.build import PodSettings, build_pod
+from componentrun.core.request.resolve import resolve
+from componentrun.process.kubernetes.resources import PODS, RUNS, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

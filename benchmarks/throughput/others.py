@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.throughput.manifests import INPUT, NAMESPACE
-from componentrun.collector import report
-from componentrun.collector.facts import run_facts
-from componentrun.exchange import StageOutResult, to_json
-from componentrun.process.resources import RUNS
+from componentrun.collector.runs import report
+from componentrun.collector.runs.facts import run_facts
+from componentrun.process.kubernetes.resources import RUNS
+from componentrun.wire.agents import StageOutResult, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

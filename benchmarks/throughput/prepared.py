@@ -19,7 +19,7 @@ from benchmarks.throughput.manifests import NAMESPACE, STORAGE
 from benchmarks.throughput.others import Others
 from benchmarks.throughput.plane import Plane, free_ports
 from componentrun.api.common import API_VERSION
-from componentrun.process.resources import SECRETS, STORAGES
+from componentrun.process.kubernetes.resources import SECRETS, STORAGES
 from componentrun.wire import loaderaccess
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import pytest
 import urllib3
 
-from componentrun.exchange import GrantIn, GrantOut, StageInPlan, from_json
-from componentrun.loader.catalog import Catalog
-from componentrun.loader.scanning import consistent_cut
+from componentrun.loader.catalog.catalog import Catalog
+from componentrun.loader.reading.scanning import consistent_cut
+from componentrun.wire.agents import GrantIn, GrantOut, StageInPlan, from_json
 from e2e.tenant import CREDENTIALS
 
 if TYPE_CHECKING:
-    from componentrun.exchange import PostPolicy
+    from componentrun.wire.agents import PostPolicy
     from e2e.cluster.connection import Connection
     from e2e.tenant import Tenant
 

@@ -11,7 +11,7 @@ from componentrun.api.common import duration_text
 from e2e.tenant.tenant import phase_of
 
 if TYPE_CHECKING:
-    from componentrun.storage.events import Event
+    from componentrun.storage.events.events import Event
     from e2e.tenant import Tenant
 
 

@@ -9,7 +9,7 @@ from e2e.images import ensure
 from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
-    from componentrun.storage.events import Event
+    from componentrun.storage.events.events import Event
     from e2e.cluster.connection import Connection
     from e2e.tenant import Tenant
 

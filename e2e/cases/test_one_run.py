@@ -72,7 +72,7 @@ def test_a_full_load_replaces_and_an_incremental_one_appends(tenant: Tenant, com
 def test_a_plain_object_can_be_an_input(tenant: Tenant, components: str) -> None:
     import asyncio  # noqa: PLC0415 - this test alone writes an object by hand
 
-    from componentrun.storage.connection import open_store  # noqa: PLC0415 - likewise
+    from componentrun.storage.store.connection import open_store  # noqa: PLC0415 - likewise
 
     store = open_store(tenant.settings)
     asyncio.run(store.put(tenant.settings.layout.object("landing/words.csv"), TABLE.encode()))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.settings import StoreSettings
     from e2e.cluster.connection import Connection
     from e2e.tenant import Tenant
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open
-from componentrun.storage.events import About, Event
-from componentrun.storage.eventsegments import append_segment
+from componentrun.storage.events.events import About, Event
+from componentrun.storage.events.runs import EventRun, ended_runs, enter_ended, enter_open
+from componentrun.storage.events.segments import append_segment
 from e2e.cases.rounds import maintain, no_other_round
 from e2e.tenant.tenant import SMALL, phase_of
 

@@ -45,7 +45,7 @@ def _git(*arguments: str) -> list[str]:
 
 
 def _module(path: str) -> str | None:
-    """`componentrun.core.plan` of its path; None: not a module of the product."""
+    """`componentrun.core.lifecycle.plan` of its path; None: not a module of the product."""
     if not path.startswith(_SOURCES) or not path.endswith(".py"):
         return None
     return path.removeprefix(_SOURCES).removesuffix(".py").removesuffix("/__init__").replace("/", ".")

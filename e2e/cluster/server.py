@@ -12,7 +12,7 @@ from minio import Minio, lifecycleconfig
 from minio.commonconfig import Filter
 from minio.versioningconfig import VersioningConfig
 
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.store.settings import StoreSettings
 from e2e.cluster import paths, ports, processes, waiting
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.progress import step

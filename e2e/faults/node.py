@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import kubernetes.client
 
-from componentrun.exchange import StageInResult, to_json
+from componentrun.wire.agents import StageInResult, to_json
 from e2e.cluster import waiting
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks import page
 from componentrun.api import crd
 from componentrun.cli import reference
-from componentrun.core.reasons import ends_table, reasons_page
+from componentrun.core.lifecycle.reasons import ends_table, reasons_page
 from e2e.install import chart
 
 ROOT = Path(__file__).parents[2]

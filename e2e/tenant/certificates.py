@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from componentrun.process import nodelogs
-from componentrun.process.certificate import CERTIFICATE, KEY
+from componentrun.process.serving.certificate import CERTIFICATE, KEY
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,19 +21,19 @@ from typer.testing import CliRunner
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.cli.app import app
-from componentrun.cli.kube import KubeCluster
+from componentrun.cli.kubernetes.client import KubeCluster
 from componentrun.cli.session import Makers
-from componentrun.storage.catalogsettings import CatalogSettings
-from componentrun.storage.connection import Store, open_store
-from componentrun.storage.eventreader import read_events
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.events.reader import read_events
+from componentrun.storage.store.catalog import CatalogSettings
+from componentrun.storage.store.connection import Store, open_store
+from componentrun.storage.store.settings import StoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from typer.testing import Result
 
-    from componentrun.storage.events import Event
+    from componentrun.storage.events.events import Event
     from e2e.cluster.connection import Connection
 
 __all__ = ["CATALOG_CREDENTIALS", "CREDENTIALS", "LONG_AGO", "Tenant", "create"]

@@ -74,7 +74,7 @@ DEFAULT_TIMEOUT_SECONDS: Final = 3600
 MAX_TIMEOUT_SECONDS: Final = 24 * 3600
 RETRY_WINDOW_SECONDS: Final = 12 * 3600
 """No attempt begins later than this after the first one. With the longest timeout it must stay below the time for which
-data of unfinished runs is kept (`storage.sweep.MIN_KEEP`)."""
+data of unfinished runs is kept (`storage.cleanup.sweep.MIN_KEEP`)."""
 
 EVENTS_WAIT_SECONDS: Final = 900
 """How long a finished pod is kept for its last lines to be read; `operator.limits.eventsWait` in the chart changes it.

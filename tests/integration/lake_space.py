@@ -7,8 +7,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from componentrun.storage.settings import StoreSettings
-from componentrun.storage.versions import Versions
+from componentrun.storage.store.objectversions import Versions
+from componentrun.storage.store.settings import StoreSettings
 from e2e.cluster import catalog
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from componentrun.loader.names import to_iceberg
-from componentrun.storage.layout import TableId
+from componentrun.loader.catalog.names import to_iceberg
+from componentrun.storage.store.keys import TableId
 from e2e.cluster import spark
 
 if TYPE_CHECKING:

@@ -11,51 +11,60 @@ __all__ = ["LEASE", "SPARK", "USED"]
 
 Rights = dict[tuple[str, str], tuple[str, str]]
 
-_KOPF: Final = ("controller/kopfwatch.py", "kopf.on.event(resource.group")
-_RESYNC: Final = ("controller/resync.py", "self._kube.pages(resource, namespace, labels)")
-_LIST_AND_WATCH: Final = ("process/watch.py", "self._kube.pages(self.resource, self.namespace, self._labels)")
-_WATCH: Final = ("process/watch.py", "self._kube.watch(self.resource, self.namespace, self._version, self._labels)")
-_STORAGE_KEYS: Final = ("process/storages.py", "kube.get(SECRETS, namespace, name)")
+_KOPF: Final = ("controller/watching/kopfwatch.py", "kopf.on.event(resource.group")
+_RESYNC: Final = ("controller/watching/resync.py", "self._kube.pages(resource, namespace, labels)")
+_LIST_AND_WATCH: Final = (
+    "process/kubernetes/watch.py",
+    "self._kube.pages(self.resource, self.namespace, self._labels)",
+)
+_WATCH: Final = (
+    "process/kubernetes/watch.py",
+    "self._kube.watch(self.resource, self.namespace, self._version, self._labels)",
+)
+_STORAGE_KEYS: Final = ("process/kubernetes/storages.py", "kube.get(SECRETS, namespace, name)")
 
 USED: Final[dict[str, Rights]] = {
     "operator": {
-        ("componentruns", "get"): ("controller/reconciler.py", "self._kube.get(RUNS, "),
+        ("componentruns", "get"): ("controller/reconcile/reconciler.py", "self._kube.get(RUNS, "),
         ("componentruns", "list"): _RESYNC,
         ("componentruns", "watch"): _WATCH,
-        ("componentruns", "delete"): ("controller/reconciler.py", "self._kube.delete(RUNS, "),
-        ("componentruns/status", "patch"): ("controller/statuswriter.py", 'kube.patch(RUNS, *key, body, "status")'),
-        ("components", "get"): ("controller/references.py", "self._kube.get(COMPONENTS, "),
+        ("componentruns", "delete"): ("controller/reconcile/reconciler.py", "self._kube.delete(RUNS, "),
+        ("componentruns/status", "patch"): (
+            "controller/reconcile/statuswriter.py",
+            'kube.patch(RUNS, *key, body, "status")',
+        ),
+        ("components", "get"): ("controller/storages/references.py", "self._kube.get(COMPONENTS, "),
         ("components", "list"): _RESYNC,
         ("components", "watch"): _KOPF,
         ("storages", "list"): _RESYNC,
         ("storages", "watch"): _KOPF,
-        ("storages/status", "patch"): ("controller/scopes.py", "self._kube.patch(STORAGES, "),
-        ("pods", "get"): ("controller/podreader.py", "self._kube.get(PODS, "),
+        ("storages/status", "patch"): ("controller/storages/scopes.py", "self._kube.patch(STORAGES, "),
+        ("pods", "get"): ("controller/reconcile/podreader.py", "self._kube.get(PODS, "),
         ("pods", "list"): _RESYNC,
         ("pods", "watch"): _WATCH,
-        ("pods", "create"): ("controller/starting.py", "self._kube.create(PODS, "),
-        ("pods", "patch"): ("controller/podreader.py", "self._kube.patch(PODS, "),
-        ("pods", "delete"): ("controller/removal.py", "self._kube.delete(PODS, "),
+        ("pods", "create"): ("controller/reconcile/start.py", "self._kube.create(PODS, "),
+        ("pods", "patch"): ("controller/reconcile/podreader.py", "self._kube.patch(PODS, "),
+        ("pods", "delete"): ("controller/reconcile/removal.py", "self._kube.delete(PODS, "),
         ("secrets", "get"): _STORAGE_KEYS,
-        ("secrets", "create"): ("controller/starting.py", "self._kube.create(SECRETS, "),
-        ("configmaps", "get"): ("controller/parametersfrom.py", "kube.get(CONFIG_MAPS, namespace, ref.name)"),
-        ("networkpolicies", "get"): ("controller/policies.py", "self._kube.get(NETWORK_POLICIES, "),
-        ("networkpolicies", "create"): ("controller/policies.py", "self._kube.create(NETWORK_POLICIES, "),
-        ("networkpolicies", "patch"): ("controller/policies.py", "self._kube.patch(NETWORK_POLICIES, "),
-        ("events", "create"): ("controller/statuswriter.py", "self._kube.create(EVENTS, "),
+        ("secrets", "create"): ("controller/reconcile/start.py", "self._kube.create(SECRETS, "),
+        ("configmaps", "get"): ("controller/reconcile/parametersfrom.py", "kube.get(CONFIG_MAPS, namespace, ref.name)"),
+        ("networkpolicies", "get"): ("controller/reconcile/policies.py", "self._kube.get(NETWORK_POLICIES, "),
+        ("networkpolicies", "create"): ("controller/reconcile/policies.py", "self._kube.create(NETWORK_POLICIES, "),
+        ("networkpolicies", "patch"): ("controller/reconcile/policies.py", "self._kube.patch(NETWORK_POLICIES, "),
+        ("events", "create"): ("controller/reconcile/statuswriter.py", "self._kube.create(EVENTS, "),
     },
     "collector": {
         ("componentruns", "list"): _LIST_AND_WATCH,
         ("componentruns", "watch"): _WATCH,
         ("componentruns/status", "patch"): (
-            "collector/worker.py",
+            "collector/runs/worker.py",
             'kube.patch(RUNS, run.namespace, run.name, body, "st',
         ),
-        ("storages", "list"): ("collector/stores.py", "self._kube.pages(STORAGES, "),
-        ("pods", "get"): ("collector/worker.py", "kube.get(PODS, "),
+        ("storages", "list"): ("collector/events/stores.py", "self._kube.pages(STORAGES, "),
+        ("pods", "get"): ("collector/runs/worker.py", "kube.get(PODS, "),
         ("pods", "list"): _LIST_AND_WATCH,
         ("pods", "watch"): _WATCH,
-        ("pods/log", "get"): ("collector/follower.py", "self._kube.log("),
+        ("pods/log", "get"): ("collector/readers/api/follower.py", "self._kube.log("),
         ("secrets", "get"): _STORAGE_KEYS,
     },
     "loader": {

@@ -13,7 +13,7 @@ import yaml
 from componentrun.collector.metrics import SINK_OUTCOMES
 from componentrun.errors import Reason
 from componentrun.loader.metrics import OUTCOMES as LOADER_OUTCOMES
-from componentrun.storage.connection import StoreOutcome
+from componentrun.storage.store.connection import StoreOutcome
 from e2e.cluster import packages
 from e2e.install import chart
 

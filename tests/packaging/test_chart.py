@@ -14,12 +14,12 @@ import yaml
 
 from componentrun.collector import settings as collector_settings
 from componentrun.controller import settings as operator_settings
-from componentrun.core import leaseholder
+from componentrun.core.lease import holder as leaseholder
 from componentrun.maintenance import settings as maintenance_settings
 from componentrun.nodelogs import settings as nodelogs_settings
 from componentrun.process import nodelogs
-from componentrun.process.authority import Authority
-from componentrun.process.certificate import CERTIFICATE, KEY, Certificate
+from componentrun.process.serving.authority import Authority
+from componentrun.process.serving.certificate import CERTIFICATE, KEY, Certificate
 from e2e.install import chart
 from tests.packaging.charts import IMAGE, Chart, containers, environment, handshake, of_kind, rights
 from tests.packaging.rights import LEASE, SPARK, USED

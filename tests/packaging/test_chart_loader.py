@@ -11,8 +11,8 @@ import yaml
 
 from componentrun.controller import settings as operator_settings
 from componentrun.loader import settings as loader_settings
-from componentrun.process.authority import Authority
-from componentrun.process.certificate import CERTIFICATE, KEY, Certificate
+from componentrun.process.serving.authority import Authority
+from componentrun.process.serving.certificate import CERTIFICATE, KEY, Certificate
 from componentrun.wire import loaderaccess
 from e2e.install import chart
 from tests.packaging.charts import IMAGE, Chart, containers, environment, handshake, of_kind, rights

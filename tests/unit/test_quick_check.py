@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def tree(tmp_path: Path) -> Path:
     folder = tmp_path / "tests/unit/core"
     folder.mkdir(parents=True)
-    (folder / "test_plan.py").write_text("from componentrun.core.plan import plan\n")
+    (folder / "test_plan.py").write_text("from componentrun.core.lifecycle.plan import plan\n")
     (folder / "test_package.py").write_text("def test():\n    from componentrun.core import plan\n")
     (folder / "test_other.py").write_text("import componentrun.core.planning\n")
     return tmp_path
@@ -26,7 +26,7 @@ def tree(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        (["operator/componentrun/core/plan.py"], ["test_package.py", "test_plan.py"]),
+        (["operator/componentrun/core/lifecycle/plan.py"], ["test_package.py", "test_plan.py"]),
         (["operator/componentrun/core/planning.py"], ["test_other.py"]),
         (["operator/componentrun/core/__init__.py"], ["test_package.py"]),
         (["tests/unit/core/test_other.py"], ["test_other.py"]),

@@ -9,8 +9,8 @@ import pytest
 from minio.credentials.credentials import Credentials
 from minio.signer import sign_v4_s3
 
-from componentrun.exchange import SessionKeys
-from componentrun.sigv4 import AccessKeys, put_headers, put_url, signed_headers
+from componentrun.wire.agents import SessionKeys
+from componentrun.wire.signatures import AccessKeys, put_headers, put_url, signed_headers
 from tests.amazon import authorization
 
 S3_TABLES = "https://s3tables.eu-west-1.amazonaws.com/iceberg/v1"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from componentrun.exchange import StageInResult, StageOutResult
+    from componentrun.wire.agents import StageInResult, StageOutResult
 
 _FLAGS: Final = ("--data", "--grant", "--termination-log")
 _GELF_FLAGS: Final = ("--server", "--visibility")
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(_USAGE + "\n")
         return _USAGE_EXIT
     if command == "wait":
-        from componentrun.agent.waiting import wait  # noqa: PLC0415 - it must stay small for as long as it waits
+        from componentrun.agent.stageout.waiting import wait  # noqa: PLC0415 - it must stay small for as long as it waits
 
         wait(rest)
     if command == "stage-out":
@@ -70,7 +70,7 @@ def _run(command: str, options: dict[str, str]) -> int:
     from componentrun.agent.outcome import exit_code, failed, termination_message  # noqa: PLC0415 - likewise
     from componentrun.agent.progress import say  # noqa: PLC0415 - likewise
     from componentrun.errors import ComponentRunError  # noqa: PLC0415 - likewise
-    from componentrun.exchange import GRANT_MOUNT, StageInResult, StageOutResult  # noqa: PLC0415 - likewise
+    from componentrun.wire.agents import GRANT_MOUNT, StageInResult, StageOutResult  # noqa: PLC0415 - likewise
 
     started = time.monotonic()
     problem: Exception | None = None
@@ -89,15 +89,15 @@ def _run(command: str, options: dict[str, str]) -> int:
 
 
 def _stage_in(grant: str, data: str) -> StageInResult:
-    from componentrun.agent.stage_in import stage_in  # noqa: PLC0415 - only what is run is imported
-    from componentrun.exchange import GrantIn  # noqa: PLC0415 - likewise
+    from componentrun.agent.stagein.main import stage_in  # noqa: PLC0415 - only what is run is imported
+    from componentrun.wire.agents import GrantIn  # noqa: PLC0415 - likewise
 
     return stage_in(_grant(GrantIn, grant), data)
 
 
 def _stage_out(grant: str, data: str) -> StageOutResult:
-    from componentrun.agent.stage_out import stage_out  # noqa: PLC0415 - only what is run is imported
-    from componentrun.exchange import GrantOut  # noqa: PLC0415 - likewise
+    from componentrun.agent.stageout.main import stage_out  # noqa: PLC0415 - only what is run is imported
+    from componentrun.wire.agents import GrantOut  # noqa: PLC0415 - likewise
 
     return stage_out(_grant(GrantOut, grant), data)
 
@@ -110,7 +110,7 @@ _AGENTS: Final[dict[str, Callable[[str, str], StageInResult | StageOutResult]]] 
 
 def _grant(kind: type[Grant], folder: str) -> Grant:
     from componentrun.errors import PlatformError  # noqa: PLC0415 - see above
-    from componentrun.exchange import GRANT_FILE, from_json  # noqa: PLC0415 - see above
+    from componentrun.wire.agents import GRANT_FILE, from_json  # noqa: PLC0415 - see above
 
     path = os.path.join(folder, GRANT_FILE)  # noqa: PTH118 - pathlib costs ten milliseconds
     try:

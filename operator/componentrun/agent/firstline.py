@@ -9,13 +9,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from componentrun.agent.folder import shown
-from componentrun.columnnames import listed
-from componentrun.csvdialect import DELIMITER_NAMES
+from componentrun.csv.columnnames import listed
+from componentrun.csv.dialect import DELIMITER_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.csvdialect import Read
+    from componentrun.csv.dialect import Read
 
 __all__ = ["doubtful_content", "header_as_row", "other_names"]
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from componentrun.contract import EXIT_APPLICATION_ERROR, EXIT_SUCCESS, EXIT_USER_ERROR
 from componentrun.errors import ComponentRunError, Reason, UserError
-from componentrun.exchange import StageInResult, StageOutResult, to_json
+from componentrun.wire.agents import StageInResult, StageOutResult, to_json
 
 __all__ = ["TERMINATION_BYTES", "exit_code", "failed", "termination_message"]
 

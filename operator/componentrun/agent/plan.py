@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from componentrun.agent.transfer import Request
 from componentrun.errors import PlatformError
-from componentrun.exchange import from_json
+from componentrun.wire.agents import from_json
 
 if TYPE_CHECKING:
     from componentrun.agent.transfer import Client

@@ -23,7 +23,7 @@ from componentrun.api.component import Network, Resources, Size
 from componentrun.api.files import FilesStatus, InputFile, OutputFileMapping
 from componentrun.api.retry import Retry
 from componentrun.api.tables import InputTable, OutputTableMapping
-from componentrun.secretpaths import PATTERN as SECRET_PATH
+from componentrun.wire.secretpaths import PATTERN as SECRET_PATH
 
 __all__ = [
     "Attempt",

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from componentrun.api.changedsince import CHANGED_SINCE
 from componentrun.api.common import ApiModel
-from componentrun.columnfacts import BaseType
 from componentrun.contract import MAX_COLUMNS
+from componentrun.csv.columnfacts import BaseType
 
 __all__ = ["ColumnSchema", "DeleteWhere", "InputTable", "OutputTableMapping", "Where"]
 

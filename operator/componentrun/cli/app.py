@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from componentrun import __version__
-from componentrun.cli import (
+from componentrun.cli.commands import (
     artifacts,
     convert,
     doctor,
@@ -23,7 +23,7 @@ from componentrun.cli import (
     versions,
 )
 from componentrun.cli.errors import EXIT_FAULT, EXIT_INTERRUPTED, EnvironmentFault, exit_code_of, hint_of
-from componentrun.cli.render import Cell, Output
+from componentrun.cli.terminal.render import Cell, Output
 from componentrun.errors import ComponentRunError
 from componentrun.process.ending import run
 

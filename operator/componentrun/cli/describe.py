@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from componentrun.cli.render import INDENT, LABEL_WIDTH, Cell, Row, styled
-from componentrun.cli.words import age, count, duration, first_line, moment, size
+from componentrun.cli.terminal.render import INDENT, LABEL_WIDTH, Cell, Row, styled
+from componentrun.cli.terminal.words import age, count, duration, first_line, moment, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,8 +11,8 @@ import typer
 from componentrun.cli.errors import BadRequestError
 
 if TYPE_CHECKING:
-    from componentrun.cli.store import Store
-    from componentrun.storage.eventquery import EventQuery
+    from componentrun.cli.storage.store import Store
+    from componentrun.storage.events.query import EventQuery
 
 __all__ = [
     "Component",
@@ -92,7 +92,7 @@ class Question:
         Raises:
             UserError: an option is not what is expected, or there is no event with one of the ids.
         """
-        from componentrun.storage.eventquery import EventQuery  # noqa: PLC0415 - loads the models
+        from componentrun.storage.events.query import EventQuery  # noqa: PLC0415 - loads the models
 
         return EventQuery(
             component=self.component,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from componentrun.cli.cluster import RUNS
 from componentrun.cli.errors import (
     EXIT_FAULT,
     EXIT_INTERRUPTED,
@@ -23,19 +22,20 @@ from componentrun.cli.errors import (
     NotFoundError,
     WaitTimeoutError,
 )
-from componentrun.cli.interrupts import interrupts
-from componentrun.cli.render import Cell, styled
+from componentrun.cli.kubernetes.cluster import RUNS
 from componentrun.cli.session import Session, parse_run
-from componentrun.cli.words import clock, count, duration, size, stamp
+from componentrun.cli.terminal.interrupts import interrupts
+from componentrun.cli.terminal.render import Cell, styled
+from componentrun.cli.terminal.words import clock, count, duration, size, stamp
 from componentrun.contract import EVENTS_WAIT_SECONDS
-from componentrun.core.conditions import EVENTS_DELIVERED, find
+from componentrun.core.lifecycle.conditions import EVENTS_DELIVERED, find
 from componentrun.errors import PlatformError, Reason, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from componentrun.api.componentrun import ComponentRun, PhaseTime
-    from componentrun.cli.store import EventFeed, EventRecord
+    from componentrun.cli.storage.store import EventFeed, EventRecord
 
 __all__ = ["Follower", "exit_code", "follow_or_leave", "is_over", "print_event", "print_outcome"]
 

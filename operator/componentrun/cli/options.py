@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from componentrun.cli.render import Format, ListFormat
+from componentrun.cli.terminal.render import Format, ListFormat
 
 Namespace = Annotated[
     str | None,

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from componentrun.cli.cluster import COMPONENTS, RUNS, STORAGES, Cluster, JsonObject
 from componentrun.cli.errors import BadRequestError, EnvironmentFault, NotFoundError
-from componentrun.cli.render import Output
+from componentrun.cli.kubernetes.cluster import COMPONENTS, RUNS, STORAGES, Cluster, JsonObject
+from componentrun.cli.terminal.render import Output
 from componentrun.errors import ComponentRunError, UserError
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from componentrun.api.common import ApiModel
     from componentrun.api.componentrun import ComponentRun
     from componentrun.api.storage import Storage
-    from componentrun.cli.store import Store
-    from componentrun.storage.retention import Retention
+    from componentrun.cli.storage.store import Store
+    from componentrun.storage.events.retention import Retention
 
 __all__ = ["LATEST", "Makers", "Session", "parse_run"]
 
@@ -33,13 +33,13 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 def _connect(context: str | None, namespace: str | None) -> Cluster:
-    from componentrun.cli.kube import connect  # noqa: PLC0415 - the client takes half a second to load
+    from componentrun.cli.kubernetes.client import connect  # noqa: PLC0415 - the client takes half a second to load
 
     return connect(context, namespace)
 
 
 def _open_store(cluster: Cluster, storage: JsonObject, endpoint: str | None) -> Store:
-    from componentrun.cli.objects import open_storage  # noqa: PLC0415 - likewise
+    from componentrun.cli.storage.objects import open_storage  # noqa: PLC0415 - likewise
 
     return open_storage(cluster, storage, endpoint)
 
@@ -132,7 +132,7 @@ class Session:
         from pydantic import ValidationError  # noqa: PLC0415 - the models take a while to load
 
         from componentrun.api.component import Component  # noqa: PLC0415 - likewise
-        from componentrun.storage.retention import retention_of  # noqa: PLC0415 - likewise
+        from componentrun.storage.events.retention import retention_of  # noqa: PLC0415 - likewise
 
         _, storage = self._storage(name)
         try:
@@ -146,7 +146,7 @@ class Session:
 
     def _storage(self, name: str | None) -> tuple[JsonObject, Storage]:
         from componentrun.api.storage import Storage  # noqa: PLC0415 - the models take a while to load
-        from componentrun.storage.resource import choose  # noqa: PLC0415 - likewise
+        from componentrun.storage.store.resource import choose  # noqa: PLC0415 - likewise
 
         found = {storage["metadata"]["name"]: storage for storage in self.cluster.list(STORAGES)}
         models: dict[str, Storage] = {}

@@ -8,24 +8,24 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api import names
+from componentrun.collector.events.stores import Stores
 from componentrun.collector.forward.forwarder import Forwarder
 from componentrun.collector.metrics import Metrics
-from componentrun.collector.nodelogs import NodeLogs
-from componentrun.collector.registry import PodTarget, Registry, RunTarget
-from componentrun.collector.stores import Stores
-from componentrun.collector.worker import Services
+from componentrun.collector.readers.node.servers import NodeLogs
+from componentrun.collector.runs.registry import PodTarget, Registry, RunTarget
+from componentrun.collector.runs.worker import Services
 from componentrun.process import nodelogs
-from componentrun.process.kube import connect
+from componentrun.process.kubernetes.client import connect
+from componentrun.process.kubernetes.resources import PODS, RUNS
+from componentrun.process.kubernetes.watch import Watch
 from componentrun.process.launch import listen_to_signals
-from componentrun.process.resources import PODS, RUNS
-from componentrun.process.server import HealthServer
-from componentrun.process.watch import Watch
+from componentrun.process.serving.server import HealthServer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.collector.settings import Settings
-    from componentrun.process.kube import Kube
+    from componentrun.process.kubernetes.client import Kube
 
 __all__ = ["collect"]
 

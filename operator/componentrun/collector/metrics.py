@@ -7,7 +7,7 @@ from typing import Final, Literal, get_args
 from prometheus_client import Counter, Gauge, Histogram
 
 from componentrun.collector.forward.receivers import KINDS
-from componentrun.process.metrics import ProcessMetrics
+from componentrun.process.serving.metrics import ProcessMetrics
 
 __all__ = ["SINK_OUTCOMES", "Metrics", "SinkOutcome"]
 

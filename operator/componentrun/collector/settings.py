@@ -6,7 +6,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from componentrun.collector.journal import Limits
+from componentrun.collector.events.journal import Limits
 from componentrun.contract import EVENTS_WAIT_SECONDS
 from componentrun.process import nodelogs
 from componentrun.process.settings import DNS_LABEL, ProcessSettings, Reader, read_process, seconds, whole

@@ -18,36 +18,36 @@ from typing import TYPE_CHECKING, Final
 
 import componentrun
 from componentrun.api.common import API_VERSION, GROUP
-from componentrun.controller.caches import Caches, Key, RunCache
-from componentrun.controller.cataloggate import CatalogGate
-from componentrun.controller.catalogtables import CatalogTables
 from componentrun.controller.clockwatch import ClockWatch
-from componentrun.controller.flows import Flows
-from componentrun.controller.kopfwatch import STOP_SECONDS, KopfWatch, make_registry
 from componentrun.controller.lease import Lease
-from componentrun.controller.loaderclient import LoaderClient
 from componentrun.controller.metrics import Metrics
-from componentrun.controller.policies import Policies, Resolver
-from componentrun.controller.publishing import Publisher
-from componentrun.controller.queues import Queues
-from componentrun.controller.reconciler import Reconciler
-from componentrun.controller.references import References
-from componentrun.controller.resync import Resync
-from componentrun.controller.scopes import Scopes, StorageWatch
-from componentrun.controller.starting import Starter, StartSettings
-from componentrun.controller.statuswriter import StatusWriter
-from componentrun.controller.storegate import StoreGate
-from componentrun.controller.stores import Stores
-from componentrun.controller.targets import make_watches
-from componentrun.controller.unreadpods import UnreadPods
-from componentrun.controller.workers import Workers
-from componentrun.controller.workqueue import WorkQueue
+from componentrun.controller.reconcile.policies import Policies, Resolver
+from componentrun.controller.reconcile.publish import Publisher
+from componentrun.controller.reconcile.queues import Queues
+from componentrun.controller.reconcile.reconciler import Reconciler
+from componentrun.controller.reconcile.start import Starter, StartSettings
+from componentrun.controller.reconcile.statuswriter import StatusWriter
+from componentrun.controller.reconcile.unreadpods import UnreadPods
+from componentrun.controller.storages.cataloggate import CatalogGate
+from componentrun.controller.storages.catalogtables import CatalogTables
+from componentrun.controller.storages.gate import StoreGate
+from componentrun.controller.storages.loaderclient import LoaderClient
+from componentrun.controller.storages.references import References
+from componentrun.controller.storages.scopes import Scopes, StorageWatch
+from componentrun.controller.storages.stores import Stores
+from componentrun.controller.watching.caches import Caches, Key, RunCache
+from componentrun.controller.watching.kopfwatch import STOP_SECONDS, KopfWatch, make_registry
+from componentrun.controller.watching.resync import Resync
+from componentrun.controller.watching.targets import make_watches
+from componentrun.controller.work.flows import Flows
+from componentrun.controller.work.queue import WorkQueue
+from componentrun.controller.work.workers import Workers
 from componentrun.process.fairqueue import Flow
-from componentrun.process.kube import Kube, connect
-from componentrun.process.kubeerrors import KubeError, NotFoundError, UnavailableError
+from componentrun.process.kubernetes.client import Kube, connect
+from componentrun.process.kubernetes.errors import KubeError, NotFoundError, UnavailableError
+from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
 from componentrun.process.launch import listen_to_signals
-from componentrun.process.resources import COMPONENTS, RUNS, STORAGES
-from componentrun.process.server import HealthServer
+from componentrun.process.serving.server import HealthServer
 
 if TYPE_CHECKING:
     from componentrun.controller.settings import Settings

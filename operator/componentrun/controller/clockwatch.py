@@ -10,14 +10,14 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from componentrun.core.clockoffset import SETTLING, TOLERATED
-from componentrun.process.kubeerrors import KubeError
+from componentrun.core.lease.clock import SETTLING, TOLERATED
+from componentrun.process.kubernetes.errors import KubeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from componentrun.controller.caches import Key, RunCache
-    from componentrun.process.kube import Kube
+    from componentrun.controller.watching.caches import Key, RunCache
+    from componentrun.process.kubernetes.client import Kube
 
 __all__ = ["ClockWatch"]
 

@@ -2,7 +2,7 @@
 
 The others stand by. One of them takes the Lease when its record has not changed for its whole duration on the
 candidate's own clock, as when the holder's node is lost. It does not wait for that if the process of the holder has
-certainly ended: its pod is deleted, or its container has ended (`core.leaseholder`).
+certainly ended: its pod is deleted, or its container has ended (`core.lease.holder`).
 
 Two processes that both believe that they hold the Lease do no harm: every write names the version that it was decided
 on, and the loader publishes a run once. The Lease only saves doing the same work twice.
@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.core.leaseholder import HolderPod, has_ended
+from componentrun.core.lease.holder import HolderPod, has_ended
 from componentrun.errors import PlatformError
-from componentrun.process.kubeerrors import AlreadyExistsError, ConflictError, KubeError, NotFoundError
-from componentrun.process.resources import LEASES, PODS
+from componentrun.process.kubernetes.errors import AlreadyExistsError, ConflictError, KubeError, NotFoundError
+from componentrun.process.kubernetes.resources import LEASES, PODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from componentrun.process.kube import Kube
+    from componentrun.process.kubernetes.client import Kube
 
 __all__ = ["DEFAULT_SECONDS", "Lease", "LeaseSettings", "LostError"]
 

@@ -1,4 +1,4 @@
-"""Numbers for Prometheus, besides those of any process (`componentrun.process.metrics`).
+"""Numbers for Prometheus, besides those of any process (`componentrun.process.serving.metrics`).
 
 The names that controllers share (`workqueue_*`, `controller_runtime_*`) are the ones that dashboards made for
 controller-runtime know. No label holds the name of a run.
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, get_args
 from prometheus_client import Counter, Gauge, Histogram
 
 from componentrun.api.componentrun import Phase, WaitingFor
-from componentrun.core.outcome import EVENTS_GIVEN_UP
+from componentrun.core.lifecycle.ending import EVENTS_GIVEN_UP
 from componentrun.errors import RETRIED_BEFORE_START, RETRIED_IF_NAMED
-from componentrun.process.metrics import QUICK, ProcessMetrics
+from componentrun.process.serving.metrics import QUICK, ProcessMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from componentrun.api.common import quantity_value
 from componentrun.controller.lease import DEFAULT_SECONDS, LeaseSettings
-from componentrun.controller.unreadpods import DEFAULT_MOST
-from componentrun.core.leaseholder import HolderPod
-from componentrun.core.networkpolicy import IPV4_ONLY
-from componentrun.core.observed import Limits
-from componentrun.core.podsettings import PodSettings
+from componentrun.controller.reconcile.unreadpods import DEFAULT_MOST
+from componentrun.core.lease.holder import HolderPod
+from componentrun.core.lifecycle.observed import Limits
+from componentrun.core.pod.networkpolicy import IPV4_ONLY
+from componentrun.core.pod.settings import PodSettings
 from componentrun.process.settings import DNS_LABEL, ProcessSettings, Reader, read_process, seconds, whole, words
-from componentrun.storage.settings import StoreTimeouts
+from componentrun.storage.store.settings import StoreTimeouts
 from componentrun.wire import loaderaccess
 
 if TYPE_CHECKING:

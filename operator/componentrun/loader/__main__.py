@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from componentrun.loader import app, settings
-from componentrun.loader.tables import TableEngine
+from componentrun.loader.service.tables import TableEngine
 from componentrun.process.ending import leave
 from componentrun.process.launch import launch
 
 if TYPE_CHECKING:
-    from componentrun.loader.engine import Engine, LoadObserver
+    from componentrun.loader.service.engine import Engine, LoadObserver
 
 
 def _engine(chosen: settings.Settings, observer: LoadObserver) -> Engine:

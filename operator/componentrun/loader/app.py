@@ -8,19 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from componentrun.loader.metrics import Metrics
-from componentrun.loader.server import LoaderServer
-from componentrun.process.certificate import Certificate
+from componentrun.loader.service.server import LoaderServer
 from componentrun.process.guard import Guard
-from componentrun.process.kube import connect
+from componentrun.process.kubernetes.client import connect
 from componentrun.process.launch import listen_to_signals
-from componentrun.process.server import HealthServer
-from componentrun.process.tlsserver import work_until
+from componentrun.process.serving.certificate import Certificate
+from componentrun.process.serving.server import HealthServer
+from componentrun.process.serving.tlsserver import work_until
 from componentrun.wire import loaderaccess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from componentrun.loader.engine import Engine, LoadObserver
+    from componentrun.loader.service.engine import Engine, LoadObserver
     from componentrun.loader.settings import Settings
 
 __all__ = ["serve"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from componentrun.process.metrics import ProcessMetrics
+from componentrun.process.serving.metrics import ProcessMetrics
 
 if TYPE_CHECKING:
     from componentrun.wire.loader import LoadAnswer

@@ -10,7 +10,7 @@ from componentrun.errors import PlatformError, Reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.loader.loads import TableLoad
+    from componentrun.loader.loading.loads import TableLoad
 
 __all__ = ["Scratch", "too_large"]
 

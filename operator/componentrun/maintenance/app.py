@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from componentrun.errors import ComponentRunError, PlatformError
 from componentrun.maintenance.catalogs import maintain_catalog
 from componentrun.maintenance.places import find_places
-from componentrun.process.kube import connect
-from componentrun.storage.eventsweep import sweep_events
-from componentrun.storage.sweep import sweep
+from componentrun.process.kubernetes.client import connect
+from componentrun.storage.cleanup.sweep import sweep
+from componentrun.storage.events.sweep import sweep_events
 
 if TYPE_CHECKING:
     from componentrun.maintenance.places import Place
     from componentrun.maintenance.settings import Settings
-    from componentrun.process.kube import Kube
-    from componentrun.storage.sweep import Swept
+    from componentrun.process.kubernetes.client import Kube
+    from componentrun.storage.cleanup.sweep import Swept
 
 __all__ = ["maintain", "sweep_store"]
 

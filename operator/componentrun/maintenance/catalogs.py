@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from componentrun.loader.maintenance.round import RoundDone
     from componentrun.maintenance.places import CatalogPlace
     from componentrun.maintenance.settings import Settings
-    from componentrun.process.kube import Kube
+    from componentrun.process.kubernetes.client import Kube
 
 __all__ = ["maintain_catalog"]
 
@@ -91,7 +91,7 @@ def _jobs(place: CatalogPlace, settings: Settings, kube: Kube | None) -> SparkJo
 
 def _table_ids(place: CatalogPlace, done: RoundDone) -> list[tuple[str, bool]]:
     """Ids of the tables that are for Spark, and whether lost files are looked for. Tables without an id are none."""
-    from componentrun.loader.names import from_iceberg  # noqa: PLC0415 - only where there is a catalog
+    from componentrun.loader.catalog.names import from_iceberg  # noqa: PLC0415 - only where there is a catalog
 
     catalog = place.settings.catalog
     prefix = catalog.namespace_prefix if catalog is not None else ""
@@ -108,7 +108,7 @@ def _look_again(place: CatalogPlace, tables: Sequence[str]) -> None:
 
 def _maintain(place: CatalogPlace, settings: Settings, *, spark: bool = False) -> RoundDone:
     try:
-        from componentrun.loader.catalog import Catalog  # noqa: PLC0415 - only where there is a catalog
+        from componentrun.loader.catalog.catalog import Catalog  # noqa: PLC0415 - only where there is a catalog
         from componentrun.loader.maintenance.choosing import RewriteLimits  # noqa: PLC0415 - likewise
         from componentrun.loader.maintenance.history import HistoryLimits  # noqa: PLC0415 - likewise
         from componentrun.loader.maintenance.round import Round, RoundLimits  # noqa: PLC0415 - likewise

@@ -16,19 +16,19 @@ from componentrun.api.common import long_duration_seconds
 from componentrun.api.component import Component
 from componentrun.api.storage import Storage, StorageMaintenance, StorageTables
 from componentrun.errors import ComponentRunError
-from componentrun.process.kubeerrors import ForbiddenError
-from componentrun.process.resources import COMPONENTS, RUNS, STORAGES
-from componentrun.process.storages import read_settings
-from componentrun.storage.connection import open_store
-from componentrun.storage.retention import Retention, retention_of
+from componentrun.process.kubernetes.errors import ForbiddenError
+from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.process.kubernetes.storages import read_settings
+from componentrun.storage.events.retention import Retention, retention_of
+from componentrun.storage.store.connection import open_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from componentrun.process.kube import Kube
-    from componentrun.process.resources import Resource
-    from componentrun.storage.connection import Store
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.process.kubernetes.client import Kube
+    from componentrun.process.kubernetes.resources import Resource
+    from componentrun.storage.store.connection import Store
+    from componentrun.storage.store.settings import StoreSettings
 
 __all__ = ["CatalogPlace", "Found", "Place", "find_places"]
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from componentrun.process.settings import ProcessSettings, Reader, read_process, seconds, whole, words
-from componentrun.storage.sweep import MIN_KEEP
+from componentrun.storage.cleanup.sweep import MIN_KEEP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from componentrun.api import names
 from componentrun.api.storage import StorageSpark
-from componentrun.core.networkpolicy import build_spark_policy
-from componentrun.core.sparkjob import build_job, job_memory, job_name, spark_label
+from componentrun.core.pod.networkpolicy import build_spark_policy
+from componentrun.core.storages.sparkjob import build_job, job_memory, job_name, spark_label
 from componentrun.errors import Reason, TransientError
-from componentrun.process.kubeerrors import AlreadyExistsError, ConflictError, NotFoundError
-from componentrun.process.resources import JOBS, NETWORK_POLICIES
+from componentrun.process.kubernetes.errors import AlreadyExistsError, ConflictError, NotFoundError
+from componentrun.process.kubernetes.resources import JOBS, NETWORK_POLICIES
 from componentrun.wire.spark import SparkTask
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from componentrun.api.storage import Storage
     from componentrun.maintenance.places import CatalogPlace
     from componentrun.maintenance.settings import Settings
-    from componentrun.process.kube import Kube
+    from componentrun.process.kubernetes.client import Kube
 
 __all__ = ["SparkJobs", "settings_of"]
 

@@ -15,12 +15,12 @@ from componentrun.nodelogs.files import NoLogError
 from componentrun.nodelogs.folders import Folders, Where
 from componentrun.nodelogs.metrics import Metrics
 from componentrun.process import nodelogs
-from componentrun.process.certificate import Certificate
 from componentrun.process.guard import Guard
-from componentrun.process.kube import connect
+from componentrun.process.kubernetes.client import connect
 from componentrun.process.launch import listen_to_signals
-from componentrun.process.server import HealthServer
-from componentrun.process.tlsserver import TlsServer, refusal, refuse_caller, work_until
+from componentrun.process.serving.certificate import Certificate
+from componentrun.process.serving.server import HealthServer
+from componentrun.process.serving.tlsserver import TlsServer, refusal, refuse_caller, work_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

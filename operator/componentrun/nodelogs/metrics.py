@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
-from componentrun.process.metrics import ProcessMetrics
+from componentrun.process.serving.metrics import ProcessMetrics
 
 __all__ = ["Metrics"]
 

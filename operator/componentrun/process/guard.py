@@ -13,12 +13,12 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from componentrun.errors import TransientError
-from componentrun.process.resources import TOKEN_REVIEWS
+from componentrun.process.kubernetes.resources import TOKEN_REVIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from componentrun.process.kube import Kube
+    from componentrun.process.kubernetes.client import Kube
 
 __all__ = ["BusyError", "Guard"]
 

@@ -22,21 +22,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api.storage import Storage
 from componentrun.errors import PlatformError, Reason
-from componentrun.loader import properties
-from componentrun.loader.catalog import Catalog
+from componentrun.loader.catalog import properties
+from componentrun.loader.catalog.catalog import Catalog
+from componentrun.loader.catalog.names import to_iceberg
 from componentrun.loader.maintenance.expiring import delete_orphans
 from componentrun.loader.maintenance.history import HistoryLimits, expired_snapshots
-from componentrun.loader.names import to_iceberg
 from componentrun.spark.session import Session
-from componentrun.storage.layout import TableId
-from componentrun.storage.resource import catalog_settings_of, settings_of
+from componentrun.storage.store.keys import TableId
+from componentrun.storage.store.resource import catalog_settings_of, settings_of
 from componentrun.wire import spark as wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from componentrun.loader.names import IcebergName
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.loader.catalog.names import IcebergName
+    from componentrun.storage.store.settings import StoreSettings
     from componentrun.wire.spark import SparkTask
 
 __all__ = ["maintain", "read_task", "settings_for"]

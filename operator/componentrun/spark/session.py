@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.errors import PlatformError, Reason
-from componentrun.loader import properties
-from componentrun.loader.duck import all_authorities
+from componentrun.loader.catalog import properties
+from componentrun.loader.reading.duck import all_authorities
 from componentrun.spark.settings import CATALOG, catalog_settings, credentials, start_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.loader.names import IcebergName
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.loader.catalog.names import IcebergName
+    from componentrun.storage.store.settings import StoreSettings
     from componentrun.wire.spark import SparkTask
 
 __all__ = ["RewriteDone", "Session"]

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from componentrun.columnfacts import ColumnFacts  # noqa: TC001 - from_json looks the types of fields up
-from componentrun.exchange import TableWritten  # noqa: TC001 - likewise
+from componentrun.csv.columnfacts import ColumnFacts  # noqa: TC001 - from_json looks the types of fields up
+from componentrun.wire.agents import TableWritten  # noqa: TC001 - likewise
 
 __all__ = [
     "CHECK_PATH",
@@ -67,7 +67,7 @@ class LoadRequest:
     """What an attempt brings for tables."""
 
     storage: dict[str, Any] = field(repr=False)
-    """How to reach the Storage and its catalog, with the keys (`storage.places`)."""
+    """How to reach the Storage and its catalog, with the keys (`storage.store.places`)."""
     run: str
     """Uid."""
     attempt: int

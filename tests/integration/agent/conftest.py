@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.store.settings import StoreSettings
 from tests.integration.agent.place import Place, opened
 
 if TYPE_CHECKING:

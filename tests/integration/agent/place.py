@@ -18,7 +18,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from componentrun.exchange import (
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.store.connection import Store, open_store, quoted_etag
+from componentrun.wire.agents import (
     GRANT_FILE,
     STAGE_OUT_RESULT,
     FileRead,
@@ -34,14 +36,12 @@ from componentrun.exchange import (
     from_json,
     to_json,
 )
-from componentrun.storage.connection import Store, open_store, quoted_etag
-from componentrun.storage.grants import Signer
 from tests.unit.mapping.icefiles import Files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.settings import StoreSettings
     from componentrun.wire.parquet import ParquetFile, ParquetTable
 
 __all__ = ["HOUR", "Ended", "Place", "opened"]

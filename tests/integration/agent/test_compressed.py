@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.agent import packing
-from componentrun.agent.stage_out import stage_out
-from componentrun.encoding import GZIP, NONE, ZSTD, Unpacker, suffix
-from componentrun.exchange import GrantOut, OutputTable, StageOutPlan
+from componentrun.agent.stageout import packing
+from componentrun.agent.stageout.main import stage_out
+from componentrun.wire.agents import GrantOut, OutputTable, StageOutPlan
+from componentrun.wire.encoding import GZIP, NONE, ZSTD, Unpacker, suffix
 
 if TYPE_CHECKING:
     from tests.integration.agent.place import Place
@@ -29,7 +29,7 @@ async def grant_out(place: Place, compression: str) -> GrantOut:
 @pytest.mark.parametrize("encoding", [GZIP, ZSTD])
 @pytest.mark.parametrize("end", [b"", b"7,the last row lacks its newline"])
 async def test_rows_go_up_compressed(place: Place, monkeypatch: pytest.MonkeyPatch, encoding: str, end: bytes) -> None:
-    monkeypatch.setattr("componentrun.agent.upload.PACKED_SLICE_BYTES", 200_000)
+    monkeypatch.setattr("componentrun.agent.stageout.upload.PACKED_SLICE_BYTES", 200_000)
     place.write("out/tables/big.csv", b"id,text\n" + ROWS + end)
     result = stage_out(await grant_out(place, encoding), str(place.data))
     assert result.ok, result.message

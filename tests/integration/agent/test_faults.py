@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.agent import download, transfer, upload
-from componentrun.agent.stage_in import stage_in
-from componentrun.agent.stage_out import stage_out
+from componentrun.agent import transfer
+from componentrun.agent.stagein import download
+from componentrun.agent.stagein.main import stage_in
+from componentrun.agent.stageout import upload
+from componentrun.agent.stageout.main import stage_out
 from componentrun.agent.transfer import Patience
 from componentrun.errors import PlatformError, Reason, TransientError
-from componentrun.exchange import OutputTable
+from componentrun.wire.agents import OutputTable
 from tests.integration.agent.proxy import Fault, Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from componentrun.exchange import FileRead
+    from componentrun.wire.agents import FileRead
     from tests.integration.agent.place import Place
 
 pytestmark = pytest.mark.store

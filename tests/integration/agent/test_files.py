@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 from keboola.component import CommonInterface
 
-from componentrun.agent import fileupload
-from componentrun.agent.stage_out import stage_out
-from componentrun.exchange import GrantOut, OutputFile, StageOutPlan
-from componentrun.storage.fileinput import file_read
-from componentrun.storage.filelookup import FileQuery, find_files
-from componentrun.storage.filepublish import check_files, publish_files
-from componentrun.storage.files import read_content
+from componentrun.agent.stageout import fileupload
+from componentrun.agent.stageout.main import stage_out
+from componentrun.storage.access.fileinput import file_read
+from componentrun.storage.files.lookup import FileQuery, find_files
+from componentrun.storage.files.publish import check_files, publish_files
+from componentrun.storage.files.records import read_content
+from componentrun.wire.agents import GrantOut, OutputFile, StageOutPlan
 
 if TYPE_CHECKING:
-    from componentrun.storage.files import FileRecord
+    from componentrun.storage.files.records import FileRecord
     from tests.integration.agent.place import Place
 
 pytestmark = pytest.mark.store

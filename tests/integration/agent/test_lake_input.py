@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.agent.stage_in import stage_in
-from componentrun.exchange import Where
-from componentrun.loader.scanning import consistent_cut
-from componentrun.storage.adaptive import read_seen
-from componentrun.storage.connection import open_store
-from componentrun.storage.grants import Signer
-from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
-from componentrun.storage.reading import Wish
+from componentrun.agent.stagein.main import stage_in
+from componentrun.loader.reading.scanning import consistent_cut
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.access.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.access.reading import Wish
+from componentrun.storage.state.adaptive import read_seen
+from componentrun.storage.store.connection import open_store
+from componentrun.wire.agents import Where
 from componentrun.wire.loader import PlanAnswer
 from tests.integration.loader.staging import Bench
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from componentrun.storage.adaptive import Seen
-    from componentrun.storage.plans import AttemptPlan
+    from componentrun.storage.access.plans import AttemptPlan
+    from componentrun.storage.state.adaptive import Seen
     from tests.integration.lake_space import LakeSpace
 
 pytestmark = pytest.mark.store

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.agent.stage_in import stage_in
+from componentrun.agent.stagein.main import stage_in
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import CsvRead, Where
+from componentrun.wire.agents import CsvRead, Where
 
 if TYPE_CHECKING:
     from tests.integration.agent.place import Ended, Place

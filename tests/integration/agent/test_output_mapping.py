@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.columnfacts import ColumnFacts
-from componentrun.exchange import STAGE_OUT_KEPT, OutputTable
-from componentrun.storage.connection import open_store
+from componentrun.csv.columnfacts import ColumnFacts
+from componentrun.storage.store.connection import open_store
+from componentrun.wire.agents import STAGE_OUT_KEPT, OutputTable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.errors import Reason
-from componentrun.exchange import TableRead, Where
+from componentrun.wire.agents import TableRead, Where
 from tests.unit.mapping.icefiles import Files
 
 if TYPE_CHECKING:

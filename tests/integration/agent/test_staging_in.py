@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.agent import download
 from componentrun.agent.folder import Folder
-from componentrun.agent.stage_in import stage_in
+from componentrun.agent.stagein import download
+from componentrun.agent.stagein.main import stage_in
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import CsvRead, FileRead, to_json
+from componentrun.wire.agents import CsvRead, FileRead, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,8 +216,8 @@ async def test_nothing_heavy_is_loaded_but_duckdb_for_tables(place: Place, table
     grant = await place.grant_in([table] * tables, files=files, objects=(plain,))
     place.data.mkdir()
     code = (
-        "import sys; from componentrun.agent.stage_in import stage_in; "
-        "from componentrun.exchange import GrantIn, from_json; "
+        "import sys; from componentrun.agent.stagein.main import stage_in; "
+        "from componentrun.wire.agents import GrantIn, from_json; "
         "stage_in(from_json(GrantIn, sys.argv[1]), sys.argv[2]); "
         "print([name for name in sys.argv[3:] if name in sys.modules])"
     )

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.agent import upload
-from componentrun.agent.stage_out import stage_out
-from componentrun.exchange import GRANT_FILE, STAGE_OUT_COMMAND, OutputTable, to_json
+from componentrun.agent.stageout import upload
+from componentrun.agent.stageout.main import stage_out
+from componentrun.wire.agents import GRANT_FILE, STAGE_OUT_COMMAND, OutputTable, to_json
 from tests.integration.agent.place import ROOT
 
 if TYPE_CHECKING:
-    from componentrun.exchange import GrantOut
+    from componentrun.wire.agents import GrantOut
     from tests.integration.agent.place import Place
 
 pytestmark = pytest.mark.store

@@ -11,9 +11,9 @@ import pytest
 from keboola.component import CommonInterface
 from keboola.component.dao import BaseType, ColumnDefinition, DataType, TableMetadata
 
-from componentrun.columnfacts import ColumnFacts
-from componentrun.exchange import OutputTable, Where
-from componentrun.storage.inputmanifest import scan_manifest
+from componentrun.csv.columnfacts import ColumnFacts
+from componentrun.storage.access.inputmanifest import scan_manifest
+from componentrun.wire.agents import OutputTable, Where
 from componentrun.wire.loader import ScanColumn, TableScan
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.storage.connection import open_store
-from componentrun.storage.events import Event
-from componentrun.storage.eventsegments import append_segment
+from componentrun.storage.events.events import Event
+from componentrun.storage.events.segments import append_segment
+from componentrun.storage.store.connection import open_store
 from e2e.cluster import connection as cluster_connection
 from e2e.cluster.errors import ClusterError
 from tests.integration.lake_space import LakeSpace
@@ -29,7 +29,7 @@ from tests.integration.lake_space import LakeSpace
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.settings import StoreSettings
     from e2e.cluster.connection import Connection
 
 ROOT = Path(__file__).parents[3]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.cli.parameters import MAX_RUN_BYTES
+from componentrun.cli.request.parameters import MAX_RUN_BYTES
 
 if TYPE_CHECKING:
     from tests.integration.cli.conftest import Place
@@ -57,9 +57,9 @@ def test_what_the_api_server_says_to_larger_ones_is_understood(place: Place, tmp
     """Sent past the command's own check of the size, by the client that it sends with."""
     code = (
         "import json, sys\n"
-        "from componentrun.cli.cluster import RUNS\n"
+        "from componentrun.cli.kubernetes.cluster import RUNS\n"
         "from componentrun.cli.errors import BadRequestError, hint_of\n"
-        "from componentrun.cli.kube import connect\n"
+        "from componentrun.cli.kubernetes.client import connect\n"
         "try:\n"
         "    connect(None, sys.argv[1]).create(RUNS, json.load(open(sys.argv[2])))\n"
         "except BadRequestError as error:\n"

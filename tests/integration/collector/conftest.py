@@ -11,7 +11,7 @@ import kubernetes.client
 import kubernetes.config
 import pytest
 
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.store.settings import StoreSettings
 from e2e.cluster import connection as cluster_connection
 from e2e.cluster.ports import free_port
 from e2e.images import ensure

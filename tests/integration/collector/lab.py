@@ -29,17 +29,17 @@ import pytest
 
 from componentrun.api import names
 from componentrun.api.common import API_VERSION, GROUP, VERSION
-from componentrun.exchange import REDACT_KEY
-from componentrun.storage.connection import Store, open_store
-from componentrun.storage.eventreader import read_events
+from componentrun.storage.events.reader import read_events
+from componentrun.storage.store.connection import Store, open_store
+from componentrun.wire.agents import REDACT_KEY
 from e2e.cluster.ports import free_port
 from tests.integration.collector.front import Front, kubeconfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from componentrun.storage.events import Event
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.events.events import Event
+    from componentrun.storage.store.settings import StoreSettings
     from e2e.cluster.connection import Connection
     from tests.integration.collector.logserver import LogServer
 

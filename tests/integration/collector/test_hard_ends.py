@@ -16,7 +16,7 @@ from tests.integration.collector.lab import BOTH_WAYS, PRINTER, PRINTS_ON, Colle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from componentrun.storage.events import Event
+    from componentrun.storage.events.events import Event
     from tests.integration.collector.lab import Lab
 
 pytestmark = [pytest.mark.cluster, pytest.mark.store]

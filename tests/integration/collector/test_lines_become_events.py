@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.storage.eventreader import EventReader
+from componentrun.storage.events.reader import EventReader
 from tests.integration.collector.lab import BOTH_WAYS, PRINTER, wait
 
 if TYPE_CHECKING:
-    from componentrun.storage.events import Event
+    from componentrun.storage.events.events import Event
     from tests.integration.collector.lab import Collector, Lab
 
 pytestmark = [pytest.mark.cluster, pytest.mark.store]

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 from kubernetes.aio.config import kube_config
 
 from componentrun.controller import app, logs, settings
-from componentrun.controller.loaderclient import LoaderClient
-from componentrun.process import kube
-from componentrun.process.clock import ApiClock
-from componentrun.process.kube import Kube
+from componentrun.controller.storages.loaderclient import LoaderClient
+from componentrun.process.kubernetes import client as kube
+from componentrun.process.kubernetes.client import Kube
+from componentrun.process.kubernetes.clock import ApiClock
 from componentrun.process.launch import launch
-from componentrun.storage.connection import Store
+from componentrun.storage.store.connection import Store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -16,9 +16,9 @@ from kubernetes.aio.config import kube_config
 from kubernetes.utils.quantity import parse_quantity
 
 from componentrun.controller.metrics import Metrics
-from componentrun.process.kube import connect
-from componentrun.process.kubeerrors import NamespaceTerminatingError
-from componentrun.process.resources import PODS
+from componentrun.process.kubernetes.client import connect
+from componentrun.process.kubernetes.errors import NamespaceTerminatingError
+from componentrun.process.kubernetes.resources import PODS
 from e2e.cluster import waiting
 from e2e.faults import FakeNode
 

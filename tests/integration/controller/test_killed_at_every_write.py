@@ -20,11 +20,11 @@ import pytest
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.api.names import OPERATOR_LABEL, RUN_LABEL
-from componentrun.loader.catalog import Catalog
-from componentrun.loader.names import to_iceberg
-from componentrun.loader.versions import versions_of
-from componentrun.storage.connection import open_store
-from componentrun.storage.layout import TableId
+from componentrun.loader.catalog.catalog import Catalog
+from componentrun.loader.catalog.names import to_iceberg
+from componentrun.loader.reading.versions import versions_of
+from componentrun.storage.store.connection import open_store
+from componentrun.storage.store.keys import TableId
 from e2e.cluster import waiting
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.ports import free_port

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import kubernetes.client
 import pytest
 
-from componentrun.core.leaseholder import CONTAINER
+from componentrun.core.lease.holder import CONTAINER
 from componentrun.process.launch import FAILED
 from e2e.cluster import waiting
 from tests.integration.controller.seen import MARK, PodsSeen

@@ -11,8 +11,8 @@ import pytest
 import urllib3
 from minio import Minio
 
-from componentrun.storage.connection import open_store
-from componentrun.storage.versions import Versions
+from componentrun.storage.store.connection import open_store
+from componentrun.storage.store.objectversions import Versions
 from e2e.cluster import catalog, processes, server
 from e2e.cluster import lake as local_lake
 from e2e.cluster.errors import ClusterError

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from componentrun.loader.names import to_iceberg
-from componentrun.storage.layout import TableId
+from componentrun.loader.catalog.names import to_iceberg
+from componentrun.storage.store.keys import TableId
 
 if TYPE_CHECKING:
     from tests.integration.lake_space import LakeSpace

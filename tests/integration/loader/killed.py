@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tempfile
 
-from componentrun.documents import from_json
-from componentrun.loader.catalog import Catalog
-from componentrun.loader.load import load
-from componentrun.storage.places import decode
+from componentrun.loader.catalog.catalog import Catalog
+from componentrun.loader.loading.load import load
+from componentrun.storage.store.places import decode
+from componentrun.wire.documents import from_json
 from componentrun.wire.loader import LoadRequest
 
 __all__ = ["load_once"]

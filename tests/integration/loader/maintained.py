@@ -6,11 +6,11 @@ import time
 from datetime import timedelta
 from typing import Any
 
+from componentrun.loader.catalog.names import to_iceberg
 from componentrun.loader.maintenance.expiring import Deleted, delete_orphans, expire
 from componentrun.loader.maintenance.history import HistoryLimits
 from componentrun.loader.maintenance.objects import TableObjects
-from componentrun.loader.names import to_iceberg
-from componentrun.storage.layout import TableId
+from componentrun.storage.store.keys import TableId
 from tests.integration.loader.staging import Bench
 
 __all__ = ["A", "Place"]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import kubernetes
 
-from componentrun.controller.loaderclient import LoaderClient
 from componentrun.controller.settings import LoaderSettings
+from componentrun.controller.storages.loaderclient import LoaderClient
 from componentrun.wire import loaderaccess
 from e2e.cluster import waiting
 from e2e.cluster.ports import free_port

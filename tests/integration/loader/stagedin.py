@@ -6,11 +6,11 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from componentrun.agent.stage_in import stage_in
-from componentrun.loader.scanning import consistent_cut
-from componentrun.storage.connection import open_store
-from componentrun.storage.grants import Signer
-from componentrun.storage.plans import AttemptPlan, AttemptRequest, InputSource, prepare_attempt
+from componentrun.agent.stagein.main import stage_in
+from componentrun.loader.reading.scanning import consistent_cut
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.access.plans import AttemptPlan, AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.store.connection import open_store
 from componentrun.wire.loader import PlanAnswer
 
 if TYPE_CHECKING:

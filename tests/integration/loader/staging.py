@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from componentrun.exchange import SliceWritten, TableWritten, Where
-from componentrun.loader.catalog import Catalog
-from componentrun.loader.load import load
-from componentrun.loader.scanning import consistent_cut
-from componentrun.storage.catalogsettings import CatalogSettings
-from componentrun.storage.connection import open_store
-from componentrun.storage.grants import Signer
-from componentrun.storage.places import encode
-from componentrun.tablequery import load_httpfs
-from componentrun.tablesql import quoted
+from componentrun.loader.catalog.catalog import Catalog
+from componentrun.loader.loading.load import load
+from componentrun.loader.reading.scanning import consistent_cut
+from componentrun.sql.query import load_httpfs
+from componentrun.sql.tables import quoted
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.store.catalog import CatalogSettings
+from componentrun.storage.store.connection import open_store
+from componentrun.storage.store.places import encode
+from componentrun.wire.agents import SliceWritten, TableWritten, Where
 from componentrun.wire.loader import FenceRequest, LoadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.settings import StoreSettings
     from componentrun.wire.loader import LoadedTable, TableScan
     from tests.integration.lake_space import LakeSpace
 

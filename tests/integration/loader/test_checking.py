@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.loader import checking
-from componentrun.loader.checking import check_catalog
-from componentrun.storage.connection import open_store
+from componentrun.loader.catalog import checking
+from componentrun.loader.catalog.checking import check_catalog
+from componentrun.storage.store.connection import open_store
 from componentrun.wire.loader import CatalogReason
 from e2e.cluster import catalog as catalogs
 from tests.integration.loader.gateway import Answer, Gateway, Seen
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.settings import StoreSettings
     from componentrun.wire.loader import CatalogCheck
     from tests.integration.lake_space import LakeSpace
 

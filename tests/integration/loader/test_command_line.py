@@ -12,15 +12,15 @@ import pytest
 from typer.testing import CliRunner
 
 from componentrun.cli.app import app
-from componentrun.cli.cluster import SECRETS, STORAGES
+from componentrun.cli.kubernetes.cluster import SECRETS, STORAGES
 from componentrun.cli.session import Makers
-from componentrun.exchange import Where
-from componentrun.loader.catalog import Catalog, ConflictError
-from componentrun.loader.fencing import fence
-from componentrun.loader.names import to_iceberg
-from componentrun.loader.restoring import restore_table
-from componentrun.storage.connection import open_store
-from componentrun.storage.layout import TableId
+from componentrun.loader.catalog.catalog import Catalog, ConflictError
+from componentrun.loader.catalog.names import to_iceberg
+from componentrun.loader.loading.fencing import fence
+from componentrun.loader.reading.restoring import restore_table
+from componentrun.storage.store.connection import open_store
+from componentrun.storage.store.keys import TableId
+from componentrun.wire.agents import Where
 from tests.integration.loader.staging import Bench
 from tests.unit.cli.world import FakeCluster
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
-    from componentrun.loader.catalog import TableChange
+    from componentrun.loader.catalog.catalog import TableChange
     from tests.integration.lake_space import LakeSpace
 
 pytestmark = pytest.mark.store

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.errors import TransientError
-from componentrun.loader import load as loading
-from componentrun.loader import properties
-from componentrun.loader.fencing import fence
-from componentrun.loader.load import load
+from componentrun.loader.catalog import properties
+from componentrun.loader.loading import load as loading
+from componentrun.loader.loading.fencing import fence
+from componentrun.loader.loading.load import load
 from componentrun.loader.maintenance import dropping
 from componentrun.loader.maintenance.dropping import drop_unused
 from tests.integration.loader.maintained import A, Place

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.loader.fencing import fence
-from componentrun.loader.load import GivenUpError
+from componentrun.loader.loading.fencing import fence
+from componentrun.loader.loading.load import GivenUpError
 from componentrun.loader.maintenance import changes, expiring
 from componentrun.loader.maintenance.changes import ChangeNotes
 from componentrun.loader.maintenance.choosing import RewriteLimits
@@ -21,7 +21,7 @@ from componentrun.loader.maintenance.round import Round, RoundLimits
 from componentrun.maintenance.catalogs import maintain_catalog
 from componentrun.maintenance.places import CatalogPlace
 from componentrun.maintenance.settings import Settings
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.store.settings import StoreSettings
 from tests.integration.loader.maintained import A, Place
 
 if TYPE_CHECKING:

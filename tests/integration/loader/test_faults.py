@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun import tablequery
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
-from componentrun.exchange import Where
-from componentrun.loader import catalog as catalog_module
-from componentrun.loader import fileio, staged
-from componentrun.loader import load as load_module
-from componentrun.loader.catalog import Catalog, CatalogAwayError, CommitUnknownError, ConflictError
-from componentrun.loader.fencing import fence
-from componentrun.loader.load import load
+from componentrun.loader.catalog import catalog as catalog_module
+from componentrun.loader.catalog import fileio
+from componentrun.loader.catalog.catalog import Catalog, CatalogAwayError, CommitUnknownError, ConflictError
+from componentrun.loader.catalog.names import to_iceberg
+from componentrun.loader.loading import load as load_module
+from componentrun.loader.loading import staged
+from componentrun.loader.loading.fencing import fence
+from componentrun.loader.loading.load import load
 from componentrun.loader.metrics import Metrics
-from componentrun.loader.names import to_iceberg
-from componentrun.loader.tables import TableEngine
-from componentrun.storage.layout import TableId
-from componentrun.storage.settings import StoreTimeouts
+from componentrun.loader.service.tables import TableEngine
+from componentrun.sql import query as tablequery
+from componentrun.storage.store.keys import TableId
+from componentrun.storage.store.settings import StoreTimeouts
+from componentrun.wire.agents import Where
 from componentrun.wire.loader import LoadAnswer
 from tests.integration.loader.foreign import Foreign
 from tests.integration.loader.gateway import Answer, CutError

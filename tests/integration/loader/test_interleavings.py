@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.errors import ComponentRunError
-from componentrun.loader.catalog import Catalog, CommitUnknownError
-from componentrun.loader.fencing import fence
-from componentrun.loader.load import GivenUpError, load
-from componentrun.loader.names import to_iceberg
-from componentrun.loader.scanning import consistent_cut
-from componentrun.loader.snapshots import NewSnapshot, change_of
-from componentrun.storage.layout import TableId
+from componentrun.loader.catalog.catalog import Catalog, CommitUnknownError
+from componentrun.loader.catalog.names import to_iceberg
+from componentrun.loader.catalog.snapshots import NewSnapshot, change_of
+from componentrun.loader.loading.fencing import fence
+from componentrun.loader.loading.load import GivenUpError, load
+from componentrun.loader.reading.scanning import consistent_cut
+from componentrun.storage.store.keys import TableId
 from tests.integration.loader.gateway import Answer, CutError
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from componentrun.documents import to_json
-from componentrun.loader.catalog import Catalog
-from componentrun.loader.scanning import consistent_cut
+from componentrun.loader.catalog.catalog import Catalog
+from componentrun.loader.reading.scanning import consistent_cut
+from componentrun.wire.documents import to_json
 from tests.integration.loader import killed
 from tests.integration.loader.gateway import CutError
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.errors import UserError
-from componentrun.exchange import Where
-from componentrun.loader.fencing import fence
-from componentrun.loader.load import GivenUpError
+from componentrun.loader.loading.fencing import fence
+from componentrun.loader.loading.load import GivenUpError
+from componentrun.wire.agents import Where
 
 if TYPE_CHECKING:
     from tests.integration.loader.staging import Bench

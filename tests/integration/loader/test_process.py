@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
-from componentrun.storage.places import encode
+from componentrun.storage.store.places import encode
 from componentrun.wire import loaderaccess
 from componentrun.wire.loader import FenceRequest, LoadRequest, PlanRequest
 from e2e.cluster import connection as cluster_connection
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from componentrun.controller.loaderclient import LoaderClient
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.controller.storages.loaderclient import LoaderClient
+    from componentrun.storage.store.settings import StoreSettings
     from componentrun.wire.loader import LoadAnswer
     from tests.integration.lake_space import LakeSpace
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from componentrun.exchange import Where
+from componentrun.wire.agents import Where
 from tests.integration.loader.foreign import Foreign
 from tests.integration.loader.staging import Bench
 

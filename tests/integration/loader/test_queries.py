@@ -8,10 +8,10 @@ import duckdb
 import pytest
 
 from componentrun.errors import ComponentRunError
-from componentrun.exchange import Where
-from componentrun.loader.names import to_iceberg
-from componentrun.loader.querying import open_query
-from componentrun.storage.layout import TableId
+from componentrun.loader.catalog.names import to_iceberg
+from componentrun.loader.reading.querying import open_query
+from componentrun.storage.store.keys import TableId
+from componentrun.wire.agents import Where
 from tests.integration.loader.staging import Bench
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from componentrun.cli.catalogtables import CatalogTables
-from componentrun.exchange import Where
-from componentrun.loader.load import load
+from componentrun.cli.storage.catalogtables import CatalogTables
+from componentrun.loader.loading.load import load
 from componentrun.loader.maintenance import replacing, rewriting
 from componentrun.loader.maintenance.choosing import RewriteLimits
 from componentrun.loader.maintenance.objects import TableObjects
 from componentrun.loader.maintenance.rewriting import Rewritten, rewrite
-from componentrun.loader.versions import versions_of
-from componentrun.storage.layout import TableId
+from componentrun.loader.reading.versions import versions_of
+from componentrun.storage.store.keys import TableId
+from componentrun.wire.agents import Where
 from tests.integration.loader import maintained
 from tests.integration.loader.maintained import A
 

@@ -13,19 +13,19 @@ import pytest
 import urllib3
 
 from componentrun.errors import PlatformError, Reason
-from componentrun.loader import client
-from componentrun.loader.catalog import Catalog
-from componentrun.loader.checking import check_catalog
-from componentrun.loader.load import load
-from componentrun.sigv4 import AccessKeys
-from componentrun.storage.catalogsettings import CatalogSettings
+from componentrun.loader.catalog import client
+from componentrun.loader.catalog.catalog import Catalog
+from componentrun.loader.catalog.checking import check_catalog
+from componentrun.loader.loading.load import load
+from componentrun.storage.store.catalog import CatalogSettings
+from componentrun.wire.signatures import AccessKeys
 from tests.amazon import authorization
 from tests.integration.loader.gateway import Answer, Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.settings import StoreSettings
     from e2e.cluster.catalog import Access
     from tests.integration.loader.gateway import Seen
     from tests.integration.loader.staging import Bench

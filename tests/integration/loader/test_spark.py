@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.columnfacts import ColumnFacts
+from componentrun.csv.columnfacts import ColumnFacts
 from tests.integration.loader.foreign import Foreign
 from tests.integration.loader.stagedin import planned, staged_in
 

@@ -13,14 +13,14 @@ from kubernetes.aio import config as kubernetes_config
 
 from componentrun.api.names import SPARK_LABEL
 from componentrun.api.storage import Storage
-from componentrun.loader.catalog import Catalog
-from componentrun.loader.load import load
-from componentrun.loader.names import to_iceberg
+from componentrun.loader.catalog.catalog import Catalog
+from componentrun.loader.catalog.names import to_iceberg
+from componentrun.loader.loading.load import load
 from componentrun.maintenance.catalogs import maintain_catalog
 from componentrun.maintenance.places import CatalogPlace
 from componentrun.maintenance.settings import Settings
-from componentrun.process.kube import Kube
-from componentrun.storage.layout import TableId
+from componentrun.process.kubernetes.client import Kube
+from componentrun.storage.store.keys import TableId
 from e2e import images, tenant
 from e2e.cluster import connection as cluster_connection
 from e2e.cluster import waiting

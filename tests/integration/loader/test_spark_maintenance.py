@@ -14,7 +14,7 @@ import pytest
 
 from componentrun.loader.maintenance.choosing import RewriteLimits
 from componentrun.loader.maintenance.round import LargeTable, Round, RoundDone, RoundLimits
-from componentrun.loader.versions import versions_of
+from componentrun.loader.reading.versions import versions_of
 from componentrun.wire.spark import TASK_VARIABLE, SparkTask, to_text
 from e2e.cluster import spark
 from tests.integration.loader.maintained import A, Place

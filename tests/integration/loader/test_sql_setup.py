@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from componentrun.cli.sqlsetup import setup_of
-from componentrun.cli.store import Engine
+from componentrun.cli.storage.sqlsetup import setup_of
+from componentrun.cli.storage.store import Engine
 from e2e.cluster import spark
 from tests.integration.loader.staging import Bench
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.columnfacts import ColumnFacts
+from componentrun.csv.columnfacts import ColumnFacts
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import Where
+from componentrun.wire.agents import Where
 from tests.integration.loader.foreign import Foreign
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import urllib3
 
-from componentrun.storage.connection import Store, open_store
-from componentrun.storage.grants import Signer
-from componentrun.storage.settings import StoreSettings
-from componentrun.storage.versions import Versions
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.store.connection import Store, open_store
+from componentrun.storage.store.objectversions import Versions
+from componentrun.storage.store.settings import StoreSettings
 from e2e.cluster import lake as local_lake
 from e2e.cluster import store as local_store
 from tests.integration.storage.second_store import second_store

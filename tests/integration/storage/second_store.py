@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from minio import Minio
 
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.store.settings import StoreSettings
 from e2e.cluster import builds, paths
 
 if TYPE_CHECKING:

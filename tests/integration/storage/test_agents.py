@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.exchange import CsvRead, OutputTable
-from componentrun.storage.versions import Versions
+from componentrun.storage.store.objectversions import Versions
+from componentrun.wire.agents import CsvRead, OutputTable
 from tests.integration.agent.place import Place, opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.settings import StoreSettings
 
 pytestmark = pytest.mark.store
 

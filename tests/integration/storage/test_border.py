@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.errors import PlatformError, Reason, TransientError
-from componentrun.storage.connection import open_store
-from componentrun.storage.failures import ExistsError, MissingError, StaleError
-from componentrun.storage.gather import gather_bounded
+from componentrun.storage.store.connection import open_store
+from componentrun.storage.store.errors import ExistsError, MissingError, StaleError
+from componentrun.storage.store.gather import gather_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from componentrun.storage.connection import Store
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.connection import Store
+    from componentrun.storage.store.settings import StoreSettings
 
 pytestmark = pytest.mark.store
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from minio.credentials.providers import AssumeRoleProvider
 
-from componentrun.storage.connection import open_store
-from componentrun.storage.doctor import check_store
-from componentrun.storage.grants import Signer
+from componentrun.storage.access.doctor import check_store
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.store.connection import open_store
 
 if TYPE_CHECKING:
-    from componentrun.storage.connection import Store
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.connection import Store
+    from componentrun.storage.store.settings import StoreSettings
 
 pytestmark = pytest.mark.store
 

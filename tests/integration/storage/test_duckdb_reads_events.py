@@ -15,16 +15,16 @@ import pytest
 from minio.credentials import AssumeRoleProvider
 
 from componentrun.errors import ComponentRunError
-from componentrun.storage.connection import open_store
-from componentrun.storage.eventruns import EventRun, enter_ended, enter_open
-from componentrun.storage.events import About, Event
-from componentrun.storage.eventsegments import append_segment
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.events.events import About, Event
+from componentrun.storage.events.runs import EventRun, enter_ended, enter_open
+from componentrun.storage.events.segments import append_segment
+from componentrun.storage.store.connection import open_store
+from componentrun.storage.store.settings import StoreSettings
 from e2e.cluster import paths
 from e2e.cluster import store as local_store
 
 if TYPE_CHECKING:
-    from componentrun.storage.connection import Store
+    from componentrun.storage.store.connection import Store
 
 pytestmark = pytest.mark.store
 

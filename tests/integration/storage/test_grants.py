@@ -13,20 +13,20 @@ from urllib.parse import urlsplit
 import pytest
 
 from componentrun.errors import PlatformError
-from componentrun.exchange import FilePart, FileWritten, StageInPlan, from_json
-from componentrun.storage.fileinput import FileSource
-from componentrun.storage.filelookup import FileQuery, find_files
-from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
-from componentrun.storage.versions import Versions, written_over
+from componentrun.storage.access.fileinput import FileSource
+from componentrun.storage.access.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.files.lookup import FileQuery, find_files
+from componentrun.storage.store.objectversions import Versions, written_over
+from componentrun.wire.agents import FilePart, FileWritten, StageInPlan, from_json
 from componentrun.wire.loader import PlanAnswer, ScanColumn, ScanFile, TableScan
 from tests.unit.storage.filing import published, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from componentrun.exchange import PostPolicy
-    from componentrun.storage.connection import Store
-    from componentrun.storage.grants import Signer
+    from componentrun.storage.access.grants import Signer
+    from componentrun.storage.store.connection import Store
+    from componentrun.wire.agents import PostPolicy
     from tests.integration.storage.conftest import Web
 
 pytestmark = pytest.mark.store

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.storage.eventquery import EventQuery, last_events, locate
-from componentrun.storage.eventreader import read_events
-from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open, open_runs
-from componentrun.storage.events import About, Event
-from componentrun.storage.eventsegments import SegmentTakenError, append_segment, last_segment
-from componentrun.storage.eventsweep import sweep_events
-from componentrun.storage.gather import gather_bounded
-from componentrun.storage.retention import Retention
+from componentrun.storage.events.events import About, Event
+from componentrun.storage.events.query import EventQuery, last_events, locate
+from componentrun.storage.events.reader import read_events
+from componentrun.storage.events.retention import Retention
+from componentrun.storage.events.runs import EventRun, ended_runs, enter_ended, enter_open, open_runs
+from componentrun.storage.events.segments import SegmentTakenError, append_segment, last_segment
+from componentrun.storage.events.sweep import sweep_events
+from componentrun.storage.store.gather import gather_bounded
 
 if TYPE_CHECKING:
-    from componentrun.storage.connection import Store
+    from componentrun.storage.store.connection import Store
 
 pytestmark = pytest.mark.store
 

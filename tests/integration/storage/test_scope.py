@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.core.scope import Means
+from componentrun.core.storages.scope import Means
 from componentrun.errors import PlatformError, Reason, TransientError
-from componentrun.storage.connection import open_store
-from componentrun.storage.grants import Signer
-from componentrun.storage.scope import find_scope
-from componentrun.storage.versions import Versions
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.access.scope import find_scope
+from componentrun.storage.store.connection import open_store
+from componentrun.storage.store.objectversions import Versions
 
 if TYPE_CHECKING:
-    from componentrun.storage.connection import Store
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.connection import Store
+    from componentrun.storage.store.settings import StoreSettings
 
 pytestmark = pytest.mark.store
 

@@ -11,24 +11,24 @@ from minio import Minio
 from minio.error import S3Error
 from minio.versioningconfig import VersioningConfig
 
-from componentrun.agent.form import Form
+from componentrun.agent.stagein.form import Form
 from componentrun.agent.transfer import Client
-from componentrun.core.scope import Means
+from componentrun.core.storages.scope import Means
 from componentrun.errors import PlatformError
-from componentrun.exchange import StageOutPlan, from_json
-from componentrun.sigv4 import put_headers, put_url
-from componentrun.storage.connection import open_store
-from componentrun.storage.grants import Signer
-from componentrun.storage.plans import AttemptRequest, prepare_attempt
-from componentrun.storage.probing import FormProbe, Place, SessionProbe
-from componentrun.storage.scope import find_scope
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.access.plans import AttemptRequest, prepare_attempt
+from componentrun.storage.access.probing import FormProbe, Place, SessionProbe
+from componentrun.storage.access.scope import find_scope
+from componentrun.storage.store.connection import open_store
+from componentrun.wire.agents import StageOutPlan, from_json
+from componentrun.wire.signatures import put_headers, put_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from componentrun.exchange import PostPolicy, SessionKeys
-    from componentrun.storage.connection import Store
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.connection import Store
+    from componentrun.storage.store.settings import StoreSettings
+    from componentrun.wire.agents import PostPolicy, SessionKeys
     from tests.integration.storage.conftest import Web
 
 pytestmark = pytest.mark.store

@@ -8,26 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.exchange import FileWritten
-from componentrun.storage.failures import StaleError
-from componentrun.storage.fileexpiry import delete_expired, named_data
-from componentrun.storage.filelookup import FileQuery, find_files
-from componentrun.storage.files import (
-    FILE_KEEP,
-    change_file,
-    create_files,
-    read_content,
-    records_of,
-)
-from componentrun.storage.fileupload import upload_file
+from componentrun.storage.files.expiry import delete_expired, named_data
+from componentrun.storage.files.lookup import FileQuery, find_files
+from componentrun.storage.files.records import FILE_KEEP, change_file, create_files, read_content, records_of
+from componentrun.storage.files.upload import upload_file
+from componentrun.storage.store.errors import StaleError
+from componentrun.wire.agents import FileWritten
 from tests.unit.storage.filing import expected, index, published, stored
 from tests.unit.storage.scenarios import KilledError, MortalStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from componentrun.storage.connection import Store
-    from componentrun.storage.files import FileRecord
+    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.store.connection import Store
 
 pytestmark = pytest.mark.store
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.storage.filelookup import FileQuery, find_files
-from componentrun.storage.files import read_content
-from componentrun.storage.grants import make_client
-from componentrun.storage.multipart import end_uploads
-from componentrun.storage.sweep import MIN_KEEP, sweep
-from componentrun.storage.versions import Versions
+from componentrun.storage.access.grants import make_client
+from componentrun.storage.cleanup.sweep import MIN_KEEP, sweep
+from componentrun.storage.files.lookup import FileQuery, find_files
+from componentrun.storage.files.records import read_content
+from componentrun.storage.store.multipart import end_uploads
+from componentrun.storage.store.objectversions import Versions
 from tests.unit.storage.filing import published, stored
 
 if TYPE_CHECKING:
-    from componentrun.storage.connection import Store
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.connection import Store
+    from componentrun.storage.store.settings import StoreSettings
 
 pytestmark = pytest.mark.store
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.agent.checking import Checkers, Task
 from componentrun.agent.folder import Folder
+from componentrun.agent.stageout.checking import Checkers, Task
 from componentrun.errors import PlatformError, UserError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_a_defect_in_a_child_is_told_without_its_text(folder: Folder, monkeypatc
     def broken(*_: object) -> int:
         raise ValueError("a value of the table")
 
-    monkeypatch.setattr("componentrun.agent.checking.check_rows", broken)
+    monkeypatch.setattr("componentrun.agent.stageout.checking.check_rows", broken)
     with Checkers(folder, 1) as checkers, pytest.raises(PlatformError, match=r"good\.csv: ValueError in its check$"):
         checkers.submit(task("good.csv")).result()
 

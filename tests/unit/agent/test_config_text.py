@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from componentrun.agent.stage_in import config_content
-from componentrun.exchange import StageInPlan, from_json, to_json
+from componentrun.agent.stagein.main import config_content
+from componentrun.wire.agents import StageInPlan, from_json, to_json
 
 REST: dict[str, Any] = {"storage": {"input": {"tables": [], "files": []}}, "image_parameters": {}, "action": "run"}
 TEXT = '{"zip":1.0,\t"city" : 12345678901234567890123, "name":{"z":1e2,"a":"\\u00e9"}}'

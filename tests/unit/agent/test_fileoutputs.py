@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.agent.fileoutputs import FileDecision, FileManifest, decide_files, file_outputs, parse_file_manifest
 from componentrun.agent.folder import FILE, FOLDER, Entry, Folder
+from componentrun.agent.stageout.fileoutputs import (
+    FileDecision,
+    FileManifest,
+    decide_files,
+    file_outputs,
+    parse_file_manifest,
+)
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import OutputFile, StageOutPlan
+from componentrun.wire.agents import OutputFile, StageOutPlan
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.agent import stage_out
 from componentrun.agent.folder import FOLDER, Folder
-from componentrun.agent.layout import (
+from componentrun.agent.stageout import main as stage_out
+from componentrun.agent.stageout.layout import (
     MOST_COLUMNS,
     columns_of,
     header_of,
@@ -16,15 +16,15 @@ from componentrun.agent.layout import (
     primary_key_of,
     rows_of_slice,
 )
-from componentrun.agent.manifest import Manifest
-from componentrun.agent.outputs import Source
-from componentrun.agent.stage_out import bounded
-from componentrun.agent.upload import Uploaded
-from componentrun.columnfacts import ColumnFacts
-from componentrun.csvdialect import Dialect
+from componentrun.agent.stageout.main import bounded
+from componentrun.agent.stageout.manifest import Manifest
+from componentrun.agent.stageout.outputs import Source
+from componentrun.agent.stageout.upload import Uploaded
+from componentrun.csv.columnfacts import ColumnFacts
+from componentrun.csv.dialect import Dialect
 from componentrun.errors import UserError
-from componentrun.exchange import TableWritten
-from componentrun.storage.layout import TableId
+from componentrun.storage.store.keys import TableId
+from componentrun.wire.agents import TableWritten
 
 if TYPE_CHECKING:
     from pathlib import Path

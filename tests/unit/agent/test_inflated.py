@@ -13,16 +13,17 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.agent import inflated, upload
-from componentrun.agent.checking import Checkers
 from componentrun.agent.folder import Folder
-from componentrun.agent.inflated import Inflated, encoding_of, inflated_size, without_suffix
-from componentrun.agent.manifest import parse_manifest
-from componentrun.agent.outputs import decide
-from componentrun.agent.outputsizes import OutputSizes, output_sizes
+from componentrun.agent.stagein import inflated
+from componentrun.agent.stagein.inflated import Inflated, encoding_of, inflated_size, without_suffix
+from componentrun.agent.stageout import upload
+from componentrun.agent.stageout.checking import Checkers
+from componentrun.agent.stageout.manifest import parse_manifest
+from componentrun.agent.stageout.outputs import decide
+from componentrun.agent.stageout.outputsizes import OutputSizes, output_sizes
 from componentrun.agent.transfer import Stop
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import OutputTable, PostPolicy, StageOutPlan
+from componentrun.wire.agents import OutputTable, PostPolicy, StageOutPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

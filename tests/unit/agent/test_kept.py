@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.agent.folder import Folder
-from componentrun.agent.kept import keep
+from componentrun.agent.stageout.kept import keep
 from componentrun.agent.transfer import Stop
 from componentrun.errors import Reason
-from componentrun.exchange import PostPolicy
+from componentrun.wire.agents import PostPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.agent import transfer
-from componentrun.agent.form import Form
+from componentrun.agent.stagein.form import Form
 from componentrun.agent.transfer import Client
-from componentrun.exchange import PostPolicy, SessionKeys
+from componentrun.wire.agents import PostPolicy, SessionKeys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,8 @@ from keboola.component.dao import (
     TableMetadata,
 )
 
-from componentrun.agent.fileoutputs import parse_file_manifest
-from componentrun.agent.manifest import Manifest, parse_manifest
+from componentrun.agent.stageout.fileoutputs import parse_file_manifest
+from componentrun.agent.stageout.manifest import Manifest, parse_manifest
 from componentrun.errors import Reason, UserError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from componentrun.agent.manifest import parse_manifest
+from componentrun.agent.stageout.manifest import parse_manifest
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import Where
+from componentrun.wire.agents import Where
 
 FILTER: dict[str, Any] = {"column": "day", "operator": "eq", "values_from_set": ["2026-01-31"]}
 

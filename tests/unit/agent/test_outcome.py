@@ -12,7 +12,15 @@ from componentrun.agent.outcome import TERMINATION_BYTES, exit_code, failed, ter
 from componentrun.agent.progress import amount
 from componentrun.agent.transfer import Failure, explain
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
-from componentrun.exchange import GRANT_FILE, GrantIn, StageInResult, StageOutResult, TableWritten, from_json, to_json
+from componentrun.wire.agents import (
+    GRANT_FILE,
+    GrantIn,
+    StageInResult,
+    StageOutResult,
+    TableWritten,
+    from_json,
+    to_json,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

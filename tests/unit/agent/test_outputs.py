@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from componentrun.agent.folder import FILE, FOLDER, Entry
-from componentrun.agent.manifest import Manifest, parse_manifest
-from componentrun.agent.outputs import Decision, decide
-from componentrun.columnfacts import ColumnFacts
-from componentrun.csvdialect import Dialect
+from componentrun.agent.stageout.manifest import Manifest, parse_manifest
+from componentrun.agent.stageout.outputs import Decision, decide
+from componentrun.csv.columnfacts import ColumnFacts
+from componentrun.csv.dialect import Dialect
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import OutputTable, StageOutPlan, Where
+from componentrun.wire.agents import OutputTable, StageOutPlan, Where
 
 
 def files(*names: str) -> list[Entry]:

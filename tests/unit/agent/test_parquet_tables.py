@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun import tablequery
-from componentrun.agent import parquet, transfer
+from componentrun.agent import transfer
 from componentrun.agent.folder import Folder
-from componentrun.agent.parquet import bring_parquet
+from componentrun.agent.stagein import parquet
+from componentrun.agent.stagein.parquet import bring_parquet
 from componentrun.agent.transfer import Client, Patience
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
-from componentrun.exchange import TableRead, Where
+from componentrun.sql import query as tablequery
+from componentrun.wire.agents import TableRead, Where
 from tests.unit.agent.rangeserver import SIGNATURE, RangeServer
 from tests.unit.mapping.icefiles import Files
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.agent.secrets import with_secrets
+from componentrun.agent.stagein.secrets import with_secrets
 from componentrun.errors import Reason, UserError
-from componentrun.jsontext import parse_object
+from componentrun.wire.jsontext import parse_object
 
 
 @pytest.mark.parametrize(

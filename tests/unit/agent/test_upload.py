@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun import csvtext
-from componentrun.agent import upload
-from componentrun.agent.checking import Task, run_task
 from componentrun.agent.folder import Folder
-from componentrun.agent.outputs import Source
+from componentrun.agent.stageout import upload
+from componentrun.agent.stageout.checking import Task, run_task
+from componentrun.agent.stageout.outputs import Source
 from componentrun.agent.transfer import Stop
+from componentrun.csv import text as csvtext
 from componentrun.errors import UserError
-from componentrun.exchange import PostPolicy, StageOutPlan
-from componentrun.storage.layout import TableId
+from componentrun.storage.store.keys import TableId
+from componentrun.wire.agents import PostPolicy, StageOutPlan
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ import yaml
 
 from componentrun.api.componentrun import ComponentRun
 from componentrun.api.crd import KINDS, crd
-from componentrun.core import status
-from componentrun.core.diagnosis import Diagnosis
+from componentrun.core.lifecycle import status
+from componentrun.core.podstatus.diagnosis import Diagnosis
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks import tables
-from componentrun.csvtext import check_rows, read_header
+from componentrun.csv.text import check_rows, read_header
 
 if TYPE_CHECKING:
     from pathlib import Path

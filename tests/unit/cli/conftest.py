@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from componentrun.cli.cluster import STORAGES
+from componentrun.cli.kubernetes.cluster import STORAGES
 from tests.unit.cli.world import World
 
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from componentrun.cli.tablestore import FilesRewritten, Preview, TableInfo
+from componentrun.cli.storage.tablestore import FilesRewritten, Preview, TableInfo
 from componentrun.errors import Reason, UserError
-from componentrun.loader.querying import answer_of
-from componentrun.loader.referenced import referenced_tables
+from componentrun.loader.reading.querying import answer_of
+from componentrun.loader.reading.referenced import referenced_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import IO
 
-    from componentrun.cli.progress import Progress
-    from componentrun.cli.tablestore import QueryAnswer, TableDetails, TableVersion
+    from componentrun.cli.storage.tablestore import QueryAnswer, TableDetails, TableVersion
+    from componentrun.cli.terminal.progress import Progress
 
 START = datetime(2026, 11, 24, 8, 0, 0, tzinfo=UTC)
 

@@ -9,10 +9,10 @@ import pytest
 from kubernetes.client.api_client import ApiClient
 from kubernetes.config import kube_config
 
-from componentrun.cli.answers import Asked, explain
-from componentrun.cli.cluster import DEPLOYMENTS, RUNS, SECRETS, Resource
 from componentrun.cli.errors import BadRequestError, exit_code_of, hint_of
-from componentrun.cli.kube import KubeCluster, _read, connect
+from componentrun.cli.kubernetes.answers import Asked, explain
+from componentrun.cli.kubernetes.client import KubeCluster, _read, connect
+from componentrun.cli.kubernetes.cluster import DEPLOYMENTS, RUNS, SECRETS, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

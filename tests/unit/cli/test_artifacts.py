@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.cli.cluster import RUNS
+from componentrun.cli.kubernetes.cluster import RUNS
 
 if TYPE_CHECKING:
     from pathlib import Path

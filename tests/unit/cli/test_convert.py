@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from componentrun.agent.secrets import with_secrets
+from componentrun.agent.stagein.secrets import with_secrets
 from componentrun.api.componentrun import ComponentRun
-from componentrun.core.effective import resolve
-from componentrun.jsontext import parse_object
+from componentrun.core.request.resolve import resolve
+from componentrun.wire.jsontext import parse_object
 from tests.unit.core.make import make_component
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ import pytest
 
 from componentrun import __version__
 from componentrun.api.crd import KINDS, crd
-from componentrun.cli.cluster import CRDS, DEPLOYMENTS
 from componentrun.cli.errors import BadRequestError, EnvironmentFault
-from componentrun.cli.store import Check
+from componentrun.cli.kubernetes.cluster import CRDS, DEPLOYMENTS
+from componentrun.cli.storage.store import Check
 from componentrun.errors import PlatformError, Reason, UserError
 from componentrun.wire.loader import CatalogCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.settings import StoreSettings
     from tests.unit.cli.world import World
 
 ESTABLISHED = {"conditions": [{"type": "Established", "status": "True"}]}
@@ -174,7 +174,7 @@ def finds(monkeypatch: pytest.MonkeyPatch, *checks: CatalogCheck) -> list[StoreS
         asked.append(settings)
         return checks
 
-    monkeypatch.setattr("componentrun.loader.checking.check_catalog", check_catalog)
+    monkeypatch.setattr("componentrun.loader.catalog.checking.check_catalog", check_catalog)
     return asked
 
 
@@ -239,7 +239,7 @@ def test_a_catalog_that_is_away_may_have_another_address_outside_the_cluster(
 
 
 def test_without_what_reads_catalogs_it_says_how_to_install_it(lake: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "componentrun.loader.checking", raising=False)
+    monkeypatch.delitem(sys.modules, "componentrun.loader.catalog.checking", raising=False)
     monkeypatch.setitem(sys.modules, "pyiceberg.schema", None)
     result = lake.run("doctor")
     assert result.exit_code == 0

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.cli.cluster import RUNS, STORAGES
+from componentrun.cli.kubernetes.cluster import RUNS, STORAGES
 from tests.unit.cli.world import START
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from componentrun.cli.store import EventRecord
+    from componentrun.cli.storage.store import EventRecord
     from tests.unit.cli.world import World
 
 UID = "3f2a1c9e-0000-4000-8000-00000000abcd"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.storage.fileindex import is_file_id
+from componentrun.storage.files.index import is_file_id
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.cli.cluster import RUNS
 from componentrun.cli.errors import EnvironmentFault
+from componentrun.cli.kubernetes.cluster import RUNS
 from componentrun.contract import EVENTS_WAIT_SECONDS
 from componentrun.errors import PlatformError, Reason, TransientError
 from tests.unit.cli.world import START

@@ -10,10 +10,10 @@ from typing import IO, TYPE_CHECKING
 import pytest
 import yaml
 
-from componentrun.cli.cluster import RUNS
-from componentrun.cli.interrupts import interrupts
-from componentrun.cli.render import Format, document
-from componentrun.cli.saving import save
+from componentrun.cli.kubernetes.cluster import RUNS
+from componentrun.cli.terminal.interrupts import interrupts
+from componentrun.cli.terminal.render import Format, document
+from componentrun.cli.terminal.saving import save
 from componentrun.errors import TransientError
 
 if TYPE_CHECKING:

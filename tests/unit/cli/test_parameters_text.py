@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.cli.answers import Asked, explain
-from componentrun.cli.cluster import RUNS
 from componentrun.cli.errors import exit_code_of, hint_of
+from componentrun.cli.kubernetes.answers import Asked, explain
+from componentrun.cli.kubernetes.cluster import RUNS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from componentrun.cli.cluster import STORAGES
 from componentrun.cli.errors import EnvironmentFault
-from componentrun.cli.objects import open_storage
+from componentrun.cli.kubernetes.cluster import STORAGES
+from componentrun.cli.storage.objects import open_storage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,7 +130,7 @@ def test_what_is_not_installed_is_named(world: World, monkeypatch: pytest.Monkey
     real = builtins.__import__
 
     def without(name: str, *rest: Any) -> Any:
-        if name == "componentrun.cli.catalogtables":
+        if name == "componentrun.cli.storage.catalogtables":
             raise ModuleNotFoundError("No module named 'pyiceberg'", name="pyiceberg")
         return real(name, *rest)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from componentrun.cli.cluster import RUNS
+from componentrun.cli.kubernetes.cluster import RUNS
 from tests.unit.cli.world import START
 
 if TYPE_CHECKING:

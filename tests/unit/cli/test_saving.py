@@ -11,7 +11,7 @@ from typing import IO
 import pytest
 
 from componentrun.cli.errors import BadRequestError
-from componentrun.cli.saving import save
+from componentrun.cli.terminal.saving import save
 
 
 def write(file: IO[bytes]) -> int:

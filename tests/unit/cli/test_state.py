@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.cli.cluster import STORAGES
-from componentrun.storage.state import StateOwner
+from componentrun.cli.kubernetes.cluster import STORAGES
+from componentrun.storage.state.state import StateOwner
 
 if TYPE_CHECKING:
     from pathlib import Path

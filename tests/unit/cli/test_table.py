@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.cli.cluster import STORAGES
 from componentrun.cli.errors import EnvironmentFault
-from componentrun.cli.objects import open_storage
-from componentrun.cli.tablestore import Preview
+from componentrun.cli.kubernetes.cluster import STORAGES
+from componentrun.cli.storage.objects import open_storage
+from componentrun.cli.storage.tablestore import Preview
 from componentrun.errors import PlatformError, Reason, UserError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.cli.cluster import COMPONENTS, RUNS, STORAGES
+from componentrun.cli.kubernetes.cluster import COMPONENTS, RUNS, STORAGES
 
 if TYPE_CHECKING:
     from tests.unit.cli.world import World

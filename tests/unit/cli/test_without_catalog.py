@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from componentrun.cli.app import app
-from componentrun.cli.cluster import STORAGES
-from componentrun.cli.objects import open_storage
+from componentrun.cli.kubernetes.cluster import STORAGES
+from componentrun.cli.storage.objects import open_storage
 from componentrun.errors import UserError
 
 if TYPE_CHECKING:

@@ -17,15 +17,18 @@ import pytest
 from componentrun.api import common
 from componentrun.api.componentrun import Phase
 from componentrun.api.problems import EXPECTED
-from componentrun.cli import cluster, eventoptions, flags, follow, runs, table
+from componentrun.cli import eventoptions, follow
+from componentrun.cli.commands import runs, table
 from componentrun.cli.errors import BadRequestError
+from componentrun.cli.kubernetes import cluster
 from componentrun.cli.reference import FILE, render
-from componentrun.cli.render import Cell, Output, styled
-from componentrun.cli.words import age, clean, clock, count, duration, size
-from componentrun.core.outcome import TERMINAL
+from componentrun.cli.request import flags
+from componentrun.cli.terminal.render import Cell, Output, styled
+from componentrun.cli.terminal.words import age, clean, clock, count, duration, size
+from componentrun.core.lifecycle.ending import TERMINAL
 from componentrun.errors import Reason
-from componentrun.storage.eventindex import TYPES
-from componentrun.storage.events import EventType
+from componentrun.storage.events.events import EventType
+from componentrun.storage.events.index import TYPES
 from tests.unit.cli.world import START, World
 
 ROOT = Path(__file__).parents[3]
@@ -95,7 +98,10 @@ def on_terminal(code: str, **environment: str) -> str:
 
 
 LONG = "x" * 100
-PROGRAM = f"from componentrun.cli.render import *\nOutput().line(styled('Failed'), ' {LONG} [bold]not markup[/bold]')"
+PROGRAM = (
+    "from componentrun.cli.terminal.render import *\n"
+    f"Output().line(styled('Failed'), ' {LONG} [bold]not markup[/bold]')"
+)
 
 
 def test_a_terminal_gets_colour_and_nothing_is_wrapped_or_read_as_markup() -> None:

@@ -18,7 +18,8 @@ from obstore.store import MemoryStore
 from typer.testing import CliRunner
 
 from componentrun.cli.app import app
-from componentrun.cli.cluster import (
+from componentrun.cli.errors import NotFoundError
+from componentrun.cli.kubernetes.cluster import (
     COMPONENTS,
     CRDS,
     DAEMON_SETS,
@@ -30,17 +31,16 @@ from componentrun.cli.cluster import (
     JsonObject,
     Resource,
 )
-from componentrun.cli.errors import NotFoundError
-from componentrun.cli.fileobjects import ObjectFiles
 from componentrun.cli.session import Makers
-from componentrun.cli.store import Check, EventRecord, KeptFile
-from componentrun.storage.catalogsettings import CatalogSettings
-from componentrun.storage.connection import Store
-from componentrun.storage.eventquery import EventQuery
-from componentrun.storage.events import Event, Placed
-from componentrun.storage.eventsweep import SweptEvents
-from componentrun.storage.settings import StoreSettings
-from componentrun.storage.sweep import Swept
+from componentrun.cli.storage.fileobjects import ObjectFiles
+from componentrun.cli.storage.store import Check, EventRecord, KeptFile
+from componentrun.storage.cleanup.sweep import Swept
+from componentrun.storage.events.events import Event, Placed
+from componentrun.storage.events.query import EventQuery
+from componentrun.storage.events.sweep import SweptEvents
+from componentrun.storage.store.catalog import CatalogSettings
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
 from tests.unit.cli.faketables import START, FakeTables
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
-    from componentrun.storage.retention import Retention
-    from componentrun.storage.state import StateOwner
+    from componentrun.storage.events.retention import Retention
+    from componentrun.storage.state.state import StateOwner
 
 
 class FakeCluster:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.store.settings import StoreSettings
 from e2e.cluster.connection import Connection, reaching
 from e2e.cluster.lake import Lake
 from e2e.tenant import Tenant

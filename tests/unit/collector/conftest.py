@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from componentrun.collector import outlet, runsecret, worker
+from componentrun.collector.events import writer as outlet
+from componentrun.collector.runs import secret as runsecret
+from componentrun.collector.runs import worker
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from componentrun.exchange import REDACT_KEY
-from componentrun.process.clock import ApiClock
-from componentrun.process.kube import Page
-from componentrun.process.kubeerrors import KubeError, NotFoundError, UnavailableError
-from componentrun.process.resources import PODS, RUNS, SECRETS, STORAGES
+from componentrun.process.kubernetes.client import Page
+from componentrun.process.kubernetes.clock import ApiClock
+from componentrun.process.kubernetes.errors import KubeError, NotFoundError, UnavailableError
+from componentrun.process.kubernetes.resources import PODS, RUNS, SECRETS, STORAGES
+from componentrun.wire.agents import REDACT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from componentrun.process.resources import Resource
+    from componentrun.process.kubernetes.resources import Resource
 
 
 @dataclass

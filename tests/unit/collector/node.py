@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from componentrun.collector.lines import stamp_of
+from componentrun.collector.readers.api.lines import stamp_of
 
 
 @dataclass

@@ -6,16 +6,16 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from componentrun.api import names
-from componentrun.collector.answer import Answer
-from componentrun.collector.facts import pod_facts
-from componentrun.collector.journal import container_key
+from componentrun.collector.events.journal import container_key
 from componentrun.collector.metrics import Metrics
-from componentrun.collector.sink import ContainerSink, Inbox
-from componentrun.core.redactor import Redactor
+from componentrun.collector.readers.api.response import Answer
+from componentrun.collector.readers.sink import ContainerSink, Inbox
+from componentrun.collector.runs.facts import pod_facts
+from componentrun.core.redact.redactor import Redactor
 from tests.unit.collector.runs import raw_pod
 
 if TYPE_CHECKING:
-    from componentrun.collector.journal import Journal
+    from componentrun.collector.events.journal import Journal
     from tests.unit.collector.node import NodeLog
 
 KEY = container_key("pod-uid", names.COMPONENT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from componentrun.api import names
-from componentrun.collector.facts import RunFacts, run_facts
+from componentrun.collector.runs.facts import RunFacts, run_facts
 
 UID = "0a1b2c3d-0000-4000-8000-000000000001"
 

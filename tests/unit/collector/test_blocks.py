@@ -13,23 +13,23 @@ from hypothesis import strategies as st
 
 from componentrun import contract
 from componentrun.api import names
-from componentrun.collector import grouping
-from componentrun.collector.crilines import CriReader
-from componentrun.collector.facts import pod_facts
-from componentrun.collector.fileplace import BEGINNING, FilePosition
-from componentrun.collector.grouping import Block, Grouper
-from componentrun.collector.journal import Journal, Limits
-from componentrun.collector.lifecycle import Told
-from componentrun.collector.lines import SECOND, stamp_of
-from componentrun.core.redactor import MARK, Redactor
+from componentrun.collector.events.journal import Journal, Limits
+from componentrun.collector.readers import grouping
+from componentrun.collector.readers.api.lines import SECOND, stamp_of
+from componentrun.collector.readers.grouping import Block, Grouper
+from componentrun.collector.readers.node.lines import CriReader
+from componentrun.collector.readers.node.position import BEGINNING, FilePosition
+from componentrun.collector.runs.facts import pod_facts
+from componentrun.collector.runs.lifecycle import Told
+from componentrun.core.redact.redactor import MARK, Redactor
 from tests.unit.collector.reading import KEY, sink_of
 from tests.unit.collector.runs import a_run, raw_pod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from componentrun.collector.cut import Cut
-    from componentrun.collector.line import Line
+    from componentrun.collector.events.segment import Cut
+    from componentrun.collector.readers.line import Line
 
 BEGIN = 1_795_506_393 * SECOND
 FILE = "0-2026-11-24T07:46:33.8662Z"

@@ -9,10 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from componentrun.collector.crilines import CriReader
-from componentrun.collector.fileplace import FilePosition
-from componentrun.collector.line import Line, Place
-from componentrun.collector.lines import KEPT_BYTES, PART_BYTES, nanoseconds_of
+from componentrun.collector.readers.api.lines import KEPT_BYTES, PART_BYTES, nanoseconds_of
+from componentrun.collector.readers.line import Line, Place
+from componentrun.collector.readers.node.lines import CriReader
+from componentrun.collector.readers.node.position import FilePosition
 
 FILE = "0-2026-11-24T07:46:33.8662Z"
 

@@ -20,20 +20,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from componentrun.api import names
-from componentrun.collector import outlet
-from componentrun.collector.facts import pod_facts
-from componentrun.collector.lines import SECOND, stamp_of
+from componentrun.collector.events import writer as outlet
+from componentrun.collector.events.budget import Shares
+from componentrun.collector.events.writer import SupersededError
 from componentrun.collector.metrics import Metrics
-from componentrun.collector.outlet import SupersededError
+from componentrun.collector.readers.api.lines import SECOND, stamp_of
+from componentrun.collector.runs.facts import pod_facts
+from componentrun.collector.runs.state import RunState
+from componentrun.collector.runs.worker import Services, Worker
 from componentrun.collector.settings import Settings
-from componentrun.collector.shares import Shares
-from componentrun.collector.state import RunState
-from componentrun.collector.worker import Services, Worker
 from componentrun.errors import TransientError
-from componentrun.process.kubeerrors import UnavailableError
-from componentrun.process.resources import PODS
-from componentrun.storage.events import About
-from componentrun.storage.eventsegments import SegmentTakenError
+from componentrun.process.kubernetes.errors import UnavailableError
+from componentrun.process.kubernetes.resources import PODS
+from componentrun.storage.events.events import About
+from componentrun.storage.events.segments import SegmentTakenError
 from tests.unit.collector.fakekube import FakeKube
 from tests.unit.collector.runs import a_run, container, ended_run, raw_pod
 from tests.unit.collector.virtualtime import run_in_virtual_time

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from componentrun.api import names
-from componentrun.collector.facts import pod_facts, run_facts
+from componentrun.collector.runs.facts import pod_facts, run_facts
 from tests.unit.collector.runs import UID, container, raw_pod, raw_run
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.collector import filefollower as module
-from componentrun.collector.filefollower import FileFollower, Source
-from componentrun.collector.fileplace import FilePosition
-from componentrun.collector.follower import View
-from componentrun.collector.lines import SECOND
 from componentrun.collector.metrics import Metrics
+from componentrun.collector.readers.api.follower import View
+from componentrun.collector.readers.api.lines import SECOND
+from componentrun.collector.readers.node import follower as module
+from componentrun.collector.readers.node.follower import FileFollower, Source
+from componentrun.collector.readers.node.position import FilePosition
 from componentrun.nodelogs import container, folders
 from tests.unit.nodelogs.runtime import BEGIN
 from tests.unit.nodelogs.serving import NODE, WHERE, serving, the_way
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
-    from componentrun.collector.line import Line
-    from componentrun.collector.nodelogs import NodeLogs
-    from componentrun.collector.position import Position
+    from componentrun.collector.readers.api.position import Position
+    from componentrun.collector.readers.line import Line
+    from componentrun.collector.readers.node.servers import NodeLogs
     from tests.unit.nodelogs.runtime import Runtime
     from tests.unit.nodelogs.serving import Served
 

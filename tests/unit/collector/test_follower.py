@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.collector import follower as module
-from componentrun.collector import logend
-from componentrun.collector.follower import Follower, View
-from componentrun.collector.lines import SECOND
 from componentrun.collector.metrics import Metrics
-from componentrun.collector.position import Position
-from componentrun.process.kubeerrors import KubeError, NotFoundError, UnavailableError
+from componentrun.collector.readers.api import end as logend
+from componentrun.collector.readers.api import follower as module
+from componentrun.collector.readers.api.follower import Follower, View
+from componentrun.collector.readers.api.lines import SECOND
+from componentrun.collector.readers.api.position import Position
+from componentrun.process.kubernetes.errors import KubeError, NotFoundError, UnavailableError
 from tests.unit.collector.fakekube import FakeKube, Play
 from tests.unit.collector.node import line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.collector.line import Line
+    from componentrun.collector.readers.line import Line
 
 T0 = 1_795_506_393 * SECOND
 RECONNECTS = "componentrun_collector_reconnects_total"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.collector import grouping
-from componentrun.collector.grouping import Block, Group, Grouper
-from componentrun.collector.line import Line
-from componentrun.collector.lines import SECOND
+from componentrun.collector.readers import grouping
+from componentrun.collector.readers.api.lines import SECOND
+from componentrun.collector.readers.grouping import Block, Group, Grouper
+from componentrun.collector.readers.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from componentrun.collector.lastwords import LastWords
-from componentrun.core.results import MAX_LAST_WORDS
+from componentrun.collector.runs.lastwords import LastWords
+from componentrun.core.podstatus.results import MAX_LAST_WORDS
 
 
 def heard(*lines: str, container: str = "pod-1/component") -> LastWords:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from componentrun.api import names
-from componentrun.collector import worker
-from componentrun.collector.facts import pod_facts
-from componentrun.collector.state import RunState
-from componentrun.process.kubeerrors import UnavailableError
-from componentrun.process.resources import PODS
+from componentrun.collector.runs import worker
+from componentrun.collector.runs.facts import pod_facts
+from componentrun.collector.runs.state import RunState
+from componentrun.process.kubernetes.errors import UnavailableError
+from componentrun.process.kubernetes.resources import PODS
 from tests.unit.collector.fakekube import Play
 from tests.unit.collector.runs import a_run, container, ended_run, raw_pod
 from tests.unit.collector.world import ATTEMPT, COMPONENT_RAN, World, log, until

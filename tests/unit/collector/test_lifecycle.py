@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from componentrun.collector import lifecycle
-from componentrun.collector.facts import run_facts
-from componentrun.collector.journal import Journal
-from componentrun.collector.lifecycle import Told
-from componentrun.collector.line import Line
-from componentrun.core.redactor import Redactor
+from componentrun.collector.events.journal import Journal
+from componentrun.collector.readers.line import Line
+from componentrun.collector.runs import lifecycle
+from componentrun.collector.runs.facts import run_facts
+from componentrun.collector.runs.lifecycle import Told
+from componentrun.core.redact.redactor import Redactor
 from tests.unit.collector.reading import sink_of
 from tests.unit.collector.runs import ENDED, UID, a_run, ended_run, raw_run
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 from componentrun.api import names
-from componentrun.collector.journal import Journal, Limits
-from componentrun.collector.lifecycle import Told
-from componentrun.collector.line import Line
-from componentrun.collector.lines import SECOND
-from componentrun.core.redactor import Redactor
+from componentrun.collector.events.journal import Journal, Limits
+from componentrun.collector.readers.api.lines import SECOND
+from componentrun.collector.readers.line import Line
+from componentrun.collector.runs.lifecycle import Told
+from componentrun.core.redact.redactor import Redactor
 from tests.unit.collector.reading import KEY, sink_of
 from tests.unit.collector.runs import a_run
 

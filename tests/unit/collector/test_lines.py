@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.collector.lines import KEPT_BYTES, RawLine, Splitter, digest, parse, stamp_of
+from componentrun.collector.readers.api.lines import KEPT_BYTES, RawLine, Splitter, digest, parse, stamp_of
 
 STAMP = b"2026-11-24T07:46:33.866288610Z"
 NANOSECONDS = 1_795_506_393_866_288_610

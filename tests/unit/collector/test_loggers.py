@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from componentrun.collector.structure import said
-from componentrun.core.printed import readable
-from componentrun.core.redactor import Redactor
+from componentrun.collector.readers.structure import said
+from componentrun.core.podstatus.printed import readable
+from componentrun.core.redact.redactor import Redactor
 
 NOTHING = Redactor()
 LINES: dict[str, tuple[str, str, str, dict[str, Any]]] = {

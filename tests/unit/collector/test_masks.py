@@ -9,13 +9,13 @@ import json
 import pytest
 
 from componentrun.api import names
-from componentrun.collector.facts import pod_facts
-from componentrun.collector.journal import Journal
-from componentrun.collector.state import RunState
-from componentrun.collector.worker import Worker
-from componentrun.core.redactor import MARK
-from componentrun.process.resources import PODS, SECRETS
-from componentrun.storage.eventsegments import last_segment
+from componentrun.collector.events.journal import Journal
+from componentrun.collector.runs.facts import pod_facts
+from componentrun.collector.runs.state import RunState
+from componentrun.collector.runs.worker import Worker
+from componentrun.core.redact.redactor import MARK
+from componentrun.process.kubernetes.resources import PODS, SECRETS
+from componentrun.storage.events.segments import last_segment
 from tests.unit.collector.fakekube import Play
 from tests.unit.collector.runs import UID, a_run, container, ended_run, raw_pod
 from tests.unit.collector.world import ATTEMPT, COMPONENT_RAN, World, has, log, until, with_pod

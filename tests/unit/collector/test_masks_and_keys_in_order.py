@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from componentrun.core.redactor import MARK
+from componentrun.core.redact.redactor import MARK
 from tests.unit.collector.test_no_secret_in_an_event import events_of, holds, log_of
 from tests.unit.core.secretexamples import PEM_LINES, TRUE, begin, end
 

@@ -7,19 +7,19 @@ import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from componentrun.collector import registry as module
-from componentrun.collector.facts import pod_facts
-from componentrun.collector.line import Line
-from componentrun.collector.lines import SECOND, digest
-from componentrun.collector.position import Position
-from componentrun.collector.registry import Registry
+from componentrun.collector.readers.api.lines import SECOND, digest
+from componentrun.collector.readers.api.position import Position
+from componentrun.collector.readers.line import Line
+from componentrun.collector.runs import registry as module
+from componentrun.collector.runs.facts import pod_facts
+from componentrun.collector.runs.registry import Registry
 from tests.unit.collector.runs import UID, a_run, raw_pod
 from tests.unit.collector.world import World
 
 if TYPE_CHECKING:
     import pytest
 
-    from componentrun.collector.position import Replay
+    from componentrun.collector.readers.api.position import Replay
 
 BEGIN = 1_795_506_393 * SECOND
 CONTAINERS = 20

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from componentrun.api import names
-from componentrun.collector import runsecret, worker
-from componentrun.collector.facts import pod_facts, run_facts
-from componentrun.collector.journal import Journal, Limits
-from componentrun.collector.lines import SECOND
+from componentrun.collector.events.budget import Shares
+from componentrun.collector.events.journal import Journal, Limits
+from componentrun.collector.readers.api.lines import SECOND
+from componentrun.collector.readers.sink import Inbox
+from componentrun.collector.runs import secret as runsecret
+from componentrun.collector.runs import worker
+from componentrun.collector.runs.facts import pod_facts, run_facts
+from componentrun.collector.runs.state import RunState
+from componentrun.collector.runs.worker import Worker
 from componentrun.collector.settings import Settings
-from componentrun.collector.shares import Shares
-from componentrun.collector.sink import Inbox
-from componentrun.collector.state import RunState
-from componentrun.collector.worker import Worker
-from componentrun.storage.eventreader import read_events
+from componentrun.storage.events.reader import read_events
 from tests.unit.collector.node import line
 from tests.unit.collector.runs import ENDED, container, raw_pod, raw_run
 from tests.unit.collector.world import World

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from componentrun.api import names
-from componentrun.collector.answer import Answer
-from componentrun.collector.journal import Journal
-from componentrun.collector.lines import SECOND
-from componentrun.core.redactor import MARK, Redactor
+from componentrun.collector.events.journal import Journal
+from componentrun.collector.readers.api.lines import SECOND
+from componentrun.collector.readers.api.response import Answer
+from componentrun.core.redact.redactor import MARK, Redactor
 from tests.unit.collector import node
 from tests.unit.collector.reading import KEY, sink_of
 from tests.unit.collector.runs import a_run

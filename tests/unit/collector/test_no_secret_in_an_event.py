@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from componentrun.api import names
-from componentrun.collector.answer import Answer
-from componentrun.collector.journal import Journal
-from componentrun.collector.lines import KEPT_BYTES, SECOND
-from componentrun.core.redactor import MARK, SHORTEST, Redactor
+from componentrun.collector.events.journal import Journal
+from componentrun.collector.readers.api.lines import KEPT_BYTES, SECOND
+from componentrun.collector.readers.api.response import Answer
+from componentrun.core.redact.redactor import MARK, SHORTEST, Redactor
 from tests.unit.collector import node
 from tests.unit.collector.reading import KEY, sink_of
 from tests.unit.collector.runs import a_run

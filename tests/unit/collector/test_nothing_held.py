@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from componentrun.api import names
-from componentrun.collector import crew, logend, outlet
-from componentrun.collector.facts import pod_facts
+from componentrun.collector.events import writer as outlet
+from componentrun.collector.readers.api import end as logend
+from componentrun.collector.runs import followers as crew
+from componentrun.collector.runs.facts import pod_facts
+from componentrun.collector.runs.state import RunState
 from componentrun.collector.settings import Settings
-from componentrun.collector.state import RunState
-from componentrun.process.resources import PODS
+from componentrun.process.kubernetes.resources import PODS
 from tests.unit.collector.fakekube import Play
 from tests.unit.collector.runs import container, ended_run, raw_pod
 from tests.unit.collector.world import ATTEMPT, COMPONENT_RAN, World, has, log, until, with_pod

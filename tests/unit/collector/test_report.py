@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.collector.report import delivered
+from componentrun.collector.runs.report import delivered
 from tests.unit.collector.runs import a_run, ended_run
 
 if TYPE_CHECKING:
-    from componentrun.collector.facts import RunFacts
+    from componentrun.collector.runs.facts import RunFacts
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
 OTHER = {

@@ -9,13 +9,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from componentrun.collector import position
-from componentrun.collector.answer import Answer
-from componentrun.collector.journal import Journal
-from componentrun.collector.lines import SECOND
-from componentrun.core.printed import readable
-from componentrun.storage.events import Event, Segment
-from componentrun.storage.eventsegments import decode_segment, encode_segment
+from componentrun.collector.events.journal import Journal
+from componentrun.collector.readers.api import position
+from componentrun.collector.readers.api.lines import SECOND
+from componentrun.collector.readers.api.response import Answer
+from componentrun.core.podstatus.printed import readable
+from componentrun.storage.events.events import Event, Segment
+from componentrun.storage.events.segments import decode_segment, encode_segment
 from tests.unit.collector.node import NodeLog
 from tests.unit.collector.reading import KEY, read, sink_of
 from tests.unit.collector.runs import a_run

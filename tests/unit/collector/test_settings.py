@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from componentrun.collector.journal import Limits
+from componentrun.collector.events.journal import Limits
 from componentrun.collector.settings import NodeLogSettings, Settings, from_environment
 from componentrun.process import nodelogs
 from componentrun.process.settings import ProcessSettings, SettingsError

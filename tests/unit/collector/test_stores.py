@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from componentrun.collector import stores as module
-from componentrun.collector.stores import Stores
+from componentrun.collector.events import stores as module
+from componentrun.collector.events.stores import Stores
 from componentrun.errors import Reason, UserError
-from componentrun.process.resources import SECRETS
+from componentrun.process.kubernetes.resources import SECRETS
 from tests.unit.collector.fakekube import FakeKube
 
 

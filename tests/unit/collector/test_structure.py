@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun import contract
-from componentrun.collector.grouping import Group
-from componentrun.collector.lines import Splitter, parse
-from componentrun.collector.structure import Said, said, said_by_all
-from componentrun.core.printed import readable
-from componentrun.core.redactor import MARK, Redactor
+from componentrun.collector.readers.api.lines import Splitter, parse
+from componentrun.collector.readers.grouping import Group
+from componentrun.collector.readers.structure import Said, said, said_by_all
+from componentrun.core.podstatus.printed import readable
+from componentrun.core.redact.redactor import MARK, Redactor
 
 NOTHING = Redactor()
 

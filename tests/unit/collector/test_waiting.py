@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from componentrun.collector.structure import Said
-from componentrun.collector.waiting import Entry, Plain, Waiting
+from componentrun.collector.events.pending import Entry, Plain, Waiting
+from componentrun.collector.readers.structure import Said
 
 portions = st.lists(
     st.tuples(

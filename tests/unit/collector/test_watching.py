@@ -12,17 +12,17 @@ from aiohttp import web
 from kubernetes.aio import client as kubernetes_client
 
 from componentrun.collector.metrics import Metrics
-from componentrun.process import watch as watch_module
-from componentrun.process.kube import Kube
-from componentrun.process.kubeerrors import UnavailableError
-from componentrun.process.resources import PODS
-from componentrun.process.watch import Watch
+from componentrun.process.kubernetes import watch as watch_module
+from componentrun.process.kubernetes.client import Kube
+from componentrun.process.kubernetes.errors import UnavailableError
+from componentrun.process.kubernetes.resources import PODS
+from componentrun.process.kubernetes.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from componentrun.process.eventerrors import EventErrors
+    from componentrun.process.kubernetes.eventerrors import EventErrors
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 
 from componentrun.api import names
-from componentrun.collector.facts import pod_facts
-from componentrun.collector.filefollower import FileFollower
-from componentrun.collector.fileplace import FilePosition
-from componentrun.collector.follower import Follower, View
-from componentrun.collector.journal import Journal, container_key
-from componentrun.collector.line import Place
-from componentrun.collector.lines import SECOND
+from componentrun.collector.events.journal import Journal, container_key
 from componentrun.collector.metrics import Metrics
-from componentrun.collector.nodelogs import NodeLogs
-from componentrun.collector.position import Position
+from componentrun.collector.readers.api.follower import Follower, View
+from componentrun.collector.readers.api.lines import SECOND
+from componentrun.collector.readers.api.position import Position
+from componentrun.collector.readers.choice import LogFollower, Ways
+from componentrun.collector.readers.line import Place
+from componentrun.collector.readers.node.follower import FileFollower
+from componentrun.collector.readers.node.position import FilePosition
+from componentrun.collector.readers.node.servers import NodeLogs
+from componentrun.collector.readers.sink import Inbox
+from componentrun.collector.runs.facts import pod_facts
 from componentrun.collector.settings import NodeLogSettings
-from componentrun.collector.sink import Inbox
-from componentrun.collector.ways import LogFollower, Ways
 from tests.unit.collector.node import NodeLog
 from tests.unit.collector.reading import KEY, read, sink_of
 from tests.unit.collector.runs import a_run, container, raw_pod

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 from obstore.store import MemoryStore
 
-from componentrun.collector import stores as stores_module
-from componentrun.collector.journal import Limits
-from componentrun.collector.lifecycle import Told
+from componentrun.collector.events import stores as stores_module
+from componentrun.collector.events.journal import Limits
+from componentrun.collector.events.stores import Stores
+from componentrun.collector.events.writer import Outlet, SupersededError
 from componentrun.collector.metrics import Metrics
-from componentrun.collector.outlet import Outlet, SupersededError
-from componentrun.collector.state import RunState
-from componentrun.collector.stores import Stores
-from componentrun.core.redactor import Redactor
+from componentrun.collector.runs.lifecycle import Told
+from componentrun.collector.runs.state import RunState
+from componentrun.core.redact.redactor import Redactor
+from componentrun.process.kubernetes.resources import STORAGES
 from componentrun.process.logs import RunLogger
-from componentrun.process.resources import STORAGES
-from componentrun.storage.connection import Store
-from componentrun.storage.eventsegments import segment_keys
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.events.segments import segment_keys
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
 from tests.unit.collector.fakekube import FakeKube
 from tests.unit.collector.runs import UID, a_run
 

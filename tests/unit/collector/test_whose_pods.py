@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from componentrun.api import names
-from componentrun.collector.registry import PodTarget, Registry
-from componentrun.collector.state import RunState
+from componentrun.collector.runs.registry import PodTarget, Registry
+from componentrun.collector.runs.state import RunState
 from tests.unit.collector.runs import UID, a_run, raw_pod
 
 

@@ -10,26 +10,27 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.api import names
-from componentrun.collector import crew, outlet
-from componentrun.collector.facts import pod_facts
+from componentrun.collector.events import writer as outlet
+from componentrun.collector.events.writer import SupersededError
 from componentrun.collector.metrics import Metrics
-from componentrun.collector.outlet import SupersededError
-from componentrun.collector.registry import PodTarget, Registry, RunTarget
-from componentrun.collector.state import RunState
+from componentrun.collector.runs import followers as crew
+from componentrun.collector.runs.facts import pod_facts
+from componentrun.collector.runs.registry import PodTarget, Registry, RunTarget
+from componentrun.collector.runs.state import RunState
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
-from componentrun.process.eventerrors import EventErrors
-from componentrun.process.kubeerrors import NotFoundError, UnavailableError
-from componentrun.process.resources import PODS
-from componentrun.storage.eventruns import ended_runs, open_runs
-from componentrun.storage.events import Event
-from componentrun.storage.eventsegments import append_segment, last_segment
+from componentrun.process.kubernetes.errors import NotFoundError, UnavailableError
+from componentrun.process.kubernetes.eventerrors import EventErrors
+from componentrun.process.kubernetes.resources import PODS
+from componentrun.storage.events.events import Event
+from componentrun.storage.events.runs import ended_runs, open_runs
+from componentrun.storage.events.segments import append_segment, last_segment
 from tests.unit.collector.fakekube import Play
 from tests.unit.collector.runs import ENDED, UID, a_run, container, ended_run, raw_pod, raw_run
 from tests.unit.collector.world import ATTEMPT, COMPONENT_RAN, FakeStores, World, has, log, until, with_pod
 
 if TYPE_CHECKING:
-    from componentrun.storage.connection import Store
-    from componentrun.storage.eventindex import EndedRun
+    from componentrun.storage.events.index import EndedRun
+    from componentrun.storage.store.connection import Store
 
 pytestmark = pytest.mark.usefixtures("quick")
 

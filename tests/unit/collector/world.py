@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from obstore.store import MemoryStore
 
 from componentrun.api import names
-from componentrun.collector.facts import pod_facts
-from componentrun.collector.lines import SECOND
 from componentrun.collector.metrics import Metrics
+from componentrun.collector.readers.api.lines import SECOND
+from componentrun.collector.runs.facts import pod_facts
+from componentrun.collector.runs.state import RunState
+from componentrun.collector.runs.worker import Services, Worker
 from componentrun.collector.settings import Settings
-from componentrun.collector.state import RunState
-from componentrun.collector.worker import Services, Worker
-from componentrun.storage.connection import Store
-from componentrun.storage.eventreader import read_events
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.events.reader import read_events
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
 from tests.unit.collector.fakekube import FakeKube, Play
 from tests.unit.collector.node import line
 from tests.unit.collector.runs import UID, container, ended_run, raw_pod
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from componentrun.errors import PlatformError
-    from componentrun.storage.events import Event
+    from componentrun.storage.events.events import Event
 
 T0 = 1_795_506_393 * SECOND
 ATTEMPT = {"number": 1, "pod": "clean-1", "podUID": "pod-uid", "startTime": "2026-11-24T07:00:00Z", "node": "node1"}

@@ -26,49 +26,49 @@ from obstore.store import MemoryStore
 from componentrun.api import names
 from componentrun.api.common import API_VERSION
 from componentrun.api.storage import Storage
-from componentrun.controller.caches import Caches, Key
-from componentrun.controller.cataloggate import CatalogGate
-from componentrun.controller.catalogtables import CatalogTables
-from componentrun.controller.flows import Flows
-from componentrun.controller.handlers import take_in
 from componentrun.controller.metrics import Metrics
-from componentrun.controller.policies import Policies, Resolver
-from componentrun.controller.publishing import Publisher
-from componentrun.controller.queues import Queues
-from componentrun.controller.reconciler import Reconciler, RetryError
-from componentrun.controller.references import References
-from componentrun.controller.resync import Resync
-from componentrun.controller.scopes import Scopes
-from componentrun.controller.starting import Starter, StartSettings
-from componentrun.controller.statuswriter import StatusWriter
-from componentrun.controller.storegate import StoreGate
-from componentrun.controller.stores import OpenStorage, Stores
-from componentrun.controller.unreadpods import DEFAULT_MOST, UnreadPods
-from componentrun.controller.workqueue import Backoff, WorkQueue
-from componentrun.core.observed import Limits
-from componentrun.core.podsettings import PodSettings
-from componentrun.core.scope import Means, Scope, status_of
+from componentrun.controller.reconcile.policies import Policies, Resolver
+from componentrun.controller.reconcile.publish import Publisher
+from componentrun.controller.reconcile.queues import Queues
+from componentrun.controller.reconcile.reconciler import Reconciler, RetryError
+from componentrun.controller.reconcile.start import Starter, StartSettings
+from componentrun.controller.reconcile.statuswriter import StatusWriter
+from componentrun.controller.reconcile.unreadpods import DEFAULT_MOST, UnreadPods
+from componentrun.controller.storages.cataloggate import CatalogGate
+from componentrun.controller.storages.catalogtables import CatalogTables
+from componentrun.controller.storages.gate import StoreGate
+from componentrun.controller.storages.references import References
+from componentrun.controller.storages.scopes import Scopes
+from componentrun.controller.storages.stores import OpenStorage, Stores
+from componentrun.controller.watching.caches import Caches, Key
+from componentrun.controller.watching.handlers import take_in
+from componentrun.controller.watching.resync import Resync
+from componentrun.controller.work.flows import Flows
+from componentrun.controller.work.queue import Backoff, WorkQueue
+from componentrun.core.lifecycle.observed import Limits
+from componentrun.core.pod.settings import PodSettings
+from componentrun.core.storages.scope import Means, Scope, status_of
 from componentrun.errors import TransientError
-from componentrun.exchange import FileWritten, SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
-from componentrun.process.clock import ApiClock
 from componentrun.process.fairqueue import Flow
-from componentrun.process.kube import Kube, Page
-from componentrun.process.kubeerrors import (
+from componentrun.process.kubernetes.client import Kube, Page
+from componentrun.process.kubernetes.clock import ApiClock
+from componentrun.process.kubernetes.errors import (
     AlreadyExistsError,
     ConflictError,
     KubeError,
     NotFoundError,
     UnavailableError,
 )
-from componentrun.storage.catalogsettings import CatalogSettings
-from componentrun.storage.connection import Store
-from componentrun.storage.grants import Signer
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.store.catalog import CatalogSettings
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
+from componentrun.wire.agents import FileWritten, SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
 from tests.unit.controller.fakeloader import FakeLoader
 
 if TYPE_CHECKING:
-    from componentrun.controller.loaderclient import LoaderClient
-    from componentrun.process.resources import Resource
+    from componentrun.controller.storages.loaderclient import LoaderClient
+    from componentrun.process.kubernetes.resources import Resource
 
 NAMESPACE = "team"
 ROWS = b"1,one\n2,two\n"

@@ -7,22 +7,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from componentrun.api.storage import Storage
-from componentrun.controller.caches import Caches, Key, ObjectCache
 from componentrun.controller.metrics import Metrics
-from componentrun.controller.references import References
-from componentrun.controller.scopes import Scopes, StorageWatch
-from componentrun.controller.storegate import StoreGate
-from componentrun.controller.stores import OpenStorage
-from componentrun.controller.workqueue import WorkQueue
-from componentrun.core.scope import Means, Scope
+from componentrun.controller.storages.gate import StoreGate
+from componentrun.controller.storages.references import References
+from componentrun.controller.storages.scopes import Scopes, StorageWatch
+from componentrun.controller.storages.stores import OpenStorage
+from componentrun.controller.watching.caches import Caches, Key, ObjectCache
+from componentrun.controller.work.queue import WorkQueue
+from componentrun.core.storages.scope import Means, Scope
 from componentrun.errors import ComponentRunError, PlatformError
-from componentrun.storage.failures import NoAnswerError
+from componentrun.storage.store.errors import NoAnswerError
 from componentrun.wire.loader import CatalogCheck
 
 if TYPE_CHECKING:
-    from componentrun.controller.catalogtables import CatalogTables
-    from componentrun.controller.stores import Stores
-    from componentrun.process.kube import Kube
+    from componentrun.controller.storages.catalogtables import CatalogTables
+    from componentrun.controller.storages.stores import Stores
+    from componentrun.process.kubernetes.client import Kube
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SEEN = Scope(Means.FORM, "seen", versioned=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from componentrun.process.kubeerrors import NotFoundError, UnavailableError
+from componentrun.process.kubernetes.errors import NotFoundError, UnavailableError
 from tests.unit.controller.fakes import FakeKube, Writes
 
 if TYPE_CHECKING:

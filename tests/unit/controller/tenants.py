@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from componentrun.api.common import API_VERSION
 from componentrun.api.storage import Storage
-from componentrun.controller.caches import Key
-from componentrun.controller.stores import OpenStorage
-from componentrun.controller.workers import Workers
-from componentrun.core.observed import Limits
-from componentrun.core.scope import status_of
-from componentrun.storage.connection import ObjectInfo, Stored
-from componentrun.storage.failures import ExistsError, MissingError, NoAnswerError, StaleError
+from componentrun.controller.storages.stores import OpenStorage
+from componentrun.controller.watching.caches import Key
+from componentrun.controller.work.workers import Workers
+from componentrun.core.lifecycle.observed import Limits
+from componentrun.core.storages.scope import status_of
+from componentrun.storage.store.connection import ObjectInfo, Stored
+from componentrun.storage.store.errors import ExistsError, MissingError, NoAnswerError, StaleError
 from tests.unit.controller.fakes import CATALOG, NAMESPACE, FakeKube, FakeOperator, FakeStore, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from componentrun.core.scope import Scope
+    from componentrun.core.storages.scope import Scope
 
 HUNG = "hung"
 RESPONSE_SECONDS = 10.0

@@ -10,20 +10,20 @@ import kopf
 import pytest
 
 from componentrun.controller import app as app_module
-from componentrun.controller import kopfwatch
 from componentrun.controller.app import Operator
-from componentrun.controller.kopfwatch import make_settings
-from componentrun.controller.loaderclient import LoaderClient
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.settings import Settings
-from componentrun.process.kubeerrors import ForbiddenError
+from componentrun.controller.storages.loaderclient import LoaderClient
+from componentrun.controller.watching import kopfwatch
+from componentrun.controller.watching.kopfwatch import make_settings
+from componentrun.process.kubernetes.errors import ForbiddenError
 from componentrun.process.settings import ProcessSettings
 from tests.unit.controller.process import RESOURCES, Api, Watches, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from componentrun.process.kube import Kube
+    from componentrun.process.kubernetes.client import Kube
 
 
 @pytest.fixture

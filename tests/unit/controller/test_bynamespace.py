@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.controller.bynamespace import ByNamespace
-from componentrun.controller.caches import Caches, Key
 from componentrun.controller.metrics import Metrics
-from componentrun.controller.resync import Resync
-from componentrun.controller.workqueue import WorkQueue
-from componentrun.process.kube import Page
+from componentrun.controller.watching.bynamespace import ByNamespace
+from componentrun.controller.watching.caches import Caches, Key
+from componentrun.controller.watching.resync import Resync
+from componentrun.controller.work.queue import WorkQueue
+from componentrun.process.kubernetes.client import Page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     import pytest
 
-    from componentrun.process.kube import Kube
+    from componentrun.process.kubernetes.client import Kube
 
 KEYS = st.builds(Key, st.sampled_from(["a", "b"]), st.sampled_from(["x", "y"]))
 

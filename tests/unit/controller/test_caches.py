@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from componentrun.api import names
-from componentrun.controller.caches import Key, ObjectCache, PodCache, RunCache
-from componentrun.core.podidentity import PodIdentity
-from componentrun.core.waiting import occupies
+from componentrun.controller.watching.caches import Key, ObjectCache, PodCache, RunCache
+from componentrun.core.pod.identity import PodIdentity
+from componentrun.core.podstatus.stuck import occupies
 
 KEY = Key("team", "load")
 

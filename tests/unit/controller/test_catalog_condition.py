@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from componentrun.controller.caches import Key
+from componentrun.controller.watching.caches import Key
 from componentrun.errors import PlatformError, Reason, TransientError
-from componentrun.storage.failures import NoAnswerError
+from componentrun.storage.store.errors import NoAnswerError
 from componentrun.wire.loader import CatalogCheck, CatalogReason
 from tests.unit.controller.onestorage import NOW, World
 

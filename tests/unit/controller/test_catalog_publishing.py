@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from componentrun.controller import catalogtables
+from componentrun.controller.storages import catalogtables
 from componentrun.errors import Reason, TransientError, UnknownOutcomeError, UserError
 from componentrun.wire.loader import CatalogCheck, CatalogReason
 from tests.unit.controller.fakeloader import FIT

@@ -10,15 +10,15 @@ from typing import Any, cast
 
 import pytest
 
-from componentrun.controller.caches import Caches, Key
-from componentrun.controller.cataloggate import CatalogDownError, CatalogGate
-from componentrun.controller.loaderclient import CatalogAwayError, UnansweredCommitError
 from componentrun.controller.metrics import Metrics
-from componentrun.controller.storegate import StoreGate
-from componentrun.controller.storeid import StoreId
-from componentrun.controller.workers import Workers
-from componentrun.controller.workqueue import Backoff, WorkQueue
-from componentrun.core.breaker import BreakerSettings
+from componentrun.controller.storages.cataloggate import CatalogDownError, CatalogGate
+from componentrun.controller.storages.gate import StoreGate
+from componentrun.controller.storages.identity import StoreId
+from componentrun.controller.storages.loaderclient import CatalogAwayError, UnansweredCommitError
+from componentrun.controller.watching.caches import Caches, Key
+from componentrun.controller.work.queue import Backoff, WorkQueue
+from componentrun.controller.work.workers import Workers
+from componentrun.core.storages.breaker import BreakerSettings
 from componentrun.errors import Reason, TransientError, UserError
 from componentrun.process.fairqueue import Flow
 from tests.unit.controller import virtualtime

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from componentrun.controller.caches import Key, RunCache
 from componentrun.controller.clockwatch import ClockWatch
-from componentrun.process.clock import ApiClock
-from componentrun.process.kubeerrors import UnavailableError
+from componentrun.controller.watching.caches import Key, RunCache
+from componentrun.process.kubernetes.clock import ApiClock
+from componentrun.process.kubernetes.errors import UnavailableError
 from tests.unit.controller import virtualtime
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ from tests.unit.controller.fakes import NAMESPACE
 from tests.unit.controller.tenants import HUNG, RESPONSE_SECONDS, Tenants, two_tenants
 
 if TYPE_CHECKING:
-    from componentrun.controller.caches import Key
+    from componentrun.controller.watching.caches import Key
     from tests.unit.controller.fakes import FakeOperator
 
 RUNS = 1000

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from componentrun.api.names import MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_LABEL
-from componentrun.controller.caches import Key
+from componentrun.controller.watching.caches import Key
 from tests.unit.controller.fakes import NAMESPACE, FakeKube, FakeOperator, World, Writes
 from tests.unit.controller.watched import CONFIGURATION, Watched
 

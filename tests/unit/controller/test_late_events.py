@@ -9,12 +9,12 @@ import kopf
 import pytest
 
 from componentrun.controller.app import Operator
-from componentrun.controller.caches import Key
 from componentrun.controller.lease import LeaseSettings
-from componentrun.controller.loaderclient import LoaderClient
 from componentrun.controller.metrics import Metrics
 from componentrun.controller.settings import Settings
-from componentrun.process.kubeerrors import ConflictError
+from componentrun.controller.storages.loaderclient import LoaderClient
+from componentrun.controller.watching.caches import Key
+from componentrun.process.kubernetes.errors import ConflictError
 from componentrun.process.settings import ProcessSettings
 from tests.unit.controller.fakes import NAMESPACE, Crash, FakeOperator
 from tests.unit.controller.onestorage import World as StorageWorld

@@ -9,12 +9,12 @@ import pytest
 
 from componentrun.controller import lease as lease_module
 from componentrun.controller.lease import Lease, LeaseSettings, LostError
-from componentrun.core.leaseholder import CONTAINER, HolderPod
-from componentrun.process.kubeerrors import ConflictError, ForbiddenError, KubeError, UnavailableError
+from componentrun.core.lease.holder import CONTAINER, HolderPod
+from componentrun.process.kubernetes.errors import ConflictError, ForbiddenError, KubeError, UnavailableError
 from tests.unit.controller.fakes import NAMESPACE, FakeKube, Writes
 
 if TYPE_CHECKING:
-    from componentrun.process.kube import Kube
+    from componentrun.process.kubernetes.client import Kube
 
 
 class Clock:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.controller.loaderclient import LoaderClient
 from componentrun.controller.settings import LoaderSettings
+from componentrun.controller.storages.loaderclient import LoaderClient
 from componentrun.errors import (
     ComponentRunError,
     PlatformError,
@@ -19,7 +19,7 @@ from componentrun.errors import (
     UnknownOutcomeError,
     UserError,
 )
-from componentrun.process.certificate import Certificate
+from componentrun.process.serving.certificate import Certificate
 from componentrun.wire import loaderaccess
 from componentrun.wire.loader import Failure, FenceAnswer, LoadAnswer, PlanAnswer
 from e2e.tenant.certificates import make_certificate

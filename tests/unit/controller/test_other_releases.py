@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from componentrun.api.common import API_VERSION
-from componentrun.controller.caches import Key
+from componentrun.controller.watching.caches import Key
 from componentrun.errors import UnsupportedError
-from componentrun.process.kubeerrors import InvalidError
+from componentrun.process.kubernetes.errors import InvalidError
 from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World
 from tests.unit.controller.watched import CONFIGURATION, Watched
 

@@ -9,14 +9,14 @@ import pytest
 
 from componentrun.api.component import Network
 from componentrun.api.storage import Storage
-from componentrun.controller import policies as policies_module
-from componentrun.controller.policies import Policies, Resolver, endpoint_of
+from componentrun.controller.reconcile import policies as policies_module
+from componentrun.controller.reconcile.policies import Policies, Resolver, endpoint_of
 from componentrun.errors import TransientError
-from componentrun.process.kubeerrors import AlreadyExistsError
+from componentrun.process.kubernetes.errors import AlreadyExistsError
 from tests.unit.controller.fakes import NAMESPACE, FakeKube, Writes
 
 if TYPE_CHECKING:
-    from componentrun.process.kube import Kube
+    from componentrun.process.kubernetes.client import Kube
 
 STORAGE = Storage.model_validate(
     {

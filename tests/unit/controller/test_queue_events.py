@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from componentrun.api import names
-from componentrun.controller.caches import Caches, Key
-from componentrun.controller.queues import Queues
-from componentrun.core.queue import Queue
+from componentrun.controller.reconcile.queues import Queues
+from componentrun.controller.watching.caches import Caches, Key
+from componentrun.core.queue.admission import Queue
 
 if TYPE_CHECKING:
-    from componentrun.core.queueentry import Entry
+    from componentrun.core.queue.entry import Entry
 
 NAMES = st.sampled_from("abcd")
 COMPONENT = "loader"

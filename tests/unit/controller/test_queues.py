@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from componentrun.api.names import KUEUE_QUEUE_LABEL
-from componentrun.process.kubeerrors import QuotaExceededError
+from componentrun.process.kubernetes.errors import QuotaExceededError
 from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, World
 from tests.unit.controller.watched import CONFIGURATION, Watched
 

@@ -12,10 +12,9 @@ import pytest
 
 from componentrun.api.common import API_VERSION
 from componentrun.api.names import OPERATOR_LABEL
-from componentrun.controller import publishing
-from componentrun.controller.caches import Key
-from componentrun.exchange import StageOutPlan, from_json
-from componentrun.process.kubeerrors import (
+from componentrun.controller.reconcile import publish as publishing
+from componentrun.controller.watching.caches import Key
+from componentrun.process.kubernetes.errors import (
     AlreadyExistsError,
     ConflictError,
     ForbiddenError,
@@ -26,6 +25,7 @@ from componentrun.process.kubeerrors import (
     UnavailableError,
     error_for,
 )
+from componentrun.wire.agents import StageOutPlan, from_json
 from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, World
 
 SECRET = "hunter22-very-secret"

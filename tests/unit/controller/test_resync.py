@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from componentrun.controller.caches import Key
 from componentrun.controller.metrics import Metrics
-from componentrun.controller.resync import Resync
-from componentrun.process.kube import Page
-from componentrun.process.kubeerrors import ForbiddenError
-from componentrun.process.resources import PODS, RUNS
-from componentrun.process.watch import Watch
+from componentrun.controller.watching.caches import Key
+from componentrun.controller.watching.resync import Resync
+from componentrun.process.kubernetes.client import Page
+from componentrun.process.kubernetes.errors import ForbiddenError
+from componentrun.process.kubernetes.resources import PODS, RUNS
+from componentrun.process.kubernetes.watch import Watch
 from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from collections.abc import Set as AbstractSet
 
-    from componentrun.process.eventerrors import EventErrors
-    from componentrun.process.kube import Kube
-    from componentrun.process.resources import Resource
+    from componentrun.process.kubernetes.client import Kube
+    from componentrun.process.kubernetes.eventerrors import EventErrors
+    from componentrun.process.kubernetes.resources import Resource
 
 
 @pytest.fixture

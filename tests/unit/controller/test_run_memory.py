@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.controller.caches import Key
-from componentrun.core.observed import Limits
+from componentrun.controller.watching.caches import Key
+from componentrun.core.lifecycle.observed import Limits
 from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import Any, cast
 
 import pytest
 
-from componentrun.controller.caches import Key
-from componentrun.controller.scopes import Scopes
-from componentrun.controller.storeid import StoreId
-from componentrun.core.scope import Means, Scope
+from componentrun.controller.storages.identity import StoreId
+from componentrun.controller.storages.scopes import Scopes
+from componentrun.controller.watching.caches import Key
+from componentrun.core.storages.scope import Means, Scope
 from componentrun.errors import PlatformError, Reason
-from componentrun.storage.connection import open_store
-from componentrun.storage.failures import NoAnswerError
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.store.connection import open_store
+from componentrun.storage.store.errors import NoAnswerError
+from componentrun.storage.store.settings import StoreSettings
 from tests.unit.controller import virtualtime
 from tests.unit.controller.fakes import FakeOperator
 from tests.unit.controller.fakes import World as Cluster

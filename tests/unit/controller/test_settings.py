@@ -8,10 +8,10 @@ import pytest
 
 from componentrun.controller.lease import LeaseSettings
 from componentrun.controller.settings import Settings, from_environment
-from componentrun.core.leaseholder import HolderPod
-from componentrun.core.observed import Limits
+from componentrun.core.lease.holder import HolderPod
+from componentrun.core.lifecycle.observed import Limits
 from componentrun.process.settings import SettingsError
-from componentrun.storage.settings import StoreTimeouts
+from componentrun.storage.store.settings import StoreTimeouts
 
 IMAGE = {"COMPONENTRUN_AGENT_IMAGE": "registry.example.com/agent:1"}
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from componentrun.core import plan
+from componentrun.core.lifecycle import plan
 from tests.unit.controller.simulation.schedule import made_from
 from tests.unit.controller.simulation.simulator import shrunk, simulate
 

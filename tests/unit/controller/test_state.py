@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import pytest
 
 from componentrun.api.componentrun import ComponentRun
-from componentrun.controller.publishing import Publisher
-from componentrun.exchange import TableWritten
-from componentrun.storage import state
-from componentrun.storage.connection import Store
-from componentrun.storage.state import StateOwner, read_state
+from componentrun.controller.reconcile.publish import Publisher
+from componentrun.storage.state import state
+from componentrun.storage.state.state import StateOwner, read_state
+from componentrun.storage.store.connection import Store
+from componentrun.wire.agents import TableWritten
 from tests.unit.controller.fakes import NAMESPACE, TABLE, Crash, FakeOperator, FakeStores, World
 
 if TYPE_CHECKING:
-    from componentrun.controller.stores import Stores
+    from componentrun.controller.storages.stores import Stores
 
 CONFIGURATION = {"id": "12", "row": "r", "branch": "b"}
 OWNER = StateOwner("cleaner", "12", "r", "b")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.controller.statuswriter import _event, merge_patch
-from componentrun.core import status as core_status
-from componentrun.core.actions import KubernetesEvent
+from componentrun.controller.reconcile.statuswriter import _event, merge_patch
+from componentrun.core.lifecycle import status as core_status
+from componentrun.core.lifecycle.actions import KubernetesEvent
 from componentrun.errors import PlatformError, Reason
-from componentrun.process.kubeerrors import ConflictError, KubeError, UnavailableError
+from componentrun.process.kubernetes.errors import ConflictError, KubeError, UnavailableError
 from tests.unit.controller.fakes import NAMESPACE, FakeOperator, World, merge
 from tests.unit.core.make import make_run
 

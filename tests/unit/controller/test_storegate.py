@@ -13,21 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from componentrun.controller.caches import Caches, Key
 from componentrun.controller.metrics import Metrics
-from componentrun.controller.storegate import StoreDownError, StoreGate
-from componentrun.controller.storeid import StoreId
-from componentrun.controller.workers import Workers
-from componentrun.controller.workqueue import Backoff, WorkQueue
-from componentrun.core.breaker import BreakerSettings
+from componentrun.controller.storages.gate import StoreDownError, StoreGate
+from componentrun.controller.storages.identity import StoreId
+from componentrun.controller.watching.caches import Caches, Key
+from componentrun.controller.work.queue import Backoff, WorkQueue
+from componentrun.controller.work.workers import Workers
+from componentrun.core.storages.breaker import BreakerSettings
 from componentrun.errors import PlatformError, Reason, TransientError, UserError
 from componentrun.process.fairqueue import Flow
-from componentrun.storage.failures import NoAnswerError
+from componentrun.storage.store.errors import NoAnswerError
 from tests.unit.controller import virtualtime
 from tests.unit.core.make import make_run
 
 if TYPE_CHECKING:
-    from componentrun.controller.references import References
+    from componentrun.controller.storages.references import References
 
 SLOTS = 3
 ENDS: dict[str, Exception | None] = {

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from componentrun.controller import stores as stores_module
-from componentrun.controller.caches import Caches
-from componentrun.controller.references import References
-from componentrun.controller.stores import OpenStorage, Stores
+from componentrun.controller.storages import stores as stores_module
+from componentrun.controller.storages.references import References
+from componentrun.controller.storages.stores import OpenStorage, Stores
+from componentrun.controller.watching.caches import Caches
 from componentrun.errors import UnsupportedError, UserError
-from componentrun.process.kube import Page
-from componentrun.process.kubeerrors import UnavailableError
+from componentrun.process.kubernetes.client import Page
+from componentrun.process.kubernetes.errors import UnavailableError
 from tests.unit.core.make import make_run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from componentrun.process.kube import Kube
+    from componentrun.process.kubernetes.client import Kube
 
 
 class Secrets:

@@ -7,14 +7,14 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from componentrun.api import names
-from componentrun.controller.caches import Caches, Key, PodCache
 from componentrun.controller.metrics import Metrics
-from componentrun.controller.queues import Queues
-from componentrun.controller.targets import make_watches
-from componentrun.controller.workqueue import WorkQueue
-from componentrun.core.queue import Queue
-from componentrun.process.eventerrors import EventErrors
-from componentrun.process.kube import Page
+from componentrun.controller.reconcile.queues import Queues
+from componentrun.controller.watching.caches import Caches, Key, PodCache
+from componentrun.controller.watching.targets import make_watches
+from componentrun.controller.work.queue import WorkQueue
+from componentrun.core.queue.admission import Queue
+from componentrun.process.kubernetes.client import Page
+from componentrun.process.kubernetes.eventerrors import EventErrors
 from tests.unit.controller.fakes import FakeKube, Writes
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from componentrun.core.queueentry import Entry
-    from componentrun.process.kube import Kube
-    from componentrun.process.watch import Target
+    from componentrun.core.queue.entry import Entry
+    from componentrun.process.kubernetes.client import Kube
+    from componentrun.process.kubernetes.watch import Target
 
 KEY = Key("team", "load")
 

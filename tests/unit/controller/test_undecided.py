@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 from componentrun.api.componentrun import ComponentRun
-from componentrun.controller.caches import Key
-from componentrun.storage.failures import NoAnswerError
+from componentrun.controller.watching.caches import Key
+from componentrun.storage.store.errors import NoAnswerError
 from tests.unit.controller.fakes import NAMESPACE, TABLE, FakeOperator, World
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.controller.caches import Key
-from componentrun.controller.unreadpods import UnreadPods
-from componentrun.core.actions import UnreadPod
+from componentrun.controller.reconcile.unreadpods import UnreadPods
+from componentrun.controller.watching.caches import Key
+from componentrun.core.lifecycle.actions import UnreadPod
 from tests.unit.controller.fakes import FakeOperator, World
 
 BEGIN = datetime(2026, 7, 1, tzinfo=UTC)

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from componentrun.controller.caches import Caches, Key
 from componentrun.controller.metrics import Metrics
-from componentrun.controller.reconciler import RetryError
-from componentrun.controller.references import References
-from componentrun.controller.storegate import StoreGate
-from componentrun.controller.workers import MOST_FAILURES, Workers
-from componentrun.controller.workqueue import Backoff, WorkQueue
-from componentrun.process.kubeerrors import ConflictError, UnavailableError
+from componentrun.controller.reconcile.reconciler import RetryError
+from componentrun.controller.storages.gate import StoreGate
+from componentrun.controller.storages.references import References
+from componentrun.controller.watching.caches import Caches, Key
+from componentrun.controller.work.queue import Backoff, WorkQueue
+from componentrun.controller.work.workers import MOST_FAILURES, Workers
+from componentrun.process.kubernetes.errors import ConflictError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from componentrun.process.kube import Kube
+    from componentrun.process.kubernetes.client import Kube
 
 KEY = Key("team", "load")
 

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from componentrun.controller.workqueue import Backoff, ShutDownError, WorkQueue
+from componentrun.controller.work.queue import Backoff, ShutDownError, WorkQueue
 from componentrun.process.fairqueue import Flow
 
 if TYPE_CHECKING:

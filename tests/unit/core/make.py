@@ -10,12 +10,12 @@ from componentrun.api.common import API_VERSION
 from componentrun.api.component import Component
 from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
 from componentrun.api.storage import Storage
-from componentrun.core.actions import Plan, WriteStatus
-from componentrun.core.observed import Limits, Observed
-from componentrun.core.podmeta import identity_labels
-from componentrun.core.podview import read_pod
-from componentrun.core.queue import START, Turn
-from componentrun.exchange import StageInResult, StageOutResult, to_json
+from componentrun.core.lifecycle.actions import Plan, WriteStatus
+from componentrun.core.lifecycle.observed import Limits, Observed
+from componentrun.core.pod.metadata import identity_labels
+from componentrun.core.podstatus.view import read_pod
+from componentrun.core.queue.admission import START, Turn
+from componentrun.wire.agents import StageInResult, StageOutResult, to_json
 
 NOW = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
 LIMITS = Limits()

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from componentrun.core.breaker import Breaker, BreakerSettings, Evidence, Operation
+from componentrun.core.storages.breaker import Breaker, BreakerSettings, Evidence, Operation
 
 SETTINGS = BreakerSettings(failures=3, first_pause=1.0, longest_pause=8.0)
 

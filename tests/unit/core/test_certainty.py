@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from componentrun.core.actions import LookAtPod, Plan
-from componentrun.core.plan import plan
-from componentrun.core.queue import Turn
+from componentrun.core.lifecycle.actions import LookAtPod, Plan
+from componentrun.core.lifecycle.plan import plan
+from componentrun.core.queue.admission import Turn
 from tests.unit.core.make import (
     at,
     done_in,

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from componentrun.api.componentrun import QueueStatus
-from componentrun.core.concurrency import DEFAULTS, Defaults, defaults_of, entry_of, facts_of, limit_of
-from componentrun.core.plan import plan
-from componentrun.core.queue import START, Turn
-from componentrun.core.queued import TOLD_EVERY_SECONDS, look_again, queued
-from componentrun.core.quota import read_quota
+from componentrun.core.lifecycle.plan import plan
+from componentrun.core.queue.admission import START, Turn
+from componentrun.core.queue.concurrency import DEFAULTS, Defaults, defaults_of, entry_of, facts_of, limit_of
+from componentrun.core.queue.quota import read_quota
+from componentrun.core.queue.texts import TOLD_EVERY_SECONDS, look_again, queued
 from tests.unit.core.make import NOW, at, done_in, make_pod, make_run, observe, running, started_status, written
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from componentrun.api.componentrun import Termination
-from componentrun.core.diagnosis import diagnose
-from componentrun.core.podview import read_pod
+from componentrun.core.podstatus.diagnosis import diagnose
+from componentrun.core.podstatus.view import read_pod
 from componentrun.errors import Reason
-from componentrun.exchange import StageInResult, StageOutResult, to_json
+from componentrun.wire.agents import StageInResult, StageOutResult, to_json
 from tests.unit.core.make import NOW, done_in, done_out, ended, make_pod, running, stamp, waiting
 
 REFUSED_IN = to_json(StageInResult(ok=False, reason="InputNotFound", message="table `in.c-main.foo` is not in Storage"))

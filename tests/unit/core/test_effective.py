@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from componentrun.columnfacts import ColumnFacts
-from componentrun.core.configfile import state_secrets
-from componentrun.core.effective import EffectiveRun, resolve
-from componentrun.core.image import pull_policy
-from componentrun.core.parameters import parameters_of
-from componentrun.documents import MAX_DEPTH
+from componentrun.core.request.config import state_secrets
+from componentrun.core.request.image import pull_policy
+from componentrun.core.request.parameters import parameters_of
+from componentrun.core.request.resolve import EffectiveRun, resolve
+from componentrun.csv.columnfacts import ColumnFacts
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import Where
+from componentrun.wire.agents import Where
+from componentrun.wire.documents import MAX_DEPTH
 from tests.unit.core.make import make_component, make_run
 
 

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.core.errortext import MAX_MESSAGE, error_sentence, user_error_message
+from componentrun.core.podstatus.errortext import MAX_MESSAGE, error_sentence, user_error_message
 
 ENDINGS = yaml.safe_load((Path(__file__).parent / "endings.yaml").read_text(encoding="utf-8"))
 LINES = sorted({line for ending in ENDINGS for line in ending["printed"].split("\n")})

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.core.escapes import readings, spells
+from componentrun.core.redact.escapes import readings, spells
 
 
 @pytest.mark.parametrize(

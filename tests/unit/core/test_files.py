@@ -8,10 +8,10 @@ import pytest
 
 from componentrun.api.componentrun import Input, Output
 from componentrun.api.files import FileStatus, InputFile, OutputFileMapping
-from componentrun.core.effective import resolve
-from componentrun.core.files import files_status, input_files, output_files
+from componentrun.core.request.files import files_status, input_files, output_files
+from componentrun.core.request.resolve import resolve
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import OutputFile
+from componentrun.wire.agents import OutputFile
 from tests.unit.core.make import make_run
 
 FILE = "01KGXQ5S00ABCDEFGHJKMNPQRS"

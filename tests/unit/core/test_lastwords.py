@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, EventsStatus
-from componentrun.core.diagnosis import Diagnosis
-from componentrun.core.errortext import MAX_MESSAGE, user_error_message
-from componentrun.core.lastwords import MAX_ATTEMPT_MESSAGE, lacks_words
-from componentrun.core.outcome import events_delivered, finished, published, publishing
-from componentrun.core.results import MAX_LAST_WORDS, tail
+from componentrun.core.lifecycle.ending import events_delivered, finished, published, publishing
+from componentrun.core.podstatus.diagnosis import Diagnosis
+from componentrun.core.podstatus.errortext import MAX_MESSAGE, user_error_message
+from componentrun.core.podstatus.lastwords import MAX_ATTEMPT_MESSAGE, lacks_words
+from componentrun.core.podstatus.results import MAX_LAST_WORDS, tail
 from componentrun.errors import Reason
 from tests.unit.core.make import make_run
 

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import pytest
 
 from componentrun.api import names
-from componentrun.core.diagnosis import diagnose
-from componentrun.core.network import FORBIDDEN_BLOCKS, inside
-from componentrun.core.plan import plan
-from componentrun.core.podview import read_pod
+from componentrun.core.lifecycle.plan import plan
+from componentrun.core.podstatus.diagnosis import diagnose
+from componentrun.core.podstatus.view import read_pod
+from componentrun.core.request.network import FORBIDDEN_BLOCKS, inside
 from tests.unit.core.make import (
     at,
     done_in,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.core.leaseholder import CONTAINER, HolderPod, has_ended
+from componentrun.core.lease.holder import CONTAINER, HolderPod, has_ended
 
 HOLDER = HolderPod("componentrun-operator-7d9-abcde", "5f0c7d1e-0000-4000-8000-000000000001")
 ACQUIRED = "2026-12-01T09:00:00.250000Z"

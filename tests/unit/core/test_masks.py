@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.core.lineredactor import LineRedactor
-from componentrun.core.masks import MAX_MASKS, MIN_LENGTH, Masks, key_of_secret, refusal, values_in
-from componentrun.core.redactor import MARK, Redactor
+from componentrun.core.redact.lines import LineRedactor
+from componentrun.core.redact.masks import MAX_MASKS, MIN_LENGTH, Masks, key_of_secret, refusal, values_in
+from componentrun.core.redact.redactor import MARK, Redactor
 
 VALUE = "correct-horse-battery"
 

@@ -9,7 +9,7 @@ import pytest
 
 from componentrun.api import names
 from componentrun.api.component import EgressRule, Network
-from componentrun.core.networkpolicy import build_policy, network_class, policy_name
+from componentrun.core.pod.networkpolicy import build_policy, network_class, policy_name
 from componentrun.errors import Reason, UserError
 from tests.unit.core.make import make_storage
 

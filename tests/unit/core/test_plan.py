@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from componentrun.core.actions import (
+from componentrun.core.lifecycle.actions import (
     DeletePod,
     DeleteRun,
     GiveGrants,
@@ -18,12 +18,12 @@ from componentrun.core.actions import (
     UnreadPod,
     WriteStatus,
 )
-from componentrun.core.plan import plan
-from componentrun.core.podview import read_pod
-from componentrun.core.redaction import needs_redaction
-from componentrun.core.removing import KILL_GRACE_SECONDS
-from componentrun.core.status import held_up
-from componentrun.core.waiting import occupies
+from componentrun.core.lifecycle.cleanup import KILL_GRACE_SECONDS
+from componentrun.core.lifecycle.plan import plan
+from componentrun.core.lifecycle.status import held_up
+from componentrun.core.podstatus.stuck import occupies
+from componentrun.core.podstatus.view import read_pod
+from componentrun.core.redact.status import needs_redaction
 from componentrun.errors import TransientError
 from tests.unit.core.make import (
     LIMITS,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from componentrun.api.componentrun import ComponentRunSpec
-from componentrun.core.platformkeys import check_secrets
+from componentrun.core.request.platformkeys import check_secrets
 from componentrun.errors import Reason, UserError
 from tests.unit.core.make import make_storage
 

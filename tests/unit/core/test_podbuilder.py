@@ -16,14 +16,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun import exchange
 from componentrun.agent.outcome import TERMINATION_BYTES
-from componentrun.core.containers import KUBERNETES_VARIABLES
-from componentrun.core.effective import resolve
-from componentrun.core.podbuilder import PodSettings, build_pod, build_secret
-from componentrun.core.podmeta import hostname, label_value
+from componentrun.core.pod.build import PodSettings, build_pod, build_secret
+from componentrun.core.pod.containers import KUBERNETES_VARIABLES
+from componentrun.core.pod.metadata import hostname, label_value
+from componentrun.core.request.resolve import resolve
 from componentrun.errors import UserError
-from componentrun.exchange import GrantIn, GrantOut, PostPolicy, from_json
+from componentrun.wire import agents as exchange
+from componentrun.wire.agents import GrantIn, GrantOut, PostPolicy, from_json
 from tests.unit.core.make import make_component, make_run
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun.api import names
-from componentrun.core.diagnosis import diagnose
-from componentrun.core.effective import resolve
-from componentrun.core.observed import Limits
-from componentrun.core.podbuilder import build_pod
-from componentrun.core.podsettings import PodSettings
-from componentrun.core.podview import read_pod
-from componentrun.core.waiting import has_ended, next_look, stuck
+from componentrun.core.lifecycle.observed import Limits
+from componentrun.core.pod.build import build_pod
+from componentrun.core.pod.settings import PodSettings
+from componentrun.core.podstatus.diagnosis import diagnose
+from componentrun.core.podstatus.stuck import has_ended, next_look, stuck
+from componentrun.core.podstatus.view import read_pod
+from componentrun.core.request.resolve import resolve
 from tests.unit.core.make import NOW, at, done_in, ended, make_pod, make_run, running, waiting
 
 

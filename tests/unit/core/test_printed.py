@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.core.printed import plain, plain_value, readable
+from componentrun.core.podstatus.printed import plain, plain_value, readable
 
 
 @pytest.mark.parametrize(

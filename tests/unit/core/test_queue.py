@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from componentrun.core.queue import FRONT, START, Queue
-from componentrun.core.queueentry import Entry, Order
+from componentrun.core.queue.admission import FRONT, START, Queue
+from componentrun.core.queue.entry import Entry, Order
 
 if TYPE_CHECKING:
     from componentrun.api.common import Policy
-    from componentrun.core.queue import Turn
+    from componentrun.core.queue.admission import Turn
 
 
 def entry(number: int, group: str | None = "g", **more: Any) -> Entry:

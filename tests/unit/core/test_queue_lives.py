@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from componentrun.core.queue import Queue
-from componentrun.core.queueentry import Entry, Order
+from componentrun.core.queue.admission import Queue
+from componentrun.core.queue.entry import Entry, Order
 
 NAMES = st.sampled_from("abcdef")
 ENTRIES = st.builds(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from componentrun.core.reasons import WHO_ACTS, meanings, reasons_page
+from componentrun.core.lifecycle.reasons import WHO_ACTS, meanings, reasons_page
 from componentrun.errors import Reason
 from e2e.generate.__main__ import RUNBOOK, with_reasons
 
@@ -17,7 +17,9 @@ def test_every_reason_has_a_meaning_and_somebody_who_acts() -> None:
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text() == reasons_page(), "python -m componentrun.core.reasons > docs/reference/reasons.md"
+    assert PAGE.read_text() == reasons_page(), (
+        "python -m componentrun.core.lifecycle.reasons > docs/reference/reasons.md"
+    )
 
 
 def test_the_runbook_has_every_reason_for_which_a_run_fails() -> None:

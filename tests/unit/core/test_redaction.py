@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun.api.componentrun import ComponentRunStatus
-from componentrun.core import status
-from componentrun.core.actions import KubernetesEvent, StartAttempt, WriteStatus
-from componentrun.core.diagnosis import diagnose
-from componentrun.core.podview import read_pod
-from componentrun.core.redaction import needs_redaction, redact_action, redact_status, redact_text
-from componentrun.core.redactor import MARK
-from componentrun.exchange import StageOutResult, to_json
+from componentrun.core.lifecycle import status
+from componentrun.core.lifecycle.actions import KubernetesEvent, StartAttempt, WriteStatus
+from componentrun.core.podstatus.diagnosis import diagnose
+from componentrun.core.podstatus.view import read_pod
+from componentrun.core.redact.redactor import MARK
+from componentrun.core.redact.status import needs_redaction, redact_action, redact_status, redact_text
+from componentrun.wire.agents import StageOutResult, to_json
 from tests.unit.core.make import at, done_in, done_out, ended, make_pod, make_run, started_status
 
 SECRET = 'hu"sh-1234567890'

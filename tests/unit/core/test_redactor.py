@@ -16,15 +16,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from componentrun.core import redactor as redactor_module
-from componentrun.core.escapes import readings
-from componentrun.core.printed import plain
-from componentrun.core.redactor import MARK, SHORTEST, Redactor
+from componentrun.core.podstatus.printed import plain
+from componentrun.core.redact import redactor as redactor_module
+from componentrun.core.redact.escapes import readings
+from componentrun.core.redact.redactor import MARK, SHORTEST, Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from componentrun.core.escapes import Reading
+    from componentrun.core.redact.escapes import Reading
 
 AWKWARD = 'pä/ss "w\\ord"+&=\t1'
 secrets = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=SHORTEST, max_size=40).filter(

@@ -11,16 +11,16 @@ import pytest
 from componentrun import contract
 from componentrun.api.componentrun import Phase
 from componentrun.api.retry import AfterStart, Backoff
-from componentrun.core import retry, status
-from componentrun.core.actions import DeletePod, KubernetesEvent, Plan, StartAttempt, WriteStatus
-from componentrun.core.effective import resolve
-from componentrun.core.observed import Limits, Observed
-from componentrun.core.plan import plan
-from componentrun.core.podmeta import identity_labels
-from componentrun.core.podview import read_pod
-from componentrun.core.redaction import redact_action
+from componentrun.core.lifecycle import retry, status
+from componentrun.core.lifecycle.actions import DeletePod, KubernetesEvent, Plan, StartAttempt, WriteStatus
+from componentrun.core.lifecycle.observed import Limits, Observed
+from componentrun.core.lifecycle.plan import plan
+from componentrun.core.pod.metadata import identity_labels
+from componentrun.core.podstatus.view import read_pod
+from componentrun.core.redact.status import redact_action
+from componentrun.core.request.resolve import resolve
 from componentrun.errors import RETRIED_BEFORE_START, RETRIED_IF_NAMED, Reason, TransientError
-from componentrun.storage.sweep import MIN_KEEP
+from componentrun.storage.cleanup.sweep import MIN_KEEP
 from tests.unit.core.make import (
     RUN_UID,
     at,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from componentrun.api.storage import Storage, StorageStatus
-from componentrun.core.scope import (
+from componentrun.core.storages.scope import (
     Means,
     Scope,
     check_after,

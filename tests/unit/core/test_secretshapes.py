@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.core.lineredactor import LineRedactor
-from componentrun.core.redaction import redact_text
-from componentrun.core.redactor import MARK, Redactor
+from componentrun.core.redact.lines import LineRedactor
+from componentrun.core.redact.redactor import MARK, Redactor
+from componentrun.core.redact.status import redact_text
 from tests.unit.core.secretexamples import BESIDE, FALSE, PEM_LAST, PEM_LINES, TRUE, begin, end
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from componentrun.core.diagnosis import Diagnosis, diagnose
-from componentrun.core.observed import Limits
-from componentrun.core.podview import read_pod
-from componentrun.core.waiting import has_ended, stuck
+from componentrun.core.lifecycle.observed import Limits
+from componentrun.core.podstatus.diagnosis import Diagnosis, diagnose
+from componentrun.core.podstatus.stuck import has_ended, stuck
+from componentrun.core.podstatus.view import read_pod
 
 if TYPE_CHECKING:
-    from componentrun.core.observed import PodView
+    from componentrun.core.lifecycle.observed import PodView
 
 SEEN = Path(__file__).parents[2] / "golden" / "seen"
 ENDED = {

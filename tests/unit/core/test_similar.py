@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.core.similar import MOST_COMPARED, similar_names
+from componentrun.core.request.similar import MOST_COMPARED, similar_names
 
 
 @given(st.text("abc.", max_size=8), st.lists(st.text("abc.", max_size=8), max_size=30), st.integers(1, 4))

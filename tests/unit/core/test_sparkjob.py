@@ -8,8 +8,8 @@ from typing import Any
 from componentrun.api import names
 from componentrun.api.component import Resources
 from componentrun.api.storage import Storage, StorageSpark
-from componentrun.core.networkpolicy import build_spark_policy
-from componentrun.core.sparkjob import build_job, job_memory, job_name, spark_label
+from componentrun.core.pod.networkpolicy import build_spark_policy
+from componentrun.core.storages.sparkjob import build_job, job_memory, job_name, spark_label
 from componentrun.wire.spark import TASK_VARIABLE, SparkTask, from_text
 
 TABLE = "out.c-main.large"

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from componentrun.api.componentrun import ComponentRunStatus, TableStatus
-from componentrun.core import status
-from componentrun.core.actions import KubernetesEvent
-from componentrun.core.diagnosis import Diagnosis
-from componentrun.core.effective import resolve
-from componentrun.core.podview import read_pod
+from componentrun.core.lifecycle import status
+from componentrun.core.lifecycle.actions import KubernetesEvent
+from componentrun.core.podstatus.diagnosis import Diagnosis
+from componentrun.core.podstatus.view import read_pod
+from componentrun.core.request.resolve import resolve
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UserError
 from tests.unit.core.make import LIMITS, at, condition, ended, make_pod, make_run, running, stamp, started_status
 

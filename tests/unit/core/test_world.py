@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from componentrun.api import names
 from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, EventsStatus
-from componentrun.core import status as statuses
-from componentrun.core.actions import (
+from componentrun.core.lifecycle import status as statuses
+from componentrun.core.lifecycle.actions import (
     DeletePod,
     DeleteRun,
     GiveGrants,
@@ -31,10 +31,10 @@ from componentrun.core.actions import (
     StartAttempt,
     WriteStatus,
 )
-from componentrun.core.effective import resolve
-from componentrun.core.observed import Limits, Observed
-from componentrun.core.plan import plan
-from componentrun.core.podview import read_pod
+from componentrun.core.lifecycle.observed import Limits, Observed
+from componentrun.core.lifecycle.plan import plan
+from componentrun.core.podstatus.view import read_pod
+from componentrun.core.request.resolve import resolve
 from componentrun.errors import RETRIED_IF_NAMED, PlatformError, Reason, TransientError, UserError
 from tests.unit.core.make import NOW, SAVED_OUT, STAGED_IN, STAGED_OUT, make_pod, make_run
 

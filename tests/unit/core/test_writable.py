@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from componentrun.core.writable import check_writable, writable_buckets
+from componentrun.core.request.buckets import check_writable, writable_buckets
 from componentrun.errors import Reason, UserError
 from tests.unit.core.make import make_component, make_run
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from componentrun import csvconvert, csvtext
-from componentrun.csvconvert import converted
-from componentrun.csvdialect import PLAIN, Dialect, Read
-from componentrun.csvtext import CsvError, read_header
+from componentrun.csv import convert as csvconvert
+from componentrun.csv import text as csvtext
+from componentrun.csv.convert import converted
+from componentrun.csv.dialect import PLAIN, Dialect, Read
+from componentrun.csv.text import CsvError, read_header
 
 
 def reader(data: bytes) -> Read:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from componentrun import csvparse, csvtext
-from componentrun.csvtext import CsvError, Read
+from componentrun.csv import parse as csvparse
+from componentrun.csv import text as csvtext
+from componentrun.csv.text import CsvError, Read
 from componentrun.errors import Reason
 
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from componentrun import csvparse, csvtext
-from componentrun.csvtext import CsvError, Read
+from componentrun.csv import parse as csvparse
+from componentrun.csv import text as csvtext
+from componentrun.csv.text import CsvError, Read
 
 
 def reader(data: bytes) -> Read:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from componentrun.columnfacts import BASE_TYPES, ColumnFacts
-from componentrun.csvtext import CsvError
-from componentrun.csvtypes import check_typed_rows, typed_columns
+from componentrun.csv.columnfacts import BASE_TYPES, ColumnFacts
+from componentrun.csv.text import CsvError
+from componentrun.csv.types import check_typed_rows, typed_columns
 
 GOOD = {
     "STRING": ["", "x", " "],

@@ -21,14 +21,14 @@ from pyiceberg.typedef import Record
 from pyiceberg.types import NestedField, StringType
 
 from componentrun.errors import Reason
-from componentrun.loader.catalog import ConflictError
+from componentrun.loader.catalog.catalog import ConflictError
+from componentrun.loader.catalog.names import IcebergName
 from componentrun.loader.maintenance.objects import Listed
-from componentrun.loader.names import IcebergName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from componentrun.loader.catalog import TableChange
+    from componentrun.loader.catalog.catalog import TableChange
 
 __all__ = ["NAME", "MemoryLake"]
 

@@ -10,16 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from componentrun.controller.loaderclient import LoaderClient
 from componentrun.controller.settings import LoaderSettings
-from componentrun.exchange import TableWritten
+from componentrun.controller.storages.loaderclient import LoaderClient
 from componentrun.loader.metrics import Metrics
-from componentrun.loader.server import LoaderServer
+from componentrun.loader.service.server import LoaderServer
 from componentrun.loader.settings import Settings
-from componentrun.process.certificate import Certificate
 from componentrun.process.guard import Guard
+from componentrun.process.serving.certificate import Certificate
 from componentrun.process.settings import ProcessSettings
 from componentrun.wire import loaderaccess
+from componentrun.wire.agents import TableWritten
 from componentrun.wire.loader import (
     CatalogCheck,
     CheckAnswer,
@@ -37,7 +37,7 @@ from e2e.tenant.certificates import make_certificate
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from componentrun.process.kubeerrors import KubeError
+    from componentrun.process.kubernetes.errors import KubeError
 
 OPERATOR = "system:serviceaccount:componentrun-system:operator"
 MAINTENANCE = "system:serviceaccount:componentrun-system:maintenance"

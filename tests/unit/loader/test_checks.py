@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.errors import PlatformError, Reason, TransientError
-from componentrun.loader import checking, tables
+from componentrun.loader.catalog import checking
 from componentrun.loader.metrics import Metrics
-from componentrun.loader.slots import CHECKS
-from componentrun.loader.tables import TableEngine
-from componentrun.storage.catalogsettings import CatalogSettings
-from componentrun.storage.places import encode
-from componentrun.storage.settings import StoreSettings
+from componentrun.loader.service import tables
+from componentrun.loader.service.slots import CHECKS
+from componentrun.loader.service.tables import TableEngine
+from componentrun.storage.store.catalog import CatalogSettings
+from componentrun.storage.store.places import encode
+from componentrun.storage.store.settings import StoreSettings
 from componentrun.wire.loader import (
     CatalogCheck,
     CatalogReason,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from componentrun.loader.databases import Databases
+from componentrun.loader.loading.databases import Databases
 
 if TYPE_CHECKING:
     from pathlib import Path

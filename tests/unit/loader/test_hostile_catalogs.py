@@ -11,11 +11,11 @@ import pytest
 from pyiceberg.table.update import SetPropertiesUpdate
 
 from componentrun.errors import PlatformError
-from componentrun.loader.catalog import Catalog, TableChange
-from componentrun.loader.fileio import LakeFiles
-from componentrun.loader.names import IcebergName
-from componentrun.storage.catalogsettings import CatalogSettings
-from componentrun.storage.settings import StoreSettings
+from componentrun.loader.catalog.catalog import Catalog, TableChange
+from componentrun.loader.catalog.fileio import LakeFiles
+from componentrun.loader.catalog.names import IcebergName
+from componentrun.storage.store.catalog import CatalogSettings
+from componentrun.storage.store.settings import StoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.documents import to_json
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError, UnknownOutcomeError, UserError
+from componentrun.wire.documents import to_json
 from componentrun.wire.loader import LOAD_PATH, Failure, LoadAnswer
 from tests.unit.loader.serving import PLACE, SECRET, STORAGE, a_load, a_plan, serving
 from tests.unit.loader.test_server import post

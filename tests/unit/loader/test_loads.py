@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from componentrun.columnfacts import ColumnFacts
+from componentrun.csv.columnfacts import ColumnFacts
 from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.exchange import SliceWritten, TableWritten, Where
-from componentrun.loader.columns import Column, merged_columns
-from componentrun.loader.loads import Existing, TableLoad, check_load, loads_of
+from componentrun.loader.loading.columns import Column, merged_columns
+from componentrun.loader.loading.loads import Existing, TableLoad, check_load, loads_of
+from componentrun.wire.agents import SliceWritten, TableWritten, Where
 
 NAMES = ("id", "n")
 

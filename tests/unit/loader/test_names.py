@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.loader.names import MAX_NAME, bucket_of, from_iceberg, namespace_of, to_iceberg
-from componentrun.storage.catalogsettings import CatalogSettings
-from componentrun.storage.layout import TableId
+from componentrun.loader.catalog.names import MAX_NAME, bucket_of, from_iceberg, namespace_of, to_iceberg
+from componentrun.storage.store.catalog import CatalogSettings
+from componentrun.storage.store.keys import TableId
 
 PLAIN = re.compile(r"[a-z](?:[a-z0-9_]*[a-z0-9])?")
 """What Spark, Trino, DuckDB, Athena, S3 Tables and SeaweedFS take without quotes."""

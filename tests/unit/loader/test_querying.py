@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from componentrun.loader.querying import answer_of
+from componentrun.loader.reading.querying import answer_of
 
 
 def test_ctrl_c_ends_a_query_that_is_running(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from componentrun.loader.quoting import quotable, told_by
+from componentrun.loader.catalog.quoting import quotable, told_by
 
 SECRET = "s3cr+t/Value=0"
 TOKEN = "kJ8fQ2mZ71xCv5"

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyiceberg.manifest import DataFileContent, ManifestContent
 
-from componentrun.loader import snapshots
+from componentrun.loader.catalog import snapshots
+from componentrun.loader.catalog.snapshots import NewSnapshot, change_of
 from componentrun.loader.maintenance import expiring
 from componentrun.loader.maintenance.expiring import delete_orphans, expire
 from componentrun.loader.maintenance.history import HistoryLimits, expired_snapshots
 from componentrun.loader.maintenance.reachable import metadata_files, reached_files
 from componentrun.loader.maintenance.replacing import Placed, replace_files
-from componentrun.loader.snapshots import NewSnapshot, change_of
 from tests.unit.loader.memorylake import LOCATION, NAME, MemoryLake, data_file
 
 if TYPE_CHECKING:

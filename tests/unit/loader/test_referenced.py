@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from componentrun.errors import UserError
-from componentrun.loader.referenced import referenced_tables
+from componentrun.loader.reading.referenced import referenced_tables
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import duckdb
 import pytest
 
 from componentrun.errors import TransientError
-from componentrun.loader.rows import _explained
-from componentrun.loader.staged import scratch_is_full
-from componentrun.tablequery import httpfs_statements
+from componentrun.loader.loading.rows import _explained
+from componentrun.loader.loading.staged import scratch_is_full
+from componentrun.sql.query import httpfs_statements
 
 URL = "http://store.test/lake/a.parquet?X-Amz-Algorithm=AWS4&X-Amz-Signature=0123456789abcdef"
 

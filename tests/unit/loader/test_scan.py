@@ -12,12 +12,12 @@ import pytest
 from componentrun.loader.maintenance import round as rounds
 from componentrun.loader.maintenance.round import Round, RoundLimits
 from componentrun.loader.maintenance.scan import ScanPosition, share_of, tables_behind
-from componentrun.storage.layout import TableId
+from componentrun.storage.store.keys import TableId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from componentrun.loader.names import IcebergName
+    from componentrun.loader.catalog.names import IcebergName
 
 HOUR = 3600.0
 TABLES = 100_000

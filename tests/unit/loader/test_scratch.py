@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun import tablequery
 from componentrun.errors import PlatformError, Reason, TransientError
-from componentrun.exchange import SliceWritten
-from componentrun.loader.loads import TableLoad
-from componentrun.loader.rows import compute
+from componentrun.loader.catalog.state import next_table
+from componentrun.loader.loading.loads import TableLoad
+from componentrun.loader.loading.rows import compute
 from componentrun.loader.scratch import Scratch
-from componentrun.loader.state import next_table
-from componentrun.tablequery import run_statements
+from componentrun.sql import query as tablequery
+from componentrun.sql.query import run_statements
+from componentrun.wire.agents import SliceWritten
 
 if TYPE_CHECKING:
     from pathlib import Path

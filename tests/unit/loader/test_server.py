@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from componentrun.documents import to_json
 from componentrun.errors import PlatformError, Reason, TransientError
-from componentrun.process.kubeerrors import UnavailableError
+from componentrun.process.kubernetes.errors import UnavailableError
 from componentrun.wire import loaderaccess
+from componentrun.wire.documents import to_json
 from componentrun.wire.loader import FENCE_PATH, LOAD_PATH, PLAN_PATH
 from tests.unit.loader.serving import STORAGE, TOKEN, a_fence, a_load, a_plan, serving, until
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from componentrun.loader import transport
-from componentrun.loader.transport import AnswerTooLargeError, LimitedAdapter
+from componentrun.loader.catalog import transport
+from componentrun.loader.catalog.transport import AnswerTooLargeError, LimitedAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

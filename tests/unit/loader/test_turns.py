@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.errors import TransientError, UnknownOutcomeError
-from componentrun.loader.slots import FullError, Slots, StoppedError
+from componentrun.loader.service.slots import FullError, Slots, StoppedError
 from componentrun.process.fairqueue import Flow
 from tests.unit.loader.serving import STORAGE, a_fence, a_load, a_plan, serving, until
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from componentrun.controller.loaderclient import LoaderClient
+    from componentrun.controller.storages.loaderclient import LoaderClient
     from tests.unit.loader.serving import Served
 
 OTHER = "other-team/default"

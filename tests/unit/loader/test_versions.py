@@ -11,8 +11,8 @@ from pyiceberg.table.metadata import TableMetadata, new_table_metadata
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 
-from componentrun.loader.scanning import last_change_of
-from componentrun.loader.versions import versions_of
+from componentrun.loader.reading.scanning import last_change_of
+from componentrun.loader.reading.versions import versions_of
 
 TOTALS = {"total-records": "5", "total-files-size": "900", "total-position-deletes": "2"}
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from componentrun.documents import from_json, to_json
 from componentrun.errors import Reason, UserError
-from componentrun.exchange import TableWritten
-from componentrun.loader.load import load
+from componentrun.loader.loading.load import load
+from componentrun.wire.agents import TableWritten
+from componentrun.wire.documents import from_json, to_json
 from componentrun.wire.loader import LoadRequest
 from tests.unit.loader.serving import a_load
 

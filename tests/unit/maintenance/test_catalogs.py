@@ -10,7 +10,7 @@ import pytest
 from componentrun.errors import PlatformError
 from componentrun.maintenance import app
 from componentrun.maintenance.settings import Settings
-from componentrun.process.resources import STORAGES
+from componentrun.process.kubernetes.resources import STORAGES
 from tests.unit.maintenance.world import World
 
 if TYPE_CHECKING:

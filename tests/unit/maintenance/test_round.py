@@ -16,7 +16,7 @@ from componentrun.maintenance.settings import Settings
 from tests.unit.maintenance.world import NOW, World
 
 if TYPE_CHECKING:
-    from componentrun.storage.connection import Store
+    from componentrun.storage.store.connection import Store
 
 
 @pytest.fixture

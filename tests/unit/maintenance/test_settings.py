@@ -8,7 +8,7 @@ import pytest
 
 from componentrun.maintenance.settings import Settings, TableSettings, from_environment
 from componentrun.process.settings import SettingsError
-from componentrun.storage.sweep import MIN_KEEP
+from componentrun.storage.cleanup.sweep import MIN_KEEP
 
 
 def test_nothing_told_means_the_defaults() -> None:

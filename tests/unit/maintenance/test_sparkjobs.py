@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.api.storage import Storage
-from componentrun.core.sparkjob import job_name
+from componentrun.core.storages.sparkjob import job_name
 from componentrun.maintenance.places import CatalogPlace
 from componentrun.maintenance.settings import Settings
 from componentrun.maintenance.sparkjobs import SparkJobs
-from componentrun.process.kube import Page
-from componentrun.process.kubeerrors import AlreadyExistsError
-from componentrun.process.resources import JOBS, NETWORK_POLICIES
-from componentrun.storage.catalogsettings import CatalogSettings
-from componentrun.storage.settings import StoreSettings
+from componentrun.process.kubernetes.client import Page
+from componentrun.process.kubernetes.errors import AlreadyExistsError
+from componentrun.process.kubernetes.resources import JOBS, NETWORK_POLICIES
+from componentrun.storage.store.catalog import CatalogSettings
+from componentrun.storage.store.settings import StoreSettings
 from componentrun.wire.spark import TASK_VARIABLE, from_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from componentrun.process.resources import Resource
+    from componentrun.process.kubernetes.resources import Resource
 
 LARGE = [f"out.c-main.t{number}" for number in range(6)]
 

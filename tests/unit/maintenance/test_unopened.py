@@ -9,8 +9,8 @@ import pytest
 from componentrun.errors import PlatformError
 from componentrun.maintenance import app, places
 from componentrun.maintenance.settings import Settings
-from componentrun.process.kubeerrors import ForbiddenError
-from componentrun.process.resources import STORAGES
+from componentrun.process.kubernetes.errors import ForbiddenError
+from componentrun.process.kubernetes.resources import STORAGES
 from componentrun.process.settings import ProcessSettings
 from tests.unit.maintenance.world import World
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from componentrun.maintenance.places import Place
-    from componentrun.process.kube import Page
-    from componentrun.process.resources import Resource
-    from componentrun.storage.connection import Store
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.process.kubernetes.client import Page
+    from componentrun.process.kubernetes.resources import Resource
+    from componentrun.storage.store.connection import Store
+    from componentrun.storage.store.settings import StoreSettings
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from obstore.store import MemoryStore
 
 from componentrun.maintenance import app, places
-from componentrun.process.resources import COMPONENTS, RUNS, STORAGES
-from componentrun.storage import eventsweep
-from componentrun.storage.connection import Store
-from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open, open_runs
-from componentrun.storage.events import About, Event
-from componentrun.storage.eventsegments import append_segment
-from componentrun.storage.settings import StoreSettings
-from componentrun.storage.sweep import sweep
+from componentrun.process.kubernetes.resources import COMPONENTS, RUNS, STORAGES
+from componentrun.storage.cleanup.sweep import sweep
+from componentrun.storage.events import sweep as eventsweep
+from componentrun.storage.events.events import About, Event
+from componentrun.storage.events.runs import EventRun, ended_runs, enter_ended, enter_open, open_runs
+from componentrun.storage.events.segments import append_segment
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
 from tests.unit.collector.fakekube import FakeKube
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from componentrun.storage.connection import ObjectInfo
+    from componentrun.storage.store.connection import ObjectInfo
 
 NOW = datetime.now(UTC)
 

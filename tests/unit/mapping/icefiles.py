@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from componentrun.parquetscan import delete_statements, scan_of
-from componentrun.tablesql import Mapping, copy_statement
+from componentrun.sql.scan import delete_statements, scan_of
+from componentrun.sql.tables import Mapping, copy_statement
 from componentrun.wire.parquet import ParquetColumn, ParquetFile, ParquetTable
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as MappingOf
     from pathlib import Path
 
-    from componentrun.exchange import Where
+    from componentrun.wire.agents import Where
 
 TIMESTAMP_ID = 1000
 Column = tuple[str, int, str]

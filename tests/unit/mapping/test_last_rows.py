@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.tablefiles import with_header_columns
-from componentrun.tablequery import deliver
-from componentrun.tablesql import Mapping, Step
+from componentrun.sql.files import with_header_columns
+from componentrun.sql.query import deliver
+from componentrun.sql.tables import Mapping, Step
 
 if TYPE_CHECKING:
     from pathlib import Path

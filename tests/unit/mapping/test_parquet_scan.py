@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from componentrun import parquetscan
 from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.exchange import Where
-from componentrun.parquetscan import check_types, field_id_statement, refuse_without_ids, scan_of
+from componentrun.sql import scan as parquetscan
+from componentrun.sql.scan import check_types, field_id_statement, refuse_without_ids, scan_of
+from componentrun.wire.agents import Where
 from componentrun.wire.parquet import ParquetColumn, ParquetTable
 from tests.unit.mapping.icefiles import Files, delivered
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from componentrun import parquetscan
-from componentrun.exchange import Where
+from componentrun.sql import scan as parquetscan
+from componentrun.wire.agents import Where
 from tests.unit.mapping.icefiles import Files, delivered
 
 IDS = (1, 2, 3, 4)

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from componentrun import tablefiles, tablequery
-from componentrun.csvtext import encode_header
+from componentrun.csv.text import encode_header
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
-from componentrun.exchange import Where
-from componentrun.tablefiles import make_ready, with_header_columns
-from componentrun.tablequery import deliver, memory_for_queries
-from componentrun.tablesql import Mapping, Step, check_where
+from componentrun.sql import files as tablefiles
+from componentrun.sql import query as tablequery
+from componentrun.sql.files import make_ready, with_header_columns
+from componentrun.sql.query import deliver, memory_for_queries
+from componentrun.sql.tables import Mapping, Step, check_where
+from componentrun.wire.agents import Where
 from tests.unit.mapping.model import ModelTable, decode, encode
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from componentrun.collector.lines import PART_BYTES, SECOND, stamp_of
+from componentrun.collector.readers.api.lines import PART_BYTES, SECOND, stamp_of
 
 if TYPE_CHECKING:
     from pathlib import Path

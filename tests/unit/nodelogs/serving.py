@@ -11,15 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from componentrun.collector.nodelogs import NodeLogs
+from componentrun.collector.readers.node.servers import NodeLogs
 from componentrun.collector.settings import NodeLogSettings
 from componentrun.nodelogs.app import LogServer
 from componentrun.nodelogs.folders import Folders
 from componentrun.nodelogs.metrics import Metrics
 from componentrun.nodelogs.settings import Settings
-from componentrun.process.certificate import Certificate
 from componentrun.process.guard import Guard
 from componentrun.process.nodelogs import AUDIENCE
+from componentrun.process.serving.certificate import Certificate
 from componentrun.process.settings import ProcessSettings
 from e2e.tenant.certificates import make_certificate
 from tests.unit.nodelogs.runtime import Runtime
@@ -27,7 +27,7 @@ from tests.unit.nodelogs.runtime import Runtime
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from componentrun.process.kubeerrors import KubeError
+    from componentrun.process.kubernetes.errors import KubeError
 
 READER = "system:serviceaccount:componentrun-system:collector"
 WHERE = ("team", "clean-1", "0a1b2c3d-0000-4000-8000-000000000001", "component")

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from componentrun.process import nodelogs
-from componentrun.process.kubeerrors import UnavailableError
+from componentrun.process.kubernetes.errors import UnavailableError
 from tests.unit.nodelogs.serving import TOKEN, WHERE, Reviewer, serving
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from componentrun.process import guard as module
 from componentrun.process.guard import BusyError
-from componentrun.process.kubeerrors import UnavailableError
+from componentrun.process.kubernetes.errors import UnavailableError
 from componentrun.process.nodelogs import AUDIENCE
 from tests.unit.nodelogs.serving import READER, TOKEN, Gate, granted
 

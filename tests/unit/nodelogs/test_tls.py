@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.collector.nodelogs import NodeLogError, NodeLogs
+from componentrun.collector.readers.node.servers import NodeLogError, NodeLogs
 from componentrun.collector.settings import NodeLogSettings
 from componentrun.errors import PlatformError
 from componentrun.process import nodelogs
-from componentrun.process.certificate import CERTIFICATE, KEY, Certificate
+from componentrun.process.serving.certificate import CERTIFICATE, KEY, Certificate
 from e2e.tenant.certificates import make_certificate
 from tests.unit.nodelogs.serving import NODE, TOKEN, WHERE, serving, the_way
 

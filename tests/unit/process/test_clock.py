@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.process.clock import ApiClock
+from componentrun.process.kubernetes.clock import ApiClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

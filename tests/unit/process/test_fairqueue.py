@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from componentrun.controller.caches import Caches, Key
-from componentrun.controller.flows import Flows
+from componentrun.controller.watching.caches import Caches, Key
+from componentrun.controller.work.flows import Flows
 from componentrun.process.fairqueue import FairQueue, Flow
 
 

@@ -12,12 +12,11 @@ from aiohttp.test_utils import TestServer
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio.config import kube_config
 
-from componentrun.documents import MAX_DEPTH
 from componentrun.errors import PlatformError, Reason, TransientError
-from componentrun.process import kube as kube_module
-from componentrun.process.connections import proxy_for
-from componentrun.process.kube import Kube
-from componentrun.process.kubeerrors import (
+from componentrun.process.kubernetes import client as kube_module
+from componentrun.process.kubernetes.client import Kube
+from componentrun.process.kubernetes.connections import proxy_for
+from componentrun.process.kubernetes.errors import (
     AlreadyExistsError,
     ConflictError,
     ForbiddenError,
@@ -30,7 +29,8 @@ from componentrun.process.kubeerrors import (
     UnavailableError,
     error_for,
 )
-from componentrun.process.resources import NETWORK_POLICIES, PODS, RUNS
+from componentrun.process.kubernetes.resources import NETWORK_POLICIES, PODS, RUNS
+from componentrun.wire.documents import MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

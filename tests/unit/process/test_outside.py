@@ -11,7 +11,7 @@ import pytest
 from componentrun.errors import PlatformError
 from componentrun.process import logs
 from componentrun.process.logs import RunLogger
-from componentrun.process.server import HealthServer
+from componentrun.process.serving.server import HealthServer
 
 pytestmark = pytest.mark.usefixtures("restored_logging")
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from componentrun.errors import Reason, UserError
-from componentrun.process.kubeerrors import NotFoundError
-from componentrun.process.storages import read_settings, read_store_settings
+from componentrun.process.kubernetes.errors import NotFoundError
+from componentrun.process.kubernetes.storages import read_settings, read_store_settings
 from tests.unit.core.make import make_storage
 
 if TYPE_CHECKING:
-    from componentrun.process.kube import Kube
+    from componentrun.process.kubernetes.client import Kube
 
 CATALOG = {"uri": "https://c.test", "warehouse": "lake", "credentials": {"secretName": "catalog-keys"}}
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.columnnames import chosen
+from componentrun.csv.columnnames import chosen
 
 THERE = ("id", "price_czk", "price_eur", "price_*", "name")
 

@@ -10,7 +10,7 @@ from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from componentrun.encoding import COMPRESSIONS, GZIP, NONE, ZSTD, Packer, Unpacker, pack, suffix
+from componentrun.wire.encoding import COMPRESSIONS, GZIP, NONE, ZSTD, Packer, Unpacker, pack, suffix
 
 ENCODINGS = [GZIP, ZSTD]
 MIB = 2**20

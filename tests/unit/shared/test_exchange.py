@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from componentrun import exchange
-from componentrun.documents import MAX_DEPTH, MAX_VALUES, parse_portable
-from componentrun.exchange import from_json, to_json
+from componentrun.wire import agents as exchange
+from componentrun.wire.agents import from_json, to_json
+from componentrun.wire.documents import MAX_DEPTH, MAX_VALUES, parse_portable
 
 DOCUMENTS = [exchange.StageInPlan, exchange.GrantIn, exchange.StageOutPlan, exchange.GrantOut,
              exchange.StageInResult, exchange.StageOutResult]  # fmt: skip

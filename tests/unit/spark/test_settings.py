@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from componentrun.spark.settings import catalog_settings, credentials, start_settings
-from componentrun.storage.catalogsettings import CatalogSettings
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.store.catalog import CatalogSettings
+from componentrun.storage.store.settings import StoreSettings
 
 CATALOG = CatalogSettings(uri="https://catalog.example.com", warehouse="lake", client_id="id", client_secret="hidden")
 STORE = StoreSettings(

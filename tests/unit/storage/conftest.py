@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 from obstore.store import MemoryStore
 
-from componentrun.storage.connection import Store
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
 
 
 @pytest.fixture

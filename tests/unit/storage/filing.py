@@ -6,16 +6,16 @@ import fnmatch
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from componentrun.exchange import FilePart, FileWritten
-from componentrun.storage.filepublish import check_files, publish_files
-from componentrun.storage.files import FILE_KEEP
+from componentrun.storage.files.publish import check_files, publish_files
+from componentrun.storage.files.records import FILE_KEEP
+from componentrun.wire.agents import FilePart, FileWritten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.storage.connection import Store
-    from componentrun.storage.filelookup import FileQuery
-    from componentrun.storage.files import FileRecord
+    from componentrun.storage.files.lookup import FileQuery
+    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.store.connection import Store
 
 
 async def stored(

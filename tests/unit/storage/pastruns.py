@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from componentrun.storage.connection import Store
-from componentrun.storage.eventruns import EventRun, enter_ended, enter_open
-from componentrun.storage.events import About, Event, Placed
-from componentrun.storage.eventsegments import append_segment
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.events.events import About, Event, Placed
+from componentrun.storage.events.runs import EventRun, enter_ended, enter_open
+from componentrun.storage.events.segments import append_segment
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.storage.eventquery import EventQuery
+    from componentrun.storage.events.query import EventQuery
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

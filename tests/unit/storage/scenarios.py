@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from componentrun.storage.connection import Store
+from componentrun.storage.store.connection import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

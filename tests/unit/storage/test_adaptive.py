@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from componentrun.exchange import StageInPlan, from_json
-from componentrun.storage.adaptive import Seen, read_seen
-from componentrun.storage.connection import Store
-from componentrun.storage.grants import Signer
-from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt, read_state_given
-from componentrun.storage.reading import Wish
-from componentrun.storage.settings import StoreSettings
-from componentrun.storage.state import Author, Memory, StateOwner, read_memory, remove_state, write_state
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.access.plans import AttemptRequest, InputSource, prepare_attempt, read_state_given
+from componentrun.storage.access.reading import Wish
+from componentrun.storage.state.adaptive import Seen, read_seen
+from componentrun.storage.state.state import Author, Memory, StateOwner, read_memory, remove_state, write_state
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
+from componentrun.wire.agents import StageInPlan, from_json
 from componentrun.wire.loader import PlanAnswer, ScanColumn, ScanFile, TableScan
 
 if TYPE_CHECKING:

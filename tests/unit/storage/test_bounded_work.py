@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from componentrun.errors import Reason, UserError
-from componentrun.storage.gather import CONCURRENCY, gather_bounded
+from componentrun.storage.store.gather import CONCURRENCY, gather_bounded
 
 
 async def test_the_first_error_is_raised_as_it_is() -> None:

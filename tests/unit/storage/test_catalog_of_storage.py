@@ -10,7 +10,7 @@ import pytest
 from componentrun.api.common import ObjectMeta
 from componentrun.api.storage import Storage, StorageSpec
 from componentrun.errors import Reason, UserError
-from componentrun.storage.resource import catalog_settings_of, settings_of
+from componentrun.storage.store.resource import catalog_settings_of, settings_of
 
 PAIR = {"clientId": "id", "clientSecret": "hush"}
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from componentrun.errors import Reason, UserError
-from componentrun.storage.catalogsettings import CatalogSettings
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.store.catalog import CatalogSettings
+from componentrun.storage.store.settings import StoreSettings
 
 
 def settings(**values: Any) -> CatalogSettings:

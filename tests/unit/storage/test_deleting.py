@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from obstore.store import LocalStore
 
-from componentrun.storage.connection import Store
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from obstore.store import MemoryStore
 
-from componentrun.storage.connection import Store
-from componentrun.storage.doctor import check_store
-from componentrun.storage.grants import Signer
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.access.doctor import check_store
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
 
 SETTINGS = StoreSettings(
     bucket="bkt", endpoint="http://127.0.0.1:1", access_key="AKIA-1", secret_key="hush-2", name="main"

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from componentrun.storage import eventquery, eventreader
-from componentrun.storage.eventexport import export_events
-from componentrun.storage.eventquery import EventQuery
-from componentrun.storage.events import About, Event
-from componentrun.storage.eventsegments import append_segment
+from componentrun.storage.events import query as eventquery
+from componentrun.storage.events import reader as eventreader
+from componentrun.storage.events.events import About, Event
+from componentrun.storage.events.export import export_events
+from componentrun.storage.events.query import EventQuery
+from componentrun.storage.events.segments import append_segment
 from tests.unit.storage.pastruns import EPOCH, START, Run, model, stamp, write
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from componentrun.storage.connection import Store
-    from componentrun.storage.events import Segment
+    from componentrun.storage.events.events import Segment
+    from componentrun.storage.store.connection import Store
 
 
 def rows(file: Path, what: str = "*") -> list[tuple[Any, ...]]:

@@ -12,16 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from componentrun.errors import UserError
-from componentrun.storage.eventindex import EndedRun
-from componentrun.storage.eventquery import EventQuery, first_segment, last_events, last_events_of, locate
-from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open, open_runs
-from componentrun.storage.events import AHEAD, About, Event, Placed, Segment
-from componentrun.storage.eventsegments import (
-    append_segment,
-    decode_segment,
-    encode_segment,
-    read_segment,
-)
+from componentrun.storage.events.events import AHEAD, About, Event, Placed, Segment
+from componentrun.storage.events.index import EndedRun
+from componentrun.storage.events.query import EventQuery, first_segment, last_events, last_events_of, locate
+from componentrun.storage.events.runs import EventRun, ended_runs, enter_ended, enter_open, open_runs
+from componentrun.storage.events.segments import append_segment, decode_segment, encode_segment, read_segment
 from tests.unit.storage.pastruns import (
     EPOCH,
     START,
@@ -36,7 +31,7 @@ from tests.unit.storage.pastruns import (
 )
 
 if TYPE_CHECKING:
-    from componentrun.storage.connection import Store
+    from componentrun.storage.store.connection import Store
 
 times = st.none() | seconds.map(lambda number: START + timedelta(seconds=number))
 

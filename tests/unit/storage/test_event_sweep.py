@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from componentrun.api.component import Component
 from componentrun.api.storage import Storage
 from componentrun.errors import PlatformError
-from componentrun.storage.connection import Store
-from componentrun.storage.deadletters import add_dead_letters, read_dead_letters
-from componentrun.storage.eventquery import EventQuery, last_events
-from componentrun.storage.eventruns import EventRun, ended_runs, enter_ended, enter_open, open_runs
-from componentrun.storage.eventsweep import SweptEvents, sweep_events
-from componentrun.storage.retention import LEAST_KEEP, Retention, retention_of
-from componentrun.storage.unsent import marked_runs, write_mark
+from componentrun.storage.events.deadletters import add_dead_letters, read_dead_letters
+from componentrun.storage.events.query import EventQuery, last_events
+from componentrun.storage.events.retention import LEAST_KEEP, Retention, retention_of
+from componentrun.storage.events.runs import EventRun, ended_runs, enter_ended, enter_open, open_runs
+from componentrun.storage.events.sweep import SweptEvents, sweep_events
+from componentrun.storage.events.unsent import marked_runs, write_mark
+from componentrun.storage.store.connection import Store
 from tests.unit.storage.pastruns import START, Run, in_memory, model, runs, write
 
 if TYPE_CHECKING:

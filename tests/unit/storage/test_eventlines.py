@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from componentrun.storage.eventlines import LineWriter
-from componentrun.storage.events import Event, Segment
-from componentrun.storage.eventsegments import decode_segment, encode_segment
+from componentrun.storage.events.events import Event, Segment
+from componentrun.storage.events.lines import LineWriter
+from componentrun.storage.events.segments import decode_segment, encode_segment
 
 texts = st.text(max_size=30)
 params = st.dictionaries(texts, st.recursive(st.none() | st.booleans() | st.integers() | texts, st.lists, max_leaves=5))

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from componentrun.errors import PlatformError
-from componentrun.storage import eventreader
-from componentrun.storage.eventreader import EventReader, read_events
-from componentrun.storage.events import Event, Segment
-from componentrun.storage.eventsegments import (
+from componentrun.storage.events import reader as eventreader
+from componentrun.storage.events.events import Event, Segment
+from componentrun.storage.events.reader import EventReader, read_events
+from componentrun.storage.events.segments import (
     SegmentTakenError,
     append_segment,
     decode_segment,
@@ -22,7 +22,7 @@ from componentrun.storage.eventsegments import (
 )
 
 if TYPE_CHECKING:
-    from componentrun.storage.connection import Store
+    from componentrun.storage.store.connection import Store
 
 RUN = "r1"
 

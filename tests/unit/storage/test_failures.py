@@ -6,7 +6,7 @@ import pytest
 from obstore import exceptions
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, TransientError
-from componentrun.storage.failures import (
+from componentrun.storage.store.errors import (
     LOOK,
     STORE_EXCEPTIONS,
     ExistsError,
@@ -15,7 +15,7 @@ from componentrun.storage.failures import (
     StaleError,
     translate,
 )
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.store.settings import StoreSettings
 
 SETTINGS = StoreSettings(
     bucket="bucket", endpoint="http://store.test:9000", access_key="AKIA", secret_key="hush", name="main"

@@ -13,12 +13,10 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
 from componentrun.errors import PlatformError
-from componentrun.exchange import FileWritten
-from componentrun.storage import files as files_module
-from componentrun.storage.connection import Store
-from componentrun.storage.fileexpiry import delete_expired, named_data
-from componentrun.storage.filelookup import FileQuery, find_files
-from componentrun.storage.files import (
+from componentrun.storage.files import records as files_module
+from componentrun.storage.files.expiry import delete_expired, named_data
+from componentrun.storage.files.lookup import FileQuery, find_files
+from componentrun.storage.files.records import (
     FILE_KEEP,
     MANY_FILES,
     change_file,
@@ -27,14 +25,16 @@ from componentrun.storage.files import (
     need_file,
     records_of,
 )
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
+from componentrun.wire.agents import FileWritten
 from tests.unit.storage.filing import expected, index, published, stored
 from tests.unit.storage.scenarios import KilledError, MortalStore
 from tests.unit.storage.test_stored_files import DyingStore
 
 if TYPE_CHECKING:
-    from componentrun.storage.connection import ObjectInfo
-    from componentrun.storage.files import FileRecord
+    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.store.connection import ObjectInfo
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600_000, tzinfo=UTC)
 SETTINGS = StoreSettings(bucket="bucket", endpoint="http://store.test", prefix="p", name="main")

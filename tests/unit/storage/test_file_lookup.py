@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from componentrun.exchange import FileWritten
-from componentrun.storage.connection import Store
-from componentrun.storage.filelookup import FileQuery, find_files
-from componentrun.storage.files import FILE_KEEP, create_files, need_file, records_of
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.files.lookup import FileQuery, find_files
+from componentrun.storage.files.records import FILE_KEEP, create_files, need_file, records_of
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
+from componentrun.wire.agents import FileWritten
 from tests.unit.storage.filing import expected
 
 if TYPE_CHECKING:
-    from componentrun.storage.connection import Stored
-    from componentrun.storage.files import FileRecord
+    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.store.connection import Stored
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SETTINGS = StoreSettings(bucket="bucket", endpoint="http://store.test", prefix="p", name="main")

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.documents import MAX_DEPTH, parse_portable
 from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.exchange import StageOutResult, from_json, to_json
-from componentrun.storage import upload
-from componentrun.storage.layout import TableId
-from componentrun.storage.state import StateOwner, read_state, remove_state, write_state
-from componentrun.storage.upload import store_table
+from componentrun.storage.access import upload
+from componentrun.storage.access.upload import store_table
+from componentrun.storage.state.state import StateOwner, read_state, remove_state, write_state
+from componentrun.storage.store.keys import TableId
+from componentrun.wire.agents import StageOutResult, from_json, to_json
+from componentrun.wire.documents import MAX_DEPTH, parse_portable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from componentrun.exchange import TableWritten
-    from componentrun.storage.connection import Store
+    from componentrun.storage.store.connection import Store
+    from componentrun.wire.agents import TableWritten
 
 FOO = TableId("in", "c-main", "foo")
 

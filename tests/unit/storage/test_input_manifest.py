@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from componentrun.columnfacts import ColumnFacts, from_metadata
-from componentrun.storage.inputmanifest import scan_manifest
+from componentrun.csv.columnfacts import ColumnFacts, from_metadata
+from componentrun.storage.access.inputmanifest import scan_manifest
 from componentrun.wire.loader import ScanColumn, TableScan
 
 TABLE = TableScan(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from componentrun.errors import ComponentRunError, UserError
-from componentrun.storage.layout import Layout, TableId, clean_prefix
+from componentrun.storage.store.keys import Layout, TableId, clean_prefix
 
 RUN = "0b7c1a52-5a0e-4f5c-9f7e-2b9f2f1c3d4e"
 

@@ -12,14 +12,14 @@ from minio.credentials.credentials import Credentials
 from obstore.store import MemoryStore
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
-from componentrun.exchange import OutputTable, StageInPlan, StageOutPlan, Where, from_json
-from componentrun.storage.connection import Store
-from componentrun.storage.fileinput import FileSource
-from componentrun.storage.filelookup import FileQuery
-from componentrun.storage.grants import MAX_POST_BYTES, Signer
-from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
-from componentrun.storage.reading import Wish
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.access.fileinput import FileSource
+from componentrun.storage.access.grants import MAX_POST_BYTES, Signer
+from componentrun.storage.access.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.access.reading import Wish
+from componentrun.storage.files.lookup import FileQuery
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
+from componentrun.wire.agents import OutputTable, StageInPlan, StageOutPlan, Where, from_json
 from tests.unit.storage.filing import published, stored
 
 HOUR = timedelta(hours=1)

@@ -8,7 +8,7 @@ import pytest
 from componentrun.api.common import ObjectMeta
 from componentrun.api.storage import Storage, StorageSpec
 from componentrun.errors import Reason, UserError
-from componentrun.storage.resource import choose, parse, settings_of
+from componentrun.storage.store.resource import choose, parse, settings_of
 
 
 def storage(name: str = "main", **spec: Any) -> Storage:

@@ -11,15 +11,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from obstore.store import MemoryStore
 
-from componentrun.columnfacts import ColumnFacts
+from componentrun.csv.columnfacts import ColumnFacts
 from componentrun.errors import ComponentRunError, Reason, TransientError
-from componentrun.exchange import StageInPlan, Where, from_json
-from componentrun.storage.adaptive import Seen, read_seen, seen_of
-from componentrun.storage.connection import Store
-from componentrun.storage.grants import Signer
-from componentrun.storage.plans import AttemptRequest, InputSource, prepare_attempt
-from componentrun.storage.reading import Wish
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.access.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.access.reading import Wish
+from componentrun.storage.state.adaptive import Seen, read_seen, seen_of
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
+from componentrun.wire.agents import StageInPlan, Where, from_json
 from componentrun.wire.loader import DeleteFile, PlanAnswer, ScanColumn, ScanFile, TableScan
 
 if TYPE_CHECKING:

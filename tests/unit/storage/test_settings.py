@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 
 from componentrun.errors import UserError
-from componentrun.storage.connection import open_store
-from componentrun.storage.grants import Signer, make_client
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.access.grants import Signer, make_client
+from componentrun.storage.store.connection import open_store
+from componentrun.storage.store.settings import StoreSettings
 
 
 def test_no_repr_shows_a_key() -> None:

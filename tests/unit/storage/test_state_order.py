@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from componentrun.storage.connection import Store
-from componentrun.storage.settings import StoreSettings
-from componentrun.storage.state import Author, StateOwner, read_memory, read_state, remove_state, write_state
+from componentrun.storage.state.state import Author, StateOwner, read_memory, read_state, remove_state, write_state
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
 
 if TYPE_CHECKING:
     import pytest

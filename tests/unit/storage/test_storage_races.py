@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from componentrun.storage.filelookup import FileQuery, find_files
-from componentrun.storage.files import change_file
-from componentrun.storage.retention import Retention
+from componentrun.storage.events.retention import Retention
+from componentrun.storage.files.lookup import FileQuery, find_files
+from componentrun.storage.files.records import change_file
 from tests.unit.storage.filing import published, stored
 
 if TYPE_CHECKING:
     import pytest
 
-    from componentrun.storage.connection import Store
+    from componentrun.storage.store.connection import Store
 
 
 async def test_a_tag_that_is_taken_away_and_given_at_once_leads_to_its_file(

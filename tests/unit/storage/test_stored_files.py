@@ -9,27 +9,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.errors import PlatformError, Reason, UserError
-from componentrun.exchange import FilePart, FileWritten
-from componentrun.storage import fileupload
-from componentrun.storage.fileexpiry import delete_expired, named_data
-from componentrun.storage.fileindex import file_id, file_of_key, is_file_id
-from componentrun.storage.filelookup import FileQuery, find_files
-from componentrun.storage.files import (
-    FILE_KEEP,
-    change_file,
-    delete_file,
-    need_file,
-    read_content,
-    read_file,
-)
-from componentrun.storage.fileupload import upload_file
+from componentrun.storage.files import upload as fileupload
+from componentrun.storage.files.expiry import delete_expired, named_data
+from componentrun.storage.files.index import file_id, file_of_key, is_file_id
+from componentrun.storage.files.lookup import FileQuery, find_files
+from componentrun.storage.files.records import FILE_KEEP, change_file, delete_file, need_file, read_content, read_file
+from componentrun.storage.files.upload import upload_file
+from componentrun.wire.agents import FilePart, FileWritten
 from tests.unit.storage.filing import index, published, stored
 from tests.unit.storage.scenarios import KilledError, MortalStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from componentrun.storage.connection import Store
+    from componentrun.storage.store.connection import Store
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600_000, tzinfo=UTC)
 DATA = ("team/a/data/r0-1/", "team/a/data/r1-1/", "team/a/data/r1-2/")

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.errors import PlatformError, Reason, TransientError
-from componentrun.storage.connection import Store, open_store
-from componentrun.storage.failures import NoAnswerError
-from componentrun.storage.grants import Signer
-from componentrun.storage.scope import find_scope
-from componentrun.storage.settings import StoreSettings, StoreTimeouts
-from componentrun.storage.versions import Versions
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.access.scope import find_scope
+from componentrun.storage.store.connection import Store, open_store
+from componentrun.storage.store.errors import NoAnswerError
+from componentrun.storage.store.objectversions import Versions
+from componentrun.storage.store.settings import StoreSettings, StoreTimeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

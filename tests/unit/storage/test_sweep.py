@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.errors import PlatformError
-from componentrun.storage import sweep as sweeping
-from componentrun.storage.filepublish import check_files, publish_files
-from componentrun.storage.files import FILE_KEEP
-from componentrun.storage.sweep import MIN_KEEP, Swept, sweep
+from componentrun.storage.cleanup import sweep as sweeping
+from componentrun.storage.cleanup.sweep import MIN_KEEP, Swept, sweep
+from componentrun.storage.files.publish import check_files, publish_files
+from componentrun.storage.files.records import FILE_KEEP
 from tests.unit.storage.filing import index, published, stored
 from tests.unit.storage.scenarios import uploaded
 
 if TYPE_CHECKING:
-    from componentrun.storage.connection import Store
+    from componentrun.storage.store.connection import Store
 
 FOO = "in.c-main.foo"
 NOW = datetime.now(UTC) + timedelta(hours=1)

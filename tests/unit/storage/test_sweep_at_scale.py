@@ -18,14 +18,14 @@ from obstore.exceptions import NotSupportedError, PermissionDeniedError
 from obstore.store import MemoryStore
 
 from componentrun.errors import PlatformError
-from componentrun.storage import connection
-from componentrun.storage.connection import Store, open_store
-from componentrun.storage.fileexpiry import delete_expired, named_data
-from componentrun.storage.fileindex import file_id
-from componentrun.storage.files import FileRecord, create_files
-from componentrun.storage.leftovers import delete_below, held_folders
-from componentrun.storage.settings import StoreSettings
-from componentrun.storage.versions import ObjectVersion, Versions
+from componentrun.storage.cleanup.leftovers import delete_below, held_folders
+from componentrun.storage.files.expiry import delete_expired, named_data
+from componentrun.storage.files.index import file_id
+from componentrun.storage.files.records import FileRecord, create_files
+from componentrun.storage.store import connection
+from componentrun.storage.store.connection import Store, open_store
+from componentrun.storage.store.objectversions import ObjectVersion, Versions
+from componentrun.storage.store.settings import StoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -211,8 +211,8 @@ async def test_versions_come_in_chunks_that_hold_all_of_a_key(counts: list[tuple
             yield from sorted(each, key=lambda item: item.is_delete_marker)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("componentrun.storage.versions._PAGE", page)
-        patch.setattr("componentrun.storage.versions._CHUNK", 4 * page)
+        patch.setattr("componentrun.storage.store.objectversions._PAGE", page)
+        patch.setattr("componentrun.storage.store.objectversions._CHUNK", 4 * page)
         patch.setattr(VERSIONS._client, "list_objects", listing)
         chunks = [chunk async for chunk in VERSIONS.chunks("team/")]
     found = [item for chunk in chunks for item in chunk]

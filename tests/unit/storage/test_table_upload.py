@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from componentrun.storage.layout import TableId
-from componentrun.storage.upload import store_table
+from componentrun.storage.access.upload import store_table
+from componentrun.storage.store.keys import TableId
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from componentrun.storage.connection import Store
+    from componentrun.storage.store.connection import Store
 
 FOO = TableId.parse("in.c-main.foo")
 

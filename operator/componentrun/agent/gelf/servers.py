@@ -16,9 +16,10 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
-from componentrun import contract, exchange
+from componentrun import contract
 from componentrun.agent.gelf.framing import Chunks, NullSplitter
 from componentrun.agent.gelf.messages import MESSAGE_LIMIT, BadMessageError, complaint, printed
+from componentrun.wire import agents as exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

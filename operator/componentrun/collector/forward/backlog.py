@@ -15,7 +15,7 @@ from componentrun.collector.forward.message import size_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from componentrun.storage.events import Event
+    from componentrun.storage.events.events import Event
 
 __all__ = ["Backlog", "Room", "Share", "Taken"]
 

@@ -13,16 +13,16 @@ import hmac
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.collector.lifecycle import SOURCE
-from componentrun.core.outcome import TERMINAL
+from componentrun.collector.runs.lifecycle import SOURCE
+from componentrun.core.lifecycle.ending import TERMINAL
 from componentrun.errors import Reason, UserError
-from componentrun.storage.events import event_dict
+from componentrun.storage.events.events import event_dict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from componentrun.collector.forward.message import Message
-    from componentrun.storage.events import Event
+    from componentrun.storage.events.events import Event
 
 __all__ = ["CONTENT_TYPE", "batch", "is_life_cycle", "keys_of", "sign", "signature"]
 

@@ -14,17 +14,17 @@ from componentrun.collector.forward.backlog import Room
 from componentrun.collector.forward.lane import Lane
 from componentrun.collector.forward.receivers import KINDS, otlp_receiver, webhook_receiver
 from componentrun.errors import ComponentRunError
-from componentrun.process.resources import STORAGES
-from componentrun.process.storages import find_secret
+from componentrun.process.kubernetes.resources import STORAGES
+from componentrun.process.kubernetes.storages import find_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+    from componentrun.collector.events.stores import Stores
     from componentrun.collector.forward.receivers import Kind, Receiver
     from componentrun.collector.metrics import Metrics
-    from componentrun.collector.stores import Stores
-    from componentrun.process.kube import Kube
-    from componentrun.storage.connection import Store
+    from componentrun.process.kubernetes.client import Kube
+    from componentrun.storage.store.connection import Store
 
 __all__ = ["Forwarder"]
 

@@ -19,12 +19,12 @@ from componentrun.collector.forward.backlog import Backlog, Taken
 from componentrun.collector.forward.delivery import Delivery
 from componentrun.collector.forward.message import Message, size_of
 from componentrun.collector.forward.receivers import WANTS
-from componentrun.core.results import counted
+from componentrun.core.podstatus.results import counted
 from componentrun.errors import ComponentRunError, TransientError
-from componentrun.storage.deadletters import add_dead_letters
-from componentrun.storage.eventreader import EventReader
-from componentrun.storage.failures import MissingError
-from componentrun.storage.unsent import marked_runs, read_mark, remove_mark, write_mark
+from componentrun.storage.events.deadletters import add_dead_letters
+from componentrun.storage.events.reader import EventReader
+from componentrun.storage.events.unsent import marked_runs, read_mark, remove_mark, write_mark
+from componentrun.storage.store.errors import MissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from componentrun.collector.forward.delivery import DeadLetter
     from componentrun.collector.forward.receivers import Kind, Receiver
     from componentrun.collector.metrics import Metrics, SinkOutcome
-    from componentrun.storage.connection import Store
-    from componentrun.storage.events import Event
+    from componentrun.storage.events.events import Event
+    from componentrun.storage.store.connection import Store
 
 __all__ = ["Lane"]
 

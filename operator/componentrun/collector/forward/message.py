@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from componentrun.storage.events import Event
+    from componentrun.storage.events.events import Event
 
 __all__ = ["Message", "size_of"]
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from componentrun.errors import Reason, UserError
-from componentrun.storage.clientvalues import plain_pem
+from componentrun.storage.store.clientvalues import plain_pem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,17 +23,17 @@ import obstore
 
 from componentrun.errors import ComponentRunError, UserError
 from componentrun.loader.maintenance.objects import TableObjects
-from componentrun.storage.backend import make_backend
-from componentrun.storage.failures import STORE_EXCEPTIONS, translate
-from componentrun.storage.layout import Layout, TableId
-from componentrun.storage.settings import StoreTimeouts
+from componentrun.storage.store.backend import make_backend
+from componentrun.storage.store.errors import STORE_EXCEPTIONS, translate
+from componentrun.storage.store.keys import Layout, TableId
+from componentrun.storage.store.settings import StoreTimeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from obstore.store import S3Store
 
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.settings import StoreSettings
 
 __all__ = ["ChangeNotes", "changed_tables", "note_changes"]
 

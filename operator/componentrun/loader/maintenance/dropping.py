@@ -12,20 +12,20 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from componentrun.loader import properties
-from componentrun.loader.catalog import CommitUnknownError, ConflictError
+from componentrun.loader.catalog import properties
+from componentrun.loader.catalog.catalog import CommitUnknownError, ConflictError
+from componentrun.loader.catalog.snapshots import NewSnapshot, change_of
 from componentrun.loader.maintenance.history import LEAST_HISTORY
 from componentrun.loader.maintenance.objects import TableObjects
 from componentrun.loader.maintenance.sharing import is_alone
-from componentrun.loader.snapshots import NewSnapshot, change_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyiceberg.table import Table
 
-    from componentrun.loader.catalog import Catalog
-    from componentrun.loader.names import IcebergName
+    from componentrun.loader.catalog.catalog import Catalog
+    from componentrun.loader.catalog.names import IcebergName
 
 __all__ = ["NEW_TABLE_AGE", "drop_unused", "is_unused"]
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Final
 from pyiceberg.table.refs import MAIN_BRANCH
 from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveSnapshotsUpdate
 
-from componentrun.loader import properties
-from componentrun.loader.catalog import CommitUnknownError, ConflictError, TableChange
+from componentrun.loader.catalog import properties
+from componentrun.loader.catalog.catalog import CommitUnknownError, ConflictError, TableChange
 from componentrun.loader.maintenance.history import expired_snapshots
 from componentrun.loader.maintenance.objects import TableObjects
 from componentrun.loader.maintenance.reachable import (
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
     from pyiceberg.table import Table
 
-    from componentrun.loader.catalog import Catalog
+    from componentrun.loader.catalog.catalog import Catalog
+    from componentrun.loader.catalog.names import IcebergName
     from componentrun.loader.maintenance.history import HistoryLimits
-    from componentrun.loader.names import IcebergName
 
 __all__ = ["ORPHAN_AGE", "Deleted", "delete_orphans", "expire"]
 

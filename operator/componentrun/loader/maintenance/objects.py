@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import obstore
 
-from componentrun.storage.backend import make_backend
-from componentrun.storage.failures import STORE_EXCEPTIONS, translate
-from componentrun.storage.locations import split_location
-from componentrun.storage.settings import StoreTimeouts
+from componentrun.storage.store.backend import make_backend
+from componentrun.storage.store.errors import STORE_EXCEPTIONS, translate
+from componentrun.storage.store.locations import split_location
+from componentrun.storage.store.settings import StoreTimeouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
     from componentrun.errors import ComponentRunError
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.storage.store.settings import StoreSettings
 
 __all__ = ["Listed", "TableObjects"]
 
@@ -53,7 +53,7 @@ class TableObjects:
         """Bring files to a folder; their paths, in the same order.
 
         Raises:
-            ComponentRunError: see `storage.failures`.
+            ComponentRunError: see `storage.store.errors`.
         """
         for location in locations:
             self._store(split_location(location)[0])
@@ -69,7 +69,7 @@ class TableObjects:
             location: `s3://bucket/folder/`.
 
         Raises:
-            ComponentRunError: see `storage.failures`.
+            ComponentRunError: see `storage.store.errors`.
         """
         bucket, prefix = split_location(location)
         begin = location.removesuffix(prefix)
@@ -83,7 +83,7 @@ class TableObjects:
         """Delete files; those that are not there are no error.
 
         Raises:
-            ComponentRunError: see `storage.failures`; some of them may be deleted.
+            ComponentRunError: see `storage.store.errors`; some of them may be deleted.
         """
         by_bucket: dict[str, list[str]] = {}
         for location in locations:

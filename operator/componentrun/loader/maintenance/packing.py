@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from componentrun.errors import PlatformError, Reason
-from componentrun.loader.rows import PARQUET, PATH_ID, POS_ID, Written, written_of
-from componentrun.parquetscan import delete_statements, field_id_statement, scan_of, sql_type
-from componentrun.tablequery import run_statements
-from componentrun.tablesql import identifier, quoted
+from componentrun.loader.loading.rows import PARQUET, PATH_ID, POS_ID, Written, written_of
+from componentrun.sql.query import run_statements
+from componentrun.sql.scan import delete_statements, field_id_statement, scan_of, sql_type
+from componentrun.sql.tables import identifier, quoted
 from componentrun.wire.parquet import ParquetColumn, ParquetFile, ParquetTable
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from componentrun.storage.locations import split_location
+from componentrun.storage.store.locations import split_location
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -21,10 +21,10 @@ from pyiceberg.table.snapshots import (
 from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, AssertTableUUID
 
 from componentrun.errors import Reason
-from componentrun.loader import properties
-from componentrun.loader.catalog import ConflictError, TableChange
-from componentrun.loader.scanning import last_change_of
-from componentrun.loader.snapshots import DeletesWriter, ManifestsWriter, become_current, writer_of
+from componentrun.loader.catalog import properties
+from componentrun.loader.catalog.catalog import ConflictError, TableChange
+from componentrun.loader.catalog.snapshots import DeletesWriter, ManifestsWriter, become_current, writer_of
+from componentrun.loader.reading.scanning import last_change_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile, ManifestFile
     from pyiceberg.table import Table
 
-    from componentrun.loader.names import IcebergName
+    from componentrun.loader.catalog.names import IcebergName
 
 __all__ = ["Placed", "replace_files"]
 

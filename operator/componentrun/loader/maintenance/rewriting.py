@@ -20,24 +20,24 @@ from typing import TYPE_CHECKING, Final, Literal
 from pyiceberg.manifest import DataFileContent, ManifestContent
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
-from componentrun.loader import properties
-from componentrun.loader.catalog import CommitUnknownError, ConflictError
-from componentrun.loader.datafiles import store_file
+from componentrun.loader.catalog import properties
+from componentrun.loader.catalog.catalog import CommitUnknownError, ConflictError
+from componentrun.loader.catalog.datafiles import store_file
+from componentrun.loader.catalog.snapshots import check_writable
 from componentrun.loader.maintenance.choosing import FileFacts, groups_of
 from componentrun.loader.maintenance.objects import TableObjects
 from componentrun.loader.maintenance.packing import deleted_rows, pack, pack_deletes, unsupported_column
 from componentrun.loader.maintenance.replacing import Placed, replace_files
-from componentrun.loader.scanning import check_readable
-from componentrun.loader.snapshots import check_writable
+from componentrun.loader.reading.scanning import check_readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyiceberg.table import Table
 
-    from componentrun.loader.catalog import Catalog
+    from componentrun.loader.catalog.catalog import Catalog
+    from componentrun.loader.catalog.names import IcebergName
     from componentrun.loader.maintenance.choosing import RewriteLimits
-    from componentrun.loader.names import IcebergName
 
 __all__ = ["Outcome", "Rewritten", "rewrite", "rewrite_whole"]
 

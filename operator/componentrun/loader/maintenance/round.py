@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from componentrun.errors import ComponentRunError
-from componentrun.loader import properties
+from componentrun.loader.catalog import properties
+from componentrun.loader.catalog.names import from_iceberg, to_iceberg
 from componentrun.loader.maintenance.changes import changed_tables, note_changes
 from componentrun.loader.maintenance.choosing import RewriteLimits, may_need_rewriting
 from componentrun.loader.maintenance.dropping import drop_unused, is_unused
@@ -19,15 +20,14 @@ from componentrun.loader.maintenance.expiring import delete_orphans, expire
 from componentrun.loader.maintenance.history import HistoryLimits, expired_snapshots
 from componentrun.loader.maintenance.rewriting import rewrite
 from componentrun.loader.maintenance.scan import ScanPosition, read_position, share_of, tables_behind, write_position
-from componentrun.loader.names import from_iceberg, to_iceberg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyiceberg.table import Table
 
-    from componentrun.loader.catalog import Catalog
-    from componentrun.loader.names import IcebergName
+    from componentrun.loader.catalog.catalog import Catalog
+    from componentrun.loader.catalog.names import IcebergName
 
 __all__ = ["LargeTable", "Round", "RoundDone", "RoundLimits"]
 

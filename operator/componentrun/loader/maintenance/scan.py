@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import obstore
 
-from componentrun.loader.names import IcebergName, bucket_of
-from componentrun.storage.backend import make_backend
-from componentrun.storage.failures import STORE_EXCEPTIONS, MissingError, translate
-from componentrun.storage.layout import Layout
-from componentrun.storage.settings import StoreTimeouts
+from componentrun.loader.catalog.names import IcebergName, bucket_of
+from componentrun.storage.store.backend import make_backend
+from componentrun.storage.store.errors import STORE_EXCEPTIONS, MissingError, translate
+from componentrun.storage.store.keys import Layout
+from componentrun.storage.store.settings import StoreTimeouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from componentrun.loader.catalog import Catalog
-    from componentrun.storage.settings import StoreSettings
+    from componentrun.loader.catalog.catalog import Catalog
+    from componentrun.storage.store.settings import StoreSettings
 
 __all__ = ["SCAN_PERIOD", "ScanPosition", "read_position", "share_of", "tables_behind", "write_position"]
 

@@ -22,11 +22,11 @@ from componentrun.collector.forward.lane import Lane
 from componentrun.collector.forward.receivers import otlp_receiver, webhook_receiver
 from componentrun.collector.metrics import Metrics
 from componentrun.errors import TransientError
-from componentrun.storage.connection import Store
-from componentrun.storage.events import About, Event
-from componentrun.storage.eventsegments import append_segment, segment_keys
-from componentrun.storage.settings import StoreSettings
-from componentrun.storage.unsent import marked_runs, read_mark, write_mark
+from componentrun.storage.events.events import About, Event
+from componentrun.storage.events.segments import append_segment, segment_keys
+from componentrun.storage.events.unsent import marked_runs, read_mark, write_mark
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
 from tests.unit.collector.forward.receiver import RESET, SECRET, Answering, got, secret
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from componentrun.collector.forward.triage import TRIES
 from componentrun.collector.metrics import Metrics
-from componentrun.storage.deadletters import MOST_LETTERS, add_dead_letters, read_dead_letters
+from componentrun.storage.events.deadletters import MOST_LETTERS, add_dead_letters, read_dead_letters
 from tests.unit.collector.forward.receiver import RESET, got
 from tests.unit.collector.forward.test_lane import (
     NAME,

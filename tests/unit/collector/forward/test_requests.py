@@ -17,7 +17,7 @@ from componentrun.collector.forward import cloudevents, otlp
 from componentrun.collector.forward.message import Message
 from componentrun.collector.forward.receivers import otlp_receiver, webhook_receiver
 from componentrun.errors import UserError
-from componentrun.storage.events import Event
+from componentrun.storage.events.events import Event
 from tests.unit.collector.forward.receiver import KEY, OTHER, SECRET, secret
 
 

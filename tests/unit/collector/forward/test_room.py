@@ -15,9 +15,9 @@ from componentrun.collector.forward.backlog import Backlog, Room
 from componentrun.collector.forward.lane import Lane
 from componentrun.collector.forward.message import size_of
 from componentrun.collector.metrics import Metrics
-from componentrun.storage.connection import Store
-from componentrun.storage.events import Event
-from componentrun.storage.settings import StoreSettings
+from componentrun.storage.events.events import Event
+from componentrun.storage.store.connection import Store
+from componentrun.storage.store.settings import StoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

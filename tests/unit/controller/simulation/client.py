@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from componentrun.process.kube import Kube, RequestObserver
-from componentrun.process.kubeerrors import UnavailableError, error_for
+from componentrun.process.kubernetes.client import Kube, RequestObserver
+from componentrun.process.kubernetes.errors import UnavailableError, error_for
 from tests.unit.controller.simulation.apiserver import BASE, Answer, ApiServer
 from tests.unit.controller.simulation.processes import outside
 

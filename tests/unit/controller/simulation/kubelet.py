@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from componentrun.exchange import SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
+from componentrun.wire.agents import SliceWritten, StageInResult, StageOutResult, TableWritten, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

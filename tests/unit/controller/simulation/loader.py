@@ -13,7 +13,7 @@ from tests.unit.controller.simulation.processes import outside
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from componentrun.controller.loaderclient import LoaderClient
+    from componentrun.controller.storages.loaderclient import LoaderClient
     from componentrun.wire.loader import FenceAnswer, FenceRequest, LoadAnswer, LoadRequest, PlanAnswer, PlanRequest
     from tests.unit.controller.simulation.client import Network
     from tests.unit.controller.simulation.truth import Truth

@@ -10,20 +10,21 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from componentrun.controller import app, workqueue
+from componentrun.controller import app
 from componentrun.controller.app import Operator
-from componentrun.controller.handlers import DELETED, take_in
 from componentrun.controller.lease import Lease, LeaseSettings, LostError
 from componentrun.controller.metrics import Metrics
-from componentrun.controller.scopes import Scopes
 from componentrun.controller.settings import Settings
-from componentrun.controller.stores import OpenStorage
-from componentrun.core.observed import Limits
-from componentrun.core.scope import Means, Scope
-from componentrun.process.resources import COMPONENTS, STORAGES
-from componentrun.process.watch import Watch
-from componentrun.storage.grants import Signer
-from componentrun.storage.resource import parse
+from componentrun.controller.storages.scopes import Scopes
+from componentrun.controller.storages.stores import OpenStorage
+from componentrun.controller.watching.handlers import DELETED, take_in
+from componentrun.controller.work import queue as workqueue
+from componentrun.core.lifecycle.observed import Limits
+from componentrun.core.storages.scope import Means, Scope
+from componentrun.process.kubernetes.resources import COMPONENTS, STORAGES
+from componentrun.process.kubernetes.watch import Watch
+from componentrun.storage.access.grants import Signer
+from componentrun.storage.store.resource import parse
 from tests.unit.controller.fakes import CATALOG
 from tests.unit.controller.simulation.client import Network, SimulatedKube
 from tests.unit.controller.simulation.loader import SimulatedLoader

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
 from componentrun.api.common import API_VERSION
-from componentrun.core.outcome import TERMINAL
+from componentrun.core.lifecycle.ending import TERMINAL
 from tests.unit.controller.simulation.schedule import NAMESPACES, RunPlan, Schedule, Step
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from componentrun.core.outcome import TERMINAL
+from componentrun.core.lifecycle.ending import TERMINAL
 from tests.unit.controller.fakes import is_ours
 from tests.unit.controller.simulation.apiserver import ApiServer
 from tests.unit.controller.simulation.client import Network

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.errors import Reason, TransientError
-from componentrun.storage.failures import ExistsError, NoAnswerError, StaleError
+from componentrun.storage.store.errors import ExistsError, NoAnswerError, StaleError
 from tests.unit.controller.fakes import FakeStore, Writes
 from tests.unit.controller.simulation.processes import outside
 from tests.unit.controller.tenants import DictStore, _etag

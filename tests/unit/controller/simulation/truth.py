@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
-from componentrun.core.concurrency import facts_of
-from componentrun.core.outcome import TERMINAL
+from componentrun.core.lifecycle.ending import TERMINAL
+from componentrun.core.queue.concurrency import facts_of
 from componentrun.errors import Reason
 
 if TYPE_CHECKING:

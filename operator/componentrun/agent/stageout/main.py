@@ -1,0 +1,236 @@
+"""The sidecar once the component has ended: uploads what it wrote, and says what it uploaded.
+
+It does not know how the component ended, so it stores everything; the operator decides what of it is published. Where
+a table is malformed the result is not ok, and still lists the tables that are complete: what a run stores always is
+stored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun import contract
+from componentrun.agent.folder import Folder
+from componentrun.agent.memory import keep_blocks
+from componentrun.agent.plan import fetch_plan
+from componentrun.agent.progress import WORTH_A_LINE, amount, say
+from componentrun.agent.stagein.form import Form
+from componentrun.agent.stageout.checking import Checkers
+from componentrun.agent.stageout.fileoutputs import file_outputs
+from componentrun.agent.stageout.fileupload import upload_files
+from componentrun.agent.stageout.kept import keep
+from componentrun.agent.stageout.manifest import Manifest, parse_manifest
+from componentrun.agent.stageout.outputs import decide
+from componentrun.agent.stageout.outputsizes import output_sizes
+from componentrun.agent.stageout.upload import SMALL_BYTES, Uploaded, upload
+from componentrun.agent.transfer import Client, Patience
+from componentrun.errors import Reason, UserError, together
+from componentrun.wire.agents import STAGE_OUT_RESULT, GrantOut, StageOutPlan, StageOutResult, to_json
+from componentrun.wire.documents import NO_TEXT, is_text, parse_portable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from componentrun.agent.folder import Entry
+    from componentrun.wire.agents import FileWritten, PostPolicy
+
+__all__ = ["MOST_COLUMNS", "bounded", "stage_out"]
+
+MOST_COLUMNS: Final = 250_000
+"""Of all tables of a run together: the operator takes a KiB of memory for each while it publishes them."""
+
+
+def stage_out(grant: GrantOut, data: str, patience: Patience | None = None) -> StageOutResult:
+    """Upload the output and the result.
+
+    Args:
+        grant: where to.
+        data: path of the data folder.
+        patience: how long trouble with the store is borne; None: as long as in production.
+
+    Returns:
+        What was uploaded; `ok` is False where something that the component wrote can't be stored.
+
+    Raises:
+        PlatformError: see `Client.send`; then no result object was written.
+    """
+    started = time.monotonic()
+    keep_blocks()
+    client = Client(grant.ca_bundle, patience or Patience())
+    plan = fetch_plan(client, grant.plan_url, StageOutPlan, "the plan of stage-out")
+    with Folder(data) as folder:
+        result, errors = _stage(client, plan, grant.post, folder, started)
+    _tell(result, errors)
+    _store_result(client, grant.post, result)
+    return result
+
+
+def _stage(
+    client: Client, plan: StageOutPlan, post: PostPolicy, folder: Folder, started: float
+) -> tuple[StageOutResult, list[UserError]]:
+    errors: list[UserError] = []
+    entries = _entries(folder, errors)
+    decision = decide(entries, _manifests(folder, entries), plan)
+    errors += decision.errors
+    files = file_outputs(folder, plan)
+    errors += files.errors
+    sizes = output_sizes(folder, entries, decision, None if plan.max_bytes is None else plan.max_bytes - files.size)
+    errors += sizes.errors
+    size = sizes.total + files.size
+    uploaded = Uploaded((), (), ())
+    written: tuple[FileWritten, ...] = ()
+    if plan.max_bytes is not None and size > plan.max_bytes:
+        # Known before anything travels; every other error ends its own table only.
+        errors.append(_too_large(size, plan.max_bytes))
+    else:
+        if size >= WORTH_A_LINE:
+            say("info", f"Uploading the output: {amount(len(decision.sources), size, len(files.sources))}.")
+        with Checkers(folder, None if sizes.largest > SMALL_BYTES else 0) as checkers:
+            uploaded = bounded(upload(client, folder, post, sizes.sources, checkers, plan, sizes.held))
+    errors += uploaded.errors
+    if not errors:
+        # A run that fails publishes no files, so they need not travel.
+        written, problems = upload_files(client, folder, post, files.sources)
+        errors += problems
+    state = _state(folder, errors)
+    kept = keep(client, folder, post)
+    errors += kept.errors
+    warnings = (*decision.warnings, *files.warnings, *uploaded.warnings, *kept.warnings)
+    result = _result(uploaded, written, state, errors, warnings, time.monotonic() - started)
+    return dataclasses.replace(result, said=kept.said), errors
+
+
+def _too_large(size: int, allowed: int) -> UserError:
+    return UserError(
+        f"{contract.OUT_TABLES} and {contract.OUT_FILES} hold {size} bytes; the run may store {allowed}. "
+        "Nothing was uploaded. Write less, or have the Component's `dataSize` raised",
+        Reason.OUTPUT_INVALID,
+    )
+
+
+def bounded(uploaded: Uploaded) -> Uploaded:
+    """What was stored, or an error and no table where these have more columns than the operator can publish."""
+    columns = sum(len(table.columns) for table in uploaded.tables)
+    if columns <= MOST_COLUMNS:
+        return uploaded
+    error = UserError(
+        f"the tables in {contract.OUT_TABLES} have {columns} columns together; expected at most {MOST_COLUMNS}. None "
+        "was stored",
+        Reason.OUTPUT_INVALID,
+    )
+    return dataclasses.replace(uploaded, tables=(), errors=(*uploaded.errors, error))
+
+
+def _entries(folder: Folder, errors: list[UserError]) -> list[Entry]:
+    try:
+        return folder.entries(contract.OUT_TABLES)
+    except UserError as error:
+        errors.append(error)
+        return []
+
+
+def _manifests(folder: Folder, entries: Sequence[Entry]) -> dict[str, Manifest | UserError]:
+    found: dict[str, Manifest | UserError] = {}
+    for entry in entries:
+        if not entry.name.endswith(contract.MANIFEST_SUFFIX):
+            continue
+        path = f"{contract.OUT_TABLES}/{entry.name}"
+        try:
+            manifest: Manifest | UserError = parse_manifest(folder.document(path), path)
+        except UserError as error:
+            manifest = error
+        found[entry.name.removesuffix(contract.MANIFEST_SUFFIX)] = manifest
+    return found
+
+
+def _state(folder: Folder, errors: list[UserError]) -> dict[str, Any] | None:
+    path = contract.OUT_STATE
+    try:
+        text = folder.document(path)
+        state = parse_portable(text) if text.strip() else None
+    except FileNotFoundError:
+        return None
+    except UserError as error:
+        errors.append(error)
+        return None
+    except ValueError as error:
+        problem = _problem_of_json(error)
+        errors.append(UserError(f"{path}: it is no JSON ({problem}); expected an object", Reason.OUTPUT_INVALID))
+        return None
+    if not is_text(state):
+        errors.append(UserError(f"{path}: {NO_TEXT}", Reason.OUTPUT_INVALID))
+        return None
+    if state is not None and not isinstance(state, dict):
+        # PHP writes an empty object as an empty list.
+        if state != []:
+            found = type(state).__name__
+            errors.append(UserError(f"{path}: found a JSON {found}, expected an object", Reason.OUTPUT_INVALID))
+        return None if state != [] else {}
+    return state
+
+
+def _problem_of_json(error: ValueError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}: {error.msg}"
+    return "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
+
+
+def _result(
+    uploaded: Uploaded,
+    files: tuple[FileWritten, ...],
+    state: dict[str, Any] | None,
+    errors: Sequence[UserError],
+    warnings: tuple[str, ...],
+    seconds: float,
+) -> StageOutResult:
+    error = together(errors) if errors else None
+    return StageOutResult(
+        ok=error is None,
+        tables=uploaded.tables,
+        state=state,
+        warnings=warnings,
+        rows=sum(table.rows for table in uploaded.tables),
+        size=sum(table.size for table in uploaded.tables) + sum(file.size for file in files),
+        seconds=round(seconds, 3),
+        reason=error.reason if error else None,
+        message=error.message if error else None,
+        files=files,
+        always=sum(table.write_always for table in uploaded.tables),
+    )
+
+
+def _tell(result: StageOutResult, errors: Sequence[UserError]) -> None:
+    if result.said is not None:
+        say("info", result.said, file=contract.OUT_RESULT)
+    for warning in result.warnings:
+        say("warn", warning)
+    for error in errors:
+        say("error", error.message, reason=error.reason)
+    say(
+        "info",
+        f"Output uploaded: {amount(len(result.tables), result.size, len(result.files))} in {result.seconds:.1f} s.",
+        tables=[{"table": table.destination, "rows": table.rows, "bytes": table.size} for table in result.tables],
+        rows=result.rows,
+        bytes=result.size,
+        files=len(result.files),
+        seconds=result.seconds,
+    )
+
+
+def _store_result(client: Client, post: PostPolicy, result: StageOutResult) -> None:
+    content = to_json(result).encode()
+    what = "the result of stage-out"
+    form = Form(
+        post,
+        post.key_prefix + STAGE_OUT_RESULT,
+        lambda length, offset: content[offset : offset + length],
+        offset=0,
+        size=len(content),
+        tail=b"",
+        stop=client.stop,
+        what=what,
+    )
+    client.send(form.request(), form.stored)

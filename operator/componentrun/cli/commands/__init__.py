@@ -1,0 +1,17 @@
+"""The commands: one module for each group.
+
+Modules, lowest first:
+
+    submit      create a run
+    runs        `get`, `list`, `wait`, `cancel`, `delete`
+    events      `events` and `logs`
+    artifacts   what a run left beside tables and files
+    table       tables
+    versions    `table info`, `history`, `restore`
+    query       `table query`, `table sql-setup`
+    file        files
+    state       states of configurations
+    upkeep      maintenance by hand
+    convert     runs from exported configurations
+    doctor      checks of a cluster and its Storage
+"""

@@ -1,0 +1,54 @@
+"""`convert`: runs from a configuration that Keboola's API exported."""
+
+from typing import Annotated
+
+import typer
+
+from componentrun.cli.errors import EXIT_LEFT_OUT, BadRequestError
+from componentrun.cli.request import sources
+from componentrun.cli.terminal.render import Cell, Format, Output, document
+
+__all__ = ["register"]
+
+_EPILOG = """Exit code: 0 all of it is in the runs, 1 the file is no export, 3 something is not: each line on stderr
+that begins with `left out:` says what. Lines that begin with `to do:` say what has to be made before the runs start."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("convert", short_help="Make runs of a configuration exported from Keboola.", epilog=_EPILOG)(convert)
+
+
+def convert(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON as the Storage API exports it; `-`: from stdin.")],
+    component: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Component to run, if the export does not say it.")
+    ] = None,
+    storage: Annotated[str | None, typer.Option(metavar="NAME", help="Storage of the runs.")] = None,
+) -> None:
+    """Print a ComponentRun for the configuration, or for each of its rows that is enabled. Creates nothing.
+
+    Keys that start with `#` become references to a Secret: encrypted values can be read by the original only.
+    """
+    from componentrun.cli.conversion.configuration import convert as converted_from  # noqa: PLC0415 - loads the models
+    from componentrun.cli.request.manifest import check  # noqa: PLC0415 - likewise
+
+    text, _ = sources.read(file)
+    converted = converted_from(text, component)
+    output, documents = Output(), []
+    for run in converted.runs:
+        if storage is not None:
+            run["spec"]["storage"] = storage
+        try:
+            check(run)
+        except BadRequestError as error:
+            converted.left_out.append(error.message)
+        else:
+            documents.append(run)
+    output.raw("---\n".join(document(run, Format.YAML) for run in documents))
+    for line in converted.to_do:
+        output.note(Cell("to do: ", "yellow"), line)
+    for line in converted.left_out:
+        output.note(Cell("left out: ", "yellow"), line)
+    if converted.left_out:
+        raise typer.Exit(EXIT_LEFT_OUT)

@@ -1,0 +1,143 @@
+"""`table info`, `table history`, `table restore`: what is known of one table, and its earlier versions."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from componentrun.cli import options
+from componentrun.cli.commands.table import TableId, session_and_tables
+from componentrun.cli.session import Session
+from componentrun.cli.storage.tablestore import TableDetails, TableVersion
+from componentrun.cli.terminal.asking import ask
+from componentrun.cli.terminal.render import INDENT, Cell, Row, document
+from componentrun.cli.terminal.words import count, moment, size
+
+__all__ = ["register"]
+
+_NEWEST = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(info)
+    app.command()(history)
+    app.command()(restore)
+
+
+def info(
+    ctx: typer.Context,
+    table_id: TableId,
+    output: options.Output = None,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """Show the columns, the size, the last change and the versions of a table."""
+    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    details = tables.details(table_id)
+    if output is not None:
+        session.output.raw(document(_plain(details), output))
+        return
+    for label, text in _facts(session, tables.storage, details):
+        session.output.fact(label, text)
+    session.output.line(Cell("Columns:", "bold"))
+    rows: list[Row] = [
+        [column.name, column.type or "text", "key" if column.name in details.primary_key else ""]
+        for column in details.columns
+    ]
+    session.output.table((), rows, indent=INDENT)
+
+
+def _facts(session: Session, storage: str, details: TableDetails) -> Iterator[tuple[str, str]]:
+    current, now = details.current, session.now()
+    yield "Table", details.id
+    yield "Storage", storage
+    yield "Version", str(current.number)
+    yield "Created", moment(details.created, now)
+    yield "Last change", f"{moment(current.time, now)}: {current.what} by {_who(current)}"
+    yield "Primary key", ", ".join(details.primary_key) or "none"
+    yield "In catalog", f"{details.catalog_name}, snapshot {current.snapshot or 'none'}"
+    yield "Rows", count(current.rows)
+    deletes = f" and {count(details.delete_files, 'delete file')}" if details.delete_files else ""
+    yield "Size", f"{size(current.bytes)} in {count(details.files, 'data file')}{deletes}"
+    yield "Earlier", _kept(details.kept)
+
+
+def _kept(numbers: Sequence[int]) -> str:
+    return f"{count(len(numbers), 'version')}, the oldest is {numbers[0]}" if numbers else "no version is kept"
+
+
+def history(
+    ctx: typer.Context,
+    table_id: TableId,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, metavar="NUMBER", help="Maximum number of versions to list.")
+    ] = _NEWEST,
+    output: options.Output = None,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """List the versions of a table, the newest first. Works for deleted tables, too."""
+    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    versions = tables.history(table_id, limit)
+    if output is not None:
+        session.output.raw(document([_plain(version) for version in versions], output))
+        return
+    rows: list[Row] = [
+        [
+            Cell(str(version.number), right=True),
+            f"{version.time:%Y-%m-%d %H:%M:%S}",
+            version.what,
+            Cell(count(version.rows), right=True),
+            Cell(size(version.bytes), right=True),
+            _who(version),
+        ]
+        for version in versions
+    ]
+    session.output.table(("VERSION", "TIME (UTC)", "WHAT", "ROWS", "SIZE", "BY"), rows)
+
+
+def restore(
+    ctx: typer.Context,
+    table_id: TableId,
+    version: Annotated[
+        int, typer.Option("--version", metavar="NUMBER", help="Number of the version, see `table history`.")
+    ],
+    yes: options.Yes = False,
+    storage: options.Storage = None,
+    endpoint: options.Endpoint = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """Make an earlier version of a table the newest one. Works for deleted tables, too."""
+    session, tables = session_and_tables(ctx, namespace, context, storage, endpoint)
+    ask(f"table `{table_id}` of Storage `{tables.storage}` will be what it was at version {version}", yes=yes)
+    table = tables.restore(table_id, version, who=session.who())
+    session.output.note(
+        f"`{table.id}` is what it was at version {version}: {count(table.rows, 'row')} ({size(table.bytes)}), "
+        f"now version {table.version}"
+    )
+
+
+def _who(version: TableVersion) -> str:
+    return version.who or version.title or version.run or "unknown"
+
+
+def _plain(facts: TableDetails | TableVersion) -> dict[str, Any]:
+    """Facts for programs."""
+    plain: dict[str, Any] = _value(asdict(facts))
+    return plain
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_value(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,217 @@
+"""`CatalogTables`: the border to the tables of a Storage on `componentrun.loader`. Needs the extra `loader`."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+from componentrun.cli.storage.tablestore import (
+    ColumnInfo,
+    FilesRewritten,
+    Preview,
+    TableDetails,
+    TableInfo,
+    TableVersion,
+)
+from componentrun.csv.text import encode_header
+from componentrun.loader.catalog import properties
+from componentrun.loader.catalog.catalog import Catalog
+from componentrun.loader.catalog.names import to_iceberg
+from componentrun.loader.loading.load import load
+from componentrun.loader.maintenance.changes import ChangeNotes
+from componentrun.loader.maintenance.choosing import RewriteLimits
+from componentrun.loader.maintenance.rewriting import rewrite_whole
+from componentrun.loader.reading.delivering import first_rows, write_csv, write_parquet
+from componentrun.loader.reading.listing import list_tables, need_table, no_such_table
+from componentrun.loader.reading.querying import open_query
+from componentrun.loader.reading.restoring import drop_table, restore_table
+from componentrun.loader.reading.scanning import scan_of
+from componentrun.loader.reading.versions import facts_of, versions_of
+from componentrun.storage.access.upload import new_run_uid, store_table
+from componentrun.storage.store.keys import TableId
+from componentrun.storage.store.places import encode
+from componentrun.wire.loader import LoadRequest
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from componentrun.cli.storage.tablestore import QueryAnswer
+    from componentrun.cli.terminal.progress import Progress
+    from componentrun.loader.reading.versions import TableFacts, Version
+    from componentrun.storage.store.connection import Store
+    from componentrun.storage.store.settings import StoreSettings
+
+__all__ = ["CatalogTables"]
+
+_CHUNK: Final = 2**20
+
+
+class CatalogTables:
+    """All methods raise only errors of `componentrun.errors`."""
+
+    def __init__(self, settings: StoreSettings, runner: asyncio.Runner, counting: Callable[[Progress], Store]) -> None:
+        """Connect to the catalog.
+
+        Args:
+            settings: how to reach the store and the catalog.
+            runner: of the store.
+            counting: gives the store, which then tells how many bytes it has written.
+        """
+        self._settings = settings
+        self._runner = runner
+        self._counting = counting
+        self._catalog = Catalog(settings)
+        self._notes = ChangeNotes()
+
+    @property
+    def storage(self) -> str:
+        """Name of the Storage object."""
+        return self._settings.name
+
+    def query(self, query: str) -> AbstractContextManager[QueryAnswer]:
+        """Prepare a query over tables, which it calls by their ids in double quotes."""
+        return open_query(self._catalog, query)
+
+    def all(self, bucket: str | None = None) -> list[TableInfo]:
+        """All tables, or those of one bucket."""
+        return [_info(facts_of(table, found)) for table, found in list_tables(self._catalog, bucket)]
+
+    def put(
+        self,
+        file: Path,
+        table: str,
+        *,
+        incremental: bool,
+        primary_key: Sequence[str],
+        progress: Progress,
+    ) -> TableInfo:
+        """Load a CSV file, as a run whose uid is made up here."""
+        target, run = TableId.parse(table), new_run_uid()
+        store = self._counting(progress)
+        stored = store_table(store, file, target, run, primary_key=tuple(primary_key), incremental=incremental)
+        written = self._runner.run(stored)
+        buckets = (target.bucket_id,)
+        request = LoadRequest(encode(self._settings), run, 1, (written,), store.layout.data(run, 1), buckets)
+        with tempfile.TemporaryDirectory(prefix="componentrun-") as folder:
+            load(self._catalog, request, folder)
+        self._runner.run(store.delete([part.key for part in written.slices]))
+        self._notes.changed(self._settings, [table])
+        return _info(facts_of(target, need_table(self._catalog, target)))
+
+    def get(self, table: str, target: IO[bytes], progress: Progress) -> TableInfo:
+        """Write a table as CSV; its rows and bytes as they are there, without the header."""
+        wanted = TableId.parse(table)
+        info = _info(facts_of(wanted, need_table(self._catalog, wanted)))
+        with tempfile.TemporaryDirectory(prefix="componentrun-") as folder:
+            path = Path(folder, "table.csv")
+            rows, done = write_csv(self._catalog, wanted, path), 0
+            total = path.stat().st_size
+            with path.open("rb") as source:
+                while chunk := source.read(_CHUNK):
+                    target.write(chunk)
+                    done += len(chunk)
+                    progress(done, total)
+        return replace(info, rows=rows, bytes=done - len(encode_header(info.columns)))
+
+    def head(self, table: str, rows: int) -> Preview:
+        """The first rows."""
+        columns, found = first_rows(self._catalog, TableId.parse(table), rows)
+        return Preview(columns, tuple(found))
+
+    def export(self, table: str, target: Path, *, text: bool) -> int:
+        """Write a table to a Parquet file; how many rows it has."""
+        return write_parquet(self._catalog, TableId.parse(table), target, text=text)
+
+    def details(self, table: str) -> TableDetails:
+        """All that is known of a table."""
+        wanted = TableId.parse(table)
+        found = need_table(self._catalog, wanted)
+        scan, versions = scan_of(found, wanted), list(versions_of(found.metadata))
+        changed = facts_of(wanted, found).changed
+        current = _version(versions[0]) if versions else TableVersion(0, changed, "create", 0, 0, "", 0, None)
+        return TableDetails(
+            id=table,
+            catalog_name=str(to_iceberg(self._catalog.prefix, wanted)),
+            columns=tuple(ColumnInfo(column.name, _type(column.type)) for column in scan.columns),
+            primary_key=scan.primary_key,
+            created=datetime.fromisoformat(scan.created),
+            current=current,
+            files=len(scan.files),
+            delete_files=len(scan.deletes),
+            kept=tuple(sorted(version.number for version in versions[1:] if not version.is_drop)),
+        )
+
+    def history(self, table: str, limit: int) -> list[TableVersion]:
+        """Versions, the newest first."""
+        found = self._catalog.find(to_iceberg(self._catalog.prefix, TableId.parse(table)))
+        if found is None or found.properties.get(properties.STATE) == properties.NEW:
+            raise no_such_table(self._catalog, table)
+        return [_version(version) for version in islice(versions_of(found.metadata), limit)]
+
+    def restore(self, table: str, version: int, *, who: str) -> TableInfo:
+        """Make an earlier version the newest one."""
+        wanted = TableId.parse(table)
+        restored = restore_table(self._catalog, wanted, version, who=who)
+        self._notes.changed(self._settings, [table])
+        return _info(facts_of(wanted, restored))
+
+    def remove(self, table: str, *, who: str) -> int | None:
+        """Drop a table; the version that brings it back."""
+        return drop_table(self._catalog, TableId.parse(table), who=who)
+
+    def compact(self, table: str, *, dry_run: bool) -> FilesRewritten:
+        """Rewrite the files of a table, however few there are."""
+        wanted = TableId.parse(table)
+        need_table(self._catalog, wanted)
+        name, limits = to_iceberg(self._catalog.prefix, wanted), RewriteLimits(files=2, deleted=0)
+        done = rewrite_whole(self._catalog, name, limits, tempfile.gettempdir(), dry_run=dry_run)
+        return FilesRewritten(
+            table=table,
+            outcome=done.outcome,
+            reason=done.reason,
+            files=done.files + done.deletes,
+            new_files=done.new_files + done.new_deletes,
+            bytes=done.read,
+            new_bytes=done.written,
+        )
+
+
+def _info(facts: TableFacts) -> TableInfo:
+    newest = facts.newest
+    rows, size = (newest.rows, newest.bytes) if newest is not None else (0, 0)
+    return TableInfo(
+        id=facts.id,
+        columns=facts.columns,
+        primary_key=facts.primary_key,
+        rows=rows,
+        bytes=size,
+        version=newest.number if newest is not None else 0,
+        changed=facts.changed,
+        changed_by=(newest.run or newest.title) if newest is not None else "",
+    )
+
+
+def _version(version: Version) -> TableVersion:
+    return TableVersion(
+        number=version.number,
+        time=version.time,
+        what=version.what,
+        rows=version.rows,
+        bytes=version.bytes,
+        run=version.run,
+        attempt=version.attempt,
+        who=version.who,
+        title=version.title,
+        snapshot=str(version.snapshot),
+    )
+
+
+def _type(iceberg: str) -> str | None:
+    """None for text, as most columns are."""
+    return None if iceberg == "string" else iceberg

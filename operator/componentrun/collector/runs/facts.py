@@ -1,0 +1,171 @@
+"""What the collector knows of runs and pods: the few fields it reads, so that nothing else is held in memory. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api import names
+from componentrun.api.componentrun import ComponentRunStatus
+from componentrun.core.lifecycle.ending import is_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ContainerFacts", "PodFacts", "RunFacts", "pod_facts", "run_facts"]
+
+_NOT_STARTED: Final = frozenset(
+    {"StartError", "ContainerCannotRun", "CreateContainerError", "CreateContainerConfigError"}
+)
+_POD_ENDED: Final = frozenset({"Succeeded", "Failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """One run."""
+
+    namespace: str
+    name: str
+    uid: str
+    component: str
+    """Name of the Component; the image where the run names none."""
+    configuration: str
+    storage: str | None
+    """The Storage in use, else the one it asks for; None: the namespace's default."""
+    status: ComponentRunStatus
+    version: str = ""
+    """Its resource version."""
+    generation: int = 0
+    created: datetime | None = None
+    """When its object was created, to the second; None where that is not known."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the operator has decided how the run ended."""
+        return is_terminal(self.status)
+
+    @property
+    def delivered(self) -> bool:
+        """Whether there is nothing left to do for it."""
+        return self.status.events is not None and self.status.events.delivered
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFacts:
+    """One container of a run's pod."""
+
+    name: str
+    started: bool
+    """It runs or ran, so it has a log."""
+    ended: bool
+    """It has terminated for good: it will print nothing more."""
+    never_ran: bool
+    """It ended because it could not be started."""
+    restarts: int
+    started_at: datetime | None
+    """When it was started (again); None where that is not known."""
+    sidecar: bool = False
+    """It goes on until its pod is ended."""
+    failed: bool = False
+    """It has terminated with an error: what comes after it is not started."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """One pod of a run."""
+
+    namespace: str
+    name: str
+    uid: str
+    run: str
+    """Name of the run."""
+    run_uid: str
+    attempt: int | None
+    """The attempt that it belongs to, from 1."""
+    ended: bool
+    """All of its containers have ended, or never will start."""
+    deleting: bool
+    """Its deletion was asked for."""
+    node: str = ""
+    """Where it was put; empty before that."""
+    containers: tuple[ContainerFacts, ...] = field(default=())
+
+    @property
+    def may_start(self) -> bool:
+        """Whether its component was not started yet, and may be."""
+        done = any(item.name == names.COMPONENT and (item.started or item.ended) for item in self.containers)
+        return not (self.ended or done or any(item.failed and not item.sidecar for item in self.containers))
+
+
+def run_facts(raw: Mapping[str, Any]) -> RunFacts:
+    """Read a ComponentRun as the API server sends it.
+
+    Raises:
+        ValueError: its status is none that this release understands.
+    """
+    metadata, spec = raw["metadata"], raw.get("spec") or {}
+    status = ComponentRunStatus.model_validate(raw.get("status") or {})
+    configuration = spec.get("configuration") or {}
+    return RunFacts(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        component=spec.get("component") or spec.get("image") or "",
+        configuration=configuration.get("id") or "",
+        storage=status.storage or spec.get("storage"),
+        status=status,
+        version=metadata.get("resourceVersion", ""),
+        generation=metadata.get("generation", 0),
+        created=_moment(metadata.get("creationTimestamp")),
+    )
+
+
+def pod_facts(raw: Mapping[str, Any]) -> PodFacts:
+    """Read a Pod as the API server sends it."""
+    metadata, status = raw["metadata"], raw.get("status") or {}
+    labels = metadata.get("labels") or {}
+    ended = status.get("phase") in _POD_ENDED
+    found = {
+        item["name"]: item for kind in ("initContainerStatuses", "containerStatuses") for item in status.get(kind) or ()
+    }
+    sidecars = {
+        item["name"]
+        for item in (raw.get("spec") or {}).get("initContainers") or ()
+        if item.get("restartPolicy") == "Always"
+    }
+    return PodFacts(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        run=labels.get(names.RUN_LABEL, ""),
+        run_uid=labels.get(names.RUN_UID_LABEL, ""),
+        attempt=int(attempt) if (attempt := labels.get(names.ATTEMPT_LABEL, "")).isdecimal() else None,
+        ended=ended,
+        deleting="deletionTimestamp" in metadata,
+        node=(raw.get("spec") or {}).get("nodeName") or "",
+        containers=tuple(
+            _container(found[name], ended, name in sidecars) for name in names.CONTAINERS if name in found
+        ),
+    )
+
+
+def _container(raw: Mapping[str, Any], pod_ended: bool, sidecar: bool) -> ContainerFacts:  # noqa: FBT001 - private
+    state = raw.get("state") or {}
+    terminated = state.get("terminated")
+    restarts = int(raw.get("restartCount") or 0)
+    return ContainerFacts(
+        name=raw["name"],
+        started=bool(raw.get("containerID")),
+        # A sidecar that terminates while the pod goes on is started again.
+        ended=pod_ended or (terminated is not None and not sidecar),
+        never_ran=not restarts and (terminated or {}).get("reason") in _NOT_STARTED,
+        restarts=restarts,
+        started_at=_moment((state.get("running") or terminated or {}).get("startedAt")),
+        sidecar=sidecar,
+        failed=terminated is not None and terminated.get("exitCode", 0) != 0,
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

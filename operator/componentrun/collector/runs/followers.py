@@ -1,0 +1,248 @@
+"""The followers of one run: one for each container that has started, once the secrets of its pod are known.
+
+A container is done with when its follower has returned, which has taken everything by then. There are two exceptions,
+of containers that are not said to have ended: a sidecar whose log was looked at after the run's end and had nothing
+more, and what can't be waited for any longer, of which an event says that lines may be missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.collector.events.journal import container_key
+from componentrun.collector.readers.api.follower import View
+from componentrun.collector.readers.sink import ContainerSink
+from componentrun.collector.runs.secret import SecretReader
+from componentrun.core.redact.redactor import Redactor
+from componentrun.errors import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from componentrun.collector.readers.choice import LogFollower, Ways
+    from componentrun.collector.readers.sink import Inbox
+    from componentrun.collector.runs.facts import ContainerFacts, PodFacts
+    from componentrun.collector.runs.state import RunState
+    from componentrun.collector.settings import Settings
+
+__all__ = ["Crew"]
+
+_QUIET: Final = 3.0
+"""Seconds of silence after which the end of a sidecar's log is checked. A sidecar runs until its pod is
+deleted, and the pod is deleted only after its lines were read."""
+_SECRET_PATIENCE: Final = 20.0
+"""Seconds after a run's end until lines are withheld for a Secret that can't be read."""
+
+_LOCKED: Final = (
+    "the run asked to hide values before this collector was started, and they can be read with the Secret of an "
+    "earlier pod only, which is gone"
+)
+
+
+class Crew:
+    """Starts followers, and knows when they are through.
+
+    Attributes:
+        redactor: knows the secrets of the pod that was started last; nothing before one was.
+    """
+
+    def __init__(self, state: RunState, inbox: Inbox, ways: Ways, settings: Settings) -> None:
+        """For this run."""
+        self._state, self._inbox, self._ways, self._settings = state, inbox, ways, settings
+        self._readers: dict[str, SecretReader] = {}
+        self._followers: dict[str, LogFollower] = {}
+        self._sinks: dict[str, ContainerSink] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ended_at: dict[str, float] = {}
+        self._not_started: set[str] = set()
+        """Uids of pods for whose component's start the collector has stopped waiting."""
+        self._joined: set[str] = set()
+        """Uids of pods that were added to the run's masks."""
+        self.redactor = Redactor()
+
+    @property
+    def restless(self) -> bool:
+        """Whether a container has ended that is still read: then time matters, not only news."""
+        return any(key in self._ended_at for key in self._followers)
+
+    def has_tried_masks(self) -> bool:
+        """Whether each Secret that may decrypt the masks of the checkpoint was read, or can't be read."""
+        return not self._wait_for_others()
+
+    @property
+    def may_show_words(self) -> bool:
+        """Whether all masks are known, so that what the status quotes of the component may be shown."""
+        return not self._inbox.journal.masks.encrypted
+
+    def follow(self) -> None:
+        """Start what can be started, and note what has ended."""
+        self._reap()
+        for pod in list(self._state.pods.values()):
+            for container in pod.containers:
+                if container.started and not self._inbox.journal.done(container_key(pod.uid, container.name)):
+                    self._attend(pod, container)
+
+    def done(self) -> bool:
+        """Whether all that the run's pods have printed is in; asked when the run is over."""
+        self.follow()
+        return all(self.done_with(uid) for uid in self._state.pods)
+
+    def done_with(self, pod_uid: str) -> bool:
+        """Whether everything that this pod has printed was read, and none of its containers runs or may still start.
+
+        An operator that ends a run before its component has started deletes the pod; the kubelet may be faster.
+        """
+        pod, journal = self._state.pods[pod_uid], self._inbox.journal
+        if pod.may_start and pod_uid not in self._state.gone:
+            if not self._is_overdue(self._state.over_for):
+                return False
+            self._give_up_start(pod)
+        return all(journal.done(container_key(pod.uid, item.name)) for item in pod.containers if item.started)
+
+    def _give_up_start(self, pod: PodFacts) -> None:
+        if pod.uid not in self._not_started:
+            self._not_started.add(pod.uid)
+            self._inbox.problem(
+                f"start {pod.uid}",
+                f"lines of pod `{pod.name}` may be missing: whether its component was started is not known",
+            )
+
+    async def dismiss(self) -> None:
+        """Stop all of them."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    def _reap(self) -> None:
+        """Raises what a task has raised: that is a defect, and the worker begins again."""
+        for key in [key for key, task in self._tasks.items() if task.done()]:
+            self._tasks.pop(key).result()
+            if self._followers.pop(key, None) is not None:
+                self._finish(key)
+
+    def _attend(self, pod: PodFacts, container: ContainerFacts) -> None:
+        key = container_key(pod.uid, container.name)
+        follower = self._followers.get(key)
+        if follower is not None:
+            self._watch_over(key, follower, pod, container)
+            return
+        reader = self._reader(pod)
+        if reader.redactor is not None:
+            self.redactor = reader.redactor
+            self._join(pod, reader)
+            waits = self._wait_for_others()
+            if not self._inbox.journal.masks.encrypted:
+                self._start(key, pod, container, reader.redactor)
+            elif not waits:
+                self._withhold(key, pod, container, _LOCKED)
+        elif reader.given_up:
+            self._withhold(key, pod, container, reader.given_up)
+
+    def _join(self, pod: PodFacts, reader: SecretReader) -> None:
+        if pod.uid not in self._joined and reader.redactor is not None:
+            self._joined.add(pod.uid)
+            self.redactor = reader.redactor
+            self._inbox.journal.masks.add_pod(pod.uid, reader.key, reader.redactor)
+
+    def _wait_for_others(self) -> bool:
+        """Whether the Secret of another pod is being read that may decrypt the masks of the checkpoint."""
+        waits = False
+        for uid in list(self._inbox.journal.masks.encrypted):
+            pod = self._state.pods.get(uid)
+            if pod is not None and uid not in self._joined:
+                reader = self._reader(pod)
+                self._join(pod, reader)
+                waits = waits or not (reader.redactor or reader.given_up)
+        return waits
+
+    def _reader(self, pod: PodFacts) -> SecretReader:
+        if pod.uid not in self._readers:
+
+            def hopeless() -> bool:
+                return pod.uid in self._state.gone or (self._state.over_for or 0.0) > _SECRET_PATIENCE
+
+            reader = SecretReader(self._ways.kube, pod, hopeless=hopeless)
+            self._readers[pod.uid] = reader
+            self._spawn(f"secret {pod.uid}", reader.run())
+        return self._readers[pod.uid]
+
+    def _start(self, key: str, pod: PodFacts, container: ContainerFacts, redactor: Redactor) -> None:
+        sink = ContainerSink(self._inbox, pod, container.name, redactor)
+        follower = self._ways.follower(
+            pod, container, lambda: self._view(pod.uid, container.name, follower), sink, self._inbox
+        )
+        self._followers[key], self._sinks[key] = follower, sink
+        self._spawn(key, follower.run())
+
+    def _spawn(self, key: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=f"{self._state.run.namespace}/{self._state.run.name} {key}")
+        task.add_done_callback(lambda _: self._state.news.set())
+        self._tasks[key] = task
+
+    def _view(self, pod_uid: str, name: str, follower: LogFollower) -> View:
+        container = self._state.container(pod_uid, name)
+        over_for = self._state.over_for
+        silent = time.monotonic() - follower.heard
+        return View(
+            ended=container is not None and container.ended,
+            gone=pod_uid in self._state.gone,
+            never_ran=container is not None and container.never_ran,
+            restarts=0 if container is None else container.restarts,
+            overdue=over_for is not None and self._is_overdue(min(over_for, silent)),
+        )
+
+    def _is_overdue(self, seconds: float | None) -> bool:
+        return seconds is not None and seconds > self._settings.drain_seconds
+
+    def _watch_over(self, key: str, follower: LogFollower, pod: PodFacts, container: ContainerFacts) -> None:
+        if container.ended or pod.uid in self._state.gone:
+            ended_at = self._ended_at.setdefault(key, time.monotonic())
+            follower.nudge()
+            follower.tick(time.monotonic() - ended_at)
+            return
+        why = self._why_missing(follower, pod)
+        if why:
+            self._inbox.problem(f"node {key}", f"lines of container `{container.name}` may be missing: {why}")
+        if why or self._outlasts(follower, pod, container):
+            self._tasks.pop(key).cancel()
+            del self._followers[key]
+            self._finish(key)
+
+    def _finish(self, key: str) -> None:
+        """All that is to be had of a container was taken."""
+        self._sinks.pop(key).settle()
+        self._inbox.journal.finish_container(key)
+
+    def _is_quiet(self, follower: LogFollower, pod: PodFacts) -> bool:
+        """Whether nothing has arrived since the run's end, and nothing that arrived is still buffered."""
+        quiet = min(self._state.over_for or 0.0, time.monotonic() - follower.heard)
+        return quiet > _QUIET and follower.open and not pod.deleting
+
+    def _outlasts(self, follower: LogFollower, pod: PodFacts, container: ContainerFacts) -> bool:
+        """Whether a sidecar still runs after the run's end, and its log was read completely."""
+        over_for = self._state.over_for
+        if over_for is None or not container.sidecar or not self._is_quiet(follower, pod):
+            return False
+        return follower.has_read_all(time.monotonic() - over_for)
+
+    def _why_missing(self, follower: LogFollower, pod: PodFacts) -> str:
+        """Why the collector stops waiting for a container that has not ended; empty if it still waits."""
+        if not self._is_quiet(follower, pod):
+            return ""
+        if self._state.run.status.reason == Reason.NODE_LOST:
+            return "its node does not answer"
+        if self._is_overdue(min(self._state.over_for or 0.0, time.monotonic() - follower.heard)):
+            return "it is not known to have ended, though the run has"
+        return ""
+
+    def _withhold(self, key: str, pod: PodFacts, container: ContainerFacts, why: str) -> None:
+        self._inbox.problem(
+            f"withheld {key}",
+            f"the lines of container `{container.name}` of pod `{pod.name}` are withheld: the secret values that would "
+            f"have to be taken out are not known ({why})",
+        )
+        self._inbox.journal.finish_container(key)

@@ -1,0 +1,188 @@
+"""Which runs there are: hears the watches, keeps a state and a worker for each run that is not delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api import names
+from componentrun.collector.events.writer import SupersededError
+from componentrun.collector.runs.facts import PodFacts, pod_facts, run_facts
+from componentrun.collector.runs.state import RunState
+from componentrun.collector.runs.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+
+    from componentrun.collector.runs.facts import RunFacts
+    from componentrun.collector.runs.worker import Services
+    from componentrun.process.kubernetes.eventerrors import EventErrors
+
+__all__ = ["PodTarget", "Registry", "RunTarget"]
+
+log = logging.getLogger(__name__)
+
+_PAUSE_AFTER_DEFECT: Final = 5.0
+_PAUSE_AFTER_LOSS: Final = (0.5, 2.0)
+"""Two collectors on one run: after losing a segment, wait a random time, so that they do not keep in step."""
+
+
+class Registry:
+    """All runs that this process works on."""
+
+    def __init__(self, services: Services) -> None:
+        """Workers use these services."""
+        self._services = services
+        self._states: dict[str, RunState] = {}
+        self._workers: dict[str, Worker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._pods: dict[str, PodFacts] = {}
+        self._pods_of: dict[str, dict[str, PodFacts]] = {}
+        """By the uid of the run that their labels name."""
+        self._stopping = False
+
+    def run_changed(self, run: RunFacts) -> None:
+        """A run as it is now."""
+        state = self._states.get(run.uid)
+        if state is not None:
+            state.run_changed(run)
+        elif not run.delivered and not self._stopping and self._is_ours(run.uid):
+            self._begin(run)
+
+    def run_deleted(self, uid: str) -> None:
+        """A run's object is gone."""
+        if uid in self._states:
+            self._states[uid].run_deleted()
+
+    def pod_changed(self, pod: PodFacts) -> None:
+        """A pod of a run as it is now."""
+        self._forget_pod(pod.uid)
+        self._pods[pod.uid] = self._pods_of.setdefault(pod.run_uid, {})[pod.uid] = pod
+        state = self._states.get(pod.run_uid)
+        if state is not None and _belongs(pod, state.run):
+            state.pod_changed(pod)
+
+    def pod_deleted(self, uid: str) -> None:
+        """A pod is gone."""
+        pod = self._forget_pod(uid)
+        state = self._states.get(pod.run_uid) if pod is not None else None
+        if pod is not None and state is not None and _belongs(pod, state.run):
+            state.pod_deleted(uid)
+
+    def _forget_pod(self, uid: str) -> PodFacts | None:
+        pod = self._pods.pop(uid, None)
+        if pod is not None:
+            pods = self._pods_of[pod.run_uid]
+            del pods[uid]
+            if not pods:
+                del self._pods_of[pod.run_uid]
+        return pod
+
+    async def stop(self) -> None:
+        """Write what is held, then end all workers."""
+        self._stopping = True
+        for worker in self._workers.values():
+            worker.stop()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _is_ours(self, uid: str) -> bool:
+        return self._services.settings.is_ours(uid)
+
+    def _begin(self, run: RunFacts) -> None:
+        state = RunState(run)
+        for pod in self._pods_of.get(run.uid, {}).values():
+            if _belongs(pod, run):
+                state.pod_changed(pod)
+        self._states[run.uid] = state
+        task = asyncio.create_task(self._supervise(state), name=f"run {run.namespace}/{run.name}")
+        task.add_done_callback(lambda _: self._forget(run.uid))
+        self._tasks[run.uid] = task
+        self._services.metrics.runs.set(len(self._states))
+
+    def _forget(self, uid: str) -> None:
+        self._states.pop(uid, None)
+        self._workers.pop(uid, None)
+        self._tasks.pop(uid, None)
+        self._services.metrics.runs.set(len(self._states))
+
+    async def _supervise(self, state: RunState) -> None:
+        """Work on a run until it is delivered; begin again from its last segment where that fails."""
+        while not self._stopping:
+            worker = self._workers[state.run.uid] = Worker(state, self._services)
+            try:
+                await worker.work()
+            except SupersededError as error:
+                log.warning("%s/%s: beginning again: %s", state.run.namespace, state.run.name, error.message)
+                await asyncio.sleep(random.uniform(*_PAUSE_AFTER_LOSS))  # noqa: S311 - spreads, keeps no secret
+            except Exception:
+                # A defect in the work on one run must not end the work on all others; it is loud and tried again.
+                log.exception(
+                    "%s/%s: the work on this run failed, beginning again", state.run.namespace, state.run.name
+                )
+                await asyncio.sleep(_PAUSE_AFTER_DEFECT)
+            else:
+                return
+
+
+def _belongs(pod: PodFacts, run: RunFacts) -> bool:
+    """Whether the pod is of the run. Its labels are whatever its maker says, but its namespace is not.
+
+    One of another name is a copy that somebody made to look into it.
+    """
+    copied = pod.attempt is not None and pod.name != names.pod_name(run.name, pod.attempt)
+    return (pod.run_uid, pod.namespace) == (run.uid, run.namespace) and not copied
+
+
+class RunTarget:
+    """Hears about runs."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Tell this registry."""
+        self._registry = registry
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        """A run as it is now."""
+        try:
+            run = run_facts(raw)
+        except ValueError as error:
+            metadata = raw.get("metadata") or {}
+            log.error("can't read run %s/%s: %s", metadata.get("namespace"), metadata.get("name"), error)  # noqa: TRY400 - where it was read says nothing
+            return
+        self._registry.run_changed(run)
+
+    def deleted(self, uid: str, last: Mapping[str, Any]) -> None:
+        """A run is gone."""
+        self.changed(last)
+        self._registry.run_deleted(uid)
+
+    def vanished(self, uids: AbstractSet[str], errors: EventErrors) -> None:
+        """Runs are gone, and their end was missed."""
+        for uid in uids:
+            with errors.of(uid, uid):
+                self._registry.run_deleted(uid)
+
+
+class PodTarget:
+    """Hears about pods of runs."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Tell this registry."""
+        self._registry = registry
+
+    def changed(self, raw: Mapping[str, Any]) -> None:
+        """A pod as it is now."""
+        self._registry.pod_changed(pod_facts(raw))
+
+    def deleted(self, uid: str, last: Mapping[str, Any]) -> None:
+        """A pod is gone."""
+        self.changed(last)  # exit codes come with it
+        self._registry.pod_deleted(uid)
+
+    def vanished(self, uids: AbstractSet[str], errors: EventErrors) -> None:
+        """Pods are gone, and their end was missed."""
+        for uid in uids:
+            with errors.of(uid, uid):
+                self._registry.pod_deleted(uid)

@@ -1,0 +1,261 @@
+"""The action Publish: what stage-out uploaded becomes tables, files and state, in this order.
+
+The loader commits the tables, all of them or none. What follows can be repeated until it is done: whoever repeats it
+finds the tables committed and creates the same files.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from componentrun.api.componentrun import TableStatus
+from componentrun.api.files import FileStatus
+from componentrun.contract import DEFAULT_BRANCH
+from componentrun.controller.watching.caches import Key
+from componentrun.core.lifecycle import status as core_status
+from componentrun.core.request.image import component_id
+from componentrun.core.request.mapping import reads_adaptively
+from componentrun.core.storages.catalog import check_tables_can_be_published
+from componentrun.core.storages.scope import warning_of
+from componentrun.errors import (
+    ComponentRunError,
+    PlatformError,
+    Reason,
+    TransientError,
+    UnknownOutcomeError,
+    UserError,
+)
+from componentrun.storage.access.plans import read_state_given
+from componentrun.storage.files.expiry import named_data
+from componentrun.storage.files.publish import check_files, publish_files
+from componentrun.storage.state.adaptive import read_seen
+from componentrun.storage.state.state import Author, StateOwner, write_state
+from componentrun.wire.agents import StageOutResult, from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
+    from componentrun.controller.storages.catalogtables import CatalogTables
+    from componentrun.controller.storages.gate import StoreGate
+    from componentrun.controller.storages.stores import OpenStorage, Stores
+    from componentrun.storage.files.records import FileRecord
+    from componentrun.wire.agents import TableWritten
+    from componentrun.wire.loader import LoadedTable
+
+__all__ = ["Publisher"]
+
+log = logging.getLogger(__name__)
+
+_MOST_BYTES: Final = 64 * 2**20
+"""Of what stage-out says: a state of 16 MiB, and tens of thousands of slices and files. Whoever stole its grant can put
+objects of gigabytes there."""
+
+
+class Publisher:
+    """Publishes attempts."""
+
+    def __init__(self, stores: Stores, clock: Callable[[], datetime], gate: StoreGate, catalogs: CatalogTables) -> None:
+        """`clock` returns the time for the status; `gate` limits the use of the store."""
+        self._stores = stores
+        self._catalogs = catalogs
+        self._clock = clock
+        self._gate = gate
+        self._entered: dict[Key, str] = {}
+        """Names and uids of runs in whose status this process has written that it publishes them."""
+        self._undecided: dict[Key, int] = {}
+        """Those of them that this process brought into phase Publishing and of which it knows that nothing is published
+        or on its way, with the number of phases in their status since then. No process publishes before it has added a
+        phase of its own. So while the number is the same, that is certain."""
+
+    def has_entered(self, run: ComponentRun) -> bool:
+        """Whether this process has written into the run's status that it publishes the run."""
+        return self._entered.get(_key(run)) == run.metadata.uid
+
+    def status_written(self, before: ComponentRun, after: ComponentRun) -> None:
+        """A status was written that may have begun, or ended, the phase Publishing."""
+        key, phases = _key(after), len(after.status.phases)
+        if after.status.phase != "Publishing":
+            self.forget(key)
+        elif phases > len(before.status.phases):
+            self._entered[key] = after.metadata.uid
+            if before.status.phase != "Publishing":
+                self._undecided[key] = phases
+
+    def forget(self, key: Key) -> None:
+        """Forget a run that is published or deleted."""
+        self._entered.pop(key, None)
+        self._undecided.pop(key, None)
+
+    async def publish(self, run: ComponentRun, attempt: int, *, write_always_only: bool) -> ComponentRunStatus:
+        """Have the attempt's tables published; the status to write then. May be repeated.
+
+        Where a table does not fit and others are stored always, nothing has changed yet: the run's phase is Publishing
+        still, and these are to be published then.
+
+        Raises:
+            RequeuedError: the Storage has no room for it now.
+            UserError: a table does not fit what is there; nothing was changed.
+            PlatformError: what was uploaded is not what stage-out said; nothing was changed.
+            TransientError: the store is away; try again.
+        """
+        async with self._gate.using(run):
+            return await self._publish(run, attempt, write_always_only=write_always_only)
+
+    async def _publish(self, run: ComponentRun, attempt: int, *, write_always_only: bool) -> ComponentRunStatus:
+        opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
+        result = await _result(opened, run, attempt)
+        try:
+            done = await self._commit(opened, run, attempt, result, write_always_only=write_always_only)
+        except UserError as error:
+            if write_always_only or not any(table.write_always for table in result.tables):
+                raise
+            return core_status.refused(run, error, self._clock())
+        if not write_always_only:
+            await self._remember_state(opened, run, attempt, result)
+        tables = [TableStatus(table=item.table, rows=item.rows, bytes=item.bytes) for item in done.tables]
+        files = [FileStatus(id=item.id, name=item.name, bytes=item.size) for item in done.files]
+        warnings = (*warning_of(opened.storage), *result.warnings)
+        return core_status.published(run, tables=tables, files=files, warnings=warnings, now=self._clock())
+
+    async def _commit(
+        self, opened: OpenStorage, run: ComponentRun, attempt: int, result: StageOutResult, *, write_always_only: bool
+    ) -> _Published:
+        """Publish tables and files. Tables come first, once it is known that the files can follow."""
+        store, uid, began = opened.store, run.metadata.uid, core_status.publishing_began(run)
+        tables = [table for table in result.tables if table.write_always or not write_always_only]
+        check_tables_can_be_published(opened.storage, [table.destination for table in tables])
+        files = await check_files(store, uid, attempt, () if write_always_only else result.files, began)
+        loaded = await self._load(opened, run, attempt, tables)
+        if files:
+            self._undecided.pop(_key(run), None)
+        try:
+            await publish_files(store, uid, attempt, files)
+        except TransientError:
+            raise
+        except PlatformError as error:
+            told = f"its tables are published, but its files can't be: {error.message}" if loaded else error.message
+            raise PlatformError(told, error.reason) from error
+        return _Published(loaded, files)
+
+    async def _load(
+        self, opened: OpenStorage, run: ComponentRun, attempt: int, tables: Sequence[TableWritten]
+    ) -> tuple[LoadedTable, ...]:
+        if not tables:
+            return ()
+        undecided = self._undecided.pop(_key(run), None)
+        try:
+            return await self._catalogs.publish(opened, run, attempt, tables)
+        except ComponentRunError as error:
+            if undecided is not None and not isinstance(error, UnknownOutcomeError):
+                # Everything that was ever asked for the run is answered: nothing is on its way.
+                self._undecided[_key(run)] = undecided
+            raise
+
+    async def is_certain(self, run: ComponentRun, attempt: int) -> bool:
+        """Whether it is certain that nothing of an attempt is published any more; has it so where that can be had.
+
+        Tables are committed by another process, which may have been cut off with a commit on its way.
+
+        Returns:
+            False: something of it is published.
+
+        Raises:
+            ComponentRunError: it is not certain yet.
+        """
+        if self._is_undecided(run):
+            return True
+        try:
+            opened = await self._stores.open(run.metadata.namespace, run.status.storage or run.spec.storage)
+        except UserError as error:
+            if error.reason is Reason.STORAGE_NOT_FOUND:
+                return True  # there is nobody left to ask
+            raise
+        tables, has_files = [table.destination for table in run.spec.output.tables], False
+        try:
+            result = await _result(opened, run, attempt)
+            tables += [table.destination for table in result.tables]
+            has_files = bool(result.files)
+        except TransientError:
+            raise
+        except ComponentRunError as error:  # what it asked for can't be read any more; it named these at least
+            log.warning("what run %s uploaded can't be read: %s", run.metadata.uid, error.message)
+        if opened.storage.spec.catalog is not None:
+            if not await self._catalogs.is_given_up(opened, run, attempt, tables):
+                return False
+            if tables:  # files come behind the tables
+                return True
+        folder = opened.store.layout.data(run.metadata.uid, attempt)
+        return not has_files or not await named_data(opened.store, [folder])
+
+    def may_have_begun(self, run: ComponentRun, error: ComponentRunError) -> bool:
+        """Whether something of a run may be published, or be on its way.
+
+        Args:
+            run: in phase Publishing.
+            error: why it could not be published.
+        """
+        return isinstance(error, UnknownOutcomeError) or not self._is_undecided(run)
+
+    def _is_undecided(self, run: ComponentRun) -> bool:
+        """Whether it is certain that nothing of the run is published or on its way."""
+        phases = self._undecided.get(_key(run))
+        return self.has_entered(run) and phases == len(run.status.phases)
+
+    async def _remember_state(
+        self, opened: OpenStorage, run: ComponentRun, attempt: int, result: StageOutResult
+    ) -> None:
+        """Hand out/state.json, and what was seen of tables, to the next run.
+
+        A run that is published late, after one that was published behind it, leaves both as they are.
+        """
+        configuration = run.spec.configuration
+        if configuration.id is None:
+            return
+        uid, store = run.metadata.uid, opened.store
+        inputs = await read_seen(store, uid, attempt) if reads_adaptively(run.spec) else {}
+        if result.state is None and not inputs:
+            return
+        component = run.spec.component or component_id(run.spec.image or "", None)
+        owner = StateOwner(component, configuration.id, configuration.row, configuration.branch or DEFAULT_BRANCH)
+        created = run.metadata.creation_timestamp or self._clock()
+        author = Author(uid, created, await read_state_given(store, uid, attempt))
+        if not await write_state(store, owner, result.state, inputs=inputs, author=author):
+            log.warning(
+                "run %s stores no state: a later run, or `componentrun state`, has replaced the one that it was given",
+                uid,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """What is published of an attempt."""
+
+    tables: tuple[LoadedTable, ...]
+    files: tuple[FileRecord, ...]
+
+
+def _key(run: ComponentRun) -> Key:
+    return Key(run.metadata.namespace, run.metadata.name)
+
+
+async def _result(opened: OpenStorage, run: ComponentRun, attempt: int) -> StageOutResult:
+    """What stage-out says about its attempt.
+
+    Raises:
+        PlatformError: (StageOutFailed) it says nothing, or nothing that can be read; (PublishFailed) it is too large.
+    """
+    store = opened.store
+    key = store.layout.result(run.metadata.uid, attempt)
+    stored = await store.find(key, most=_MOST_BYTES)
+    if stored is None:
+        raise PlatformError(f"stage-out left no result at {store.settings.where(key)}", Reason.STAGE_OUT_FAILED)
+    try:
+        return from_json(StageOutResult, stored.data)
+    except ValueError as error:
+        raise PlatformError(
+            f"stage-out's result {store.settings.where(key)} can't be read: {error}", Reason.STAGE_OUT_FAILED
+        ) from error

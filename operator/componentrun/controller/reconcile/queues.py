@@ -1,0 +1,311 @@
+"""The queues of all namespaces, fed by the caches: whose turn it is is decided in `core.queue.admission`.
+
+A change of one run, one pod, a Component or a Storage changes a queue, and the runs that may now start, or have to
+end, are put on the work queue at once: nobody asks again and again. What is being started is claimed before anything is
+sent, so that no other worker starts a second one of its group; after that the run's status, and its pod, say that it
+has a place. A restarted operator has listed both before it starts anything.
+
+All that is known of a namespace is in one object, which goes when the namespace has no run, pod or Component that
+counts. After an unexpected error its queue is derived anew from the rest (decision 0039).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from componentrun.controller.watching.caches import Key, version_of
+from componentrun.core.podstatus.stuck import occupies
+from componentrun.core.queue.admission import START, Queue, Turn
+from componentrun.core.queue.concurrency import DEFAULTS, defaults_of, entry_of, entry_of_pod, facts_of, limit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from componentrun.api.componentrun import WaitingFor
+    from componentrun.controller.watching.caches import Caches
+    from componentrun.core.lifecycle.observed import PodView
+    from componentrun.core.queue.concurrency import Defaults, RunFacts
+    from componentrun.core.queue.entry import Entry
+
+__all__ = ["Queues"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Namespace:
+    """What counts in one namespace, and the queue that follows from it."""
+
+    name: str
+    queue: Queue = field(default_factory=Queue)
+    facts: dict[str, RunFacts] = field(default_factory=dict)
+    """Of runs by their name, until they have ended, or are deleted and none of their pods keeps their place."""
+    claims: set[str] = field(default_factory=set)
+    """Names of runs that are being started; each is in `facts`."""
+    pods: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    """Of each run, by its name and uid, the pods that keep its place."""
+    superseded: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    """Runs that do not exist, or whose name another run has, and whose pods still run; each is in `pods`."""
+    defaults: dict[str, Defaults] = field(default_factory=dict)
+    """Of Components that say something."""
+    is_stale: bool = False
+    """Whether the queue was left in the middle of a change."""
+    rejected: set[str] = field(default_factory=set)
+    """Names of runs that the queue could not take: an error that is theirs alone."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known of it that counts."""
+        return not (self.facts or self.pods or self.defaults)
+
+    def forget(self, name: str) -> None:
+        """A run counts no more."""
+        self.facts.pop(name, None)
+        self.claims.discard(name)
+        self.rejected.discard(name)
+
+    def is_running(self, facts: RunFacts) -> bool:
+        """Whether a run has a place, by its status or by its pods."""
+        return facts.stage == "started" or (facts.name, facts.order.uid) in self.pods
+
+    def entry(self, facts: RunFacts) -> Entry | None:
+        """A run as it stands in the queue; None where it neither waits nor has a place."""
+        running, claimed = self.is_running(facts), facts.name in self.claims
+        if not (running or claimed or facts.stage == "waiting"):
+            return None
+        defaults = self.defaults.get(facts.component or "", DEFAULTS)
+        return entry_of(facts, defaults, placed=running or claimed, claimed=claimed and not running)
+
+    def place(self, name: str) -> set[str]:
+        """Have the queue say what is known of the run. Which others to look at again."""
+        facts = self.facts.get(name)
+        if facts is not None and facts.stage in {"started", "ended"}:
+            self.claims.discard(name)
+        entry = None if facts is None else self.entry(facts)
+        if entry is not None:
+            moved = self.queue.put(entry)
+            self.rejected.discard(name)
+            return moved
+        if facts is not None and facts.stage == "ended":
+            self.forget(name)
+        return self.queue.remove(name)
+
+    def behind_rejected(self, name: str) -> Turn | None:
+        """The answer for a run that waits where the queue lacks one of its group: that one may be running."""
+        facts = self.facts.get(name)
+        if not self.rejected or facts is None or facts.group is None or self.is_running(facts):
+            return None
+        ahead = sorted(other for other in self.rejected if self.facts[other].group == facts.group)
+        return Turn("wait", "ConcurrencyGroup", 1, facts.group, tuple(ahead)) if ahead else None
+
+    def derive(self) -> None:
+        """Make the queue anew from everything else, without runs that it can't take. Quotas refuse runs anew."""
+        limit, self.is_stale = self.queue.limit, True
+        while self.is_stale:
+            self.queue, self.is_stale = Queue(), False
+            self.queue.limit = limit
+            for entry in self.superseded.values():
+                self.queue.put(entry)
+            for name in [name for name in self.facts if name not in self.rejected]:
+                try:
+                    self.place(name)
+                except Exception:  # noqa: BLE001 - a defect that one run brings about stays with it
+                    _log.exception("run %s/%s can't be put in the queue; the others are", self.name, name)
+                    self.rejected.add(name)
+                    self.is_stale = True
+                    break
+
+
+class Queues:
+    """See the module. Not thread-safe, and nothing in it waits."""
+
+    def __init__(self, caches: Caches, look: Callable[[Key], object], limit: int | None = None) -> None:
+        """Listen to the caches.
+
+        Args:
+            caches: empty ones.
+            look: called with each run that is to be looked at again.
+            limit: how many runs of a namespace may have a pod where its Storage says nothing; None: no limit.
+        """
+        self._caches = caches
+        self._look = look
+        self._limit = limit
+        self._namespaces: dict[str, _Namespace] = {}
+        caches.runs.on_run = self._run_changed
+        caches.runs.on_others = self._run_is_anothers
+        caches.pods.on_pod = self._pod_changed
+        caches.components.listen(self._component_changed)
+        caches.storages.listen(self._storage_changed)
+
+    def turn(self, key: Key) -> Turn:
+        """Whether this run may start, what it waits for, and whether another one takes its place.
+
+        Raises:
+            Exception: whatever keeps the queue from taking this run.
+        """
+        if key.namespace not in self._namespaces:
+            return START
+        with self._change(key.namespace) as space:
+            if key.name in space.rejected:
+                self._wake(key.namespace, space.place(key.name))
+            return space.behind_rejected(key.name) or space.queue.turn(key.name)
+
+    def claim(self, key: Key, *, starts: bool) -> None:
+        """This run is about to be started, or is not after all. One that is deleted meanwhile claims nothing."""
+        space = self._namespaces.get(key.namespace)
+        if space is None or key.name not in space.facts or starts == (key.name in space.claims):
+            return
+        with self._change(key.namespace) as space:
+            (space.claims.add if starts else space.claims.discard)(key.name)
+            self._wake(key.namespace, space.place(key.name))
+
+    def quota_full(self, key: Key, said: str) -> None:
+        """A quota refused this run's pod: it keeps no place, and those behind it wait for it."""
+        self.claim(key, starts=False)
+        if key.namespace not in self._namespaces:
+            return
+        with self._change(key.namespace) as space:
+            self._wake(key.namespace, space.queue.quota_full(key.name, said))
+
+    def counts(self) -> Mapping[WaitingFor, int]:
+        """How many runs wait for what."""
+        total: Counter[WaitingFor] = Counter()
+        for namespace in list(self._namespaces):
+            with self._change(namespace) as space:
+                total.update(space.queue.counts())
+        return total
+
+    def _run_changed(self, key: Key, run: Mapping[str, Any] | None) -> None:
+        with self._change(key.namespace) as space:
+            known = space.facts.get(key.name)
+            if known is not None and (run is None or known.order.uid != run["metadata"].get("uid")):
+                # What was being started is gone; a later run of its name waits for its own turn.
+                space.claims.discard(key.name)
+            if run is not None:
+                if known is not None and known.order.uid != run["metadata"].get("uid"):
+                    self._wake(key.namespace, _leave(space, known))
+                self._wake(key.namespace, _return(space, key.name, run["metadata"].get("uid")))
+                space.facts[key.name] = facts_of(run, version_of(run), known)
+            elif known is not None and (key.name, known.order.uid) not in space.pods:
+                # With a pod that still runs, it keeps its place until that is gone, too.
+                space.forget(key.name)
+            self._wake(key.namespace, space.place(key.name))
+
+    def _pod_changed(self, key: Key, run_uid: str, uid: str, pod: PodView) -> None:
+        with self._change(key.namespace) as space:
+            who = key.name, run_uid
+            if occupies(pod):
+                space.pods.setdefault(who, set()).add(uid)
+                if not self._is_anothers(key, run_uid):
+                    self._wake(key.namespace, _keep_place(space, key.name, run_uid, pod))
+            elif who in space.pods:
+                space.pods[who].discard(uid)
+                if not space.pods[who]:
+                    self._wake(key.namespace, self._last_pod_gone(space, key, run_uid))
+            self._wake(key.namespace, space.place(key.name))
+            if pod.gone or pod.ended:
+                # A quota counts the pod no more.
+                self._wake(key.namespace, space.queue.refused())
+
+    def _run_is_anothers(self, key: Key, uid: str) -> None:
+        """Another operator's run takes no place here; its pods may have been listed before it."""
+        if key.namespace in self._namespaces:
+            with self._change(key.namespace) as space:
+                self._wake(key.namespace, _return(space, key.name, uid))
+
+    def _is_anothers(self, key: Key, run_uid: str) -> bool:
+        return self._caches.runs.is_anothers(key) or self._caches.runs.was_anothers(run_uid)
+
+    def _last_pod_gone(self, space: _Namespace, key: Key, run_uid: str) -> set[str]:
+        """No pod keeps the place of this run any more. Which others to look at again."""
+        del space.pods[key.name, run_uid]
+        left = space.superseded.pop((key.name, run_uid), None)
+        if left is not None:
+            return space.queue.remove(left.name)
+        known = space.facts.get(key.name)
+        if known is not None and known.order.uid == run_uid and self._caches.runs.document(key) is None:
+            space.forget(key.name)
+        return set()
+
+    def _component_changed(self, key: Key) -> None:
+        with self._change(key.namespace) as space:
+            document = self._caches.components.document(key)
+            before = space.defaults.pop(key.name, DEFAULTS)
+            defaults = DEFAULTS if document is None else defaults_of(json.loads(document))
+            if defaults != DEFAULTS:
+                space.defaults[key.name] = defaults
+            if defaults == before:
+                return
+            for name in [name for name, facts in space.facts.items() if facts.component == key.name]:
+                self._wake(key.namespace, space.place(name))
+                self._look(Key(key.namespace, name))
+
+    def _storage_changed(self, key: Key) -> None:
+        if key.namespace not in self._namespaces:
+            return  # asked for the limit when there is a run
+        with self._change(key.namespace) as space:
+            before, space.queue.limit = space.queue.limit, self._limit_of(key.namespace)
+            if space.queue.limit != before:
+                self._wake(key.namespace, space.queue.front())
+
+    @contextmanager
+    def _change(self, namespace: str) -> Iterator[_Namespace]:
+        """What is known of a namespace, to be changed; after an error within, its queue is derived anew.
+
+        The error is raised: whoever told of the change logs and counts it.
+        """
+        space = self._namespaces.get(namespace)
+        if space is None:
+            space = self._namespaces[namespace] = _Namespace(namespace)
+            space.queue.limit = self._limit_of(namespace)
+        if space.is_stale:
+            _log.warning("the queue of namespace %s is derived anew, after an error in an earlier change", namespace)
+            space.derive()
+            self._wake(namespace, space.queue.front())
+        try:
+            yield space
+        except BaseException:
+            space.is_stale = True
+            raise
+        finally:
+            if space.is_empty:
+                del self._namespaces[namespace]
+
+    def _limit_of(self, namespace: str) -> int | None:
+        return limit_of([json.loads(item) for item in self._caches.storages.of_namespace(namespace)], self._limit)
+
+    def _wake(self, namespace: str, runs: Iterable[str]) -> None:
+        for name in self._namespaces[namespace].queue.in_order(runs):
+            self._look(Key(namespace, name))
+
+
+def _keep_place(space: _Namespace, name: str, run_uid: str, pod: PodView) -> set[str]:
+    """Have a pod keep a place whose run is not known: it was deleted before this operator began, or is listed later."""
+    known, who = space.facts.get(name), (name, run_uid)
+    if who in space.superseded or (known is not None and known.order.uid == run_uid):
+        return set()
+    space.superseded[who] = entry = entry_of_pod(pod, name, run_uid)
+    return space.queue.put(entry)
+
+
+def _return(space: _Namespace, name: str, run_uid: str) -> set[str]:
+    """A run is there, and says itself whether it has a place. Whom to look at again."""
+    left = space.superseded.pop((name, run_uid), None)
+    return set() if left is None else space.queue.remove(left.name)
+
+
+def _leave(space: _Namespace, facts: RunFacts) -> set[str]:
+    """Another run has this one's name; its place is kept by its pods, not by the other one. Whom to look at again."""
+    who = facts.name, facts.order.uid
+    moved = space.queue.remove(facts.name)
+    if who not in space.pods:
+        return moved
+    defaults = space.defaults.get(facts.component or "", DEFAULTS)
+    name = f"{facts.name} (deleted, {facts.order.uid})"
+    space.superseded[who] = entry = replace(entry_of(facts, defaults, placed=True), name=name)
+    return moved | space.queue.put(entry)

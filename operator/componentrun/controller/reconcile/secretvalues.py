@@ -1,0 +1,80 @@
+"""Values of Secrets that a run, or its Component, names: read when an attempt starts, each Secret once."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+from componentrun.api import names
+from componentrun.controller.watching.caches import Key
+from componentrun.errors import Reason, UserError
+from componentrun.process.kubernetes.storages import find_secret
+
+if TYPE_CHECKING:
+    from componentrun.api.componentrun import ComponentRun
+    from componentrun.core.request.resolve import EffectiveRun
+    from componentrun.process.kubernetes.client import Kube
+
+__all__ = ["forwarded_token", "parameter_values"]
+
+
+async def parameter_values(kube: Kube, run: ComponentRun) -> dict[str, str]:
+    """Path below `parameters` to value.
+
+    Raises:
+        UserError: (SecretNotFound) a Secret or an entry is missing, or is no text; (InvalidSpec) it is an attempt's.
+        TransientError: the API server is away.
+    """
+    namespace, wanted = run.metadata.namespace, run.spec.configuration.secrets
+    secret_names = sorted({item.secret_key_ref.name for item in wanted})
+    found = await asyncio.gather(*(find_secret(kube, namespace, name) for name in secret_names))
+    secrets = dict(zip(secret_names, found, strict=True))
+    return {
+        item.path: _value(
+            secrets[item.secret_key_ref.name],
+            Key(namespace, item.secret_key_ref.name),
+            item.secret_key_ref.key,
+            f"the parameter `{item.path}`",
+        )
+        for item in wanted
+    }
+
+
+async def forwarded_token(kube: Kube, run: ComponentRun, effective: EffectiveRun) -> str | None:
+    """The token that the component gets, where its Component forwards one.
+
+    Raises:
+        UserError, TransientError: as `parameter_values`.
+    """
+    if effective.forward_token is None:
+        return None
+    ref = effective.forward_token.token_secret_ref
+    found = await find_secret(kube, run.metadata.namespace, ref.name)
+    return _value(found, Key(run.metadata.namespace, ref.name), ref.key, "the forwarded token")
+
+
+def _value(secret: dict[str, Any] | None, key: Key, entry: str, what: str) -> str:
+    """The text of one entry of a Secret.
+
+    Raises:
+        UserError: (SecretNotFound) the Secret or the entry is missing, or is no text; (InvalidSpec) it is an attempt's.
+    """
+    told = f"{what} is to come from key `{entry}` of Secret `{key}`"
+    if secret is None:
+        raise UserError(f"{told}, and there is no such Secret", Reason.SECRET_NOT_FOUND)
+    if names.ATTEMPT_LABEL in (secret["metadata"].get("labels") or {}):
+        # Its name can be guessed, and who makes runs may have no right to read Secrets.
+        raise UserError(
+            f"{told}, which holds the grants of a run and the secrets of its author: name a Secret of your own",
+            Reason.INVALID_SPEC,
+        )
+    data = secret.get("data") or {}
+    if entry not in data:
+        there = ", ".join(f"`{name}`" for name in sorted(data)) or "none"
+        raise UserError(f"{told}, which has no such key (it has: {there})", Reason.SECRET_NOT_FOUND)
+    try:
+        return base64.b64decode(data[entry], validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise UserError(f"{told}, and that is no UTF-8 text", Reason.SECRET_NOT_FOUND) from None

@@ -1,0 +1,381 @@
+"""The action StartAttempt: everything that must be there for a pod to run, in an order that is safe to repeat.
+
+    1. decide     Component, Storage (and whether it keeps grants apart), ConfigMap, secrets -> `core.request.resolve`
+    2. plan       inputs are looked up, plans are written to the store, grants are signed
+    3. policy     the class's NetworkPolicy is in force
+    4. pod        owned by the run; a pod of this name that is there already must be ours, and a Secret that pod's
+    5. status     the caller writes what `core.lifecycle.status.attempt_started` says
+    6. Secret     owned by the pod, so that it goes with it; the kubelet waits until it is there
+
+Killed between any two, the next try finds what is there and goes on: the plans are written anew below the same keys, so
+the grant in a Secret that is there already leads to them. A pod whose attempt was not written down never ran.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api import names
+from componentrun.api.changedsince import ADAPTIVE, changed_since
+from componentrun.api.common import quantity_value
+from componentrun.api.componentrun import TableStatus
+from componentrun.api.files import FileStatus
+from componentrun.controller.reconcile.parametersfrom import referenced_parameters
+from componentrun.controller.reconcile.secretvalues import forwarded_token, parameter_values
+from componentrun.core.lifecycle import status as core_status
+from componentrun.core.pod.build import build_pod, build_secret
+from componentrun.core.request.buckets import writable_buckets
+from componentrun.core.request.config import state_secrets
+from componentrun.core.request.resolve import EffectiveRun, resolve
+from componentrun.core.storages.catalog import check_tables_can_be_kept
+from componentrun.core.storages.scope import Means, need_scope
+from componentrun.errors import PlatformError, Reason, TransientError
+from componentrun.process.kubernetes.errors import (
+    AlreadyExistsError,
+    KubeError,
+    NamespaceTerminatingError,
+    NotFoundError,
+    QuotaExceededError,
+    UnavailableError,
+)
+from componentrun.process.kubernetes.resources import PODS, SECRETS
+from componentrun.process.kubernetes.storages import find_secret
+from componentrun.storage.access.fileinput import FileSource
+from componentrun.storage.access.grants import MAX_EXPIRY
+from componentrun.storage.access.plans import AttemptPlan, AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.access.reading import Wish
+from componentrun.storage.files.lookup import FileQuery
+from componentrun.storage.state.state import Memory, StateOwner, read_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
+    from componentrun.controller.reconcile.policies import Policies
+    from componentrun.controller.storages.catalogtables import CatalogTables
+    from componentrun.controller.storages.gate import StoreGate
+    from componentrun.controller.storages.references import References
+    from componentrun.controller.storages.scopes import Scopes
+    from componentrun.controller.storages.stores import OpenStorage, Stores
+    from componentrun.controller.watching.caches import Caches
+    from componentrun.core.lifecycle.observed import Limits
+    from componentrun.core.pod.settings import PodSettings
+    from componentrun.core.request.files import EffectiveFiles
+    from componentrun.core.request.requested import EffectiveInput
+    from componentrun.process.kubernetes.client import Kube
+    from componentrun.process.kubernetes.resources import Resource
+
+__all__ = ["StartSettings", "Started", "Starter"]
+
+_SPARE: Final = timedelta(minutes=15)
+"""Added to the life of a grant: for clocks that differ, and for an operator that is away for a while."""
+_LACKS_RIGHT: Final = " cannot create resource "
+"""Of the API server's own check of rights, which comes before all admission."""
+_GATED: Final = timedelta(hours=20)
+"""Added where Kueue decides when the pod may start. The longest run after that still ends before the sweep deletes what
+it reads or writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartSettings:
+    """What holds for every attempt."""
+
+    agent_image: str
+    pod: PodSettings
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A pod that is there, and waits for its Secret."""
+
+    pod_uid: str
+    status: ComponentRunStatus
+    """To be written before the pod gets its Secret."""
+    secret: dict[str, Any]
+
+
+class Starter:
+    """Starts attempts."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        caches: Caches,
+        references: References,
+        stores: Stores,
+        scopes: Scopes,
+        policies: Policies,
+        settings: StartSettings,
+        clock: Callable[[], datetime],
+        gate: StoreGate,
+        catalogs: CatalogTables,
+    ) -> None:
+        """`clock` returns the time for the status; `gate` limits the use of the store."""
+        self._catalogs = catalogs
+        self._kube = kube
+        self._caches = caches
+        self._references = references
+        self._stores = stores
+        self._scopes = scopes
+        self._policies = policies
+        self._settings = settings
+        self._clock = clock
+        self._gate = gate
+
+    async def start(self, run: ComponentRun, number: int) -> Started:
+        """Have the attempt's pod; what to write, and to give it, then.
+
+        Raises:
+            RequeuedError: the Storage has no room for it now, or the run was cancelled meanwhile.
+            UserError: what the run asks for can't be.
+            PlatformError: a store or the API server refused.
+            TransientError: something is away, or a quota is used up; try again.
+        """
+        async with self._gate.using(run, interruptible=True):
+            return await self._start(run, number)
+
+    async def _start(self, run: ComponentRun, number: int) -> Started:
+        # What was begun in one Storage goes on there, though another one is the namespace's default by now.
+        wanted = run.status.storage or run.spec.storage
+        opened = await self._stores.open(run.metadata.namespace, wanted, anew=True)
+        check_tables_can_be_kept(opened.storage, run.spec)
+        scope = await self._scopes.of(opened)
+        need_scope(opened.storage, scope)
+        opened = replace(opened, by_session=scope.means is Means.SESSION)
+        component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True)
+        referenced = await referenced_parameters(self._kube, run)
+        effective = resolve(run, component, opened.storage.metadata.name, referenced)
+        buckets = writable_buckets(run.spec.output, component).patterns
+        if buckets or any(item.table is not None for item in effective.inputs):
+            await self._catalogs.need_fit(opened)
+        self._references.check_keys(run)
+        secrets = await parameter_values(self._kube, run)
+        token = await forwarded_token(self._kube, run, effective)
+        memory = await _memory(effective, opened)
+        plan = await self._plan(run, number, effective, opened, secrets, memory, buckets)
+        await self._policies.ensure(effective.network, opened.storage, opened.store.settings.base_url)
+        pod = await self._pod(run, number, effective)
+        known = (*effective.plain_secrets, *secrets.values(), *([token] if token else ()), *state_secrets(memory.state))
+        redact = tuple(dict.fromkeys(known))
+        uid = pod["metadata"]["uid"]
+        secret = build_secret(
+            run, number, pod_uid=uid, grant_in=plan.grant_in, grant_out=plan.grant_out, redact=redact, token=token
+        )
+        status = core_status.attempt_started(
+            run,
+            effective,
+            number=number,
+            pod_uid=uid,
+            gates=[gate["name"] for gate in pod["spec"].get("schedulingGates") or ()],
+            input_tables=[TableStatus(table=item.source, rows=item.rows, bytes=item.bytes) for item in plan.inputs],
+            input_files=[FileStatus(id=item.id, name=item.name, bytes=item.size) for item in plan.files],
+            now=self._clock(),
+        )
+        return Started(uid, status, secret)
+
+    async def give(self, run: ComponentRun, started: Started) -> None:
+        """Give the pod its Secret, after which it may run.
+
+        Raises:
+            PlatformError: the API server refused it, or a Secret of that name is somebody else's.
+            TransientError: the API server is away, or one is left from an earlier run of the name; try again.
+        """
+        namespace = run.metadata.namespace
+        try:
+            await self._kube.create(SECRETS, namespace, started.secret)
+        except AlreadyExistsError:
+            there = await self._there(SECRETS, namespace, started.secret["metadata"]["name"])
+            _check_owner("Secret", there, started.pod_uid)
+        except (TransientError, NamespaceTerminatingError):
+            raise  # these say by themselves what becomes of the run
+        except KubeError as error:  # a webhook chooses the status of its refusal
+            raise _without_body(error) from None
+
+    async def has_given(self, run: ComponentRun, number: int, pod_uid: str) -> bool:
+        """Whether the pod has its Secret."""
+        name = names.pod_name(run.metadata.name, number)
+        there = await find_secret(self._kube, run.metadata.namespace, name)
+        return there is not None and _is_owned(there, pod_uid)
+
+    async def _plan(
+        self,
+        run: ComponentRun,
+        number: int,
+        effective: EffectiveRun,
+        opened: OpenStorage,
+        secrets: dict[str, str],
+        memory: Memory,
+        buckets: tuple[str, ...],
+    ) -> AttemptPlan:
+        expires_in, expires_out = self._expiry(effective)
+        request = AttemptRequest(
+            run=run.metadata.uid,
+            title=f"{run.metadata.namespace}/{run.metadata.name}",
+            attempt=number,
+            expires_in=expires_in,
+            expires_out=expires_out,
+            inputs=[_source(item, self._clock(), memory) for item in effective.inputs],
+            files=[_files(item) for item in effective.input_files],
+            outputs=effective.outputs,
+            output_files=effective.output_files,
+            file_tags=effective.file_tags,
+            default_bucket=effective.default_bucket,
+            # A file with holes is larger than the room that it takes.
+            max_output_bytes=round(quantity_value(effective.data_size)),
+            type_support=effective.type_support,
+            config=effective.config,
+            parameters_text=effective.parameters_text,
+            state=memory.state,
+            state_number=memory.number,
+            secrets=secrets,
+            by_session=opened.by_session,
+            buckets=buckets,
+        )
+        return await prepare_attempt(opened.store, opened.signer, request, partial(self._catalogs.plan, opened, run))
+
+    def _expiry(self, effective: EffectiveRun) -> tuple[timedelta, timedelta]:
+        """How long the two grants are good for: until what they are for must have ended."""
+        limits, pod = self._settings.limits, self._settings.pod
+        before = timedelta(seconds=2 * limits.pending + limits.image_pull + pod.stage_in_seconds) + _SPARE
+        if names.KUEUE_QUEUE_LABEL in effective.queue_labels:
+            before += _GATED
+        after = timedelta(seconds=effective.timeout_seconds + limits.stop_grace + pod.upload_seconds)
+        return min(before, MAX_EXPIRY), min(before + after, MAX_EXPIRY)
+
+    async def _pod_with_secret(self, run: ComponentRun, number: int) -> dict[str, Any] | None:
+        """The attempt's pod where a Secret of its name exists; None where there is no such Secret.
+
+        A kubelet mounts what has the name. So no pod is created while a Secret has it: that could be the Secret of an
+        earlier run's pod which the garbage collector has not deleted yet, or of a pod that is deleted at this moment.
+
+        Raises:
+            TransientError: the Secret, or its pod, is left from an earlier run of the name.
+            PlatformError: one of them is somebody else's.
+        """
+        namespace, name = run.metadata.namespace, names.pod_name(run.metadata.name, number)
+        secret = await find_secret(self._kube, namespace, name)
+        if secret is None:
+            return None
+        try:
+            pod = await self._kube.get(PODS, namespace, name)
+        except NotFoundError:
+            pod = None
+        _check_owner("Secret", secret, "" if pod is None else pod["metadata"]["uid"])
+        if pod is not None:
+            _check_owner("pod", pod, run.metadata.uid)
+        return pod
+
+    async def _pod(self, run: ComponentRun, number: int, effective: EffectiveRun) -> dict[str, Any]:
+        pod = await self._pod_with_secret(run, number)
+        if pod is None:
+            pod = await self._create_pod(run, number, effective)
+        self._caches.pods.seen(pod)
+        return pod
+
+    async def _create_pod(self, run: ComponentRun, number: int, effective: EffectiveRun) -> dict[str, Any]:
+        """Create the attempt's pod, or find the one that exists."""
+        settings = self._settings
+        body = build_pod(effective, run, number, settings.agent_image, settings.pod)
+        namespace, name = run.metadata.namespace, names.pod_name(run.metadata.name, number)
+        try:
+            return await self._kube.create(PODS, namespace, body)
+        except AlreadyExistsError:
+            pod = await self._there(PODS, namespace, name)
+            _check_owner("pod", pod, run.metadata.uid)
+            return pod
+        except UnavailableError as error:
+            raise TransientError(
+                f"the pod can't be made now: {error.message.rstrip('.')}. Where that stays so, have the API server and "
+                "its admission webhooks looked at",
+                Reason.POD_REJECTED,
+            ) from error
+        except (QuotaExceededError, NamespaceTerminatingError):
+            raise  # these say by themselves what becomes of the run
+        except KubeError as error:  # a webhook chooses the status of its refusal
+            raise PlatformError(
+                f"the pod was refused: {error.message.rstrip('.')}. {_advice(error)}", Reason.POD_REJECTED
+            ) from error
+
+    async def _there(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        """What has a name that was found to be taken.
+
+        Raises:
+            TransientError: it went just then, and the name is free.
+        """
+        try:
+            return await self._kube.get(resource, namespace, name)
+        except NotFoundError as error:
+            raise TransientError(
+                f"what had the name `{name}` in namespace `{namespace}` went just now", Reason.QUEUED
+            ) from error
+
+
+async def _memory(effective: EffectiveRun, opened: OpenStorage) -> Memory:
+    """What the run's configuration remembers; nothing where it names none."""
+    if effective.configuration_id is None:
+        return Memory()
+    owner = StateOwner(
+        effective.component_id, effective.configuration_id, effective.configuration_row, effective.branch
+    )
+    return await read_memory(opened.store, owner)
+
+
+def _advice(error: KubeError) -> str:
+    """What to do about a pod that was refused."""
+    if _LACKS_RIGHT in error.message:
+        return "The operator lacks that right: have the roles of its chart looked at"
+    return (
+        "Change what it names; where that is a rule of the namespace (limits, pod security, admission), have it changed"
+    )
+
+
+def _source(item: EffectiveInput, now: datetime, memory: Memory) -> InputSource:
+    adaptive = item.changed_since == ADAPTIVE
+    since = changed_since(item.changed_since, now) if item.changed_since is not None and not adaptive else None
+    seen = memory.inputs.get(item.table or "") if adaptive else None
+    wish = Wish(item.columns, item.where, since, item.limit, seen)
+    # What is behind a limit has not been delivered, so it stays new.
+    remember = adaptive and item.limit is None
+    return InputSource(item.table, item.object, item.destination, wish, remember, item.sliced)
+
+
+def _files(item: EffectiveFiles) -> FileSource:
+    query = FileQuery(item.id, item.name, item.glob, item.tags)
+    return FileSource(query, item.limit, item.where, optional=item.optional)
+
+
+def _check_owner(what: str, obj: dict[str, Any], uid: str) -> None:
+    """Refuse an object that is not ours though it has our name.
+
+    Raises:
+        TransientError: it is on its way out; it belonged to an earlier run of the same name.
+        PlatformError: it is somebody else's.
+    """
+    metadata = obj["metadata"]
+    if _is_owned(obj, uid):
+        return
+    title = f"a {what} `{metadata['name']}` of namespace `{metadata['namespace']}`"
+    ours = (metadata.get("labels") or {}).get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
+    if ours or metadata.get("deletionTimestamp"):
+        raise TransientError(f"{title} is left from an earlier run of the same name and not gone yet", Reason.QUEUED)
+    raise PlatformError(
+        f"{title} exists and does not belong to this run; delete it, or give the run another name",
+        Reason.POD_REJECTED,
+    )
+
+
+def _is_owned(obj: dict[str, Any], uid: str) -> bool:
+    return any(owner.get("uid") == uid for owner in obj["metadata"].get("ownerReferences") or [])
+
+
+def _without_body(error: KubeError) -> PlatformError:
+    """A refusal of a Secret may quote it; only the status is told."""
+    return PlatformError(
+        f"the API server refused the attempt's Secret ({error.status}); see its log and the operator's rights",
+        Reason.POD_REJECTED,
+    )

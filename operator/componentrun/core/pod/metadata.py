@@ -1,0 +1,123 @@
+"""Names, labels, annotations and scheduling of a run's pod."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from componentrun.api import names
+from componentrun.api.common import API_VERSION, GROUP
+from componentrun.core.pod.networkpolicy import network_class
+from componentrun.errors import Reason, UserError
+
+if TYPE_CHECKING:
+    from componentrun.api.componentrun import ComponentRun, PodTemplate
+    from componentrun.core.pod.settings import PodSettings
+    from componentrun.core.request.resolve import EffectiveRun
+
+__all__ = ["hostname", "identity_labels", "label_value", "owner", "pod_annotations", "pod_labels", "scheduling"]
+
+_LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_NOT_IN_A_LABEL: Final = re.compile(r"[^-A-Za-z0-9_.]+")
+_MAX_LABEL: Final = 63
+_HASH_LENGTH: Final = 8
+_SECURITY_ANNOTATIONS: Final = (
+    "container.apparmor.security.beta.kubernetes.io/",
+    "seccomp.security.alpha.kubernetes.io/",
+)
+
+
+def label_value(text: str) -> str:
+    """The text as a label value: itself where it is one, else what is left of it and a hash, so that two never meet."""
+    if _LABEL_VALUE.fullmatch(text):
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
+    head = _NOT_IN_A_LABEL.sub("-", text)[: _MAX_LABEL - _HASH_LENGTH - 1].strip("-_.")
+    return f"{head}-{digest}" if head else digest
+
+
+def pod_labels(effective: EffectiveRun, attempt: int, template: PodTemplate | None) -> dict[str, str]:
+    """Ours over those of the template; the template can't set any of our group, not even one that we leave out."""
+    own = {
+        **identity_labels(effective.name, effective.uid, attempt),
+        names.COMPONENT_LABEL: label_value(effective.component_id),
+        names.STORAGE_LABEL: label_value(effective.storage),
+        names.NETWORK_CLASS_LABEL: network_class(effective.network, effective.storage),
+    }
+    own |= effective.queue_labels
+    if effective.configuration_id:
+        own[names.CONFIGURATION_LABEL] = label_value(effective.configuration_id)
+    return _foreign((template and template.labels) or {}) | own
+
+
+def identity_labels(run: str, run_uid: str, attempt: int) -> dict[str, str]:
+    """The labels by which a pod is found, and its run with it."""
+    return {
+        names.MANAGED_BY_LABEL: names.MANAGED_BY,
+        names.RUN_LABEL: label_value(run),
+        names.RUN_UID_LABEL: label_value(run_uid),
+        names.ATTEMPT_LABEL: str(attempt),
+    }
+
+
+def pod_annotations(effective: EffectiveRun, settings: PodSettings, template: PodTemplate | None) -> dict[str, str]:
+    """Ours over those of the template.
+
+    Raises:
+        UserError: INVALID_SPEC where the template tries to change a security setting.
+    """
+    given = _foreign((template and template.annotations) or {})
+    for key in given:
+        if key.startswith(_SECURITY_ANNOTATIONS):
+            raise UserError(
+                f"spec.podTemplate.annotations: `{key}` changes the pod's security, which a run can't: leave it out",
+                Reason.INVALID_SPEC,
+            )
+    return given | {
+        names.TIMEOUT_ANNOTATION: str(effective.timeout_seconds),
+        names.UPLOAD_ANNOTATION: str(settings.upload_seconds),
+        # The container whose log `kubectl logs` shows when it is not told.
+        "kubectl.kubernetes.io/default-container": names.COMPONENT,
+    }
+
+
+def _foreign(given: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in given.items() if not key.startswith(f"{GROUP}/")}
+
+
+def hostname(pod: str) -> str:
+    """The pod's name as one DNS label; a run's name may hold dots."""
+    return pod.replace(".", "-")[:_MAX_LABEL].strip("-")
+
+
+def owner(run: ComponentRun) -> dict[str, Any]:
+    """The run owns its pod: it is deleted with it, and two operators never both own it.
+
+    It does not block its owner's deletion: where OwnerReferencesPermissionEnforcement is on (OpenShift), saying so
+    needs a right to the run's finalizers, and nothing depends on the order.
+    """
+    return {
+        "apiVersion": API_VERSION,
+        "kind": run.KIND,
+        "name": run.metadata.name,
+        "uid": run.metadata.uid,
+        "controller": True,
+    }
+
+
+def scheduling(run: ComponentRun, settings: PodSettings) -> dict[str, Any]:
+    """What the template and the run say about where the pod goes, and how to log in at registries."""
+    template = run.spec.pod_template
+    pulls = list(settings.agent_pull_secrets)
+    result: dict[str, Any] = {}
+    if run.spec.priority_class_name:
+        result["priorityClassName"] = run.spec.priority_class_name
+    if template:
+        given = template.to_dict()
+        wanted = ("nodeSelector", "tolerations", "affinity", "runtimeClassName")
+        result |= {key: given[key] for key in wanted if given.get(key)}
+        pulls = [reference.name for reference in template.image_pull_secrets or ()] + pulls
+    if pulls:
+        result["imagePullSecrets"] = [{"name": name} for name in dict.fromkeys(pulls)]
+    return result

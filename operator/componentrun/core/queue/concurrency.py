@@ -1,0 +1,196 @@
+"""Which other runs a run minds: its concurrency group and policy, and whether it waits, has started or has ended.
+
+Read from the object as the API server sends it, as this is done for every event; what is missing or of an unknown shape
+reads as not there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
+
+from componentrun import contract
+from componentrun.api import names
+from componentrun.api.common import Policy
+from componentrun.core.lifecycle.conditions import ACCEPTED
+from componentrun.core.lifecycle.ending import TERMINAL
+from componentrun.core.queue.entry import Entry, Order
+from componentrun.core.request.image import component_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from componentrun.api.component import Component
+    from componentrun.api.componentrun import ComponentRun
+    from componentrun.core.lifecycle.observed import PodView
+
+__all__ = [
+    "DEFAULTS",
+    "Defaults",
+    "RunFacts",
+    "defaults_of",
+    "effective_group",
+    "entry_of",
+    "entry_of_pod",
+    "facts_of",
+    "limit_of",
+]
+
+Stage = Literal["waiting", "held", "started", "ended"]
+_POLICIES: Final = get_args(Policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a Component says for its runs."""
+
+    policy: Policy = "Queue"
+    parallelism: int = 1
+
+
+DEFAULTS: Final = Defaults()
+"""Where no Component says anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What counts about a run, whatever its Component says."""
+
+    name: str
+    order: Order
+    stage: Stage
+    """held: it is suspended, cancelled, not understood or being deleted, and has not started."""
+    group: str | None
+    component: str | None
+    policy: Policy | None
+    counted: bool
+    quota_class: str
+
+
+def facts_of(run: Mapping[str, Any], version: int, known: RunFacts | None = None) -> RunFacts:
+    """Read a run.
+
+    Args:
+        run: the object.
+        version: its resource version; what a run's place goes by where no earlier one is known.
+        known: what was read of it before.
+    """
+    metadata, spec = run["metadata"], _dict(run, "spec")
+    uid = str(metadata.get("uid", ""))
+    number = _dict(_dict(run, "status"), "queue").get("number")
+    if known is not None and known.order.uid == uid:
+        number = known.order.number
+    return RunFacts(
+        name=metadata["name"],
+        order=Order(str(metadata.get("creationTimestamp", "")), number if isinstance(number, int) else version, uid),
+        stage=_stage(run),
+        group=_group(spec),
+        component=spec.get("component"),
+        policy=_policy(_dict(spec, "concurrency")),
+        counted=not _is_kueues(metadata, spec),
+        quota_class=str(spec.get("priorityClassName") or ""),
+    )
+
+
+def entry_of(facts: RunFacts, defaults: Defaults, *, placed: bool, claimed: bool = False) -> Entry:
+    """The run as it stands in the queue."""
+    policy = facts.policy or defaults.policy
+    return Entry(
+        name=facts.name,
+        order=facts.order,
+        group=None if policy == "Allow" else facts.group,
+        policy=policy,
+        parallelism=defaults.parallelism,
+        placed=placed,
+        claimed=claimed,
+        counted=facts.counted,
+        quota_class=facts.quota_class,
+    )
+
+
+def effective_group(run: ComponentRun, component: Component | None) -> str | None:
+    """The group that a run's pod keeps a place in; None where its policy is Allow, or it has no group."""
+    defaults = DEFAULTS if component is None else defaults_of(component.to_dict())
+    return entry_of(facts_of(run.to_dict(), 0), defaults, placed=True).group
+
+
+def entry_of_pod(pod: PodView, run: str, run_uid: str) -> Entry:
+    """The place that a pod keeps whose run does not exist any more."""
+    return Entry(
+        name=f"{run} (deleted, {run_uid})",
+        order=Order(f"{pod.created:%Y-%m-%dT%H:%M:%SZ}", 0, run_uid),
+        group=pod.group or None,
+        placed=True,
+        counted=pod.counted,
+    )
+
+
+def defaults_of(component: Mapping[str, Any]) -> Defaults:
+    """What a Component says for its runs."""
+    given = _dict(_dict(component, "spec"), "concurrency")
+    parallelism = given.get("parallelism")
+    return Defaults(
+        policy=_policy(given) or DEFAULTS.policy,
+        parallelism=parallelism if isinstance(parallelism, int) and parallelism > 0 else DEFAULTS.parallelism,
+    )
+
+
+def limit_of(storages: list[dict[str, Any]], default: int | None) -> int | None:
+    """How many runs of a namespace may have a pod: what its default Storage says, else what the operator was told."""
+    given = [
+        _dict(storage, "spec").get("maxRunning")
+        for storage in storages
+        if _dict(storage, "spec").get("default") is True
+    ]
+    limits = [limit for limit in given if isinstance(limit, int)]
+    return min(limits, default=default)
+
+
+def _stage(run: Mapping[str, Any]) -> Stage:
+    status, spec = _dict(run, "status"), _dict(run, "spec")
+    if status.get("phase") in TERMINAL:
+        return "ended"
+    if status.get("attempts"):
+        return "started"
+    held = spec.get("cancel") or spec.get("suspend") or run["metadata"].get("deletionTimestamp")
+    return "held" if held or _is_refused(status) else "waiting"
+
+
+def _is_refused(status: Mapping[str, Any]) -> bool:
+    """Whether the release that looked at the run last does not understand it: it keeps nobody waiting."""
+    given = status.get("conditions")
+    return any(
+        isinstance(item, dict) and (item.get("type"), item.get("status")) == (ACCEPTED, "False")
+        for item in (given if isinstance(given, list) else ())
+    )
+
+
+def _group(spec: Mapping[str, Any]) -> str | None:
+    """The group that the run names, else one for what its state is kept for; None where it has no state."""
+    named = _dict(spec, "concurrency").get("group")
+    if named:
+        return str(named)
+    configuration = _dict(spec, "configuration")
+    if not configuration.get("id"):
+        return None
+    owner = spec.get("component") or component_id(str(spec.get("image", "")), None)
+    group = f"{owner}/{configuration['id']}"
+    if configuration.get("row"):
+        group += f"/{configuration['row']}"
+    branch = configuration.get("branch") or contract.DEFAULT_BRANCH
+    return group if branch == contract.DEFAULT_BRANCH else f"{group}@{branch}"
+
+
+def _policy(given: Mapping[str, Any]) -> Policy | None:
+    policy = given.get("policy")
+    return cast("Policy", policy) if policy in _POLICIES else None
+
+
+def _is_kueues(metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
+    labels = _dict(_dict(spec, "podTemplate"), "labels") | _dict(metadata, "labels")
+    return names.KUEUE_QUEUE_LABEL in labels
+
+
+def _dict(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key)
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -1,0 +1,137 @@
+"""What a run says about files: checked, and in the forms that the agents and the component read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from componentrun.api.files import MOST_SHOWN_FILES, FilesStatus
+from componentrun.contract import DEFAULT_FILE_LIMIT
+from componentrun.errors import Reason, UserError
+from componentrun.wire.agents import OutputFile
+from componentrun.wire.filenames import MAX_BYTES, name_problem, tags_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from componentrun.api.componentrun import ComponentRun, Input, Output
+    from componentrun.api.files import FileStatus, InputFile, OutputFileMapping
+
+__all__ = [
+    "EffectiveFiles",
+    "files_status",
+    "input_file_entry",
+    "input_files",
+    "output_file_entry",
+    "output_files",
+    "system_tags",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveFiles:
+    """One choice of input files, with nothing left open."""
+
+    where: str
+    """The line of the run that says it; for messages."""
+    id: str | None
+    name: str | None
+    glob: str | None
+    tags: tuple[str, ...]
+    limit: int
+    optional: bool
+    """Whether it is no error that nothing fits."""
+
+
+def input_files(asked: Input) -> tuple[EffectiveFiles, ...]:
+    """The choices of a run.
+
+    Raises:
+        UserError: (InvalidSpec) naming the field.
+    """
+    return tuple(_choice(item, f"spec.input.files[{i}]") for i, item in enumerate(asked.files))
+
+
+def _choice(item: InputFile, where: str) -> EffectiveFiles:
+    chosen = [name for name in ("id", "name", "glob", "tags") if getattr(item, name)]
+    if not chosen:
+        raise UserError(f"{where}: say which files by id, name, glob or tags", Reason.INVALID_SPEC)
+    if item.id and (len(chosen) > 1 or item.limit is not None):
+        raise UserError(
+            f"{where}: `id` says which file; leave {', '.join(chosen[1:]) or 'limit'} out", Reason.INVALID_SPEC
+        )
+    if item.name and item.glob:
+        raise UserError(f"{where}: give either name or glob, and not both", Reason.INVALID_SPEC)
+    _check_tags(item.tags, where)
+    one = bool(item.id or item.name)
+    return EffectiveFiles(
+        where=where,
+        id=item.id,
+        name=item.name,
+        glob=item.glob,
+        tags=tuple(dict.fromkeys(item.tags)),
+        limit=item.limit or (1 if one else DEFAULT_FILE_LIMIT),
+        optional=not one if item.optional is None else item.optional,
+    )
+
+
+def output_files(asked: Output) -> tuple[OutputFile, ...]:
+    """The output mapping of files as stage-out gets it. Raises as `input_files` does."""
+    seen: dict[str, int] = {}
+    for i, item in enumerate(asked.files):
+        where = f"spec.output.files[{i}]"
+        if item.source in seen:
+            raise UserError(
+                f"{where}.source: `{item.source}` is also the source of spec.output.files[{seen[item.source]}]: "
+                "say it once",
+                Reason.INVALID_SPEC,
+            )
+        seen[item.source] = i
+        problem = name_problem(item.source)
+        if problem is not None:
+            raise UserError(f"{where}.source: `{item.source}` {problem}", Reason.INVALID_SPEC)
+        _check_tags(item.tags or (), where)
+    return tuple(OutputFile(item.source, item.tags, item.permanent, item.optional) for item in asked.files)
+
+
+def _check_tags(tags: tuple[str, ...], where: str) -> None:
+    problem = tags_problem(tags)
+    if problem is not None:
+        raise UserError(f"{where}: it {problem}", Reason.INVALID_SPEC)
+
+
+def system_tags(run: ComponentRun, component_id: str) -> tuple[str, ...]:
+    """Tags that every file of a run gets, so that it can be found by where it came from."""
+    configuration = run.spec.configuration
+    said = {
+        "componentId": component_id,
+        "configurationId": configuration.id,
+        "configurationRowId": configuration.row,
+        "branchId": configuration.branch,
+        "runId": run.metadata.name,
+    }
+    return tuple(f"{name}: {value}"[:MAX_BYTES] for name, value in said.items() if value is not None)
+
+
+def input_file_entry(files: EffectiveFiles) -> dict[str, Any]:
+    """One choice of input files as config.json tells it."""
+    entry: dict[str, Any] = {"tags": list(files.tags)}
+    entry |= {name: value for name in ("id", "name", "glob") if (value := getattr(files, name)) is not None}
+    return entry | {"limit": files.limit}
+
+
+def output_file_entry(file: OutputFileMapping) -> dict[str, Any]:
+    """One line of the output mapping of files as config.json tells it."""
+    entry: dict[str, Any] = {"source": file.source}
+    if file.tags is not None:
+        entry["tags"] = list(file.tags)
+    if file.permanent is not None:
+        entry["is_permanent"] = file.permanent
+    return entry
+
+
+def files_status(files: Sequence[FileStatus]) -> FilesStatus | None:
+    """What the status says of files: all counted, the first named; None where there are none."""
+    if not files:
+        return None
+    return FilesStatus(count=len(files), bytes=sum(file.bytes for file in files), files=tuple(files[:MOST_SHOWN_FILES]))

@@ -1,0 +1,173 @@
+"""What a reader has to know of tables: which files hold their rows, as of one moment for all of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from pyiceberg.manifest import DataFileContent, FileFormat, ManifestContent
+from pyiceberg.table.snapshots import Operation
+
+from componentrun.errors import Reason, TransientError, UserError
+from componentrun.loader.catalog import properties
+from componentrun.loader.catalog.names import to_iceberg
+from componentrun.loader.catalog.state import read_state
+from componentrun.storage.store.keys import TableId
+from componentrun.wire.loader import DeleteFile, ScanColumn, ScanFile, TableScan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pyiceberg.manifest import ManifestEntry
+    from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
+    from pyiceberg.table.snapshots import Snapshot
+
+    from componentrun.loader.catalog.catalog import Catalog
+    from componentrun.loader.catalog.names import IcebergName
+
+__all__ = ["check_readable", "consistent_cut", "last_change_of", "scan_of"]
+
+_MOST_LOOKS: Final = 20
+
+
+def consistent_cut(catalog: Catalog, tables: Sequence[str]) -> tuple[list[TableScan], list[str]]:
+    """All tables as they were at one moment: they are looked at again until none of them has moved.
+
+    Returns:
+        What each that is there consists of, and the ids of those that are not there.
+
+    Raises:
+        UserError: (InputInvalid) a table has files that can't be read.
+        TransientError: tables changed all the time.
+        ComponentRunError: the catalog or the store refused or is away.
+    """
+    found = _look(catalog, tables)
+    for _ in range(_MOST_LOOKS):
+        again = _look(catalog, tables) if len(tables) > 1 else found
+        if _places(again) == _places(found):
+            scans = [scan_of(table, TableId.parse(name)) for name, table in found.items() if table is not None]
+            return scans, [name for name, table in found.items() if table is None]
+        found = again
+    raise TransientError(
+        f"the tables {', '.join(f'`{name}`' for name in tables)} change all the time: no moment was found at which all "
+        "of them could be read",
+        Reason.STORAGE_UNAVAILABLE,
+    )
+
+
+def scan_of(table: Table, name: TableId) -> TableScan:
+    """What a table consists of.
+
+    Raises:
+        UserError: (InputInvalid) it has files that can't be read.
+        ComponentRunError: the store refused or is away.
+    """
+    base = table.metadata
+    state = read_state(base, f"`{name}`")
+    snapshot = base.current_snapshot()
+    data, deletes = _entries(table, name)
+    data.sort(key=lambda entry: entry.sequence_number or 0)
+    stamp = next((item for item in state.schema.fields if item.name == properties.TIMESTAMP_COLUMN), None)
+    files = tuple(_scan_file(entry, deletes) for entry in data)
+    return TableScan(
+        table=str(name),
+        snapshot=str(snapshot.snapshot_id) if snapshot is not None else None,
+        columns=tuple(
+            ScanColumn(item.name, item.field_id, str(item.field_type))
+            for item in state.schema.fields
+            if item.name != properties.TIMESTAMP_COLUMN
+        ),
+        timestamp_id=stamp.field_id if stamp is not None else None,
+        files=files,
+        deletes=tuple(DeleteFile(entry.data_file.file_path, entry.data_file.file_size_in_bytes) for entry in deletes),
+        created=state.created
+        or _iso(min((item.timestamp_ms for item in base.snapshots), default=base.last_updated_ms)),
+        last_change=_iso(last_change_of(base, snapshot) if snapshot is not None else base.last_updated_ms),
+        timestamp=state.timestamp,
+        uuid=str(base.table_uuid),
+        primary_key=state.primary_key,
+        described=tuple(column.facts for column in state.columns if column.facts.says_something),
+        metadata=state.metadata,
+        location=table.location(),
+        rows=None if deletes else sum(file.rows for file in files),
+    )
+
+
+def last_change_of(table: TableMetadata, snapshot: Snapshot) -> int:
+    """When the rows of a snapshot were changed, in milliseconds since 1970: a rewrite changes none, whoever did it."""
+    while snapshot.summary is not None:
+        if (said := snapshot.summary[properties.LAST_CHANGE]) is not None:
+            return int(said)
+        parent = snapshot.parent_snapshot_id
+        before = table.snapshot_by_id(parent) if parent is not None else None
+        if snapshot.summary.operation != Operation.REPLACE or before is None:
+            break
+        snapshot = before
+    return snapshot.timestamp_ms
+
+
+def _look(catalog: Catalog, tables: Iterable[str]) -> dict[str, Table | None]:
+    found: dict[str, Table | None] = {}
+    for name in dict.fromkeys(tables):
+        table = catalog.find(to_iceberg(catalog.prefix, TableId.parse(name)))
+        is_there = table is not None and table.properties.get(properties.STATE) not in properties.ABSENT
+        found[name] = table if is_there else None
+    return found
+
+
+def _places(found: dict[str, Table | None]) -> dict[str, tuple[str, int | None] | None]:
+    return {
+        name: (str(table.metadata.table_uuid), table.metadata.current_snapshot_id) if table is not None else None
+        for name, table in found.items()
+    }
+
+
+def _entries(table: Table, name: TableId) -> tuple[list[ManifestEntry], list[ManifestEntry]]:
+    """Data files and files of position deletes."""
+    snapshot = table.metadata.current_snapshot()
+    data: list[ManifestEntry] = []
+    deletes: list[ManifestEntry] = []
+    # A list of manifests names the newest first; rows are told in the order in which they came.
+    for manifest in reversed(snapshot.manifests(table.io)) if snapshot is not None else ():
+        entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+        for entry in entries:
+            check_readable(entry, name)
+        (data if manifest.content == ManifestContent.DATA else deletes).extend(entries)
+    oldest = min((entry.sequence_number or 0 for entry in data), default=0)
+    return data, [entry for entry in deletes if (entry.sequence_number or 0) >= oldest]
+
+
+def check_readable(entry: ManifestEntry, name: TableId | IcebergName) -> None:
+    """Refuse a file that can't be read here.
+
+    Raises:
+        UserError: (InputInvalid) the message says what it is, and what to do.
+    """
+    file = entry.data_file
+    if file.content == DataFileContent.EQUALITY_DELETES:
+        found, mend = "equality deletes, as Flink writes them", "rewrite its data files with Spark"
+    elif file.file_format != FileFormat.PARQUET:
+        kind = "deletion vectors" if file.content == DataFileContent.POSITION_DELETES else f"{file.file_format} files"
+        found, mend = kind, "rewrite it in format version 2 as Parquet"
+    else:
+        return
+    raise UserError(
+        f"the table `{name}` has {found}; only Parquet files and position deletes can be read here: {mend}",
+        Reason.INPUT_INVALID,
+    )
+
+
+def _scan_file(entry: ManifestEntry, deletes: Sequence[ManifestEntry]) -> ScanFile:
+    file = entry.data_file
+    own = entry.sequence_number or 0
+    return ScanFile(
+        path=file.file_path,
+        size=file.file_size_in_bytes,
+        rows=file.record_count,
+        deletes=tuple(number for number, delete in enumerate(deletes) if (delete.sequence_number or 0) >= own),
+    )
+
+
+def _iso(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()

@@ -1,0 +1,85 @@
+"""What keeps a run's grant within its prefix on this store? Tried on the store, once for each Storage and now and then.
+
+Signed forms are preferred where they hold: they need no request to the store for a run, and limit the size, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from componentrun.core.storages.scope import Means, Scope
+from componentrun.errors import PlatformError, TransientError
+from componentrun.storage.access.probing import FormProbe, Place, SessionProbe
+from componentrun.storage.store.errors import NoAnswerError
+from componentrun.storage.store.objectversions import Versions
+
+if TYPE_CHECKING:
+    from componentrun.storage.access.grants import Signer
+    from componentrun.storage.store.connection import Store
+
+__all__ = ["find_scope"]
+
+
+async def find_scope(store: Store, signer: Signer) -> Scope:
+    """Try it. A store that refuses is an answer, too.
+
+    Raises:
+        PlatformError: the keys, the bucket or the endpoint are wrong.
+        TransientError: the store is away.
+    """
+    place = Place(store)
+    await place.can_list()
+    await signer.refresh()
+    try:
+        means, message = await _means(place, signer)
+    except NoAnswerError:
+        raise  # nor would it answer to the clean-up
+    except PlatformError:
+        await place.clean_up()
+        raise
+    await place.clean_up()
+    versioned = await _versioned(store)
+    if versioned:
+        await _forget(place)
+    return Scope(means, message, versioned)
+
+
+async def _forget(place: Place) -> None:
+    """Take away what a bucket with versions keeps of the tries; keys that may not do that leave it to the bucket."""
+    versions = Versions(place.store.settings, place.store.timeouts)
+    with contextlib.suppress(PlatformError):
+        await versions.delete(await versions.below(place.key("")))
+
+
+async def _means(place: Place, signer: Signer) -> tuple[Means, str]:
+    probe = FormProbe(place, signer)
+    try:
+        for attempt in (probe.posts, probe.refuses_elsewhere, probe.refuses_traversal, probe.refuses_size):
+            await attempt()
+    except TransientError:
+        raise
+    except PlatformError as error:
+        return await _without_forms(place, signer, error.message)
+    return Means.FORM, "A signed form was refused outside its prefix, by way of `..`, and beyond its size."
+
+
+async def _without_forms(place: Place, signer: Signer, why: str) -> tuple[Means, str]:
+    if place.store.settings.sts_endpoint is None:
+        return Means.NONE, why
+    try:
+        return Means.SESSION, await SessionProbe(place, signer).holds()
+    except TransientError:
+        raise
+    except PlatformError as error:
+        return Means.NONE, f"{why}; with its `sts`: {error.message}"
+
+
+async def _versioned(store: Store) -> bool:
+    """Whether the bucket keeps versions; keys that may not ask are taken for a no."""
+    try:
+        return await Versions(store.settings, store.timeouts).kept()
+    except TransientError:
+        raise
+    except PlatformError:
+        return False
