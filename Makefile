@@ -31,35 +31,35 @@ env: .venv/.synced
 
 .PHONY: demo
 demo: env ## Bring everything up and run a component on 336,776 real flights
-	@$(RUN) python -m e2e.demo
+	@$(RUN) python -m dev.demo
 
 .PHONY: test
 test: env ## All tests: lint, types, unit, integration, end to end on the real cluster
-	@$(RUN) python -m e2e.check
+	@$(RUN) python -m dev.check
 
 .PHONY: quick
 quick: env ## Lint, types, and the unit tests of what differs from the branch main
-	@$(RUN) python -m e2e.check.quick
+	@$(RUN) python -m dev.check.quick
 
 .PHONY: lint
 lint: env ## Format, lint rules, import rules, types
-	@$(RUN) python -m e2e.check lint
+	@$(RUN) python -m dev.check lint
 
 .PHONY: unit
 unit: env ## Unit tests alone: no cluster, no store
-	@$(RUN) python -m e2e.check unit
+	@$(RUN) python -m dev.check unit
 
 .PHONY: store
 store: env ## Tests that need an object store and a catalog, and no cluster
-	@$(RUN) python -m e2e.cluster store && $(RUN) pytest -q -n 2 -m "store and not cluster" tests/integration
+	@$(RUN) python -m dev.cluster store && $(RUN) pytest -q -n 2 -m "store and not cluster" tests/integration
 
 .PHONY: integration
 integration: env ## Integration tests on the cluster (PART=loader for tests/integration/loader)
-	@$(RUN) python -m e2e.cluster up && $(RUN) pytest -q -n 2 tests/integration/$(PART)
+	@$(RUN) python -m dev.cluster up && $(RUN) pytest -q -n 2 tests/integration/$(PART)
 
 .PHONY: e2e
 e2e: env ## Tests of the installed operator (CASE=one_run for e2e/cases/test_one_run.py)
-	@$(RUN) python -m e2e.cluster up && $(RUN) python -m e2e.install && $(RUN) pytest -q $(if $(CASE),e2e/cases/test_$(CASE).py,e2e/cases)
+	@$(RUN) python -m dev.cluster up && $(RUN) python -m dev.install && $(RUN) pytest -q $(if $(CASE),e2e/cases/test_$(CASE).py,e2e/cases)
 
 .PHONY: search
 search: env ## Property tests with new random examples (make test uses the same ones every time)
@@ -67,7 +67,7 @@ search: env ## Property tests with new random examples (make test uses the same 
 
 .PHONY: soak
 soak: env ## Half an hour of hung stores, edited labels and killed parts on the cluster (MINUTES=30)
-	@$(RUN) python -m e2e.soak --minutes $(or $(MINUTES),30)
+	@$(RUN) python -m dev.soak --minutes $(or $(MINUTES),30)
 
 .PHONY: format
 format: env ## Rewrite the sources in the project's format
@@ -75,19 +75,19 @@ format: env ## Rewrite the sources in the project's format
 
 .PHONY: generate
 generate: env ## Write what is generated: CRDs, reference pages, the chart's table
-	@$(RUN) python -m e2e.generate
+	@$(RUN) python -m dev.generate
 
 .PHONY: cluster
 cluster: env ## Start (or repair) the cluster; with KUBECONFIG set, use that one
-	@$(RUN) python -m e2e.cluster up
+	@$(RUN) python -m dev.cluster up
 
 .PHONY: cluster-down
 cluster-down: env ## Stop the cluster and leave nothing behind
-	@$(RUN) python -m e2e.cluster down
+	@$(RUN) python -m dev.cluster down
 
 .PHONY: install
 install: env ## Build the images and install the operator on the cluster
-	@$(RUN) python -m e2e.install
+	@$(RUN) python -m dev.install
 
 .PHONY: bench
 bench: env ## Benchmarks with ratios (ONLY=name for one)

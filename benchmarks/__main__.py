@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from benchmarks import machine, page, record
 from benchmarks.lab import Lab
 from benchmarks.registry import BENCHMARKS, chosen
-from e2e.cluster.errors import ClusterError
-from e2e.cluster.progress import say, step
+from dev.cluster.errors import ClusterError
+from dev.cluster.progress import say, step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -30,7 +30,7 @@ from benchmarks.turns import figures, in_turns
 from componentrun.storage.events.segments import read_segment
 from componentrun.storage.store.connection import open_store
 from componentrun.storage.store.settings import StoreSettings
-from e2e.cluster import ports
+from dev.cluster.host import ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from benchmarks.record import Figure
     from benchmarks.turns import Measure
     from componentrun.storage.store.connection import Store
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
 
 __all__ = ["lag", "lines", "memory"]
 

@@ -14,7 +14,7 @@ from benchmarks.lake import lake_place
 from benchmarks.seaweed import seaweed
 from benchmarks.turns import figures
 from componentrun.loader.maintenance.round import Round, RoundLimits
-from e2e.cluster.progress import say
+from dev.cluster.progress import say
 
 if TYPE_CHECKING:
     from benchmarks.lab import Lab

@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.tables import folder
 from componentrun.storage.store.objectversions import Versions
-from e2e import install
+from dev import install
+from dev.cluster import commands, paths
+from dev.cluster import connection as connections
+from dev.cluster.__main__ import main as cluster_command
+from dev.cluster.build import builds
+from dev.cluster.errors import ClusterError
+from dev.cluster.stores import catalog as catalogs
+from dev.images import ensure, ensure_one
+from dev.images.catalogue import Image
 from e2e import tenant as tenants
-from e2e.cluster import builds, commands, paths
-from e2e.cluster import catalog as catalogs
-from e2e.cluster import connection as connections
-from e2e.cluster.__main__ import main as cluster_command
-from e2e.cluster.errors import ClusterError
-from e2e.images import ensure, ensure_one
-from e2e.images.catalogue import Image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from componentrun.storage.store.connection import Store
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
 __all__ = ["Lab", "s5cmd_environment", "sweep"]

@@ -24,14 +24,14 @@ from componentrun.storage.store.places import encode
 from componentrun.storage.store.settings import StoreSettings
 from componentrun.wire.agents import SliceWritten, TableWritten
 from componentrun.wire.loader import LoadRequest, PlanAnswer
-from e2e.cluster import catalog as catalogs
+from dev.cluster.stores import catalog as catalogs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from componentrun.loader.catalog.names import IcebergName
     from componentrun.storage.store.connection import Store
-    from e2e.cluster.lake import Lake
+    from dev.cluster.stores.seaweedfs import Lake
 
 __all__ = ["SHARE", "LakePlace", "lake_place"]
 

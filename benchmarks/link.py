@@ -12,7 +12,7 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from e2e.cluster.errors import ClusterError
+from dev.cluster.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

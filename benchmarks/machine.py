@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from e2e.cluster import commands
-from e2e.cluster.errors import ClusterError
+from dev.cluster import commands
+from dev.cluster.errors import ClusterError
 
 __all__ = ["busy", "commit", "describe"]
 

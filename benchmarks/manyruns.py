@@ -24,7 +24,7 @@ from componentrun.storage.events.events import About, Event, Segment
 from componentrun.storage.events.index import EndedRun
 from componentrun.storage.events.segments import encode_segment
 from componentrun.storage.store.connection import open_store
-from e2e.cluster.progress import say
+from dev.cluster.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

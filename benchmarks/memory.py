@@ -9,8 +9,8 @@ from benchmarks import tables
 from benchmarks.agents import bench
 from benchmarks.turns import figures, in_turns
 from componentrun.api import names
-from e2e import install
-from e2e.cluster import waiting
+from dev import install
+from dev.cluster import waiting
 from e2e.tenant.tenant import phase_of
 
 if TYPE_CHECKING:

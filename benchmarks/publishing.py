@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.chain import RUN_CHAIN, parts
 from benchmarks.journal import PODS, RUNS, Journal
 from benchmarks.turns import figures
-from e2e.cluster.progress import say
+from dev.cluster.progress import say
 from e2e.tenant.tenant import phase_of
 
 if TYPE_CHECKING:

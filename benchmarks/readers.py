@@ -23,8 +23,9 @@ from benchmarks.costs import cpu_seconds
 from benchmarks.turns import figures, in_turns
 from componentrun.api import names
 from componentrun.process import nodelogs
-from e2e.cluster import own, ports, processes, waiting
-from e2e.cluster.errors import ClusterError
+from dev.cluster import own, waiting
+from dev.cluster.errors import ClusterError
+from dev.cluster.host import ports, processes
 from e2e.tenant.certificates import make_certificate
 
 if TYPE_CHECKING:

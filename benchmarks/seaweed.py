@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.tables import folder
-from e2e.cluster import catalog, paths, waiting
-from e2e.cluster.lake import GRPC_OFFSET, SERVER_PORTS, TABLE_BUCKET, USER, VOLUME_MEGABYTES, Lake, program
-from e2e.cluster.parts import Part
-from e2e.cluster.ports import free_port, holder
-from e2e.cluster.server import BUCKET, REGION, provide_bucket
+from dev.cluster import paths, waiting
+from dev.cluster.host.ports import free_port, holder
+from dev.cluster.node.parts import Part
+from dev.cluster.stores import catalog
+from dev.cluster.stores.seaweedfs import GRPC_OFFSET, SERVER_PORTS, TABLE_BUCKET, USER, VOLUME_MEGABYTES, Lake, program
+from dev.cluster.stores.server import BUCKET, REGION, provide_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

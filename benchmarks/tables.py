@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from e2e.cluster import paths
+from dev.cluster import paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

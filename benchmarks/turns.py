@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from benchmarks import machine
 from benchmarks.record import Figure
-from e2e.cluster.progress import say
+from dev.cluster.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,7 +27,7 @@ from benchmarks.seaweed import seaweed
 from benchmarks.turns import figures
 from componentrun.loader.maintenance.changes import note_changes
 from componentrun.loader.maintenance.round import Round, RoundLimits
-from e2e.cluster.progress import say
+from dev.cluster.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

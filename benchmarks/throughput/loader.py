@@ -9,7 +9,8 @@ import sys
 from typing import TYPE_CHECKING, Final, Self
 
 from componentrun.wire import loaderaccess
-from e2e.cluster import paths, processes, waiting
+from dev.cluster import paths, waiting
+from dev.cluster.host import processes
 from e2e.tenant.certificates import make_certificate
 
 if TYPE_CHECKING:

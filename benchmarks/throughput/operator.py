@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 from benchmarks import costs
 from benchmarks.throughput.manifests import AGENT_IMAGE, NAMESPACE
 from benchmarks.throughput.plane import free_ports
-from e2e.cluster import processes
+from dev.cluster.host import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

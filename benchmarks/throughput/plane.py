@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Final, Self
 
 from benchmarks.seaweed import Seaweed, seaweed
 from benchmarks.throughput import fakes
-from e2e.cluster import address, builds, configs, paths, pki, waiting
-from e2e.cluster.parts import Part
-from e2e.cluster.progress import step
+from dev.cluster import paths, waiting
+from dev.cluster.build import builds
+from dev.cluster.host import address
+from dev.cluster.node import configs, pki
+from dev.cluster.node.parts import Part
+from dev.cluster.progress import step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from e2e.cluster.lake import Lake
+    from dev.cluster.stores.seaweedfs import Lake
 
 __all__ = ["API_SERVER", "ARGO", "MANAGER", "Plane", "free_ports"]
 
@@ -190,7 +193,7 @@ class Plane:
         }
         context = waiting.client_context(ca=keys / "ca.crt", cert=keys / "admin.crt", key=keys / "admin.key")
         url = f"https://{_HOST}:{self._ports[API_SERVER]}/readyz"
-        check = lambda: waiting.http_problem(url, context=context, timeout=5)  # noqa: E731 - as in e2e.cluster.parts
+        check = lambda: waiting.http_problem(url, context=context, timeout=5)  # noqa: E731 - as in dev.cluster.node.parts
         return self._part(API_SERVER, _joined(arguments), check)
 
     def _manager(self, further: Sequence[str]) -> Part:

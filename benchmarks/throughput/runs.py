@@ -14,7 +14,7 @@ from benchmarks.throughput.operator import Operator
 from benchmarks.throughput.plane import API_SERVER, ARGO, MANAGER
 from benchmarks.throughput.prepared import prepared
 from benchmarks.turns import figures
-from e2e.cluster.progress import say
+from dev.cluster.progress import say
 
 if TYPE_CHECKING:
     from benchmarks.lab import Lab

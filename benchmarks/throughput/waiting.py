@@ -11,7 +11,7 @@ from benchmarks.throughput.manifests import RUN
 from benchmarks.throughput.operator import Operator
 from benchmarks.throughput.prepared import prepared
 from benchmarks.throughput.runs import told
-from e2e.cluster.progress import say
+from dev.cluster.progress import say
 
 if TYPE_CHECKING:
     from benchmarks.lab import Lab

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.cluster import connection as cluster_connection
+from dev.images import ensure
 from e2e import tenant as tenants
-from e2e.cluster import connection as cluster_connection
-from e2e.images import ensure
 from e2e.tenant.told import add_runs
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
 

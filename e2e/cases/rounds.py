@@ -8,8 +8,8 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from e2e.cluster import paths, waiting
-from e2e.install.release import NAMESPACE
+from dev.cluster import paths, waiting
+from dev.install.release import NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from e2e.tenant import CREDENTIALS
 
 if TYPE_CHECKING:
     from componentrun.wire.agents import PostPolicy
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
 PASSWORD = "correct horse battery staple 7"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.install import NAMESPACE
+from dev.install import NAMESPACE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from dev.cluster.host import packages
+from dev.cluster.host.ports import free_port
+from dev.install import NAMESPACE, RELEASE
 from e2e import tenant as tenants
-from e2e.cluster import packages
-from e2e.cluster.ports import free_port
-from e2e.install import NAMESPACE, RELEASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
 
 DASHBOARD = Path(__file__).parents[2] / "dashboards" / "componentrun.json"
 PARTS = ("operator", "collector")

@@ -6,11 +6,11 @@ import re
 import subprocess
 import sys
 
-from e2e.demo import data
+from dev.demo import data
 
 
 def test_the_demo_ends_with_the_table_that_a_component_made() -> None:
-    done = subprocess.run([sys.executable, "-m", "e2e.demo"], capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run([sys.executable, "-m", "dev.demo"], capture_output=True, text=True, check=False, timeout=600)
     shown = done.stdout
     assert done.returncode == 0, shown + done.stderr
     assert "`in.c-nyc.flights` has 336,776 rows" in shown + done.stderr

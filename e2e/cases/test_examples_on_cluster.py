@@ -13,15 +13,15 @@ import duckdb
 import pytest
 import yaml
 
+from dev.demo import data, manifests
+from dev.images import ensure
 from e2e import tenant as tenants
-from e2e.demo import data, manifests
-from e2e.images import ensure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
 DELAYS = """

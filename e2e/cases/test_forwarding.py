@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from e2e.install import NAMESPACE
+from dev.install import NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

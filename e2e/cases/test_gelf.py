@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from e2e.images import ensure
+from dev.images import ensure
 from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
     from componentrun.storage.events.events import Event
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
 SECRET = "correct-horse-battery"

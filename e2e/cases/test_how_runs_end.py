@@ -10,7 +10,7 @@ from e2e import tenant as tenants
 from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
 RESULT = {"tables": [{"source": "result.csv", "destination": "out.c-main.result"}]}

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.api.common import API_VERSION
+from dev.images import ensure
+from dev.install import IMAGES, install, uninstall
 from e2e import tenant as tenants
-from e2e.images import ensure
-from e2e.install import IMAGES, install, uninstall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
 MEMORY = 256 * 2**20

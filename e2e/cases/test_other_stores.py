@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.cluster.host import address
+from dev.cluster.stores import minio as local_store
 from e2e import tenant as tenants
-from e2e.cluster import address
-from e2e.cluster import store as local_store
 from e2e.tenant.formless import formless
 from tests.integration.storage.second_store import second_store
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from componentrun.storage.store.settings import StoreSettings
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
 CONTENT = bytes(range(256)) * 1000

@@ -10,8 +10,8 @@ import pytest
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.api.names import KUEUE_QUEUE_LABEL
+from dev.cluster import waiting
 from e2e import tenant as tenants
-from e2e.cluster import waiting
 from e2e.tenant.admission import try_pod
 from e2e.tenant.gating import GATE, gate_pods, open_gate
 from e2e.tenant.tenant import LONG_AGO, SMALL, phase_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
 CONFIGURATION: Final = {"id": "42"}

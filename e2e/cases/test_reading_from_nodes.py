@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.process import nodelogs
-from e2e.cluster import own
-from e2e.images import ensure
-from e2e.install import IMAGES, NAMESPACE, install
+from dev.cluster import own
+from dev.images import ensure
+from dev.install import IMAGES, NAMESPACE, install
 from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from componentrun.storage.events.events import Event
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
 pytestmark = pytest.mark.disruptive

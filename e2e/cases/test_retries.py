@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import kubernetes.client
 import pytest
 
-from e2e.cluster import waiting
+from dev.cluster import waiting
 from e2e.tenant.tenant import phase_of
 
 if TYPE_CHECKING:

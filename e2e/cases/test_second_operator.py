@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from componentrun.api.common import API_VERSION
+from dev.cluster import waiting
+from dev.images import ensure
+from dev.install import IMAGES, install, uninstall
 from e2e import tenant as tenants
-from e2e.cluster import waiting
-from e2e.images import ensure
-from e2e.install import IMAGES, install, uninstall
 from e2e.tenant.tenant import SMALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import kubernetes.client
 
 from componentrun.wire.agents import StageInResult, to_json
-from e2e.cluster import waiting
+from dev.cluster import waiting
 
 if TYPE_CHECKING:
     from types import TracebackType

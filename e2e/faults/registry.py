@@ -9,7 +9,8 @@ import shutil
 import threading
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from e2e.cluster import configs, layout
+from dev.cluster import layout
+from dev.cluster.node import configs
 
 if TYPE_CHECKING:
     from types import TracebackType

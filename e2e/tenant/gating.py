@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from componentrun.api.names import KUEUE_QUEUE_LABEL
-from e2e.cluster import address, waiting
+from dev.cluster import waiting
+from dev.cluster.host import address
 from e2e.tenant.admission import try_pod
 
 if TYPE_CHECKING:

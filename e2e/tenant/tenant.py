@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typer.testing import Result
 
     from componentrun.storage.events.events import Event
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
 
 __all__ = ["CATALOG_CREDENTIALS", "CREDENTIALS", "LONG_AGO", "Tenant", "create"]
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.cluster import lake as local_lake
+from dev.cluster.stores import seaweedfs as local_lake
 from tests.integration.lake_space import LakeSpace
 from tests.integration.spark_session import SparkSession
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from e2e.cluster.lake import Lake
+    from dev.cluster.stores.seaweedfs import Lake
 
 
 @pytest.fixture(scope="session")

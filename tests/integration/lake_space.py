@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from componentrun.storage.store.objectversions import Versions
 from componentrun.storage.store.settings import StoreSettings
-from e2e.cluster import catalog
+from dev.cluster.stores import catalog
 
 if TYPE_CHECKING:
-    from e2e.cluster.catalog import Access
-    from e2e.cluster.lake import Lake
+    from dev.cluster.stores.catalog import Access
+    from dev.cluster.stores.seaweedfs import Lake
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from componentrun.loader.catalog.names import to_iceberg
 from componentrun.storage.store.keys import TableId
-from e2e.cluster import spark
+from dev.cluster.build import spark
 
 if TYPE_CHECKING:
-    from e2e.cluster.lake import Lake
+    from dev.cluster.stores.seaweedfs import Lake
     from tests.integration.lake_space import LakeSpace
 
 __all__ = ["SparkError", "SparkSession"]

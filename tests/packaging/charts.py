@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from e2e.install import chart
+from dev.install import chart
 
 __all__ = ["IMAGE", "Chart", "containers", "environment", "handshake", "of_kind", "rights"]
 

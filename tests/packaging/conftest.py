@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from e2e.cluster import builds
+from dev.cluster.build import builds
 from tests.packaging.charts import Chart
 
 

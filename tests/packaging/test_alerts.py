@@ -14,8 +14,8 @@ from componentrun.collector.metrics import SINK_OUTCOMES
 from componentrun.errors import Reason
 from componentrun.loader.metrics import OUTCOMES as LOADER_OUTCOMES
 from componentrun.storage.store.connection import StoreOutcome
-from e2e.cluster import packages
-from e2e.install import chart
+from dev.cluster.host import packages
+from dev.install import chart
 
 ALERTS = chart.CHART / "files" / "alerts.yaml"
 CASES = Path(__file__).parent / "alerts.yaml"

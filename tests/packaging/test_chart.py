@@ -20,7 +20,7 @@ from componentrun.nodelogs import settings as nodelogs_settings
 from componentrun.process import nodelogs
 from componentrun.process.serving.authority import Authority
 from componentrun.process.serving.certificate import CERTIFICATE, KEY, Certificate
-from e2e.install import chart
+from dev.install import chart
 from tests.packaging.charts import IMAGE, Chart, containers, environment, handshake, of_kind, rights
 from tests.packaging.rights import LEASE, SPARK, USED
 

@@ -14,7 +14,7 @@ from componentrun.loader import settings as loader_settings
 from componentrun.process.serving.authority import Authority
 from componentrun.process.serving.certificate import CERTIFICATE, KEY, Certificate
 from componentrun.wire import loaderaccess
-from e2e.install import chart
+from dev.install import chart
 from tests.packaging.charts import IMAGE, Chart, containers, environment, handshake, of_kind, rights
 
 if TYPE_CHECKING:

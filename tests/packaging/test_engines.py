@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.cluster.errors import ClusterError
-from e2e.images import IMAGES, engines
+from dev.cluster.errors import ClusterError
+from dev.images import IMAGES, engines
 
 if TYPE_CHECKING:
     from pathlib import Path

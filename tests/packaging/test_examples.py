@@ -17,8 +17,8 @@ import yaml
 
 from componentrun.api.component import Component
 from componentrun.api.componentrun import ComponentRun
-from e2e.demo import data, manifests
-from e2e.images import IMAGES
+from dev.demo import data, manifests
+from dev.images import IMAGES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from e2e.cluster import paths
-from e2e.cluster.connection import file_of
-from e2e.images import IMAGES, Image, build, engines, staging
-from e2e.images.catalogue import ROOT
+from dev.cluster import paths
+from dev.cluster.connection import file_of
+from dev.images import IMAGES, Image, build, engines, staging
+from dev.images.catalogue import ROOT
 
 IMAGE = IMAGES["componentrun"]
 MIB = 2**20

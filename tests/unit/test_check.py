@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from e2e.check import __main__ as check
-from e2e.check.steps import STEPS, Step
+from dev.check import __main__ as check
+from dev.check.steps import STEPS, Step
 
 
 def _step(title: str, code: int, *, stands_alone: bool = True) -> Step:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.check.changed import affected_tests
-from e2e.check.steps import quick_steps
+from dev.check.changed import affected_tests
+from dev.check.steps import quick_steps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 def tree(tmp_path: Path) -> Path:
     folder = tmp_path / "tests/unit/core"
     folder.mkdir(parents=True)
-    (folder / "test_plan.py").write_text("from componentrun.core.lifecycle.plan import plan\n")
-    (folder / "test_package.py").write_text("def test():\n    from componentrun.core import plan\n")
-    (folder / "test_other.py").write_text("import componentrun.core.planning\n")
+    (folder / "test_red.py").write_text("from componentrun.pens.red import dip\n")
+    (folder / "test_package.py").write_text("def test():\n    from componentrun.pens import red\n")
+    (folder / "test_other.py").write_text("import componentrun.pens.redder\n")
     return tmp_path
 
 
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        (["operator/componentrun/core/lifecycle/plan.py"], ["test_package.py", "test_plan.py"]),
-        (["operator/componentrun/core/planning.py"], ["test_other.py"]),
-        (["operator/componentrun/core/__init__.py"], ["test_package.py"]),
+        (["operator/componentrun/pens/red.py"], ["test_package.py", "test_red.py"]),
+        (["operator/componentrun/pens/redder.py"], ["test_other.py"]),
+        (["operator/componentrun/pens/__init__.py"], ["test_package.py"]),
         (["tests/unit/core/test_other.py"], ["test_other.py"]),
-        (["docs/queue.md", "operator/componentrun/core/plan.json"], []),
+        (["docs/queue.md", "operator/componentrun/pens/red.json"], []),
     ],
 )
 def test_those_that_changed_or_import_what_changed(tree: Path, changed: list[str], expected: list[str]) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from e2e.cluster.lake import Lake
+    from dev.cluster.stores.seaweedfs import Lake
 
 
 @pytest.fixture

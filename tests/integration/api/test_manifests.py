@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from componentrun.contract import MAX_COLUMNS, MAX_PARAMETERS_TEXT
-from e2e.cluster import connection as cluster_connection
+from dev.cluster import connection as cluster_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[3]

@@ -22,15 +22,15 @@ import pytest
 from componentrun.storage.events.events import Event
 from componentrun.storage.events.segments import append_segment
 from componentrun.storage.store.connection import open_store
-from e2e.cluster import connection as cluster_connection
-from e2e.cluster.errors import ClusterError
+from dev.cluster import connection as cluster_connection
+from dev.cluster.errors import ClusterError
 from tests.integration.lake_space import LakeSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from componentrun.storage.store.settings import StoreSettings
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
 
 ROOT = Path(__file__).parents[3]
 

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from e2e.cluster import builds, images
-from e2e.cluster.connection import Connection, load
+from dev.cluster.build import builds, images
+from dev.cluster.connection import Connection, load
 
 pytestmark = pytest.mark.cluster
 API_SERVICE_PORT = 443

@@ -2,7 +2,8 @@
 
 import pytest
 
-from e2e.cluster import connection, own, processes, waiting
+from dev.cluster import connection, own, waiting
+from dev.cluster.host import processes
 
 pytestmark = [pytest.mark.cluster, pytest.mark.disruptive]
 

@@ -12,9 +12,9 @@ import kubernetes.config
 import pytest
 
 from componentrun.storage.store.settings import StoreSettings
-from e2e.cluster import connection as cluster_connection
-from e2e.cluster.ports import free_port
-from e2e.images import ensure
+from dev.cluster import connection as cluster_connection
+from dev.cluster.host.ports import free_port
+from dev.images import ensure
 from tests.integration.collector.front import Front
 from tests.integration.collector.lab import Collector, Lab, wait
 from tests.integration.collector.logserver import LogServer
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.storage.events.reader import read_events
 from componentrun.storage.store.connection import Store, open_store
 from componentrun.wire.agents import REDACT_KEY
-from e2e.cluster.ports import free_port
+from dev.cluster.host.ports import free_port
 from tests.integration.collector.front import Front, kubeconfig
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from componentrun.storage.events.events import Event
     from componentrun.storage.store.settings import StoreSettings
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from tests.integration.collector.logserver import LogServer
 
 BOTH_WAYS = pytest.mark.parametrize("reader", ["api", "node"])

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.cluster import connection, own, processes
+from dev.cluster import connection, own
+from dev.cluster.host import processes
 from tests.integration.collector.lab import BOTH_WAYS, PRINTER, wait
 
 if TYPE_CHECKING:

@@ -25,11 +25,11 @@ import yaml
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.api.names import OPERATOR_LABEL
+from dev.cluster import connection as cluster_connection
+from dev.cluster.host.ports import free_port
+from dev.images import ensure
 from e2e import tenant as tenants
-from e2e.cluster import connection as cluster_connection
-from e2e.cluster.ports import free_port
 from e2e.faults.wire import Wire
-from e2e.images import ensure
 from e2e.tenant.tenant import SMALL
 from e2e.tenant.told import add_runs
 from tests.integration.loader.running import Loader
@@ -37,7 +37,7 @@ from tests.integration.loader.running import Loader
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
 

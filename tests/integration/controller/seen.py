@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from componentrun.api.names import RUN_LABEL
-from e2e.cluster import waiting
+from dev.cluster import waiting
 
 if TYPE_CHECKING:
     from e2e.tenant import Tenant

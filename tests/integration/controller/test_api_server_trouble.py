@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.cluster import waiting
+from dev.cluster import waiting
 from tests.integration.collector.front import kubeconfig
 from tests.integration.controller import killing
 from tests.integration.controller.apifront import LOST, ApiFront, Rule
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
     from tests.integration.controller.conftest import OperatorProcess
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.api import names
-from e2e.cluster import waiting
+from dev.cluster import waiting
 from tests.integration.controller.conftest import UNTIL_TOLD, let_go
 
 if TYPE_CHECKING:

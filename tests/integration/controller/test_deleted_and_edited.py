@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import kubernetes.client
 import pytest
 
-from e2e.cluster import waiting
+from dev.cluster import waiting
 from e2e.tenant.tenant import phase_of
 from tests.integration.controller import killing
 from tests.integration.controller.conftest import UNTIL_TOLD, has_been, left, let_go

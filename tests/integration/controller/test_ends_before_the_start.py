@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.api.common import GROUP, VERSION
-from e2e.cluster import waiting
+from dev.cluster import waiting
 from e2e.faults import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from tests.integration.controller.conftest import Place
 
 SETTINGS = {"COMPONENTRUN_IMAGE_PULL_SECONDS": "8"}

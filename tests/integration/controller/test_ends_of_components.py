@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.cluster import waiting
+from dev.cluster import waiting
 from e2e.faults import kill
 from tests.integration.controller.conftest import UNTIL_TOLD, let_go
 
 if TYPE_CHECKING:
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from tests.integration.controller.conftest import Place
 
 RESULT = {"tables": [{"source": "result.csv", "destination": "out.c-main.result"}]}

@@ -19,13 +19,13 @@ from componentrun.controller.metrics import Metrics
 from componentrun.process.kubernetes.client import connect
 from componentrun.process.kubernetes.errors import NamespaceTerminatingError
 from componentrun.process.kubernetes.resources import PODS
-from e2e.cluster import waiting
+from dev.cluster import waiting
 from e2e.faults import FakeNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
     from tests.integration.controller.conftest import OperatorProcess, Place
 

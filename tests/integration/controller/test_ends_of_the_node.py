@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.cluster import own, waiting
+from dev.cluster import own, waiting
 from e2e.faults import FakeNode
 
 if TYPE_CHECKING:
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from tests.integration.controller.conftest import Place
 
 pytestmark = pytest.mark.disruptive

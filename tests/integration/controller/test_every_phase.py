@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.cluster import waiting
+from dev.cluster import waiting
 from e2e.faults import FakeNode
 from tests.integration.controller.conftest import left
 

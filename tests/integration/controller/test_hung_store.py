@@ -12,8 +12,8 @@ import pytest
 
 from componentrun.api.common import API_VERSION, GROUP, VERSION
 from componentrun.api.names import OPERATOR_LABEL
+from dev.cluster import waiting
 from e2e import tenant as tenants
-from e2e.cluster import waiting
 from e2e.faults.wire import Wire
 from e2e.tenant.tenant import SMALL, STORAGE, phase_of
 from tests.integration.controller.conftest import UNTIL_TOLD, OperatorProcess
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
 
 RUNS: Final = 1000

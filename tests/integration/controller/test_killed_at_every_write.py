@@ -25,9 +25,9 @@ from componentrun.loader.catalog.names import to_iceberg
 from componentrun.loader.reading.versions import versions_of
 from componentrun.storage.store.connection import open_store
 from componentrun.storage.store.keys import TableId
-from e2e.cluster import waiting
-from e2e.cluster.errors import ClusterError
-from e2e.cluster.ports import free_port
+from dev.cluster import waiting
+from dev.cluster.errors import ClusterError
+from dev.cluster.host.ports import free_port
 from e2e.tenant.tenant import TERMINAL, phase_of
 from tests.integration.controller import killing
 from tests.integration.controller.killing import Death

@@ -13,7 +13,7 @@ import pytest
 
 from componentrun.core.lease.holder import CONTAINER
 from componentrun.process.launch import FAILED
-from e2e.cluster import waiting
+from dev.cluster import waiting
 from tests.integration.controller.seen import MARK, PodsSeen
 
 if TYPE_CHECKING:

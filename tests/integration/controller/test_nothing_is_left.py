@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.api import names
-from e2e.cluster import waiting
+from dev.cluster import waiting
 from e2e.tenant.tenant import phase_of
 from tests.integration.controller import killing
 from tests.integration.controller.conftest import left

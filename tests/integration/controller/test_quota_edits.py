@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from componentrun.api.names import KUEUE_QUEUE_LABEL
-from e2e.cluster import waiting
+from dev.cluster import waiting
 from e2e.tenant.tenant import phase_of
 
 if TYPE_CHECKING:

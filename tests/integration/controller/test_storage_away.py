@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from dev.cluster import waiting
 from e2e import tenant as tenants
-from e2e.cluster import waiting
 from e2e.faults.wire import Wire
 from e2e.tenant.tenant import phase_of
 from tests.integration.controller import killing
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
     from e2e.tenant import Tenant
     from tests.integration.controller.conftest import OperatorProcess
 

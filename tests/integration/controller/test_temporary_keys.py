@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.cluster.host import address
+from dev.cluster.host.ports import free_port
+from dev.cluster.stores import minio as local_store
 from e2e import tenant as tenants
-from e2e.cluster import address
-from e2e.cluster import store as local_store
-from e2e.cluster.ports import free_port
 from e2e.tenant.formless import formless
 from e2e.tenant.tenant import phase_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from e2e.cluster.connection import Connection
-    from e2e.cluster.store import Store
+    from dev.cluster.connection import Connection
+    from dev.cluster.stores.minio import Store
     from e2e.tenant import Tenant
     from tests.integration.controller.conftest import OperatorProcess
 

@@ -13,16 +13,17 @@ from minio import Minio
 
 from componentrun.storage.store.connection import open_store
 from componentrun.storage.store.objectversions import Versions
-from e2e.cluster import catalog, processes, server
-from e2e.cluster import lake as local_lake
-from e2e.cluster.errors import ClusterError
+from dev.cluster.errors import ClusterError
+from dev.cluster.host import processes
+from dev.cluster.stores import catalog, server
+from dev.cluster.stores import seaweedfs as local_lake
 from tests.integration.lake_space import LakeSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from e2e.cluster.catalog import Client
-    from e2e.cluster.lake import Lake
+    from dev.cluster.stores.catalog import Client
+    from dev.cluster.stores.seaweedfs import Lake
 
 pytestmark = pytest.mark.store
 

@@ -20,14 +20,14 @@ import kubernetes
 from componentrun.controller.settings import LoaderSettings
 from componentrun.controller.storages.loaderclient import LoaderClient
 from componentrun.wire import loaderaccess
-from e2e.cluster import waiting
-from e2e.cluster.ports import free_port
+from dev.cluster import waiting
+from dev.cluster.host.ports import free_port
 from e2e.tenant.certificates import make_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from e2e.cluster.connection import Connection
+    from dev.cluster.connection import Connection
 
 __all__ = ["OPERATOR", "Loader"]
 

@@ -16,7 +16,7 @@ from componentrun.loader.catalog import checking
 from componentrun.loader.catalog.checking import check_catalog
 from componentrun.storage.store.connection import open_store
 from componentrun.wire.loader import CatalogReason
-from e2e.cluster import catalog as catalogs
+from dev.cluster.stores import catalog as catalogs
 from tests.integration.loader.gateway import Answer, Gateway, Seen
 from tests.integration.loader.staging import Bench
 

@@ -16,7 +16,7 @@ from componentrun.errors import ComponentRunError, PlatformError, Reason, Transi
 from componentrun.storage.store.places import encode
 from componentrun.wire import loaderaccess
 from componentrun.wire.loader import FenceRequest, LoadRequest, PlanRequest
-from e2e.cluster import connection as cluster_connection
+from dev.cluster import connection as cluster_connection
 from tests.integration.loader.running import OPERATOR, OTHER, Loader
 from tests.integration.loader.staging import Bench
 

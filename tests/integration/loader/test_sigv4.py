@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from componentrun.storage.store.settings import StoreSettings
-    from e2e.cluster.catalog import Access
+    from dev.cluster.stores.catalog import Access
     from tests.integration.loader.gateway import Seen
     from tests.integration.loader.staging import Bench
 

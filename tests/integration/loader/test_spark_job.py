@@ -21,9 +21,10 @@ from componentrun.maintenance.places import CatalogPlace
 from componentrun.maintenance.settings import Settings
 from componentrun.process.kubernetes.client import Kube
 from componentrun.storage.store.keys import TableId
-from e2e import images, tenant
-from e2e.cluster import connection as cluster_connection
-from e2e.cluster import waiting
+from dev import images
+from dev.cluster import connection as cluster_connection
+from dev.cluster import waiting
+from e2e import tenant
 from tests.integration.lake_space import LakeSpace
 from tests.integration.loader.staging import Bench
 

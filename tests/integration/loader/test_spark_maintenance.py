@@ -16,7 +16,7 @@ from componentrun.loader.maintenance.choosing import RewriteLimits
 from componentrun.loader.maintenance.round import LargeTable, Round, RoundDone, RoundLimits
 from componentrun.loader.reading.versions import versions_of
 from componentrun.wire.spark import TASK_VARIABLE, SparkTask, to_text
-from e2e.cluster import spark
+from dev.cluster.build import spark
 from tests.integration.loader.maintained import A, Place
 from tests.integration.loader.stagedin import planned, staged_in
 

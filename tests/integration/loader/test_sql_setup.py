@@ -14,7 +14,7 @@ import pytest
 
 from componentrun.cli.storage.sqlsetup import setup_of
 from componentrun.cli.storage.store import Engine
-from e2e.cluster import spark
+from dev.cluster.build import spark
 from tests.integration.loader.staging import Bench
 
 if TYPE_CHECKING:

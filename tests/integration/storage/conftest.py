@@ -17,15 +17,15 @@ from componentrun.storage.access.grants import Signer
 from componentrun.storage.store.connection import Store, open_store
 from componentrun.storage.store.objectversions import Versions
 from componentrun.storage.store.settings import StoreSettings
-from e2e.cluster import lake as local_lake
-from e2e.cluster import store as local_store
+from dev.cluster.stores import minio as local_store
+from dev.cluster.stores import seaweedfs as local_lake
 from tests.integration.storage.second_store import second_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from e2e.cluster.lake import Lake
-    from e2e.cluster.store import Store as LocalStore
+    from dev.cluster.stores.minio import Store as LocalStore
+    from dev.cluster.stores.seaweedfs import Lake
 
 
 OURS: Final[dict[str, Callable[[], LocalStore | Lake]]] = {"minio": local_store.up, "seaweedfs": local_lake.up}

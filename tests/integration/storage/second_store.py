@@ -20,7 +20,8 @@ from cryptography.x509.oid import NameOID
 from minio import Minio
 
 from componentrun.storage.store.settings import StoreSettings
-from e2e.cluster import builds, paths
+from dev.cluster import paths
+from dev.cluster.build import builds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,8 +20,8 @@ from componentrun.storage.events.runs import EventRun, enter_ended, enter_open
 from componentrun.storage.events.segments import append_segment
 from componentrun.storage.store.connection import open_store
 from componentrun.storage.store.settings import StoreSettings
-from e2e.cluster import paths
-from e2e.cluster import store as local_store
+from dev.cluster import paths
+from dev.cluster.stores import minio as local_store
 
 if TYPE_CHECKING:
     from componentrun.storage.store.connection import Store

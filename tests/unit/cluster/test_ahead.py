@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from e2e import images
-from e2e.cluster.errors import ClusterError
-from e2e.demo import ahead
+from dev import images
+from dev.cluster.errors import ClusterError
+from dev.demo import ahead
 
 
 def test_the_images_are_built_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster import builds, clients, golang, paths, toolset
-from e2e.cluster.errors import ClusterError
+from dev.cluster import paths
+from dev.cluster.build import builds, clients, golang, toolset
+from dev.cluster.errors import ClusterError
 
 FILES = [("go.mod", b"module x\n"), ("go.sum", b"a h1:b\n")]
 

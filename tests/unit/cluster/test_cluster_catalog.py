@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from e2e.cluster import catalog
+from dev.cluster.stores import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

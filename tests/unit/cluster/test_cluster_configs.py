@@ -6,7 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from e2e.cluster import address, configs, dns, layout
+from dev.cluster import layout
+from dev.cluster.host import address
+from dev.cluster.node import configs, dns
 
 STATE = Path("/state")
 

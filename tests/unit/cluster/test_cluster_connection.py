@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster import connection, lake, paths, store, stranger
-from e2e.cluster.errors import ClusterError
+from dev.cluster import connection, paths, stranger
+from dev.cluster.errors import ClusterError
+from dev.cluster.stores import minio as store
+from dev.cluster.stores import seaweedfs as lake
 
 LAKE = lake.Lake(
     endpoint="http://192.0.2.2:9010",
@@ -60,7 +62,7 @@ def test_what_reaches_store_and_catalog_is_saved_and_loaded(ours: connection.Con
 
 @pytest.mark.usefixtures("home")
 def test_without_a_cluster_the_error_says_what_to_run() -> None:
-    with pytest.raises(ClusterError, match=r"our own cluster(.|\n)*e2e.cluster up"):
+    with pytest.raises(ClusterError, match=r"our own cluster(.|\n)*dev.cluster up"):
         connection.load({})
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster import images
-from e2e.cluster.connection import Connection
-from e2e.cluster.errors import ClusterError
+from dev.cluster.build import images
+from dev.cluster.connection import Connection
+from dev.cluster.errors import ClusterError
 
 
 def connection(folder: Path, *, registry: str | None = None, command: str | None = None) -> Connection:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster import connection, kind, paths, stranger
-from e2e.cluster.errors import ClusterError
+from dev.cluster import connection, kind, paths, stranger
+from dev.cluster.errors import ClusterError
 
 CHOSEN = {"CLUSTER": "kind"}
 

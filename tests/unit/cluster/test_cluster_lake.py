@@ -8,8 +8,11 @@ from unittest.mock import Mock
 import pytest
 from minio import Minio
 
-from e2e.cluster import catalog, lake, paths, ports, processes, server, waiting
-from e2e.cluster.errors import ClusterError
+from dev.cluster import paths, waiting
+from dev.cluster.errors import ClusterError
+from dev.cluster.host import ports, processes
+from dev.cluster.stores import catalog, server
+from dev.cluster.stores import seaweedfs as lake
 
 
 @pytest.fixture
@@ -121,7 +124,7 @@ class TestCommand:
 
     def test_where_it_is_not_up_that_is_said(self) -> None:
         assert lake.problem() == "not running"
-        with pytest.raises(ClusterError, match=r"e2e\.cluster store"):
+        with pytest.raises(ClusterError, match=r"dev\.cluster store"):
             lake.load()
 
 

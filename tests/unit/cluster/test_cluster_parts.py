@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster import server
-from e2e.cluster.parts import Part
+from dev.cluster.node.parts import Part
+from dev.cluster.stores import server
 
 
 class Health:

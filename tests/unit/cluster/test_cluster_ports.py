@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster import ports
+from dev.cluster.host import ports
 
 
 def test_no_port_is_given_twice_though_several_threads_ask_at_once() -> None:

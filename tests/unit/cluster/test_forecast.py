@@ -2,7 +2,7 @@
 
 import pytest
 
-from e2e.cluster import forecast, progress
+from dev.cluster import forecast, progress
 
 
 def of(*parts: str) -> forecast.Forecast:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from componentrun.storage.store.settings import StoreSettings
-from e2e.cluster.connection import Connection, reaching
-from e2e.cluster.lake import Lake
+from dev.cluster.connection import Connection, reaching
+from dev.cluster.stores.seaweedfs import Lake
 from e2e.tenant import Tenant
 
 LAKE = Lake(

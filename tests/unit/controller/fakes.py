@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import obstore
 from obstore.store import MemoryStore
@@ -44,7 +44,7 @@ from componentrun.controller.watching.caches import Caches, Key
 from componentrun.controller.watching.handlers import take_in
 from componentrun.controller.watching.resync import Resync
 from componentrun.controller.work.flows import Flows
-from componentrun.controller.work.queue import Backoff, WorkQueue
+from componentrun.controller.work.queue import WorkQueue
 from componentrun.core.lifecycle.observed import Limits
 from componentrun.core.pod.settings import PodSettings
 from componentrun.core.storages.scope import Means, Scope, status_of
@@ -358,9 +358,19 @@ def _attempt_of(pod: dict[str, Any]) -> int:
     return int(pod["metadata"].get("labels", {}).get(names.ATTEMPT_LABEL, 0))
 
 
+class _NoClock:
+    """Of a queue to which nobody adds anything for later."""
+
+    def time(self) -> float:
+        return 0.0
+
+    def call_at(self, when: float, callback: Callable[[Key], object], key: Key, /) -> NoReturn:
+        raise AssertionError(f"{key} was to be added at {when} by {callback}")
+
+
 def catalogs_of(loader: LoaderClient) -> CatalogTables:
     """Catalogs that are asked for nobody else."""
-    queue: WorkQueue[Key] = WorkQueue(backoff=Backoff(jitter=0), flow_of=lambda key: Flow(key.namespace), workers=1)
+    queue: WorkQueue[Key] = WorkQueue(_NoClock(), flow_of=lambda key: Flow(key.namespace), workers=1)
     return CatalogTables(loader, CatalogGate(queue, lambda: datetime.now(UTC)))
 
 

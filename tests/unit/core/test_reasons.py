@@ -6,7 +6,7 @@ from pathlib import Path
 
 from componentrun.core.lifecycle.reasons import WHO_ACTS, meanings, reasons_page
 from componentrun.errors import Reason
-from e2e.generate.__main__ import RUNBOOK, with_reasons
+from dev.generate.__main__ import RUNBOOK, with_reasons
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "reasons.md"
 

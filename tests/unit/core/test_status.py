@@ -277,13 +277,13 @@ class TestPublishFailed:
         assert condition(found, "Published")[0] == "False"
         assert found.attempts[-1].reason == reason
 
-    @pytest.mark.parametrize(("journal", "seconds"), [(False, 120), (True, 3600)])
-    def test_is_tried_again_while_the_store_is_away(self, journal: bool, seconds: int) -> None:
+    @pytest.mark.parametrize(("begun", "seconds"), [(False, 120), (True, 3600)])
+    def test_is_tried_again_while_the_store_is_away(self, begun: bool, seconds: int) -> None:
         run = make_run(status=publishing_status())
         error = TransientError("away")
 
         def failed(now: float) -> ComponentRunStatus:
-            return status.publish_failed(run, error, limits=LIMITS, now=at(now), journal_written=journal)
+            return status.publish_failed(run, error, limits=LIMITS, now=at(now), begun=begun)
 
         assert failed(30 + seconds - 1).phase == "Publishing"
         assert condition(failed(31), "Published") == ("Unknown", "Internal")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from e2e.soak.parts import Instance, Restarts, holder_among
-from e2e.soak.report import Report, add_times, problem_of
-from e2e.soak.tenants import Submitted, has_pod
+from dev.soak.parts import Instance, Restarts, holder_among
+from dev.soak.report import Report, add_times, problem_of
+from dev.soak.tenants import Submitted, has_pod
 
 DELIVERED = {"phase": "Succeeded", "attempts": [{"number": 1}], "events": {"delivered": True}}
 

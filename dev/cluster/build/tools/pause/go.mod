@@ -1,0 +1,3 @@
+module componentrun.dev/dev/cluster/build/tools/pause
+
+go 1.26.0

@@ -1,0 +1,103 @@
+"""What the cluster changes on the machine, written down first so that `down` can put it back."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dev.cluster import commands, paths
+from dev.cluster.progress import say
+
+SYSCTL = Path("/proc/sys")
+WANTED = {
+    "net/ipv4/ip_forward": 1,
+    "net/bridge/bridge-nf-call-iptables": 1,  # else pods on the same bridge pass by the NetworkPolicy rules
+    "net/bridge/bridge-nf-call-ip6tables": 1,
+}
+AT_LEAST = {
+    "fs/inotify/max_user_instances": 8192,  # the kubelet takes one for each log that is followed
+    "fs/inotify/max_user_watches": 524288,
+}
+CHANGED_BY_PARTS = (
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+    "net/ipv4/conf/all/route_localnet",
+)
+FOLDERS = (
+    "/var/lib/kubelet",
+    "/var/log/pods",
+    "/var/log/containers",
+    "/var/lib/cni",
+    "/run/containerd",
+    "/run/nri",
+    "/run/netns",
+    "/run/xtables.lock",
+    "/opt/containerd",
+    "/opt/nri",
+    "/etc/nri",
+    "/opt/cni",
+    "/etc/cni",
+    "/usr/libexec/kubernetes",
+)
+"""Places outside our own folder that the parts create, and that no flag moves."""
+
+
+def before_file() -> Path:
+    return paths.cluster() / "before.json"
+
+
+def remember() -> None:
+    """Write down how the machine is, unless that was done already."""
+    if before_file().exists():
+        return
+    names = [*WANTED, *AT_LEAST, *CHANGED_BY_PARTS]
+    before = {
+        "sysctls": {name: (SYSCTL / name).read_text().strip() for name in names if (SYSCTL / name).exists()},
+        "nft_tables": commands.run(["nft", "list", "tables"]).splitlines(),
+        "folders": [folder for folder in FOLDERS if Path(folder).exists()],
+    }
+    paths.write_private(before_file(), json.dumps(before, indent=1))
+
+
+def before() -> dict[str, Any] | None:
+    """How the machine was; None if no cluster was started."""
+    try:
+        found: dict[str, Any] = json.loads(before_file().read_text())
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def changes(now: Mapping[str, int]) -> dict[str, int]:
+    """The kernel settings to write, given those that are there."""
+    fixed = {name: value for name, value in WANTED.items() if now.get(name) != value}
+    raised = {name: value for name, value in AT_LEAST.items() if name in now and now[name] < value}
+    return fixed | raised
+
+
+def tune() -> None:
+    """Set the kernel settings that the cluster needs; say so where one may not be set."""
+    now = {name: int((SYSCTL / name).read_text()) for name in (*WANTED, *AT_LEAST) if (SYSCTL / name).exists()}
+    for name, value in changes(now).items():
+        try:
+            (SYSCTL / name).write_text(str(value))
+        except OSError as error:
+            if name in WANTED:
+                raise
+            say(f"note: {name.replace('/', '.')} stays at {now[name]}, {value} would be better: {error}")
+
+
+def restore_sysctls(values: Mapping[str, str]) -> None:
+    """Put the kernel settings back."""
+    for name, value in values.items():
+        file = SYSCTL / name
+        if not file.exists() or file.read_text().strip() == value:
+            continue
+        try:
+            file.write_text(value)
+        except OSError as error:
+            say(f"note: {name.replace('/', '.')} could not be set back to {value}: {error}")

@@ -1,0 +1,1 @@
+"""The processes of our own cluster, their configuration and their keys."""

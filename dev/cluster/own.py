@@ -1,0 +1,161 @@
+"""Our own cluster, from nothing to ready."""
+
+import json
+from dataclasses import dataclass
+
+from dev.cluster import commands, connection, layout, paths, teardown, waiting
+from dev.cluster.build import archives, builds
+from dev.cluster.host import address, machine, preflight
+from dev.cluster.node import dns, parts
+from dev.cluster.progress import say, step
+from dev.cluster.stores import minio as store
+from dev.cluster.stores import seaweedfs as lake
+
+
+@dataclass(frozen=True)
+class Health:
+    """One line of `status`: `problem` is None where all is well."""
+
+    name: str
+    problem: str | None
+
+
+def up(pod_pids_limit: int | None = None) -> connection.Connection:
+    """Bring the cluster up, or see that it is; parts that are dead, sick or changed are started again."""
+    with paths.lock("cluster"):
+        preflight.check()
+        known = lake.up()
+        builds.build()
+        machine.remember()
+        machine.tune()
+        limit = _remember_limit(pod_pids_limit)
+        plan = parts.prepare(limit)
+        started = _start(plan)
+        _import("pause")
+        image = _import("coredns")
+        _await_node()
+        started += _start_group(plan.policy)
+        _resolve_names(image)
+        found = _connection(known)
+        connection.save(found)
+    say(f"started {', '.join(started)}" if started else "already up")
+    return found
+
+
+def down() -> bool:
+    """Take everything down, the stores as well. Returns whether there was anything."""
+    with paths.lock("cluster"):
+        stopped = [teardown.down(), store.down(), lake.down()]
+        return any(stopped)
+
+
+def health() -> list[Health]:
+    """How each part is."""
+    stores = [Health("seaweedfs", lake.problem())]
+    if store.is_known():
+        stores.append(Health("minio", store.problem()))
+    if not paths.own_kubeconfig().exists():
+        return [Health("cluster", "not up"), *stores]
+    found = [Health(part.name, part.problem()) for part in parts.prepare(_limit()).all]
+    return [*found, *stores, Health("node", _node_problem())]
+
+
+def plan() -> parts.Plan:
+    """The parts of the cluster as it is, to stop and start single ones in a test of failures."""
+    return parts.prepare(_limit())
+
+
+def _start(wanted: parts.Plan) -> list[str]:
+    return [name for group in (wanted.base, wanted.control, wanted.node) for name in _start_group(group)]
+
+
+def _start_group(group: tuple[parts.Part, ...]) -> list[str]:
+    started = [part for part in group if part.begin()]
+    if started:
+        with step(f"waiting for {', '.join(part.name for part in started)}"):
+            for part in group:
+                part.await_ready()
+    return [part.name for part in started]
+
+
+def _import(program: str) -> str:
+    """See that containerd has the image of `program`, and return the image's name."""
+    binary = (paths.links() / program).resolve()
+    name = archives.reference(binary)
+    ctr = [
+        str(paths.links() / "ctr"),
+        "--address",
+        str(layout.containerd_socket()),
+        "--namespace",
+        "k8s.io",
+        "images",
+    ]
+    if name not in commands.run([*ctr, "list", "--quiet"]).splitlines():
+        with step(f"importing the image {name}"):
+            archive = paths.cluster() / f"{program}.tar"
+            archive.write_bytes(archives.archive(binary, name))
+            commands.run([*ctr, "import", archive])
+            archive.unlink()
+    return name
+
+
+def _await_node() -> None:
+    waiting.until(_node_problem, what=f"node {layout.NODE_NAME}", timeout=90, hint=f"see {paths.logs()}/kubelet.log")
+    node = json.loads(parts.kubectl("get", "node", layout.NODE_NAME, "-o", "json"))
+    if not node["spec"].get("podCIDR"):
+        # kube-router won't start without; nobody hands it out, since the pod network is set by hand.
+        cidr = str(address.POD_SUBNET)
+        patch = json.dumps({"spec": {"podCIDR": cidr, "podCIDRs": [cidr]}})
+        parts.kubectl("patch", "node", layout.NODE_NAME, "--patch", patch)
+
+
+def _node_problem() -> str | None:
+    path = f"jsonpath={{.items[?(@.metadata.name=='{layout.NODE_NAME}')].status.conditions[?(@.type=='Ready')]}}"
+    printed = parts.kubectl("get", "nodes", "-o", path)
+    if not printed:
+        return "it has not registered"
+    ready = json.loads(printed)
+    return None if ready["status"] == "True" else f"{ready.get('reason')}: {ready.get('message')}"
+
+
+def _resolve_names(image: str) -> None:
+    wanted = dns.manifests(image)
+    if _dns_ready(image):
+        return
+    with step("starting CoreDNS"):
+        parts.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=wanted)
+        parts.kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=90s")
+
+
+def _dns_ready(image: str) -> bool:
+    found = json.loads(parts.kubectl("-n", "kube-system", "get", "deployments", "-l", "k8s-app=kube-dns", "-o", "json"))
+    return any(
+        item["spec"]["template"]["spec"]["containers"][0]["image"] == image and item["status"].get("readyReplicas")
+        for item in found["items"]
+    )
+
+
+def _connection(known: lake.Lake) -> connection.Connection:
+    return connection.Connection(
+        kubeconfig=paths.own_kubeconfig(),
+        registry=layout.registry(),
+        image_load_command=None,
+        bin_dir=paths.links(),
+        logs=paths.logs(),
+        own=True,
+        node_name=layout.NODE_NAME,
+        **connection.reaching(known),
+    )
+
+
+def _limit() -> int:
+    file = paths.cluster() / "settings.json"
+    if not file.exists():
+        return parts.DEFAULT_POD_PIDS_LIMIT
+    return int(json.loads(file.read_text())["pod_pids_limit"])
+
+
+def _remember_limit(wanted: int | None) -> int:
+    limit = _limit() if wanted is None else wanted
+    paths.write_private(paths.cluster() / "settings.json", json.dumps({"pod_pids_limit": limit}))
+    return limit

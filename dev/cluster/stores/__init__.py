@@ -1,0 +1,1 @@
+"""Object stores and Iceberg catalogs on this machine."""

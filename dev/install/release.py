@@ -1,0 +1,159 @@
+"""`helm upgrade --install`, left out where nothing changed."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+from dev.cluster import commands, paths
+from dev.cluster.connection import Connection
+from dev.cluster.errors import ClusterError
+from dev.cluster.progress import say, step
+from dev.install import chart
+
+NAMESPACE: Final = "componentrun-system"
+RELEASE: Final = "componentrun"
+IMAGES: Final = ("componentrun", "componentrun-loader")
+"""What the chart needs; without the second one it is installed without the loader."""
+_IMAGE, _LOADER_IMAGE = IMAGES
+_FINGERPRINT: Final = "componentrun.dev/installed-from"
+_WAIT: Final = "180s"
+_MOST_LOG: Final = 5000
+_AVAILABLE: Final = {"availableReplicas", "numberAvailable"}
+"""In the status of a workload, where it is not zero."""
+
+Values = Mapping[str, Any]
+
+
+def install(
+    connection: Connection, images: Mapping[str, str], values: Values | None = None, namespace: str = NAMESPACE
+) -> None:
+    """Bring the operator to the cluster, or up to date; returns when it is ready.
+
+    Args:
+        connection: the cluster.
+        images: references by name, as `dev.images.ensure` returns them; those of `IMAGES`.
+        values: further values of the chart, nested as in its values.yaml.
+        namespace: where the operator lives; another one for a second operator.
+
+    Raises:
+        ClusterError: helm failed, or the operator did not become ready; with what its pods say.
+    """
+    given = {**(values or {}), "image": _named(images[_IMAGE]), "loader": _loader(values or {}, images)}
+    wanted = _fingerprint(given)
+    release = Release(connection, namespace)
+    with paths.lock("install"):
+        if release.fingerprint() == wanted and release.ready():
+            return
+        with step(f"installing the operator with helm in namespace {namespace}"):
+            release.create_namespace(_standard(given))
+            release.upgrade(given)
+            release.remember(wanted)
+
+
+def uninstall(connection: Connection, namespace: str = NAMESPACE) -> None:
+    """Take the operator away; runs and their definitions stay."""
+    release = Release(connection, namespace)
+    with paths.lock("install"), step(f"uninstalling the operator of namespace {namespace}"):
+        release.remove()
+        release.kubectl("delete", "namespace", namespace, "--ignore-not-found")
+
+
+def _loader(values: Values, images: Mapping[str, str]) -> dict[str, Any]:
+    given = dict(values.get("loader", {}))
+    return given | ({"image": _named(images[_LOADER_IMAGE])} if _LOADER_IMAGE in images else {"enabled": False})
+
+
+def _named(reference: str) -> dict[str, str]:
+    repository, _, tag = reference.rpartition(":")
+    return {"repository": repository, "tag": tag}
+
+
+def _standard(values: Values) -> str:
+    """The strictest pod security standard that this allows: log servers read a folder of their node."""
+    return "privileged" if values.get("collector", {}).get("reader") == "node" else "restricted"
+
+
+def _fingerprint(values: Values) -> str:
+    """Stands for the chart's files and the values."""
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for file in sorted(path for path in chart.CHART.rglob("*") if path.is_file()):
+        digest.update(f"\0{file.relative_to(chart.CHART)}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class Release:
+    """The release of one namespace, handled with helm and kubectl."""
+
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        self._namespace = namespace
+        self._where = f"--namespace={namespace}"
+        self._environment = os.environ | {
+            "KUBECONFIG": str(connection.kubeconfig),
+            "PATH": f"{connection.bin_dir}{os.pathsep}{os.environ.get('PATH', '')}",
+            # Nothing of the person's own helm is read or changed.
+            "HELM_PLUGINS": os.devnull,
+        }
+
+    def helm(self, *arguments: str, stdin: str | None = None) -> str:
+        return commands.run(["helm", *arguments], env=self._environment, stdin=stdin, timeout=300)
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return commands.run(["kubectl", *arguments], env=self._environment, stdin=stdin, timeout=300)
+
+    def create_namespace(self, standard: str) -> None:
+        """The operator's own namespace, which holds to this pod security standard."""
+        labels = {f"pod-security.kubernetes.io/{mode}": standard for mode in ("enforce", "warn")}
+        document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self._namespace, "labels": labels}}
+        self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=json.dumps(document))
+
+    def upgrade(self, values: Values) -> None:
+        """Run `helm upgrade --install` and wait until the pods are ready."""
+        if self._interrupted():
+            say("an earlier helm was interrupted: removing what it left (runs and their definitions stay)")
+            self.remove()
+        # A test may have applied the resource definitions before: they are taken over. Helm 4 applies on the server,
+        # which calls single fields of others a conflict; Helm 3 knows no conflicts.
+        old = self.helm("version", "--template={{.Version}}").startswith("v3")
+        flags = [
+            "--take-ownership",
+            *([] if old else ["--force-conflicts"]),
+            "--wait",
+            f"--timeout={_WAIT}",
+            "--values=-",
+        ]
+        try:
+            self.helm("upgrade", "--install", RELEASE, str(chart.CHART), self._where, *flags, stdin=json.dumps(values))
+        except ClusterError as error:
+            raise ClusterError(f"{error.problem}\n{self._told_by_pods()}", hint=error.hint) from error
+
+    def remove(self) -> None:
+        """Run `helm uninstall`."""
+        self.helm("uninstall", RELEASE, self._where, "--ignore-not-found", "--wait", f"--timeout={_WAIT}")
+
+    def fingerprint(self) -> str:
+        """What is installed; empty where nothing is."""
+        path = "jsonpath={.metadata.annotations.componentrun\\.dev/installed-from}"
+        return self.kubectl("get", "namespace", self._namespace, "--ignore-not-found", f"--output={path}").strip()
+
+    def remember(self, fingerprint: str) -> None:
+        self.kubectl("annotate", "--overwrite", "namespace", self._namespace, f"{_FINGERPRINT}={fingerprint}")
+
+    def ready(self) -> bool:
+        """Whether every workload has a pod that works."""
+        kinds = "deployments,statefulsets,daemonsets"
+        listed = json.loads(self.kubectl("get", kinds, self._where, "--output=json"))["items"]
+        return bool(listed) and all(_AVAILABLE & item.get("status", {}).keys() for item in listed)
+
+    def _interrupted(self) -> bool:
+        """Whether a helm that was killed left its lock; every later one would be refused."""
+        listed = json.loads(self.helm("list", self._where, "--pending", "--filter", f"^{RELEASE}$", "--output=json"))
+        return bool(listed)
+
+    def _told_by_pods(self) -> str:
+        selector = f"--selector=app.kubernetes.io/instance={RELEASE}"
+        pods = self.kubectl("get", "pods", self._where, selector, "--output=wide")
+        logs = self.kubectl("logs", self._where, selector, "--tail=5", "--ignore-errors")[-_MOST_LOG:]
+        return f"Its pods:\n{pods}\nTheir logs:\n{logs}"

@@ -1,5 +1,0 @@
-"""The demo: from nothing to a table that a component made of 336,776 real flights."""
-
-from e2e.demo.show import main
-
-__all__ = ["main"]
