@@ -68,6 +68,13 @@ def clean(tables_before: Sequence[str]) -> None:
             commands.run(["nft", "delete", *table.split()])
 
 
+def forget_services() -> None:
+    """Remove what kube-proxy put in; it puts it in again when it starts."""
+    for table in commands.run(["nft", "list", "tables"]).splitlines():
+        if table in PROXY_TABLES:
+            commands.run(["nft", "delete", *table.split()])
+
+
 def _is_empty(table: str) -> bool:
     """Whether an nftables table holds no rule. iptables leaves such tables behind."""
     listed = json.loads(commands.run(["nft", "--json", "list", *table.split()]))

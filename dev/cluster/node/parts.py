@@ -2,14 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dev.cluster import commands, layout, paths, waiting
 from dev.cluster.build import archives
 from dev.cluster.errors import ClusterError
-from dev.cluster.host import address, processes
+from dev.cluster.host import address, firewall, processes
 from dev.cluster.node import configs, pki
 
 DEFAULT_POD_PIDS_LIMIT = 4096
@@ -29,6 +29,7 @@ class Part:
         files: configuration files that it reads only at its start.
         grace: seconds it gets to end by itself.
         folder: where its pid file and its log are; None: where those of our own cluster are.
+        before: called each time before it is started.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Part:
     files: tuple[Path, ...] = ()
     grace: float = 10
     folder: Path | None = None
+    before: Callable[[], None] | None = None
 
     @property
     def pid_file(self) -> Path:
@@ -70,6 +72,8 @@ class Part:
             if running.fingerprint == self.mark and not self._is_sick():
                 return False
             processes.stop(self.pid_file, grace=self.grace)
+        if self.before is not None:
+            self.before()
         processes.start(self.command, env=self.env, log=self.log, pid_file=self.pid_file, mark=self.mark)
         return True
 
@@ -306,7 +310,10 @@ def _proxy() -> Part:
         "--conntrack-tcp-timeout-close-wait": "0s",
     }
     check = _http(layout.PROXY_HEALTH_PORT)
-    return _part("kube-proxy", *_joined(arguments), check=check, files=(layout.pki() / "proxy.crt",))
+    part = _part("kube-proxy", *_joined(arguments), check=check, files=(layout.pki() / "proxy.crt",))
+    # A kube-proxy that is stopped while an endpoint is away, as while the API server restarts, leaves its chain empty.
+    # The next one takes a chain that is there for complete, and the Service has no endpoint for good.
+    return replace(part, before=firewall.forget_services)
 
 
 def _router() -> Part:
