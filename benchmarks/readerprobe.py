@@ -18,7 +18,7 @@ from componentrun.collector.events.journal import Journal, container_key
 from componentrun.collector.metrics import Metrics
 from componentrun.collector.readers.api.follower import View
 from componentrun.collector.readers.api.position import Position
-from componentrun.collector.readers.choice import Ways
+from componentrun.collector.readers.choice import ReaderChoice
 from componentrun.collector.readers.node.position import FilePosition
 from componentrun.collector.readers.node.servers import NodeLogs
 from componentrun.collector.readers.sink import ContainerSink, Inbox
@@ -91,12 +91,12 @@ async def _read(order: Order) -> int:
     async with await connect(metrics) as kube, NodeLogs(settings) as nodes:
         if order.server is not None:
             nodes.changed(order.server)
-        ways = Ways(kube, nodes if order.server is not None else None)
+        ways = ReaderChoice(kube, nodes if order.server is not None else None)
         pods = [pod_facts(raw) for raw in order.pods]
         return sum(await asyncio.gather(*(_read_one(ways, pod, metrics, order) for pod in pods)))
 
 
-async def _read_one(ways: Ways, pod: PodFacts, metrics: Metrics, order: Order) -> int:
+async def _read_one(ways: ReaderChoice, pod: PodFacts, metrics: Metrics, order: Order) -> int:
     journal = Journal(run_facts(_RUN))
     inbox = Inbox(journal, asyncio.Event(), metrics)
     key = container_key(pod.uid, names.COMPONENT)
@@ -113,7 +113,7 @@ async def _read_one(ways: Ways, pod: PodFacts, metrics: Metrics, order: Order) -
 
 
 async def _empty(inbox: Inbox) -> None:
-    """Cut a segment whenever there is one, as a store that takes no time."""
+    """ReadySegment a segment whenever there is one, as a store that takes no time."""
     while True:
         await inbox.filled.wait()
         inbox.filled.clear()

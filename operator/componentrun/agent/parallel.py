@@ -52,10 +52,10 @@ def in_parallel(items: Iterable[Item], work: Callable[[Item], object], threads: 
     if threads == 1:
         run()
     else:
-        crew = [threading.Thread(target=run, name=f"transfer-{i}", daemon=True) for i in range(threads)]
-        for thread in crew:
+        workers = [threading.Thread(target=run, name=f"transfer-{i}", daemon=True) for i in range(threads)]
+        for thread in workers:
             thread.start()
-        for thread in crew:
+        for thread in workers:
             thread.join()
     if errors:
         raise errors[0]

@@ -1,4 +1,4 @@
-"""Cut connections, deleted pods, forgotten versions, a second collector: no line is lost or doubled."""
+"""ReadySegment connections, deleted pods, forgotten versions, a second collector: no line is lost or doubled."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from componentrun.core.storages.scope import Means
+from componentrun.core.storages.scope import ScopeMethod
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.storage.access.grants import Signer
 from componentrun.storage.access.scope import find_scope
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.store
 async def test_signed_forms_leak_on_versitygw_and_hold_on_the_others(store: Store, signer: Signer, kind: str) -> None:
     found = await find_scope(store, signer)
     if kind == "versitygw":
-        assert (found.means, found.versioned) == (Means.NONE, False)
+        assert (found.means, found.versioned) == (ScopeMethod.NONE, False)
         assert "by way of `..`" in found.message
     else:
-        assert (found.means, found.versioned) == (Means.FORM, True)
+        assert (found.means, found.versioned) == (ScopeMethod.FORM, True)
     left = await Versions(store.settings).below(store.settings.prefix + "/")
     assert left == ()
 

@@ -13,7 +13,7 @@ from minio.versioningconfig import VersioningConfig
 
 from componentrun.agent.stagein.form import Form
 from componentrun.agent.transfer import Client
-from componentrun.core.storages.scope import Means
+from componentrun.core.storages.scope import ScopeMethod
 from componentrun.errors import PlatformError
 from componentrun.storage.access.grants import Signer
 from componentrun.storage.access.plans import AttemptRequest, prepare_attempt
@@ -155,7 +155,7 @@ async def test_a_store_whose_forms_leak_is_used_by_session(
 
     monkeypatch.setattr(FormProbe, "refuses_traversal", leaks)
     found = await find_scope(open_store(with_sts), Signer(with_sts))
-    assert found.means is Means.SESSION
+    assert found.means is ScopeMethod.SESSION
 
 
 async def test_keys_that_are_good_for_more_than_their_prefix_are_found_out(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from componentrun.collector.events import writer as outlet
+from componentrun.collector.events import writer
 from componentrun.collector.runs import secret as runsecret
 from componentrun.collector.runs import worker
 
@@ -15,5 +15,5 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "_LINGER", 0.0)
     monkeypatch.setattr(worker, "_TICK", 0.02)
     monkeypatch.setattr(worker, "_REPORT_PAUSE", 0.001)
-    monkeypatch.setattr(outlet, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(writer, "_FIRST_PAUSE", 0.001)
     monkeypatch.setattr(runsecret, "_FIRST_PAUSE", 0.001)

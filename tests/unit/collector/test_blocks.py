@@ -28,7 +28,7 @@ from tests.unit.collector.runs import a_run, raw_pod
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from componentrun.collector.events.segment import Cut
+    from componentrun.collector.events.segment import ReadySegment
     from componentrun.collector.readers.line import Line
 
 BEGIN = 1_795_506_393 * SECOND
@@ -74,7 +74,7 @@ def in_a_file(lines: Sequence[tuple[bytes, int, bytes, bytes]]) -> bytes:
     return data
 
 
-def segments(chunks: Sequence[bytes], happen: dict[int, str], limits: Limits, *, at_once: bool) -> list[Cut]:
+def segments(chunks: Sequence[bytes], happen: dict[int, str], limits: Limits, *, at_once: bool) -> list[ReadySegment]:
     """What becomes of these pieces of a file, while other things happen."""
     journal, redactor, found = Journal(a_run(), limits), Redactor(SECRETS), []
     journal.begin(KEY, FilePosition())

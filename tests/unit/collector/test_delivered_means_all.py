@@ -20,8 +20,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from componentrun.api import names
-from componentrun.collector.events import writer as outlet
-from componentrun.collector.events.budget import Shares
+from componentrun.collector.events import writer
+from componentrun.collector.events.budget import MemoryBudget
 from componentrun.collector.events.writer import SupersededError
 from componentrun.collector.metrics import Metrics
 from componentrun.collector.readers.api.lines import SECOND, stamp_of
@@ -251,7 +251,7 @@ class Model:
         kube: Any = self.kube
         stores: Any = FakeStores()
         chosen = Settings(segment_seconds=1.0)
-        services = Services(kube, stores, Metrics(), chosen, shares=Shares(total=64 * 1024))
+        services = Services(kube, stores, Metrics(), chosen, shares=MemoryBudget(total=64 * 1024))
         working = asyncio.create_task(self._work(services))
         for step in steps:
             await asyncio.sleep(step.after)
@@ -282,10 +282,10 @@ END = st.tuples(st.sampled_from([0.0, 0.1, 5.0]), st.lists(STEP, max_size=6), st
 
 
 def replaced_store(monkeypatch: pytest.MonkeyPatch, store: ModelStore) -> None:
-    monkeypatch.setattr(outlet, "last_segment", store.last_segment)
-    monkeypatch.setattr(outlet, "append_lines", store.append_lines)
-    monkeypatch.setattr(outlet, "enter_open", store.nothing)
-    monkeypatch.setattr(outlet, "enter_ended", store.nothing)
+    monkeypatch.setattr(writer, "last_segment", store.last_segment)
+    monkeypatch.setattr(writer, "append_lines", store.append_lines)
+    monkeypatch.setattr(writer, "enter_open", store.nothing)
+    monkeypatch.setattr(writer, "enter_ended", store.nothing)
 
 
 @settings(max_examples=60, deadline=None)

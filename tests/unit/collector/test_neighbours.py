@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from componentrun.api import names
-from componentrun.collector.events.budget import Shares
+from componentrun.collector.events.budget import MemoryBudget
 from componentrun.collector.events.journal import Journal, Limits
 from componentrun.collector.readers.api.lines import SECOND
 from componentrun.collector.readers.sink import Inbox
@@ -146,7 +146,7 @@ class Opened:
 
 
 def test_each_run_holds_an_equal_part_and_all_together_no_more_than_there_is() -> None:
-    shares = Shares(total=8 * 2**20)
+    shares = MemoryBudget(total=8 * 2**20)
     inboxes = [Inbox(Journal(state_of(f"r{n}").run), asyncio.Event(), World().metrics, shares) for n in range(16)]
     inboxes[0].added()
     assert inboxes[0].journal.room == 2**20
@@ -161,4 +161,4 @@ def test_each_run_holds_an_equal_part_and_all_together_no_more_than_there_is() -
     inboxes[1].close()
     inboxes[0].added()
     assert inboxes[0].journal.room == 2**20
-    assert Shares(total=1).enter("anybody") == 2**15
+    assert MemoryBudget(total=1).enter("anybody") == 2**15

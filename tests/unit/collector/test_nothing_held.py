@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from componentrun.api import names
-from componentrun.collector.events import writer as outlet
+from componentrun.collector.events import writer
 from componentrun.collector.readers.api import end as logend
-from componentrun.collector.runs import followers as crew
+from componentrun.collector.runs import followers
 from componentrun.collector.runs.facts import pod_facts
 from componentrun.collector.runs.state import RunState
 from componentrun.collector.settings import Settings
@@ -25,18 +25,18 @@ RUNNING = raw_pod(container(names.COMPONENT, "running"))
 
 
 def slow_writes(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    append = outlet.append_lines
+    append = writer.append_lines
 
     async def slowly(*args: Any) -> Any:
         await asyncio.sleep(seconds)
         return await append(*args)
 
-    monkeypatch.setattr(outlet, "append_lines", slowly)
+    monkeypatch.setattr(writer, "append_lines", slowly)
 
 
 async def test_a_follower_that_waits_for_room_is_not_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run is over, the watch of pods is behind, and a segment takes long to be written."""
-    monkeypatch.setattr(crew, "_QUIET", 0.05)
+    monkeypatch.setattr(followers, "_QUIET", 0.05)
     slow_writes(monkeypatch, 0.2)
     world = World(settings=Settings(segment_seconds=0.05, events_wait=40.0))
     world.kube.add_secret("clean-1", [])
@@ -61,7 +61,7 @@ async def test_a_follower_that_waits_for_room_is_not_quiet(monkeypatch: pytest.M
 
 async def test_a_sidecar_is_quiet_when_the_last_line_of_its_log_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kubelet is slow, or follows a file that was rotated away: that a stream is silent proves nothing."""
-    monkeypatch.setattr(crew, "_QUIET", 0.05)
+    monkeypatch.setattr(followers, "_QUIET", 0.05)
     monkeypatch.setattr(logend, "_GRACE", 0.05)
     world = World(settings=Settings(segment_seconds=0.05, events_wait=40.0))
     world.kube.add_secret("clean-1", [])
@@ -99,7 +99,7 @@ async def test_a_container_of_which_a_watch_tells_behind_the_end_is_read_before_
     world = World()
     world.kube.plays[names.STAGE_OUT] = [Play(log("late"))]
     state = with_pod(world, Play(log("one")))
-    append = outlet.append_lines
+    append = writer.append_lines
 
     async def tell(*args: Any) -> Any:
         if args[4]["finished"]:
@@ -107,13 +107,13 @@ async def test_a_container_of_which_a_watch_tells_behind_the_end_is_read_before_
             state.pod_changed(pod_facts(raw_pod(*both, phase="Succeeded")))
         return await append(*args)
 
-    monkeypatch.setattr(outlet, "append_lines", tell)
+    monkeypatch.setattr(writer, "append_lines", tell)
     await world.work(state)
     assert {"one", "late"} <= set(await world.messages())
 
 
 async def test_a_component_that_never_ends_is_given_up_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "_QUIET", 0.05)
+    monkeypatch.setattr(followers, "_QUIET", 0.05)
     world = World()
     world.kube.add_secret("clean-1", [])
     world.kube.plays[names.COMPONENT] = [Play(log("one"), hang=True)]

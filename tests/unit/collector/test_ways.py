@@ -13,7 +13,7 @@ from componentrun.collector.metrics import Metrics
 from componentrun.collector.readers.api.follower import Follower, View
 from componentrun.collector.readers.api.lines import SECOND
 from componentrun.collector.readers.api.position import Position
-from componentrun.collector.readers.choice import LogFollower, Ways
+from componentrun.collector.readers.choice import LogFollower, ReaderChoice
 from componentrun.collector.readers.line import Place
 from componentrun.collector.readers.node.follower import FileFollower
 from componentrun.collector.readers.node.position import FilePosition
@@ -35,7 +35,7 @@ def follower(journal: Journal, *, node: bool) -> LogFollower:
     kube: Any = None
     nodes = NodeLogs(NodeLogSettings("componentrun-system")) if node else None
     inbox = Inbox(journal, asyncio.Event(), Metrics())
-    return Ways(kube, nodes).follower(POD, POD.containers[0], lambda: ENDED, sink_of(journal), inbox)
+    return ReaderChoice(kube, nodes).follower(POD, POD.containers[0], lambda: ENDED, sink_of(journal), inbox)
 
 
 def test_what_nobody_has_read_is_read_as_the_chart_says() -> None:

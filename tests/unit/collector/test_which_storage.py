@@ -12,7 +12,7 @@ from obstore.store import MemoryStore
 from componentrun.collector.events import stores as stores_module
 from componentrun.collector.events.journal import Limits
 from componentrun.collector.events.stores import Stores
-from componentrun.collector.events.writer import Outlet, SupersededError
+from componentrun.collector.events.writer import EventWriter, SupersededError
 from componentrun.collector.metrics import Metrics
 from componentrun.collector.runs.lifecycle import Told
 from componentrun.collector.runs.state import RunState
@@ -37,11 +37,11 @@ class World:
         self.default("old")
         kube: Any = self.kube
         self.stores, self.state = Stores(kube), RunState(a_run())
-        self.outlet = self.begin()
+        self.writer = self.begin()
 
-    def begin(self) -> Outlet:
+    def begin(self) -> EventWriter:
         log = RunLogger(logging.getLogger("test"), "team", "clean")
-        return Outlet(self.state, self.stores, Metrics(), log, Limits())
+        return EventWriter(self.state, self.stores, Metrics(), log, Limits())
 
     def open(self, settings: StoreSettings, **_: object) -> Store:
         return Store(settings, self.memory[settings.name])
@@ -60,13 +60,13 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 async def test_another_default_storage_does_not_split_the_events_of_a_run_that_goes_on(world: World) -> None:
-    journal = await world.outlet.journal()
+    journal = await world.writer.journal()
     for number in range(3):
         journal.told(Told(str(number), 1, "info", "a"), Redactor())
-        await world.outlet.write(journal.cut())
+        await world.writer.write(journal.cut())
         world.default("new")
     assert (await world.segments("old"), await world.segments("new")) == (3, 0)
-    assert await world.outlet.close() == ""
+    assert await world.writer.close() == ""
 
 
 async def test_what_did_not_work_is_read_again_also_for_those_who_ask_for_the_default_one(
@@ -83,14 +83,14 @@ async def test_what_did_not_work_is_read_again_also_for_those_who_ask_for_the_de
 
 
 async def test_a_run_that_waited_while_the_default_changed_has_all_of_its_events_where_it_began(world: World) -> None:
-    journal = await world.outlet.journal()
+    journal = await world.writer.journal()
     journal.told(Told("accepted", 1, "info", "the run was accepted"), Redactor())
-    await world.outlet.write(journal.cut())
+    await world.writer.write(journal.cut())
     world.default("new")
     world.state.run_changed(a_run(storage="new"))
     journal.told(Told("began", 2, "info", "the component is running"), Redactor())
     with pytest.raises(SupersededError, match="began in Storage `new`, and waited in `old`"):
-        await world.outlet.write(journal.cut())
+        await world.writer.write(journal.cut())
     again = world.begin()
     assert (await again.journal()).next_seq == 1
 
@@ -100,15 +100,15 @@ async def test_what_was_changed_before_a_run_holds_for_its_events(
 ) -> None:
     """A Storage was deleted and created again under its name, for another place, and then a run was created."""
     monkeypatch.setattr(stores_module, "_KEPT_SECONDS", 300.0)
-    await world.outlet.journal()
+    await world.writer.journal()
     old, _ = world.memory["old"], world.memory.update(old=MemoryStore())
     raw = world.kube.objects[STORAGES, "old"]
     raw["metadata"] |= {"uid": "another"}
     assert (await world.stores.get("team", None))._backend is old, "who goes on is not split from what was said"
-    outlet = world.begin()
-    journal = await outlet.journal()
+    writer = world.begin()
+    journal = await writer.journal()
     journal.told(Told("accepted", 1, "info", "the run was accepted"), Redactor())
-    await outlet.write(journal.cut())
+    await writer.write(journal.cut())
     assert await segment_keys(Store(StoreSettings("a-bucket"), old), UID) == []
     assert await world.segments("old") == 1
 
@@ -124,7 +124,7 @@ async def test_runs_of_the_same_moment_have_it_looked_at_once(world: World, monk
 
     monkeypatch.setattr(world.stores, "_find", counted)
     outlets = [world.begin() for _ in range(50)]
-    await asyncio.gather(*(outlet.journal() for outlet in outlets))
+    await asyncio.gather(*(writer.journal() for writer in outlets))
     assert len(looked) == 1
     first = await world.stores.get("team", "old")
     await world.begin().journal()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from componentrun.api import names
-from componentrun.collector.events import writer as outlet
+from componentrun.collector.events import writer
 from componentrun.collector.events.writer import SupersededError
 from componentrun.collector.metrics import Metrics
-from componentrun.collector.runs import followers as crew
+from componentrun.collector.runs import followers
 from componentrun.collector.runs.facts import pod_facts
 from componentrun.collector.runs.registry import PodTarget, Registry, RunTarget
 from componentrun.collector.runs.state import RunState
@@ -122,7 +122,7 @@ async def test_secrets_are_taken_out() -> None:
 
 
 async def test_lines_wait_for_the_secret_and_are_withheld_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "_SECRET_PATIENCE", 0.05)
+    monkeypatch.setattr(followers, "_SECRET_PATIENCE", 0.05)
     world = World()
     state = with_pod(world, Play(log("it is hunter2")))
     world.kube.objects.clear()
@@ -134,7 +134,7 @@ async def test_lines_wait_for_the_secret_and_are_withheld_without_it(monkeypatch
 
 
 async def test_a_secret_without_the_list_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "_SECRET_PATIENCE", 0.0)
+    monkeypatch.setattr(followers, "_SECRET_PATIENCE", 0.0)
     world = World()
     state = with_pod(world, Play(log("it is hunter2")))
     for raw in world.kube.objects.values():
@@ -145,7 +145,7 @@ async def test_a_secret_without_the_list_is_as_good_as_none(monkeypatch: pytest.
 
 async def test_the_secret_of_a_later_pod_of_the_name_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run was deleted and created again with other secret values, and only now its first Secret is asked for."""
-    monkeypatch.setattr(crew, "_SECRET_PATIENCE", 0.0)
+    monkeypatch.setattr(followers, "_SECRET_PATIENCE", 0.0)
     world = World()
     state = with_pod(world, Play(log("it is hunter2")), secrets=["changed since"])
     for raw in world.kube.objects.values():
@@ -170,7 +170,7 @@ async def test_a_storage_that_is_away_is_waited_for() -> None:
 
 
 async def test_a_storage_that_refuses_is_given_up_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outlet, "_PATIENCE", 0.0)
+    monkeypatch.setattr(writer, "_PATIENCE", 0.0)
     world = World(stores=FakeStores(always=PlatformError("the keys are wrong", Reason.STORAGE_ACCESS_DENIED)))
     await world.work(RunState(ended_run()))
     assert "the keys are wrong" in world.reported()["message"]
@@ -248,7 +248,7 @@ async def test_a_pod_that_no_watch_has_told_of_yet_is_looked_for() -> None:
 
 
 async def test_a_sidecar_that_goes_on_does_not_hold_the_end_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "_QUIET", 0.05)
+    monkeypatch.setattr(followers, "_QUIET", 0.05)
     world = World()
     world.kube.add_secret("clean-1", [])
     world.kube.plays[names.STAGE_OUT] = [Play(log("waiting"), hang=True)]
@@ -404,7 +404,7 @@ async def test_who_dies_before_the_index_says_the_end_is_completed_by_the_next(
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(outlet, "enter_ended", dies)
+        patch.setattr(writer, "enter_ended", dies)
         with pytest.raises(RuntimeError, match="killed"):
             await world.work(with_pod(world, Play(log("one"))))
     before = await world.events()
@@ -417,12 +417,12 @@ async def test_who_dies_before_the_index_says_the_end_is_completed_by_the_next(
 
 async def test_a_store_that_refuses_the_index_is_told_of_in_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
-    monkeypatch.setattr(outlet, "_PATIENCE", 0.0)
+    monkeypatch.setattr(writer, "_PATIENCE", 0.0)
 
     async def refuses(*_: object) -> None:
         await asyncio.sleep(0)
         raise UserError("no room", Reason.STORAGE_NOT_FOUND)
 
-    monkeypatch.setattr(outlet, "enter_ended", refuses)
+    monkeypatch.setattr(writer, "enter_ended", refuses)
     await world.work(with_pod(world, Play(log("one"))))
     assert world.reported()["message"] == "the run is missing from the index of events: no room"

@@ -58,7 +58,7 @@ class FakeStores:
     def forget(self, _namespace: str, _name: str | None) -> None:
         """Nothing is kept."""
 
-    def lanes(self, _namespace: str, _store: Store) -> tuple[()]:
+    def subscriptions(self, _namespace: str, _store: Store) -> tuple[()]:
         """Nobody else gets events."""
         return ()
 

@@ -47,7 +47,7 @@ from componentrun.controller.work.flows import Flows
 from componentrun.controller.work.queue import WorkQueue
 from componentrun.core.lifecycle.observed import Limits
 from componentrun.core.pod.settings import PodSettings
-from componentrun.core.storages.scope import Means, Scope, status_of
+from componentrun.core.storages.scope import Scope, ScopeMethod, status_of
 from componentrun.errors import TransientError
 from componentrun.process.fairqueue import Flow
 from componentrun.process.kubernetes.client import Kube, Page
@@ -399,7 +399,7 @@ class World:
         """Of the Storage's spec."""
         self.loader = FakeLoader(lambda: self.store.away, self.writes.done)
         self.catalogs = catalogs_of(cast("LoaderClient", self.loader))
-        self.scope = Scope(Means.FORM, "tried", versioned=True)
+        self.scope = Scope(ScopeMethod.FORM, "tried", versioned=True)
         """What the store would be found to do; it has no HTTP to try it with."""
 
     async def find_scope(self, _store: Store, _signer: Signer) -> Scope:
@@ -526,7 +526,7 @@ class FakeOperator:
         self.unread = UnreadPods(self.queue.add, world.unread_pods)
         kube = cast("Kube", world.kube)
         self.opens = opens = FakeStores(world.store, world.storage)
-        if self.world.scope.means is Means.NONE and world.storage:
+        if self.world.scope.means is ScopeMethod.NONE and world.storage:
             status = status_of(opens.opened.storage, world.scope, world.now)
             opens.opened = replace(opens.opened, storage=opens.opened.storage.model_copy(update={"status": status}))
         stores = cast("Stores", opens)

@@ -14,7 +14,7 @@ from componentrun.controller.storages.scopes import Scopes, StorageWatch
 from componentrun.controller.storages.stores import OpenStorage
 from componentrun.controller.watching.caches import Caches, Key, ObjectCache
 from componentrun.controller.work.queue import WorkQueue
-from componentrun.core.storages.scope import Means, Scope
+from componentrun.core.storages.scope import Scope, ScopeMethod
 from componentrun.errors import ComponentRunError, PlatformError
 from componentrun.storage.store.errors import NoAnswerError
 from componentrun.wire.loader import CatalogCheck
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from componentrun.process.kubernetes.client import Kube
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SEEN = Scope(Means.FORM, "seen", versioned=True)
+SEEN = Scope(ScopeMethod.FORM, "seen", versioned=True)
 
 
 class World:

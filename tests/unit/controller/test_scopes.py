@@ -12,7 +12,7 @@ import pytest
 from componentrun.controller.storages.identity import StoreId
 from componentrun.controller.storages.scopes import Scopes
 from componentrun.controller.watching.caches import Key
-from componentrun.core.storages.scope import Means, Scope
+from componentrun.core.storages.scope import Scope, ScopeMethod
 from componentrun.errors import PlatformError, Reason
 from componentrun.storage.store.connection import open_store
 from componentrun.storage.store.errors import NoAnswerError
@@ -136,14 +136,14 @@ async def test_an_operator_that_starts_anew_reads_the_answer_in_the_status(world
 async def test_a_changed_spec_is_asked_about_anew(world: World) -> None:
     world.storages.seen(world.object)
     await world.settle()
-    world.answer = Scope(Means.NONE, "leaks", versioned=False)
+    world.answer = Scope(ScopeMethod.NONE, "leaks", versioned=False)
     metadata = {**world.object["metadata"], "generation": 2, "resourceVersion": "9"}
     world.object = {**world.object, "metadata": metadata}
     world.storages.seen(world.object)
     await world.settle()
     assert world.asked == 2
     assert world.conditions()["Ready"] == "StorageUnscoped"
-    assert (await world.scopes.of(await world.open())).means is Means.NONE
+    assert (await world.scopes.of(await world.open())).means is ScopeMethod.NONE
 
 
 async def test_a_store_that_refuses_is_told_in_the_status_and_not_asked_again_at_once(world: World) -> None:
@@ -189,7 +189,7 @@ async def test_an_operator_that_stands_by_asks_nobody(world: World) -> None:
     assert (world.asked, world.patches) == (0, [])
 
 
-LEAKS = Scope(Means.NONE, "`..` leads out", versioned=False)
+LEAKS = Scope(ScopeMethod.NONE, "`..` leads out", versioned=False)
 
 
 async def test_a_run_on_a_store_that_does_not_keep_grants_apart_ends_and_says_why() -> None:

@@ -13,7 +13,7 @@ from componentrun.api.componentrun import ComponentRun, ComponentRunStatus, Even
 from componentrun.core.lifecycle.ending import events_delivered, finished, published, publishing
 from componentrun.core.podstatus.diagnosis import Diagnosis
 from componentrun.core.podstatus.errortext import MAX_MESSAGE, user_error_message
-from componentrun.core.podstatus.lastwords import MAX_ATTEMPT_MESSAGE, lacks_words
+from componentrun.core.podstatus.lastwords import MAX_ATTEMPT_MESSAGE, needs_last_words
 from componentrun.core.podstatus.results import MAX_LAST_WORDS, tail
 from componentrun.errors import Reason
 from tests.unit.core.make import make_run
@@ -45,18 +45,18 @@ def succeeded(status: ComponentRunStatus) -> str:
 def test_words_that_the_node_has_cut_are_completed_by_the_collector() -> None:
     run = ended(tail(LONG, 2000))
     assert "The cause" not in (run.status.message or "")
-    assert lacks_words(run.status)
+    assert needs_last_words(run.status)
     status = delivered(run, LONG)
     assert status.last_words == LONG
     assert status.message == f"The component ended with exit code 1: {LONG.strip()}"
     assert succeeded(status) == status.message
     assert (status.attempts[-1].message or "").startswith("The component ended with exit code 1: The cause")
-    assert not lacks_words(status)
+    assert not needs_last_words(status)
 
 
 def test_words_that_are_whole_are_not_replaced() -> None:
     run = ended("The password is wrong.")
-    assert not lacks_words(run.status)
+    assert not needs_last_words(run.status)
     assert delivered(run, "Something else, and longer than that.").last_words == "The password is wrong."
 
 

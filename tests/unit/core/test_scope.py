@@ -9,8 +9,8 @@ import pytest
 
 from componentrun.api.storage import Storage, StorageStatus
 from componentrun.core.storages.scope import (
-    Means,
     Scope,
+    ScopeMethod,
     check_after,
     known_scope,
     need_scope,
@@ -21,8 +21,8 @@ from componentrun.core.storages.scope import (
 from componentrun.errors import PlatformError, Reason, TransientError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-HELD = Scope(Means.FORM, "seen", versioned=True)
-LEAKY = Scope(Means.NONE, "`..` leads out", versioned=False)
+HELD = Scope(ScopeMethod.FORM, "seen", versioned=True)
+LEAKY = Scope(ScopeMethod.NONE, "`..` leads out", versioned=False)
 
 
 def storage(status: StorageStatus | None = None, *, generation: int = 3, **spec: Any) -> Storage:
@@ -52,7 +52,7 @@ def told(status: StorageStatus) -> dict[str, tuple[str, str]]:
             },
         ),
         (
-            Scope(Means.SESSION, "seen", versioned=False),
+            Scope(ScopeMethod.SESSION, "seen", versioned=False),
             False,
             {
                 "Ready": ("True", "Scoped"),
@@ -89,7 +89,7 @@ def test_the_conditions_tell_what_was_found(
     assert (status.observed_generation, status.checked) == (3, NOW)
 
 
-@pytest.mark.parametrize("scope", [HELD, LEAKY, Scope(Means.SESSION, "seen", versioned=True)])
+@pytest.mark.parametrize("scope", [HELD, LEAKY, Scope(ScopeMethod.SESSION, "seen", versioned=True)])
 def test_the_status_is_the_memory_of_what_was_found(scope: Scope) -> None:
     status = status_of(storage(), scope, NOW)
     assert known_scope(storage(status), NOW + timedelta(hours=23)) == scope

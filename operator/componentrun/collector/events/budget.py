@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["Shares"]
+__all__ = ["MemoryBudget"]
 
 _TOTAL: Final = 32 * 2**20
 _MOST: Final = 2**20
 _LEAST: Final = 32 * 2**10
 
 
-class Shares:
+class MemoryBudget:
     """Counts who holds something."""
 
     def __init__(self, total: int = _TOTAL) -> None:

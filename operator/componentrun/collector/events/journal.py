@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from componentrun.api import names
 from componentrun.collector.events.pending import Entry, Plain, Waiting
-from componentrun.collector.events.segment import Cut
+from componentrun.collector.events.segment import ReadySegment
 from componentrun.collector.readers.api.position import Position
 from componentrun.collector.readers.grouping import Block, Group
 from componentrun.collector.readers.node.position import FilePosition
@@ -264,10 +264,10 @@ class Journal:
         self.told(told, redactor, last=True)
         self.finished = True
 
-    def cut(self) -> Cut:
+    def cut(self) -> ReadySegment:
         """Take all events out; there must be some."""
         first = self.next_seq - self._waiting.count
-        segment = Cut(first, self._run, self._waiting.take(), self.checkpoint(), self.size, self._oldest)
+        segment = ReadySegment(first, self._run, self._waiting.take(), self.checkpoint(), self.size, self._oldest)
         self.size, self._oldest = 0, 0
         return segment
 

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from componentrun.collector.runs.facts import RunFacts
 
-__all__ = ["Cut"]
+__all__ = ["ReadySegment"]
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class ReadySegment:
     """One segment, ready to be written."""
 
     first_seq: int

@@ -14,7 +14,7 @@ from componentrun.storage.store.resource import choose, parse
 
 if TYPE_CHECKING:
     from componentrun.api.storage import Storage
-    from componentrun.collector.forward.lane import Lane
+    from componentrun.collector.forward.subscription import Subscription
     from componentrun.process.kubernetes.client import Kube
     from componentrun.storage.store.connection import Store, StoreObserver
 
@@ -42,7 +42,7 @@ class StoreListener(Protocol):
     async def configure(self, storage: Storage, store: Store) -> None:
         """A Storage was opened, or opened again after a change."""
 
-    def lanes(self, namespace: str, storage: str) -> tuple[Lane, ...]:
+    def subscriptions(self, namespace: str, storage: str) -> tuple[Subscription, ...]:
         """To whom events of a Storage are sent."""
 
 
@@ -99,9 +99,9 @@ class Stores:
             self._open[namespace, name] = self._open[namespace, storage.metadata.name] = opened
             return store
 
-    def lanes(self, namespace: str, store: Store) -> tuple[Lane, ...]:
+    def subscriptions(self, namespace: str, store: Store) -> tuple[Subscription, ...]:
         """Who gets the events that are written to an open store, too."""
-        return () if self._forwarder is None else self._forwarder.lanes(namespace, store.settings.name)
+        return () if self._forwarder is None else self._forwarder.subscriptions(namespace, store.settings.name)
 
     def forget(self, namespace: str, name: str | None) -> None:
         """Read Storage and keys again the next time: what was used did not work. Not more often than makes sense."""

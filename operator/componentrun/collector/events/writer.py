@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from componentrun.collector.events.journal import Limits
-    from componentrun.collector.events.segment import Cut
+    from componentrun.collector.events.segment import ReadySegment
     from componentrun.collector.events.stores import Stores
-    from componentrun.collector.forward.lane import Lane
+    from componentrun.collector.forward.subscription import Subscription
     from componentrun.collector.metrics import Metrics
     from componentrun.collector.runs.state import RunState
     from componentrun.process.logs import RunLogger
     from componentrun.storage.store.connection import Store
 
-__all__ = ["Outlet", "SupersededError", "UndeliverableError"]
+__all__ = ["EventWriter", "SupersededError", "UndeliverableError"]
 
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
@@ -48,7 +48,7 @@ class UndeliverableError(PlatformError):
     """The run is over, and its Storage does not take its events: it is missing, or it refuses."""
 
 
-class Outlet:
+class EventWriter:
     """One run's segments in its Storage."""
 
     def __init__(self, state: RunState, stores: Stores, metrics: Metrics, log: RunLogger, limits: Limits) -> None:
@@ -82,7 +82,7 @@ class Outlet:
 
         return await self._insist(read, "find the last segment")
 
-    async def write(self, cut: Cut) -> None:
+    async def write(self, cut: ReadySegment) -> None:
         """Write a segment. Once this returned, it and its checkpoint are in Storage.
 
         Raises:
@@ -92,28 +92,30 @@ class Outlet:
         run = self._state.run
         counts, lines = cut.counts, (cut.count, cut.lines())
         about = self._about.following(run.name, cut.ends, datetime.now(UTC), counts)
-        lanes: tuple[Lane, ...] = ()
+        subscriptions: tuple[Subscription, ...] = ()
 
         async def append(store: Store) -> None:
-            nonlocal lanes
+            nonlocal subscriptions
             if not self._entered:
                 await enter_open(store, self._event_run())
                 self._entered = True
-            lanes = self._stores.lanes(run.namespace, store)
-            for lane in lanes:
-                await lane.enter(run.uid, run.name, cut.first_seq)
+            subscriptions = self._stores.subscriptions(run.namespace, store)
+            for subscription in subscriptions:
+                await subscription.enter(run.uid, run.name, cut.first_seq)
             try:
                 await append_lines(store, run.uid, cut.first_seq, lines, cut.checkpoint, about)
             except SegmentTakenError:
-                for lane in lanes:
-                    lane.overtaken(run.uid, cut.first_seq)
+                for subscription in subscriptions:
+                    subscription.overtaken(run.uid, cut.first_seq)
                 raise
 
         await self._insist(append, "write a segment")
         self._about = about
-        for lane in lanes:
-            wanted = cut.said_by(lane.wants)
-            lane.offer(run.uid, (cut.first_seq, cut.last_seq), wanted, finished=bool(cut.checkpoint["finished"]))
+        for subscription in subscriptions:
+            wanted = cut.said_by(subscription.wants)
+            subscription.offer(
+                run.uid, (cut.first_seq, cut.last_seq), wanted, finished=bool(cut.checkpoint["finished"])
+            )
         self._metrics.segments.inc()
         for kind, count in counts.items():
             self._metrics.events.labels(kind).inc(count)

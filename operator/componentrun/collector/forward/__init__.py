@@ -5,6 +5,14 @@ receiver that is slow or away delays nothing, and what it has not got yet is rea
 collector. Done elsewhere: which receivers there are (`spec.events` of a Storage), what an event is
 (`storage.events.events`).
 
-`forwarder` knows all lanes; a `lane` is one receiver of one Storage, `backlog` what it has still to send, `cloudevents`
-and `otlp` what the requests look like, `sender` how they are made.
+Modules, lowest first:
+
+    receivers      what is sent to, from `spec.events` of a Storage
+    cloudevents, otlp, message   the forms of requests
+    sender         sends requests, and says what an answer means
+    backlog        events of one subscription that are still to be sent
+    triage         finds the event of a batch that a receiver does not accept
+    delivery       sends a backlog, in order
+    subscription   one receiver of one Storage
+    forwarder      all subscriptions
 """

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from componentrun.api.storage import Storage, StorageOtlp, StorageWebhook
 from componentrun.collector.forward.backlog import Room
-from componentrun.collector.forward.lane import Lane
 from componentrun.collector.forward.receivers import KINDS, otlp_receiver, webhook_receiver
+from componentrun.collector.forward.subscription import Subscription
 from componentrun.errors import ComponentRunError
 from componentrun.process.kubernetes.resources import STORAGES
 from componentrun.process.kubernetes.storages import find_secret
@@ -38,18 +38,22 @@ _PAUSE_AFTER_DEFECT: Final = 5.0
 
 
 class Forwarder:
-    """Makes lanes for Storages that name receivers, and keeps them at work."""
+    """Makes subscriptions for Storages that name receivers, and keeps them at work."""
 
     def __init__(self, kube: Kube, metrics: Metrics, is_ours: Callable[[str], bool]) -> None:
         """Send what runs say that are ours, by their uids. Secrets are read with this client."""
         self._kube, self._metrics, self._is_ours = kube, metrics, is_ours
         self._room = Room()
-        self._lanes: dict[tuple[str, str, Kind], Lane] = {}
+        self._subscriptions: dict[tuple[str, str, Kind], Subscription] = {}
         self._tasks: dict[tuple[str, str, Kind], asyncio.Task[None]] = {}
 
-    def lanes(self, namespace: str, storage: str) -> tuple[Lane, ...]:
+    def subscriptions(self, namespace: str, storage: str) -> tuple[Subscription, ...]:
         """To whom events of a Storage are sent."""
-        return tuple(lane for kind in KINDS if (lane := self._lanes.get((namespace, storage, kind))) is not None)
+        return tuple(
+            subscription
+            for kind in KINDS
+            if (subscription := self._subscriptions.get((namespace, storage, kind))) is not None
+        )
 
     async def configure(self, storage: Storage, store: Store) -> None:
         """A Storage was opened: send to whom it says. What is wrong with that is logged and keeps nobody from it."""
@@ -59,12 +63,12 @@ class Forwarder:
             if spec is None:
                 await self._end((namespace, name, kind))
                 continue
-            lane = self._lanes.get((namespace, name, kind))
-            if lane is None:
-                lane = self._begin((namespace, name, kind), store)
-            lane.store = store
+            subscription = self._subscriptions.get((namespace, name, kind))
+            if subscription is None:
+                subscription = self._begin((namespace, name, kind), store)
+            subscription.store = store
             try:
-                await self._equip(lane, await self._receiver(namespace, spec))
+                await self._equip(subscription, await self._receiver(namespace, spec))
             except ComponentRunError as error:
                 log.error("Storage %s/%s: events wait for its %s: %s", namespace, name, kind, error.message)  # noqa: TRY400 - told in a sentence
 
@@ -81,13 +85,13 @@ class Forwarder:
             await asyncio.sleep(_LOOK_EVERY)
 
     async def stop(self) -> None:
-        """End all lanes."""
-        for key in list(self._lanes):
+        """End all subscriptions."""
+        for key in list(self._subscriptions):
             with contextlib.suppress(ComponentRunError):  # what is not marked is sent again
                 await self._end(key)
 
     async def _look(self, stores: Stores, namespace: str | None) -> None:
-        unnamed = {key for key in self._lanes if namespace in {None, key[0]}}
+        unnamed = {key for key in self._subscriptions if namespace in {None, key[0]}}
         found: dict[str, list[str]] = {}
         async for page in self._kube.pages(STORAGES, namespace):
             for raw in page.items:
@@ -132,21 +136,21 @@ class Forwarder:
 
     async def _adopt(self, stores: Stores, where: tuple[str, str]) -> None:
         await stores.get(*where)
-        for lane in self.lanes(*where):
-            await lane.adopt(self._is_ours)
+        for subscription in self.subscriptions(*where):
+            await subscription.adopt(self._is_ours)
 
-    def _begin(self, key: tuple[str, str, Kind], store: Store) -> Lane:
-        lane = self._lanes[key] = Lane(*key, store, self._room, self._metrics)
-        self._tasks[key] = asyncio.create_task(_supervise(lane), name=f"forward {'/'.join(key)}")
-        return lane
+    def _begin(self, key: tuple[str, str, Kind], store: Store) -> Subscription:
+        subscription = self._subscriptions[key] = Subscription(*key, store, self._room, self._metrics)
+        self._tasks[key] = asyncio.create_task(_supervise(subscription), name=f"forward {'/'.join(key)}")
+        return subscription
 
     async def _end(self, key: tuple[str, str, Kind]) -> None:
-        lane, task = self._lanes.pop(key, None), self._tasks.pop(key, None)
+        subscription, task = self._subscriptions.pop(key, None), self._tasks.pop(key, None)
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        if lane is not None:
-            await lane.close()
+        if subscription is not None:
+            await subscription.close()
 
     async def _receiver(self, namespace: str, spec: StorageWebhook | StorageOtlp) -> Receiver:
         if isinstance(spec, StorageWebhook):
@@ -154,11 +158,11 @@ class Forwarder:
         name = spec.headers_secret_name
         return otlp_receiver(spec, None if name is None else await find_secret(self._kube, namespace, name))
 
-    async def _equip(self, lane: Lane, receiver: Receiver) -> None:
-        if lane.receiver == receiver:
+    async def _equip(self, subscription: Subscription, receiver: Receiver) -> None:
+        if subscription.receiver == receiver:
             return
-        before, lane.receiver = lane.receiver, receiver
-        lane.wake()
+        before, subscription.receiver = subscription.receiver, receiver
+        subscription.wake()
         if before is not None:
             await before.sender.close()
 
@@ -167,11 +171,11 @@ def _complain(where: tuple[str, str], why: object) -> None:
     log.warning("Storage %s/%s: can't look for events that others have not sent: %s", *where, why)
 
 
-async def _supervise(lane: Lane) -> None:
+async def _supervise(subscription: Subscription) -> None:
     while True:
         try:
-            await lane.run()
+            await subscription.run()
         except Exception:
-            # A defect in one lane must not end the process; it is loud and tried again.
+            # A defect in one subscription must not end the process; it is loud and tried again.
             log.exception("forwarding failed, beginning again")
             await asyncio.sleep(_PAUSE_AFTER_DEFECT)

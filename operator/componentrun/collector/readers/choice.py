@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from componentrun.collector.runs.facts import ContainerFacts, PodFacts
     from componentrun.process.kubernetes.client import Kube
 
-__all__ = ["LogFollower", "Ways"]
+__all__ = ["LogFollower", "ReaderChoice"]
 
 _OLD: Final = timedelta(seconds=10)
 
@@ -60,7 +60,7 @@ class LogFollower(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class ReaderChoice:
     """Makes followers."""
 
     kube: Kube

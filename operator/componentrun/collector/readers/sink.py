@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from componentrun.api import names
-from componentrun.collector.events.budget import Shares
+from componentrun.collector.events.budget import MemoryBudget
 from componentrun.collector.events.journal import container_key
 from componentrun.collector.readers.grouping import Grouper
 from componentrun.collector.runs.lifecycle import Told
@@ -39,9 +39,11 @@ class Inbox:
         first_at: when the first of them came in that is not written yet.
     """
 
-    def __init__(self, journal: Journal, filled: asyncio.Event, metrics: Metrics, shares: Shares | None = None) -> None:
+    def __init__(
+        self, journal: Journal, filled: asyncio.Event, metrics: Metrics, shares: MemoryBudget | None = None
+    ) -> None:
         """Around this journal, which may hold its share of what all journals may."""
-        self._shares = shares or Shares()
+        self._shares = shares or MemoryBudget()
         self.journal, self.filled, self.metrics = journal, filled, metrics
         self.first_at = 0.0
         self._room = asyncio.Event()

@@ -21,13 +21,13 @@ from componentrun.errors import Reason
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from componentrun.collector.readers.choice import LogFollower, Ways
+    from componentrun.collector.readers.choice import LogFollower, ReaderChoice
     from componentrun.collector.readers.sink import Inbox
     from componentrun.collector.runs.facts import ContainerFacts, PodFacts
     from componentrun.collector.runs.state import RunState
     from componentrun.collector.settings import Settings
 
-__all__ = ["Crew"]
+__all__ = ["RunFollowers"]
 
 _QUIET: Final = 3.0
 """Seconds of silence after which the end of a sidecar's log is checked. A sidecar runs until its pod is
@@ -41,14 +41,14 @@ _LOCKED: Final = (
 )
 
 
-class Crew:
+class RunFollowers:
     """Starts followers, and knows when they are through.
 
     Attributes:
         redactor: knows the secrets of the pod that was started last; nothing before one was.
     """
 
-    def __init__(self, state: RunState, inbox: Inbox, ways: Ways, settings: Settings) -> None:
+    def __init__(self, state: RunState, inbox: Inbox, ways: ReaderChoice, settings: Settings) -> None:
         """For this run."""
         self._state, self._inbox, self._ways, self._settings = state, inbox, ways, settings
         self._readers: dict[str, SecretReader] = {}

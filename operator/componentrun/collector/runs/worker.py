@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api import names
-from componentrun.collector.events.budget import Shares
-from componentrun.collector.events.writer import Outlet, UndeliverableError
+from componentrun.collector.events.budget import MemoryBudget
+from componentrun.collector.events.writer import EventWriter, UndeliverableError
 from componentrun.collector.readers.api.end import Pace
-from componentrun.collector.readers.choice import Ways
+from componentrun.collector.readers.choice import ReaderChoice
 from componentrun.collector.readers.sink import Inbox
 from componentrun.collector.runs import lifecycle, report
 from componentrun.collector.runs.facts import pod_facts
-from componentrun.collector.runs.followers import Crew
-from componentrun.core.podstatus.lastwords import lacks_words
+from componentrun.collector.runs.followers import RunFollowers
+from componentrun.core.podstatus.lastwords import needs_last_words
 from componentrun.process.kubernetes.errors import KubeError, NotFoundError
 from componentrun.process.kubernetes.resources import PODS, RUNS
 from componentrun.process.logs import RunLogger
@@ -62,7 +62,7 @@ class Services:
     settings: Settings
     nodes: NodeLogs | None = None
     """Where logs are read from the nodes' files."""
-    shares: Shares = field(default_factory=Shares)
+    shares: MemoryBudget = field(default_factory=MemoryBudget)
     """What the runs may hold in memory."""
     pace: Pace = field(default_factory=Pace)
     """When silent logs are looked at."""
@@ -75,7 +75,7 @@ class Worker:
         """Work on the run whose state this is; the registry keeps that up to date."""
         self._state, self._services = state, services
         self._log = RunLogger(log, state.run.namespace, state.run.name)
-        self._outlet = Outlet(state, services.stores, services.metrics, self._log, services.settings.limits)
+        self._writer = EventWriter(state, services.stores, services.metrics, self._log, services.settings.limits)
         self._looked_for: set[str] = set()
         """Uids of pods that are not there."""
         self._seen_late: set[str] = set()
@@ -99,47 +99,47 @@ class Worker:
             SupersededError: another collector works on the run; begin again.
         """
         try:
-            journal = await self._outlet.journal()
+            journal = await self._writer.journal()
             self._count = journal.next_seq - 1
             inbox = Inbox(journal, self._state.news, self._services.metrics, self._services.shares)
-            ways = Ways(self._services.kube, self._services.nodes, self._services.pace)
-            crew = Crew(self._state, inbox, ways, self._services.settings)
+            ways = ReaderChoice(self._services.kube, self._services.nodes, self._services.pace)
+            followers = RunFollowers(self._state, inbox, ways, self._services.settings)
             try:
-                await self._collect(journal, inbox, crew)
+                await self._collect(journal, inbox, followers)
             finally:
-                await crew.dismiss()
+                await followers.dismiss()
                 inbox.close()
         except UndeliverableError as error:
             level = logging.WARNING if self._state.deleted else logging.ERROR
             self._log.log(level, "the events can't be delivered: %s", error.message)
             await self._report(self._count, f"events were not written: {error.message}")
 
-    async def _collect(self, journal: Journal, inbox: Inbox, crew: Crew) -> None:
+    async def _collect(self, journal: Journal, inbox: Inbox, followers: RunFollowers) -> None:
         while True:
             self._state.news.clear()
-            if not await self._knows_masks(inbox, crew):
+            if not await self._knows_masks(inbox, followers):
                 if self._stopping:
                     return
                 await self._wait(_TICK)
                 continue
-            self._tell(inbox, crew)
-            crew.follow()
-            if self._state.over and not journal.finished and await self._all_in(inbox, crew):
-                self._tell_result(inbox, crew)
+            self._tell(inbox, followers)
+            followers.follow()
+            if self._state.over and not journal.finished and await self._all_in(inbox, followers):
+                self._tell_result(inbox, followers)
             if self._stopping:
-                await self._last_words(inbox, crew)
+                await self._last_words(inbox, followers)
                 return
             if not inbox.waiting and not self._state.over:
-                await self._report_attempts(inbox, crew)
+                await self._report_attempts(inbox, followers)
             if inbox.waiting and time.monotonic() >= self._due_at(inbox):
                 inbox.settle(quiet_for=_PAUSE)
                 await (self._wait(_PAUSE) if journal.empty else self._write(inbox))
-            elif journal.finished and journal.empty and await self._all_in(inbox, crew):
-                problems = [*journal.problems, await self._outlet.close()]
+            elif journal.finished and journal.empty and await self._all_in(inbox, followers):
+                problems = [*journal.problems, await self._writer.close()]
                 await self._report(self._count, "; ".join(filter(None, problems)), self._words_lacking(journal))
                 return
             else:
-                await self._wait(self._next_look(inbox, crew))
+                await self._wait(self._next_look(inbox, followers))
 
     def _due_at(self, inbox: Inbox) -> float:
         """When the next segment is to be written."""
@@ -147,12 +147,12 @@ class Worker:
             return 0.0
         return max(inbox.first_at + _LINGER, self._written_at + self._services.settings.segment_seconds)
 
-    def _next_look(self, inbox: Inbox, crew: Crew) -> float | None:
+    def _next_look(self, inbox: Inbox, followers: RunFollowers) -> float | None:
         """Seconds to wait at most; None: nothing happens without news."""
         pauses = []
         if inbox.waiting:
             pauses.append(max(self._due_at(inbox) - time.monotonic(), 0.0))
-        if self._state.over or crew.restless or self._unreported():
+        if self._state.over or followers.restless or self._unreported():
             pauses.append(_TICK)
         return min(pauses, default=None)
 
@@ -167,13 +167,13 @@ class Worker:
     async def _write(self, inbox: Inbox) -> None:
         cut = inbox.journal.cut()
         inbox.emptied()
-        await self._outlet.write(cut)
+        await self._writer.write(cut)
         self._count = cut.last_seq
         self._written_at = time.monotonic()
 
-    async def _last_words(self, inbox: Inbox, crew: Crew) -> None:
+    async def _last_words(self, inbox: Inbox, followers: RunFollowers) -> None:
         """The process ends: write what was read. What can't be written now is read again by the next collector."""
-        await crew.dismiss()
+        await followers.dismiss()
         if inbox.journal.empty:
             return
         try:
@@ -182,7 +182,7 @@ class Worker:
         except TimeoutError:
             self._log.warning("the last segment could not be written in time; its lines will be read again")
 
-    async def _knows_masks(self, inbox: Inbox, crew: Crew) -> bool:
+    async def _knows_masks(self, inbox: Inbox, followers: RunFollowers) -> bool:
         """Whether the masked values of the checkpoint are known, or it is certain that they never will be.
 
         Until then nothing becomes an event: the status quotes the component's words, too.
@@ -192,25 +192,25 @@ class Worker:
             is_missing = attempt.pod_uid in encrypted and attempt.pod_uid not in self._state.pods
             if is_missing and not await self._known(attempt, inbox):
                 return False
-        return not encrypted or crew.has_tried_masks()
+        return not encrypted or followers.has_tried_masks()
 
-    def _tell(self, inbox: Inbox, crew: Crew) -> None:
+    def _tell(self, inbox: Inbox, followers: RunFollowers) -> None:
         """Life-cycle events that were not told yet."""
-        for told in lifecycle.progress(self._state.run, with_words=crew.may_show_words):
-            if inbox.journal.told(told, crew.redactor):
+        for told in lifecycle.progress(self._state.run, with_words=followers.may_show_words):
+            if inbox.journal.told(told, followers.redactor):
                 inbox.added()
 
     def _unreported(self) -> list[Attempt]:
         """Attempts that others follow, and of which it was not said yet that all is in Storage."""
         return [item for item in lifecycle.replaced(self._state.run.status) if item.number > self._reported]
 
-    async def _report_attempts(self, inbox: Inbox, crew: Crew) -> None:
+    async def _report_attempts(self, inbox: Inbox, followers: RunFollowers) -> None:
         """Tell the operator which pods of earlier attempts can go, while the run goes on; in their order."""
         reported = self._reported
         for attempt in self._unreported():
             if not await self._known(attempt, inbox) or inbox.waiting:
                 break
-            if attempt.pod_uid in self._state.pods and not crew.done_with(attempt.pod_uid):
+            if attempt.pod_uid in self._state.pods and not followers.done_with(attempt.pod_uid):
                 break
             reported = attempt.number
         if reported == self._reported:
@@ -235,12 +235,12 @@ class Worker:
         pod = self._state.pods.get(uid)
         return uid in self._looked_for or uid in self._seen_late or (pod is not None and pod.ended)
 
-    async def _all_in(self, inbox: Inbox, crew: Crew) -> bool:
+    async def _all_in(self, inbox: Inbox, followers: RunFollowers) -> bool:
         """Whether everything that any pod of the run has printed is in the journal."""
         for attempt in self._state.run.status.attempts:
             if not await self._known(attempt, inbox):
                 return False
-        return crew.done()
+        return followers.done()
 
     async def _look_for(self, attempt: Attempt, inbox: Inbox) -> None:
         """A pod of which no watch has told, or not all: it is behind, or the pod was deleted while no collector ran."""
@@ -265,16 +265,16 @@ class Worker:
                 f"pod {uid}", f"lines of pod `{attempt.pod}` may be missing: it was deleted before its logs were read"
             )
 
-    def _tell_result(self, inbox: Inbox, crew: Crew) -> None:
+    def _tell_result(self, inbox: Inbox, followers: RunFollowers) -> None:
         run = self._state.run
-        told = lifecycle.result(run, with_words=crew.may_show_words) if run.ended else lifecycle.vanished(run)
-        inbox.journal.finish(told, crew.redactor)
+        told = lifecycle.result(run, with_words=followers.may_show_words) if run.ended else lifecycle.vanished(run)
+        inbox.journal.finish(told, followers.redactor)
         inbox.added()
 
     def _words_lacking(self, journal: Journal) -> str | None:
         """The component's last words, where the run's status should have some and has none."""
         status = self._state.run.status
-        return journal.last_words(status.attempts[-1].pod_uid) if status.attempts and lacks_words(status) else None
+        return journal.last_words(status.attempts[-1].pod_uid) if status.attempts and needs_last_words(status) else None
 
     async def _report(self, count: int, message: str, words: str | None = None) -> None:
         """Tell the operator, so that the pod can go."""

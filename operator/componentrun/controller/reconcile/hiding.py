@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from componentrun.core.lifecycle.actions import Action
     from componentrun.process.kubernetes.client import Kube
 
-__all__ = ["Hider"]
+__all__ = ["StatusRedactor"]
 
 
-class Hider:
+class StatusRedactor:
     """Reads the values only where a container's words are about to be told."""
 
     def __init__(self, kube: Kube) -> None:

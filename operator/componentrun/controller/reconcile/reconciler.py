@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from componentrun.api import names
-from componentrun.controller.reconcile.hiding import Hider
+from componentrun.controller.reconcile.hiding import StatusRedactor
 from componentrun.controller.reconcile.planning import Planner
 from componentrun.controller.reconcile.podreader import PodReader
 from componentrun.controller.reconcile.removal import Remover
@@ -98,7 +98,7 @@ class Reconciler:
         self._remover = Remover(kube, caches, limits)
         self._pods = PodReader(kube, caches)
         self._planner = Planner(caches, queues, self._pods, unread, self._is_granted, limits, clock)
-        self._hider = Hider(kube)
+        self._hider = StatusRedactor(kube)
         self._memories = RunMemories()
         self.active = True
         """Whether this operator acts; one that stands by only keeps its caches tidy."""

@@ -31,7 +31,7 @@ from componentrun.core.request.buckets import writable_buckets
 from componentrun.core.request.config import state_secrets
 from componentrun.core.request.resolve import EffectiveRun, resolve
 from componentrun.core.storages.catalog import check_tables_can_be_kept
-from componentrun.core.storages.scope import Means, need_scope
+from componentrun.core.storages.scope import ScopeMethod, need_scope
 from componentrun.errors import PlatformError, Reason, TransientError
 from componentrun.process.kubernetes.errors import (
     AlreadyExistsError,
@@ -146,7 +146,7 @@ class Starter:
         check_tables_can_be_kept(opened.storage, run.spec)
         scope = await self._scopes.of(opened)
         need_scope(opened.storage, scope)
-        opened = replace(opened, by_session=scope.means is Means.SESSION)
+        opened = replace(opened, by_session=scope.means is ScopeMethod.SESSION)
         component = await self._references.component(run.metadata.namespace, run.spec.component, anew=True)
         referenced = await referenced_parameters(self._kube, run)
         effective = resolve(run, component, opened.storage.metadata.name, referenced)

@@ -9,7 +9,7 @@ from componentrun.api.componentrun import PhaseTime
 from componentrun.core.lifecycle import conditions
 from componentrun.core.lifecycle.steps import moved, with_phase
 from componentrun.core.podstatus.diagnosis import Diagnosis
-from componentrun.core.podstatus.lastwords import attempt_message, lacks_words, run_message, with_words
+from componentrun.core.podstatus.lastwords import attempt_message, needs_last_words, run_message, with_words
 from componentrun.core.podstatus.results import counted
 from componentrun.core.request.files import files_status
 from componentrun.errors import Reason, TransientError, UnsupportedError, UserError
@@ -274,7 +274,7 @@ def events_delivered(run: ComponentRun, now: datetime) -> ComponentRunStatus:
     count = events.count if events is not None else 0
     changed = conditions_delivered(run.status.conditions, count, generation=run.metadata.generation, now=now)
     status = run.status.model_copy(update={"conditions": changed})
-    if events is None or events.last_words is None or not lacks_words(run.status):
+    if events is None or events.last_words is None or not needs_last_words(run.status):
         return status
     if len(events.last_words) <= len(status.last_words or ""):
         return status

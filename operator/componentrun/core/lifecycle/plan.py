@@ -53,9 +53,9 @@ from componentrun.core.podstatus.stuck import (
     has_begun,
     has_ended,
     next_look,
-    on_our_clock,
     stuck,
     timeout_at,
+    with_api_server_times,
 )
 from componentrun.core.queue import texts as queued
 from componentrun.errors import Reason
@@ -117,7 +117,7 @@ def _during_the_attempt(o: Observed, attempt: Attempt) -> Plan:
     pod = pod_of(o.pod, attempt)
     if pod is None:
         return _without_pod(o, attempt)
-    pod = on_our_clock(admitted(pod, o.run.status, o.now), o.run.status, o.now)
+    pod = with_api_server_times(admitted(pod, o.run.status, o.now), o.run.status, o.now)
     if has_ended(pod, o.limits, o.now):
         return _conclude(o, pod)
     if o.run.status.termination is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from componentrun.core.lifecycle.actions import LookAtPod
 from componentrun.core.lifecycle.ending import is_terminal
 from componentrun.core.podstatus.facts import unfinished
-from componentrun.core.podstatus.stuck import admitted, given_up_at, is_overdue, is_through, on_our_clock
+from componentrun.core.podstatus.stuck import admitted, given_up_at, is_overdue, is_through, with_api_server_times
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,7 +55,7 @@ def _during(o: Observed, pod: PodView | None, attempt: Attempt) -> bool:
         return not pod.confirmed and (not is_through(pod) or unfinished(pod))
     if is_through(pod):
         return False
-    pod = on_our_clock(admitted(pod, o.run.status, o.now), o.run.status, o.now)
+    pod = with_api_server_times(admitted(pod, o.run.status, o.now), o.run.status, o.now)
     return is_overdue(pod, o.limits, o.now, is_stopping=o.run.status.termination is not None)
 
 

@@ -18,12 +18,12 @@ from componentrun.core.podstatus.errortext import user_error_message
 from componentrun.core.podstatus.facts import (
     OOM_KILLED,
     containers,
+    decisive_containers,
     failed_stage_in,
     interrupted,
     nothing_ran,
     output_complete,
     over_before,
-    that_count,
     unfinished,
 )
 from componentrun.core.podstatus.results import (
@@ -113,7 +113,7 @@ def _decided(pod: PodView, termination: Termination) -> Diagnosis:
 
 
 def _out_of_memory(pod: PodView) -> Diagnosis | None:
-    for container in that_count(pod):
+    for container in decisive_containers(pod):
         if container.state == "terminated" and container.reason == OOM_KILLED:
             return Diagnosis(Reason.OUT_OF_MEMORY, _oom_message(container), container.name)
     return None
@@ -192,7 +192,7 @@ def _success(pod: PodView) -> Diagnosis | None:
 
 def _node_lost(pod: PodView) -> Diagnosis | None:
     """The node stopped answering, or forgot the container. What had failed before that keeps its own reason."""
-    lost = [c for c in that_count(pod) if c.state == "terminated" and c.reason in LOST]
+    lost = [c for c in decisive_containers(pod) if c.state == "terminated" and c.reason in LOST]
     away = pod.reason == "NodeLost" or pod.disruption in {"DeletionByTaintManager", "DeletionByPodGC"}
     if not lost and not (away and unfinished(pod)):
         return None

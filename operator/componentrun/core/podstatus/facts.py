@@ -18,13 +18,13 @@ __all__ = [
     "OOM_KILLED",
     "before_start",
     "containers",
+    "decisive_containers",
     "failed_stage_in",
     "interrupted",
     "nothing_ran",
     "output_complete",
     "over_before",
     "saved_always",
-    "that_count",
     "unfinished",
 ]
 
@@ -110,7 +110,7 @@ def unfinished(pod: PodView) -> bool:
     )
 
 
-def that_count(pod: PodView) -> Iterator[ContainerView]:
+def decisive_containers(pod: PodView) -> Iterator[ContainerView]:
     """The containers; where the component had failed by itself only that: what then became of agents is no reason."""
     component = pod.component
     failed = (

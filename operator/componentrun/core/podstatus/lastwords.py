@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from componentrun.api.componentrun import ComponentRun, ComponentRunStatus
 
-__all__ = ["MAX_ATTEMPT_MESSAGE", "attempt_message", "lacks_words", "run_message", "with_words"]
+__all__ = ["MAX_ATTEMPT_MESSAGE", "attempt_message", "needs_last_words", "run_message", "with_words"]
 
 MAX_ATTEMPT_MESSAGE: Final = 500
 """Characters of an attempt's message."""
 
 
-def lacks_words(status: ComponentRunStatus) -> bool:
+def needs_last_words(status: ComponentRunStatus) -> bool:
     """Whether a run failed and its node did not say what its component had printed, or the end of it only.
 
     A kubelet that puts a pod out for its disk removes the containers before it tells of their end (seen), and one that

@@ -29,9 +29,9 @@ __all__ = [
     "is_through",
     "next_look",
     "occupies",
-    "on_our_clock",
     "stuck",
     "timeout_at",
+    "with_api_server_times",
 ]
 
 _IMAGE_AT_ONCE: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
@@ -109,7 +109,7 @@ def admitted(pod: PodView, status: ComponentRunStatus, now: datetime) -> PodView
     return replace(pod, admitted_at=since)
 
 
-def on_our_clock(pod: PodView, status: ComponentRunStatus, now: datetime) -> PodView:
+def with_api_server_times(pod: PodView, status: ComponentRunStatus, now: datetime) -> PodView:
     """The pod with what is to be taken from its containers' times, where its node's clock is ahead.
 
     Not where it is ahead by no more than a clock may be that counts as right (decision 0024).

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from componentrun.errors import ComponentRunError
 
 __all__ = [
-    "Means",
     "Scope",
+    "ScopeMethod",
     "check_after",
     "known_scope",
     "need_scope",
@@ -42,7 +42,7 @@ _GOOD_FOR: Final = timedelta(hours=24)
 """An answer that is older is not believed; it is that old only where no operator was there to ask again."""
 
 
-class Means(StrEnum):
+class ScopeMethod(StrEnum):
     """What keeps stage-out's grant within its prefix. The words are reasons of the condition `Scoped`."""
 
     FORM = "SignedForms"
@@ -57,7 +57,7 @@ class Means(StrEnum):
 class Scope:
     """What was found out about a store."""
 
-    means: Means
+    means: ScopeMethod
     message: str
     """What was seen."""
     versioned: bool
@@ -94,11 +94,11 @@ def known_scope(storage: Storage, now: datetime) -> Scope | None:
     status = storage.status
     scoped = find(status.conditions, SCOPED)
     versioned = find(status.conditions, VERSIONED)
-    if scoped is None or scoped.reason not in set(Means) or status.checked is None:
+    if scoped is None or scoped.reason not in set(ScopeMethod) or status.checked is None:
         return None
     if status.observed_generation != storage.metadata.generation or now - status.checked > _GOOD_FOR:
         return None
-    return Scope(Means(scoped.reason), scoped.message, versioned is not None and versioned.status == "True")
+    return Scope(ScopeMethod(scoped.reason), scoped.message, versioned is not None and versioned.status == "True")
 
 
 def check_after(storage: Storage, now: datetime) -> float:
@@ -126,7 +126,7 @@ def need_scope(storage: Storage, scope: Scope) -> None:
     Raises:
         PlatformError: (StorageUnscoped) the store does not scope grants, and the Storage does not allow that.
     """
-    if scope.means is Means.NONE and not storage.spec.allow_unscoped:
+    if scope.means is ScopeMethod.NONE and not storage.spec.allow_unscoped:
         raise PlatformError(
             f"the store of Storage `{storage.metadata.name}` does not keep a run's grant within the run's own prefix: "
             f"{scope.message}. Use another store, give the Storage an `sts`, or accept with `allowUnscoped: true` that "
@@ -138,7 +138,7 @@ def need_scope(storage: Storage, scope: Scope) -> None:
 def warning_of(storage: Storage) -> tuple[str, ...]:
     """What a run on this Storage should tell a person."""
     scoped = find(storage.status.conditions, SCOPED)
-    if scoped is None or scoped.reason != Means.NONE or not storage.spec.allow_unscoped:
+    if scoped is None or scoped.reason != ScopeMethod.NONE or not storage.spec.allow_unscoped:
         return ()
     told = (
         f"Storage `{storage.metadata.name}` says `allowUnscoped: true`, and its store does not keep grants within "
@@ -164,7 +164,7 @@ def status_of(
         catalog: what was found out about the catalog; None: the Storage names none.
         checked: when the store was asked; None: now.
     """
-    held = scope.means is not Means.NONE
+    held = scope.means is not ScopeMethod.NONE
     status = _with(storage, storage.status, (SCOPED, _word(held), scope.means, scope.message), now)
     status = _with(storage, status, _VERSIONS_KEPT if scope.versioned else _NO_VERSIONS, now)
     ready: _Told

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from componentrun.core.storages.scope import Means, Scope
+from componentrun.core.storages.scope import Scope, ScopeMethod
 from componentrun.errors import PlatformError, TransientError
 from componentrun.storage.access.probing import FormProbe, Place, SessionProbe
 from componentrun.storage.store.errors import NoAnswerError
@@ -52,7 +52,7 @@ async def _forget(place: Place) -> None:
         await versions.delete(await versions.below(place.key("")))
 
 
-async def _means(place: Place, signer: Signer) -> tuple[Means, str]:
+async def _means(place: Place, signer: Signer) -> tuple[ScopeMethod, str]:
     probe = FormProbe(place, signer)
     try:
         for attempt in (probe.posts, probe.refuses_elsewhere, probe.refuses_traversal, probe.refuses_size):
@@ -61,18 +61,18 @@ async def _means(place: Place, signer: Signer) -> tuple[Means, str]:
         raise
     except PlatformError as error:
         return await _without_forms(place, signer, error.message)
-    return Means.FORM, "A signed form was refused outside its prefix, by way of `..`, and beyond its size."
+    return ScopeMethod.FORM, "A signed form was refused outside its prefix, by way of `..`, and beyond its size."
 
 
-async def _without_forms(place: Place, signer: Signer, why: str) -> tuple[Means, str]:
+async def _without_forms(place: Place, signer: Signer, why: str) -> tuple[ScopeMethod, str]:
     if place.store.settings.sts_endpoint is None:
-        return Means.NONE, why
+        return ScopeMethod.NONE, why
     try:
-        return Means.SESSION, await SessionProbe(place, signer).holds()
+        return ScopeMethod.SESSION, await SessionProbe(place, signer).holds()
     except TransientError:
         raise
     except PlatformError as error:
-        return Means.NONE, f"{why}; with its `sts`: {error.message}"
+        return ScopeMethod.NONE, f"{why}; with its `sts`: {error.message}"
 
 
 async def _versioned(store: Store) -> bool:

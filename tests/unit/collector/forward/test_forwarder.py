@@ -1,6 +1,6 @@
 """From a Storage object to a receiver that gets events: found, changed, taken away, and what is wrong with it.
 
-Faked: the Kubernetes API. Real: HTTP, the lanes, the worker's outlet; Storage is in memory.
+Faked: the Kubernetes API. Real: HTTP, the subscriptions, the worker's writer; Storage is in memory.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from componentrun.api.storage import Storage
 from componentrun.collector.events import stores as stores_module
 from componentrun.collector.events.journal import Limits
 from componentrun.collector.events.stores import Stores
-from componentrun.collector.events.writer import Outlet, SupersededError
+from componentrun.collector.events.writer import EventWriter, SupersededError
 from componentrun.collector.forward import delivery as delivery_module
 from componentrun.collector.forward import forwarder as module
-from componentrun.collector.forward import lane as lane_module
+from componentrun.collector.forward import subscription as lane_module
 from componentrun.collector.forward.forwarder import Forwarder
 from componentrun.collector.metrics import Metrics
 from componentrun.collector.runs.lifecycle import Told
@@ -82,8 +82,8 @@ class World:
     async def write(self, first: int, *messages: str, last: bool = False) -> None:
         """What a worker does with a segment."""
         state = RunState(a_run())
-        outlet = Outlet(state, self.stores, self.metrics, LOG, Limits())
-        journal = await outlet.journal()
+        writer = EventWriter(state, self.stores, self.metrics, LOG, Limits())
+        journal = await writer.journal()
         assert journal.next_seq == first
         for number, message in enumerate(messages):
             told = Told(f"{first}-{number}", 1_795_506_393 * 10**9, "info", message)
@@ -91,7 +91,7 @@ class World:
                 journal.finish(told, Redactor())
             else:
                 journal.told(told, Redactor())
-        await outlet.write(journal.cut())
+        await writer.write(journal.cut())
 
     async def until_sent(self) -> None:
         async with asyncio.timeout(20):
@@ -118,7 +118,7 @@ async def test_what_a_worker_writes_is_sent(world: World) -> None:
 async def test_a_storage_without_receivers_has_no_lanes_and_no_marks(world: World) -> None:
     world.storage(keep="30d")
     await world.write(1, "accepted", last=True)
-    assert world.forwarder.lanes("team", "main") == ()
+    assert world.forwarder.subscriptions("team", "main") == ()
     assert [info.key async for info in world.store.objects(world.store.layout.event_index.unsent())] == []
 
 
@@ -194,7 +194,7 @@ async def test_a_receiver_that_is_taken_away_gets_nothing_more(world: World) -> 
     await world.receiver.until(lambda: len(world.receiver.taken) == 1)
     world.storage()
     await world.reopen()
-    assert world.forwarder.lanes("team", "main") == ()
+    assert world.forwarder.subscriptions("team", "main") == ()
     await world.write(2, "over", last=True)
     assert got(world.receiver) == [f"{UID}-1"]
 
@@ -211,7 +211,7 @@ async def test_a_receiver_that_is_taken_away_gets_nothing_more_though_no_run_wri
         world.storage(keep="30d")
     looking = asyncio.create_task(world.forwarder.run(world.stores, ("team",)))
     async with asyncio.timeout(10):
-        while world.forwarder.lanes("team", "main"):  # noqa: ASYNC110 - what is waited for has no event
+        while world.forwarder.subscriptions("team", "main"):  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
     looking.cancel()
 
@@ -222,7 +222,7 @@ async def test_the_end_that_another_collector_wrote_and_did_not_send_is_sent(wor
     await world.receiver.until(lambda: len(world.receiver.taken) == 1)
     ours = world.forwarder, world.stores
     world.receiver.status = 500
-    late = Outlet(RunState(a_run()), world.stores, world.metrics, LOG, Limits())
+    late = EventWriter(RunState(a_run()), world.stores, world.metrics, LOG, Limits())
     journal = await late.journal()
     world.begin()
     await world.write(2, "over", last=True)

@@ -12,8 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from obstore.store import MemoryStore
 
 from componentrun.collector.forward.backlog import Backlog, Room
-from componentrun.collector.forward.lane import Lane
 from componentrun.collector.forward.message import size_of
+from componentrun.collector.forward.subscription import Subscription
 from componentrun.collector.metrics import Metrics
 from componentrun.storage.events.events import Event
 from componentrun.storage.store.connection import Store
@@ -31,8 +31,8 @@ def event(run: str, seq: int, size: int = 0) -> Event:
     return Event(f"{run}-{seq}", seq, "2026-01-01T00:00:00Z", run, "a", "1", "info", "x" * size, source="operator")
 
 
-def a_lane(room: Room, store: Store | None = None) -> Lane:
-    return Lane(
+def a_lane(room: Room, store: Store | None = None) -> Subscription:
+    return Subscription(
         "team",
         "main",
         "webhook",
@@ -45,40 +45,40 @@ def a_lane(room: Room, store: Store | None = None) -> Lane:
 async def test_a_thousand_receivers_that_are_removed_with_pending_events_leave_all_room_behind() -> None:
     room = Room()
     for number in range(1_000):
-        lane = a_lane(room)
+        subscription = a_lane(room)
         for run in (f"r{number}", f"s{number}"):
-            await lane.enter(run, run, 1)
-            lane.offer(run, (1, 2), [event(run, 1), event(run, 2)], finished=False)
+            await subscription.enter(run, run, 1)
+            subscription.offer(run, (1, 2), [event(run, 1), event(run, 2)], finished=False)
         assert room.used > 0
-        await lane.close()
+        await subscription.close()
     assert room.used == 0
 
 
 async def test_a_receiver_that_is_removed_takes_no_room_for_what_is_offered_afterwards() -> None:
-    """A worker looked the lane up before it was removed, and offers what it has written since."""
+    """A worker looked the subscription up before it was removed, and offers what it has written since."""
     room = Room()
-    lane = a_lane(room)
-    await lane.enter("r1", "r1", 1)
-    await lane.close()
-    lane.offer("r1", (1, 1), [event("r1", 1)], finished=False)
-    await lane.enter("r2", "r2", 1)
-    lane.offer("r2", (1, 1), [event("r2", 1)], finished=False)
+    subscription = a_lane(room)
+    await subscription.enter("r1", "r1", 1)
+    await subscription.close()
+    subscription.offer("r1", (1, 1), [event("r1", 1)], finished=False)
+    await subscription.enter("r2", "r2", 1)
+    subscription.offer("r2", (1, 1), [event("r2", 1)], finished=False)
     assert room.used == 0
 
 
 async def test_room_comes_back_though_the_mark_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Room()
-    lane = a_lane(room)
-    await lane.enter("r1", "r1", 1)
-    lane.offer("r1", (1, 1), [event("r1", 1)], finished=False)
+    subscription = a_lane(room)
+    await subscription.enter("r1", "r1", 1)
+    subscription.offer("r1", (1, 1), [event("r1", 1)], finished=False)
 
     async def refuse(*_: object) -> None:
         raise OSError("the store is away")
 
     monkeypatch.setattr(Store, "put", refuse)
-    lane._runs["r1"].sent = 1
+    subscription._runs["r1"].sent = 1
     with contextlib.suppress(OSError):
-        await lane.close()
+        await subscription.close()
     assert room.used == 0
 
 
@@ -160,7 +160,7 @@ TestRooms.settings = settings(max_examples=100, stateful_step_count=30)
 
 async def test_a_lane_that_is_closed_while_it_enters_a_run_forgets_it(monkeypatch: pytest.MonkeyPatch) -> None:
     room, find = Room(), Store.find
-    lane = a_lane(room)
+    subscription = a_lane(room)
     began, go = asyncio.Event(), asyncio.Event()
 
     async def slow(self: Store, key: str) -> object:
@@ -169,11 +169,11 @@ async def test_a_lane_that_is_closed_while_it_enters_a_run_forgets_it(monkeypatc
         return await find(self, key)
 
     monkeypatch.setattr(Store, "find", slow)
-    entering = asyncio.create_task(lane.enter("r1", "r1", 1))
+    entering = asyncio.create_task(subscription.enter("r1", "r1", 1))
     await began.wait()
-    await lane.close()
+    await subscription.close()
     go.set()
     await entering
-    lane.offer("r1", (1, 1), [event("r1", 1)], finished=False)
+    subscription.offer("r1", (1, 1), [event("r1", 1)], finished=False)
     assert room.used == 0
-    assert not lane._runs
+    assert not subscription._runs

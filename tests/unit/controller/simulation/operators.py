@@ -20,7 +20,7 @@ from componentrun.controller.storages.stores import OpenStorage
 from componentrun.controller.watching.handlers import DELETED, take_in
 from componentrun.controller.work import queue as workqueue
 from componentrun.core.lifecycle.observed import Limits
-from componentrun.core.storages.scope import Means, Scope
+from componentrun.core.storages.scope import Scope, ScopeMethod
 from componentrun.process.kubernetes.resources import COMPONENTS, STORAGES
 from componentrun.process.kubernetes.watch import Watch
 from componentrun.storage.access.grants import Signer
@@ -49,7 +49,7 @@ LIMITS = Limits(
     node_lost=60,
     publish_retry=120,
 )
-_SCOPE = Scope(Means.FORM, "tried", versioned=True)
+_SCOPE = Scope(ScopeMethod.FORM, "tried", versioned=True)
 _WORKERS = 8
 _PARTS = ("kube", "references", "metrics", "timeouts")
 

@@ -156,7 +156,7 @@ class Follower:
         return self._response is not None and not self._giving
 
     def has_read_all(self, since: float) -> bool:
-        """See `ways.LogFollower`."""
+        """See `choice.LogFollower`."""
         return self.open and self._log_end.was_read(max(since, self.heard))
 
     def tick(self, ended_for: float) -> None:

@@ -95,7 +95,7 @@ class FileFollower:
         """Called now and then. There is nothing to do: no request is silent for long."""
 
     def has_read_all(self, since: float) -> bool:
-        """See `ways.LogFollower`."""
+        """See `choice.LogFollower`."""
         if self._empty_since > max(since, self.heard):
             return True
         self._asked = True

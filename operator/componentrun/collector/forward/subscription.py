@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from componentrun.storage.events.events import Event
     from componentrun.storage.store.connection import Store
 
-__all__ = ["Lane"]
+__all__ = ["Subscription"]
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ _MARK_EVERY: Final = 30.0
 _COMPLAINTS_EVERY: Final = 300.0
 
 
-class Lane:
+class Subscription:
     """See the module.
 
     Attributes:

@@ -1,6 +1,6 @@
 """Events reach a receiver, each at least once and in order, whatever becomes of receiver, collector and memory.
 
-Real: HTTP over a socket, the lane, what is in Storage (obstore's store in memory). Not here: Kubernetes, see
+Real: HTTP over a socket, the subscription, what is in Storage (obstore's store in memory). Not here: Kubernetes, see
 test_forwarder.
 """
 
@@ -16,10 +16,10 @@ from obstore.store import MemoryStore
 
 from componentrun.api.storage import StorageOtlp, StorageWebhook
 from componentrun.collector.forward import delivery
-from componentrun.collector.forward import lane as module
+from componentrun.collector.forward import subscription as module
 from componentrun.collector.forward.backlog import Room
-from componentrun.collector.forward.lane import Lane
 from componentrun.collector.forward.receivers import otlp_receiver, webhook_receiver
+from componentrun.collector.forward.subscription import Subscription
 from componentrun.collector.metrics import Metrics
 from componentrun.errors import TransientError
 from componentrun.storage.events.events import About, Event
@@ -46,8 +46,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 class Writer:
     """The collector's own work: segments in Storage, each offered once it is there."""
 
-    def __init__(self, store: Store, lane: Lane | None = None) -> None:
-        self.store, self.lane = store, lane
+    def __init__(self, store: Store, subscription: Subscription | None = None) -> None:
+        self.store, self.subscription = store, subscription
         self.next: dict[str, int] = {}
         self.about: dict[str, About] = {}
 
@@ -60,14 +60,14 @@ class Writer:
                   source="operator" if kind == "o" else "component")
             for seq, kind in enumerate(kinds, first)
         ]  # fmt: skip
-        if self.lane is not None:
-            await self.lane.enter(run, f"name-{run}", first)
+        if self.subscription is not None:
+            await self.subscription.enter(run, f"name-{run}", first)
         self.about[run] = self.about.get(run, About()).following(f"name-{run}", events, now)
         await append_segment(self.store, run, first, events, {"finished": finished}, self.about[run])
         self.next[run] = first + len(events)
-        if self.lane is not None:
-            wanted = [event for event in events if self.lane.wants(event.source)]
-            self.lane.offer(run, (first, events[-1].seq), wanted, finished=finished)
+        if self.subscription is not None:
+            wanted = [event for event in events if self.subscription.wants(event.source)]
+            self.subscription.offer(run, (first, events[-1].seq), wanted, finished=finished)
         return [event.id for event in events if event.source == "operator"]
 
 
@@ -78,9 +78,9 @@ def in_memory() -> Store:
 @asynccontextmanager
 async def at_work(
     store: Store, receiver: Answering, *, room: int = 2**20, kind: Any = "webhook", metrics: Metrics | None = None
-) -> AsyncIterator[Lane]:
-    """A lane that sends, as one collector has it."""
-    made = Lane("team", "main", kind, store, Room(room), metrics or Metrics())
+) -> AsyncIterator[Subscription]:
+    """A subscription that sends, as one collector has it."""
+    made = Subscription("team", "main", kind, store, Room(room), metrics or Metrics())
     if kind == "webhook":
         made.receiver = webhook_receiver(
             StorageWebhook(url=f"{receiver.url}/hook", secret_name="s"), secret(secret=SECRET)
@@ -113,8 +113,8 @@ async def until_unmarked(store: Store, *, but: Sequence[str] = (), name: str = N
 
 async def test_life_cycle_events_are_sent_in_order_and_lines_are_not(receiver: Answering) -> None:
     store = in_memory()
-    async with at_work(store, receiver) as lane:
-        writer = Writer(store, lane)
+    async with at_work(store, receiver) as subscription:
+        writer = Writer(store, subscription)
         sent = await writer.write("r1", "oo..")
         assert await marks(store) == ["r1"]
         sent += await writer.write("r1", "....")
@@ -131,8 +131,8 @@ async def test_life_cycle_events_are_sent_in_order_and_lines_are_not(receiver: A
 async def test_what_fails_is_tried_again_as_the_same_message(receiver: Answering, trouble: int) -> None:
     store, metrics = in_memory(), Metrics()
     receiver.script = [trouble, trouble, trouble]
-    async with at_work(store, receiver, metrics=metrics) as lane:
-        sent = await Writer(store, lane).write("r1", "ooo", finished=True)
+    async with at_work(store, receiver, metrics=metrics) as subscription:
+        sent = await Writer(store, subscription).write("r1", "ooo", finished=True)
         await until_unmarked(store)
     assert got(receiver) == sent
     assert len({request.headers["webhook-id"] for request in receiver.requests}) == 1
@@ -143,8 +143,8 @@ async def test_what_fails_is_tried_again_as_the_same_message(receiver: Answering
 async def test_a_receiver_can_say_how_long_to_wait(receiver: Answering) -> None:
     store = in_memory()
     receiver.script = [(429, {"Retry-After": "1"})]
-    async with at_work(store, receiver) as lane:
-        await Writer(store, lane).write("r1", "o", finished=True)
+    async with at_work(store, receiver) as subscription:
+        await Writer(store, subscription).write("r1", "o", finished=True)
         await receiver.until(lambda: len(receiver.taken) == 1)
     first, second = (int(request.headers["webhook-timestamp"]) for request in receiver.requests)
     assert second - first >= 1
@@ -153,8 +153,8 @@ async def test_a_receiver_can_say_how_long_to_wait(receiver: Answering) -> None:
 async def test_what_is_refused_is_left_out_and_counted(receiver: Answering) -> None:
     store, metrics = in_memory(), Metrics()
     receiver.script = [400, 400, 400]
-    async with at_work(store, receiver, metrics=metrics) as lane:
-        writer = Writer(store, lane)
+    async with at_work(store, receiver, metrics=metrics) as subscription:
+        writer = Writer(store, subscription)
         await writer.write("r1", "oo")
         await receiver.until(lambda: len(receiver.requests) == 3)
         sent = await writer.write("r1", "o", finished=True)
@@ -166,16 +166,16 @@ async def test_what_is_refused_is_left_out_and_counted(receiver: Answering) -> N
 async def test_what_is_too_large_is_sent_in_parts(receiver: Answering) -> None:
     store = in_memory()
     receiver.decides = lambda request: 413 if len(request.ids) > 3 else 200
-    async with at_work(store, receiver) as lane:
-        sent = await Writer(store, lane).write("r1", "o" * 20, finished=True)
+    async with at_work(store, receiver) as subscription:
+        sent = await Writer(store, subscription).write("r1", "o" * 20, finished=True)
         await until_unmarked(store)
     assert got(receiver) == sent
 
 
 async def test_what_is_older_than_a_day_is_left_out_and_counted(receiver: Answering) -> None:
     store, metrics = in_memory(), Metrics()
-    async with at_work(store, receiver, metrics=metrics) as lane:
-        writer = Writer(store, lane)
+    async with at_work(store, receiver, metrics=metrics) as subscription:
+        writer = Writer(store, subscription)
         await writer.write("r1", "oo", ago=timedelta(hours=25))
         sent = await writer.write("r1", "o", finished=True)
         await until_unmarked(store)
@@ -186,17 +186,17 @@ async def test_what_is_older_than_a_day_is_left_out_and_counted(receiver: Answer
 async def test_nobody_waits_for_a_receiver_that_does_not_answer_and_memory_stays_bounded(receiver: Answering) -> None:
     store = in_memory()
     receiver.hold = asyncio.Event()
-    async with at_work(store, receiver, room=20_000) as lane:
-        writer = Writer(store, lane)
+    async with at_work(store, receiver, room=20_000) as subscription:
+        writer = Writer(store, subscription)
         sent: dict[str, list[str]] = {}
         for number in range(40):
             run = f"r{number % 5}"
             sent[run] = sent.get(run, []) + await writer.write(run, ".oo.o", finished=number >= 35)
-            assert lane._room.used <= 20_000
+            assert subscription._room.used <= 20_000
         assert not receiver.taken
         receiver.hold.set()
         await until_unmarked(store)
-        assert lane._room.used == 0
+        assert subscription._room.used == 0
     for run, ids in sent.items():
         assert of_run(got(receiver), run) == ids
 
@@ -206,15 +206,15 @@ async def test_the_next_collector_goes_on_from_storage(receiver: Answering, deat
     """The first one dies when the receiver has got so many requests; no event is left out, some may come twice."""
     store = in_memory()
     receiver.decides = lambda _: 200 if len(receiver.requests) < death else 500
-    async with at_work(store, receiver, room=4000) as lane:
-        writer = Writer(store, lane)
+    async with at_work(store, receiver, room=4000) as subscription:
+        writer = Writer(store, subscription)
         sent = {run: await writer.write(run, "o.o" * 150) for run in ("r1", "r2")}
         sent["r1"] += await writer.write("r1", "o", finished=True)
         await receiver.until(lambda: len(receiver.requests) > death)
     receiver.decides = None
-    async with at_work(store, receiver) as lane:
-        writer.lane = lane
-        await lane.adopt(lambda run: run != "others")
+    async with at_work(store, receiver) as subscription:
+        writer.subscription = subscription
+        await subscription.adopt(lambda run: run != "others")
         sent["r2"] += await writer.write("r2", "oo", finished=True)
         await until_unmarked(store)
     for run, ids in sent.items():
@@ -225,14 +225,14 @@ async def test_the_next_collector_goes_on_from_storage(receiver: Answering, deat
 
 async def test_runs_of_other_shards_are_left_to_them(receiver: Answering) -> None:
     store = in_memory()
-    async with at_work(store, receiver) as lane:
-        lane.receiver, one = None, lane.receiver
-        writer = Writer(store, lane)
+    async with at_work(store, receiver) as subscription:
+        subscription.receiver, one = None, subscription.receiver
+        writer = Writer(store, subscription)
         for run in ("ours", "theirs"):
             await writer.write(run, "o", finished=True)
-        lane.receiver = one
-    async with at_work(store, receiver) as lane:
-        await lane.adopt(lambda run: run == "ours")
+        subscription.receiver = one
+    async with at_work(store, receiver) as subscription:
+        await subscription.adopt(lambda run: run == "ours")
         await until_unmarked(store, but=["theirs"])
     assert got(receiver) == ["ours-1"]
 
@@ -241,8 +241,8 @@ async def test_a_receiver_that_is_added_later_gets_what_is_said_from_then_on(rec
     store = in_memory()
     writer = Writer(store)
     await writer.write("r1", "ooo")
-    async with at_work(store, receiver) as lane:
-        writer.lane = lane
+    async with at_work(store, receiver) as subscription:
+        writer.subscription = subscription
         sent = await writer.write("r1", "oo", finished=True)
         await until_unmarked(store)
     assert got(receiver) == sent
@@ -255,13 +255,13 @@ async def test_an_end_that_another_collector_writes_while_something_is_sent_is_s
     """Shards change: the other one writes the last segment and ends before it has sent it."""
     store = in_memory()
     receiver.status = 500
-    async with at_work(store, receiver, room=room) as lane:
-        writer = Writer(store, lane)
+    async with at_work(store, receiver, room=room) as subscription:
+        writer = Writer(store, subscription)
         sent = await writer.write("r1", "o")
         await receiver.until(lambda: len(receiver.requests) > 0)
-        writer.lane = None
+        writer.subscription = None
         sent += await writer.write("r1", "o", finished=True)
-        lane.overtaken("r1", 2)
+        subscription.overtaken("r1", 2)
         receiver.status = 204
         await until_unmarked(store)
     assert got(receiver) == sent
@@ -269,15 +269,15 @@ async def test_an_end_that_another_collector_writes_while_something_is_sent_is_s
 
 async def test_events_that_were_swept_are_not_waited_for(receiver: Answering) -> None:
     store = in_memory()
-    async with at_work(store, receiver, room=0) as lane:
-        lane.receiver, one = None, lane.receiver
-        writer = Writer(store, lane)
+    async with at_work(store, receiver, room=0) as subscription:
+        subscription.receiver, one = None, subscription.receiver
+        writer = Writer(store, subscription)
         await writer.write("r1", "oo")
         await writer.write("r1", "o", finished=True)
         await store.delete(await segment_keys(store, "r1"))
         sent = await writer.write("r2", "o", finished=True)
-        lane.receiver = one
-        lane.wake()
+        subscription.receiver = one
+        subscription.wake()
         await until_unmarked(store)
     assert got(receiver) == sent
 
@@ -292,8 +292,8 @@ async def test_a_storage_in_trouble_delays_and_loses_nothing(
             raise refusals.pop()
         return await get(self, key)
 
-    async with at_work(store, receiver, room=0) as lane:
-        sent = await Writer(store, lane).write("r1", "oo", finished=True)
+    async with at_work(store, receiver, room=0) as subscription:
+        sent = await Writer(store, subscription).write("r1", "oo", finished=True)
         monkeypatch.setattr(Store, "get", troubled)
         await until_unmarked(store)
     assert got(receiver) == sent
@@ -302,12 +302,12 @@ async def test_a_storage_in_trouble_delays_and_loses_nothing(
 
 async def test_how_far_it_got_is_marked_at_the_end(receiver: Answering) -> None:
     store = in_memory()
-    async with at_work(store, receiver) as lane:
-        await Writer(store, lane).write("r1", "o..")
+    async with at_work(store, receiver) as subscription:
+        await Writer(store, subscription).write("r1", "o..")
         await receiver.until(lambda: len(receiver.taken) == 1)
         async with asyncio.timeout(5):
             while await read_mark(store, NAME, "r1") != 3:
-                await lane.close()
+                await subscription.close()
                 await asyncio.sleep(0.01)
 
 
@@ -315,8 +315,8 @@ async def test_logs_of_all_events(receiver: Answering) -> None:
     store = in_memory()
     receiver.status, receiver.body = 200, b'{"partialSuccess":{"rejectedLogRecords":"1"}}'
     metrics = Metrics()
-    async with at_work(store, receiver, kind="otlp", metrics=metrics) as lane:
-        await Writer(store, lane).write("r1", "o..o", finished=True)
+    async with at_work(store, receiver, kind="otlp", metrics=metrics) as subscription:
+        await Writer(store, subscription).write("r1", "o..o", finished=True)
         await until_unmarked(store, name="team/main/otlp")
     (request,) = receiver.taken
     assert request.path == "/v1/logs"
@@ -330,10 +330,10 @@ async def test_a_run_that_cannot_be_read_keeps_no_other_back(receiver: Answering
     before = await Writer(store).write("broken", "oo")
     await store.put(store.layout.segment("broken", 3), b"{}\n")
     await write_mark(store, NAME, "broken", 0)
-    async with at_work(store, receiver) as lane:
+    async with at_work(store, receiver) as subscription:
         for _ in range(3):
-            await lane.adopt(lambda _: True)  # what is looked for every five minutes
-            sent = await Writer(store, lane).write(f"r{_}", "oo", finished=True)
+            await subscription.adopt(lambda _: True)  # what is looked for every five minutes
+            sent = await Writer(store, subscription).write(f"r{_}", "oo", finished=True)
             await until_unmarked(store, but=["broken"])
             assert of_run(got(receiver), f"r{_}") == sent
     assert of_run(got(receiver), "broken") == before, "what can be read is sent, and once"
