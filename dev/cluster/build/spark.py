@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import sys
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,10 @@ _PACKAGES: Final = _ROOT / "requirements-spark.txt"
 _JARS: Final = _ROOT / "spark-jars.txt"
 _JAVA: Final = "openjdk-17-jre-headless"
 _DONE: Final = "done"
+
+
+class UnreachableError(ClusterError):
+    """Maven Central, or the mirror that stands for it, can't be reached from this machine."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ def up() -> Spark:
     """Spark, fetched if it isn't there (1 to 2 minutes, 540 MB).
 
     Raises:
+        UnreachableError: the machine has no way to the repository of the jars.
         ClusterError: a package or a jar can't be had, or is not what is pinned.
     """
     folder = paths.home() / "spark" / _key()
@@ -71,15 +77,15 @@ def _key() -> str:
 
 def _fetch(folder: Path) -> None:
     python = folder / "venv" / "bin" / "python3"
+    for line in _JARS.read_text().splitlines():
+        digest, path = line.split()
+        _fetch_jar(path, digest, folder / "jars" / Path(path).name)
     commands.run([sys.executable, "-m", "venv", "--clear", folder / "venv"])
     commands.run(
         [python, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--requirement", _PACKAGES],
         timeout=900,
         hint="Spark comes from PyPI",
     )
-    for line in _JARS.read_text().splitlines():
-        digest, path = line.split()
-        _fetch_jar(path, digest, folder / "jars" / Path(path).name)
 
 
 def _fetch_jar(path: str, digest: str, target: Path) -> None:
@@ -91,8 +97,10 @@ def _fetch_jar(path: str, digest: str, target: Path) -> None:
         with urllib.request.urlopen(url, timeout=60) as answer, part.open("wb") as file:  # noqa: S310 - https
             while block := answer.read(1 << 20):
                 file.write(block)
-    except OSError as error:
+    except urllib.error.HTTPError as error:
         raise ClusterError(f"{url} can't be fetched: {error}", hint=hint) from error
+    except OSError as error:
+        raise UnreachableError(f"{url} can't be fetched: {error}", hint=hint) from error
     with part.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != digest:

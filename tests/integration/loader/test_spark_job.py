@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from dev.cluster.build.spark import Spark
     from e2e.tenant import Tenant
 
 pytestmark = [pytest.mark.cluster, pytest.mark.store]
@@ -56,7 +57,9 @@ class Quiet:
 
 
 @pytest.fixture
-def team() -> Iterator[Tenant]:
+def team(spark_files: Spark) -> Iterator[Tenant]:
+    """A tenant, on a machine that can fetch what the image of Spark is made of."""
+    assert spark_files.jars
     made = tenant.create(cluster_connection.load(), "spark")
     yield made
     made.delete()
