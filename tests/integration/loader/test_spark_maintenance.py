@@ -93,7 +93,8 @@ class SparkPlace(Place):
 
 
 @pytest.fixture
-def place(lake_space: LakeSpace, tmp_path: Path) -> SparkPlace:
+def place(lake_space: LakeSpace, tmp_path: Path, spark_files: spark.Spark) -> SparkPlace:
+    assert spark_files.jars
     return SparkPlace(lake_space, tmp_path)
 
 

@@ -14,12 +14,12 @@ import pytest
 
 from componentrun.cli.storage.sqlsetup import setup_of
 from componentrun.cli.storage.store import Engine
-from dev.cluster.build import spark
 from tests.integration.loader.staging import Bench
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dev.cluster.build.spark import Spark
     from tests.integration.lake_space import LakeSpace
 
 pytestmark = pytest.mark.store
@@ -78,8 +78,8 @@ def test_pyiceberg_reads_the_table(bench: Bench, tmp_path: Path) -> None:
     assert 'id: [["1","2"]]' in done.stdout
 
 
-def test_spark_reads_the_table(bench: Bench, tmp_path: Path) -> None:
-    found = spark.up()
+def test_spark_reads_the_table(bench: Bench, tmp_path: Path, spark_files: Spark) -> None:
+    found = spark_files
     text = setup_of(bench.settings, Engine.SPARK, TABLE)
     jars = ",".join(map(str, found.jars))
     # Packages come from Maven: the same ones are here already.
