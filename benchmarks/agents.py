@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks import local
 from benchmarks.lab import sweep
 from benchmarks.lake import lake_place
+from componentrun.storage.access.attempt import AttemptRequest, InputSource
 from componentrun.storage.access.grants import Signer
-from componentrun.storage.access.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.access.plans import prepare_attempt
 from componentrun.storage.access.reading import EVERYTHING, Wish
 from componentrun.storage.files.publish import check_files, publish_files
 from componentrun.wire.agents import GRANT_FILE, OutputTable, StageOutResult, from_json, to_json

@@ -19,7 +19,7 @@ from componentrun.storage.files.records import read_content
 from componentrun.wire.agents import GrantOut, OutputFile, StageOutPlan
 
 if TYPE_CHECKING:
-    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.files.record import FileRecord
     from tests.integration.agent.place import Place
 
 pytestmark = pytest.mark.store

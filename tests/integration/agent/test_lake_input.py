@@ -11,8 +11,9 @@ import pytest
 
 from componentrun.agent.stagein.main import stage_in
 from componentrun.loader.reading.scanning import consistent_cut
+from componentrun.storage.access.attempt import AttemptRequest, InputSource
 from componentrun.storage.access.grants import Signer
-from componentrun.storage.access.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.access.plans import prepare_attempt
 from componentrun.storage.access.reading import Wish
 from componentrun.storage.state.adaptive import read_seen
 from componentrun.storage.store.connection import open_store

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from componentrun.agent.stagein.main import stage_in
 from componentrun.loader.reading.scanning import consistent_cut
+from componentrun.storage.access.attempt import AttemptRequest, InputSource
 from componentrun.storage.access.grants import Signer
-from componentrun.storage.access.plans import AttemptPlan, AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.access.plans import AttemptPlan, prepare_attempt
 from componentrun.storage.store.connection import open_store
 from componentrun.wire.loader import PlanAnswer
 

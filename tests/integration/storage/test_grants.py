@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from componentrun.errors import PlatformError
+from componentrun.storage.access.attempt import AttemptRequest, InputSource
 from componentrun.storage.access.fileinput import FileSource
-from componentrun.storage.access.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.access.plans import prepare_attempt
 from componentrun.storage.files.lookup import FileQuery, find_files
 from componentrun.storage.store.objectversions import Versions, written_over
 from componentrun.wire.agents import FilePart, FileWritten, StageInPlan, from_json

@@ -15,8 +15,9 @@ from componentrun.agent.stagein.form import Form
 from componentrun.agent.transfer import Client
 from componentrun.core.storages.scope import ScopeMethod
 from componentrun.errors import PlatformError
+from componentrun.storage.access.attempt import AttemptRequest
 from componentrun.storage.access.grants import Signer
-from componentrun.storage.access.plans import AttemptRequest, prepare_attempt
+from componentrun.storage.access.plans import prepare_attempt
 from componentrun.storage.access.probing import FormProbe, Place, SessionProbe
 from componentrun.storage.access.scope import find_scope
 from componentrun.storage.store.connection import open_store

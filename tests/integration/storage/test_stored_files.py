@@ -20,7 +20,7 @@ from tests.unit.storage.scenarios import KilledError, MortalStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.files.record import FileRecord
     from componentrun.storage.store.connection import Store
 
 pytestmark = pytest.mark.store

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
+from componentrun.storage.access.attempt import AttemptRequest, InputSource
 from componentrun.storage.access.grants import Signer
-from componentrun.storage.access.plans import AttemptRequest, InputSource, prepare_attempt, read_state_given
+from componentrun.storage.access.plans import prepare_attempt, read_state_given
 from componentrun.storage.access.reading import Wish
 from componentrun.storage.state.adaptive import Seen, read_seen
 from componentrun.storage.state.state import Author, Memory, StateOwner, read_memory, remove_state, write_state

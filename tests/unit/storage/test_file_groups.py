@@ -33,7 +33,7 @@ from tests.unit.storage.scenarios import KilledError, MortalStore
 from tests.unit.storage.test_stored_files import DyingStore
 
 if TYPE_CHECKING:
-    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.files.record import FileRecord
     from componentrun.storage.store.connection import ObjectInfo
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600_000, tzinfo=UTC)

@@ -19,7 +19,7 @@ from componentrun.wire.agents import FileWritten
 from tests.unit.storage.filing import expected
 
 if TYPE_CHECKING:
-    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.files.record import FileRecord
     from componentrun.storage.store.connection import Stored
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

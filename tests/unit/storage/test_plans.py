@@ -12,9 +12,10 @@ from minio.credentials.credentials import Credentials
 from obstore.store import MemoryStore
 
 from componentrun.errors import ComponentRunError, PlatformError, Reason, UserError
+from componentrun.storage.access.attempt import AttemptRequest, InputSource
 from componentrun.storage.access.fileinput import FileSource
 from componentrun.storage.access.grants import MAX_POST_BYTES, Signer
-from componentrun.storage.access.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.access.plans import prepare_attempt
 from componentrun.storage.access.reading import Wish
 from componentrun.storage.files.lookup import FileQuery
 from componentrun.storage.store.connection import Store

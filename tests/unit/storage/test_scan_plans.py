@@ -13,8 +13,9 @@ from obstore.store import MemoryStore
 
 from componentrun.csv.columnfacts import ColumnFacts
 from componentrun.errors import ComponentRunError, Reason, TransientError
+from componentrun.storage.access.attempt import AttemptRequest, InputSource
 from componentrun.storage.access.grants import Signer
-from componentrun.storage.access.plans import AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.access.plans import prepare_attempt
 from componentrun.storage.access.reading import Wish
 from componentrun.storage.state.adaptive import Seen, read_seen, seen_of
 from componentrun.storage.store.connection import Store

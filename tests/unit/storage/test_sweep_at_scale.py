@@ -21,7 +21,8 @@ from componentrun.errors import PlatformError
 from componentrun.storage.cleanup.leftovers import delete_below, held_folders
 from componentrun.storage.files.expiry import delete_expired, named_data
 from componentrun.storage.files.index import file_id
-from componentrun.storage.files.records import FileRecord, create_files
+from componentrun.storage.files.record import FileRecord
+from componentrun.storage.files.records import create_files
 from componentrun.storage.store import connection
 from componentrun.storage.store.connection import Store, open_store
 from componentrun.storage.store.objectversions import ObjectVersion, Versions

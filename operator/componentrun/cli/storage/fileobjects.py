@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from componentrun.cli.terminal.progress import Progress
-    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.files.record import FileRecord
     from componentrun.storage.store.connection import Store
 
 __all__ = ["ObjectFiles"]

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from componentrun.controller.storages.catalogtables import CatalogTables
     from componentrun.controller.storages.gate import StoreGate
     from componentrun.controller.storages.stores import OpenStorage, Stores
-    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.files.record import FileRecord
     from componentrun.wire.agents import TableWritten
     from componentrun.wire.loader import LoadedTable
 

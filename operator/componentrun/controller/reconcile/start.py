@@ -43,9 +43,10 @@ from componentrun.process.kubernetes.errors import (
 )
 from componentrun.process.kubernetes.resources import PODS, SECRETS
 from componentrun.process.kubernetes.storages import find_secret
+from componentrun.storage.access.attempt import AttemptRequest, InputSource
 from componentrun.storage.access.fileinput import FileSource
 from componentrun.storage.access.grants import MAX_EXPIRY
-from componentrun.storage.access.plans import AttemptPlan, AttemptRequest, InputSource, prepare_attempt
+from componentrun.storage.access.plans import AttemptPlan, prepare_attempt
 from componentrun.storage.access.reading import Wish
 from componentrun.storage.files.lookup import FileQuery
 from componentrun.storage.state.state import Memory, StateOwner, read_memory

@@ -10,6 +10,7 @@ Modules, lowest first:
     reading         which rows of a table a run reads
     inputmanifest   manifests of input tables
     fileinput       input files
+    attempt         what an attempt needs
     scans           input tables, from the loader's answer
     plans           plans and grants of an attempt
 """

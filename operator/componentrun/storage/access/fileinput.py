@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from componentrun.storage.access.grants import Signer
     from componentrun.storage.files.lookup import FileQuery
-    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.files.record import FileRecord
     from componentrun.storage.store.connection import Store
 
 __all__ = ["FileSource", "choose_files", "file_read"]

@@ -19,8 +19,8 @@ from componentrun.wire.loader import PlanAnswer
 from componentrun.wire.parquet import ParquetColumn, ParquetFile, ParquetTable
 
 if TYPE_CHECKING:
+    from componentrun.storage.access.attempt import AttemptRequest, InputSource
     from componentrun.storage.access.grants import Signer
-    from componentrun.storage.access.plans import AttemptRequest, InputSource
     from componentrun.storage.access.reading import Wish
     from componentrun.wire.loader import ScanFile, TableScan
 

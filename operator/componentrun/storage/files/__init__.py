@@ -3,6 +3,7 @@
 Modules, lowest first:
 
     index     keys by which files are found
+    record    all that is known of a file
     groups    index entries that many files share
     records   make, read, change and delete files
     lookup    find files by id, name, pattern and tags

@@ -18,7 +18,7 @@ from componentrun.storage.store.gather import gather_bounded
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.files.record import FileRecord
     from componentrun.storage.store.connection import ObjectInfo, Store
 
 __all__ = ["delete_expired", "named_data"]

@@ -16,7 +16,7 @@ from componentrun.storage.store.gather import gather_bounded
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.files.record import FileRecord
     from componentrun.storage.store.connection import Store
 
 __all__ = ["common_tags", "data_folder", "drop_group", "group_members", "put_group"]

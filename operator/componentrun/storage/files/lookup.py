@@ -21,7 +21,7 @@ from componentrun.storage.store.gather import CONCURRENCY, gather_bounded
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.files.record import FileRecord
     from componentrun.storage.store.connection import Store
 
 __all__ = ["FileQuery", "find_files"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from componentrun.storage.files.records import FilePart, FileRecord
+    from componentrun.storage.files.record import FilePart, FileRecord
     from componentrun.storage.store.connection import ObjectInfo, Store
     from componentrun.wire.agents import FileWritten
 

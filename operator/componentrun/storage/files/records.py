@@ -20,8 +20,9 @@ from componentrun.contract import FILE_KEEP_DAYS
 from componentrun.errors import Reason, TransientError, UserError
 from componentrun.storage.files.groups import common_tags, data_folder, drop_group, put_group
 from componentrun.storage.files.index import file_id, group_of, is_file_id
+from componentrun.storage.files.record import FILE_FORMAT, FilePart, FileRecord
 from componentrun.storage.store.connection import quoted_etag
-from componentrun.storage.store.document import StorageModel, parse_document
+from componentrun.storage.store.document import parse_document
 from componentrun.storage.store.errors import ExistsError, StaleError
 from componentrun.storage.store.gather import gather_bounded
 from componentrun.storage.store.keys import check_own
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 __all__ = [
     "FILE_KEEP",
     "MANY_FILES",
-    "FilePart",
-    "FileRecord",
     "change_file",
     "create_files",
     "delete_file",
@@ -49,56 +48,11 @@ __all__ = [
     "records_of",
 ]
 
-FILE_FORMAT: Final = 1
 FILE_KEEP: Final = timedelta(days=FILE_KEEP_DAYS)
 """How long a file is kept that is not permanent."""
 MANY_FILES: Final = 100
 """From so many on, files of one commit are a group. Finding them by tag costs a listing for each group."""
 _SWAP_ATTEMPTS: Final = 20
-
-
-class FilePart(StorageModel):
-    """One object that holds a part of a file, or all of it."""
-
-    key: str
-    size: int
-    """Bytes; never 0."""
-    etag: str
-    """In quotes, as HTTP carries it."""
-    version: str | None = None
-    """Of the object, as with a table's slices."""
-
-
-class FileRecord(StorageModel):
-    """All that is known of a file."""
-
-    format: int = FILE_FORMAT
-    id: str
-    """Sorts as the time at which the file was made."""
-    name: str
-    """Not unique: a later file of the same name is another file."""
-    tags: tuple[str, ...] = ()
-    size: int
-    """Bytes."""
-    parts: tuple[FilePart, ...] = ()
-    """One after the other they are the file."""
-    created: datetime
-    run: str
-    """Uid of the run that made it."""
-    attempt: int
-    expires: datetime | None = None
-    """When it is not there any more; None: it is permanent."""
-    grouped: bool = False
-    """Whether it has keys in common with other files of its commit, see `filegroups`."""
-
-    @property
-    def permanent(self) -> bool:
-        """Whether it is kept until somebody deletes it."""
-        return self.expires is None
-
-    def is_there(self, now: datetime) -> bool:
-        """Whether it has not expired yet; one that has may not be deleted yet, but nobody finds it any more."""
-        return self.expires is None or now < self.expires
 
 
 def records_of(

@@ -20,7 +20,7 @@ from componentrun.wire.filenames import name_problem, tags_problem
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from componentrun.storage.files.records import FileRecord
+    from componentrun.storage.files.record import FileRecord
     from componentrun.storage.store.connection import Store
 
 __all__ = ["upload_file"]
