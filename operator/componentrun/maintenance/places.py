@@ -174,10 +174,16 @@ def _is_known(place: CatalogPlace, unopened: Sequence[dict[str, Any]]) -> bool:
     own = place.settings.catalog
     for raw in unopened:
         spec = raw.get("spec")
-        other = spec.get("catalog") if spec is not None else {"warehouse": None}
-        if own is not None and other is not None and other.get("warehouse") in {None, own.warehouse}:
+        other = spec.get("catalog") if spec is not None else {}  # one that could not be listed may have any tables
+        if own is None or other is None:
+            continue
+        tables = (
+            other.get("warehouse", own.warehouse),
+            other.get("namespacePrefix", "" if other else own.namespace_prefix),
+        )
+        if tables == (own.warehouse, own.namespace_prefix):
             log.warning(
-                "Storage %s: another one of its catalog could not be opened, so its tables are not maintained",
+                "Storage %s: another one of the same tables could not be opened, so its tables are not maintained",
                 place.title,
             )
             return False

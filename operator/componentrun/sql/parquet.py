@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from componentrun.sql.tables import Mapping
 
-__all__ = ["parquet_statement", "same_names"]
+__all__ = ["parquet_statement", "row_group", "same_names"]
 
 _GROUP_BYTES: Final = 32 * 2**20
 """Rows are written in groups of about so many bytes, which the memory holds several times."""
@@ -77,12 +77,22 @@ def parquet_statement(
     """
     names = mapping.columns
     chosen = [f"{_value(f'c{i}', name, *types[i])} AS {_identifier(name)}" for i, name in enumerate(names)]
-    fewest, most = _GROUP_ROWS
-    group = max(fewest, min(most, _GROUP_BYTES // (row_bytes + _VALUE_BYTES * len(names))))
+    group = row_group(row_bytes, len(names))
     return (
         f"COPY ({select_of(mapping, rows, chosen)}) TO {quoted(target)} "
         f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {group}, USE_TMP_FILE false)"
     )
+
+
+def row_group(row_bytes: int, columns: int) -> int:
+    """Rows of a row group: readers hold the values of a column of a group at once.
+
+    Args:
+        row_bytes: of a row as CSV, about.
+        columns: in a row.
+    """
+    fewest, most = _GROUP_ROWS
+    return max(fewest, min(most, _GROUP_BYTES // (row_bytes + _VALUE_BYTES * columns)))
 
 
 def same_names(names: Sequence[str]) -> tuple[str, str] | None:

@@ -238,7 +238,7 @@ class TestHealth:
         metrics = operator.ask("/metrics")[1]
         assert 'componentrun_runs{phase="Succeeded"} 1.0' in metrics
         assert 'rest_client_requests_total{code="201"' in metrics
-        assert 'componentrun_store_requests_total{operation="create",outcome="ok"}' in metrics
+        assert 'componentrun_store_requests_total{operation="write",outcome="ok"}' in metrics
 
     def test_an_api_server_that_is_away_is_waited_for(self, operator: OperatorProcess, tmp_path: Any) -> None:
         elsewhere = tmp_path / "kubeconfig"

@@ -41,6 +41,13 @@ def test_a_full_load_replaces_all_rows_and_leaves_no_file_in_the_way(bench: Benc
     assert (len(scan.files), scan.deletes, scan.rows) == (1, (), 1)
 
 
+@pytest.mark.parametrize("mebibytes", [1, 3, 9, 15])
+def test_long_rows_come_as_they_are(bench: Bench, mebibytes: int) -> None:
+    run, text = bench.new_run(), "x, " * (mebibytes * 2**20 // 3)
+    bench.load(run, bench.table(run, A, ["id", "v"], [["1", text], ["2", "short"]]))
+    assert bench.rows(A) == [("1", text), ("2", "short")]
+
+
 def test_an_increment_adds_rows_and_columns(bench: Bench) -> None:
     first, second = bench.new_run(), bench.new_run()
     bench.load(first, bench.table(first, A, ["id"], [["1"]]))

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from componentrun.cli.storage.catalogtables import CatalogTables
+from componentrun.cli.storage.objects import ObjectStore
 from componentrun.loader.loading.load import load
 from componentrun.loader.maintenance import replacing, rewriting
 from componentrun.loader.maintenance.choosing import RewriteLimits
 from componentrun.loader.maintenance.objects import TableObjects
 from componentrun.loader.maintenance.rewriting import Rewritten, rewrite
 from componentrun.loader.reading.versions import versions_of
-from componentrun.storage.store.keys import TableId
+from componentrun.storage.store.connection import open_store
 from componentrun.wire.agents import Where
 from tests.integration.loader import maintained
 from tests.integration.loader.maintained import A
@@ -231,9 +231,9 @@ def test_a_rewrite_that_is_killed_leaves_the_table_as_it_was(
 
 def test_by_hand_a_table_is_rewritten_however_few_its_files_are(place: Place) -> None:
     place.increments(2)
-    rows, tables = place.rows(A), CatalogTables(place.settings)
-    would = tables.compact(TableId.parse(A), dry_run=True)
+    rows, tables = place.rows(A), ObjectStore(open_store(place.settings), lambda: place.settings.catalog).tables
+    would = tables.compact(A, dry_run=True)
     assert (would.outcome, would.files, would.new_files, len(place.operations())) == ("wouldRewrite", 2, 1, 2)
-    done = tables.compact(TableId.parse(A), dry_run=False)
+    done = tables.compact(A, dry_run=False)
     assert (done.outcome, done.files, done.new_files, place.rows(A)) == ("rewritten", 2, 1, rows)
-    assert tables.compact(TableId.parse(A), dry_run=False).outcome == "notNeeded"
+    assert tables.compact(A, dry_run=False).outcome == "notNeeded"

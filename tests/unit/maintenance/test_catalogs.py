@@ -72,7 +72,8 @@ async def test_a_storage_that_may_keep_more_of_the_same_tables_and_can_not_be_re
     storage(world, "one", catalog=LAKE)
     storage(world, "broken", catalog=LAKE | {"credentials": {"secretName": "missing"}})
     storage(world, "another", catalog=LAKE | {"warehouse": "elsewhere"})
+    storage(world, "neighbour", catalog=LAKE | {"namespacePrefix": "neighbour_"})
     with pytest.raises(PlatformError, match="1 steps of maintenance failed"):
         await app.maintain(Settings())
-    assert [place.title for place in maintained] == ["team/another"]
-    assert "another one of its catalog could not be opened" in caplog.text
+    assert [place.title for place in maintained] == ["team/another", "team/neighbour"]
+    assert "another one of the same tables could not be opened" in caplog.text

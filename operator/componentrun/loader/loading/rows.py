@@ -30,6 +30,7 @@ from componentrun.loader.loading.databases import is_small
 from componentrun.loader.loading.staged import scratch_is_full
 from componentrun.loader.reading.duck import without_signatures
 from componentrun.loader.scratch import too_large
+from componentrun.sql.parquet import row_group
 from componentrun.sql.query import httpfs_statements, is_disk_full, run_statements
 from componentrun.sql.tables import (
     MISFIT,
@@ -69,7 +70,8 @@ PATH_ID: Final = 2147483546
 POS_ID: Final = 2147483545
 """Field ids of the columns of a file of position deletes (Iceberg's specification, reserved field ids)."""
 _ROW_GROUP: Final = 122_880
-PARQUET: Final = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}, RETURN_STATS"
+_PARQUET: Final = "FORMAT parquet, COMPRESSION zstd, RETURN_STATS"
+PARQUET: Final = f"{_PARQUET}, ROW_GROUP_SIZE {_ROW_GROUP}"
 """Options of a COPY that writes a file of a table."""
 
 
@@ -140,7 +142,10 @@ def compute(
     data, deletes = f"{folder}/data.parquet", f"{folder}/deletes.parquet"
     if scan is not None:
         statements.append(_find_gone(next_table, wheres, mapping, rows, scan, urls))
-    statements.append(_copy_data(next_table, mapping, rows, data))
+    group = row_group(
+        sum(load.size for load in loads) // max(1, sum(load.rows for load in loads)), len(loads[0].columns)
+    )
+    statements.append(_copy_data(next_table, mapping, rows, data, group))
     if scan is not None:
         statements.append(_copy_deletes(scan, urls, deletes))
     # Whom a DuckDB trusts stays with it.
@@ -226,7 +231,7 @@ def _where(next_table: NextTable, load: TableLoad, folder: str) -> Where | None:
     return Where(where.column, where.operator, values)
 
 
-def _copy_data(next_table: NextTable, mapping: Mapping, rows: str, target: str) -> str:
+def _copy_data(next_table: NextTable, mapping: Mapping, rows: str, target: str, group: int) -> str:
     chosen, ids = [], []
     for number, name in enumerate(next_table.columns):
         column = next_table.schema.find_field(name)
@@ -236,7 +241,7 @@ def _copy_data(next_table: NextTable, mapping: Mapping, rows: str, target: str) 
     chosen.append(f"make_timestamptz({next_table.timestamp}) AS {stamp}")
     ids.append(f"{stamp}: {next_table.schema.find_field(properties.TIMESTAMP_COLUMN).field_id}")
     query = select_of(mapping, rows, chosen)
-    return f"COPY ({query}) TO {quoted(target)} ({PARQUET}, FIELD_IDS {{{', '.join(ids)}}})"
+    return f"COPY ({query}) TO {quoted(target)} ({_PARQUET}, ROW_GROUP_SIZE {group}, FIELD_IDS {{{', '.join(ids)}}})"
 
 
 def _find_gone(
