@@ -34,7 +34,7 @@ _CAUSES: Final[tuple[WaitingFor, ...]] = ("ConcurrencyGroup", "MaxRunning", "Res
 
 
 class QueueMetrics:
-    """What the work queue tells; see `workqueue.QueueObserver`."""
+    """What the work queue tells; see `controller.work.queue.QueueObserver`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Define them in `registry`."""

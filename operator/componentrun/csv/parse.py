@@ -1,6 +1,6 @@
 """CSV field by field: slow, and able to say what is wrong and where. `csvtext` asks when something is.
 
-Works in the view of a dialect (`csvdialect`) and speaks of the file as it is.
+Works in the view of a dialect (`csv.dialect`) and speaks of the file as it is.
 """
 
 from __future__ import annotations

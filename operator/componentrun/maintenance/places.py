@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from componentrun.process.kubernetes.client import Kube
     from componentrun.process.kubernetes.resources import Resource
+    from componentrun.storage.store.catalog import CatalogSettings
     from componentrun.storage.store.connection import Store
     from componentrun.storage.store.settings import StoreSettings
 
@@ -172,22 +173,22 @@ def _add_catalog(
 def _is_known(place: CatalogPlace, unopened: Sequence[dict[str, Any]]) -> bool:
     """Whether no Storage that was not opened may have the same tables, and keep them for longer."""
     own = place.settings.catalog
-    for raw in unopened:
-        spec = raw.get("spec")
-        other = spec.get("catalog") if spec is not None else {}  # one that could not be listed may have any tables
-        if own is None or other is None:
-            continue
-        tables = (
-            other.get("warehouse", own.warehouse),
-            other.get("namespacePrefix", "" if other else own.namespace_prefix),
-        )
-        if tables == (own.warehouse, own.namespace_prefix):
-            log.warning(
-                "Storage %s: another one of the same tables could not be opened, so its tables are not maintained",
-                place.title,
-            )
-            return False
-    return True
+    if own is None or not any(_may_have_tables_of(own, raw) for raw in unopened):
+        return True
+    log.warning(
+        "Storage %s: another one of the same tables could not be opened, so its tables are not maintained", place.title
+    )
+    return False
+
+
+def _may_have_tables_of(catalog: CatalogSettings, raw: dict[str, Any]) -> bool:
+    """Whether a Storage may have the tables of a catalog. Two URIs may lead to one catalog, so they don't count."""
+    if "spec" not in raw:  # it stands for those of a namespace that could not be listed
+        return True
+    other = raw["spec"].get("catalog")
+    if other is None:
+        return False
+    return (other.get("warehouse"), other.get("namespacePrefix", "")) == (catalog.warehouse, catalog.namespace_prefix)
 
 
 async def _retention(kube: Kube, storage: Storage) -> Retention:

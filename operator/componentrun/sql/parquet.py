@@ -70,7 +70,7 @@ def parquet_statement(
 
     Args:
         mapping: what is applied; all columns are delivered.
-        rows: see `tablesql.rows_of`.
+        rows: see `sql.tables.rows_of`.
         target: the file; overwritten where it is.
         types: base type (None: text) and length of each column.
         row_bytes: in a row, about.

@@ -48,7 +48,7 @@ def deliver(mapping: Mapping, files: Sequence[Sequence[str]], target: str, folde
 
     Args:
         mapping: what to apply.
-        files: for each step the files that hold its rows, made ready by `tablefiles`.
+        files: for each step the files that hold its rows, made ready by `sql.files`.
         target: the file; made anew.
         folder: where DuckDB may spill.
 
@@ -76,7 +76,7 @@ def run_statements(
     """What statements answer, as lists of rows.
 
     Args:
-        statements: as `tablesql` makes them.
+        statements: as `sql.tables` makes them.
         folder: where DuckDB may spill.
         explain: says what an error of DuckDB means; by default as stage-in sees it.
         share: how many such queries share the memory of the process.
@@ -153,7 +153,7 @@ def write_rows(connection: Any, mapping: Mapping, rows: str, target: str, *, hea
     Args:
         connection: of `connect`.
         mapping: what to apply; without steps and key.
-        rows: a query for `c0`, `c1`, ..., the columns of the mapping, as `parquetscan` makes it.
+        rows: a query for `c0`, `c1`, ..., the columns of the mapping, as `sql.scan` makes it.
         target: the file; made anew.
         header: whether it gets a header line.
     """

@@ -108,7 +108,7 @@ def scan_of(
     """A query for the rows that are there, in their order.
 
     It answers `c0`, `c1`, ... for the wanted columns. As text, an empty value and a missing one are both NULL, as
-    `tablesql` has it.
+    `sql.tables` has it.
 
     Args:
         table: its files; `delete_statements` were executed on this connection.

@@ -1,7 +1,7 @@
 """Where the rows of an Iceberg table are: Parquet files, and the files that name deleted rows of them.
 
-Part of stage-in's plan, so plain frozen dataclasses (see `exchange`). The loader and the command line fill in the same,
-with `url` and `path` alike, where they reach the store with keys. How it becomes SQL: `parquetscan`.
+Part of stage-in's plan, so plain frozen dataclasses (see `agents`). The loader and the command line fill in the same,
+with `url` and `path` alike, where they reach the store with keys. How it becomes SQL: `sql.scan`.
 """
 
 from __future__ import annotations

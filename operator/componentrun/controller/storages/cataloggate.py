@@ -1,4 +1,4 @@
-"""A circuit breaker for the catalog of each Storage, beside that of its store (`storegate`).
+"""A circuit breaker for the catalog of each Storage, beside that of its store (`controller.storages.gate`).
 
 The loader asks catalogs. A catalog that gives no answer costs each step a timeout, and a slot of the loader that other
 tenants could use. So after three steps in a row without an answer, runs that need it wait: one at a time is the probe,

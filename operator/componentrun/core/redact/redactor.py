@@ -3,7 +3,7 @@ r"""Takes a run's secret values out of what goes into events and statuses. Pure.
 Found are a value as it is, in hexadecimal, and in base64 (alone, in lines, or inside a longer text, e.g.
 `user:password`); each of them also in whatever way a program has escaped it, and one escape within another (`escapes`:
 JSON, URLs, HTML, shells, source text). Besides, what makes a signed URL a capability, and secrets that are known by
-their form (`secretshapes`). Of a value with several lines, each line is a value too: a component prints a private key
+their form (`shapes`). Of a value with several lines, each line is a value too: a component prints a private key
 line by line.
 
 Values shorter than `SHORTEST` characters are not redacted: `1`, `no` or `dev` as a "secret" would make every event

@@ -171,7 +171,7 @@ def _mapping(scan: TableScan) -> Mapping:
 
 
 def _as_steps(table: ParquetTable, mapping: Mapping) -> str:
-    """All rows as `tablesql.rows_of` has them."""
+    """All rows as `sql.tables.rows_of` has them."""
     return f"SELECT *, 0 AS step FROM ({scan_of(table, mapping.columns, _DELETED)})"  # noqa: S608 - made here
 
 

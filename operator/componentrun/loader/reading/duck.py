@@ -58,7 +58,7 @@ def signed_tables(settings: StoreSettings, scans: Iterable[TableScan]) -> dict[s
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, name: str, table: ParquetTable, deleted: str) -> None:
-    """Have a connection know which rows of a table are deleted, for `parquetscan.scan_of`.
+    """Have a connection know which rows of a table are deleted, for `sql.scan.scan_of`.
 
     Args:
         connection: an open one.

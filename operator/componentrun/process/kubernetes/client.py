@@ -1,4 +1,4 @@
-"""The one border to the Kubernetes API: JSON documents, watch events and log bytes; errors of `kubeerrors` only.
+"""The one border to the Kubernetes API: JSON documents, watch events and log bytes; errors of `errors` only.
 
 `kubernetes.aio` loads the configuration and renews tokens; its generated models are not used, as they cost more time
 than the request. Requests go through a session of our own: there is one connection for each log that is followed, so

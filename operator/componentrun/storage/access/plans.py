@@ -107,7 +107,7 @@ async def prepare_attempt(
 
     Raises:
         UserError: (InputNotFound) an input is not there; (InvalidSpec, InputInvalid) it can't be asked for like this.
-        PlatformError: the store refused, see `failures`.
+        PlatformError: the store refused, see `storage.store.errors`.
         ComponentRunError: what `scan` raises.
     """
     _check_destinations(request.inputs)

@@ -3,7 +3,7 @@
 What an attempt uploaded, below `data/`, is needed until it is loaded into tables; what files name is needed until these
 expire. A prefix is swept only if no file named it for the whole keep time, as the sweeper's own notes (`sweep.json`)
 say, so that whoever began to read a file before it expired reads to its end. Before its objects go, the attempt is
-claimed (`filepublish.claim`), so that nobody can publish files whose bytes are about to vanish, and it is looked once
+claimed (`files.publish.claim`), so that nobody can publish files whose bytes are about to vanish, and it is looked once
 more whether a file names it.
 """
 

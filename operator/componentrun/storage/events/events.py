@@ -1,6 +1,6 @@
 """What a run's containers printed: events, their places in time, and the segments that hold them.
 
-How segments are stored: `eventsegments`.
+How segments are stored: `storage.events.segments`.
 """
 
 from __future__ import annotations

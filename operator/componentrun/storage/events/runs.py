@@ -1,4 +1,4 @@
-"""Entering runs in the index of events, and finding them there (keys: `eventindex`).
+"""Entering runs in the index of events, and finding them there (keys: `storage.events.index`).
 
 A run is entered as open before its first segment is written, and as ended when its last one was. Both may be repeated:
 the entry of an ended run follows from its last segment alone. Who dies in between leaves a run that is open, or both;

@@ -83,7 +83,7 @@ async def append_lines(
     checkpoint: dict[str, Any],
     about: About | None = None,
 ) -> str:
-    """As `append_segment`, of events that are lines already (`eventlines`): how many, and their text."""
+    """As `append_segment`, of events that are lines already (`storage.events.lines`): how many, and their text."""
     count, text = lines
     key = store.layout.segment(run, first_seq)
     data = _header(Segment(run, first_seq, checkpoint, (), about or About()), count) + text

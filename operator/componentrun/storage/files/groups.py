@@ -1,7 +1,7 @@
 """What many files of one commit have in common in the index: one key each by data, by expiry, and by each common tag.
 
 A file that comes alone costs some eight small writes; one of many costs two, its record and the key by its name. Which
-files a group has is said by a listing of the records (`fileindex`). The key by data tells the common tags, and goes
+files a group has is said by a listing of the records (`files.index`). The key by data tells the common tags, and goes
 last: whoever finds it without a record goes on from it.
 """
 

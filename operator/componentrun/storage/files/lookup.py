@@ -1,6 +1,6 @@
 """Finding files by id, name, pattern and tags, newest first.
 
-Each of these is a listing of keys that sort newest first (see `fileindex`), so what several of them have in common is
+Each of these is a listing of keys that sort newest first (see `files.index`), so what several of them have in common is
 found by walking along all of them at once, and only the records of files that are delivered are read. A pattern is the
 exception: names are listed in no order of time, so all that match are collected before.
 """

@@ -44,7 +44,7 @@ class FileRecord(StorageModel):
     expires: datetime | None = None
     """When it is not there any more; None: it is permanent."""
     grouped: bool = False
-    """Whether it has keys in common with other files of its commit, see `filegroups`."""
+    """Whether it has keys in common with other files of its commit, see `storage.files.groups`."""
 
     @property
     def permanent(self) -> bool:

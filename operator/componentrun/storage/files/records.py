@@ -1,14 +1,14 @@
 """Files: records of named, tagged bytes. Making them, reading them, changing their tags, deleting them.
 
 The bytes are objects below the data prefix of the attempt that wrote them, as a table's slices are; the record says
-which. It is the truth. The keys by which files are found (see `fileindex`) are written before it and taken away around
+which. It is the truth. The keys by which files are found (`files.index`) are written before it and taken away around
 it, in an order in which whoever is killed leaves at most a key that leads nowhere, never a record that can't be found
 or whose bytes are swept:
 
     made      keys, record
     deleted   keys by name and tag, record, key by data, key by expiry
 
-Many files that one commit makes have most of these keys in common (`filegroups`), which the last of them takes along.
+Many files that one commit makes have most of these keys in common (`groups`), which the last of them takes along.
 """
 
 from __future__ import annotations

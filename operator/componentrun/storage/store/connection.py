@@ -1,6 +1,6 @@
 """The border to the object store: every read, write and listing of the operator goes through a `Store`.
 
-Keys are full object keys. All methods raise only errors of `componentrun.errors` (see `failures`).
+Keys are full object keys. All methods raise only errors of `componentrun.errors` (see `storage.store.errors`).
 """
 
 from __future__ import annotations

@@ -4,12 +4,12 @@ Keys are full object keys (the Storage's prefix included), without a leading sla
 
     <prefix>/data/<run uid>-<attempt>/...                what an attempt uploaded: slices of tables, files, its result
     <prefix>/files/...                                   plain objects of users: nothing of the platform lies there
-    <prefix>/file-index/...                              records of files, see `fileindex`; their bytes are in data/
+    <prefix>/file-index/...                              records of files, see `files.index`; their bytes are in data/
     <prefix>/state/<component>/<branch>/<configuration>/state.json    what it remembers; rows/<row>.json for a row of it
     <prefix>/runs/<run uid>/swept-<attempt>.json         note that the data of an attempt is deleted
     <prefix>/runs/<run uid>/<attempt>/stage-in.json      plan of an attempt; stage-out.json likewise
     <prefix>/events/<run uid>/<first seq>.jsonl          event segment
-    <prefix>/events-index/...                            runs with events, see `eventindex`
+    <prefix>/events-index/...                            runs with events, see `storage.events.index`
     <prefix>/table-notes/changed/<table>                 tables of the catalog that changed of late
     <prefix>/table-notes/scan.json                       how far all tables of the catalog have been looked through
     <prefix>/sweep.json                                  since when no file has named a data prefix
